@@ -1,0 +1,95 @@
+"""Conversations as values: messages made of text, picture and video parts at any position.
+
+A part stands exactly where its placeholder stood. Nothing here adds labels or line breaks by itself;
+`ask` builds the labelled form that the released models were trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import PIL.Image
+
+Role = Literal["system", "user", "assistant"]
+PictureSource = str | Path | bytes | PIL.Image.Image
+ClipSource = str | Path | tuple[PIL.Image.Image, ...]
+
+
+@dataclass(frozen=True)
+class Text:
+    """Plain words. Special strings of the model inside it are text, never control tokens."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """One picture: a path, encoded bytes or a decoded picture. `max_tiles` overrides the encoder's limit."""
+
+    source: PictureSource
+    max_tiles: int | None = None
+
+
+@dataclass(frozen=True)
+class Video:
+    """One clip: a file, a folder of frames or decoded frames; `start` and `end` in seconds bound it."""
+
+    source: ClipSource
+    start: float | None = None
+    end: float | None = None
+    frames: int | None = None
+
+
+Part = Text | Image | Video
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn. `trained` says whether an assistant turn is supervised; other roles never are."""
+
+    role: Role
+    parts: tuple[Part, ...]
+    trained: bool = True
+
+    @property
+    def text(self) -> str:
+        """The text parts joined, media left out."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Messages in order. A leading system message replaces the template's system text."""
+
+    messages: tuple[Message, ...]
+
+    @property
+    def media(self) -> tuple[Image | Video, ...]:
+        """Pictures and clips in the order in which the model meets them."""
+        return tuple(p for m in self.messages for p in m.parts if not isinstance(p, Text))
+
+
+def say(role: Role, text: str) -> Message:
+    """A message of words only."""
+    return Message(role, (Text(text),))
+
+
+def ask(
+    question: str, images: Sequence[PictureSource] = (), videos: Sequence[Video | str | Path] = ()
+) -> Message:
+    r"""A user message with media in front of the question, labelled as in training (facts 3.5).
+
+    One picture gives `<image>\nquestion`; several give `Image-1: <image>\nImage-2: <image>\nquestion`;
+    a video part expands to labelled frames, one a line, in the encoder.
+    """
+    parts: list[Part] = []
+    for index, source in enumerate(images, start=1):
+        if len(images) > 1:
+            parts.append(Text(f"Image-{index}: "))
+        parts += [Image(source), Text("\n")]
+    for video in videos:
+        parts += [video if isinstance(video, Video) else Video(video), Text("\n")]
+    return Message("user", (*parts, Text(question)))

@@ -1,0 +1,106 @@
+"""What a model is made of. Field names follow the released configs where the meaning is the same."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from tessera.nn.norm import NormKind
+from tessera.runtime.config import Config
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class VisionConfig(Config):
+    """InternViT (facts 1.1). Lengths in pixels, widths in channels."""
+
+    image_size: int = 448
+    patch_size: int = 14
+    hidden_size: int = 1024
+    num_hidden_layers: int = 24
+    num_attention_heads: int = 16
+    intermediate_size: int = 4096
+    norm_type: NormKind = "layer_norm"
+    layer_norm_eps: float = 1e-6
+    qk_normalization: bool = False
+    qkv_bias: bool = True
+    drop_path_rate: float = 0.0
+    initializer_range: float = 0.02
+    initializer_factor: float = 0.1
+    """Initial value of the layer scale vectors."""
+
+    @model_validator(mode="after")
+    def _divisible(self) -> VisionConfig:
+        if self.image_size % self.patch_size:
+            raise ValueError(f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
+                f"{self.num_attention_heads}"
+            )
+        return self
+
+    @property
+    def grid(self) -> int:
+        """Patches along one side of a tile."""
+        return self.image_size // self.patch_size
+
+
+class DecoderConfig(Config):
+    """A LLaMA or Qwen2 style decoder (facts 1.4)."""
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int | None = None
+    """Width of a head; hidden_size / num_attention_heads when not given."""
+    rms_norm_eps: float = 1e-6
+    rope_theta: float = 1e6
+    attention_bias: bool = True
+    """Biases on query, key and value (Qwen2: yes, LLaMA: no); the output projection never has one."""
+    tie_word_embeddings: bool = False
+    max_position_embeddings: int = 32768
+
+    @model_validator(mode="after")
+    def _heads(self) -> DecoderConfig:
+        if self.num_attention_heads % self.num_key_value_heads:
+            raise ValueError(
+                f"num_attention_heads {self.num_attention_heads} is not a multiple of num_key_value_heads "
+                f"{self.num_key_value_heads}"
+            )
+        return self
+
+    @property
+    def head_width(self) -> int:
+        """Channels of one head."""
+        return self.head_dim or self.hidden_size // self.num_attention_heads
+
+
+class VLMConfig(Config):
+    """ViT, connector and decoder together (facts 1.2)."""
+
+    vision: VisionConfig
+    decoder: DecoderConfig
+    image_token_id: int
+    """Id of `<IMG_CONTEXT>`, looked up by string in the tokenizer."""
+    select_layer: int = -1
+    """Which ViT state feeds the connector: -1 is the last layer; index into embeddings + layers."""
+    downsample_ratio: float = 0.5
+    ps_version: Literal["v1", "v2"] = "v2"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    @property
+    def shuffle_factor(self) -> int:
+        """Patches along one side that merge into one token (2 for a ratio of 0.5)."""
+        return round(1 / self.downsample_ratio)
+
+    @property
+    def tokens_per_tile(self) -> int:
+        """Visual tokens that one tile becomes (256 for 448 px, patch 14, ratio 0.5)."""
+        return int(self.vision.grid**2 * self.downsample_ratio**2)

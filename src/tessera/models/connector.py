@@ -1,0 +1,37 @@
+"""From ViT states to decoder width: pixel shuffle, then the two-layer MLP (the official `mlp1`)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def pixel_shuffle(features: torch.Tensor, factor: int = 2, version: str = "v2") -> torch.Tensor:
+    """Merge factor x factor neighbours: [N, R, C, D] to [N, (R/f)*(C/f), f*f*D].
+
+    Channels are ordered top-left, top-right, bottom-left, bottom-right. `v2` lists tokens row by row; `v1`
+    lists them column by column, as models before 1.5 were trained (facts 3.1).
+    """
+    count, rows, columns, width = features.shape
+    if rows % factor or columns % factor:
+        raise ValueError(f"grid {rows}x{columns} does not divide by the shuffle factor {factor}")
+    blocks = features.view(count, rows // factor, factor, columns // factor, factor, width)
+    order = (0, 1, 3, 2, 4, 5) if version == "v2" else (0, 3, 1, 2, 4, 5)
+    return blocks.permute(order).reshape(count, -1, factor * factor * width)
+
+
+class Connector(nn.Module):
+    """LayerNorm, linear, GELU, linear."""
+
+    def __init__(self, vision_width: int, factor: int, width: int) -> None:
+        super().__init__()
+        merged = vision_width * factor * factor
+        self.norm = nn.LayerNorm(merged)
+        self.linear_1 = nn.Linear(merged, width)
+        self.linear_2 = nn.Linear(width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[N, tokens, factor^2 * D_vision] to [N, tokens, D]."""
+        out: torch.Tensor = self.linear_2(F.gelu(self.linear_1(self.norm(x))))
+        return out

@@ -1,0 +1,105 @@
+"""The language model: LLaMA and Qwen2 decoders by config, on a flat stream of tokens.
+
+`T` tokens in the stream, `D` width, `H` heads, `K` key-value heads, `C` head width, `V` vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from tessera.models.config import DecoderConfig
+from tessera.nn.attention import attend
+from tessera.nn.kv_cache import KVCache
+from tessera.nn.layout import Layout
+from tessera.nn.mlp import GatedMLP
+from tessera.nn.norm import RMSNorm
+from tessera.nn.rope import rotary_tables, rotate
+
+Tables = tuple[torch.Tensor, torch.Tensor]
+
+
+class DecoderAttention(nn.Module):
+    """Grouped-query attention with rotary positions."""
+
+    def __init__(self, config: DecoderConfig, layer: int) -> None:
+        super().__init__()
+        width, self.head_width, self.layer = config.hidden_size, config.head_width, layer
+        queries = config.num_attention_heads * self.head_width
+        groups = config.num_key_value_heads * self.head_width
+        self.q_proj = nn.Linear(width, queries, bias=config.attention_bias)
+        self.k_proj = nn.Linear(width, groups, bias=config.attention_bias)
+        self.v_proj = nn.Linear(width, groups, bias=config.attention_bias)
+        self.o_proj = nn.Linear(queries, width, bias=False)
+
+    def forward(self, x: torch.Tensor, tables: Tables, layout: Layout, cache: KVCache | None) -> torch.Tensor:
+        """[T, D] to [T, D]."""
+        query, key, value = (
+            projection(x).unflatten(-1, (-1, self.head_width))
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )  # [T, H, C], [T, K, C], [T, K, C]
+        out = attend(rotate(query, *tables), rotate(key, *tables), value, layout, cache, self.layer)
+        result: torch.Tensor = self.o_proj(out.flatten(1))
+        return result
+
+
+class DecoderBlock(nn.Module):
+    """Pre-norm attention and gated MLP."""
+
+    def __init__(self, config: DecoderConfig, layer: int) -> None:
+        super().__init__()
+        width, eps = config.hidden_size, config.rms_norm_eps
+        self.self_attn = DecoderAttention(config, layer)
+        self.mlp = GatedMLP(width, config.intermediate_size)
+        self.input_layernorm = RMSNorm(width, eps)
+        self.post_attention_layernorm = RMSNorm(width, eps)
+
+    def forward(self, x: torch.Tensor, tables: Tables, layout: Layout, cache: KVCache | None) -> torch.Tensor:
+        """[T, D] to [T, D]."""
+        x = x + self.self_attn(self.input_layernorm(x), tables, layout, cache)
+        out: torch.Tensor = x + self.mlp(self.post_attention_layernorm(x))
+        return out
+
+
+class Decoder(nn.Module):
+    """Embeddings, blocks, final norm and head. Hidden states and logits are separate calls on purpose:
+    training asks for logits of supervised tokens only, generation for the last token only."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(DecoderBlock(config, i) for i in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        if config.tie_word_embeddings:
+            self.lm_head.weight = self.embed_tokens.weight
+
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """Ids int64 [T] to [T, D]."""
+        out: torch.Tensor = self.embed_tokens(ids)
+        return out
+
+    def forward(
+        self,
+        embeddings: torch.Tensor,
+        layout: Layout,
+        positions: torch.Tensor | None = None,
+        cache: KVCache | None = None,
+    ) -> torch.Tensor:
+        """Embeddings [T, D] to final hidden states [T, D]; positions default to the layout's."""
+        if layout.total != len(embeddings):
+            raise ValueError(f"layout covers {layout.total} tokens but the stream has {len(embeddings)}")
+        if positions is None:
+            positions = layout.positions(embeddings.device)
+        tables = rotary_tables(positions, self.config.head_width, self.config.rope_theta)
+        x = embeddings
+        for layer in self.layers:
+            x = layer(x, tables, layout, cache)
+        out: torch.Tensor = self.norm(x)
+        return out
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """[..., D] to [..., V]."""
+        out: torch.Tensor = self.lm_head(hidden)
+        return out

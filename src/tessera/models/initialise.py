@@ -1,0 +1,37 @@
+"""Starting values for models that are trained from scratch (the scale model); released weights replace them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+
+def initialise(model: nn.Module, seed: int, spread: float = 0.02) -> None:
+    """Draw all weights from one seed: normal for matrices (narrower where a branch joins the residual), zero
+    for biases, one for norms. Layer scale and class/position embeddings keep their own constants."""
+    generator = torch.Generator().manual_seed(seed)
+    depth = max(sum(name.endswith("mlp") for name, _ in model.named_modules()), 1)
+    joins = ("o_proj", "down_proj", "proj", "fc2")
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.Embedding):
+            narrow = name.rsplit(".", 1)[-1] in joins
+            std = _spread(module, spread) / (math.sqrt(2 * depth) if narrow else 1.0)
+            with torch.no_grad():
+                module.weight.normal_(0.0, std, generator=generator)
+                if getattr(module, "bias", None) is not None:
+                    module.bias.zero_()  # type: ignore[union-attr, operator]
+    for name, parameter in model.named_parameters():
+        if name.endswith(("class_embedding", "position_embedding")):
+            with torch.no_grad():
+                parameter.normal_(0.0, spread, generator=generator)
+
+
+def _spread(module: nn.Module, spread: float) -> float:
+    """Fan-in scaling for layers narrower than the one the constant was chosen for (about 2,500 channels)."""
+    if isinstance(module, nn.Embedding):
+        return spread
+    weight = module.weight
+    assert isinstance(weight, torch.Tensor)
+    return max(spread, 1.0 / math.sqrt(weight[0].numel()))

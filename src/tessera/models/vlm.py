@@ -1,0 +1,79 @@
+"""ViT, connector and decoder as one module that maps tensors to tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from tessera.models.config import VLMConfig
+from tessera.models.connector import Connector, pixel_shuffle
+from tessera.models.decoder import Decoder
+from tessera.models.fusion import fuse
+from tessera.models.vision import VisionTransformer
+from tessera.nn.kv_cache import KVCache
+from tessera.nn.layout import Layout
+
+
+class VLM(nn.Module):
+    """The whole model. Parameter names start with `vision.`, `connector.` or `decoder.`."""
+
+    def __init__(self, config: VLMConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.vision = VisionTransformer(config.vision)
+        self.connector = Connector(
+            config.vision.hidden_size, config.shuffle_factor, config.decoder.hidden_size
+        )
+        self.decoder = Decoder(config.decoder)
+
+    def see(self, tiles: torch.Tensor) -> torch.Tensor:
+        """uint8 tiles [N, S, S, 3] to visual features [N, tokens_per_tile, D]."""
+        pixels = normalise(tiles, self.config.mean, self.config.std, self.vision.embeddings.class_embedding.dtype)
+        states = self.vision(pixels, self.config.select_layer)[:, 1:]  # class token dropped
+        grid = pixels.shape[-1] // self.config.vision.patch_size
+        shuffled = pixel_shuffle(
+            states.unflatten(1, (grid, grid)), self.config.shuffle_factor, self.config.ps_version
+        )
+        features: torch.Tensor = self.connector(shuffled)
+        return features
+
+    def embed(
+        self, ids: torch.Tensor, tiles: torch.Tensor | None = None, features: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Ids int64 [T] and uint8 tiles [N, S, S, 3] (or features [N, tokens, D] seen before) to [T, D]."""
+        if features is None and tiles is not None and len(tiles):
+            features = self.see(tiles)
+        embeddings = self.decoder.embed(ids)
+        flat = embeddings.new_zeros(0, embeddings.shape[-1]) if features is None else features.flatten(0, 1)
+        if len(flat) and torch.is_autocast_enabled(embeddings.device.type):
+            flat = flat.to(embeddings.dtype)
+        return fuse(embeddings, ids, flat, self.config.image_token_id)
+
+    def forward(
+        self,
+        ids: torch.Tensor,
+        layout: Layout,
+        positions: torch.Tensor | None = None,
+        tiles: torch.Tensor | None = None,
+        cache: KVCache | None = None,
+        features: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The stream's final hidden states [T, D]; `logits` turns chosen rows into scores."""
+        hidden: torch.Tensor = self.decoder(self.embed(ids, tiles, features), layout, positions, cache)
+        return hidden
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """[..., D] to [..., V]."""
+        return self.decoder.logits(hidden)
+
+
+def normalise(
+    tiles: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...], dtype: torch.dtype
+) -> torch.Tensor:
+    """uint8 [N, S, S, 3] to channel-first pixels [N, 3, S, S]: (value / 255 - mean) / std, in float32, then cast."""
+    if tiles.dtype != torch.uint8 or tiles.dim() != 4 or tiles.shape[-1] != 3:
+        raise ValueError(f"tiles {tiles.dtype} {tuple(tiles.shape)}: expected uint8 [N, S, S, 3]")
+    centre = torch.tensor(mean, device=tiles.device)
+    spread = torch.tensor(std, device=tiles.device)
+    scaled = (tiles.float() / 255 - centre) / spread
+    return scaled.permute(0, 3, 1, 2).to(dtype)

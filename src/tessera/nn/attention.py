@@ -1,0 +1,95 @@
+"""One attention function for training packs, prefill and decoding.
+
+The backend is PyTorch's scaled dot-product attention called once per sequence, which runs everywhere
+and never builds a mask over the whole stream. Runs of equally long sequences go in one call. A single
+query row takes a grouped matrix product: on CPUs SDPA with one bfloat16 row is many times slower.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import torch
+import torch.nn.functional as F
+
+from tessera.nn.kv_cache import KVCache
+from tessera.nn.layout import Layout, Packed
+
+
+def attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    layout: Layout,
+    cache: KVCache | None = None,
+    layer: int = 0,
+) -> torch.Tensor:
+    """Causal attention within each sequence of the stream.
+
+    query `[T, H, C]`, key and value `[T, K, C]` with `H % K == 0`; returns `[T, H, C]`. A `Paged` layout
+    needs a cache, to which the new keys and values of `layer` are appended.
+    """
+    if isinstance(layout, Packed):
+        return _attend_packed(query, key, value, layout)
+    if cache is None:
+        raise ValueError("cache = None: a Paged layout continues cached sequences; pass the KVCache")
+    past = cache.extend(layer, key, value, layout)
+    out = []
+    for (start, end), (keys, values) in zip(layout.bounds, past, strict=True):
+        rows = query[start:end]
+        out.append(_one_row(rows[0], keys, values)[None] if end - start == 1 else _rows(rows, keys, values))
+    return torch.cat(out)
+
+
+def _attend_packed(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Packed) -> torch.Tensor:
+    out, start = [], 0
+    for length, run in groupby(layout.lengths):
+        count = sum(1 for _ in run)
+        end = start + count * length
+        batch = [x[start:end].unflatten(0, (count, length)).transpose(1, 2) for x in (query, key, value)]
+        result = F.scaled_dot_product_attention(
+            *batch, is_causal=True, enable_gqa=query.shape[1] != key.shape[1]
+        )  # [count, H, length, C]
+        out.append(result.transpose(1, 2).flatten(0, 1))
+        start = end
+    return torch.cat(out)
+
+
+def _rows(rows: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Several new rows `[q, H, C]` against `[context + q, K, C]`: causal, aligned at the last row."""
+    new, total = len(rows), len(keys)
+    mask = None
+    if total > new:
+        mask = torch.ones(new, total, dtype=torch.bool, device=rows.device).tril(total - new)
+    result = F.scaled_dot_product_attention(
+        rows.transpose(0, 1)[None],
+        keys.transpose(0, 1)[None],
+        values.transpose(0, 1)[None],
+        attn_mask=mask,
+        is_causal=mask is None,
+        enable_gqa=rows.shape[1] != keys.shape[1],
+    )
+    return result[0].transpose(0, 1)
+
+
+def _one_row(row: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """One new row `[H, C]` against `[L, K, C]`, each group of query heads beside its key head."""
+    kv_heads, head_dim = keys.shape[1:]
+    grouped = row.view(kv_heads, -1, head_dim) * head_dim**-0.5  # [K, H/K, C]
+    scores = torch.matmul(grouped, keys.permute(1, 2, 0))  # [K, H/K, L]
+    weights = scores.float().softmax(-1).to(values.dtype)
+    return torch.matmul(weights, values.transpose(0, 1)).view(row.shape)
+
+
+def reference_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Packed
+) -> torch.Tensor:
+    """The slow oracle: one explicit mask over the whole stream. Shapes as in `attend`."""
+    owner = torch.repeat_interleave(torch.arange(len(layout.lengths)), torch.tensor(layout.lengths))
+    order = torch.arange(layout.total)
+    allowed = (owner[:, None] == owner[None, :]) & (order[:, None] >= order[None, :])
+    repeat = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
+    scores = torch.einsum("qhc,khc->hqk", query, key) * query.shape[-1] ** -0.5
+    weights = scores.masked_fill(~allowed.to(scores.device), float("-inf")).softmax(-1)
+    return torch.einsum("hqk,khc->qhc", weights, value)
