@@ -1,0 +1,228 @@
+"""Conversations with pictures and clips to token ids, loss weights and tiles: the one path of Tessera.
+
+Training, chat, serving and evaluation all come through `Encoder`, so that a model sees the same tokens
+everywhere. `measure` walks the same path with picture sizes from file headers and decodes no pixels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+
+from tessera.chat.message import Conversation, Image, Video
+from tessera.chat.render import MediaSpan, Rendered, render
+from tessera.chat.templates import Template
+from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tokens import ADDED_TOKENS, IMG_CONTEXT
+from tessera.imaging.decode import decode_image, read_size
+from tessera.imaging.frames import frame_indices
+from tessera.imaging.grid import Tiling, count_tiles
+from tessera.imaging.tiles import cut_tiles
+from tessera.imaging.video import probe_video, read_frames
+
+Part = Image | Video
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Size of an encoded conversation: tokens, tiles and how many of the tokens are supervised."""
+
+    tokens: int
+    tiles: int
+    trained: int = 0
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A conversation as the model takes it.
+
+    ids int32 [T]; weights float32 [T], 1.0 where token t is a supervised target, else 0.0; tiles uint8
+    [N, S, S, 3] in the order of their placeholders; tiles_per_image: N split over pictures and frames.
+    """
+
+    ids: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float32]
+    tiles: npt.NDArray[np.uint8]
+    tiles_per_image: tuple[int, ...]
+
+
+class Encoder:
+    """Encodes conversations for one model.
+
+    tokens_per_tile: <IMG_CONTEXT> slots of a tile (256 for 448 px). frame_label: words before a video frame,
+    `{index}` from 1 (facts 3.5: "Frame-{index}: " in training of 2.5 and 3, "Frame{index}: " in MPO and the
+    model cards). system_text: None takes the template's, "" an empty one; a system message overrides it.
+    frames: frames taken from a clip that does not say; max_frames: the most a clip may ask for.
+    trust_text: special strings in content become control tokens, as in the official code.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        template: Template,
+        tiling: Tiling,
+        tokens_per_tile: int,
+        frame_label: str = "Frame-{index}: ",
+        system_text: str | None = None,
+        frames: int = 8,
+        max_frames: int = 64,
+        resize: Literal["exact", "fast"] = "exact",
+        trust_text: bool = False,
+    ) -> None:
+        _check_tokens(tokenizer, template)
+        self.tokenizer = tokenizer
+        self.template = template
+        self.tiling = tiling
+        self.tokens_per_tile = tokens_per_tile
+        self.frame_label = frame_label
+        self.system_text = system_text
+        self.frames = frames
+        self.max_frames = max_frames
+        self.resize = resize
+        self.trust_text = trust_text
+        self._tilings: dict[int, Tiling] = {}
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """Ids that end an answer."""
+        return frozenset(self.tokenizer.token_id(s) for s in self.template.stops if self.tokenizer.has_token(s))
+
+    def measure(self, conversation: Conversation) -> Lengths:
+        """Tokens, tiles and supervised tokens that `encode` will give; reads file headers only."""
+        media = conversation.media
+        budget = self._budget(media)
+        spans = [self._span(part, self._count(part, budget)) for part in media]
+        rendered = self._render(conversation, spans, generate=False)
+        return Lengths(len(rendered.ids), sum(sum(s.tiles) for s in spans), rendered.trained)
+
+    def encode(self, conversation: Conversation, generate: bool = False) -> Encoded:
+        """Ids, weights and tiles; `generate` ends the prompt with the empty assistant role."""
+        media = conversation.media
+        budget = self._budget(media)
+        cut = [self._cut(part, budget) for part in media]
+        spans = [self._span(part, tuple(map(len, tiles))) for part, tiles in zip(media, cut, strict=True)]
+        ids, weights = self._render(conversation, spans, generate).arrays()
+        flat = [tiles for part in cut for tiles in part]
+        side = self.tiling.tile_side
+        tiles = np.concatenate(flat) if flat else np.zeros((0, side, side, 3), dtype=np.uint8)
+        return Encoded(ids, weights, tiles, tuple(map(len, flat)))
+
+    def render_text(self, conversation: Conversation, generate: bool = False) -> str:
+        """The prompt as readable text, runs of placeholders as `<IMG_CONTEXT>*256`; headers only."""
+        media = conversation.media
+        budget = self._budget(media)
+        spans = [self._span(part, self._count(part, budget)) for part in media]
+        text = self.tokenizer.decode(self._render(conversation, spans, generate).ids, skip_special=False)
+        width = len(IMG_CONTEXT)
+        return re.sub(f"(?:{IMG_CONTEXT})+", lambda m: f"{IMG_CONTEXT}*{len(m[0]) // width}", text)
+
+    def describe(self) -> dict[str, str | int | None]:
+        """Every setting that changes the tokens, for the record of a run."""
+        system = self.template.system_text if self.system_text is None else self.system_text
+        bos = self.tokenizer.bos_id
+        return {
+            "template": self.template.name,
+            "system_text": system,
+            "vocabulary": self.tokenizer.vocab_size,
+            "bos": None if bos is None else self.tokenizer.decode([bos], skip_special=False),
+            "stops": " ".join(s for s in self.template.stops if self.tokenizer.has_token(s)),
+            "tile_side": self.tiling.tile_side,
+            "max_tiles": self.tiling.max_tiles,
+            "thumbnail": int(self.tiling.thumbnail),
+            "tokens_per_tile": self.tokens_per_tile,
+            "frame_label": self.frame_label,
+            "frames": self.frames,
+            "resize": self.resize,
+        }
+
+    def _render(self, conversation: Conversation, spans: list[MediaSpan], generate: bool) -> Rendered:
+        return render(
+            conversation,
+            self.template,
+            self.tokenizer,
+            spans,
+            self.tokens_per_tile,
+            self.system_text,
+            generate,
+            self.trust_text,
+        )
+
+    def _span(self, part: Part, tiles: tuple[int, ...]) -> MediaSpan:
+        if isinstance(part, Image):
+            return MediaSpan(tiles)
+        return MediaSpan(tiles, tuple(self.frame_label.format(index=i + 1) for i in range(len(tiles))))
+
+    def _budget(self, media: Sequence[Part]) -> int:
+        """Tiles a picture may have: the limit shared by the pictures of a conversation (facts 3.5)."""
+        pictures = sum(isinstance(part, Image) for part in media)
+        return max(1, self.tiling.max_tiles // max(1, pictures))
+
+    def _picture_tiling(self, part: Image, budget: int) -> Tiling:
+        limit = budget if part.max_tiles is None else part.max_tiles
+        if limit < 1:
+            raise ValueError(f"image.max_tiles: {limit} is below 1; leave it out or give at least 1")
+        found = self._tilings.get(limit)
+        if found is None:
+            least = min(self.tiling.min_tiles, limit)
+            found = self.tiling.model_copy(update={"max_tiles": limit, "min_tiles": least})
+            self._tilings[limit] = found
+        return found
+
+    def _count(self, part: Part, budget: int) -> tuple[int, ...]:
+        if isinstance(part, Video):
+            return (1,) * len(self._frame_indices(part))
+        width, height = read_size(part.source)
+        return (count_tiles(width, height, self._picture_tiling(part, budget)),)
+
+    def _cut(self, part: Part, budget: int) -> list[npt.NDArray[np.uint8]]:
+        """Tiles uint8 [n, S, S, 3] of a picture, or of every frame of a clip."""
+        if isinstance(part, Image):
+            return [self._tiles(part.source, self._picture_tiling(part, budget))]
+        single = Tiling(tile_side=self.tiling.tile_side, min_tiles=1, max_tiles=1, thumbnail=False)
+        indices = self._frame_indices(part)
+        if isinstance(part.source, tuple):
+            frames: Sequence[PIL.Image.Image] = [part.source[i] for i in indices]
+        else:
+            frames = read_frames(part.source, indices)
+        return [self._tiles(frame, single) for frame in frames]
+
+    def _tiles(self, source: object, tiling: Tiling) -> npt.NDArray[np.uint8]:
+        side = self.tiling.tile_side
+        whole = isinstance(source, PIL.Image.Image) and source.size == (side, side) and source.mode == "RGB"
+        if whole and tiling.min_tiles == 1:
+            return np.asarray(source)[None]  # one tile, nothing to resize
+        return cut_tiles(decode_image(source), tiling, self.resize)  # type: ignore[arg-type]
+
+    def _frame_indices(self, part: Video) -> list[int]:
+        """Frames of a clip; decoded frames are all taken unless the part bounds their number."""
+        decoded = isinstance(part.source, tuple)
+        wanted = part.frames or (len(part.source) if isinstance(part.source, tuple) else self.frames)
+        if not 1 <= wanted <= self.max_frames:
+            raise ValueError(
+                f"video.frames: {wanted} is not in 1..{self.max_frames}; set Video.frames or Encoder(max_frames=...)"
+            )
+        if isinstance(part.source, tuple):
+            if part.frames is None:
+                return list(range(wanted))
+            return frame_indices(len(part.source), 1.0, wanted, part.start, part.end)
+        info = probe_video(part.source)
+        return frame_indices(info.frames, info.fps, wanted, part.start, part.end)
+
+
+def _check_tokens(tokenizer: Tokenizer, template: Template) -> None:
+    missing = [t for t in ADDED_TOKENS if not tokenizer.has_token(t)]
+    if missing:
+        raise ValueError(
+            f"tokenizer: lacks {' '.join(missing)}; use tokenizer.with_added() and resize the model's embeddings"
+        )
+    if not tokenizer.has_token(template.stop):
+        raise ValueError(
+            f"template: {template.name!r} stops at {template.stop!r}, which is no token of this tokenizer; "
+            "choose the template that belongs to the model"
+        )

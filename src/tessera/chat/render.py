@@ -1,0 +1,216 @@
+"""Conversation to ids and loss weights in one pass: the only place where a prompt is put together.
+
+Text between two control tokens is one *run* and is tokenised as a whole, whoever wrote its parts, because
+that is what the released models saw: the line break behind `user` and the first word of the question meet
+the same merges. Control tokens come from the template and from the placeholders, never from what a user
+wrote. The result equals the official tokenisation of the whole prompt and that of its pieces (facts 5.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tessera.chat.message import Conversation, Message, Text
+from tessera.chat.templates import Template
+from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tokens import IMG_CONTEXT, IMG_END, IMG_START
+
+ROLES = ("system", "user", "assistant")
+
+
+@dataclass(frozen=True)
+class MediaSpan:
+    """Placeholders of one part: per picture its tile count and the words before it; frames stand on lines."""
+
+    tiles: tuple[int, ...]
+    labels: tuple[str, ...] = ("",)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A prompt: `ids` in order and the half-open `spans` of supervised tokens."""
+
+    ids: list[int]
+    spans: list[tuple[int, int]]
+
+    @property
+    def trained(self) -> int:
+        """Number of supervised tokens."""
+        return sum(stop - start for start, stop in self.spans)
+
+    def arrays(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """ids int32 [T] and weights float32 [T]: 1.0 where token t is a target, else 0.0."""
+        weights = np.zeros(len(self.ids), dtype=np.float32)
+        for start, stop in self.spans:
+            weights[start:stop] = 1.0
+        return np.array(self.ids, dtype=np.int32), weights
+
+
+class _Writer:
+    """Ids written so far and the open run of text behind them."""
+
+    def __init__(self, tokenizer: Tokenizer, tokens_per_tile: int, trust_text: bool) -> None:
+        self.tokenizer = tokenizer
+        self.ids = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+        self.spans: list[tuple[int, int]] = []
+        self._run = ""
+        self._left: int | None = None
+        self._cut = tokenizer.split if trust_text else tokenizer.split_content
+        self._tile = [tokenizer.token_id(IMG_CONTEXT)] * tokens_per_tile
+        self._picture = (tokenizer.token_id(IMG_START), tokenizer.token_id(IMG_END))
+
+    def control(self, token: int) -> None:
+        """Close the run and write a control token."""
+        if self._run:
+            self.ids += self.tokenizer.encode_run(self._run, self._left)
+            self._run = ""
+        elif self._left is None:
+            self.ids += self.tokenizer.opening(token)
+        self.ids.append(token)
+        self._left = token
+
+    def trusted(self, text: str) -> None:
+        """Write template text: every special string in it is a control token."""
+        self._write(self.tokenizer.split(text))
+
+    def content(self, text: str) -> None:
+        """Write what a person or the model said: turn markers in it stay characters."""
+        self._write(self._cut(text))
+
+    def label(self, text: str) -> None:
+        """Write words of ours that hold no special string."""
+        self._run += text
+
+    def picture(self, tiles: int) -> None:
+        """Write the placeholder of a picture of so many tiles."""
+        start, end = self._picture
+        self.control(start)
+        self.ids += self._tile * tiles
+        self._left = end
+        self.ids.append(end)
+
+    def position(self) -> int:
+        """Tokens so far, the open run counted as if it ended here (the official mask counts so)."""
+        return len(self.ids) + len(self.tokenizer.encode_run(self._run, self._left))
+
+    def close(self) -> None:
+        """Write the open run."""
+        self.ids += self.tokenizer.encode_run(self._run, self._left)
+        self._run = ""
+
+    def _write(self, pieces: list[int | str]) -> None:
+        for piece in pieces:
+            if isinstance(piece, int):
+                self.control(piece)
+            else:
+                self._run += piece
+
+
+def render(
+    conversation: Conversation,
+    template: Template,
+    tokenizer: Tokenizer,
+    media: Sequence[MediaSpan] = (),
+    tokens_per_tile: int = 256,
+    system_text: str | None = None,
+    generate: bool = False,
+    trust_text: bool = False,
+) -> Rendered:
+    """Write a conversation down.
+
+    media: one span per picture or clip, in order. system_text: None takes the template's; a leading system
+    message overrides both. generate: end with the empty assistant role, ready for an answer. trust_text: let
+    special strings in content become control tokens, as the official code does. ValueError says what is wrong.
+    """
+    system, turns = _check(conversation, generate)
+    writer = _Writer(tokenizer, tokens_per_tile, trust_text)
+    spans = iter(media)
+    writer.trusted(template.system_prefix)
+    if system is not None:
+        writer.content(_stripped(system, template)[0])
+    else:
+        writer.trusted(template.system_text if system_text is None else system_text)
+    writer.trusted(template.system_end)
+    for message in turns:
+        if message.role == "user":
+            _write_user(writer, message, template, spans)
+        else:
+            _write_answer(writer, message, template, generate)
+    if generate:
+        writer.trusted(template.assistant_prefix)
+    writer.close()
+    if next(spans, None) is not None:
+        raise ValueError(f"media: {len(media)} spans for {len(conversation.media)} media parts; give one each")
+    return Rendered(writer.ids, writer.spans)
+
+
+def _check(conversation: Conversation, generate: bool) -> tuple[Message | None, Sequence[Message]]:
+    """The leading system message, if any, and the turns after it; ValueError when they make no sense."""
+    messages = conversation.messages
+    for index, message in enumerate(messages):
+        if message.role not in ROLES:
+            raise ValueError(f"messages[{index}].role: {message.role!r} is unknown; use one of {', '.join(ROLES)}")
+        if message.role == "system" and index > 0:
+            raise ValueError(f"messages[{index}].role: 'system' may only come first; move or merge it")
+        if message.role != "user" and not all(isinstance(p, Text) for p in message.parts):
+            raise ValueError(f"messages[{index}].parts: a {message.role} turn holds media; put it in a user turn")
+    system = messages[0] if messages and messages[0].role == "system" else None
+    turns = messages if system is None else messages[1:]
+    if not turns:
+        raise ValueError("messages: no turn of user or assistant; add at least one user message")
+    if turns[0].role != "user":
+        raise ValueError("messages: the assistant speaks first; start with a user message")
+    if generate and turns[-1].role != "user":
+        raise ValueError("messages: the last turn is the assistant's; end with a user message to generate")
+    return system, turns
+
+
+def _write_user(
+    writer: _Writer, message: Message, template: Template, spans: Iterator[MediaSpan]
+) -> None:
+    writer.trusted(template.user_prefix)
+    texts = iter(_stripped(message, template))
+    for part in message.parts:
+        if isinstance(part, Text):
+            writer.content(next(texts))
+            continue
+        span = next(spans, None)
+        if span is None:
+            raise ValueError("media: fewer spans than media parts; give one span for each picture and clip")
+        for index, (tiles, label) in enumerate(zip(span.tiles, span.labels, strict=True)):
+            writer.label("\n" + label if index else label)
+            writer.picture(tiles)
+    writer.trusted(template.user_end)
+
+
+def _write_answer(writer: _Writer, message: Message, template: Template, generate: bool) -> None:
+    answer = "".join(_stripped(message, template))
+    if message.trained and not generate and not answer.strip():
+        raise ValueError(
+            f"messages: a trained answer is empty ({message.text!r}); drop the record or set trained=False"
+        )
+    writer.trusted(template.assistant_prefix)
+    start = writer.position()
+    writer.label(template.answer_lead)
+    writer.content(answer)
+    writer.trusted(template.stop)
+    if message.trained:
+        writer.spans.append((start, len(writer.ids)))
+    writer.trusted(template.answer_end)
+
+
+def _stripped(message: Message, template: Template) -> list[str]:
+    """The texts of a turn's text parts; where the template strips, the turn's outer white space is gone."""
+    texts = [part.text for part in message.parts if isinstance(part, Text)]
+    if message.role != "user":
+        texts = ["".join(texts)]
+    if template.strip and message.role != "system" and message.parts:
+        if isinstance(message.parts[0], Text):
+            texts[0] = texts[0].lstrip()
+        if isinstance(message.parts[-1], Text):
+            texts[-1] = texts[-1].rstrip()
+    return texts

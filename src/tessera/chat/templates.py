@@ -1,0 +1,96 @@
+"""The five conversation templates of the series as tables (facts 4); `render` knows how to read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SYSTEM_1 = (
+    "你是由上海人工智能实验室联合商汤科技开发的书生多模态大模型，英文名叫InternVL, 是一个有用无害的人工智能助手。"
+)
+SYSTEM_2 = (
+    "你是书生·万象，英文名是InternVL，是由上海人工智能实验室、清华大学及多家合作单位联合开发的多模态大语言模型。"
+)
+
+
+@dataclass(frozen=True)
+class Template:
+    r"""How turns are written down.
+
+    A prompt is `system_prefix S system_end`, then for every turn `user_prefix Q user_end` or
+    `assistant_prefix answer_lead A stop answer_end`. A prompt for generation ends with `assistant_prefix`.
+    `answer_lead`, the answer and `stop` are supervised; `answer_end` is not. `strip` removes white space around
+    every turn. Generation ends at `stop` or one of `extra_stops`.
+    """
+
+    name: str
+    system_text: str
+    system_prefix: str
+    system_end: str
+    user_prefix: str
+    user_end: str
+    assistant_prefix: str
+    stop: str
+    answer_lead: str = ""
+    answer_end: str = ""
+    strip: bool = False
+    extra_stops: tuple[str, ...] = ()
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """Every string that ends an answer, the supervised one first."""
+        return (self.stop, *self.extra_stops)
+
+
+def _chatml(name: str, system: str, end: str = "", strip: bool = False, extra: tuple[str, ...] = ()) -> Template:
+    """Turns as `<|im_start|>role\\n…<|im_end|>`; `end` is what stands between two turns."""
+    return Template(
+        name=name,
+        system_text=system,
+        system_prefix="<|im_start|>system\n",
+        system_end="<|im_end|>" + end,
+        user_prefix="<|im_start|>user\n",
+        user_end="<|im_end|>" + end,
+        assistant_prefix="<|im_start|>assistant\n",
+        stop="<|im_end|>",
+        answer_end=end,
+        strip=strip,
+        extra_stops=extra,
+    )
+
+
+INTERNVL_ZH = Template(
+    name="internvl_zh",
+    system_text="",
+    system_prefix="",
+    system_end=" ",
+    user_prefix="<human>: ",
+    user_end=" ",
+    assistant_prefix="<bot>:",
+    answer_lead=" ",
+    stop="</s>",
+)
+HERMES_2 = _chatml("Hermes-2", SYSTEM_1, extra=("<|endoftext|>",))
+INTERNLM2_CHAT = _chatml("internlm2-chat", SYSTEM_1, strip=True)
+PHI3_CHAT = Template(
+    name="phi3-chat",
+    system_text=SYSTEM_1,
+    system_prefix="<|system|>\n",
+    system_end="<|end|>",
+    user_prefix="<|user|>\n",
+    user_end="<|end|>",
+    assistant_prefix="<|assistant|>\n",
+    stop="<|end|>",
+)
+INTERNVL2_5 = _chatml("internvl2_5", SYSTEM_2, end="\n")
+
+TEMPLATES: dict[str, Template] = {
+    t.name: t for t in (INTERNVL_ZH, HERMES_2, INTERNLM2_CHAT, PHI3_CHAT, INTERNVL2_5)
+}
+
+
+def get_template(name: str) -> Template:
+    """The template of this name, or ValueError with the known names."""
+    if name not in TEMPLATES:
+        known = ", ".join(TEMPLATES)
+        raise ValueError(f"template: {name!r} is unknown; choose one of {known}")
+    return TEMPLATES[name]

@@ -1,0 +1,279 @@
+"""One tokenizer for every member of the series: runs of text through a vocabulary, special strings by table.
+
+Two kinds of text are kept apart. *Trusted* text (templates) may contain special strings; they become their
+ids. In *plain* text (what a user typed) they stay ordinary characters, so nobody can write a turn marker.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tessera.chat.tokens import ADDED_TOKENS, GROUNDING_TOKENS
+from tessera.chat.vocabulary import JsonVocabulary, SentencePieceVocabulary, Vocabulary, qwen_document
+
+CACHE_ENTRIES = 65_536
+CACHE_CHARACTERS = 256
+
+
+@dataclass(frozen=True)
+class AddedToken:
+    """A special string with its id. `strips_right`: white space behind it disappears (Phi-3).
+
+    `special` tokens are left out of decoded text; the others (`<think>`, `<tool_call>`) are part of it.
+    """
+
+    text: str
+    id: int
+    special: bool = True
+    strips_right: bool = False
+
+
+class Tokenizer:
+    """Text to ids and back.
+
+    `named` are the strings listed by name in the configuration (bos, eos, additional ...): the slow LLaMA
+    rules ask whether a token is among them. `config` is tokenizer_config.json, kept for `save`.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        added: Sequence[AddedToken],
+        bos: str | None = None,
+        named: frozenset[str] = frozenset(),
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.added: dict[str, AddedToken] = {t.text: t for t in sorted(added, key=lambda t: t.id)}
+        self.config = dict(config or {})
+        self.named = named
+        self.bos_id: int | None = None if bos is None else self.token_id(bos)
+        self.vocab_size = max([len(vocabulary.pieces) - 1, *(t.id for t in added)]) + 1
+        self._by_id = {t.id: t for t in self.added.values()}
+        self._strips = frozenset(t.id for t in added if t.strips_right)
+        self._cache: dict[tuple[str, bool], list[int]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_cache": {}}
+
+    def has_token(self, text: str) -> bool:
+        """Whether this special string is one token of the tokenizer."""
+        return text in self.added
+
+    def token_id(self, text: str) -> int:
+        """Id of a special string or of a piece of the vocabulary; ValueError when there is none."""
+        if text in self.added:
+            return self.added[text].id
+        found = self.vocabulary.token_id(text)
+        if found is None:
+            raise ValueError(f"tokenizer: no token {text!r}; add it with Tokenizer.with_added([{text!r}])")
+        return found
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of trusted text, special strings as their ids, no bos."""
+        ids: list[int] = []
+        for piece in self.split(text):
+            if isinstance(piece, int):
+                ids += [*self.opening(piece), piece] if not ids else [piece]
+            else:
+                ids += self.encode_run(piece, ids[-1] if ids else None)
+        return ids
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Ids of a text in which special strings mean nothing, no bos."""
+        return self.encode_run(text, None)
+
+    def encode_run(self, text: str, left: int | None) -> list[int]:
+        """Ids of plain text that stands behind token `left`; None: it opens the prompt."""
+        if left in self._strips:
+            text = text.lstrip()
+        if not text:
+            return []
+        key = (text, left is None)
+        ids = self._cache.get(key)
+        if ids is None:
+            ids = self.vocabulary.encode(text, left is None)
+            if len(text) <= CACHE_CHARACTERS:
+                if len(self._cache) >= CACHE_ENTRIES:
+                    self._cache.clear()
+                self._cache[key] = ids
+        return list(ids)
+
+    def opening(self, first: int) -> list[int]:
+        """Ids in front of a prompt that starts with control token `first`: Phi-3's lone space, else none.
+
+        The slow LLaMA tokenizer drops that space only before tokens listed by name in the configuration.
+        """
+        lone = self.vocabulary.lone_prefix
+        return [] if lone is None or self._by_id[first].text in self.named else [lone]
+
+    def split(self, text: str) -> list[int | str]:
+        """Trusted text cut at every special string, those as ids."""
+        return self._cut(text, self._special_pattern)
+
+    def split_content(self, text: str) -> list[int | str]:
+        """Text of a user or an answer cut at the special strings that are allowed there, those as ids."""
+        return self._cut(text, self._content_pattern) if "<" in text else [text]
+
+    def _cut(self, text: str, pattern: re.Pattern[str] | None) -> list[int | str]:
+        pieces = [text] if pattern is None else pattern.split(text)
+        return [self.added[p].id if i % 2 else p for i, p in enumerate(pieces) if p]
+
+    def _pattern(self, texts: Iterable[str]) -> re.Pattern[str] | None:
+        """A pattern that finds these special strings, longest first; None for no strings."""
+        known = sorted((t for t in texts if t in self.added), key=len, reverse=True)
+        return re.compile("(" + "|".join(map(re.escape, known)) + ")") if known else None
+
+    @cached_property
+    def _content_pattern(self) -> re.Pattern[str] | None:
+        """Special strings allowed in content: grounding marks and tokens that are not special (`<think>`)."""
+        return self._pattern([*GROUNDING_TOKENS, *(t.text for t in self.added.values() if not t.special)])
+
+    @cached_property
+    def _special_pattern(self) -> re.Pattern[str] | None:
+        return self._pattern(self.added)
+
+    def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
+        """Text of ids; special tokens are left out, grounding marks kept. Cut UTF-8 ends in U+FFFD."""
+        table = self._shown if skip_special else self._written
+        try:
+            text = b"".join([table[i] for i in ids]).decode("utf-8", errors="replace")
+        except IndexError:
+            raise ValueError(f"ids: an id is not below the vocabulary size {self.vocab_size}") from None
+        return text[1:] if self.vocabulary.strips_first_space and text.startswith(" ") else text
+
+    @cached_property
+    def _written(self) -> list[bytes]:
+        table = self.vocabulary.pieces + [b""] * (self.vocab_size - len(self.vocabulary.pieces))
+        for token in self.added.values():
+            table[token.id] = token.text.encode()
+        return table
+
+    @cached_property
+    def _shown(self) -> list[bytes]:
+        table = list(self._written)
+        for token in self.added.values():
+            if token.special and token.text not in GROUNDING_TOKENS:
+                table[token.id] = b""
+        return table
+
+    def with_added(self, texts: Iterable[str] = ADDED_TOKENS) -> Tokenizer:
+        """A copy with these special strings appended in order; those already there are kept as they are."""
+        new = [t for t in texts if t not in self.added]
+        extra = [AddedToken(t, self.vocab_size + i) for i, t in enumerate(new)]
+        copy = Tokenizer(self.vocabulary, [*self.added.values(), *extra], None, self.named, self.config)
+        copy.bos_id = self.bos_id
+        return copy
+
+    def save(self, folder: str | Path) -> None:
+        """Write the vocabulary's file and tokenizer_config.json, as `load_tokenizer` and others read them."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        files = self.vocabulary.files()
+        if "tokenizer.json" in files:
+            document = json.loads(files["tokenizer.json"])
+            document["added_tokens"] = [
+                {"id": t.id, "normalized": False, **_flags(t)} for t in self.added.values()
+            ]
+            files["tokenizer.json"] = _json_bytes(document)
+        table = {str(t.id): {"normalized": False, **_flags(t)} for t in self.added.values()}
+        files["tokenizer_config.json"] = _json_bytes(self.config | {"added_tokens_decoder": table})
+        for name, content in files.items():
+            (target / name).write_bytes(content)
+
+
+def _flags(token: AddedToken) -> dict[str, Any]:
+    sides = {"single_word": False, "lstrip": False, "rstrip": token.strips_right}
+    return {"content": token.text, **sides, "special": token.special}
+
+
+def _json_bytes(value: Any) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def load_tokenizer(folder: str | Path) -> Tokenizer:
+    """Read tokenizer.model, tokenizer.json or vocab.json + merges.txt, with the added tokens beside it.
+
+    tokenizer.model wins where both stand: the released models were trained with the slow tokenizers.
+    """
+    root = Path(folder)
+    config = _read_json(root / "tokenizer_config.json")
+    named = _named_tokens(config | _read_json(root / "special_tokens_map.json"))
+    if (root / "tokenizer.model").is_file():
+        guarded = named | {v["content"] for v in config.get("added_tokens_decoder", {}).values()}
+        legacy = config.get("tokenizer_class") != "InternLM2Tokenizer" and config.get("legacy") in (None, True)
+        model = (root / "tokenizer.model").read_bytes()
+        vocabulary: Vocabulary = SentencePieceVocabulary(model, legacy, frozenset(guarded))
+        with_bos = config.get("add_bos_token", True)
+        document: dict[str, Any] = {}
+    else:
+        document = _read_document(root)
+        vocabulary = JsonVocabulary(document)
+        with_bos = config.get("add_bos_token", "bos_token" in config and _adds_bos(document, config))
+    added = _added_tokens(root, config, document, named, vocabulary)
+    bos = _content(config.get("bos_token")) or ("<s>" if "tokenizer_class" not in config and with_bos else None)
+    return Tokenizer(vocabulary, added, bos if with_bos else None, frozenset(named), config)
+
+
+def _read_document(root: Path) -> dict[str, Any]:
+    if (root / "tokenizer.json").is_file():
+        return _read_json(root / "tokenizer.json")
+    if (root / "vocab.json").is_file() and (root / "merges.txt").is_file():
+        lines = (root / "merges.txt").read_text(encoding="utf-8").split("\n")
+        merges = [line for line in lines if line and not line.startswith("#version")]
+        return qwen_document(_read_json(root / "vocab.json"), merges)
+    raise ValueError(
+        f"tokenizer folder: {str(root)!r} has no tokenizer.model, tokenizer.json or vocab.json + merges.txt; "
+        "name the folder of a checkpoint"
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file, {} when there is no such file."""
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return value
+
+
+def _content(value: Any) -> str | None:
+    """The string of a token given as a string or as a table with flags."""
+    return value.get("content") if isinstance(value, dict) else value
+
+
+def _named_tokens(config: Mapping[str, Any]) -> set[str]:
+    keys = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
+    values = [config.get(k) for k in keys] + list(config.get("additional_special_tokens") or ())
+    return {text for text in map(_content, values) if text}
+
+
+def _adds_bos(document: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Whether the JSON tokenizer's own post-processor writes the bos token (Llama 3)."""
+    bos = _content(config.get("bos_token"))
+    return bos is not None and json.dumps(bos) in json.dumps(document.get("post_processor"))
+
+
+def _added_tokens(
+    root: Path,
+    config: Mapping[str, Any],
+    document: Mapping[str, Any],
+    named: set[str],
+    vocabulary: Vocabulary,
+) -> list[AddedToken]:
+    """Every special string from the four places in which released tokenizers write them."""
+    found: dict[str, AddedToken] = {}
+    for text in sorted(named):
+        index = vocabulary.token_id(text)
+        if index is not None:
+            found[text] = AddedToken(text, index)
+    for text, index in _read_json(root / "added_tokens.json").items():
+        found[text] = AddedToken(text, index)
+    entries = [(e["id"], e) for e in document.get("added_tokens", ())]
+    entries += [(int(k), e) for k, e in config.get("added_tokens_decoder", {}).items()]
+    for index, e in entries:
+        found[e["content"]] = AddedToken(e["content"], index, bool(e.get("special", True)), bool(e.get("rstrip")))
+    return list(found.values())

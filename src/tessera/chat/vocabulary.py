@@ -1,0 +1,175 @@
+"""Plain text to ids without any special strings: byte-level BPE and SentencePiece behind one face.
+
+A vocabulary knows nothing of control tokens. `Tokenizer` cuts text at those and hands the runs between them
+to `encode`; ids become text again through `pieces`, the bytes that each id stands for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Protocol
+
+import sentencepiece
+import tokenizers
+
+QWEN_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""The rule by which Qwen2 cuts text into words before merging; every digit stands alone."""
+
+BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
+SPACE = "\u2581"
+"""SentencePiece's visible space."""
+
+
+class Vocabulary(Protocol):
+    """What `Tokenizer` needs from a word-piece model."""
+
+    pieces: list[bytes]
+    """Bytes of every id; empty for ids that never stand for text."""
+    strips_first_space: bool
+    """Whether the first space of a decoded text was put there by the model and is to be dropped."""
+    lone_prefix: int | None
+    """Id of the space that the model puts before a control token at the very start, or None."""
+
+    def encode(self, text: str, at_start: bool) -> list[int]:
+        """Ids of a run of text; `at_start` says whether it opens the prompt."""
+
+    def token_id(self, piece: str) -> int | None:
+        """Id of a piece written as in the model file, or None."""
+
+    def files(self) -> dict[str, bytes]:
+        """Model files by name, as `load_tokenizer` reads them."""
+
+
+def byte_alphabet() -> dict[str, int]:
+    """The 256 printable stand-ins of byte-level BPE, character -> byte (GPT-2's published table)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    rest = [b for b in range(256) if b not in set(printable)]
+    return {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(rest)}
+
+
+def qwen_document(vocab: dict[str, int], merges: list[str]) -> dict[str, Any]:
+    """A tokenizer.json document for Qwen2's vocab.json and merges.txt (NFC, Qwen2 split, byte level)."""
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+    split = {"type": "Split", "pattern": {"Regex": QWEN_SPLIT}, "behavior": "Isolated", "invert": False}
+    model = {"type": "BPE", "dropout": None, "unk_token": None, "fuse_unk": False, "byte_fallback": False}
+    return {
+        "version": "1.0",
+        "added_tokens": [],
+        "normalizer": {"type": "NFC"},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
+        "post_processor": None,
+        "decoder": byte_level,
+        "model": model
+        | {"continuing_subword_prefix": "", "end_of_word_suffix": "", "vocab": vocab, "merges": merges},
+    }
+
+
+class JsonVocabulary:
+    """A tokenizer.json, with its added tokens and post-processor taken out."""
+
+    strips_first_space = False
+    lone_prefix: int | None = None
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        bare = document | {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
+        self._core = tokenizers.Tokenizer.from_str(json.dumps(bare))
+        self.pieces = _json_pieces(document)
+        self.strips_first_space = not _is_byte_level(document) and "▁" in str(document.get("normalizer"))
+
+    def encode(self, text: str, at_start: bool) -> list[int]:
+        """Ids of a run of text; JSON tokenizers treat every run alike."""
+        ids: list[int] = self._core.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def token_id(self, piece: str) -> int | None:
+        """Id of a piece as written in the model's vocabulary, or None."""
+        found: int | None = self._core.token_to_id(piece)
+        return found
+
+    def files(self) -> dict[str, bytes]:
+        """`tokenizer.json` as read; `Tokenizer.save` renews its added tokens."""
+        return {"tokenizer.json": json.dumps(self._document, ensure_ascii=False).encode()}
+
+
+def _is_byte_level(document: dict[str, Any]) -> bool:
+    return '"ByteLevel"' in json.dumps(document.get("pre_tokenizer"))
+
+
+def _json_pieces(document: dict[str, Any]) -> list[bytes]:
+    """Bytes of every id of a BPE document, byte-level or with SentencePiece's conventions."""
+    vocab: dict[str, int] = document["model"]["vocab"]
+    pieces = [b""] * (max(vocab.values()) + 1)
+    if not _is_byte_level(document):
+        for piece, index in vocab.items():
+            pieces[index] = piece_bytes(piece)
+        return pieces
+    alphabet = byte_alphabet()
+    for piece, index in vocab.items():
+        if all(c in alphabet for c in piece):
+            pieces[index] = bytes(alphabet[c] for c in piece)
+    return pieces
+
+
+def piece_bytes(piece: str) -> bytes:
+    """Bytes of a SentencePiece piece: `<0x0A>` is one byte, the low line is a space."""
+    byte = BYTE_PIECE.fullmatch(piece)
+    return bytes([int(byte[1], 16)]) if byte else piece.replace(SPACE, " ").encode()
+
+
+class SentencePieceVocabulary:
+    """A tokenizer.model with the prefix-space rules of the slow tokenizers it was trained with.
+
+    Models with a dummy prefix (LLaMA, Phi-3) get a space before the first word. `legacy` (LLaMA, Yi): before
+    every run of text, also behind a control token. Otherwise (Phi-3): at the start of the prompt only, and
+    there also when the prompt starts with a control token. InternLM2 and Yi have no dummy prefix.
+    """
+
+    def __init__(self, model: bytes, legacy: bool, guarded: frozenset[str] = frozenset()) -> None:
+        self._model = model
+        self._sp = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self._legacy = legacy
+        self._dummy_prefix = self._sp.encode("a", out_type=str)[0].startswith(SPACE)
+        self._anchor = len(self._sp.encode("\n"))
+        self.strips_first_space = self._dummy_prefix
+        lone = self._dummy_prefix and not legacy
+        self.lone_prefix = self._sp.piece_to_id(SPACE) if lone else None
+        self.pieces = [self._bytes(i) for i in range(self._sp.get_piece_size())]
+        self._guard = self._make_guard(guarded)
+
+    def encode(self, text: str, at_start: bool) -> list[int]:
+        """Ids of a run of text; guarded special strings inside it stay text."""
+        ids: list[int] = []
+        for index, part in enumerate(self._guard.split(text) if self._guard else [text]):
+            prefixed = index == 0 and (self._legacy or at_start)
+            ids += self._sp.encode(part) if prefixed or not self._dummy_prefix else self._continue(part)
+        return ids
+
+    def token_id(self, piece: str) -> int | None:
+        """Id of a piece as written in the model file, or None."""
+        index = int(self._sp.piece_to_id(piece))
+        return None if index == self._sp.unk_id() and piece != self._sp.id_to_piece(index) else index
+
+    def files(self) -> dict[str, bytes]:
+        """The model file, unchanged."""
+        return {"tokenizer.model": self._model}
+
+    def _continue(self, text: str) -> list[int]:
+        """Ids without the dummy prefix: encode behind a newline, which never merges, and cut it off."""
+        ids: list[int] = self._sp.encode("\n" + text)
+        return ids[self._anchor :]
+
+    def _bytes(self, index: int) -> bytes:
+        if self._sp.is_control(index) or self._sp.is_unused(index):
+            return b""
+        return piece_bytes(self._sp.id_to_piece(index))
+
+    def _make_guard(self, special: frozenset[str]) -> re.Pattern[str] | None:
+        """A cut behind the first character of strings that the model itself would turn into one id."""
+        found = [s for s in special if len(s) > 1 and self._sp.piece_to_id(s) in self._sp.encode(s)]
+        cuts = "|".join(f"(?<={re.escape(s[0])})(?={re.escape(s[1:])})" for s in sorted(found))
+        return re.compile(cuts) if found else None
