@@ -1,0 +1,48 @@
+# Tessera: `make demo` and `make test` are the two commands; `make help` lists the rest.
+#
+# Everything installs into $(VENV) from the pins in constraints.txt; stamp files make repeated calls instant.
+# TORCH_ARGS reaches the torch install, for example the small CPU wheels on Linux:
+#   make demo TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
+
+PYTHON     ?= python3
+VENV       ?= .venv
+TORCH_ARGS ?=
+PIP        := $(VENV)/bin/python -m pip --disable-pip-version-check
+INSTALLED  := $(VENV)/.installed
+DEVELOPING := $(VENV)/.developing
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(INSTALLED)  ## make the virtual environment and install the pinned package into it
+
+demo: $(INSTALLED)  ## train the scale model through three stages, evaluate, write a report (10 minutes)
+	$(VENV)/bin/tessera demo
+
+test: $(DEVELOPING)  ## run the whole suite: offline, CPU, under 8 minutes
+	$(VENV)/bin/python -m pytest
+
+lint: $(DEVELOPING)  ## ruff
+	$(VENV)/bin/ruff check .
+
+types: $(DEVELOPING)  ## mypy, strict on the pure rooms
+	$(VENV)/bin/mypy
+
+clean:  ## remove the virtual environment and caches; runs/ stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
+
+# torch first and pinned: the resolver must never pick another (or a CUDA) build on its own.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v < (3, 11) and \
+	  "Python %d.%d is too old: Tessera needs 3.11 or newer; name one with: make PYTHON=python3.12 ..." % v)'
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -q $(TORCH_ARGS) 'torch==2.13.0' -c constraints.txt
+	$(PIP) install -q -c constraints.txt -e .
+	@touch $@
+
+$(DEVELOPING): $(INSTALLED)
+	$(PIP) install -q -c constraints.txt -e '.[dev]'
+	@touch $@
