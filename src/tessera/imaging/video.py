@@ -1,0 +1,238 @@
+"""Clips to RGB frames: video files, animated pictures, folders of frames, or frames already in memory.
+
+Frame numbers count decoded frames from zero. A file is decoded once, from its start to the last frame asked
+for; containers without a frame count are counted by decoding.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import av.container
+import av.error
+import av.video.stream
+import PIL.Image
+
+from tessera.imaging.decode import BROKEN, DEFAULT_LIMITS, DecodeLimits, decode_image, open_lazily, read_size
+from tessera.runtime.config import Config
+
+VideoSource = str | Path | tuple[PIL.Image.Image, ...]
+
+ANIMATED_SUFFIXES = (".gif", ".webp", ".png", ".apng")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+FOLDER_FPS = 1.0  # a folder of frames and frames in memory carry no clock
+_TRAILING_NUMBER = re.compile(r"(\d+)$")
+
+
+class VideoLimits(Config):
+    """How large a clip may be before it is refused."""
+
+    max_frames: int = 500_000
+    """Frames in the clip."""
+    max_pixels: int = DEFAULT_LIMITS.max_pixels
+    """Width times height of a frame."""
+    max_bytes: int = 16 * 2**30
+    """Size of the file in bytes."""
+
+
+DEFAULT_VIDEO_LIMITS = VideoLimits()
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a clip holds: decodable frames, average frames per second, size in pixels."""
+
+    frames: int
+    fps: float
+    width: int
+    height: int
+
+
+def probe_video(source: VideoSource, limits: VideoLimits = DEFAULT_VIDEO_LIMITS) -> VideoInfo:
+    """Frames, rate and size of a clip; decodes only where the container does not say how many frames it has.
+
+    Raises ValueError when the clip is missing, broken, beyond the limits or has no frames.
+    """
+    if isinstance(source, tuple):
+        info = _probe_pictures(source)
+    else:
+        path = _existing(source)
+        if path.is_dir():
+            info = _probe_folder(path, limits)
+        else:
+            stat = path.stat()
+            if stat.st_size > limits.max_bytes:
+                raise ValueError(
+                    f"video '{path}': {stat.st_size} bytes exceed max_bytes={limits.max_bytes}; "
+                    "cut the clip or raise the limit"
+                )
+            # The stamp makes a rewritten file a new question.
+            info = _probe_file(path, limits, stat.st_mtime_ns, stat.st_size)
+    if info.frames > limits.max_frames:
+        raise ValueError(
+            f"video {_name(source)}: {info.frames} frames exceed max_frames={limits.max_frames}; "
+            "cut the clip or raise the limit"
+        )
+    return info
+
+
+def read_frames(
+    source: VideoSource, indices: Sequence[int], limits: VideoLimits = DEFAULT_VIDEO_LIMITS
+) -> list[PIL.Image.Image]:
+    """The frames with these numbers as PIL RGB, in the order asked for; a number may repeat.
+
+    Only the frames asked for become pictures. Raises ValueError for a number the clip does not have, and for
+    a clip that is missing, broken or beyond the limits.
+    """
+    info = probe_video(source, limits)
+    wanted = set(indices)
+    outside = sorted(index for index in wanted if not 0 <= index < info.frames)
+    if outside:
+        raise ValueError(
+            f"video {_name(source)}: frames {outside[:5]} are outside its {info.frames} frames; "
+            "take the numbers from frame_indices()"
+        )
+    if not wanted:
+        return []
+    if isinstance(source, tuple):
+        found = {index: source[index].convert("RGB") for index in wanted}
+    elif (path := Path(source)).is_dir():
+        paths = _frame_paths(path)
+        found = {index: decode_image(paths[index], _picture_limits(limits)) for index in wanted}
+    elif path.suffix.lower() in ANIMATED_SUFFIXES:
+        found = _read_animation(path, wanted, limits)
+    else:
+        found = _read_stream(path, wanted)
+    return [found[index] for index in indices]
+
+
+def _read_stream(path: Path, wanted: set[int]) -> dict[int, PIL.Image.Image]:
+    """One pass over a video file, converting only the wanted frames."""
+    found: dict[int, PIL.Image.Image] = {}
+    last, seen = max(wanted), 0
+    with _video_stream(path) as (container, stream):
+        for seen, frame in enumerate(container.decode(stream), start=1):
+            if seen - 1 in wanted:
+                found[seen - 1] = PIL.Image.fromarray(frame.to_ndarray(format="rgb24"))
+            if seen > last:
+                return found
+    raise ValueError(
+        f"video '{path}': ended after {seen} frames though its header promises more than {last}; "
+        "the file is truncated, replace it or drop the record"
+    )
+
+
+def _read_animation(path: Path, wanted: set[int], limits: VideoLimits) -> dict[int, PIL.Image.Image]:
+    """Frames of an animated picture; Pillow lays each frame over the ones before it, so they go in order."""
+    found: dict[int, PIL.Image.Image] = {}
+    try:
+        with open_lazily(path, _picture_limits(limits)) as image:
+            for index in sorted(wanted):
+                image.seek(index)
+                found[index] = image.convert("RGB")
+    except BROKEN as error:
+        raise ValueError(f"video '{path}': frames are broken ({error}); replace the file") from error
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _probe_file(path: Path, limits: VideoLimits, modified_ns: int, size: int) -> VideoInfo:
+    if path.suffix.lower() in ANIMATED_SUFFIXES:
+        return _probe_animation(path, limits)
+    with _video_stream(path) as (container, stream):
+        width, height = stream.width, stream.height
+        if width * height > limits.max_pixels:
+            raise ValueError(
+                f"video '{path}': frames of {width}x{height} pixels exceed max_pixels={limits.max_pixels}; "
+                "scale it down or raise the limit"
+            )
+        rate = stream.average_rate or stream.guessed_rate
+        frames = stream.frames or _count_frames(container, stream, limits)
+    if frames < 1 or width < 1 or height < 1:
+        raise ValueError(f"video '{path}': it has no frames; replace the file or drop the record")
+    return VideoInfo(frames, float(rate) if rate else FOLDER_FPS, width, height)
+
+
+def _count_frames(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream, limits: VideoLimits
+) -> int:
+    """Counts by decoding, the only count that is sure to be decodable; stops just past the limit."""
+    count = 0
+    for count, _ in enumerate(container.decode(stream), start=1):
+        if count > limits.max_frames:
+            break
+    return count
+
+
+def _probe_animation(path: Path, limits: VideoLimits) -> VideoInfo:
+    with open_lazily(path, _picture_limits(limits)) as image:
+        try:
+            frames = int(getattr(image, "n_frames", 1))
+            milliseconds = float(image.info.get("duration", 0)) or 100.0  # browsers show 0 as 100 ms
+        except BROKEN as error:
+            raise ValueError(f"video '{path}': frames are broken ({error}); replace the file") from error
+        return VideoInfo(frames, 1000.0 / milliseconds, image.width, image.height)
+
+
+def _probe_folder(path: Path, limits: VideoLimits) -> VideoInfo:
+    paths = _frame_paths(path)
+    width, height = read_size(paths[0], _picture_limits(limits))
+    return VideoInfo(len(paths), FOLDER_FPS, width, height)
+
+
+def _probe_pictures(pictures: tuple[PIL.Image.Image, ...]) -> VideoInfo:
+    if not pictures:
+        raise ValueError("video: an empty tuple of frames; pass at least one picture")
+    return VideoInfo(len(pictures), FOLDER_FPS, *pictures[0].size)
+
+
+def _frame_paths(folder: Path) -> list[Path]:
+    """The pictures of a folder by the number that ends their name: frame_2 before frame_10."""
+    numbered: list[tuple[int, str, Path]] = []
+    for path in folder.iterdir():
+        if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith("."):
+            continue
+        match = _TRAILING_NUMBER.search(path.stem)
+        if match is None:
+            raise ValueError(
+                f"video folder '{folder}': '{path.name}' does not end in a number; name frames *_1.jpg, ..."
+            )
+        numbered.append((int(match.group()), path.name, path))
+    if not numbered:
+        raise ValueError(f"video folder '{folder}': it holds no pictures; name frames *_1.jpg, *_2.jpg, ...")
+    return [path for _, _, path in sorted(numbered)]
+
+
+@contextmanager
+def _video_stream(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.stream.VideoStream]]:
+    """The opened file and its first video stream; FFmpeg's errors become ValueErrors that name the file."""
+    try:
+        with av.open(str(path), mode="r") as container:
+            if not container.streams.video:
+                raise ValueError(f"video '{path}': no video stream; replace the file or drop the record")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            yield container, stream
+    except av.error.FFmpegError as error:
+        raise ValueError(f"video '{path}': broken or not a video ({error}); replace the file") from error
+
+
+def _existing(source: str | Path) -> Path:
+    path = Path(source)
+    if not path.exists():
+        raise ValueError(f"video '{path}': no such file or folder; check the path")
+    return path
+
+
+def _picture_limits(limits: VideoLimits) -> DecodeLimits:
+    return DecodeLimits(max_pixels=limits.max_pixels)
+
+
+def _name(source: VideoSource) -> str:
+    return f"<{len(source)} frames>" if isinstance(source, tuple) else f"'{source}'"
