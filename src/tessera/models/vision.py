@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tessera.models.config import VisionConfig
+from tessera.nn.attention import dense_attention
 from tessera.nn.mlp import MLP
 from tessera.nn.norm import RMSNorm, make_norm
 
@@ -72,7 +73,7 @@ class VisionAttention(nn.Module):
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part in (self.q_norm(query), self.k_norm(key), value)
         ]
-        out = F.scaled_dot_product_attention(*heads)  # [N, H, 1 + P, C]
+        out = dense_attention(*heads, causal=False)  # [N, H, 1 + P, C]
         result: torch.Tensor = self.proj(out.transpose(1, 2).flatten(2))
         return result
 

@@ -1,0 +1,99 @@
+"""Which parameters a stage trains, by ordered patterns: first match wins, a pattern without a match is an error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from tessera.runtime.config import Config
+
+
+class Rule(Config):
+    """Parameters whose name a pattern finds, and what happens to them."""
+
+    pattern: str
+    """Regular expression searched in the parameter name (`re.search`)."""
+    learning_rate: float | None = None
+    """Peak rate; None freezes."""
+    weight_decay: float = 0.0
+    """Applies to matrices; vectors (norms, biases, layer scale) never decay."""
+    layer_decay: float = 1.0
+    """Rate factor per ViT layer counted from the top; 1 gives all layers the same rate."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One parameter with the settings that a rule gave it."""
+
+    name: str
+    parameter: nn.Parameter
+    rule: Rule
+    learning_rate: float
+    weight_decay: float
+
+
+def assign(model: nn.Module, rules: Sequence[Rule]) -> list[Assignment]:
+    """Freeze and select: sets `requires_grad` everywhere and returns the trained parameters.
+
+    Raises ValueError for a pattern that decides nothing, and for parameters that no pattern mentions.
+    """
+    used: set[int] = set()
+    trained, orphans = [], []
+    depth = _vision_depth(model)
+    for name, parameter in model.named_parameters():
+        index = next((i for i, rule in enumerate(rules) if re.search(rule.pattern, name)), None)
+        if index is None:
+            orphans.append(name)
+            continue
+        used.add(index)
+        rule = rules[index]
+        parameter.requires_grad_(rule.learning_rate is not None)
+        if rule.learning_rate is not None:
+            rate = rule.learning_rate * rule.layer_decay ** _layers_above(name, depth)
+            decay = rule.weight_decay if parameter.dim() > 1 else 0.0
+            trained.append(Assignment(name, parameter, rule, rate, decay))
+    _require_complete(rules, used, orphans, trained)
+    return trained
+
+
+def _require_complete(
+    rules: Sequence[Rule], used: set[int], orphans: list[str], trained: list[Assignment]
+) -> None:
+    for index, rule in enumerate(rules):
+        if index not in used:
+            raise ValueError(
+                f"rules[{index}].pattern = {rule.pattern!r} decides no parameter; correct it, remove it, or move it "
+                "before the pattern that takes its matches"
+            )
+    if orphans:
+        raise ValueError(
+            f"no rule matches {orphans[0]!r} ({len(orphans)} parameters); end the list with Rule(pattern='.') "
+            "to freeze the rest"
+        )
+    if not trained:
+        raise ValueError("rules freeze everything; give at least one pattern a learning_rate")
+
+
+def _vision_depth(model: nn.Module) -> int:
+    numbers = [int(m[1]) for n, _ in model.named_parameters() if (m := re.search(r"^vision\.layers\.(\d+)\.", n))]
+    return max(numbers, default=-1) + 1
+
+
+def _layers_above(name: str, depth: int) -> int:
+    if match := re.search(r"^vision\.layers\.(\d+)\.", name):
+        return depth - 1 - int(match[1])
+    return depth if name.startswith("vision.") else 0
+
+
+def table(model: nn.Module, rules: Sequence[Rule]) -> list[tuple[str, int, str]]:
+    """(pattern, parameters decided, "frozen" or the rate) per rule, for printing."""
+    counts = [0] * len(rules)
+    for name, parameter in model.named_parameters():
+        index = next((i for i, rule in enumerate(rules) if re.search(rule.pattern, name)), None)
+        if index is not None:
+            counts[index] += parameter.numel()
+    rates = ["frozen" if r.learning_rate is None else f"{r.learning_rate:g}" for r in rules]
+    return [(rule.pattern, count, rate) for rule, count, rate in zip(rules, counts, rates, strict=True)]

@@ -1,0 +1,32 @@
+"""Learning-rate factors over a stage."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from tessera.runtime.config import Config
+
+
+class Schedule(Config):
+    """Warm-up to 1, then a shape down to `floor`."""
+
+    kind: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup: int | float = 0.03
+    """Steps when an integer, a share of the stage when a fraction below 1."""
+    floor: float = 0.0
+    """Factor at the last step."""
+    hold: float = 0.0
+    """Share of the stage, after warm-up, that stays at 1 before the descent begins."""
+
+    def factor(self, step: int, steps: int) -> float:
+        """Factor for step 0 .. steps - 1 of a stage of `steps`."""
+        warmup = self.warmup if isinstance(self.warmup, int) else math.ceil(self.warmup * steps)
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        start = warmup + self.hold * steps
+        if self.kind == "constant" or step < start:
+            return 1.0
+        progress = min(1.0, (step - start) / max(1.0, steps - start))
+        shape = 0.5 * (1 + math.cos(math.pi * progress)) if self.kind == "cosine" else 1 - progress
+        return self.floor + (1 - self.floor) * shape

@@ -1,0 +1,67 @@
+"""What a run says about itself: one JSON line a step, and a table of its stages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One optimizer step. Times in seconds; counts are those of the step."""
+
+    stage: str
+    stage_index: int
+    step: int
+    steps: int
+    loss: float
+    normaliser: float
+    gradient_norm: float
+    factor: float
+    samples: int
+    tokens: int
+    tiles: int
+    trained: int
+    seconds: float
+    wait: float
+    token_fill: float
+    tile_fill: float
+
+
+class TelemetryWriter:
+    """Appends reports to `telemetry.jsonl`; on resume, lines past the resumed step are dropped first."""
+
+    def __init__(self, file: Path, keep_until: tuple[int, int] = (0, 0)) -> None:
+        kept = [r for r in read_reports(file) if (r.stage_index, r.step) < keep_until] if file.exists() else []
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._stream = file.open("w", encoding="utf-8")
+        for report in kept:
+            self.write(report)
+
+    def write(self, report: StepReport) -> None:
+        """One line, flushed, so that a running job can be watched."""
+        self._stream.write(json.dumps(asdict(report)) + "\n")
+        self._stream.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+
+def read_reports(file: Path) -> Iterator[StepReport]:
+    """The reports of a telemetry file; a line cut off by a crash is skipped as the run will rewrite it."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    for number, line in enumerate(lines):
+        try:
+            yield StepReport(**json.loads(line))
+        except json.JSONDecodeError:
+            if number < len(lines) - 1:
+                raise ValueError(f"{file}:{number + 1} is not JSON; restore or remove the file") from None
