@@ -1,0 +1,1 @@
+"""Answers to numbers: pure functions of text."""

@@ -1,0 +1,104 @@
+"""Bar charts: three to five coloured bars of whole heights over light grid lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+from PIL import ImageDraw
+
+from tessera.chat.message import Image
+from tessera.playground.marks import COLOR_NAMES, COLORS, Canvas, Rgb, add_noise, choose_background, vary
+from tessera.playground.parts import Region, Scene
+from tessera.playground.wording import YES_NO, Asker
+
+BARS = {1: (3, 3), 2: (3, 4), 3: (4, 5)}
+HIGHEST = {1: 5, 2: 9, 3: 9}
+"""The largest value of a bar, by level; a unit is as high as the canvas allows."""
+TOP, FLOOR = 3, 60
+"""Canvas units: the height of the largest value, and the axis."""
+
+Bar = tuple[str, int]
+
+
+def chart_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
+    """One chart with its questions; values are drawn flat from 1 to the level's highest."""
+    count = rng.randint(*BARS[level])
+    bars = [(color, rng.randint(1, HIGHEST[level])) for color in rng.sample(COLOR_NAMES, count)]
+    background, dark = choose_background(rng)
+    canvas = Canvas(size, background)
+    regions = draw_chart(canvas, bars, HIGHEST[level], dark, rng)
+    asker = Asker(rng)
+    _ask_reads(asker, bars)
+    _ask_pairs(asker, bars)
+    region = rng.choice(regions)
+    asker.add_box(region.phrase.rsplit(" ", 1)[0], region.box)
+    image = add_noise(canvas.image, rng) if level >= 3 else canvas.image
+    caption = f"a chart with {count} bars. " + " ".join(f"{color} {value}." for color, value in bars)
+    return Scene("chart", (Image(image),), caption, tuple(regions), tuple(asker.questions))
+
+
+def draw_chart(canvas: Canvas, bars: list[Bar], highest: int, dark: bool, rng: Random) -> list[Region]:
+    """Grid, bars and axis; returns the bars' regions ("red bar 7") from left to right."""
+    pen = ImageDraw.Draw(canvas.image)
+    unit = (FLOOR - TOP) // highest
+    grid, axis = (_grey(80), _grey(255)) if dark else (_grey(190), _grey(0))
+    floor = round(FLOOR * canvas.scale_y)
+    left, right = round(4 * canvas.scale_x), round(62 * canvas.scale_x)
+    for value in range(1, highest + 1):
+        y = round((FLOOR - value * unit) * canvas.scale_y)
+        pen.line((left, y, right, y), fill=grid)
+    pitch = (right - left) // len(bars)
+    width = pitch - max(2, round((3 + rng.randint(0, 1)) * canvas.unit))
+    start = left + rng.randint(1, max(1, right - left - pitch * len(bars) + pitch - width - 1))
+    regions = []
+    for index, (color, value) in enumerate(bars):
+        x = start + index * pitch
+        top = round((FLOOR - value * unit) * canvas.scale_y)
+        pen.rectangle((x, top, x + width - 1, floor - 1), fill=vary(COLORS[color], rng))
+        regions.append(Region(f"{color} bar {value}", canvas.share((x, top, x + width, floor))))
+    pen.line((left - 1, floor, right, floor), fill=axis)
+    pen.line((left - 1, round(2 * canvas.scale_y), left - 1, floor), fill=axis)
+    return regions
+
+
+def _grey(value: int) -> Rgb:
+    return (value, value, value)
+
+
+def _ask_reads(asker: Asker, bars: list[Bar]) -> None:
+    """Highest, lowest, single values, the number and the order of bars."""
+    rng = asker.rng
+    values = [value for _, value in bars]
+    frequency = Counter(values)
+    for kind, extreme in (("highest", max(values)), ("lowest", min(values))):
+        if frequency[extreme] == 1:
+            asker.add("chart", kind, bars[values.index(extreme)][0])
+    picked = rng.sample(bars, 2)
+    for color, value in picked:
+        asker.add("chart", "value", str(value), color)
+    color, value = rng.choice(bars)
+    if frequency[value] == 1:
+        asker.add("chart", "bar_color", color, value)
+    asker.add("chart", "bars", str(len(bars)))
+    place = rng.randrange(len(bars))
+    asker.add("chart", "nth_bar", bars[place][0], place + 1)
+
+
+def _ask_pairs(asker: Asker, bars: list[Bar]) -> None:
+    """Comparisons, sums and differences of two bars; for yes and no the answer is chosen first."""
+    rng = asker.rng
+    (one, m), (two, n) = rng.sample(bars, 2)
+    if m != n:
+        answer = rng.random() < 0.5
+        first, second = (one, two) if (m > n) == answer else (two, one)
+        asker.add("chart", "is_higher", YES_NO[answer], first, second)
+    (one, m), (two, n) = rng.sample(bars, 2)
+    if m != n:
+        asker.add("chart", "which_higher", one if m > n else two, one, two)
+    (one, m), (two, n) = rng.sample(bars, 2)
+    steps = f"{one} {m}, {two} {n}, {m} + {n} = {m + n}"
+    asker.add("arithmetic", "bar_sum", steps, one, two, final=str(m + n))
+    (one, m), (two, n) = sorted(rng.sample(bars, 2), key=lambda bar: -bar[1])
+    steps = f"{one} {m}, {two} {n}, {m} - {n} = {m - n}"
+    asker.add("arithmetic", "bar_difference", steps, one, two, final=str(m - n))

@@ -1,0 +1,138 @@
+"""Short clips: one thing moves while another stays, or things appear one after another."""
+
+from __future__ import annotations
+
+from random import Random
+
+import PIL.Image
+
+from tessera.chat.message import Video
+from tessera.playground.marks import COLOR_NAMES, COLORS, SHAPES, Canvas, add_noise, choose_background, shape_mask
+from tessera.playground.parts import Region, Scene
+from tessera.playground.shapes import Thing, draw_things, place_phrase, place_things
+from tessera.playground.wording import YES_NO, Asker
+
+FRAMES = (4, 5, 6)
+STEPS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+DIRECTIONS = tuple(STEPS)
+ARRIVALS = {1: (2, 2), 2: (2, 3), 3: (3, 4)}
+
+
+def clip_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
+    """A clip of motion or of arrivals, equally often."""
+    return _motion_scene(rng, size, level) if rng.random() < 0.5 else _order_scene(rng, size, level)
+
+
+def _motion_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
+    """One thing crosses the picture; at levels 2 and 3 another stays where it is."""
+    count, direction = rng.choice(FRAMES), rng.choice(DIRECTIONS)
+    colors, shapes = rng.sample(COLOR_NAMES, 2), rng.sample(SHAPES, 2)
+    mover = Thing(shapes[0], colors[0], True, 0)
+    still = Thing(shapes[1], colors[1], rng.random() < 0.5, 0) if level > 1 else None
+    path = _path(rng, direction, count, size)
+    if still:
+        still.slot = _free_slot(rng, direction, path, size)
+    frames, regions = _film(rng, size, mover, still, path, level)
+    asker = Asker(rng)
+    _ask_motion(asker, mover, still, direction, count)
+    caption = f"a clip of {count} frames. a {mover.full_name} moves {direction}."
+    if still:
+        caption += f" a {still.full_name} stays {place_phrase(still.slot)}."
+    return Scene("clip", (Video(tuple(frames)),), caption, regions, tuple(asker.questions))
+
+
+def _path(rng: Random, direction: str, count: int, size: tuple[int, int]) -> list[tuple[int, int]]:
+    """Left upper corners of the moving thing (side 20 canvas units) in pixels, one a frame."""
+    dx, dy = STEPS[direction]
+    start, end = rng.randint(2, 6), rng.randint(38, 42)
+    across = rng.choice((rng.randint(2, 6), rng.randint(38, 42)))
+    unit = min(size) / 64
+    points = []
+    for index in range(count):
+        along = start + (end - start) * index / (count - 1)
+        along = along if dx + dy > 0 else 64 - 20 - along
+        x, y = (along, across) if dx else (across, along)
+        points.append((round((x + 10) * size[0] / 64 - 10 * unit), round((y + 10) * size[1] / 64 - 10 * unit)))
+    return points
+
+
+def _free_slot(rng: Random, direction: str, path: list[tuple[int, int]], size: tuple[int, int]) -> int:
+    """A corner on the side of the canvas that the mover never enters."""
+    if STEPS[direction][0]:
+        return rng.choice((3, 4) if path[0][1] < size[1] * 0.3 else (0, 1))
+    return rng.choice((1, 4) if path[0][0] < size[0] * 0.3 else (0, 3))
+
+
+def _film(
+    rng: Random, size: tuple[int, int], mover: Thing, still: Thing | None, path: list[tuple[int, int]], level: int
+) -> tuple[list[PIL.Image.Image], tuple[Region, ...]]:
+    """The frames, and the regions of the first frame."""
+    base = Canvas(size, choose_background(rng)[0])
+    regions = []
+    if still:
+        place_things([still], base, rng)
+        draw_things([still], base, rng)
+        regions.append(Region(still.full_name, still.box))
+    side = round(20 * base.unit)
+    mask, frames = shape_mask(mover.shape, side), []
+    for x, y in path:
+        frame = base.image.copy()
+        frame.paste(COLORS[mover.color], (x, y), mask)
+        frames.append(add_noise(frame, rng) if level >= 3 else frame)
+    x, y = path[0]
+    regions.append(Region(mover.full_name, base.share((x, y, x + side, y + side))))
+    return frames, tuple(regions)
+
+
+def _ask_motion(asker: Asker, mover: Thing, still: Thing | None, direction: str, count: int) -> None:
+    rng = asker.rng
+    asker.add("motion", "direction", direction, rng.choice((mover.name, mover.shape)))
+    asker.add("motion", "direction", direction, f"{mover.color} thing")
+    claim = direction if rng.random() < 0.5 else rng.choice([d for d in DIRECTIONS if d != direction])
+    asker.add("motion", "moves_to", YES_NO[claim == direction], mover.name, claim)
+    asker.add("motion", "moving_color", mover.color)
+    asker.add("motion", "moving_shape", mover.shape)
+    asker.add("order", "frames", str(count))
+    if still:
+        asker.add("motion", "still_color", still.color)
+        moves = rng.random() < 0.5
+        asker.add("motion", "does_move", YES_NO[moves], mover.name if moves else still.name)
+
+
+def _order_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
+    """Things of different colours appear one after another and stay."""
+    arrivals = rng.randint(*ARRIVALS[level])
+    count = rng.choice([n for n in FRAMES if n > arrivals])
+    colors = rng.sample(COLOR_NAMES, arrivals)
+    slots = rng.sample(range(5), arrivals)
+    things = [Thing(rng.choice(SHAPES), c, rng.random() < 0.6, s) for c, s in zip(colors, slots, strict=True)]
+    times = sorted(rng.sample(range(count), arrivals))
+    canvas = Canvas(size, choose_background(rng)[0])
+    place_things(things, canvas, rng)
+    frames = []
+    for index in range(count):
+        draw_things([t for t, when in zip(things, times, strict=True) if when == index], canvas, rng)
+        frames.append(add_noise(canvas.image, rng) if level >= 3 else canvas.image.copy())
+    asker = Asker(rng)
+    _ask_order(asker, things, count)
+    story = " ".join(f"{'then' if i else 'first'} a {t.full_name} {place_phrase(t.slot)}." for i, t in enumerate(things))
+    regions = tuple(Region(t.full_name, t.box) for t, when in zip(things, times, strict=True) if when == 0)
+    caption = f"a clip of {count} frames. {story}"
+    return Scene("clip", (Video(tuple(frames)),), caption, regions, tuple(asker.questions))
+
+
+def _ask_order(asker: Asker, things: list[Thing], count: int) -> None:
+    rng = asker.rng
+    asker.add("order", "first_color", things[0].color)
+    asker.add("order", "last_color", things[-1].color)
+    asker.add("order", "first_shape", things[0].shape)
+    asker.add("order", "last_shape", things[-1].shape)
+    step = rng.randrange(len(things) - 1)
+    asker.add("order", "after", things[step + 1].color, things[step].color)
+    early, late = sorted(rng.sample(range(len(things)), 2))
+    answer = rng.random() < 0.5
+    first, second = (early, late) if answer else (late, early)
+    asker.add("order", "before", YES_NO[answer], things[first].color, things[second].color)
+    asker.add("order", "order", ", ".join(t.color for t in things))
+    asker.add("order", "things_at_end", str(len(things)))
+    asker.add("order", "frames", str(count))

@@ -1,0 +1,89 @@
+"""The playground's door: draw a scene of a suite from a seed, with every answer known.
+
+>>> scene = draw_scene("shapes", seed=1)
+>>> scene.questions[0].task in TASKS
+True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from tessera.playground.chart import chart_scene
+from tessera.playground.clip import clip_scene
+from tessera.playground.pair import pair_scene
+from tessera.playground.parts import Question, Region, Scene, UnitBox, box_text
+from tessera.playground.shape_questions import shapes_scene
+from tessera.playground.text import text_scene
+from tessera.runtime.seeds import derive_seed
+
+__all__ = [
+    "LEVELS",
+    "Question",
+    "Region",
+    "SINGLE_PICTURE_TASKS",
+    "SUITES",
+    "Scene",
+    "TASKS",
+    "TASK_SUITES",
+    "UnitBox",
+    "box_text",
+    "draw_scene",
+]
+
+_DRAW: dict[str, Callable[[Random, tuple[int, int], int], Scene]] = {
+    "shapes": shapes_scene,
+    "text": text_scene,
+    "chart": chart_scene,
+    "pair": pair_scene,
+    "clip": clip_scene,
+}
+SUITES = tuple(_DRAW)
+LEVELS = (1, 2, 3)
+"""Easy, standard (the shipped model is judged here), harder."""
+
+TASKS: dict[str, str] = {
+    "attribute": "the colour, shape or size of one thing",
+    "count": "how many things of a colour, shape or size there are",
+    "relation": "left or right, above or below, and the place in the picture",
+    "size": "which of two things is bigger or smaller",
+    "box": "the box of a thing, a letter or a bar in integers 0..1000",
+    "arithmetic": "a sum or a difference of what is seen, with written steps",
+    "read": "words and numbers, their letters and digits",
+    "chart": "values, extremes and comparisons of the bars of a chart",
+    "compare": "two pictures: counts and colours compared",
+    "motion": "what moves in a clip, and which way",
+    "order": "what came first, next and last in a clip",
+}
+TASK_SUITES: dict[str, tuple[str, ...]] = {
+    "attribute": ("shapes",),
+    "count": ("shapes",),
+    "relation": ("shapes",),
+    "size": ("shapes",),
+    "box": ("shapes", "text", "chart"),
+    "arithmetic": ("shapes", "text", "chart"),
+    "read": ("text",),
+    "chart": ("chart",),
+    "compare": ("pair",),
+    "motion": ("clip",),
+    "order": ("clip",),
+}
+"""Where the questions of a task come from."""
+SINGLE_PICTURE_TASKS = ("attribute", "count", "relation", "size", "box", "arithmetic", "read", "chart")
+
+
+def draw_scene(suite: str, seed: int, size: tuple[int, int] = (64, 64), level: int = 2) -> Scene:
+    """Draw one scene: RGB pictures of `size` (width, height) pixels with caption, regions and questions.
+
+    Equal arguments give equal pixels and words in every process. Raises ValueError for an unknown suite or
+    level, and for a side under 64 pixels.
+    """
+    if suite not in _DRAW:
+        raise ValueError(f"suite {suite!r} is unknown: choose one of {', '.join(SUITES)}")
+    if level not in LEVELS:
+        raise ValueError(f"level {level!r} is unknown: choose 1 (easy), 2 (standard) or 3 (harder)")
+    if min(size) < 64:
+        raise ValueError(f"size {size!r} is too small to be legible: give at least 64 pixels each way")
+    rng = Random(derive_seed("playground", suite, seed, level, *size))
+    return _DRAW[suite](rng, size, level)

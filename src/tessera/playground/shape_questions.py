@@ -1,0 +1,145 @@
+"""Questions about one picture of shapes: attributes, counts, relations, sizes, boxes and sums."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+from tessera.chat.message import Image
+from tessera.playground.marks import COLOR_NAMES, SHAPES
+from tessera.playground.parts import Scene
+from tessera.playground.shapes import (
+    SLOT_COLUMN,
+    SLOT_ROW,
+    Plan,
+    Thing,
+    describe_things,
+    paint,
+    place_phrase,
+    plan_things,
+    thing_regions,
+)
+from tessera.playground.wording import Asker
+
+MARGIN = 8 / 64
+"""Two centres must be this far apart (share of the picture) before left and right are asked about."""
+KEEP_TOTAL = {1: 1.0, 2: 0.8, 3: 0.55, 4: 0.4, 5: 0.2}
+"""How often the number of all things is asked, by that number, so that the answers come out even."""
+
+
+def plural(shape: str) -> str:
+    """More than one of a shape."""
+    return "crosses" if shape == "cross" else shape + "s"
+
+
+def shapes_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
+    """One picture of shapes with its questions."""
+    plan = plan_things(rng, level)
+    canvas = paint(plan.things, size, rng, noisy=level >= 3)
+    asker = Asker(rng)
+    names = unique_names(plan.things)
+    _ask_attributes(asker, plan.things, names)
+    _ask_counts(asker, plan)
+    _ask_pairs(asker, plan.things, names)
+    _ask_sums(asker, plan)
+    media = (Image(canvas.image),)
+    regions = thing_regions(plan.things)
+    return Scene("shapes", media, describe_things(plan.things), regions, tuple(asker.questions))
+
+
+def unique_names(things: list[Thing]) -> list[str | None]:
+    """For each thing the shortest of "red circle" and "big red circle" that fits it alone, or None."""
+    short = Counter(t.name for t in things)
+    full = Counter(t.full_name for t in things)
+    return [
+        t.name if short[t.name] == 1 else t.full_name if full[t.full_name] == 1 else None for t in things
+    ]
+
+
+def _ask_attributes(asker: Asker, things: list[Thing], names: list[str | None]) -> None:
+    rng = asker.rng
+    shapes = Counter(t.shape for t in things)
+    colors = Counter(t.color for t in things)
+    order = list(range(len(things)))
+    rng.shuffle(order)
+    for turn, index in enumerate(order[:3]):
+        thing, name = things[index], names[index]
+        here = f"thing {place_phrase(thing.slot)}"
+        asker.add("attribute", "color", thing.color, thing.shape if shapes[thing.shape] == 1 else here)
+        asker.add("attribute", "shape", thing.shape, f"{thing.color} thing" if colors[thing.color] == 1 else here)
+        if turn < 2:
+            # A name that tells the size would give the answer away.
+            asker.add("attribute", "size", thing.size, thing.name if name == thing.name else here)
+        if name and turn < 2:
+            asker.add("relation", "where", thing.place, name)
+            asker.add_box(name, thing.box)
+
+
+def _ask_counts(asker: Asker, plan: Plan) -> None:
+    rng, things = asker.rng, plan.things
+    asker.add("count", "count", str(sum(t.shape == plan.shape for t in things)), plural(plan.shape))
+    asker.add("count", "count", str(sum(t.color == plan.color for t in things)), f"{plan.color} things")
+    if rng.random() < 0.5:
+        big = rng.random() < 0.5
+        asker.add("count", "count", str(sum(t.big == big for t in things)), "big things" if big else "small things")
+    if rng.random() < KEEP_TOTAL[len(things)]:
+        asker.add("count", "count", str(len(things)), "things")
+
+
+def _ask_pairs(asker: Asker, things: list[Thing], names: list[str | None]) -> None:
+    """At most one question of each kind about two things; the order of the two is random."""
+    rng = asker.rng
+    known = [(t, name) for t, name in zip(things, names, strict=True) if name]
+    rng.shuffle(known)
+    pairs = [(a, b) for i, a in enumerate(known) for b in known[i + 1 :]]
+    open_kinds = {"left_right", "above_below", "bigger"}
+    for (one, one_name), (two, two_name) in pairs:
+        if "left_right" in open_kinds and _apart(one, two, 0):
+            open_kinds.discard("left_right")
+            asker.add("relation", "left_right", "left" if one.box[0] < two.box[0] else "right", one_name, two_name)
+        elif "above_below" in open_kinds and _apart(one, two, 1):
+            open_kinds.discard("above_below")
+            asker.add("relation", "above_below", "above" if one.box[1] < two.box[1] else "below", one_name, two_name)
+        if "bigger" in open_kinds and one.big != two.big and one_name == one.name and two_name == two.name:
+            open_kinds.discard("bigger")
+            kind = rng.choice(("bigger", "smaller"))
+            asker.add("size", kind, one_name if one.big == (kind == "bigger") else two_name, one_name, two_name)
+
+
+def _apart(one: Thing, two: Thing, axis: int) -> bool:
+    """Whether the order along an axis is clear in the picture and follows from the caption's places."""
+    slots = SLOT_ROW if axis else SLOT_COLUMN
+    if slots[one.slot] == slots[two.slot]:
+        return False
+    centre_one = one.box[axis] + one.box[axis + 2]
+    centre_two = two.box[axis] + two.box[axis + 2]
+    return abs(centre_one - centre_two) >= 2 * MARGIN
+
+
+def _ask_sums(asker: Asker, plan: Plan) -> None:
+    """One sum or difference with its steps; one side is the value whose count was drawn evenly."""
+    rng = asker.rng
+    if rng.random() < 0.5:
+        values = Counter(t.shape for t in plan.things)
+        first, second = plan.shape, _partner(rng, values, SHAPES, plan.shape)
+        phrases = {first: plural(first), second: plural(second)}
+    else:
+        values = Counter(t.color for t in plan.things)
+        first, second = plan.color, _partner(rng, values, COLOR_NAMES, plan.color)
+        phrases = {first: f"{first} things", second: f"{second} things"}
+    subtract = rng.random() < 0.4
+    if (subtract and values[first] < values[second]) or (not subtract and rng.random() < 0.5):
+        first, second = second, first
+    m, n = values[first], values[second]
+    result, sign = (m - n, "-") if subtract else (m + n, "+")
+    steps = f"{phrases[first]} {m}, {phrases[second]} {n}, {m} {sign} {n} = {result}"
+    kind = "difference" if subtract else "sum"
+    asker.add("arithmetic", kind, steps, phrases[first], phrases[second], final=str(result))
+
+
+def _partner(rng: Random, present: Counter[str], values: tuple[str, ...], taken: str) -> str:
+    """Another value, mostly one that is in the picture."""
+    others = [v for v in present if v != taken]
+    if others and rng.random() < 0.8:
+        return rng.choice(others)
+    return rng.choice([v for v in values if v != taken])

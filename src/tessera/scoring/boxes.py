@@ -1,0 +1,41 @@
+"""Boxes in answers: reading the official form and measuring overlap."""
+
+from __future__ import annotations
+
+import re
+
+Box = tuple[float, float, float, float]
+
+_NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
+_BOX = re.compile(r"\[" + ",".join((_NUMBER,) * 4) + r"\]")
+
+
+def parse_boxes(text: str, scale: float = 1000.0) -> list[Box]:
+    """All boxes `[x1, y1, x2, y2]` of an answer as shares 0..1, in order (form of facts 5.6).
+
+    As in the official grounding harness, a box whose numbers sum to less than 4 is taken to be in shares
+    already; any other is divided by `scale`.
+
+    >>> parse_boxes("<ref>cat</ref><box>[[100, 200, 500, 1000]]</box>")
+    [(0.1, 0.2, 0.5, 1.0)]
+    """
+    boxes: list[Box] = []
+    for match in _BOX.finditer(text):
+        x0, y0, x1, y1 = (float(value) for value in match.groups())
+        unit = scale if x0 + y0 + x1 + y1 >= 4 else 1.0
+        boxes.append((x0 / unit, y0 / unit, x1 / unit, y1 / unit))
+    return boxes
+
+
+def box_area(box: Box) -> float:
+    """Width times height; 0 for a box that is turned inside out."""
+    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+
+
+def box_iou(one: Box, two: Box) -> float:
+    """Intersection over union, 0..1; 0 when both are empty."""
+    overlap = box_area(
+        (max(one[0], two[0]), max(one[1], two[1]), min(one[2], two[2]), min(one[3], two[3]))
+    )
+    union = box_area(one) + box_area(two) - overlap
+    return overlap / union if union > 0 else 0.0
