@@ -91,7 +91,8 @@ class Encoder:
     @property
     def stop_ids(self) -> frozenset[int]:
         """Ids that end an answer."""
-        return frozenset(self.tokenizer.token_id(s) for s in self.template.stops if self.tokenizer.has_token(s))
+        stops = filter(self.tokenizer.has_token, self.template.stops)
+        return frozenset(map(self.tokenizer.token_id, stops))
 
     def measure(self, conversation: Conversation) -> Lengths:
         """Tokens, tiles and supervised tokens that `encode` will give; reads file headers only."""
@@ -201,11 +202,11 @@ class Encoder:
 
     def _frame_indices(self, part: Video) -> list[int]:
         """Frames of a clip; decoded frames are all taken unless the part bounds their number."""
-        decoded = isinstance(part.source, tuple)
         wanted = part.frames or (len(part.source) if isinstance(part.source, tuple) else self.frames)
         if not 1 <= wanted <= self.max_frames:
             raise ValueError(
-                f"video.frames: {wanted} is not in 1..{self.max_frames}; set Video.frames or Encoder(max_frames=...)"
+                f"video.frames: {wanted} is not in 1..{self.max_frames}; "
+                "set Video.frames or Encoder(max_frames=...)"
             )
         if isinstance(part.source, tuple):
             if part.frames is None:
@@ -219,7 +220,8 @@ def _check_tokens(tokenizer: Tokenizer, template: Template) -> None:
     missing = [t for t in ADDED_TOKENS if not tokenizer.has_token(t)]
     if missing:
         raise ValueError(
-            f"tokenizer: lacks {' '.join(missing)}; use tokenizer.with_added() and resize the model's embeddings"
+            f"tokenizer: lacks {' '.join(missing)}; "
+            "use tokenizer.with_added() and resize the model's embeddings"
         )
     if not tokenizer.has_token(template.stop):
         raise ValueError(

@@ -123,8 +123,9 @@ def render(
     """Write a conversation down.
 
     media: one span per picture or clip, in order. system_text: None takes the template's; a leading system
-    message overrides both. generate: end with the empty assistant role, ready for an answer. trust_text: let
-    special strings in content become control tokens, as the official code does. ValueError says what is wrong.
+    message overrides both. generate: end with the empty assistant role, ready for an answer. trust_text:
+    let special strings in content become control tokens, as the official code does. ValueError says what
+    is wrong with the conversation.
     """
     system, turns = _check(conversation, generate)
     writer = _Writer(tokenizer, tokens_per_tile, trust_text)
@@ -144,7 +145,8 @@ def render(
         writer.trusted(template.assistant_prefix)
     writer.close()
     if next(spans, None) is not None:
-        raise ValueError(f"media: {len(media)} spans for {len(conversation.media)} media parts; give one each")
+        parts = len(conversation.media)
+        raise ValueError(f"media: {len(media)} spans for {parts} media parts; give one span each")
     return Rendered(writer.ids, writer.spans)
 
 
@@ -152,12 +154,13 @@ def _check(conversation: Conversation, generate: bool) -> tuple[Message | None, 
     """The leading system message, if any, and the turns after it; ValueError when they make no sense."""
     messages = conversation.messages
     for index, message in enumerate(messages):
+        where = f"messages[{index}]"
         if message.role not in ROLES:
-            raise ValueError(f"messages[{index}].role: {message.role!r} is unknown; use one of {', '.join(ROLES)}")
+            raise ValueError(f"{where}.role: {message.role!r} is unknown; use one of {', '.join(ROLES)}")
         if message.role == "system" and index > 0:
-            raise ValueError(f"messages[{index}].role: 'system' may only come first; move or merge it")
+            raise ValueError(f"{where}.role: 'system' may only come first; move or merge it")
         if message.role != "user" and not all(isinstance(p, Text) for p in message.parts):
-            raise ValueError(f"messages[{index}].parts: a {message.role} turn holds media; put it in a user turn")
+            raise ValueError(f"{where}.parts: a {message.role} turn holds media; put it in a user turn")
     system = messages[0] if messages and messages[0].role == "system" else None
     turns = messages if system is None else messages[1:]
     if not turns:
@@ -169,9 +172,7 @@ def _check(conversation: Conversation, generate: bool) -> tuple[Message | None, 
     return system, turns
 
 
-def _write_user(
-    writer: _Writer, message: Message, template: Template, spans: Iterator[MediaSpan]
-) -> None:
+def _write_user(writer: _Writer, message: Message, template: Template, spans: Iterator[MediaSpan]) -> None:
     writer.trusted(template.user_prefix)
     texts = iter(_stripped(message, template))
     for part in message.parts:

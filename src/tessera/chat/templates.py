@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SYSTEM_1 = (
-    "你是由上海人工智能实验室联合商汤科技开发的书生多模态大模型，英文名叫InternVL, 是一个有用无害的人工智能助手。"
+    "你是由上海人工智能实验室联合商汤科技开发的书生多模态大模型，"
+    "英文名叫InternVL, 是一个有用无害的人工智能助手。"
 )
 SYSTEM_2 = (
-    "你是书生·万象，英文名是InternVL，是由上海人工智能实验室、清华大学及多家合作单位联合开发的多模态大语言模型。"
+    "你是书生·万象，英文名是InternVL，是由上海人工智能实验室、"
+    "清华大学及多家合作单位联合开发的多模态大语言模型。"
 )
 
 
@@ -18,8 +20,8 @@ class Template:
 
     A prompt is `system_prefix S system_end`, then for every turn `user_prefix Q user_end` or
     `assistant_prefix answer_lead A stop answer_end`. A prompt for generation ends with `assistant_prefix`.
-    `answer_lead`, the answer and `stop` are supervised; `answer_end` is not. `strip` removes white space around
-    every turn. Generation ends at `stop` or one of `extra_stops`.
+    `answer_lead`, the answer and `stop` are supervised; `answer_end` is not. `strip` removes white space
+    around every turn. Generation ends at `stop` or one of `extra_stops`.
     """
 
     name: str
@@ -41,8 +43,10 @@ class Template:
         return (self.stop, *self.extra_stops)
 
 
-def _chatml(name: str, system: str, end: str = "", strip: bool = False, extra: tuple[str, ...] = ()) -> Template:
-    """Turns as `<|im_start|>role\\n…<|im_end|>`; `end` is what stands between two turns."""
+def _chatml(
+    name: str, system: str, end: str = "", strip: bool = False, extra: tuple[str, ...] = ()
+) -> Template:
+    """Turns between `<|im_start|>role` and `<|im_end|>`; `end` is what stands between two turns."""
     return Template(
         name=name,
         system_text=system,

@@ -207,7 +207,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     named = _named_tokens(config | _read_json(root / "special_tokens_map.json"))
     if (root / "tokenizer.model").is_file():
         guarded = named | {v["content"] for v in config.get("added_tokens_decoder", {}).values()}
-        legacy = config.get("tokenizer_class") != "InternLM2Tokenizer" and config.get("legacy") in (None, True)
+        legacy = config.get("legacy") in (None, True)
         model = (root / "tokenizer.model").read_bytes()
         vocabulary: Vocabulary = SentencePieceVocabulary(model, legacy, frozenset(guarded))
         with_bos = config.get("add_bos_token", True)
@@ -217,7 +217,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         vocabulary = JsonVocabulary(document)
         with_bos = config.get("add_bos_token", "bos_token" in config and _adds_bos(document, config))
     added = _added_tokens(root, config, document, named, vocabulary)
-    bos = _content(config.get("bos_token")) or ("<s>" if "tokenizer_class" not in config and with_bos else None)
+    bos = _content(config.get("bos_token"))
     return Tokenizer(vocabulary, added, bos if with_bos else None, frozenset(named), config)
 
 
@@ -275,5 +275,6 @@ def _added_tokens(
     entries = [(e["id"], e) for e in document.get("added_tokens", ())]
     entries += [(int(k), e) for k, e in config.get("added_tokens_decoder", {}).items()]
     for index, e in entries:
-        found[e["content"]] = AddedToken(e["content"], index, bool(e.get("special", True)), bool(e.get("rstrip")))
+        flags = bool(e.get("special", True)), bool(e.get("rstrip", False))
+        found[e["content"]] = AddedToken(e["content"], index, *flags)
     return list(found.values())
