@@ -8,9 +8,9 @@ from random import Random
 from PIL import ImageDraw
 
 from tessera.chat.message import Image
+from tessera.playground.asker import YES_NO, Asker
 from tessera.playground.marks import COLOR_NAMES, COLORS, Canvas, Rgb, add_noise, choose_background, vary
 from tessera.playground.parts import Region, Scene
-from tessera.playground.wording import YES_NO, Asker
 
 BARS = {1: (3, 3), 2: (3, 4), 3: (4, 5)}
 HIGHEST = {1: 5, 2: 9, 3: 9}

@@ -7,10 +7,18 @@ from random import Random
 import PIL.Image
 
 from tessera.chat.message import Video
-from tessera.playground.marks import COLOR_NAMES, COLORS, SHAPES, Canvas, add_noise, choose_background, shape_mask
+from tessera.playground.asker import YES_NO, Asker
+from tessera.playground.marks import (
+    COLOR_NAMES,
+    COLORS,
+    SHAPES,
+    Canvas,
+    add_noise,
+    choose_background,
+    shape_mask,
+)
 from tessera.playground.parts import Region, Scene
 from tessera.playground.shapes import Thing, draw_things, place_phrase, place_things
-from tessera.playground.wording import YES_NO, Asker
 
 FRAMES = (4, 5, 6)
 STEPS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
@@ -52,7 +60,9 @@ def _path(rng: Random, direction: str, count: int, size: tuple[int, int]) -> lis
         along = start + (end - start) * index / (count - 1)
         along = along if dx + dy > 0 else 64 - 20 - along
         x, y = (along, across) if dx else (across, along)
-        points.append((round((x + 10) * size[0] / 64 - 10 * unit), round((y + 10) * size[1] / 64 - 10 * unit)))
+        points.append(
+            (round((x + 10) * size[0] / 64 - 10 * unit), round((y + 10) * size[1] / 64 - 10 * unit))
+        )
     return points
 
 
@@ -64,7 +74,12 @@ def _free_slot(rng: Random, direction: str, path: list[tuple[int, int]], size: t
 
 
 def _film(
-    rng: Random, size: tuple[int, int], mover: Thing, still: Thing | None, path: list[tuple[int, int]], level: int
+    rng: Random,
+    size: tuple[int, int],
+    mover: Thing,
+    still: Thing | None,
+    path: list[tuple[int, int]],
+    level: int,
 ) -> tuple[list[PIL.Image.Image], tuple[Region, ...]]:
     """The frames, and the regions of the first frame."""
     base = Canvas(size, choose_background(rng)[0])
@@ -115,7 +130,9 @@ def _order_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
         frames.append(add_noise(canvas.image, rng) if level >= 3 else canvas.image.copy())
     asker = Asker(rng)
     _ask_order(asker, things, count)
-    story = " ".join(f"{'then' if i else 'first'} a {t.full_name} {place_phrase(t.slot)}." for i, t in enumerate(things))
+    story = " ".join(
+        f"{'then' if i else 'first'} a {t.full_name} {place_phrase(t.slot)}." for i, t in enumerate(things)
+    )
     regions = tuple(Region(t.full_name, t.box) for t, when in zip(things, times, strict=True) if when == 0)
     caption = f"a clip of {count} frames. {story}"
     return Scene("clip", (Video(tuple(frames)),), caption, regions, tuple(asker.questions))

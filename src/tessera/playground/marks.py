@@ -31,12 +31,18 @@ SHAPES = ("circle", "square", "triangle", "cross", "ring")
 LIGHT: tuple[Rgb, ...] = ((255, 255, 255), (236, 236, 236), (222, 230, 240))
 DARK: tuple[Rgb, ...] = ((0, 0, 0), (32, 32, 32), (20, 26, 44))
 DARK_INK: tuple[Rgb, ...] = ((0, 0, 0), (150, 0, 0), (0, 80, 20), (10, 20, 150), (90, 0, 110))
-LIGHT_INK: tuple[Rgb, ...] = ((255, 255, 255), (255, 225, 60), (130, 245, 140), (130, 210, 255), (255, 180, 190))
+LIGHT_INK: tuple[Rgb, ...] = (
+    (255, 255, 255),
+    (255, 225, 60),
+    (130, 245, 140),
+    (130, 210, 255),
+    (255, 180, 190),
+)
 OVERSAMPLE = 4
 
 
 class Canvas:
-    """A picture measured in canvas units: 64 units are the shorter way across, whatever its size in pixels."""
+    """A picture measured in canvas units: 64 units each way, whatever its size in pixels."""
 
     def __init__(self, size: tuple[int, int], background: Rgb) -> None:
         self.width, self.height = size
@@ -125,7 +131,7 @@ def glyph(character: str, size: int) -> Glyph:
     """A bold character at a font size in pixels."""
     base, side = size + 8, 2 * size + 16
     canvas = PIL.Image.new("L", (side, side))
-    bold = max(1, round(size / 20))
+    bold = max(1, round(size / 34))
     ImageDraw.Draw(canvas).text((8, base), character, 255, _font(size), anchor="ls", stroke_width=bold)
     box = canvas.getbbox()
     if box is None:
@@ -144,4 +150,3 @@ def text_extent(text: str, size: int) -> tuple[int, int, int]:
 def letter_gap(size: int) -> int:
     """Free pixels between two letters."""
     return max(2, size // 12)
-

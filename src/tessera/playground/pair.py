@@ -5,11 +5,11 @@ from __future__ import annotations
 from random import Random
 
 from tessera.chat.message import Image
+from tessera.playground.asker import YES_NO, Asker
 from tessera.playground.marks import COLOR_NAMES, SHAPES
 from tessera.playground.parts import Scene
 from tessera.playground.shape_questions import plural
 from tessera.playground.shapes import Thing, describe_things, paint, thing_regions
-from tessera.playground.wording import YES_NO, Asker
 
 BOTH = (0, 1)
 MOST = {1: 2, 2: 3, 3: 3}
@@ -52,7 +52,10 @@ def _things(
     if rng.random() < 0.5 and level > 1:
         kinds.append((rng.choice(rest), rng.choice(COLOR_NAMES)))
     slots = rng.sample(range(5), len(kinds))
-    return [Thing(shape, color, rng.random() < 0.5, slot) for (shape, color), slot in zip(kinds, slots, strict=True)]
+    return [
+        Thing(shape, color, rng.random() < 0.5, slot)
+        for (shape, color), slot in zip(kinds, slots, strict=True)
+    ]
 
 
 def _ask_counts(asker: Asker, name: str, counts: tuple[int, int]) -> None:
@@ -69,4 +72,6 @@ def _ask_counts(asker: Asker, name: str, counts: tuple[int, int]) -> None:
     kind = rng.choice(("more_in", "fewer_in"))
     asker.add("compare", kind, str(more if kind == "more_in" else 3 - more), name, images=BOTH)
     high, low = max(one, two), min(one, two)
-    asker.add("compare", "more_by", f"{high} - {low} = {high - low}", name, more, final=str(high - low), images=BOTH)
+    asker.add(
+        "compare", "more_by", f"{high} - {low} = {high - low}", name, more, final=str(high - low), images=BOTH
+    )

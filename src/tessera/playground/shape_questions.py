@@ -6,6 +6,7 @@ from collections import Counter
 from random import Random
 
 from tessera.chat.message import Image
+from tessera.playground.asker import Asker
 from tessera.playground.marks import COLOR_NAMES, SHAPES
 from tessera.playground.parts import Scene
 from tessera.playground.shapes import (
@@ -19,7 +20,6 @@ from tessera.playground.shapes import (
     plan_things,
     thing_regions,
 )
-from tessera.playground.wording import Asker
 
 MARGIN = 8 / 64
 """Two centres must be this far apart (share of the picture) before left and right are asked about."""
@@ -51,9 +51,7 @@ def unique_names(things: list[Thing]) -> list[str | None]:
     """For each thing the shortest of "red circle" and "big red circle" that fits it alone, or None."""
     short = Counter(t.name for t in things)
     full = Counter(t.full_name for t in things)
-    return [
-        t.name if short[t.name] == 1 else t.full_name if full[t.full_name] == 1 else None for t in things
-    ]
+    return [t.name if short[t.name] == 1 else t.full_name if full[t.full_name] == 1 else None for t in things]
 
 
 def _ask_attributes(asker: Asker, things: list[Thing], names: list[str | None]) -> None:
@@ -66,7 +64,9 @@ def _ask_attributes(asker: Asker, things: list[Thing], names: list[str | None]) 
         thing, name = things[index], names[index]
         here = f"thing {place_phrase(thing.slot)}"
         asker.add("attribute", "color", thing.color, thing.shape if shapes[thing.shape] == 1 else here)
-        asker.add("attribute", "shape", thing.shape, f"{thing.color} thing" if colors[thing.color] == 1 else here)
+        asker.add(
+            "attribute", "shape", thing.shape, f"{thing.color} thing" if colors[thing.color] == 1 else here
+        )
         if turn < 2:
             # A name that tells the size would give the answer away.
             asker.add("attribute", "size", thing.size, thing.name if name == thing.name else here)
@@ -81,7 +81,9 @@ def _ask_counts(asker: Asker, plan: Plan) -> None:
     asker.add("count", "count", str(sum(t.color == plan.color for t in things)), f"{plan.color} things")
     if rng.random() < 0.5:
         big = rng.random() < 0.5
-        asker.add("count", "count", str(sum(t.big == big for t in things)), "big things" if big else "small things")
+        asker.add(
+            "count", "count", str(sum(t.big == big for t in things)), "big things" if big else "small things"
+        )
     if rng.random() < KEEP_TOTAL[len(things)]:
         asker.add("count", "count", str(len(things)), "things")
 
@@ -96,14 +98,20 @@ def _ask_pairs(asker: Asker, things: list[Thing], names: list[str | None]) -> No
     for (one, one_name), (two, two_name) in pairs:
         if "left_right" in open_kinds and _apart(one, two, 0):
             open_kinds.discard("left_right")
-            asker.add("relation", "left_right", "left" if one.box[0] < two.box[0] else "right", one_name, two_name)
+            asker.add(
+                "relation", "left_right", "left" if one.box[0] < two.box[0] else "right", one_name, two_name
+            )
         elif "above_below" in open_kinds and _apart(one, two, 1):
             open_kinds.discard("above_below")
-            asker.add("relation", "above_below", "above" if one.box[1] < two.box[1] else "below", one_name, two_name)
+            asker.add(
+                "relation", "above_below", "above" if one.box[1] < two.box[1] else "below", one_name, two_name
+            )
         if "bigger" in open_kinds and one.big != two.big and one_name == one.name and two_name == two.name:
             open_kinds.discard("bigger")
             kind = rng.choice(("bigger", "smaller"))
-            asker.add("size", kind, one_name if one.big == (kind == "bigger") else two_name, one_name, two_name)
+            asker.add(
+                "size", kind, one_name if one.big == (kind == "bigger") else two_name, one_name, two_name
+            )
 
 
 def _apart(one: Thing, two: Thing, axis: int) -> bool:

@@ -11,8 +11,12 @@ from tessera.playground.parts import Question, Scene
 
 Mode = Literal["picture", "caption", "blind"]
 DESCRIBE = {
-    "picture": ("describe the picture.", "what do you see?", "tell me what is in the picture.",
-                "name everything in the picture."),
+    "picture": (
+        "describe the picture.",
+        "what do you see?",
+        "tell me what is in the picture.",
+        "name everything in the picture.",
+    ),
     "pictures": ("describe the pictures.", "what do you see?", "tell me what is in both pictures."),
     "clip": ("describe the clip.", "what happens?", "tell me what happens in the clip."),
 }

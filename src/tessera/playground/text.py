@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from tessera.chat.message import Image
+from tessera.playground.asker import Asker
 from tessera.playground.marks import (
     DARK_INK,
     LIGHT_INK,
@@ -19,7 +20,6 @@ from tessera.playground.marks import (
 )
 from tessera.playground.parts import Region, Scene
 from tessera.playground.text_questions import ask_number, ask_sum, ask_two_words, ask_word
-from tessera.playground.wording import Asker
 from tessera.playground.words import WORDS
 
 FONT_SIZES = (42, 38, 34, 31, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10)
@@ -31,7 +31,7 @@ HIGHEST_TERM = {1: 5, 2: 20, 3: 60}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of writing and what one character and the whole of it are called; marks like "+" have no name."""
+    """A line of writing, and what one character and the whole of it are called; "+" has no name."""
 
     text: str
     unit: str
@@ -46,7 +46,8 @@ def text_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
     background, dark = choose_background(rng)
     canvas = Canvas(size, background)
     ink = rng.choice(LIGHT_INK if dark else DARK_INK)
-    regions = draw_row(canvas, lines, ink, rng) if wide else draw_lines(canvas, lines, ink, rng)
+    beside = wide and lines[-1].unit == "letter"
+    regions = draw_row(canvas, lines, ink, rng) if beside else draw_lines(canvas, lines, ink, rng)
     whole = [r for r in regions if r.phrase.startswith(("word", "number"))]
     single = [r for r in regions if r not in whole and sum(q.phrase == r.phrase for q in regions) == 1]
     for group in (whole, single):
@@ -100,7 +101,9 @@ def draw_lines(canvas: Canvas, lines: list[Line], ink: Rgb, rng: Random) -> list
     regions: list[Region] = []
     band = canvas.height // len(lines)
     for index, line in enumerate(lines):
-        regions += _draw_in(canvas, line, (1, index * band + 1, canvas.width - 1, (index + 1) * band - 1), ink, rng)
+        regions += _draw_in(
+            canvas, line, (1, index * band + 1, canvas.width - 1, (index + 1) * band - 1), ink, rng
+        )
     return regions
 
 
@@ -109,7 +112,9 @@ def draw_row(canvas: Canvas, lines: list[Line], ink: Rgb, rng: Random) -> list[R
     regions: list[Region] = []
     part = canvas.width // len(lines)
     for index, line in enumerate(lines):
-        regions += _draw_in(canvas, line, (index * part + 3, 1, (index + 1) * part - 3, canvas.height - 1), ink, rng)
+        regions += _draw_in(
+            canvas, line, (index * part + 3, 1, (index + 1) * part - 3, canvas.height - 1), ink, rng
+        )
     return regions
 
 
@@ -123,7 +128,9 @@ def _fit(text: str, width: int, height: int, unit: float, rng: Random) -> int:
     raise ValueError(f"text {text!r} does not fit {width} x {height} pixels: write less or draw larger")
 
 
-def _draw_in(canvas: Canvas, line: Line, room: tuple[int, int, int, int], ink: Rgb, rng: Random) -> list[Region]:
+def _draw_in(
+    canvas: Canvas, line: Line, room: tuple[int, int, int, int], ink: Rgb, rng: Random
+) -> list[Region]:
     """Write one line inside a pixel rectangle, near its middle; a region a named character and one in all."""
     x0, y0, x1, y1 = room
     size = _fit(line.text, x1 - x0, y1 - y0, canvas.unit, rng)

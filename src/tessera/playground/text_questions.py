@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from tessera.playground.wording import YES_NO, Asker
+from tessera.playground.asker import YES_NO, Asker
 from tessera.playground.words import LETTERS
 
 
@@ -47,7 +47,9 @@ def ask_sum(asker: Asker, one: int, two: int) -> str:
     for _ in range(2):
         asker.add("arithmetic", "add", f"{one} + {two} = {one + two}", final=str(one + two))
     number, over = threshold(asker.rng, one + two)
-    asker.add("arithmetic", "sum_over", f"{one} + {two} = {one + two}, {YES_NO[over]}", number, final=YES_NO[over])
+    asker.add(
+        "arithmetic", "sum_over", f"{one} + {two} = {one + two}, {YES_NO[over]}", number, final=YES_NO[over]
+    )
     return f"the top line is {one}. the bottom line is + {two}."
 
 

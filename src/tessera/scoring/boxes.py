@@ -34,8 +34,6 @@ def box_area(box: Box) -> float:
 
 def box_iou(one: Box, two: Box) -> float:
     """Intersection over union, 0..1; 0 when both are empty."""
-    overlap = box_area(
-        (max(one[0], two[0]), max(one[1], two[1]), min(one[2], two[2]), min(one[3], two[3]))
-    )
+    overlap = box_area((max(one[0], two[0]), max(one[1], two[1]), min(one[2], two[2]), min(one[3], two[3])))
     union = box_area(one) + box_area(two) - overlap
     return overlap / union if union > 0 else 0.0

@@ -61,7 +61,9 @@ def grade_steps(answer: str, prediction: str) -> bool:
     expected = steps_of(answer)
     if not expected:
         raise ValueError(f"answer {answer!r} holds no steps: grade it with grade() instead")
-    return steps_hold(prediction) and list(map(_ordered, steps_of(prediction))) == list(map(_ordered, expected))
+    return steps_hold(prediction) and list(map(_ordered, steps_of(prediction))) == list(
+        map(_ordered, expected)
+    )
 
 
 def _ordered(step: tuple[int, str, int, int]) -> tuple[int, str, int, int]:

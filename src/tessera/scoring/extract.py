@@ -29,7 +29,7 @@ def last_number(text: str) -> str | None:
 
 
 def final_answer(text: str) -> str:
-    """The value at the end of written steps: what follows the last `=`, and there the last part after a comma.
+    """The value at the end of written steps: what follows the last `=` and, after that, the last comma.
 
     Text without `=` is its own final answer. The result is normalised.
 
