@@ -1,0 +1,84 @@
+"""InternVL's meta file (facts 5.1): the datasets of a mixture, as frozen settings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from tessera.runtime.config import Config
+
+ENTRY_KEYS = ("root", "annotation", "data_augment", "max_dynamic_patch", "repeat_time", "length")
+
+
+class DatasetSpec(Config):
+    """One dataset of JSONL records."""
+
+    name: str
+    annotation: Path
+    """the JSONL file"""
+    root: Path
+    """the folder that media paths start from"""
+    data_augment: bool = False
+    """JPEG augmentation of pictures"""
+    max_dynamic_patch: int | None = Field(default=None, ge=1)
+    """tile limit of this dataset; None takes the encoder's"""
+    repeat_time: float = Field(default=1.0, gt=0)
+    """passes per epoch; a fraction takes another random part of the records in every epoch"""
+    length: int | None = None
+    """number of records for information; not used"""
+    weight: float | None = Field(default=None, gt=0)
+    """relative probability of a draw; None means records x repeat_time"""
+
+
+def read_meta(file: Path | str, base: Path | str | None = None) -> tuple[DatasetSpec, ...]:
+    """The sources of a meta file. Relative paths start at `base`, by default the folder of the file.
+
+    ValueError naming dataset, key and remedy for anything unknown, missing or of the wrong type.
+    """
+    file = Path(file)
+    folder = Path(base) if base is not None else file.parent
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file}: not JSON in UTF-8: {error}; correct the meta file") from error
+    if not isinstance(entries, dict) or not entries:
+        raise ValueError(f"{file}: expected an object of dataset name -> entry; see docs/conventions.md")
+    return tuple(_spec(file, folder, name, entry) for name, entry in entries.items())
+
+
+def _spec(file: Path, folder: Path, name: str, entry: object) -> DatasetSpec:
+    """One entry of the meta file, checked key by key."""
+    if not isinstance(entry, dict):
+        raise ValueError(f"{file}: {name}: {entry!r} is not an object with {', '.join(ENTRY_KEYS)}")
+    unknown = sorted(set(entry) - set(ENTRY_KEYS))
+    if unknown:
+        allowed = ", ".join(ENTRY_KEYS)
+        raise ValueError(f"{file}: {name}: unknown keys {', '.join(unknown)}; allowed: {allowed}")
+    for key, (kinds, what) in _TYPES.items():
+        if key in entry and type(entry[key]) not in kinds:
+            raise ValueError(f"{file}: {name}.{key}: {entry[key]!r} is not {what}; correct it")
+    if not str(entry.get("annotation", "")).endswith("jsonl"):
+        found = entry.get("annotation", "missing")
+        raise ValueError(f"{file}: {name}.annotation: {found}; give the path of a .jsonl file")
+    for key, least in (("repeat_time", 0), ("max_dynamic_patch", 0)):
+        if key in entry and entry[key] <= least:
+            raise ValueError(f"{file}: {name}.{key}: {entry[key]}; it must be above {least}")
+    return DatasetSpec(name=name, **{**entry, **_located(folder, entry)})
+
+
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "root": ((str,), "text"),
+    "annotation": ((str,), "text"),
+    "data_augment": ((bool,), "true or false"),
+    "max_dynamic_patch": ((int,), "an integer"),
+    "repeat_time": ((int, float), "a number"),
+    "length": ((int,), "an integer"),
+}
+
+
+def _located(folder: Path, entry: dict[str, Any]) -> dict[str, Path]:
+    """Annotation and root as paths from `folder`; absolute ones stay as they are."""
+    return {"annotation": folder / entry["annotation"], "root": folder / entry.get("root", "")}

@@ -1,0 +1,25 @@
+"""Settings to sources: the one place that knows which reader belongs to which kind of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tessera.data.manifest import DatasetSpec
+from tessera.data.readers.jsonl import JsonlReader
+from tessera.data.readers.playground import PlaygroundReader, PlaygroundSpec
+from tessera.data.source import WeightedSource
+
+
+def open_sources(specs: Sequence[DatasetSpec | PlaygroundSpec]) -> tuple[WeightedSource, ...]:
+    """Readers with their weights, in order. A dataset without a weight has records x repeat_time."""
+    return tuple(_open(spec) for spec in specs)
+
+
+def _open(spec: DatasetSpec | PlaygroundSpec) -> WeightedSource:
+    if isinstance(spec, PlaygroundSpec):
+        return WeightedSource(PlaygroundReader(spec), spec.weight)
+    reader = JsonlReader(spec)
+    if not reader.size:
+        raise ValueError(f"{spec.name}: {spec.annotation} has no records; remove it or correct the path")
+    weight = spec.weight if spec.weight is not None else reader.size * spec.repeat_time
+    return WeightedSource(reader, weight, spec.repeat_time, spec.data_augment)
