@@ -135,7 +135,7 @@ def _frames(clip: Video) -> Sequence[PIL.Image.Image]:
 
 
 def official_turns(talk: Conversation) -> list[dict[str, str]]:
-    """Turns with `from` human or gpt; media stand as `<image>` and `<video>` where they are in the message."""
+    """Turns `from` human or gpt; media stand as `<image>` and `<video>` where they are in the message."""
     return [
         {"from": "human" if message.role == "user" else "gpt", "value": _with_placeholders(message)}
         for message in talk.messages

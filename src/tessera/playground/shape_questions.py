@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import combinations, permutations
 from random import Random
 
 from tessera.chat.message import Image
@@ -23,6 +24,8 @@ from tessera.playground.shapes import (
 
 MARGIN = 8 / 64
 """Two centres must be this far apart (share of the picture) before left and right are asked about."""
+SIDES = (("left", "right"), ("above", "below"))
+"""The answers along each axis: first the one nearer to the picture's left upper corner."""
 KEEP_TOTAL = {1: 1.0, 2: 0.8, 3: 0.55, 4: 0.4, 5: 0.2}
 """How often the number of all things is asked, by that number, so that the answers come out even."""
 
@@ -89,29 +92,33 @@ def _ask_counts(asker: Asker, plan: Plan) -> None:
 
 
 def _ask_pairs(asker: Asker, things: list[Thing], names: list[str | None]) -> None:
-    """At most one question of each kind about two things; the order of the two is random."""
+    """At most two questions of each kind about two things; the order of the two is random."""
     rng = asker.rng
     known = [(t, name) for t, name in zip(things, names, strict=True) if name]
     rng.shuffle(known)
-    pairs = [(a, b) for i, a in enumerate(known) for b in known[i + 1 :]]
-    open_kinds = {"left_right", "above_below", "bigger"}
-    for (one, one_name), (two, two_name) in pairs:
-        if "left_right" in open_kinds and _apart(one, two, 0):
-            open_kinds.discard("left_right")
-            asker.add(
-                "relation", "left_right", "left" if one.box[0] < two.box[0] else "right", one_name, two_name
-            )
-        elif "above_below" in open_kinds and _apart(one, two, 1):
-            open_kinds.discard("above_below")
-            asker.add(
-                "relation", "above_below", "above" if one.box[1] < two.box[1] else "below", one_name, two_name
-            )
-        if "bigger" in open_kinds and one.big != two.big and one_name == one.name and two_name == two.name:
-            open_kinds.discard("bigger")
+    left = {"left_right": 2, "above_below": 2}
+    for (one, one_name), (two, two_name) in combinations(known, 2):
+        for axis, kind in enumerate(left):
+            if left[kind] and _apart(one, two, axis):
+                left[kind] -= 1
+                answer = SIDES[axis][one.box[axis] > two.box[axis]]
+                asker.add("relation", kind, answer, one_name, two_name)
+                break
+    _ask_sizes(asker, [(t, name) for t, name in known if name == t.name], things)
+
+
+def _ask_sizes(asker: Asker, named: list[tuple[Thing, str]], things: list[Thing]) -> None:
+    """Which of a big and a small thing is bigger or smaller, by names without size and by places."""
+    rng = asker.rng
+    by_name = [(t.big, name, name) for t, name in named]
+    by_place = [(t.big, f"thing {place_phrase(t.slot)}", t.place) for t in things]
+    for candidates in (by_name, by_place):
+        pairs = [(a, b) for a, b in permutations(candidates, 2) if a[0] != b[0]]
+        if pairs:
+            one, two = rng.choice(pairs)
             kind = rng.choice(("bigger", "smaller"))
-            asker.add(
-                "size", kind, one_name if one.big == (kind == "bigger") else two_name, one_name, two_name
-            )
+            answer = one[2] if one[0] == (kind == "bigger") else two[2]
+            asker.add("size", kind, answer, one[1], two[1])
 
 
 def _apart(one: Thing, two: Thing, axis: int) -> bool:

@@ -72,8 +72,8 @@ def _write(asker: Asker, level: int, wide: bool) -> tuple[list[Line], str]:
         number = choose_number(rng, MOST_DIGITS[level] + (2 if wide else 0))
         return [_number(str(number))], ask_number(asker, number)
     one, two = rng.randint(1, HIGHEST_TERM[level]), rng.randint(1, 9)
-    if rng.random() < 0.5 and level < 3:
-        one, two = min(one, 9), rng.randint(1, HIGHEST_TERM[level])
+    if rng.random() < 0.5:
+        one, two = two, one
     return [_number(str(one)), Line(f"+{two}", "digit", f"number {two}")], ask_sum(asker, one, two)
 
 

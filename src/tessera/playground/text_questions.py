@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from tessera.playground.asker import YES_NO, Asker
-from tessera.playground.words import LETTERS
+from tessera.playground.words import LETTER_POOL
 
 
 def ask_word(asker: Asker, word: str) -> str:
@@ -17,7 +17,7 @@ def ask_word(asker: Asker, word: str) -> str:
     asker.add("read", "last_letter", word[-1])
     asker.add("read", "letters", str(len(word)))
     for _ in range(2):
-        letter, present = presence(asker.rng, word, LETTERS)
+        letter, present = presence(asker.rng, word, LETTER_POOL)
         asker.add("read", "has_letter", YES_NO[present], letter)
     return f"the word is {word}. the letters are {spelled}."
 
@@ -40,13 +40,16 @@ def ask_number(asker: Asker, number: int) -> str:
 
 def ask_sum(asker: Asker, one: int, two: int) -> str:
     """Two numbers below each other with a plus sign."""
+    total = one + two
     asker.add("read", "top_line", str(one))
     asker.add("read", "bottom_line", f"+ {two}", final=str(two))
     if one != two:
         asker.add("read", "larger_number", str(max(one, two)))
     for _ in range(2):
-        asker.add("arithmetic", "add", f"{one} + {two} = {one + two}", final=str(one + two))
-    number, over = threshold(asker.rng, one + two)
+        asker.add("arithmetic", "add", f"{one} + {two} = {total}", final=str(total))
+    over = asker.rng.random() < 0.5
+    distance = asker.rng.randint(1, 4)
+    limit = total - distance if over else total + distance - 1
     asker.add(
         "arithmetic", "sum_over", f"{one} + {two} = {one + two}, {YES_NO[over]}", number, final=YES_NO[over]
     )
@@ -61,27 +64,38 @@ def ask_two_words(asker: Asker, first: str, second: str) -> str:
     asker.add("read", "first_word_letters", str(len(first)))
     for word, kind in ((first, "spell_first"), (second, "spell_second")):
         asker.add("read", kind, " ".join(word))
-    letter, present = presence(asker.rng, first + second, LETTERS)
+    letter, present = presence(asker.rng, first + second, LETTER_POOL)
     asker.add("read", "has_letter_any", YES_NO[present], letter)
     return f"the first word is {first}. the letters are {' '.join(first)}. the second word is {second}. " + (
         f"the letters are {' '.join(second)}."
     )
 
 
-def presence(rng: Random, text: str, alphabet: str) -> tuple[str, bool]:
-    """A character, and whether the text holds it; the answer is chosen first and is even."""
+def presence(rng: Random, text: str, pool: str) -> tuple[str, bool]:
+    """A character, and whether the text holds it; the answer is chosen first and is even.
+
+    `pool` holds characters as often as texts do, so that a rare letter is no hint; it must hold one that the
+    text lacks.
+    """
     if rng.random() < 0.5:
         return rng.choice(text), True
-    return rng.choice([c for c in alphabet if c not in text]), False
+    character = rng.choice(pool)
+    while character in text:
+        character = rng.choice(pool)
+    return character, False
 
 
 def threshold(rng: Random, number: int) -> tuple[int, bool]:
     """A limit near a number, and whether the number is over it; the answer is chosen first and is even.
 
-    The limit keeps the number of digits only by chance, so that the limit alone does not give the answer.
+    The distance does not depend on the answer, and the limit has as many digits as the number: so the limit
+    alone tells almost nothing.
     """
-    span = max(3, number // 2)
-    over = rng.random() < 0.5 and number > 0
-    if over:
-        return max(0, number - rng.randint(1, span)), True
-    return number + rng.randint(0, span), False
+    digits = len(str(number))
+    low, high = (10 ** (digits - 1) if digits > 1 else 0), 10**digits - 1
+    distance = rng.randint(1, (3, 12, 90)[digits - 1] if digits < 4 else 900)
+    over = rng.random() < 0.5
+    limit = number - distance if over else number + distance
+    if not low <= limit <= high:
+        limit, over = (number + distance, False) if over else (number - distance, True)
+    return limit, over

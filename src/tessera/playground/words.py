@@ -21,4 +21,5 @@ WORDS: dict[int, tuple[str, ...]] = {
     4: tuple(_FOUR.split()),
     5: tuple(_FIVE.split()),
 }
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
+LETTER_POOL = "".join("".join(words) for words in WORDS.values())
+"""Every letter as often as the words hold it."""
