@@ -40,19 +40,16 @@ def ask_number(asker: Asker, number: int) -> str:
 
 def ask_sum(asker: Asker, one: int, two: int) -> str:
     """Two numbers below each other with a plus sign."""
-    total = one + two
+    total, rng = one + two, asker.rng
     asker.add("read", "top_line", str(one))
     asker.add("read", "bottom_line", f"+ {two}", final=str(two))
     if one != two:
         asker.add("read", "larger_number", str(max(one, two)))
     for _ in range(2):
         asker.add("arithmetic", "add", f"{one} + {two} = {total}", final=str(total))
-    over = asker.rng.random() < 0.5
-    distance = asker.rng.randint(1, 4)
+    over, distance = rng.random() < 0.5, rng.randint(1, 4)
     limit = total - distance if over else total + distance - 1
-    asker.add(
-        "arithmetic", "sum_over", f"{one} + {two} = {one + two}, {YES_NO[over]}", number, final=YES_NO[over]
-    )
+    asker.add("arithmetic", "sum_over", f"{one} + {two} = {total}, {YES_NO[over]}", limit, final=YES_NO[over])
     return f"the top line is {one}. the bottom line is + {two}."
 
 
