@@ -57,7 +57,7 @@ def write_dataset(
                 scene_seed = derive_seed("export", seed, index)
                 record = write_record(root, suite, index, scene_seed, size, level, questions)
                 lines.write(json.dumps(record) + "\n")
-        meta[f"playground_{suite}"] = _meta_entry(root, path, number, suite)
+        meta[f"playground_{suite}"] = _meta_entry(path, number, suite)
         annotations.append(path)
     meta_path = root / "meta.json"
     meta_path.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
@@ -78,10 +78,11 @@ def split_count(mix: Mapping[str, float], count: int) -> dict[str, int]:
     return {suite: number for suite, number in shares.items() if number}
 
 
-def _meta_entry(root: Path, path: Path, number: int, suite: str) -> dict[str, Any]:
+def _meta_entry(path: Path, number: int, suite: str) -> dict[str, Any]:
+    """Paths start at the meta file's folder, so that the whole dataset can be moved."""
     return {
-        "root": str(root),
-        "annotation": str(path),
+        "root": ".",
+        "annotation": path.name,
         "data_augment": suite != "clip",
         "max_dynamic_patch": 1 if suite == "clip" else 6,
         "repeat_time": 1,
