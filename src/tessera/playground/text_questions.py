@@ -42,7 +42,7 @@ def ask_sum(asker: Asker, one: int, two: int) -> str:
     """Two numbers below each other with a plus sign."""
     total, rng = one + two, asker.rng
     asker.add("read", "top_line", str(one))
-    asker.add("read", "bottom_line", f"+ {two}", final=str(two))
+    asker.add("read", "bottom_line", str(two))
     if one != two:
         asker.add("read", "larger_number", str(max(one, two)))
     for _ in range(2):

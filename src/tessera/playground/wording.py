@@ -105,8 +105,16 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     ),
     "has_digit": ("is there a digit {a}?", "do you see the digit {a}?", "does the number have a digit {a}?"),
     "over": ("is the number bigger than {a}?", "is it more than {a}?", "do you see a number over {a}?"),
-    "top_line": ("what is on the top line?", "read the top line.", "what does the top line say?"),
-    "bottom_line": ("what is on the bottom line?", "read the bottom line.", "what does the bottom line say?"),
+    "top_line": (
+        "what number is on the top line?",
+        "read the number at the top.",
+        "which number does the top line show?",
+    ),
+    "bottom_line": (
+        "what number is on the bottom line?",
+        "read the number at the bottom.",
+        "which number does the bottom line show?",
+    ),
     "first_word": ("what is the first word?", "read the first word.", "which word comes first?"),
     "second_word": ("what is the second word?", "read the second word.", "which word comes second?"),
     "add": (
