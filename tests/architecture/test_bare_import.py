@@ -25,7 +25,12 @@ MODULES = sorted(
 def run_python(code: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     return subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=110, check=False
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
     )
 
 
@@ -50,7 +55,10 @@ def test_help_comes_at_once() -> None:
 
 @pytest.mark.parametrize("heavy", ["torch", "numpy", "transformers", "rich", "pydantic"])
 def test_help_needs_no_heavy_library(heavy: str) -> None:
-    code = f"import sys; from tessera.cli.main import main; main(['--help']); assert {heavy!r} not in sys.modules"
+    code = (
+        "import sys; from tessera.cli.main import main; "
+        f"main(['--help']); assert {heavy!r} not in sys.modules"
+    )
     done = run_python(code)
     assert done.returncode == 0, done.stderr
 
@@ -64,11 +72,12 @@ def test_every_module_imports_without_a_word() -> None:
 import importlib, sys
 sys.modules["transformers"] = None
 import torch, random, numpy
-before = (torch.get_num_threads(), torch.initial_seed(), random.getstate(), numpy.random.get_state()[1].tolist())
+def state():
+    return torch.get_num_threads(), torch.initial_seed(), random.getstate(), str(numpy.random.get_state())
+before = state()
 for name in {MODULES!r}:
     importlib.import_module(name)
-after = (torch.get_num_threads(), torch.initial_seed(), random.getstate(), numpy.random.get_state()[1].tolist())
-assert before == after, "importing a module changed global state"
+assert before == state(), "importing a module changed global state"
 """
     done = run_python(code)
     assert done.returncode == 0, done.stderr

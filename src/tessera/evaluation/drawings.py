@@ -19,7 +19,9 @@ def loss_curve(title: str, losses: Sequence[tuple[int, float]]) -> str:
     """
     bad = [(step, loss) for step, loss in losses if not (loss > 0 and math.isfinite(loss))]
     if bad:
-        raise ValueError(f"losses: {bad[0][1]} at step {bad[0][0]} of {title!r}; expected finite values above 0")
+        raise ValueError(
+            f"losses: {bad[0][1]} at step {bad[0][0]} of {title!r}; expected finite values above 0"
+        )
     if len(losses) < 2:
         return f"<p class=quiet>{escape(title)}: {len(losses)} step, no curve.</p>"
     steps = [step for step, _ in losses]
@@ -38,7 +40,8 @@ def loss_curve(title: str, losses: Sequence[tuple[int, float]]) -> str:
         f'<figure><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="loss of {escape(title)}">'
         f"{_axes(steps, low, high)}"
         f'<polyline class="thin" points="{thin}"/><polyline class="thick" points="{thick}"/></svg>'
-        f"<figcaption>{escape(title)}: loss {losses[0][1]:.2f} → {math.exp(smooth[-1]):.2f}</figcaption></figure>"
+        f"<figcaption>{escape(title)}: loss {losses[0][1]:.2f} → {math.exp(smooth[-1]):.2f}</figcaption>"
+        "</figure>"
     )
 
 
@@ -72,7 +75,9 @@ def pack_picture(packs: Sequence[Sequence[int]], capacity: int) -> str:
     """
     longest = max((sum(lengths) for lengths in packs), default=0)
     if longest > capacity:
-        raise ValueError(f"packs: one has {longest} tokens, more than the capacity {capacity}; pass the one in use")
+        raise ValueError(
+            f"packs: one has {longest} tokens, more than the capacity {capacity}; pass the one in use"
+        )
     if not packs:
         return "<p class=quiet>no packs recorded</p>"
     scale = (WIDTH - 2) / capacity
@@ -81,7 +86,8 @@ def pack_picture(packs: Sequence[Sequence[int]], capacity: int) -> str:
     samples = sum(map(len, packs))
     height = len(packs) * PACK_ROW + 2
     return (
-        f'<figure><svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="fill of packs">{"".join(rows)}</svg>'
+        f'<figure><svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="fill of packs">'
+        f"{''.join(rows)}</svg>"
         f"<figcaption>{len(packs)} packs of {capacity} tokens with {samples} samples: "
         f"{fill:.1%} full</figcaption></figure>"
     )

@@ -120,7 +120,8 @@ def _cell(result: TaskResult | None) -> str:
         return "–"
     low, high = result.share.interval
     bar = f'<span class="bar" style="width:{result.share.accuracy * BAR:.0f}px"></span>'
-    return f"{bar}{_percent(result.share.accuracy)}<small>{low * 100:.0f}–{high * 100:.0f}</small>{_steps(result.steps)}"
+    interval = f"<small>{low * 100:.0f}–{high * 100:.0f}</small>"
+    return f"{bar}{_percent(result.share.accuracy)}{interval}{_steps(result.steps)}"
 
 
 def _steps(steps: Share) -> str:
@@ -175,5 +176,7 @@ def picture_tag(picture: PIL.Image.Image, height: int) -> str:
 
 
 def _settings(settings: Mapping[str, object]) -> str:
-    rows = "".join(f"<dt>{escape(str(key))}</dt><dd>{escape(str(value))}</dd>" for key, value in settings.items())
+    rows = "".join(
+        f"<dt>{escape(str(key))}</dt><dd>{escape(str(value))}</dd>" for key, value in settings.items()
+    )
     return f"<dl>{rows}</dl>" if rows else ""

@@ -38,7 +38,9 @@ def choose_tasks(names: Sequence[str] = ()) -> tuple[str, ...]:
     return tuple(names) or tuple(TASKS)
 
 
-def heldout_items(task: str, count: int, level: int = 2, size: tuple[int, int] = (64, 64)) -> tuple[Item, ...]:
+def heldout_items(
+    task: str, count: int, level: int = 2, size: tuple[int, int] = (64, 64)
+) -> tuple[Item, ...]:
     """`count` questions of a task, one a scene; a smaller count gives the beginning of a larger one."""
     if count < 1:
         raise ValueError(f"count: {count} questions per task; give at least 1")
@@ -64,7 +66,11 @@ class _Balance:
 
     def choose(self, questions: Sequence[Question]) -> Question | None:
         """The question that is rarest so far, kind before answer; None when each has come often enough."""
-        fair = [q for q in questions if self._fair(self.kinds, q.kind) and self._fair(self.finals[q.kind], q.final)]
+        fair = [
+            q
+            for q in questions
+            if self._fair(self.kinds, q.kind) and self._fair(self.finals[q.kind], q.final)
+        ]
         if not fair:
             return None
         chosen = min(fair, key=lambda q: (self.kinds[q.kind], self.finals[q.kind][q.final]))
