@@ -1,4 +1,4 @@
-"""InternVL's meta file (facts 5.1): the datasets of a mixture, as frozen settings."""
+"""What to train on: InternVL's meta file (facts 5.1) and the playground, as frozen settings."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
+from tessera.playground.scene import LEVELS, SUITES, TASKS
+from tessera.playground.talk import Mode
 from tessera.runtime.config import Config
 
 ENTRY_KEYS = ("root", "annotation", "data_augment", "max_dynamic_patch", "repeat_time", "length")
@@ -31,6 +33,41 @@ class DatasetSpec(Config):
     """number of records for information; not used"""
     weight: float | None = Field(default=None, gt=0)
     """relative probability of a draw; None means records x repeat_time"""
+
+
+class PlaygroundSource(Config):
+    """Pictures drawn while training, each with several questions in one conversation."""
+
+    name: str = "playground"
+    suites: dict[str, float] = Field(default_factory=lambda: dict.fromkeys(SUITES, 1.0), min_length=1)
+    """suite name -> share"""
+    tasks: tuple[str, ...] = ()
+    """only questions of these tasks; empty takes all"""
+    mode: Mode = "picture"
+    """picture: as it is; caption: a caption in words instead of the picture; blind: neither"""
+    questions: int = Field(default=8, ge=1)
+    """most questions per scene"""
+    descriptions: float = Field(default=0.0, ge=0, le=1)
+    """share of scenes that ask for a description instead (mode "picture" only)"""
+    levels: dict[int, float] = Field(default_factory=lambda: {2: 1.0}, min_length=1)
+    """how hard the scenes are, 1 to 3 -> share"""
+    sizes: tuple[tuple[int, int], ...] = ((64, 64),)
+    """width and height of pictures in pixels; a size that stands twice is drawn twice as often"""
+    seed: int = 0
+    count: int | None = Field(default=None, ge=1)
+    """how many scenes; None draws new ones for ever"""
+    weight: float = Field(default=1.0, gt=0)
+    """relative probability of a draw"""
+
+    @field_validator("suites", "tasks", "levels")
+    @classmethod
+    def _known(cls, value: Any, info: ValidationInfo) -> Any:
+        known: dict[str, tuple[int | str, ...]] = {"suites": SUITES, "tasks": tuple(TASKS), "levels": LEVELS}
+        choices = known[str(info.field_name)]
+        unknown = [name for name in value if name not in choices]
+        if unknown:
+            raise ValueError(f"{unknown} unknown; choose among {', '.join(map(str, choices))}")
+        return value
 
 
 def read_meta(file: Path | str, base: Path | str | None = None) -> tuple[DatasetSpec, ...]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tessera.data.manifest import DatasetSpec
+from tessera.data.manifest import DatasetSpec, PlaygroundSource
 from tessera.data.readers.jsonl import JsonlReader
-from tessera.data.readers.playground import PlaygroundReader, PlaygroundSpec
+from tessera.data.readers.playground import PlaygroundReader
 from tessera.data.source import WeightedSource
 
 
-def open_sources(specs: Sequence[DatasetSpec | PlaygroundSpec]) -> tuple[WeightedSource, ...]:
+def open_sources(specs: Sequence[DatasetSpec | PlaygroundSource]) -> tuple[WeightedSource, ...]:
     """Readers with their weights, in order. A dataset without a weight has records x repeat_time."""
     return tuple(_open(spec) for spec in specs)
 
 
-def _open(spec: DatasetSpec | PlaygroundSpec) -> WeightedSource:
-    if isinstance(spec, PlaygroundSpec):
+def _open(spec: DatasetSpec | PlaygroundSource) -> WeightedSource:
+    if isinstance(spec, PlaygroundSource):
         return WeightedSource(PlaygroundReader(spec), spec.weight)
     reader = JsonlReader(spec)
     if not reader.size:

@@ -4,60 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 from random import Random
-from typing import Any
-
-from pydantic import Field, ValidationInfo, field_validator
 
 from tessera.chat.message import Conversation
+from tessera.data.manifest import PlaygroundSource
 from tessera.playground.parts import Question, Scene
-from tessera.playground.scene import LEVELS, SUITES, TASKS, draw_scene
-from tessera.playground.talk import Mode, caption_conversation, conversation
-from tessera.runtime.config import Config
+from tessera.playground.scene import draw_scene
+from tessera.playground.talk import caption_conversation, conversation
 from tessera.runtime.seeds import derive_seed
 
 MOST_REDRAWS = 50
 
 
-class PlaygroundSpec(Config):
-    """Pictures drawn while training, each with several questions in one conversation."""
-
-    name: str = "playground"
-    suites: dict[str, float] = Field(default_factory=lambda: dict.fromkeys(SUITES, 1.0), min_length=1)
-    """suite name -> share"""
-    tasks: tuple[str, ...] = ()
-    """only questions of these tasks; empty takes all"""
-    mode: Mode = "picture"
-    """picture: as it is; caption: a caption in words instead of the picture; blind: neither"""
-    questions: int = Field(default=8, ge=1)
-    """most questions per scene"""
-    descriptions: float = Field(default=0.0, ge=0, le=1)
-    """share of scenes that ask for a description instead (mode "picture" only)"""
-    level: int = 2
-    """how hard the scenes are, 1 to 3"""
-    sizes: tuple[tuple[int, int], ...] = ((64, 64),)
-    """width and height of pictures in pixels; a size that stands twice is drawn twice as often"""
-    seed: int = 0
-    count: int | None = Field(default=None, ge=1)
-    """how many scenes; None draws new ones for ever"""
-    weight: float = Field(default=1.0, gt=0)
-    """relative probability of a draw"""
-
-    @field_validator("suites", "tasks", "level")
-    @classmethod
-    def _known(cls, value: Any, info: ValidationInfo) -> Any:
-        known: dict[str, tuple[int | str, ...]] = {"suites": SUITES, "tasks": tuple(TASKS), "level": LEVELS}
-        choices = known[str(info.field_name)]
-        given = [value] if isinstance(value, int) else value
-        unknown = [name for name in given if name not in choices]
-        if unknown:
-            raise ValueError(f"{unknown} unknown; choose among {', '.join(map(str, choices))}")
-        return value
-
-
 class PlaygroundReader:
     """Conversations as a pure function of settings and index, in every process the same."""
 
-    def __init__(self, spec: PlaygroundSpec) -> None:
+    def __init__(self, spec: PlaygroundSource) -> None:
         self.spec = spec
 
     @property
@@ -91,9 +52,10 @@ class PlaygroundReader:
         )
 
     def _draw(self, rng: Random) -> Scene:
-        """One scene, its suite and size by their shares."""
+        """One scene, its suite, level and size by their shares."""
         suite = rng.choices(list(self.spec.suites), list(self.spec.suites.values()))[0]
-        return draw_scene(suite, rng.getrandbits(62), rng.choice(self.spec.sizes), self.spec.level)
+        level = rng.choices(list(self.spec.levels), list(self.spec.levels.values()))[0]
+        return draw_scene(suite, rng.getrandbits(62), rng.choice(self.spec.sizes), level)
 
     def _allowed(self, scene: Scene) -> list[Question]:
         """Questions of the chosen tasks that can be answered in this mode."""
