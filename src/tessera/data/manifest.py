@@ -77,12 +77,14 @@ def read_meta(file: Path | str, base: Path | str | None = None) -> tuple[Dataset
     """
     file = Path(file)
     folder = Path(base) if base is not None else file.parent
+    if not file.is_file():
+        raise ValueError(f"meta file {file}: no such file; check the path")
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file}: not JSON in UTF-8: {error}; correct the meta file") from error
+        raise ValueError(f"meta file {file}: not JSON in UTF-8: {error}; correct the meta file") from error
     if not isinstance(entries, dict) or not entries:
-        raise ValueError(f"{file}: expected an object of dataset name -> entry; see docs/conventions.md")
+        raise ValueError(f"meta file {file}: expected an object of dataset name -> entry; see docs/conventions.md")
     return tuple(_spec(file, folder, name, entry) for name, entry in entries.items())
 
 
