@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from tessera.data.loader import PackingConfig
-from tessera.data.readers.playground import PlaygroundSpec
+from tessera.data.manifest import PlaygroundSource
 from tessera.runtime.config import Config
 from tessera.train.optimizers import OptimizerConfig
 from tessera.train.param_groups import Rule
@@ -23,7 +23,7 @@ class ManifestSpec(Config):
     """Path of the meta JSON file."""
 
 
-SourceSpec = PlaygroundSpec | ManifestSpec
+SourceSpec = PlaygroundSource | ManifestSpec
 
 
 class Stage(Config):
