@@ -44,7 +44,7 @@ def good(number: int, **record: Any) -> dict[str, Any]:
 
 
 def faulty_records() -> list[dict[str, Any] | bytes]:
-    """Good and bad ones; the ten faults that the issue lists stand on lines 2 to 11, two more on 13 and 14."""
+    """The ten faults that the issue lists stand on lines 2 to 11, two more on 13 and 14."""
     return [
         good(1, image="good.jpg"),
         good(2, image="gone.jpg"),

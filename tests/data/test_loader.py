@@ -145,9 +145,7 @@ def test_a_faulty_record_stops_the_run_with_its_place(workers: int) -> None:
 def test_skipping_is_counted_and_named() -> None:
     long = (*LENGTHS[:5], (65, 0))
     source = WeightedSource(ListSource(long, "photos", broken=frozenset({2})))
-    loader = PackLoader(
-        [source], SizedEncoder(), CONFIG.model_copy(update={"epochs": 1, "on_fault": "skip"})
-    )
+    loader = PackLoader([source], SizedEncoder(), CONFIG.model_copy(update={"epochs": 1, "on_fault": "skip"}))
     keys = {key for pack in loader for key in pack.keys}
     assert keys == {"photos:0", "photos:1", "photos:3", "photos:4"}
     assert loader.stats.skipped == 2

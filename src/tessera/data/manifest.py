@@ -84,7 +84,7 @@ def read_meta(file: Path | str, base: Path | str | None = None) -> tuple[Dataset
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"meta file {file}: not JSON in UTF-8: {error}; correct the meta file") from error
     if not isinstance(entries, dict) or not entries:
-        raise ValueError(f"meta file {file}: expected an object of dataset name -> entry; see docs/conventions.md")
+        raise ValueError(f"meta file {file}: expected an object of dataset name -> entry")
     return tuple(_spec(file, folder, name, entry) for name, entry in entries.items())
 
 

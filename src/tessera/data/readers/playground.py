@@ -71,4 +71,3 @@ def choose_questions(questions: list[Question], most: int, rng: Random) -> list[
     rounds = [(number, q) for group in groups.values() for number, q in enumerate(group)]
     chosen = [q for _, q in sorted(rounds, key=lambda pair: pair[0])[:most]]
     return rng.sample(chosen, len(chosen))
-
