@@ -112,7 +112,7 @@ class VisionTransformer(nn.Module):
         super().__init__()
         self.config = config
         depth = config.num_hidden_layers
-        rates = torch.linspace(0, config.drop_path_rate, depth).tolist()
+        rates = torch.linspace(0, config.drop_path_rate, depth, device="cpu").tolist()  # also under a meta device
         self.embeddings = PatchEmbedding(config)
         self.layers = nn.ModuleList(VisionBlock(config, rate) for rate in rates)
 

@@ -1,0 +1,59 @@
+"""What makes a member of the series: the model, how pictures are cut and how conversations are written."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tessera.chat.encoder import Encoder
+from tessera.chat.templates import get_template
+from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tokens import IMG_CONTEXT
+from tessera.imaging.grid import Tiling
+from tessera.models.config import VLMConfig
+from tessera.runtime.config import Config
+
+TRAINING_FRAME_LABEL = "Frame-{index}: "
+"""Words before a video frame in the training code of 2.5 and 3 (facts 3.5)."""
+
+
+class Family(Config):
+    """One member. Pixel normalisation is part of `model` (mean and std), because the model applies it."""
+
+    name: str
+    model: VLMConfig
+    tiling: Tiling
+    template: str
+    """Name of a conversation template in `tessera.chat.templates`."""
+    frame_label: str = TRAINING_FRAME_LABEL
+    system_text: str | None = None
+    """None takes the template's own, "" an empty one."""
+    frames: int = 8
+    """Frames taken from a clip that does not say how many."""
+
+    def encoder(
+        self, tokenizer: Tokenizer, resize: Literal["exact", "fast"] = "exact", trust_text: bool = False
+    ) -> Encoder:
+        """The encoder that writes conversations as this member was trained to read them."""
+        if self.tiling.tile_side != self.model.vision.image_size:
+            raise ValueError(
+                f"tiling.tile_side = {self.tiling.tile_side} but the ViT of {self.name} was trained at "
+                f"{self.model.vision.image_size} px: make them equal, tokens per tile follow from the latter"
+            )
+        return Encoder(
+            tokenizer,
+            get_template(self.template),
+            self.tiling,
+            self.model.tokens_per_tile,
+            self.frame_label,
+            self.system_text,
+            self.frames,
+            resize=resize,
+            trust_text=trust_text,
+        )
+
+    def fitted(self, tokenizer: Tokenizer) -> Family:
+        """This member with the vocabulary size and the id of `<IMG_CONTEXT>` of a tokenizer."""
+        decoder = self.model.decoder.model_copy(update={"vocab_size": tokenizer.vocab_size})
+        image_token_id = tokenizer.token_id(IMG_CONTEXT)
+        model = self.model.model_copy(update={"decoder": decoder, "image_token_id": image_token_id})
+        return self.model_copy(update={"model": model})
