@@ -25,9 +25,9 @@ from tessera.runtime.seeds import derive_seed
 class PairBatch:
     """Pictures beside texts, texts laid end to end without padding.
 
-    tiles uint8 [N, S, S, 3]; caption_ids int64 [T] of N captions; caption_match bool [N, N]; region_owner int64
-    [R] picture of each region; region_cover float32 [R, P] share of each patch; phrase_ids of B distinct phrases;
-    region_match bool [R, B].
+    tiles uint8 [N, S, S, 3]; caption_ids int64 [T] of N captions; caption_match bool [N, N]; region_owner
+    int64 [R] picture of each region; region_cover float32 [R, P] share of each patch; phrase_ids of B
+    distinct phrases; region_match bool [R, B].
     """
 
     tiles: torch.Tensor
@@ -75,7 +75,9 @@ class PairLoader(Dataset[PairBatch]):
     def __next__(self) -> PairBatch:
         if self._stream is None:
             numbers = range(self._next, 2**31)
-            self._stream = map(self.__getitem__, numbers) if not self.workers else iter(self._workers(numbers))
+            self._stream = (
+                map(self.__getitem__, numbers) if not self.workers else iter(self._workers(numbers))
+            )
         batch: PairBatch = next(self._stream)
         self._next += 1
         self.stats.samples += self.pictures
@@ -156,6 +158,6 @@ def patch_cover(region: Region, grid: int) -> NDArray[np.float32]:
     return (cover / cover.sum()).astype(np.float32)
 
 
-def _unchanged(batch: PairBatch) -> PairBatch:
+def _unchanged(batch: Any) -> Any:
     """Stands in for DataLoader's conversion."""
     return batch
