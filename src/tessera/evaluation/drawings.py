@@ -6,26 +6,26 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-WIDTH, HEIGHT = 520, 170
-LEFT, BOTTOM, TOP = 46, 24, 10
+WIDTH, HEIGHT = 340, 140
+LEFT, BOTTOM, TOP = 34, 22, 8
+PACK_WIDTH = 680
 PACK_ROW = 14
+FLOOR = 1e-6
 
 
 def loss_curve(title: str, losses: Sequence[tuple[int, float]]) -> str:
     """One curve, thin as measured and thick as a moving mean over a twentieth of the run.
 
-    losses: (step, loss in nats per trained token). The scale is logarithmic. Raises ValueError when a loss is
-    not above 0, for a curve with a hole would look like a good one.
+    losses: (step, loss in nats per trained token). The scale is logarithmic, with a floor at FLOOR. Raises
+    ValueError when a loss is not finite, for a curve with a hole would look like a good one.
     """
-    bad = [(step, loss) for step, loss in losses if not (loss > 0 and math.isfinite(loss))]
+    bad = [(step, loss) for step, loss in losses if not math.isfinite(loss)]
     if bad:
-        raise ValueError(
-            f"losses: {bad[0][1]} at step {bad[0][0]} of {title!r}; expected finite values above 0"
-        )
+        raise ValueError(f"losses: {bad[0][1]} at step {bad[0][0]} of {title!r}; expected finite values")
     if len(losses) < 2:
         return f"<p class=quiet>{escape(title)}: {len(losses)} step, no curve.</p>"
     steps = [step for step, _ in losses]
-    values = [math.log(loss) for _, loss in losses]
+    values = [math.log(max(loss, FLOOR)) for _, loss in losses]
     low, high = min(values), max(values)
     spread = (high - low) or 1.0
 
@@ -70,8 +70,8 @@ def _axes(steps: Sequence[int], low: float, high: float) -> str:
 def pack_picture(packs: Sequence[Sequence[int]], capacity: int) -> str:
     """Packs as rows, samples as blocks as long as their tokens, free room left blank.
 
-    packs: tokens of every sample, pack by pack; capacity: tokens a pack can hold. Raises ValueError for a pack
-    longer than the capacity.
+    packs: tokens of every sample, pack by pack; capacity: tokens a pack can hold. Raises ValueError for a
+    pack longer than the capacity.
     """
     longest = max((sum(lengths) for lengths in packs), default=0)
     if longest > capacity:
@@ -80,13 +80,13 @@ def pack_picture(packs: Sequence[Sequence[int]], capacity: int) -> str:
         )
     if not packs:
         return "<p class=quiet>no packs recorded</p>"
-    scale = (WIDTH - 2) / capacity
+    scale = (PACK_WIDTH - 2) / capacity
     rows = [_pack_row(lengths, 1 + number * PACK_ROW, scale) for number, lengths in enumerate(packs)]
     fill = sum(map(sum, packs)) / (capacity * len(packs))
     samples = sum(map(len, packs))
     height = len(packs) * PACK_ROW + 2
     return (
-        f'<figure><svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="fill of packs">'
+        f'<figure><svg viewBox="0 0 {PACK_WIDTH} {height}" role="img" aria-label="fill of packs">'
         f"{''.join(rows)}</svg>"
         f"<figcaption>{len(packs)} packs of {capacity} tokens with {samples} samples: "
         f"{fill:.1%} full</figcaption></figure>"
@@ -96,7 +96,7 @@ def pack_picture(packs: Sequence[Sequence[int]], capacity: int) -> str:
 def _pack_row(lengths: Sequence[int], top: int, scale: float) -> str:
     """The blocks of one pack, neighbours in two shades, in a frame as long as the capacity."""
     height = PACK_ROW - 3
-    blocks = [f'<rect class="room" x="1" y="{top}" width="{WIDTH - 2}" height="{height}"/>']
+    blocks = [f'<rect class="room" x="1" y="{top}" width="{PACK_WIDTH - 2}" height="{height}"/>']
     start = 0
     for number, length in enumerate(lengths):
         x, width = 1 + start * scale, max(0.5, length * scale - 0.5)

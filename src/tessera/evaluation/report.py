@@ -14,15 +14,13 @@ import PIL.Image
 
 from tessera.chat.message import Image, Video
 from tessera.evaluation.drawings import loss_curve, pack_picture
-from tessera.evaluation.runner import Answered, Share, TaskResult, TaskResults
+from tessera.evaluation.runner import Answered, Share, TaskResults
 from tessera.evaluation.style import STYLE
 from tessera.imaging.decode import decode_image
 from tessera.playground.scene import SINGLE_PICTURE_TASKS
 
-SAMPLE_HEIGHT = 160
-FRAME_HEIGHT = 64
-BAR = 48
-"""Length in pixels of the bar of a task that is always right."""
+SAMPLE_HEIGHT, PAIR_HEIGHT, FRAME_HEIGHT = 160, 100, 64
+"""Pixels on the page of a single picture, of one among several, and of a frame."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def _accuracy_table(report: Report) -> str:
         columns.append(("without picture", report.baseline))
     head = "".join(f"<th>{escape(name)}</th>" for name, _ in columns)
     tasks = list(dict.fromkeys(task for _, results in columns for task in results.tasks))
-    rows = [_row(task, [_cell(results.tasks.get(task)) for _, results in columns]) for task in tasks]
+    rows = [row for task in tasks for row in _task_rows(task, [results for _, results in columns])]
     if set(tasks) & set(SINGLE_PICTURE_TASKS):
         means = [_percent(results.single_picture_mean) for _, results in columns]
         rows.append(_row("mean, one picture", means, "total"))
@@ -115,17 +113,24 @@ def _row(name: str, cells: Sequence[str], kind: str = "") -> str:
     return f'<tr class="{kind}"><td>{escape(name)}</td>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
 
 
-def _cell(result: TaskResult | None) -> str:
-    if result is None:
+def _task_rows(task: str, columns: Sequence[TaskResults]) -> list[str]:
+    """The row of a task, and one for its written steps if it has any."""
+    found = [results.tasks.get(task) for results in columns]
+    rows = [_row(task, [_cell(result.share if result else None) for result in found])]
+    if any(result and result.steps.total for result in found):
+        rows.append(
+            _row(f"{task}, every step", [_cell(result.steps if result else None) for result in found])
+        )
+    return rows
+
+
+def _cell(share: Share | None) -> str:
+    """A bar, the accuracy and its interval."""
+    if share is None or not share.total:
         return "–"
-    low, high = result.share.interval
-    bar = f'<span class="bar" style="width:{result.share.accuracy * BAR:.0f}px"></span>'
-    interval = f"<small>{low * 100:.0f}–{high * 100:.0f}</small>"
-    return f"{bar}{_percent(result.share.accuracy)}{interval}{_steps(result.steps)}"
-
-
-def _steps(steps: Share) -> str:
-    return f"<small>steps {steps.accuracy * 100:.0f} %</small>" if steps.total else ""
+    low, high = share.interval
+    bar = f'<span class="track"><span class="bar" style="width:{share.accuracy:.0%}"></span></span>'
+    return f"{bar}{_percent(share.accuracy)}<small>{low * 100:.0f}–{high * 100:.0f}</small>"
 
 
 def _percent(share: float) -> str:
@@ -150,18 +155,21 @@ def _sample(answer: Answered) -> str:
     question = answer.item.question
     verdict = "right" if answer.right else "wrong"
     expected = "" if answer.right else f"<p>expected: {escape(question.answer)}</p>"
-    media = "".join(map(_media, answer.item.scene.media))
+    parts = answer.item.scene.media
+    media = "".join(_media(part, SAMPLE_HEIGHT if len(parts) == 1 else PAIR_HEIGHT) for part in parts)
+    mark = "✓" if answer.right else "✗"
     return (
-        f'<div class="sample"><div class="media">{media}</div><p class="task">{escape(question.task)}</p>'
+        f'<div class="sample"><div class="media">{media}</div>'
+        f'<p class="task">{escape(question.task)}</p>'
         f"<p>{escape(question.text)}</p>"
-        f'<p class="{verdict}">{escape(answer.prediction) or "(no answer)"} {"✓" if answer.right else "✗"}</p>'
+        f'<p class="{verdict}">{escape(answer.prediction) or "(no answer)"} {mark}</p>'
         f"{expected}</div>"
     )
 
 
-def _media(part: Image | Video) -> str:
+def _media(part: Image | Video, height: int) -> str:
     if isinstance(part, Image):
-        return picture_tag(decode_image(part.source), SAMPLE_HEIGHT)
+        return picture_tag(decode_image(part.source), height)
     if isinstance(part.source, tuple):
         return "".join(picture_tag(frame, FRAME_HEIGHT) for frame in part.source)
     return f"<span class=quiet>{escape(Path(part.source).name)}</span>"

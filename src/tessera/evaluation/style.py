@@ -19,7 +19,8 @@ th:first-child, td:first-child { text-align: left; }
 th { font-weight: 600; color: var(--quiet); }
 td small { color: var(--quiet); margin-left: .35em; }
 tr.total td { font-weight: 600; border-top: 2px solid var(--line); }
-.bar { display: inline-block; height: .5em; background: var(--one); border-radius: 2px; margin-right: .4em; }
+.track { display: inline-block; width: 3rem; text-align: left; margin-right: .5em; background: var(--card); }
+.bar { display: inline-block; height: .55em; background: var(--one); border-radius: 2px; }
 .row { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem; }
 figure { margin: 0; }
 figcaption { color: var(--quiet); font-size: .85rem; }
