@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.chat.cases import CONVERSATIONS, PAIRS, as_conversation
-from tests.chat.official import IGNORE, load_official, preprocess
 
 from tessera.chat.render import MediaSpan, render
 from tessera.chat.templates import TEMPLATES
 from tessera.chat.tokenizer import Tokenizer
+from tests.chat.cases import CONVERSATIONS, PAIRS, as_conversation
+from tests.chat.official import IGNORE, load_official, preprocess
 
 ALPHABET = ["a", "cat", " ", "  ", "9", "12", ".", "'s", "é", "猫", "🙂", "<", ">", "user", "XXXXXXXXXXX"]
 ALPHABET += ["<ref>", "</ref>", "<box>", "[[1, 2]]", "<quad>"]

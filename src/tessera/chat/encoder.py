@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from tessera.chat.message import Conversation, Image, Video
+from tessera.chat.message import Conversation, Image, PictureSource, Video
 from tessera.chat.render import MediaSpan, Rendered, render
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
@@ -134,12 +134,14 @@ class Encoder:
             "bos": None if bos is None else self.tokenizer.decode([bos], skip_special=False),
             "stops": " ".join(s for s in self.template.stops if self.tokenizer.has_token(s)),
             "tile_side": self.tiling.tile_side,
+            "min_tiles": self.tiling.min_tiles,
             "max_tiles": self.tiling.max_tiles,
             "thumbnail": int(self.tiling.thumbnail),
             "tokens_per_tile": self.tokens_per_tile,
             "frame_label": self.frame_label,
             "frames": self.frames,
             "resize": self.resize,
+            "trust_text": int(self.trust_text),
         }
 
     def _render(self, conversation: Conversation, spans: list[MediaSpan], generate: bool) -> Rendered:
@@ -193,12 +195,12 @@ class Encoder:
             frames = read_frames(part.source, indices)
         return [self._tiles(frame, single) for frame in frames]
 
-    def _tiles(self, source: object, tiling: Tiling) -> npt.NDArray[np.uint8]:
+    def _tiles(self, source: PictureSource, tiling: Tiling) -> npt.NDArray[np.uint8]:
         side = self.tiling.tile_side
         whole = isinstance(source, PIL.Image.Image) and source.size == (side, side) and source.mode == "RGB"
         if whole and tiling.min_tiles == 1:
             return np.asarray(source)[None]  # one tile, nothing to resize
-        return cut_tiles(decode_image(source), tiling, self.resize)  # type: ignore[arg-type]
+        return cut_tiles(decode_image(source), tiling, self.resize)
 
     def _frame_indices(self, part: Video) -> list[int]:
         """Frames of a clip; decoded frames are all taken unless the part bounds their number."""
@@ -209,9 +211,13 @@ class Encoder:
                 "set Video.frames or Encoder(max_frames=...)"
             )
         if isinstance(part.source, tuple):
+            if part.start is not None or part.end is not None:
+                raise ValueError(
+                    "video.start, video.end: decoded frames have no times; cut the tuple instead"
+                )
             if part.frames is None:
                 return list(range(wanted))
-            return frame_indices(len(part.source), 1.0, wanted, part.start, part.end)
+            return frame_indices(len(part.source), 1.0, wanted)
         info = probe_video(part.source)
         return frame_indices(info.frames, info.fps, wanted, part.start, part.end)
 

@@ -98,6 +98,7 @@ class Tokenizer:
         key = (text, left is None)
         ids = self._cache.get(key)
         if ids is None:
+            _check_text(text)
             ids = self.vocabulary.encode(text, left is None)
             if len(text) <= CACHE_CHARACTERS:
                 if len(self._cache) >= CACHE_ENTRIES:
@@ -142,10 +143,10 @@ class Tokenizer:
     def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
         """Text of ids; special tokens are left out, grounding marks kept. Cut UTF-8 ends in U+FFFD."""
         table = self._shown if skip_special else self._written
-        try:
-            text = b"".join([table[i] for i in ids]).decode("utf-8", errors="replace")
-        except IndexError:
-            raise ValueError(f"ids: an id is not below the vocabulary size {self.vocab_size}") from None
+        listed = list(ids)
+        if listed and not 0 <= min(listed) <= max(listed) < self.vocab_size:
+            raise ValueError(f"ids: an id is not below the vocabulary size {self.vocab_size} or is negative")
+        text = b"".join([table[i] for i in listed]).decode("utf-8", errors="replace")
         return text[1:] if self.vocabulary.strips_first_space and text.startswith(" ") else text
 
     @cached_property
@@ -186,6 +187,15 @@ class Tokenizer:
         files["tokenizer_config.json"] = _json_bytes(self.config | {"added_tokens_decoder": table})
         for name, content in files.items():
             (target / name).write_bytes(content)
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"text: holds a lone surrogate at character {error.start}; decode the source as UTF-8"
+        ) from error
 
 
 def _flags(token: AddedToken) -> dict[str, Any]:
@@ -275,6 +285,8 @@ def _added_tokens(
     entries = [(e["id"], e) for e in document.get("added_tokens", ())]
     entries += [(int(k), e) for k, e in config.get("added_tokens_decoder", {}).items()]
     for index, e in entries:
-        flags = bool(e.get("special", True)), bool(e.get("rstrip", False))
+        # A control piece of the model (Phi-3's </s>) is special whatever its flag says.
+        control = index < len(vocabulary.pieces) and not vocabulary.pieces[index]
+        flags = control or bool(e.get("special", True)), bool(e.get("rstrip", False))
         found[e["content"]] = AddedToken(e["content"], index, *flags)
     return list(found.values())

@@ -79,7 +79,7 @@ class JsonVocabulary:
         bare = document | {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
         self._core = tokenizers.Tokenizer.from_str(json.dumps(bare))
         self.pieces = _json_pieces(document)
-        self.strips_first_space = not _is_byte_level(document) and "▁" in str(document.get("normalizer"))
+        self.strips_first_space = _puts_space_first(document)
 
     def encode(self, text: str, at_start: bool) -> list[int]:
         """Ids of a run of text; JSON tokenizers treat every run alike."""
@@ -98,6 +98,12 @@ class JsonVocabulary:
 
 def _is_byte_level(document: dict[str, Any]) -> bool:
     return '"ByteLevel"' in json.dumps(document.get("pre_tokenizer"))
+
+
+def _puts_space_first(document: dict[str, Any]) -> bool:
+    """Whether a JSON tokenizer writes a space before the first word (LLaMA's Prepend, or Metaspace)."""
+    normalizer, pre = json.dumps(document.get("normalizer")), json.dumps(document.get("pre_tokenizer"))
+    return '"Prepend"' in normalizer or ('"Metaspace"' in pre and '"prepend_scheme": "never"' not in pre)
 
 
 def _json_pieces(document: dict[str, Any]) -> list[bytes]:

@@ -1,0 +1,60 @@
+"""Write tests/golden/chat/*.json: token ids by the official rules, one file a template and tokenizer.
+
+The ids come from `tests/chat/official.py`, which restates the official preprocessing (facts 4 and 5.5) on
+strings with the original tokenizer libraries and shares no code with `tessera.chat`. Run it again only when
+that statement of the rules was wrong:
+
+    PYTHONPATH=src:. python tests/golden/make_chat.py
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+from pathlib import Path
+
+from tests.chat.cases import CONVERSATIONS, PAIRS
+from tests.chat.official import IGNORE, load_official, preprocess
+
+HERE = Path(__file__).parent
+RULES = {
+    "internvl2_5": "messages tokenised alone, concatenated; answer and <|im_end|> trained, its newline not",
+    "internvl_zh": "one prompt; what follows <bot>: and </s> trained",
+    "internlm2-chat": "turns stripped, one prompt behind bos; answer and <|im_end|> trained",
+    "Hermes-2": "one prompt; answer and <|im_end|> trained",
+    "phi3-chat": "one prompt behind bos and a lone space; white space behind chat tokens dropped",
+}
+PER_TILE = 256
+
+
+def runs(ids: list[int]) -> list[int | list[int]]:
+    """Ids with runs of four and more written as [id, times]."""
+    lengths = ((value, len(list(group))) for value, group in groupby(ids))
+    return [x for v, n in lengths for x in ([[v, n]] if n > 3 else [v] * n)]  # type: ignore[misc]
+
+
+def main() -> None:
+    """Write every file."""
+    root = HERE.parents[2] / "shared" / "data" / "tokenizers"
+    (HERE / "chat").mkdir(exist_ok=True)
+    for name, kind in PAIRS:
+        encode, bos = load_official(kind, root)
+        cases = []
+        for turns in CONVERSATIONS.values():
+            tiles = [1 + i % 3 for i in range(sum(t.count("<image>") for r, t in turns if r == "user"))]
+            ids, labels = preprocess(name, turns, encode, bos, tiles, PER_TILE)
+            trained = [i for i, label in enumerate(labels) if label != IGNORE]
+            cases.append({"turns": turns, "tiles": tiles, "ids": runs(ids), "trained": trained})
+        value = {
+            "template": name,
+            "tokenizer": kind,
+            "rule": RULES[name],
+            "per_tile": PER_TILE,
+            "cases": cases,
+        }
+        text = json.dumps(value, ensure_ascii=False)
+        (HERE / "chat" / f"{name}__{kind}.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
