@@ -39,6 +39,8 @@ LIGHT_INK: tuple[Rgb, ...] = (
     (255, 180, 190),
 )
 OVERSAMPLE = 4
+FAINT = 48
+"""Glyph pixels covered by less than this (of 255) do not count as ink at an edge."""
 
 
 class Canvas:
@@ -133,7 +135,8 @@ def glyph(character: str, size: int) -> Glyph:
     canvas = PIL.Image.new("L", (side, side))
     bold = max(1, round(size / 34))
     ImageDraw.Draw(canvas).text((8, base), character, 255, _font(size), anchor="ls", stroke_width=bold)
-    box = canvas.getbbox()
+    # The faintest rim of the strokes is cut off, so that boxes are what an eye would draw.
+    box = canvas.point(lambda level: 255 * (level >= FAINT)).getbbox()
     if box is None:
         raise ValueError(f"character {character!r} draws nothing: use visible characters only")
     return Glyph(canvas.crop(box), box[1] - base)
