@@ -11,7 +11,7 @@ VOCABULARY = 768
 
 
 def scale_model() -> Family:
-    """The scale model: 64 px tiles, patch 8, 16 tokens a tile, ViT 6 x 192, decoder 4 x 192 (5 M parameters)."""
+    """The scale model: 64 px tiles, patch 8, 16 tokens a tile, ViT 6 x 192, decoder 4 x 192."""
     vision = VisionConfig(
         image_size=64,
         patch_size=8,

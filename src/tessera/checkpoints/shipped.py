@@ -1,0 +1,37 @@
+"""What comes with the package: the trained scale model, its pretrained parts and its tokenizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import tessera
+
+Shipped = Literal["model", "vision", "decoder", "tokenizer"]
+FOLDERS: dict[Shipped, str] = {
+    "model": "scale_model",
+    "vision": "scale_vision",
+    "decoder": "scale_decoder",
+    "tokenizer": "tokenizer",
+}
+
+
+def shipped_folder(what: Shipped = "model") -> Path:
+    """Folder in the package; ValueError when this installation does not carry it."""
+    folder = assets_folder() / FOLDERS[what]
+    if not folder.is_dir():
+        raise ValueError(
+            f"this installation carries no trained {what} ({folder.name}): "
+            "make one with recipes/scale_model, or give a checkpoint folder"
+        )
+    return folder
+
+
+def assets_folder() -> Path:
+    """Where shipped files lie, or are written by the recipes that make them."""
+    return Path(tessera.__file__).parent / "assets"
+
+
+def default_model_folder() -> Path:
+    """The trained scale model."""
+    return shipped_folder("model")
