@@ -43,7 +43,7 @@ def test_scenes_do_not_depend_on_the_process() -> None:
     )
     printed = set()
     for seed in ("1", "2"):
-        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
         command = [sys.executable, "-c", program]
         printed.add(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
     assert len(printed) == 1
