@@ -88,6 +88,6 @@ def _check_tokenizer(root: Path, tokenizer: Tokenizer, family: Family) -> None:
         )
     if tokenizer.token_id(IMG_CONTEXT) != image_token:
         raise ValueError(
-            f"{root}: {IMG_CONTEXT} is token {tokenizer.token_id(IMG_CONTEXT)} but the config's image_token_id "
-            f"is {image_token}: the tokenizer files belong to another checkpoint"
+            f"{root}: {IMG_CONTEXT} is token {tokenizer.token_id(IMG_CONTEXT)} but the config's "
+            f"image_token_id is {image_token}: the tokenizer files belong to another checkpoint"
         )

@@ -160,7 +160,7 @@ def _swap_in(root: Path, written: list[list[str]], total: int) -> None:
     if len(written) == 1:
         _part_path(root, 0).rename(root / SINGLE)
         return
-    table = {}
+    table: dict[str, str] = {}
     for number, keys in enumerate(written):
         name = f"model-{number + 1:05d}-of-{len(written):05d}.safetensors"
         _part_path(root, number).rename(root / name)

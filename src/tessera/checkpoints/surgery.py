@@ -81,8 +81,8 @@ def _find(reader: ShardReader, part: PartName) -> dict[str, str]:
             return found
     example = next(iter(reader.files), "no key at all")
     raise ValueError(
-        f"{reader.folder}: no key belongs to the part {part!r} (the first key is {example!r}); give the folder "
-        f"of a saved {part} or of a whole checkpoint"
+        f"{reader.folder}: no key belongs to the part {part!r} (the first key is {example!r}); "
+        f"give the folder of a saved {part} or of a whole checkpoint"
     )
 
 

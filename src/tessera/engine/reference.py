@@ -1,0 +1,35 @@
+"""The slow oracle: one prompt, no cache, the whole sequence again for every token."""
+
+from __future__ import annotations
+
+import torch
+
+from tessera.chat.encoder import Encoded
+from tessera.chat.tokenizer import Tokenizer
+from tessera.engine.request import Completion, Sampling
+from tessera.engine.sampler import choose, forbid, make_generator
+from tessera.models.vlm import VLM
+from tessera.nn.layout import Packed
+
+
+@torch.inference_mode()
+def generate_slowly(
+    model: VLM, tokenizer: Tokenizer, stop_ids: frozenset[int], prompt: Encoded, sampling: Sampling
+) -> Completion:
+    """What `Engine.generate` must equal token for token."""
+    ids = torch.from_numpy(prompt.ids).long()
+    tiles = torch.from_numpy(prompt.tiles) if len(prompt.tiles) else None
+    generator = make_generator(sampling)
+    answer: list[int] = []
+    while len(answer) < sampling.max_new_tokens:
+        hidden = model(ids, Packed((len(ids),)), tiles=tiles)
+        scores = forbid(model.logits(hidden[-1]), model.config.image_token_id, tokenizer.vocab_size)
+        token = choose(scores, sampling, ids, generator)
+        if token in stop_ids:
+            return Completion(tokenizer.decode(answer), tuple(answer), "stop", len(prompt.ids))
+        answer.append(token)
+        ids = torch.cat((ids, torch.tensor([token])))
+        text = tokenizer.decode(answer)
+        if found := [text.index(stop) for stop in sampling.stop if stop in text]:
+            return Completion(text[: min(found)], tuple(answer), "stop", len(prompt.ids))
+    return Completion(tokenizer.decode(answer), tuple(answer), "length", len(prompt.ids))

@@ -1,0 +1,96 @@
+"""From scores to the next token: penalty, temperature, top-k, top-p, in transformers' order, then one draw.
+
+Every request draws from its own generator, one number a token, so that its answer does not depend on what
+else is in the batch. The draw inverts the cumulative distribution, which needs no second random number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from tessera.engine.request import Sampling
+
+OFF = float("-inf")
+
+
+def make_generator(sampling: Sampling) -> torch.Generator:
+    """The random stream of one request, on the CPU on every machine."""
+    return torch.Generator().manual_seed(sampling.seed)
+
+
+def penalise(scores: torch.Tensor, seen: torch.Tensor, penalty: float) -> torch.Tensor:
+    """Scores float [V] with those of `seen` ids int64 [n] made less likely, each once."""
+    past = scores[seen]
+    return scores.scatter(0, seen, torch.where(past < 0, past * penalty, past / penalty))
+
+
+def keep_top_k(scores: torch.Tensor, k: int) -> torch.Tensor:
+    """Scores float [V], all below the k-th best switched off; ties with it stay."""
+    if k >= len(scores):
+        return scores
+    return scores.masked_fill(scores < scores.topk(k).values[-1], OFF)
+
+
+def keep_top_p(scores: torch.Tensor, p: float) -> torch.Tensor:
+    """Scores float [V] of the smallest set of best tokens that reaches probability p; at least one stays."""
+    ascending, order = scores.sort()
+    dropped = ascending.softmax(-1).cumsum(-1) <= 1 - p
+    dropped[-1] = False
+    return scores.masked_fill(torch.zeros_like(dropped).scatter(0, order, dropped), OFF)
+
+
+def shape_scores(scores: torch.Tensor, sampling: Sampling, seen: torch.Tensor) -> torch.Tensor:
+    """Raw scores float [V] to those that are drawn from; `seen` int64 are prompt and answer so far."""
+    scores = scores.float()
+    if sampling.repetition_penalty != 1.0:
+        scores = penalise(scores, seen, sampling.repetition_penalty)
+    if sampling.temperature == 0.0:
+        return scores
+    scores = scores / sampling.temperature
+    if sampling.top_k:
+        scores = keep_top_k(scores, sampling.top_k)
+    return keep_top_p(scores, sampling.top_p) if sampling.top_p < 1.0 else scores
+
+
+def choose(scores: torch.Tensor, sampling: Sampling, seen: torch.Tensor, generator: torch.Generator) -> int:
+    """The next token for one row of raw scores float [V]."""
+    shaped = shape_scores(scores, sampling, seen)
+    if sampling.temperature == 0.0:
+        return int(shaped.argmax())
+    heights = shaped.double().softmax(-1).cumsum(-1)
+    point = torch.rand((), generator=generator, dtype=torch.float64).to(heights.device) * heights[-1]
+    return min(int(torch.searchsorted(heights, point, right=True)), len(heights) - 1)
+
+
+def is_plain(sampling: Sampling) -> bool:
+    """Whether the choice is the best raw score, so that a whole batch can be decided at once."""
+    return sampling.temperature == 0.0 and sampling.repetition_penalty == 1.0
+
+
+def forbid(scores: torch.Tensor, image_token_id: int, vocabulary: int) -> torch.Tensor:
+    """Scores [..., V] without `<IMG_CONTEXT>` and without padded rows that no token of the tokenizer has.
+
+    A generated `<IMG_CONTEXT>` would ask for a picture that is not there.
+    """
+    scores = scores.clone()
+    scores[..., image_token_id] = OFF
+    scores[..., vocabulary:] = OFF
+    return scores
+
+
+def choose_all(
+    scores: torch.Tensor,
+    samplings: Sequence[Sampling],
+    seen: Sequence[Sequence[int]],
+    generators: Sequence[torch.Generator],
+) -> list[int]:
+    """The next token of every row of scores [B, V]; plain greedy rows are decided in one call."""
+    if all(map(is_plain, samplings)):
+        best: list[int] = scores.float().argmax(-1).tolist()
+        return best
+    return [
+        choose(row, sampling, torch.tensor(ids, dtype=torch.int64, device=row.device), generator)
+        for row, sampling, ids, generator in zip(scores, samplings, seen, generators, strict=True)
+    ]

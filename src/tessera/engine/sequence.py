@@ -1,0 +1,55 @@
+"""One request on its way: its prompt, what it has said so far, and where its cache lies."""
+
+from __future__ import annotations
+
+import torch
+
+from tessera.chat.encoder import Encoded
+from tessera.chat.tokenizer import Tokenizer
+from tessera.engine.request import Completion, Finish, Sampling
+from tessera.engine.sampler import make_generator
+from tessera.engine.stream import TextStream
+
+
+class Sequence:
+    """State of a request between steps."""
+
+    def __init__(self, prompt: Encoded, sampling: Sampling, tokenizer: Tokenizer, page: int) -> None:
+        self.prompt = prompt
+        self.sampling = sampling
+        self.page = page
+        self.ids: list[int] = prompt.ids.tolist()
+        self.finish: Finish | None = None
+        self.generator: torch.Generator = make_generator(sampling)
+        self.stream = TextStream(tokenizer, sampling.stop)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Length of the prompt."""
+        return len(self.prompt.ids)
+
+    @property
+    def room(self) -> int:
+        """Most tokens that the cache will have to hold."""
+        return self.prompt_tokens + self.sampling.max_new_tokens
+
+    def take(self, token: int, stop_ids: frozenset[int]) -> str:
+        """Add a token, or finish; returns the text that can be shown now."""
+        if token in stop_ids:
+            self.finish = "stop"
+            return self.stream.flush()
+        self.ids.append(token)
+        piece = self.stream.push(token)
+        if self.stream.stopped:
+            self.finish = "stop"
+        elif len(self.ids) == self.room:
+            self.finish = "length"
+            piece += self.stream.flush()
+        return piece
+
+    def completion(self) -> Completion:
+        """The finished answer."""
+        if self.finish is None:
+            raise ValueError("finish = None: this sequence is still being generated")
+        ids = tuple(self.ids[self.prompt_tokens :])
+        return Completion(self.stream.text, ids, self.finish, self.prompt_tokens)
