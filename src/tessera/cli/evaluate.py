@@ -11,7 +11,7 @@ import torch
 import tyro
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TaskID
-from rich.table import Table
+from rich.table import Column, Table
 
 import tessera
 from tessera.checkpoints.load import Loaded, load_checkpoint
@@ -93,10 +93,10 @@ def _move(bar: Progress, task: TaskID, done: int, total: int) -> None:
 
 def accuracy_table(results: TaskResults, baseline: TaskResults | None = None) -> Table:
     """Tasks as rows: accuracy with its 95 % interval, the baseline, what the task asks."""
-    table = Table("task", "accuracy", "95 %", "n")
+    table = Table(Column("task", no_wrap=True), "accuracy", "95 %", "n")
     if baseline:
         table.add_column("without picture")
-    table.add_column("asks for", style="dim")
+    table.add_column("asks for", style="dim", no_wrap=True)
     for name, result in results.tasks.items():
         low, high = result.share.interval
         cells = [f"{result.share.accuracy:.1%}", f"{low:.0%} to {high:.0%}", str(result.share.total)]
