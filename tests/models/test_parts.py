@@ -15,7 +15,12 @@ from tessera.models.vision import VisionTransformer
 from tessera.models.vlm import normalise
 
 VISION = VisionConfig(
-    image_size=32, patch_size=8, hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32
+    image_size=32,
+    patch_size=8,
+    hidden_size=16,
+    num_hidden_layers=3,
+    num_attention_heads=2,
+    intermediate_size=32,
 )
 
 

@@ -20,7 +20,9 @@ def _stream(total: int, heads: int, kv_heads: int, dtype: torch.dtype = torch.fl
 def test_packed_equals_the_explicit_mask(lengths: tuple[int, ...], kv_heads: int) -> None:
     layout = Packed(lengths)
     query, key, value = _stream(layout.total, 4, kv_heads)
-    torch.testing.assert_close(attend(query, key, value, layout), reference_attention(query, key, value, layout))
+    torch.testing.assert_close(
+        attend(query, key, value, layout), reference_attention(query, key, value, layout)
+    )
 
 
 @pytest.mark.parametrize("page_size", [4, 32])
@@ -33,7 +35,11 @@ def test_cached_pieces_equal_the_whole(page_size: int) -> None:
     cache = KVCache(1, 2 * per_sequence, page_size, 2, 8)
     starts = (0, 11)
     done = [0, 0]
-    for step in ((7, 5), (3, 1), (1, 0)):  # prefill, several rows, one row; the second sequence finishes early
+    for step in (
+        (7, 5),
+        (3, 1),
+        (1, 0),
+    ):  # prefill, several rows, one row; the second sequence finishes early
         live = [i for i in (0, 1) if step[i]]
         rows = torch.cat([torch.arange(starts[i] + done[i], starts[i] + done[i] + step[i]) for i in live])
         layout = Paged(

@@ -44,8 +44,8 @@ def _theirs(config: VLMConfig, kind: str) -> torch.nn.Module:
         tie_word_embeddings=d.tie_word_embeddings,
     )  # fmt: skip
     whole = transformers.InternVLConfig(
-        vision_config=vision, text_config=text, image_token_id=IMAGE, downsample_ratio=config.downsample_ratio,
-        tie_word_embeddings=d.tie_word_embeddings,
+        vision_config=vision, text_config=text, image_token_id=IMAGE,
+        downsample_ratio=config.downsample_ratio,        tie_word_embeddings=d.tie_word_embeddings,
     )  # fmt: skip
     return transformers.InternVLForConditionalGeneration(whole).eval()
 

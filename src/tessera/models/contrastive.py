@@ -47,7 +47,7 @@ class ContrastivePair(nn.Module):
         return self.log_scale.clamp(max=4.605).exp()
 
     def encode_images(self, tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """uint8 tiles [N, S, S, 3] to unit vectors [N, width] of the class token, and patch states [N, P, D]."""
+        """uint8 tiles [N, S, S, 3] to class-token unit vectors [N, width] and patch states [N, P, D]."""
         dtype = self.vision.embeddings.class_embedding.dtype
         states = self.vision(normalise(tiles, self.config.mean, self.config.std, dtype))
         return F.normalize(self.image_projection_head(states[:, 0]).float(), dim=-1), states[:, 1:]
@@ -55,8 +55,8 @@ class ContrastivePair(nn.Module):
     def encode_regions(self, patches: torch.Tensor, owner: torch.Tensor, cover: torch.Tensor) -> torch.Tensor:
         """Unit vectors [R, width] of regions.
 
-        patches [N, P, D]; owner int64 [R] names each region's picture; cover float32 [R, P] is the share of each
-        patch in the region, rows summing to 1.
+        patches [N, P, D]; owner int64 [R] names each region's picture; cover float32 [R, P] is the share of
+        each patch in the region, rows summing to 1.
         """
         means = torch.bmm(cover.to(patches.dtype)[:, None], patches[owner])[:, 0]
         return F.normalize(self.region_projection_head(means).float(), dim=-1)

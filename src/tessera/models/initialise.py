@@ -1,4 +1,4 @@
-"""Starting values for models that are trained from scratch (the scale model); released weights replace them."""
+"""Starting values for models trained from scratch (the scale model); released weights replace them."""
 
 from __future__ import annotations
 

@@ -69,11 +69,11 @@ class VisionAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[N, 1 + P, D] to [N, 1 + P, D]."""
         query, key, value = self.qkv(x).chunk(3, dim=-1)
-        heads = [
+        q, k, v = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part in (self.q_norm(query), self.k_norm(key), value)
-        ]
-        out = dense_attention(*heads, causal=False)  # [N, H, 1 + P, C]
+        )
+        out = dense_attention(q, k, v, causal=False)  # [N, H, 1 + P, C]
         result: torch.Tensor = self.proj(out.transpose(1, 2).flatten(2))
         return result
 
@@ -112,7 +112,9 @@ class VisionTransformer(nn.Module):
         super().__init__()
         self.config = config
         depth = config.num_hidden_layers
-        rates = torch.linspace(0, config.drop_path_rate, depth, device="cpu").tolist()  # also under a meta device
+        rates = torch.linspace(
+            0, config.drop_path_rate, depth, device="cpu"
+        ).tolist()  # also under a meta device
         self.embeddings = PatchEmbedding(config)
         self.layers = nn.ModuleList(VisionBlock(config, rate) for rate in rates)
 
@@ -123,7 +125,9 @@ class VisionTransformer(nn.Module):
         """
         depth = len(self.layers)
         if not -depth - 1 <= select_layer <= depth:
-            raise ValueError(f"select_layer = {select_layer}: this ViT has states 0..{depth} (or -1..-{depth + 1})")
+            raise ValueError(
+                f"select_layer = {select_layer}: this ViT has states 0..{depth} (or -1..-{depth + 1})"
+            )
         x: torch.Tensor = self.embeddings(pixels)
         for layer in self.layers[: select_layer % (depth + 1)]:
             x = layer(x)

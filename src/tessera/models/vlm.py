@@ -28,7 +28,9 @@ class VLM(nn.Module):
 
     def see(self, tiles: torch.Tensor) -> torch.Tensor:
         """uint8 tiles [N, S, S, 3] to visual features [N, tokens_per_tile, D]."""
-        pixels = normalise(tiles, self.config.mean, self.config.std, self.vision.embeddings.class_embedding.dtype)
+        pixels = normalise(
+            tiles, self.config.mean, self.config.std, self.vision.embeddings.class_embedding.dtype
+        )
         states = self.vision(pixels, self.config.select_layer)[:, 1:]  # class token dropped
         grid = pixels.shape[-1] // self.config.vision.patch_size
         shuffled = pixel_shuffle(
@@ -70,7 +72,7 @@ class VLM(nn.Module):
 def normalise(
     tiles: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...], dtype: torch.dtype
 ) -> torch.Tensor:
-    """uint8 [N, S, S, 3] to channel-first pixels [N, 3, S, S]: (value / 255 - mean) / std, in float32, then cast."""
+    """uint8 [N, S, S, 3] to pixels [N, 3, S, S]: (value / 255 - mean) / std in float32, then cast."""
     if tiles.dtype != torch.uint8 or tiles.dim() != 4 or tiles.shape[-1] != 3:
         raise ValueError(f"tiles {tiles.dtype} {tuple(tiles.shape)}: expected uint8 [N, S, S, 3]")
     centre = torch.tensor(mean, device=tiles.device)

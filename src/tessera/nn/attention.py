@@ -45,13 +45,15 @@ def attend(
     return torch.cat(out)
 
 
-def _attend_packed(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Packed) -> torch.Tensor:
+def _attend_packed(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Packed
+) -> torch.Tensor:
     out, start = [], 0
     for length, run in groupby(layout.lengths):
         count = sum(1 for _ in run)
         end = start + count * length
-        batch = [x[start:end].unflatten(0, (count, length)).transpose(1, 2) for x in (query, key, value)]
-        result = dense_attention(*batch, causal=True)  # [count, H, length, C]
+        q, k, v = (x[start:end].unflatten(0, (count, length)).transpose(1, 2) for x in (query, key, value))
+        result = dense_attention(q, k, v, causal=True)  # [count, H, length, C]
         out.append(result.transpose(1, 2).flatten(0, 1))
         start = end
     return torch.cat(out)
@@ -60,7 +62,7 @@ def _attend_packed(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, 
 def dense_attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, causal: bool
 ) -> torch.Tensor:
-    """Attention of equally long sequences: query `[B, H, L, C]`, key and value `[B, K, L, C]` to `[B, H, L, C]`."""
+    """Equally long sequences: query `[B, H, L, C]`, key and value `[B, K, L, C]` to `[B, H, L, C]`."""
     grouped = query.shape[1] != key.shape[1]
     training = torch.is_grad_enabled() and query.requires_grad
     short = query.shape[2] <= SHORT_SEQUENCE

@@ -12,7 +12,7 @@ from tessera.nn.layout import Paged
 
 
 class KVCache:
-    """Pools for all layers. Writing needs room: a sequence that outgrows its pages is an error, never a wrap."""
+    """Pools for all layers. A sequence that outgrows its pages is an error, never a wrap."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class KVCache:
     def extend(
         self, layer: int, keys: torch.Tensor, values: torch.Tensor, layout: Paged
     ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Append new keys and values `[T, K, C]`; returns per sequence all of them, `[context + new, K, C]`."""
+        """Append new keys and values `[T, K, C]`; returns all per sequence, `[context + new, K, C]`."""
         past = []
         for (start, end), context, pages in zip(
             layout.bounds, layout.context_lengths, layout.pages, strict=True

@@ -63,7 +63,9 @@ class Paged:
         _require_positive(self.query_lengths)
         counts = (len(self.query_lengths), len(self.context_lengths), len(self.pages))
         if len(set(counts)) != 1:
-            raise ValueError(f"query_lengths, context_lengths and pages have {counts} entries: they must agree")
+            raise ValueError(
+                f"query_lengths, context_lengths and pages have {counts} entries: they must agree"
+            )
 
     @cached_property
     def bounds(self) -> tuple[tuple[int, int], ...]:
@@ -78,9 +80,7 @@ class Paged:
     def positions(self, device: torch.device | None = None) -> torch.Tensor:
         """float32 [T]: each sequence goes on where its context ended."""
         spans = zip(self.context_lengths, self.query_lengths, strict=True)
-        return torch.cat(
-            [torch.arange(c, c + q, dtype=torch.float32, device=device) for c, q in spans]
-        )
+        return torch.cat([torch.arange(c, c + q, dtype=torch.float32, device=device) for c, q in spans])
 
 
 Layout = Packed | Paged

@@ -5,9 +5,7 @@ from __future__ import annotations
 import torch
 
 
-def rotary_tables(
-    positions: torch.Tensor, head_dim: int, theta: float
-) -> tuple[torch.Tensor, torch.Tensor]:
+def rotary_tables(positions: torch.Tensor, head_dim: int, theta: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosine and sine, float32 `[T, 1, C]`, for float or integer positions `[T]`.
 
     Angles are `position * theta^(-2j/C)`, repeated for the two halves. Fractional positions are V2PE's.

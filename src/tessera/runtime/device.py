@@ -15,9 +15,11 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """A dtype by name. float16 on a CPU is refused: its matrix product is sixteen times slower than bfloat16."""
+    """A dtype by name. float16 on a CPU is refused: its products are sixteen times slower than bfloat16."""
     if name not in _DTYPES:
         raise ValueError(f"dtype = {name!r}: choose one of {', '.join(_DTYPES)}")
     if name == "float16" and device.type == "cpu":
-        raise ValueError("dtype = 'float16' on a CPU is many times slower than bfloat16: choose bfloat16 or float32")
+        raise ValueError(
+            "dtype = 'float16' on a CPU is many times slower than bfloat16: choose bfloat16 or float32"
+        )
     return _DTYPES[name]

@@ -43,11 +43,16 @@ class Loader(Protocol):
         """Stop workers."""
 
 
-class Workbench(Protocol):
+class Bench(Protocol):
     """The built objects of a run (see `train.build`)."""
 
-    model: nn.Module
-    objective: Objective
+    @property
+    def model(self) -> nn.Module:
+        """What is trained."""
+
+    @property
+    def objective(self) -> Objective:
+        """What is minimised."""
 
     def loader(self, stage: Stage, index: int) -> Loader:
         """The batches of a stage."""
@@ -60,9 +65,11 @@ StageHook = Callable[[int, Stage], None]
 
 
 class Trainer:
-    """Runs a recipe in a folder. Finished stages lie in `<folder>/<number>_<name>`, the running state in `state`."""
+    """Runs a recipe in a folder: finished stages in `<number>_<name>`, the running state in `state`."""
 
-    def __init__(self, recipe: Recipe, bench: Workbench, folder: Path, after_stage: StageHook | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, bench: Bench, folder: Path, after_stage: StageHook | None = None
+    ) -> None:
         self.recipe, self.bench, self.folder = recipe, bench, folder
         self.device = choose_device(recipe.device)
         self.after_stage = after_stage
@@ -77,7 +84,7 @@ class Trainer:
         return (self._saved.stage_index, self._saved.step) if self._saved else None
 
     def run(self) -> Iterator[StepReport]:
-        """All steps that are left. Raises FloatingPointError when the loss diverges, ValueError for bad data."""
+        """All steps that are left. FloatingPointError when the loss diverges, ValueError for bad data."""
         torch.manual_seed(derive_seed("train", self.recipe.seed))
         first = self._saved.stage_index if self._saved else 0
         with TelemetryWriter(self.folder / "telemetry.jsonl", self.resumed_at or (0, 0)) as writer:
@@ -130,7 +137,8 @@ class Trainer:
         waited = time.perf_counter() - started
         if not batches:
             raise ValueError(
-                f"stage {stage.name!r}: the data ended at step {step} of {stage.steps}; lower steps or raise epochs"
+                f"stage {stage.name!r}: the data ended at step {step} of {stage.steps}; "
+                "lower steps or raise packing.epochs"
             )
         factor = stage.schedule.factor(step, stage.steps)
         result = train_step(objective, batches, optimizer, factor, self.device, self.recipe.precision)

@@ -80,7 +80,9 @@ class ContrastiveObjective:
         captions = model.encode_texts(batch.caption_ids.to(device), Packed(batch.caption_lengths))
         loss = symmetric_contrastive_loss(whole, captions, model.scale(), batch.caption_match.to(device))
         if self.region_share:
-            regions = model.encode_regions(patches, batch.region_owner.to(device), batch.region_cover.to(device))
+            regions = model.encode_regions(
+                patches, batch.region_owner.to(device), batch.region_cover.to(device)
+            )
             phrases = model.encode_texts(batch.phrase_ids.to(device), Packed(batch.phrase_lengths))
             dense = symmetric_contrastive_loss(regions, phrases, model.scale(), batch.region_match.to(device))
             loss = (1 - self.region_share) * loss + self.region_share * dense

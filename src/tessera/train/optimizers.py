@@ -41,7 +41,9 @@ class Optimizer:
             self._parts.append(torch.optim.AdamW(groups, lr=1e-3, betas=config.betas, eps=config.eps))
         if matrices:
             groups = _groups(matrices, config.muon_rate)
-            self._parts.append(torch.optim.Muon(groups, lr=1e-3, momentum=0.95, adjust_lr_fn="match_rms_adamw"))
+            self._parts.append(
+                torch.optim.Muon(groups, lr=1e-3, momentum=0.95, adjust_lr_fn="match_rms_adamw")
+            )
 
     def step(self, factor: float) -> float:
         """Clip, step with all rates times `factor`, clear gradients; returns the norm before clipping."""
@@ -72,7 +74,9 @@ class Optimizer:
         known = set(self._names.values())
         for key in tensors:
             if key.rsplit("/", 1)[0] not in known:
-                raise ValueError(f"optimizer state {key!r} has no such trained parameter; resume with the same rules")
+                raise ValueError(
+                    f"optimizer state {key!r} has no such trained parameter; resume with the same rules"
+                )
         for part in self._parts:
             for group in part.param_groups:
                 for parameter in group["params"]:

@@ -1,4 +1,4 @@
-"""Which parameters a stage trains, by ordered patterns: first match wins, a pattern without a match is an error."""
+"""Which parameters a stage trains: ordered patterns, first match wins, a dead pattern is an error."""
 
 from __future__ import annotations
 
@@ -65,20 +65,22 @@ def _require_complete(
     for index, rule in enumerate(rules):
         if index not in used:
             raise ValueError(
-                f"rules[{index}].pattern = {rule.pattern!r} decides no parameter; correct it, remove it, or move it "
-                "before the pattern that takes its matches"
+                f"rules[{index}].pattern = {rule.pattern!r} decides no parameter; correct it, remove it, or "
+                "move it before the pattern that takes its matches"
             )
     if orphans:
         raise ValueError(
-            f"no rule matches {orphans[0]!r} ({len(orphans)} parameters); end the list with Rule(pattern='.') "
-            "to freeze the rest"
+            f"no rule matches {orphans[0]!r} ({len(orphans)} parameters); end the list with "
+            "Rule(pattern='.') to freeze the rest"
         )
     if not trained:
         raise ValueError("rules freeze everything; give at least one pattern a learning_rate")
 
 
 def _vision_depth(model: nn.Module) -> int:
-    numbers = [int(m[1]) for n, _ in model.named_parameters() if (m := re.search(r"^vision\.layers\.(\d+)\.", n))]
+    numbers = [
+        int(m[1]) for n, _ in model.named_parameters() if (m := re.search(r"^vision\.layers\.(\d+)\.", n))
+    ]
     return max(numbers, default=-1) + 1
 
 

@@ -86,8 +86,8 @@ class Recipe(Config):
         for stage in self.stages:
             if isinstance(stage, ContrastiveStage) != (self.objective == "contrastive"):
                 raise ValueError(
-                    f"stages: {stage.name!r} is a {type(stage).__name__} but objective is {self.objective!r}; "
-                    "contrastive recipes are made of ContrastiveStage, others of Stage"
+                    f"stages: {stage.name!r} is a {type(stage).__name__} but objective is "
+                    f"{self.objective!r}; contrastive recipes are made of ContrastiveStage, others of Stage"
                 )
         return self
 
@@ -104,5 +104,7 @@ def load_recipe(file: Path) -> Recipe:
     make = getattr(module, "recipe", None)
     result = make() if callable(make) else None
     if not isinstance(result, Recipe):
-        raise ValueError(f"recipe file {file} needs a function recipe() that returns tessera.train.recipe.Recipe")
+        raise ValueError(
+            f"recipe file {file} needs a function recipe() that returns tessera.train.recipe.Recipe"
+        )
     return result

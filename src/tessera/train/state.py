@@ -24,15 +24,24 @@ class Position:
     loader: dict[str, Any]
 
 
-def save_state(folder: Path, recipe: dict[str, Any], position: Position, model: nn.Module, optimizer: Optimizer) -> None:
+def save_state(
+    folder: Path, recipe: dict[str, Any], position: Position, model: nn.Module, optimizer: Optimizer
+) -> None:
     """Write beside, then swap: a crash in the middle leaves the previous state whole."""
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     weights = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
     save_file(weights, fresh / "weights.safetensors")
-    save_file(optimizer.state_tensors() | {"random/cpu": torch.get_rng_state()}, fresh / "optimizer.safetensors")
-    facts = {"recipe": recipe, "stage": position.stage_index, "step": position.step, "loader": position.loader}
+    save_file(
+        optimizer.state_tensors() | {"random/cpu": torch.get_rng_state()}, fresh / "optimizer.safetensors"
+    )
+    facts = {
+        "recipe": recipe,
+        "stage": position.stage_index,
+        "step": position.step,
+        "loader": position.loader,
+    }
     (fresh / "state.json").write_text(json.dumps(facts), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)

@@ -36,7 +36,9 @@ class TelemetryWriter:
     """Appends reports to `telemetry.jsonl`; on resume, lines past the resumed step are dropped first."""
 
     def __init__(self, file: Path, keep_until: tuple[int, int] = (0, 0)) -> None:
-        kept = [r for r in read_reports(file) if (r.stage_index, r.step) < keep_until] if file.exists() else []
+        kept = (
+            [r for r in read_reports(file) if (r.stage_index, r.step) < keep_until] if file.exists() else []
+        )
         file.parent.mkdir(parents=True, exist_ok=True)
         self._stream = file.open("w", encoding="utf-8")
         for report in kept:
