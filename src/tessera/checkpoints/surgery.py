@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from tessera.checkpoints.keymap import BARE_DECODER, BARE_VISION, OFFICIAL, OWN, KeyMap
+from tessera.checkpoints.layouts import own
 from tessera.checkpoints.layouts.read_json import read_object
 from tessera.checkpoints.shards import ShardReader, write_shards
 from tessera.checkpoints.weights import check_keys, expected_parameters, tensors_of
@@ -88,17 +89,27 @@ def _find(reader: ShardReader, part: PartName) -> dict[str, str]:
 
 def _check_config(module: nn.Module, part: PartName, root: Path) -> None:
     """Heads, epsilons and rope bases leave no trace in shapes: compare the configs where one is saved."""
-    path = root / PART_FILE
+    path, saved = _saved_config(part, root)
     config = getattr(module, "config", None)
-    if not path.is_file() or config is None:
+    if config is None:
         return
-    content = read_object(path)
+    here = config.model_dump(mode="json")
+    for name, value in saved.items():
+        if name not in SEEN_WITHOUT_EFFECT and here.get(name) != value:
+            raise ValueError(
+                f"{path}: {part}.{name} = {value} but the model has {here.get(name)}: build the model with the "
+                "same config"
+            )
+
+
+def _saved_config(part: PartName, root: Path) -> tuple[Path, dict[str, Any]]:
+    """File and config of the part in a folder of ours; empty for folders of other layouts."""
+    if own.describes(root):
+        family, _ = own.read_config(root)
+        config: dict[str, Any] = family.model.model_dump(mode="json").get(part, {})
+        return root / own.CONFIG_FILE, config
+    path = root / PART_FILE
+    content = read_object(path) if path.is_file() else {"part": part}
     if content.get("part") != part:
         raise ValueError(f"{path}: this folder holds the part {content.get('part')!r}, not {part!r}")
-    here = config.model_dump(mode="json")
-    for name, saved in content.get("config", {}).items():
-        if name not in SEEN_WITHOUT_EFFECT and here.get(name) != saved:
-            raise ValueError(
-                f"{path}: {name} = {saved} but the model has {here.get(name)}: build the model with the same "
-                f"{part} config"
-            )
+    return path, content.get("config", {})

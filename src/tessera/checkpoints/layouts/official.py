@@ -123,15 +123,16 @@ def read_decoder(config: dict[str, Any], where: str, head_stored: bool) -> Decod
         )
     _refuse(config, where)
     rope = config.get("rope_parameters") or {}
-    heads = require(config, "num_attention_heads", where)
+    heads, width = require(config, "num_attention_heads", where), require(config, "hidden_size", where)
+    head_dim = config.get("head_dim")
     return DecoderConfig(
         vocab_size=require(config, "vocab_size", where),
-        hidden_size=require(config, "hidden_size", where),
+        hidden_size=width,
         intermediate_size=require(config, "intermediate_size", where),
         num_hidden_layers=require(config, "num_hidden_layers", where),
         num_attention_heads=heads,
         num_key_value_heads=config.get("num_key_value_heads") or heads,
-        head_dim=config.get("head_dim"),
+        head_dim=None if head_dim == width // heads else head_dim,
         rms_norm_eps=config.get("rms_norm_eps", 1e-6),
         rope_theta=rope.get("rope_theta", config.get("rope_theta", 1e4)),
         attention_bias=config.get("attention_bias", ATTENTION_BIAS[architecture]),
