@@ -112,4 +112,5 @@ def _saved_config(part: PartName, root: Path) -> tuple[Path, dict[str, Any]]:
     content = read_object(path) if path.is_file() else {"part": part}
     if content.get("part") != part:
         raise ValueError(f"{path}: this folder holds the part {content.get('part')!r}, not {part!r}")
-    return path, content.get("config", {})
+    found: dict[str, Any] = content.get("config") or {}
+    return path, found

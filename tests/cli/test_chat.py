@@ -1,0 +1,132 @@
+"""`tessera chat` from the command line: answers, conversations, one-line errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tessera.checkpoints.save import save_checkpoint
+from tessera.cli import chat
+from tessera.cli.main import main
+from tests.engine import tiny
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("model")
+    return save_checkpoint(place, tiny.model(), tiny.family(), tiny.tokenizer())
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> str:
+    tiny.picture(1, 40, 20).save(tmp_path / "one.png")
+    return str(tmp_path / "one.png")
+
+
+def attach(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> None:
+    """A terminal on which these lines are typed."""
+    typed: Iterator[str] = iter(lines)
+
+    def read(prompt: str = "") -> str:
+        for line in typed:
+            return line
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", read)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+
+def run(folder: Path, *arguments: str) -> int:
+    return main(["chat", "--model", str(folder), "--max-new-tokens", "8", *arguments])
+
+
+def answer(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert run(folder, *arguments) == 0
+    return capsys.readouterr().out
+
+
+def test_one_answer(folder: Path, picture: str, capsys: pytest.CaptureFixture[str]) -> None:
+    first = answer(folder, capsys, picture, "how many?")
+    assert first.strip()
+    assert answer(folder, capsys, "--image", picture, "how many?") == first
+    assert answer(folder, capsys, "--image", picture, "how", "many?") == first
+    assert answer(folder, capsys, "how many?") != first, "the picture must reach the model"
+
+
+def test_json_names_every_setting(folder: Path, picture: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = answer(folder, capsys, picture, "--json", "--temperature", "0.5", "--seed", "3")
+    facts = json.loads(out)
+    assert facts["question"] == "describe the picture."
+    assert facts["finish"] in ("stop", "length") and facts["tiles"] == [3]
+    assert facts["settings"]["template"] == "internvl2_5"
+    assert (facts["settings"]["temperature"], facts["settings"]["seed"]) == (0.5, 3)
+
+
+def test_several_pictures_and_a_clip(folder: Path, picture: str, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = Path(picture).parent / "frames"
+    frames.mkdir()
+    for index in range(4):
+        tiny.picture(index).save(frames / f"frame_{index}.png")
+    media = ("--image", picture, "--image", picture, "--video", str(frames))
+    facts = json.loads(answer(folder, capsys, *media, "--json", "which?"))
+    assert facts["tiles"] == [3, 3] + [1] * 8
+
+
+def test_a_conversation_remembers(
+    folder: Path, picture: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Prompts grow turn by turn, a mistake in between is one line, /reset starts over."""
+    prompts: list[str] = []
+    speak = chat.Talk.answer_aloud
+
+    def listen(talk: chat.Talk, question: str, media: chat.Media) -> str:
+        said = speak(talk, question, media)
+        prompts.append("|".join(f"{m.role}:{len(m.parts)}" for m in talk.messages))
+        return said
+
+    monkeypatch.setattr(chat.Talk, "answer_aloud", listen)
+    lines = ["", "how many?", "/image gone.png", "/what", "", f"/image {picture}", "left?"]
+    attach(monkeypatch, [*lines, "/reset", "red?", "/quit", "never"])
+    assert run(folder, picture) == 0
+    first = "user:3|assistant:1"
+    second = first + "|user:1|assistant:1"
+    third = second + "|user:3|assistant:1"
+    assert prompts == [first, second, third, "user:1|assistant:1"]
+    errors = capsys.readouterr().err
+    assert "gone.png: no such file" in errors and "/what is no command" in errors
+
+
+def test_a_question_on_a_terminal_is_answered_once(
+    folder: Path, picture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attach(monkeypatch, ["must not be read"])
+    monkeypatch.setattr(chat, "converse", lambda *_: pytest.fail("no conversation was asked for"))
+    assert run(folder, picture, "how many?") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gone.png", "what?"], "gone.png: no such file"),
+        (["--video", "gone.mp4"], "gone.mp4: no such file"),
+        (["--temperature", "-1", "what?"], "temperature = -1.0: give 0 for greedy"),
+        (["--top-p", "3", "what?"], "top_p = 3.0: give a share"),
+        ([], "nothing to ask: give a picture"),
+        (["--dtype", "int7", "what?"], "dtype = 'int7'"),
+        (["--model", "/no/such/folder", "what?"], "/no/such/folder does not exist"),
+        (["--image", __file__, "what?"], "test_chat.py"),
+    ],
+)
+def test_errors_are_one_line(
+    arguments: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, *arguments) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert len(output.err.strip().splitlines()) == 1
+    assert message in output.err
