@@ -170,9 +170,8 @@ class Demo:
             table.add_row(item.question.text, answer.text, item.question.answer)
         console.print(table)
         last = self.trainer.stage_folder(len(self.trainer.recipe.stages) - 1)
-        console.print(
-            f'ask it yourself: tessera chat {file} "what color is the circle?" --model {last}', soft_wrap=True
-        )
+        question = items[0].question.text
+        console.print(f'ask it yourself: tessera chat {file} "{question}" --model {last}', soft_wrap=True)
 
     def summary(self) -> dict[str, object]:
         """All figures as plain JSON values."""
