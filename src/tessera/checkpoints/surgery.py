@@ -109,7 +109,7 @@ def _saved_config(part: PartName, root: Path) -> tuple[Path, dict[str, Any]]:
         config: dict[str, Any] = family.model.model_dump(mode="json").get(part, {})
         return root / own.CONFIG_FILE, config
     path = root / PART_FILE
-    content = read_object(path) if path.is_file() else {"part": part}
+    content: dict[str, Any] = read_object(path) if path.is_file() else {"part": part}
     if content.get("part") != part:
         raise ValueError(f"{path}: this folder holds the part {content.get('part')!r}, not {part!r}")
     found: dict[str, Any] = content.get("config") or {}
