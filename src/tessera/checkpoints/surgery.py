@@ -97,8 +97,8 @@ def _check_config(module: nn.Module, part: PartName, root: Path) -> None:
     for name, value in saved.items():
         if name not in SEEN_WITHOUT_EFFECT and here.get(name) != value:
             raise ValueError(
-                f"{path}: {part}.{name} = {value} but the model has {here.get(name)}: build the model with the "
-                "same config"
+                f"{path}: {part}.{name} = {value} but the model has {here.get(name)}: "
+                "build the model with the same config"
             )
 
 
