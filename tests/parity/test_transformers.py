@@ -3,11 +3,10 @@
 import pytest
 import torch
 
+from benchmarks.transformers_twin import twin
 from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
 from tessera.models.vlm import VLM, normalise
 from tessera.nn.layout import Packed
-
-transformers = pytest.importorskip("transformers", reason="the oracle: pip install -e .[dev]")
 
 IMAGE = 7
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
@@ -27,66 +26,18 @@ def _config(kind: str, vision_kind: str, tied: bool, ps_version: str = "v2") -> 
     return VLMConfig(vision=vision, decoder=decoder, image_token_id=IMAGE, ps_version=ps_version)
 
 
-def _theirs(config: VLMConfig, kind: str) -> torch.nn.Module:
-    v, d = config.vision, config.decoder
-    vision = transformers.InternVLVisionConfig(
-        hidden_size=v.hidden_size, num_hidden_layers=v.num_hidden_layers, use_qk_norm=v.qk_normalization,
-        num_attention_heads=v.num_attention_heads, intermediate_size=v.intermediate_size,
-        attention_bias=v.qkv_bias, norm_type=v.norm_type, image_size=v.image_size, patch_size=v.patch_size,
-        layer_norm_eps=v.layer_norm_eps, use_mean_pooling=True, use_absolute_position_embeddings=True,
-    )  # fmt: skip
-    make = transformers.Qwen2Config if kind == "qwen2" else transformers.LlamaConfig
-    text = make(
-        vocab_size=d.vocab_size, hidden_size=d.hidden_size, intermediate_size=d.intermediate_size,
-        num_hidden_layers=d.num_hidden_layers, num_attention_heads=d.num_attention_heads,
-        num_key_value_heads=d.num_key_value_heads, rms_norm_eps=d.rms_norm_eps,
-        rope_parameters={"rope_type": "default", "rope_theta": d.rope_theta},
-        tie_word_embeddings=d.tie_word_embeddings,
-    )  # fmt: skip
-    whole = transformers.InternVLConfig(
-        vision_config=vision, text_config=text, image_token_id=IMAGE,
-        downsample_ratio=config.downsample_ratio,        tie_word_embeddings=d.tie_word_embeddings,
-    )  # fmt: skip
-    return transformers.InternVLForConditionalGeneration(whole).eval()
-
-
-def _copy(theirs: torch.nn.Module, ours: VLM) -> None:
-    """Their random weights, spread so that no branch is negligible, under our names (facts 2.2)."""
+def _spread(ours: VLM) -> VLM:
+    """Random weights, wide enough that no branch is negligible."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for parameter in theirs.parameters():
+        for parameter in ours.parameters():
             parameter.normal_(0, 0.2, generator=generator)
-    state = theirs.state_dict()
-    names = {
-        "vision.embeddings.class_embedding": "model.vision_tower.embeddings.cls_token",
-        "vision.embeddings.position_embedding": "model.vision_tower.embeddings.position_embeddings",
-    }
-    swaps = (
-        ("vision.embeddings.patch_embedding", "model.vision_tower.embeddings.patch_embeddings.projection"),
-        ("vision.layers", "model.vision_tower.encoder.layer"), ("attn.proj.", "attention.projection_layer."),
-        ("attn.", "attention."), ("norm1", "layernorm_before"), ("norm2", "layernorm_after"), ("ls1", "lambda_1"),
-        ("ls2", "lambda_2"), ("connector.norm", "model.multi_modal_projector.layer_norm"),
-        ("connector", "model.multi_modal_projector"), ("decoder.lm_head", "lm_head"),
-        ("decoder", "model.language_model"),
-    )  # fmt: skip
-    with torch.no_grad():
-        for name, parameter in ours.named_parameters():
-            target = names.get(name, name)
-            for own, other in swaps:
-                if name not in names and not (own == "attn." and "self_attn" in target):
-                    target = target.replace(own, other)
-            if ".qkv." in name:
-                parts = [state[target.replace("qkv", f"{x}_proj")] for x in "qkv"]
-                parameter.copy_(torch.cat(parts))
-            else:
-                parameter.copy_(state[target])
+    return ours
 
 
 def _pair(kind: str, vision_kind: str, tied: bool = False) -> tuple[VLM, torch.nn.Module]:
-    config = _config(kind, vision_kind, tied)
-    ours, theirs = VLM(config).eval(), _theirs(config, kind)
-    _copy(theirs, ours)
-    return ours, theirs
+    ours = _spread(VLM(_config(kind, vision_kind, tied)).eval())
+    return ours, twin(ours)
 
 
 @pytest.mark.parametrize("vision_kind", ["300m", "6b"])
