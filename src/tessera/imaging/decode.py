@@ -12,6 +12,7 @@ import os
 import struct
 import zlib
 from contextlib import nullcontext
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -26,14 +27,13 @@ Alpha = Literal["drop", "white"]
 Animation = Literal["first", "refuse"]
 SixteenBit = Literal["clip", "scale"]
 
-# Named formats only: Pillow's other plug-ins include ones that start programs (EPS) or follow links.
-FORMATS = (
-    "JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "TGA", "JPEG2000", "AVIF", "QOI",
-)  # fmt: skip
+# Named formats only: Pillow's other plug-ins include ones that start programs (EPS) or follow links. MPO, the
+# two-picture JPEG of phones, comes with JPEG.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "TGA", "JPEG2000", "AVIF", "QOI")
 
 # What Pillow's decoders raise on broken data: each names a different way of being truncated.
 BROKEN = (
-    OSError, SyntaxError, EOFError, ValueError, IndexError, KeyError, TypeError, struct.error, zlib.error,
+    OSError, SyntaxError, EOFError, ValueError, IndexError, TypeError, struct.error, zlib.error,
 )  # fmt: skip
 BOMBS = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
 
@@ -114,7 +114,7 @@ def open_lazily(source: Source, limits: DecodeLimits = DEFAULT_LIMITS) -> PIL.Im
     _check_bytes(source, limits)
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        image = PIL.Image.open(stream, formats=FORMATS)
+        image = PIL.Image.open(stream, formats=_known_formats())
     except FileNotFoundError as error:
         raise ValueError(f"picture {name_of(source)}: no such file; check the path") from error
     except BOMBS as error:
@@ -122,8 +122,9 @@ def open_lazily(source: Source, limits: DecodeLimits = DEFAULT_LIMITS) -> PIL.Im
             f"picture {name_of(source)}: {error}; scale it down, or raise PIL.Image.MAX_IMAGE_PIXELS"
         ) from error
     except BROKEN as error:
+        formats = ", ".join(_known_formats())
         raise ValueError(
-            f"picture {name_of(source)}: not a readable picture ({error}); use one of {', '.join(FORMATS)}"
+            f"picture {name_of(source)}: not a readable picture ({error}); use one of {formats}"
         ) from error
     _check_pixels(image, source, limits)
     return image
@@ -136,6 +137,13 @@ def name_of(source: Source) -> str:
     if isinstance(source, bytes):
         return f"<{len(source)} bytes>"
     return repr(str(source))
+
+
+@lru_cache(maxsize=1)
+def _known_formats() -> tuple[str, ...]:
+    """Those of our formats that this build of Pillow can open."""
+    PIL.Image.init()
+    return tuple(name for name in FORMATS if name in PIL.Image.OPEN)
 
 
 def _check_bytes(source: str | Path | bytes, limits: DecodeLimits) -> None:
