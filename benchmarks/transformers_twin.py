@@ -1,4 +1,4 @@
-"""transformers' InternVL with the shape and weights of one of our models: the peer of parity tests and benchmarks."""
+"""transformers' InternVL with the shape and weights of one of our models, for parity tests and benchmarks."""
 
 from __future__ import annotations
 

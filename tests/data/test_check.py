@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.data.jsonl_files import turns, write_clip, write_picture, write_records
 
 from tessera.chat.encoder import Encoder
 from tessera.chat.templates import TEMPLATES
@@ -17,6 +16,7 @@ from tessera.data.loader import PackingConfig, PackLoader
 from tessera.data.manifest import DatasetSpec
 from tessera.data.open import open_sources
 from tessera.imaging.grid import Tiling
+from tests.data.jsonl_files import turns, write_clip, write_picture, write_records
 
 LIMITS = CheckConfig(max_tokens=600, max_tiles=8)
 

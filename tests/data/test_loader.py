@@ -11,12 +11,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.data.doubles import ListSource, SizedEncoder
 
 from tessera.data.faults import DataError, Reason
 from tessera.data.loader import PackingConfig, PackLoader
 from tessera.data.pack import Pack
 from tessera.data.source import WeightedSource
+from tests.data.doubles import ListSource, SizedEncoder
 
 LENGTHS = tuple((3 + 7 * number % 23, number % 4) for number in range(31))
 CONFIG = PackingConfig(max_tokens=64, max_tiles=9, lookahead=8, averaging="token", seed=5)

@@ -1,4 +1,4 @@
-"""Contrastive batches: what belongs together, which patches a region covers, and where a saved loader goes on."""
+"""Contrastive batches: what belongs together, which patches a region covers, where a saved loader goes on."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_equal_captions_are_matches_too() -> None:
 
 
 def test_patch_cover_by_hand() -> None:
-    """A box over the left half of the first row of a 2 x 2 grid, reaching a quarter into the second column."""
+    """A box over the left half of the first row of a 2 x 2 grid and a quarter of the second column."""
     cover = patch_cover(Region("x", (0.0, 0.0, 0.625, 0.5)), 2)
     assert cover.tolist() == pytest.approx([0.8, 0.2, 0.0, 0.0])
     with pytest.raises(ValueError, match="covers nothing"):

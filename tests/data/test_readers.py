@@ -9,7 +9,6 @@ from random import Random
 
 import numpy as np
 import pytest
-from tests.data.jsonl_files import turns, write_clip, write_picture, write_records
 
 from tessera.chat.encoder import Encoder
 from tessera.chat.message import Conversation, Image, Video
@@ -25,6 +24,7 @@ from tessera.data.readers.playground import PlaygroundReader, choose_questions
 from tessera.imaging.decode import decode_image
 from tessera.imaging.grid import Tiling
 from tessera.playground.scene import SUITES, draw_scene
+from tests.data.jsonl_files import turns, write_clip, write_picture, write_records
 
 
 def picture_bytes(conversation: Conversation) -> list[bytes]:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.data.jsonl_files import turns
 
 from tessera.chat.message import Conversation, Image, Text, Video
 from tessera.data.faults import DataError, Reason
 from tessera.data.record import RecordPlace, parse_record
+from tests.data.jsonl_files import turns
 
 ROOT = Path("media")
 PLACE = RecordPlace(Path("a.jsonl"), 3, ROOT, max_tiles=12)
