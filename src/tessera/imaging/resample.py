@@ -23,7 +23,7 @@ Size = tuple[int, int]
 BICUBIC = PIL.Image.Resampling.BICUBIC
 # Pixels of the larger picture below which Pillow's loop is the fastest.
 SMALL_EXACT, SMALL_FAST = 2**18, 2**14
-STRONG_SHRINK = 2.0  # a second pass that shrinks this much averages the one-level errors of a first away
+STRONG_SHRINK = 2.0  # a picture that shrinks this much averages one-level errors of its first pass away
 
 
 class PassOrder(Enum):
@@ -52,8 +52,8 @@ def _resize(image: PIL.Image.Image, picture: Pixels, size: Size, exact: bool) ->
     if small or order is PassOrder.UNKNOWN:
         return _with_pillow(image, size)
     columns_first = order is PassOrder.BALANCED and _loses_height(image.size, size)
-    last_shrink = image.width / width if columns_first else image.height / height
-    if not exact and last_shrink >= STRONG_SHRINK:
+    shrink = min(image.width / width, image.height / height)
+    if not exact and shrink >= STRONG_SHRINK:
         return _with_torch(picture, size, columns_first)
     result = _with_products(picture, size, columns_first, exact)
     return _with_pillow(image, size) if result is None else result
