@@ -33,9 +33,7 @@ def save_state(
     fresh.mkdir(parents=True)
     weights = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
     save_file(weights, fresh / "weights.safetensors")
-    save_file(
-        optimizer.state_tensors() | {"random/cpu": torch.get_rng_state()}, fresh / "optimizer.safetensors"
-    )
+    save_file(optimizer.state_tensors() | _random_states(), fresh / "optimizer.safetensors")
     facts = {
         "recipe": recipe,
         "stage": position.stage_index,
@@ -69,8 +67,18 @@ def restore_state(folder: Path, model: nn.Module, optimizer: Optimizer | None) -
             parameter.copy_(weights[name])
     tensors = load_file(folder / "optimizer.safetensors")
     torch.set_rng_state(tensors.pop("random/cpu"))
+    if (state := tensors.pop("random/cuda", None)) is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state)
     if optimizer is not None:
         optimizer.load_state_tensors(tensors)
+
+
+def _random_states() -> dict[str, torch.Tensor]:
+    """Drop path draws on the device that trains."""
+    states = {"random/cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["random/cuda"] = torch.cuda.get_rng_state()
+    return states
 
 
 def _first_difference(saved: Any, given: Any, where: str) -> str | None:
