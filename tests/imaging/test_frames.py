@@ -27,7 +27,7 @@ def test_whole_clip(total: int, fps: float, count: int) -> None:
     numbers = frame_indices(total, fps, count)
     assert numbers == published_indices(total, fps, count, None)
     assert numbers == sorted(numbers)
-    assert 0 <= numbers[0] and numbers[-1] < total
+    assert numbers[0] >= 0 and numbers[-1] < total
 
 
 @given(st.integers(1, 5000), st.floats(0.5, 120), st.integers(1, 64), st.floats(0, 60), st.floats(0, 60))
@@ -71,7 +71,7 @@ def test_training_frames(total: int, count: int, seed: int) -> None:
     assert numbers == sample_training_frames(total, count, random.Random(seed))
     assert len(numbers) == count
     assert numbers == sorted(numbers)
-    assert 0 <= numbers[0] and numbers[-1] < total
+    assert numbers[0] >= 0 and numbers[-1] < total
     distinct = min(total, count)
     assert len(set(numbers)) == distinct
     assert numbers[distinct:] == [numbers[distinct - 1]] * (count - distinct)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.imaging.published import published_grid
 from pydantic import ValidationError
 
 from tessera.imaging.grid import Tiling, choose_grid, count_tiles
+from tests.imaging.published import published_grid
 
 SIDES = st.integers(1, 6000)
 LIMITS = st.tuples(st.integers(1, 40), st.integers(1, 40)).map(sorted)

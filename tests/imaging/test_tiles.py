@@ -9,11 +9,11 @@ import PIL.Image
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.imaging.published import published_tiles
 
 from tessera.imaging.decode import decode_image
 from tessera.imaging.grid import Tiling, count_tiles
 from tessera.imaging.tiles import cut_tiles
+from tests.imaging.published import published_tiles
 
 PICTURES = [
     "bilevel_500x500.png", "chart_1600x1277.jpg", "cmyk_100x100.jpg", "coffee_600x400.png",
