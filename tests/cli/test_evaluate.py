@@ -32,7 +32,7 @@ def test_json_and_page(model_folder: Path, tmp_path: Path, capsys: pytest.Captur
     shown = json.loads(capsys.readouterr().out)
     assert set(shown["picture"]["tasks"]) == {"count", "order"} == set(shown["blind"]["tasks"])
     assert shown["picture"]["settings"]["template"] == "internvl2_5"
-    assert "without picture" in page.read_text(encoding="utf-8")
+    assert "text only" in page.read_text(encoding="utf-8")
 
 
 def test_table(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,7 +74,7 @@ def test_page_names_stages_tasks_baseline_and_settings() -> None:
     for word in (
         "first",
         "last",
-        "without picture",
+        "text only",
         "arithmetic, every step",
         "100.0 %",
         "1,234",

@@ -74,7 +74,7 @@ def run(given: Arguments, loaded: Loaded, mode: Mode) -> TaskResults:
     """One evaluation with a progress bar on stderr."""
     engine = Engine(loaded.model, loaded.tokenizer, loaded.stop_ids)
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task("without picture" if mode == "blind" else "with picture", total=None)
+        task = bar.add_task("text only" if mode == "blind" else "with picture", total=None)
         return evaluate(
             engine,
             loaded.encoder,
@@ -95,7 +95,7 @@ def accuracy_table(results: TaskResults, baseline: TaskResults | None = None) ->
     """Tasks as rows: accuracy with its 95 % interval, the baseline, what the task asks."""
     table = Table(Column("task", no_wrap=True), "accuracy", "95 %", "n")
     if baseline:
-        table.add_column("without picture")
+        table.add_column("text only")
     table.add_column("asks for", style="dim", no_wrap=True)
     for name, result in results.tasks.items():
         low, high = result.share.interval

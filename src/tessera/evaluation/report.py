@@ -92,7 +92,7 @@ def _accuracy_table(report: Report) -> str:
     """Tasks as rows, stages as columns, the text-only baseline beside them, cost below."""
     columns = [(stage.name, stage.results) for stage in report.stages]
     if report.baseline is not None:
-        columns.append(("without picture", report.baseline))
+        columns.append(("text only", report.baseline))
     head = "".join(f"<th>{escape(name)}</th>" for name, _ in columns)
     tasks = list(dict.fromkeys(task for _, results in columns for task in results.tasks))
     rows = [row for task in tasks for row in _task_rows(task, [results for _, results in columns])]
