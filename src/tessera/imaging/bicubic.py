@@ -30,14 +30,12 @@ ONE_THREAD_PRODUCT = 2**18
 
 @dataclass(frozen=True)
 class Block:
-    """Neighbouring outputs [low, high) whose inputs all lie in [first, last)."""
+    """Neighbouring outputs, and the run of inputs that they need."""
 
-    low: int
-    high: int
-    first: int
-    last: int
+    inputs: slice
+    outputs: slice
     weights: Sums
-    """[last - first, high - low]"""
+    """[inputs, outputs]"""
 
 
 @dataclass(frozen=True)
@@ -88,12 +86,9 @@ def resample_rows(picture: Pixels, width: int, exact: bool) -> Pixels | None:
         lines = np.empty((bottom - top, 3, picture.shape[1]), np.float32)
         np.copyto(lines, picture[top:bottom].transpose(0, 2, 1))
         sums = np.empty((bottom - top, 3, width), np.float32)
+        inputs, outputs = lines.reshape(-1, lines.shape[2]), sums.reshape(-1, width)
         for block in axis.blocks:
-            np.matmul(
-                lines.reshape(-1, lines.shape[2])[:, block.first : block.last],
-                block.weights,
-                out=sums.reshape(-1, width)[:, block.low : block.high],
-            )
+            np.matmul(inputs[:, block.inputs], block.weights, outputs[:, block.outputs])
         if exact:
             undecided.append(_undecided(sums, axis.doubt) + top * 3 * width)
         levels = _round(sums)
@@ -115,13 +110,13 @@ def resample_columns(picture: Pixels, height: int, exact: bool) -> Pixels | None
     result = np.empty((height, lines.shape[1]), np.uint8)
     undecided: list[Whole] = []
     for block in axis.blocks:
-        values = lines[block.first : block.last].astype(np.float32)
-        sums = np.empty((block.high - block.low, lines.shape[1]), np.float32)
+        values = lines[block.inputs].astype(np.float32)
+        sums = np.empty((block.weights.shape[1], lines.shape[1]), np.float32)
         for left, right in _spans(lines.shape[1], ONE_THREAD_PRODUCT // block.weights.size):
-            np.matmul(block.weights.T, values[:, left:right], out=sums[:, left:right])
+            np.matmul(block.weights.T, values[:, left:right], sums[:, left:right])
         if exact:
-            undecided.append(_undecided(sums, axis.doubt) + block.low * lines.shape[1])
-        result[block.low : block.high] = _round(sums)
+            undecided.append(_undecided(sums, axis.doubt) + block.outputs.start * lines.shape[1])
+        result[block.outputs] = _round(sums)
     if exact:
         row, column = _places(undecided, result.shape)
         if row.size > MOST_UNDECIDED * result.size:
@@ -190,7 +185,7 @@ def _blocks(starts: Whole, weights: Whole, inputs: int, longest: int) -> Iterato
         for output in range(low, high):
             offset = int(starts[output]) - first
             dense[offset : offset + taps, output - low] = weights[output] / 2**FRACTION_BITS
-        yield Block(low, high, first, last, dense[: last - first])
+        yield Block(slice(first, last), slice(low, high), dense[: last - first])
 
 
 def _spans(total: int, length: int) -> Iterator[tuple[int, int]]:
