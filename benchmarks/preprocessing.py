@@ -3,9 +3,9 @@
     python benchmarks/preprocessing.py [--shared ../shared/data/images] [--seconds 45] [--only receipt]
 
 One process, one thread, processor time (so that a busy machine disturbs little), all routes interleaved
-picture by picture, medians of the repeats. Pixels are compared first: `exact` must give the recipe's pixels and
-`fast` may differ by one grey level. Ours is timed for two deliverables: uint8 tiles, which is what the loader
-hands to the device, and the recipe's own, normalised float32. The last line is one JSON object.
+picture by picture, medians of the repeats. Pixels are compared first: `exact` must give the recipe's pixels
+and `fast` may differ by one grey level. Ours is timed for two deliverables: uint8 tiles, which is what the
+loader hands to the device, and the recipe's own, normalised float32. The last line is one JSON object.
 """
 
 from __future__ import annotations
