@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tessera.train.recipe import Recipe, load_recipe
 
-STEPS = {"connector_warmup": 100, "vit_incremental": 300, "full": 2600}
+STEPS = {"connector_warmup": 60, "vit_incremental": 100, "full": 2800}
 FULL_RATE = 2e-3
 
 
