@@ -63,6 +63,6 @@ class ContrastivePair(nn.Module):
 
     def encode_texts(self, ids: torch.Tensor, layout: Packed) -> torch.Tensor:
         """Texts laid end to end, ids int64 [T], to unit vectors [B, width] of their last tokens."""
-        hidden = self.text(self.text.embed(ids), layout)
         last = torch.tensor([end - 1 for _, end in layout.bounds], device=ids.device)
-        return F.normalize(self.text_projection_head(hidden[last]).float(), dim=-1)
+        hidden = self.text(self.text.embed(ids), layout, rows=last)
+        return F.normalize(self.text_projection_head(hidden).float(), dim=-1)

@@ -19,6 +19,11 @@ from tessera.nn.rope import rotary_tables, rotate
 Tables = tuple[torch.Tensor, torch.Tensor]
 
 
+def choose(x: torch.Tensor, rows: torch.Tensor | None) -> torch.Tensor:
+    """The rows int64 [R] of x [T, ...]; None takes all."""
+    return x if rows is None else x.index_select(0, rows)
+
+
 class DecoderAttention(nn.Module):
     """Grouped-query attention with rotary positions."""
 
@@ -32,14 +37,21 @@ class DecoderAttention(nn.Module):
         self.v_proj = nn.Linear(width, groups, bias=config.attention_bias)
         self.o_proj = nn.Linear(queries, width, bias=False)
 
-    def forward(self, x: torch.Tensor, tables: Tables, layout: Layout, cache: KVCache | None) -> torch.Tensor:
-        """[T, D] to [T, D]."""
+    def forward(
+        self,
+        x: torch.Tensor,
+        tables: Tables,
+        layout: Layout,
+        cache: KVCache | None = None,
+        rows: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """[T, D] to [T, D], or to [R, D] of the given rows alone."""
         query, key, value = (
             projection(x).unflatten(-1, (-1, self.head_width))
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )  # [T, H, C], [T, K, C], [T, K, C]
         out = attend(rotate(query, *tables), rotate(key, *tables), value, layout, cache, self.layer)
-        result: torch.Tensor = self.o_proj(out.flatten(1))
+        result: torch.Tensor = self.o_proj(choose(out.flatten(1), rows))
         return result
 
 
@@ -54,9 +66,16 @@ class DecoderBlock(nn.Module):
         self.input_layernorm = RMSNorm(width, eps)
         self.post_attention_layernorm = RMSNorm(width, eps)
 
-    def forward(self, x: torch.Tensor, tables: Tables, layout: Layout, cache: KVCache | None) -> torch.Tensor:
-        """[T, D] to [T, D]."""
-        x = x + self.self_attn(self.input_layernorm(x), tables, layout, cache)
+    def forward(
+        self,
+        x: torch.Tensor,
+        tables: Tables,
+        layout: Layout,
+        cache: KVCache | None = None,
+        rows: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """[T, D] to [T, D], or to [R, D] of the given rows alone."""
+        x = choose(x, rows) + self.self_attn(self.input_layernorm(x), tables, layout, cache, rows)
         out: torch.Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return out
 
@@ -86,16 +105,22 @@ class Decoder(nn.Module):
         layout: Layout,
         positions: torch.Tensor | None = None,
         cache: KVCache | None = None,
+        rows: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Embeddings [T, D] to final hidden states [T, D]; positions default to the layout's."""
+        """Embeddings [T, D] to final hidden states [T, D]; positions default to the layout's.
+
+        `rows` int64 [R] names the only states that are wanted, [R, D]: nothing looks at the other outputs of
+        the last block, so after its attention it goes on with these alone.
+        """
         if layout.total != len(embeddings):
             raise ValueError(f"layout covers {layout.total} tokens but the stream has {len(embeddings)}")
         if positions is None:
             positions = layout.positions(embeddings.device)
         tables = rotary_tables(positions, self.config.head_width, self.config.rope_theta)
         x = embeddings
-        for layer in self.layers:
-            x = layer(x, tables, layout, cache)
+        last = len(self.layers) - 1
+        for number, layer in enumerate(self.layers):
+            x = layer(x, tables, layout, cache, rows if number == last else None)
         out: torch.Tensor = self.norm(x)
         return out
 

@@ -59,9 +59,10 @@ class VLM(nn.Module):
         tiles: torch.Tensor | None = None,
         cache: KVCache | None = None,
         features: torch.Tensor | None = None,
+        rows: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The stream's final hidden states [T, D]; `logits` turns chosen rows into scores."""
-        hidden: torch.Tensor = self.decoder(self.embed(ids, tiles, features), layout, positions, cache)
+        """The stream's final hidden states [T, D], or of `rows` int64 [R] alone; `logits` scores them."""
+        hidden: torch.Tensor = self.decoder(self.embed(ids, tiles, features), layout, positions, cache, rows)
         return hidden
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -15,9 +15,7 @@ import torch.nn.functional as F
 
 from tessera.nn.kv_cache import KVCache
 from tessera.nn.layout import Layout, Packed
-
-SHORT_SEQUENCE = 512
-"""Up to here the plain products of bfloat16 training beat SDPA's CPU backward pass."""
+from tessera.nn.short_attention import SHORT_SEQUENCE, hidden_future, short_attention
 
 
 def attend(
@@ -48,14 +46,17 @@ def attend(
 def _attend_packed(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Packed
 ) -> torch.Tensor:
-    out, start = [], 0
-    for length, run in groupby(layout.lengths):
-        count = sum(1 for _ in run)
-        end = start + count * length
-        q, k, v = (x[start:end].unflatten(0, (count, length)).transpose(1, 2) for x in (query, key, value))
+    if _prefers_products(query) and max(layout.lengths) <= SHORT_SEQUENCE:
+        return short_attention(query, key, value, layout)
+    runs = [(length, len(list(run))) for length, run in groupby(layout.lengths)]
+    sizes = [length * count for length, count in runs]
+    # One split, not a slice per run: the gradient of a slice is a stream of zeros to add up.
+    pieces = zip(query.split(sizes), key.split(sizes), value.split(sizes), strict=True)
+    out = []
+    for (length, count), piece in zip(runs, pieces, strict=True):
+        q, k, v = (x.unflatten(0, (count, length)).transpose(1, 2) for x in piece)
         result = dense_attention(q, k, v, causal=True)  # [count, H, length, C]
         out.append(result.transpose(1, 2).flatten(0, 1))
-        start = end
     return torch.cat(out)
 
 
@@ -64,11 +65,15 @@ def dense_attention(
 ) -> torch.Tensor:
     """Equally long sequences: query `[B, H, L, C]`, key and value `[B, K, L, C]` to `[B, H, L, C]`."""
     grouped = query.shape[1] != key.shape[1]
-    training = torch.is_grad_enabled() and query.requires_grad
-    short = query.shape[2] <= SHORT_SEQUENCE
-    if query.device.type == "cpu" and query.dtype == torch.bfloat16 and training and short:
+    if _prefers_products(query) and query.shape[2] <= SHORT_SEQUENCE:
         return _plain_products(query, key, value, causal)
     return F.scaled_dot_product_attention(query, key, value, is_causal=causal, enable_gqa=grouped)
+
+
+def _prefers_products(query: torch.Tensor) -> bool:
+    """bfloat16 training on a CPU, where SDPA's backward pass is slow."""
+    training = torch.is_grad_enabled() and query.requires_grad
+    return training and query.device.type == "cpu" and query.dtype == torch.bfloat16
 
 
 def _plain_products(
@@ -79,9 +84,7 @@ def _plain_products(
         key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
     scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))
     if causal:
-        length = query.shape[2]
-        future = torch.full((length, length), float("-inf"), dtype=scores.dtype, device=scores.device)
-        scores = scores + future.triu(1)
+        scores = scores + hidden_future(query.shape[2], scores)
     return torch.matmul(scores.softmax(-1), value)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -20,8 +20,38 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[..., D] to [..., D] in the dtype of `x`."""
-        return self.weight * F.rms_norm(x.float(), self.weight.shape, eps=self.eps).to(x.dtype)
+        """[..., D] to [..., D] in the dtype of `x`; under autocast in its dtype, as only products read it."""
+        if not torch.is_grad_enabled():
+            return self.weight * F.rms_norm(x.float(), self.weight.shape, eps=self.eps).to(x.dtype)
+        device, dtype = x.device.type, x.dtype
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+        out: torch.Tensor = _TrainedRMSNorm.apply(x, self.weight, self.eps, dtype)
+        return out
+
+
+class _TrainedRMSNorm(torch.autograd.Function):
+    """The same with its gradient in closed form: autograd's own takes four times as long on CPUs."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, weight: torch.Tensor, eps: float, dtype: torch.dtype
+    ) -> torch.Tensor:
+        mean_square = torch.linalg.vector_norm(x.float(), dim=-1, keepdim=True).square() / x.shape[-1]
+        scale = (mean_square + eps).rsqrt()
+        normed = x.float() * scale
+        ctx.save_for_backward(normed, scale, weight)
+        ctx.dtype = x.dtype
+        return (normed.to(x.dtype) * weight).to(dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
+        normed, scale, weight = ctx.saved_tensors
+        gradient = gradients[0].float()
+        by_weight = (gradient * normed).flatten(0, -2)  # [T, D]
+        shared = (by_weight @ weight.float() / len(weight)).view(scale.shape)
+        towards = torch.addcmul(gradient * weight, normed, shared, value=-1).mul_(scale)
+        return towards.to(ctx.dtype), by_weight.sum(0).to(weight.dtype), None, None
 
 
 def make_norm(kind: NormKind, width: int, eps: float) -> nn.Module:

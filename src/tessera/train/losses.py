@@ -23,11 +23,10 @@ def next_token_loss(
     """Weighted sum of next-token cross-entropies over a pack (facts 6.5), float32 scalar.
 
     ids int64 [T]; weights float32 [T], `weights[t]` for predicting token t from what stands before it; tiles
-    uint8 [N, S, S, 3]. Only rows with a weight meet the vocabulary.
+    uint8 [N, S, S, 3]. Only rows with a weight pass through the last block and meet the vocabulary.
     """
-    hidden = model(ids, Packed(lengths), tiles=tiles)
     targets = weights.nonzero()[:, 0]
-    rows = hidden[targets - 1]
+    rows = model(ids, Packed(lengths), tiles=tiles, rows=targets - 1)
     total = rows.new_zeros((), dtype=torch.float32)
     for start in range(0, len(targets), CHUNK):
         chosen = targets[start : start + CHUNK]
