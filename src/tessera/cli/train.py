@@ -13,6 +13,7 @@ from rich.table import Table
 
 from tessera.train.build import Bench, build
 from tessera.train.loop import Trainer
+from tessera.train.parallel import join
 from tessera.train.param_groups import table
 from tessera.train.recipe import Recipe, load_recipe
 from tessera.train.telemetry import StepReport
@@ -36,13 +37,14 @@ def main(argv: list[str]) -> int:
     as_json = "--json" in rest
     rest = [argument for argument in rest if argument != "--json"]
     out = Path(_take(rest, "--out") or f"runs/{file.stem}")
-    console = Console(stderr=as_json)
+    ranks = join()
+    console = Console(stderr=as_json, quiet=not ranks.leads)
     with bars(console) as progress:
         trainer = prepare(_override(load_recipe(file), rest, file), out, progress)
         figures = train(trainer, progress)
     last = trainer.stage_folder(len(trainer.recipe.stages) - 1)
     console.print(f"model written to {last}", soft_wrap=True)
-    if as_json:
+    if as_json and ranks.leads:
         print(json.dumps({"out": str(out), "model": str(last), "stages": figures}))
     return 0
 

@@ -5,6 +5,7 @@ Telemetry is a return value: `Trainer.run` yields a report per step and writes i
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -19,6 +20,7 @@ from tessera.runtime.device import choose_device
 from tessera.runtime.seeds import derive_seed
 from tessera.train.objective import Counts, Objective
 from tessera.train.optimizers import Optimizer
+from tessera.train.parallel import join
 from tessera.train.param_groups import assign
 from tessera.train.recipe import Recipe, Stage
 from tessera.train.state import Position, read_position, restore_state, save_state
@@ -71,6 +73,7 @@ class Trainer:
         self, recipe: Recipe, bench: Bench, folder: Path, after_stage: StageHook | None = None
     ) -> None:
         self.recipe, self.bench, self.folder = recipe, bench, folder
+        self.ranks = join()
         self.device = choose_device(recipe.device)
         self.after_stage = after_stage
         self._facts = recipe.model_dump(mode="json")
@@ -87,10 +90,12 @@ class Trainer:
         """All steps that are left. FloatingPointError when the loss diverges, ValueError for bad data."""
         torch.manual_seed(derive_seed("train", self.recipe.seed))
         first = self._saved.stage_index if self._saved else 0
-        with TelemetryWriter(self.folder / "telemetry.jsonl", self.resumed_at or (0, 0)) as writer:
+        file = self.folder / "telemetry.jsonl" if self.ranks.leads else Path(os.devnull)
+        with TelemetryWriter(file, self.resumed_at or (0, 0)) as writer:
             for index in range(first, len(self.recipe.stages)):
                 for report in self._run_stage(index):
-                    writer.write(report)
+                    if self.ranks.leads:
+                        writer.write(report)
                     yield report
 
     def stage_folder(self, index: int) -> Path:
@@ -112,9 +117,10 @@ class Trainer:
         finally:
             loader.close()
         self.bench.model.eval()
-        self.bench.save(self.stage_folder(index))
+        if self.ranks.leads:
+            self.bench.save(self.stage_folder(index))
         self._save(Position(index + 1, 0, {}), optimizer)
-        if self.after_stage:
+        if self.after_stage and self.ranks.leads:
             self.after_stage(index, stage)
 
     def _restore(self, index: int, optimizer: Optimizer, loader: Loader) -> int:
@@ -128,7 +134,8 @@ class Trainer:
         return saved.step
 
     def _save(self, position: Position, optimizer: Optimizer) -> None:
-        save_state(self.folder / "state", self._facts, position, self.bench.model, optimizer)
+        if self.ranks.leads:
+            save_state(self.folder / "state", self._facts, position, self.bench.model, optimizer)
 
     def _step(self, index: int, step: int, optimizer: Optimizer, loader: Loader) -> StepReport:
         stage, objective = self.recipe.stages[index], self.bench.objective
@@ -141,7 +148,8 @@ class Trainer:
                 "lower steps or raise packing.epochs"
             )
         factor = stage.schedule.factor(step, stage.steps)
-        result = train_step(objective, batches, optimizer, factor, self.device, self.recipe.precision)
+        precision = self.recipe.precision
+        result = train_step(objective, batches, optimizer, factor, self.device, precision, self.ranks)
         counts = sum((objective.counts(batch) for batch in batches), Counts())
         timing = (time.perf_counter() - started, waited)
         return _report(stage, index, step, result, factor, counts, timing, loader)

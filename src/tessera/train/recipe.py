@@ -38,7 +38,7 @@ class Stage(Config):
     schedule: Schedule = Schedule()
     optimizer: OptimizerConfig = OptimizerConfig()
     accumulate: int = Field(default=1, gt=0)
-    """Packs per optimizer step."""
+    """Packs per optimizer step, over all processes; a multiple of their number."""
     drop_path: float | None = None
     """Highest drop-path rate of the ViT in this stage; None keeps the model's own."""
 

@@ -18,9 +18,12 @@ class Schedule(Config):
     """Factor at the last step."""
     hold: float = 0.0
     """Share of the stage, after warm-up, that stays at 1 before the descent begins."""
+    horizon: int | None = None
+    """Steps over which the shape is laid when the stage ends earlier; None means the stage itself."""
 
     def factor(self, step: int, steps: int) -> float:
         """Factor for step 0 .. steps - 1 of a stage of `steps`."""
+        steps = self.horizon or steps
         warmup = self.warmup if isinstance(self.warmup, int) else math.ceil(self.warmup * steps)
         if step < warmup:
             return (step + 1) / (warmup + 1)

@@ -11,6 +11,7 @@ import torch
 
 from tessera.train.objective import Objective
 from tessera.train.optimizers import Optimizer
+from tessera.train.parallel import ALONE, Ranks, add_up
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,18 @@ def precision_context(precision: str, device: torch.device) -> AbstractContextMa
 
 
 def accumulate_gradients(
-    objective: Objective, batches: Sequence[Any], device: torch.device, precision: str
+    objective: Objective, batches: Sequence[Any], device: torch.device, precision: str, ranks: Ranks = ALONE
 ) -> tuple[float, float]:
-    """Backward over all batches; returns (loss, normaliser).
+    """Backward over this rank's share of the step's batches; returns (its part of the loss, normaliser).
 
-    The normaliser is the sum over all batches before the first forward pass, so that splitting a step into
-    more batches changes nothing but rounding.
+    The normaliser is the sum over all batches of all ranks before the first forward pass, so that splitting
+    a step into more batches or over more processes changes nothing but rounding.
     """
     normaliser = sum(objective.weight(batch) for batch in batches)
     if normaliser <= 0:
         raise ValueError("this step has no supervised token; check that the data contains answers to learn")
     total = 0.0
-    for batch in batches:
+    for batch in ranks.share(batches):
         with precision_context(precision, device):
             loss = objective.loss_sum(batch, device) / normaliser
         loss.backward()  # type: ignore[no-untyped-call]
@@ -56,7 +57,9 @@ def train_step(
     factor: float,
     device: torch.device,
     precision: str,
+    ranks: Ranks = ALONE,
 ) -> StepResult:
     """Gradients, clipping and one update at `factor` times the peak rates."""
-    loss, normaliser = accumulate_gradients(objective, batches, device, precision)
+    loss, normaliser = accumulate_gradients(objective, batches, device, precision, ranks)
+    loss = add_up(loss, optimizer.parameters, ranks)
     return StepResult(loss, normaliser, optimizer.step(factor))

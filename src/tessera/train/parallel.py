@@ -1,0 +1,67 @@
+"""Data-parallel training from outside: `torchrun` starts the processes, and only this file knows about them.
+
+Every rank draws the same batches of a step and trains on its share, so the data, the normaliser and the saved
+position are the same for any number of ranks; gradients are added up before the one optimizer step that all take.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those of the run."""
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and prints."""
+        return self.rank == 0
+
+    def share(self, batches: Sequence[Batch]) -> list[Batch]:
+        """The batches of this rank. ValueError when they can't be divided evenly."""
+        if len(batches) % self.world:
+            raise ValueError(
+                f"accumulate = {len(batches)} packs a step can't be shared by {self.world} processes: "
+                f"make it a multiple of {self.world}"
+            )
+        return list(batches[self.rank :: self.world])
+
+
+ALONE = Ranks()
+
+
+def join() -> Ranks:
+    """The ranks that `torchrun` announces in the environment; one alone without it."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return ALONE
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return Ranks(dist.get_rank(), world)
+
+
+def add_up(loss: float, parameters: Sequence[nn.Parameter], ranks: Ranks) -> float:
+    """Sum gradients over ranks in place, in one transfer; returns the sum of the losses."""
+    if ranks.world == 1:
+        return loss
+    gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+    flat = torch.cat([gradient.flatten() for gradient in gradients] + [gradients[0].new_tensor([loss])])
+    dist.all_reduce(flat)
+    start = 0
+    for parameter in parameters:
+        parameter.grad = flat[start : start + parameter.numel()].view_as(parameter)
+        start += parameter.numel()
+    return float(flat[-1])

@@ -1,0 +1,58 @@
+"""Two processes take the same steps as one: same losses, same weights, and shares that can't be even are refused."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+from tessera.cli.train import bars, prepare, train
+from tessera.train.parallel import Ranks
+from tessera.train.recipe import load_recipe
+from tessera.train.telemetry import read_reports
+
+RECIPE = """
+from tessera.data.loader import PackingConfig
+from tessera.data.manifest import PlaygroundSource
+from tessera.train.param_groups import Rule
+from tessera.train.recipe import Recipe, Stage, Start
+
+def recipe():
+    stage = Stage(
+        name="all", steps=3, rules=(Rule(pattern=".", learning_rate=1e-3),), accumulate=2,
+        sources=(PlaygroundSource(suites={"shapes": 1.0}, questions=3),),
+        packing=PackingConfig(max_tokens=512, max_tiles=16, lookahead=4),
+    )
+    return Recipe(name="two", stages=(stage,), start=Start(family="nano_model"), precision="float32", device="cpu")
+"""
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    file = tmp_path / "two.py"
+    file.write_text(RECIPE, encoding="utf-8")
+    with bars(Console(quiet=True)) as progress:
+        train(prepare(load_recipe(file), tmp_path / "one", progress), progress)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "tessera.cli.main", "train", str(file), "--out", str(tmp_path / "two")]
+    path = os.pathsep.join(p for p in sys.path if p)
+    subprocess.run(
+        command, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": path}, timeout=240
+    )
+    one, two = (list(read_reports(tmp_path / run / "telemetry.jsonl")) for run in ("one", "two"))
+    assert [r.loss for r in two] == pytest.approx([r.loss for r in one], rel=1e-5)
+    assert [(r.tokens, r.samples, r.normaliser) for r in two] == [
+        (r.tokens, r.samples, r.normaliser) for r in one
+    ]
+    weights = [load_file(tmp_path / run / "0_all" / "model.safetensors") for run in ("one", "two")]
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(weights[1][name], tensor, atol=1e-5, rtol=1e-4)
+
+
+def test_shares() -> None:
+    assert Ranks(1, 2).share([0, 1, 2, 3]) == [1, 3]
+    with pytest.raises(ValueError, match="accumulate = 3 packs a step can't be shared by 2 processes"):
+        Ranks(0, 2).share([0, 1, 2])
