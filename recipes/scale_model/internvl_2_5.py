@@ -28,7 +28,7 @@ def recipe() -> Recipe:
     """Three stages on drawn pictures."""
     warm_up = Stage(
         name="connector_warmup",
-        steps=60,
+        steps=40,
         rules=(CONNECTOR, Rule(pattern=".")),
         sources=(pictures("warmup", SINGLE, EASY, descriptions=0.6),),
         packing=PackingConfig(max_tokens=6144, max_tiles=64),
@@ -37,7 +37,7 @@ def recipe() -> Recipe:
     )
     incremental = Stage(
         name="vit_incremental",
-        steps=80,
+        steps=70,
         rules=(
             Rule(pattern=r"^vision\.", learning_rate=1e-3, weight_decay=0.01),
             CONNECTOR.model_copy(update={"learning_rate": 2e-3}),
@@ -50,8 +50,8 @@ def recipe() -> Recipe:
     )
     full = Stage(
         name="full",
-        steps=200,
-        rules=(Rule(pattern=".", learning_rate=1e-3, weight_decay=0.01),),
+        steps=480,
+        rules=(Rule(pattern=".", learning_rate=2e-3, weight_decay=0.01),),
         sources=(pictures("full", ALL, LEVELS, descriptions=0.5),),
         packing=PackingConfig(max_tokens=6144, max_tiles=96),
         optimizer=MUON,

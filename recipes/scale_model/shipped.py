@@ -16,19 +16,17 @@ from tessera.train.recipe import Recipe, Stage, load_recipe
 from tessera.train.schedule import Schedule
 
 STEPS = {"connector_warmup": 60, "vit_incremental": 100, "full": 1000}
-FULL_RATE = 2e-3
 HORIZON = 2800
 FINISH_STEPS = 1200
 FINISH_RATE = 1.5e-3
 
 
 def recipe() -> Recipe:
-    """Longer stages at the rate of pre-training, then the rate falls to nothing over the finish."""
+    """Longer stages, then the rate falls to nothing over the finish."""
     base = load_recipe(Path(__file__).with_name("internvl_2_5.py"))
     stages = [stage.model_copy(update={"steps": STEPS[stage.name]}) for stage in base.stages]
-    rules = tuple(rule.model_copy(update={"learning_rate": FULL_RATE}) for rule in stages[-1].rules)
     schedule = Schedule(warmup=10, horizon=HORIZON)
-    stages[-1] = stages[-1].model_copy(update={"rules": rules, "schedule": schedule})
+    stages[-1] = stages[-1].model_copy(update={"schedule": schedule})
     change = {"stages": (*stages, finish(stages[-1])), "name": "scale_model_shipped", "save_every": 250}
     return base.model_copy(update=change)
 
