@@ -1,4 +1,4 @@
-"""Two processes take the same steps as one: same losses, same weights, and shares that can't be even are refused."""
+"""Two processes take the same steps as one: same losses, same weights; uneven shares are refused."""
 
 import os
 import subprocess
@@ -27,7 +27,8 @@ def recipe():
         sources=(PlaygroundSource(suites={"shapes": 1.0}, questions=3),),
         packing=PackingConfig(max_tokens=512, max_tiles=16, lookahead=4),
     )
-    return Recipe(name="two", stages=(stage,), start=Start(family="nano_model"), precision="float32", device="cpu")
+    start = Start(family="nano_model")
+    return Recipe(name="two", stages=(stage,), start=start, precision="float32", device="cpu")
 """
 
 

@@ -1,7 +1,7 @@
 """Data-parallel training from outside: `torchrun` starts the processes, and only this file knows about them.
 
 Every rank draws the same batches of a step and trains on its share, so the data, the normaliser and the saved
-position are the same for any number of ranks; gradients are added up before the one optimizer step that all take.
+position are the same for any number of ranks; gradients are added up before the optimizer step that all take.
 """
 
 from __future__ import annotations
