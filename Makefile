@@ -1,8 +1,7 @@
 # Tessera: `make demo` and `make test` are the two commands; `make help` lists the rest.
 #
 # Everything installs into $(VENV) from the pins in constraints.txt; stamp files make repeated calls instant.
-# TORCH_ARGS reaches the torch install, for example the small CPU wheels on Linux:
-#   make demo TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
+# TORCH_ARGS reaches the torch install, for example an --index-url with the small CPU wheels on Linux.
 
 PYTHON     ?= python3
 VENV       ?= .venv
