@@ -28,32 +28,32 @@ def recipe() -> Recipe:
     """Three stages on drawn pictures."""
     warm_up = Stage(
         name="connector_warmup",
-        steps=40,
+        steps=60,
         rules=(CONNECTOR, Rule(pattern=".")),
         sources=(pictures("warmup", SINGLE, EASY, descriptions=0.6),),
-        packing=PackingConfig(max_tokens=6144, max_tiles=64),
+        packing=PackingConfig(max_tokens=4096, max_tiles=64),
         optimizer=MUON,
         schedule=Schedule(warmup=10, floor=0.1),
     )
     incremental = Stage(
         name="vit_incremental",
-        steps=70,
+        steps=90,
         rules=(
             Rule(pattern=r"^vision\.", learning_rate=1e-3, weight_decay=0.01),
             CONNECTOR.model_copy(update={"learning_rate": 2e-3}),
             Rule(pattern="."),
         ),
         sources=(pictures("incremental", SINGLE, EASY, descriptions=0.6),),
-        packing=PackingConfig(max_tokens=6144, max_tiles=64),
+        packing=PackingConfig(max_tokens=4096, max_tiles=64),
         optimizer=MUON,
         schedule=Schedule(warmup=10, floor=0.1),
     )
     full = Stage(
         name="full",
-        steps=480,
+        steps=620,
         rules=(Rule(pattern=".", learning_rate=2e-3, weight_decay=0.01),),
         sources=(pictures("full", ALL, LEVELS, descriptions=0.5),),
-        packing=PackingConfig(max_tokens=6144, max_tiles=96),
+        packing=PackingConfig(max_tokens=4096, max_tiles=96),
         optimizer=MUON,
         schedule=Schedule(warmup=10),
     )

@@ -24,11 +24,17 @@ FINISH_RATE = 1.5e-3
 def recipe() -> Recipe:
     """Longer stages, then the rate falls to nothing over the finish."""
     base = load_recipe(Path(__file__).with_name("internvl_2_5.py"))
-    stages = [stage.model_copy(update={"steps": STEPS[stage.name]}) for stage in base.stages]
+    stages = [lengthen(stage, STEPS[stage.name]) for stage in base.stages]
     schedule = Schedule(warmup=10, horizon=HORIZON)
     stages[-1] = stages[-1].model_copy(update={"schedule": schedule})
     change = {"stages": (*stages, finish(stages[-1])), "name": "scale_model_shipped", "save_every": 250}
     return base.model_copy(update=change)
+
+
+def lengthen(stage: Stage, steps: int) -> Stage:
+    """More steps with bigger packs."""
+    packing = stage.packing.model_copy(update={"max_tokens": 6144})
+    return stage.model_copy(update={"steps": steps, "packing": packing})
 
 
 def finish(full: Stage) -> Stage:
