@@ -50,3 +50,21 @@ def test_rotation_by_complex_numbers() -> None:
     expected = torch.complex(x[..., :3], x[..., 3:]) * turn[:, None]
     got = rotate(x, *rotary_tables(positions, 6, theta))
     torch.testing.assert_close(got, torch.cat((expected.real, expected.imag), dim=-1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kv_heads", [4, 2])
+def test_chosen_rows_equal_those_of_the_whole(dtype: torch.dtype, kv_heads: int) -> None:
+    """One sequence has no chosen row: its keys get a gradient of zero."""
+    layout, rows = Packed((5, 3, 1, 7)), torch.tensor([0, 4, 8, 10, 11, 15])
+    generator = torch.Generator().manual_seed(2)
+    shapes = [(layout.total, heads, 8) for heads in (4, kv_heads, kv_heads)]
+    streams = [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
+    query, key, value = (x.requires_grad_() for x in streams)
+    expected = attend(query, key, value, layout)[rows]
+    got = attend(query[rows], key, value, layout, rows=rows)
+    rough = 3e-2 if dtype == torch.bfloat16 else 1e-5
+    torch.testing.assert_close(got, expected, atol=rough, rtol=rough)
+    gradients = _gradients(got, streams)
+    torch.testing.assert_close(gradients, _gradients(expected, streams), atol=rough, rtol=rough)
+    assert not gradients[1][5:8].any()

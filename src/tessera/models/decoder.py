@@ -46,13 +46,15 @@ class DecoderAttention(nn.Module):
         rows: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """[T, D] to [T, D], or to [R, D] of the given rows alone."""
-        query, key, value = (
-            projection(x).unflatten(-1, (-1, self.head_width))
-            for projection in (self.q_proj, self.k_proj, self.v_proj)
-        )  # [T, H, C], [T, K, C], [T, K, C]
-        out = attend(rotate(query, *tables), rotate(key, *tables), value, layout, cache, self.layer)
-        result: torch.Tensor = self.o_proj(choose(out.flatten(1), rows))
+        query = self._heads(self.q_proj(choose(x, rows)))  # [R or T, H, C]
+        key, value = self._heads(self.k_proj(x)), self._heads(self.v_proj(x))  # [T, K, C]
+        query = rotate(query, *(choose(table, rows) for table in tables))
+        out = attend(query, rotate(key, *tables), value, layout, cache, self.layer, rows)
+        result: torch.Tensor = self.o_proj(out.flatten(1))
         return result
+
+    def _heads(self, x: torch.Tensor) -> torch.Tensor:
+        return x.unflatten(-1, (-1, self.head_width))
 
 
 class DecoderBlock(nn.Module):
@@ -109,8 +111,8 @@ class Decoder(nn.Module):
     ) -> torch.Tensor:
         """Embeddings [T, D] to final hidden states [T, D]; positions default to the layout's.
 
-        `rows` int64 [R] names the only states that are wanted, [R, D]: nothing looks at the other outputs of
-        the last block, so after its attention it goes on with these alone.
+        `rows` int64 [R], ascending, names the only states that are wanted, [R, D]: the last block computes
+        keys and values for all tokens and everything else for these alone.
         """
         if layout.total != len(embeddings):
             raise ValueError(f"layout covers {layout.total} tokens but the stream has {len(embeddings)}")

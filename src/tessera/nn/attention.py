@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from tessera.nn.kv_cache import KVCache
 from tessera.nn.layout import Layout, Packed
-from tessera.nn.short_attention import SHORT_SEQUENCE, hidden_future, short_attention
+from tessera.nn.short_attention import SHORT_SEQUENCE, causal_spans, hidden_future, short_attention
 
 
 def attend(
@@ -25,12 +25,16 @@ def attend(
     layout: Layout,
     cache: KVCache | None = None,
     layer: int = 0,
+    rows: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Causal attention within each sequence of the stream.
 
     query `[T, H, C]`, key and value `[T, K, C]` with `H % K == 0`; returns `[T, H, C]`. A `Paged` layout
-    needs a cache, to which the new keys and values of `layer` are appended.
+    needs a cache, to which the new keys and values of `layer` are appended. With `rows` int64 `[R]`, which
+    are ascending places in a `Packed` stream, query and result hold these alone, `[R, H, C]`.
     """
+    if isinstance(layout, Packed) and rows is not None:
+        return _attend_rows(query, key, value, layout, rows)
     if isinstance(layout, Packed):
         return _attend_packed(query, key, value, layout)
     if cache is None:
@@ -47,7 +51,7 @@ def _attend_packed(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Packed
 ) -> torch.Tensor:
     if _prefers_products(query) and max(layout.lengths) <= SHORT_SEQUENCE:
-        return short_attention(query, key, value, layout)
+        return short_attention(query, key, value, causal_spans(layout, query))
     runs = [(length, len(list(run))) for length, run in groupby(layout.lengths)]
     sizes = [length * count for length, count in runs]
     # One split, not a slice per run: the gradient of a slice is a stream of zeros to add up.
@@ -58,6 +62,22 @@ def _attend_packed(
         result = dense_attention(q, k, v, causal=True)  # [count, H, length, C]
         out.append(result.transpose(1, 2).flatten(0, 1))
     return torch.cat(out)
+
+
+def _attend_rows(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Packed, rows: torch.Tensor
+) -> torch.Tensor:
+    spans = causal_spans(layout, query, rows)
+    if _prefers_products(query) and max(layout.lengths) <= SHORT_SEQUENCE:
+        return short_attention(query, key, value, spans)
+    grouped, out = query.shape[1] != key.shape[1], []
+    for span in spans:
+        if len(span.mask):
+            pieces = (query[span.queries], key[span.keys], value[span.keys])
+            q, k, v = (x.transpose(0, 1)[None] for x in pieces)
+            result = F.scaled_dot_product_attention(q, k, v, attn_mask=span.mask, enable_gqa=grouped)
+            out.append(result[0].transpose(0, 1))
+    return torch.cat(out) if out else query
 
 
 def dense_attention(

@@ -6,7 +6,9 @@ walk through the sequences with a few products each, and autograd sees one node.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -17,17 +19,43 @@ SHORT_SEQUENCE = 512
 """Up to here plain products beat SDPA's CPU backward pass; their scores take memory with the square of it."""
 
 
-def short_attention(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Packed
-) -> torch.Tensor:
-    """Causal attention within each sequence of at most SHORT_SEQUENCE tokens.
+@dataclass(frozen=True)
+class Span:
+    """Where one sequence's queries and keys lie, and what to add to their scores `[queries, keys]`."""
 
-    query `[T, H, C]`, key and value `[T, K, C]` with `H % K == 0`; returns `[T, H, C]`.
+    queries: slice
+    keys: slice
+    mask: torch.Tensor
+
+
+def causal_spans(layout: Packed, like: torch.Tensor, rows: torch.Tensor | None = None) -> list[Span]:
+    """The sequences of a stream; `rows` int64 `[R]`, ascending, when only these ask.
+
+    Masks take dtype and device of `like`.
+    """
+    if rows is None:
+        return [Span(slice(a, b), slice(a, b), hidden_future(b - a, like)) for a, b in layout.bounds]
+    ends = torch.tensor([end for _, end in layout.bounds], device=rows.device)
+    cuts = [0, *torch.searchsorted(rows, ends).tolist()]
+    spans = []
+    for (start, end), (first, last) in zip(layout.bounds, pairwise(cuts), strict=True):
+        later = torch.arange(start, end, device=rows.device) > rows[first:last, None]
+        mask = like.new_zeros(later.shape).masked_fill_(later, float("-inf"))
+        spans.append(Span(slice(first, last), slice(start, end), mask))
+    return spans
+
+
+def short_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, spans: list[Span]
+) -> torch.Tensor:
+    """Attention within each span, which has at most SHORT_SEQUENCE keys.
+
+    query `[R, H, C]`, key and value `[T, K, C]` with `H % K == 0`; returns `[R, H, C]`.
     """
     repeat = query.shape[1] // key.shape[1]
     if repeat > 1:
         key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
-    out: torch.Tensor = _ShortAttention.apply(query, key, value, layout)
+    out: torch.Tensor = _ShortAttention.apply(query, key, value, spans)
     return out
 
 
@@ -36,37 +64,38 @@ class _ShortAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Packed
+        ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, spans: list[Span]
     ) -> torch.Tensor:
         out, kept = torch.empty_like(query), []
-        for start, end in layout.bounds:
-            q, k, v = (_piece(x, start, end) for x in (query, key, value))
-            mask = hidden_future(end - start, q)
-            weights = torch.baddbmm(mask, q, k.transpose(1, 2), alpha=q.shape[-1] ** -0.5).softmax(-1)
-            out[start:end] = torch.bmm(weights, v).transpose(0, 1)
+        for span in spans:
+            q, k, v = _piece(query, span.queries), _piece(key, span.keys), _piece(value, span.keys)
+            scores = torch.baddbmm(span.mask, q, k.transpose(1, 2), alpha=q.shape[-1] ** -0.5)
+            weights = scores.softmax(-1)
+            out[span.queries] = torch.bmm(weights, v).transpose(0, 1)
             kept += [q, k, v, weights]
         ctx.save_for_backward(*kept)
-        ctx.layout = layout
+        ctx.spans, ctx.tokens = spans, len(key)
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (gradient,), kept = gradients, ctx.saved_tensors
-        to_query, to_key, to_value = (torch.empty_like(gradient) for _ in range(3))
-        for number, (start, end) in enumerate(ctx.layout.bounds):
+        to_query = torch.empty_like(gradient)
+        to_key, to_value = (gradient.new_empty(ctx.tokens, *gradient.shape[1:]) for _ in range(2))
+        for number, span in enumerate(ctx.spans):
             q, k, v, weights = kept[4 * number : 4 * number + 4]
-            g = _piece(gradient, start, end)
+            g = _piece(gradient, span.queries)
             to_weights = torch.bmm(g, v.transpose(1, 2))
             to_scores = torch.ops.aten._softmax_backward_data(to_weights, weights, -1, weights.dtype)
             to_scores *= q.shape[-1] ** -0.5
-            to_query[start:end] = torch.bmm(to_scores, k).transpose(0, 1)
-            to_key[start:end] = torch.bmm(to_scores.transpose(1, 2), q).transpose(0, 1)
-            to_value[start:end] = torch.bmm(weights.transpose(1, 2), g).transpose(0, 1)
+            to_query[span.queries] = torch.bmm(to_scores, k).transpose(0, 1)
+            to_key[span.keys] = torch.bmm(to_scores.transpose(1, 2), q).transpose(0, 1)
+            to_value[span.keys] = torch.bmm(weights.transpose(1, 2), g).transpose(0, 1)
         return to_query, to_key, to_value, None
 
 
-def _piece(stream: torch.Tensor, start: int, end: int) -> torch.Tensor:
-    return stream[start:end].transpose(0, 1).contiguous()
+def _piece(stream: torch.Tensor, part: slice) -> torch.Tensor:
+    return stream[part].transpose(0, 1).contiguous()
 
 
 def hidden_future(length: int, like: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,85 @@
+"""The work of `training_step.py`: a model, its twin in transformers, batches of the same samples for both."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers_twin import twin
+
+from tessera.chat.tokenizer import load_tokenizer
+from tessera.checkpoints.shipped import shipped_folder
+from tessera.data.manifest import PlaygroundSource
+from tessera.data.pack import Pack, Sample, collate
+from tessera.data.readers.playground import PlaygroundReader
+from tessera.families.catalog import fresh
+from tessera.models.initialise import initialise
+from tessera.models.vlm import VLM, normalise
+
+UNSUPERVISED = -100
+MIXTURE = PlaygroundSource(
+    suites={"shapes": 1.0, "text": 1.0, "chart": 0.8, "pair": 0.4, "clip": 0.4},
+    levels={1: 0.2, 2: 0.7, 3: 0.1},
+    sizes=((64, 64), (64, 64), (128, 128)),
+    questions=8,
+)
+"""The scale model's own mixture, with one picture in three large enough for several tiles."""
+
+
+@dataclass(frozen=True)
+class Padded:
+    """A right-padded batch for transformers: ids, mask, labels int64 [B, L], pixels float32 [N, 3, S, S].
+
+    `labels` has the supervised tokens, `every_label` all tokens that are no padding.
+    """
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    labels: torch.Tensor
+    every_label: torch.Tensor
+    pixels: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Both models with the same weights, and batches of the same samples for each."""
+
+    ours: VLM
+    theirs: nn.Module
+    packs: list[Pack]
+    padded: list[Padded]
+
+
+def workload(samples: int, batch: int) -> Workload:
+    """Drawn from fixed seeds, so that every process has the same. Samples in random order, as drawn."""
+    tokenizer = load_tokenizer(shipped_folder("tokenizer"))
+    family = fresh("scale_model", tokenizer)
+    encoder, reader = family.encoder(tokenizer), PlaygroundReader(MIXTURE)
+    drawn = []
+    for index in range(samples):
+        encoded = encoder.encode(reader.conversation(index))
+        drawn.append(Sample(str(index), encoded.ids, encoded.weights, encoded.tiles))
+    random.Random(0).shuffle(drawn)
+    ours = VLM(family.model)
+    initialise(ours, 0)
+    batches = [drawn[start : start + batch] for start in range(0, samples, batch)]
+    padded = [pad(chosen, ours) for chosen in batches]
+    return Workload(ours.train(), twin(ours).train(), [collate(chosen) for chosen in batches], padded)
+
+
+def pad(samples: list[Sample], model: VLM) -> Padded:
+    """The usual collator: the longest sample of the batch decides the width."""
+    shape = (len(samples), max(sample.tokens for sample in samples))
+    ids, mask = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
+    labels, every = torch.full(shape, UNSUPERVISED), torch.full(shape, UNSUPERVISED)
+    for row, sample in enumerate(samples):
+        tokens = torch.from_numpy(sample.ids).long()
+        ids[row, : sample.tokens], mask[row, : sample.tokens] = tokens, 1
+        supervised = torch.from_numpy(sample.weights) > 0
+        labels[row, : sample.tokens] = tokens.where(supervised, torch.tensor(UNSUPERVISED))
+        every[row, : sample.tokens] = tokens
+    tiles = torch.cat([torch.from_numpy(sample.tiles) for sample in samples])
+    pixels = normalise(tiles, model.config.mean, model.config.std, torch.float32)
+    return Padded(ids, mask, labels, every, pixels.contiguous())
