@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -17,15 +18,10 @@ from tessera.data.readers.playground import PlaygroundReader
 from tessera.families.catalog import fresh
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM, normalise
+from tessera.train.recipe import load_recipe
 
 UNSUPERVISED = -100
-MIXTURE = PlaygroundSource(
-    suites={"shapes": 1.0, "text": 1.0, "chart": 0.8, "pair": 0.4, "clip": 0.4},
-    levels={1: 0.2, 2: 0.7, 3: 0.1},
-    sizes=((64, 64), (64, 64), (128, 128)),
-    questions=8,
-)
-"""The scale model's own mixture, with one picture in three large enough for several tiles."""
+RECIPE = Path(__file__).resolve().parents[1] / "recipes/scale_model/internvl_2_5.py"
 
 
 @dataclass(frozen=True)
@@ -52,11 +48,18 @@ class Workload:
     padded: list[Padded]
 
 
+def mixture() -> PlaygroundSource:
+    """What the recipe's last stage trains on."""
+    source = load_recipe(RECIPE).stages[-1].sources[0]
+    assert isinstance(source, PlaygroundSource)
+    return source
+
+
 def workload(samples: int, batch: int) -> Workload:
     """Drawn from fixed seeds, so that every process has the same. Samples in random order, as drawn."""
     tokenizer = load_tokenizer(shipped_folder("tokenizer"))
     family = fresh("scale_model", tokenizer)
-    encoder, reader = family.encoder(tokenizer), PlaygroundReader(MIXTURE)
+    encoder, reader = family.encoder(tokenizer), PlaygroundReader(mixture())
     drawn = []
     for index in range(samples):
         encoded = encoder.encode(reader.conversation(index))
