@@ -23,6 +23,9 @@ from tessera.playground.scene import TASKS
 from tessera.playground.talk import Mode
 from tessera.runtime.device import choose_device, choose_dtype
 
+WIDE = 110
+"""Columns of a terminal in which the table has room to say what a task asks for."""
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -64,7 +67,8 @@ def main(argv: list[str]) -> int:
         summary = {"picture": results.summary(), "blind": baseline.summary() if baseline else None}
         print(json.dumps(summary))
     else:
-        Console().print(accuracy_table(results, baseline))
+        console = Console()
+        console.print(accuracy_table(results, baseline, explained=console.width >= WIDE))
         print(f"{results.tokens_per_second:,.0f} tokens/s (prompts and answers)")
         print(f"report: {given.out}" if given.out else "a page with pictures: --out report.html")
     return 0
@@ -91,26 +95,29 @@ def _move(bar: Progress, task: TaskID, done: int, total: int) -> None:
     bar.update(task, completed=done, total=total)
 
 
-def accuracy_table(results: TaskResults, baseline: TaskResults | None = None) -> Table:
-    """Tasks as rows: accuracy with its 95 % interval, the baseline, what the task asks."""
+def accuracy_table(
+    results: TaskResults, baseline: TaskResults | None = None, explained: bool = True
+) -> Table:
+    """Tasks as rows: accuracy with its 95 % interval, the baseline, and what the task asks if `explained`."""
     table = Table(Column("task", no_wrap=True), "accuracy", "95 %", "n")
     if baseline:
         table.add_column("text only")
-    table.add_column("asks for", style="dim", no_wrap=True)
+    if explained:
+        table.add_column("asks for", style="dim", no_wrap=True)
     for name, result in results.tasks.items():
         low, high = result.share.interval
         cells = [f"{result.share.accuracy:.1%}", f"{low:.0%} to {high:.0%}", str(result.share.total)]
         if baseline:
             cells.append(f"{baseline.tasks[name].share.accuracy:.1%}")
-        table.add_row(name, *cells, TASKS[name])
+        table.add_row(name, *cells, *([TASKS[name]] if explained else []))
     table.add_section()
     means = [f"{results.mean():.1%}", "", ""]
     singles = [f"{results.single_picture_mean:.1%}", "", ""]
     if baseline:
         means.append(f"{baseline.mean():.1%}")
         singles.append(f"{baseline.single_picture_mean:.1%}")
-    table.add_row("mean, one picture", *singles, "", style="bold")
-    table.add_row("mean, all tasks", *means, "", style="bold")
+    table.add_row("mean, one picture", *singles, style="bold")
+    table.add_row("mean, all tasks", *means, style="bold")
     for column in table.columns[1 : len(means) + 1]:
         column.justify = "right"
     return table
