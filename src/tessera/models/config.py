@@ -50,9 +50,32 @@ class VisionConfig(Config):
         return self.image_size // self.patch_size
 
 
-class DecoderConfig(Config):
-    """A LLaMA or Qwen2 style decoder (facts 1.4)."""
+Architecture = Literal["llama", "internlm2", "internlm3", "qwen2", "qwen3", "phi3"]
+"""Whose file format a decoder is published in; the arithmetic follows from the other fields alone."""
 
+
+class RopeScaling(Config):
+    """How rotary positions change for long contexts; names and meaning as in transformers' `rope_parameters`."""
+
+    kind: Literal["linear", "dynamic", "llama3", "yarn", "longrope"]
+    factor: float = 1.0
+    original_max_position_embeddings: int | None = None
+    """Trained length, where it differs from `max_position_embeddings`."""
+    attention_factor: float | None = None
+    """Scale of cosine and sine; None follows the kind's own rule."""
+    short_factor: tuple[float, ...] = ()
+    long_factor: tuple[float, ...] = ()
+    """longrope: divisors of the frequencies up to and beyond the trained length, one per pair of channels."""
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+    beta_fast: float = 32.0
+    beta_slow: float = 1.0
+
+
+class DecoderConfig(Config):
+    """One decoder for LLaMA, Yi, InternLM2/3, Qwen2/2.5/3 and Phi-3 (facts 1.4)."""
+
+    architecture: Architecture = "qwen2"
     vocab_size: int
     hidden_size: int
     intermediate_size: int
@@ -65,8 +88,11 @@ class DecoderConfig(Config):
     rope_theta: float = 1e6
     attention_bias: bool = True
     """Biases on query, key and value (Qwen2: yes, LLaMA: no); the output projection never has one."""
+    qk_norm: bool = False
+    """RMS norm over each head of query and key before the rotation (Qwen3)."""
     tie_word_embeddings: bool = False
     max_position_embeddings: int = 32768
+    rope_scaling: RopeScaling | None = None
 
     @model_validator(mode="after")
     def _heads(self) -> DecoderConfig:
