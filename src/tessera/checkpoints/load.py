@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -19,6 +20,20 @@ from tessera.families.family import Family
 from tessera.models.vlm import VLM
 
 OFFICIAL_HEAD = "language_model.lm_head.weight"
+LayoutName = Literal["tessera", "official", "transformers"]
+LinearKind = Literal["plain", "packed", "int8"]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a checkpoint folder says about itself; no weights are read."""
+
+    family: Family
+    tokenizer: Tokenizer
+    layout: LayoutName
+    keymap: KeyMap
+    card: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -31,15 +46,36 @@ class Loaded:
     family: Family
     folder: Path
     card: dict[str, Any] = field(default_factory=dict)
+    layout: LayoutName = "tessera"
+    notes: tuple[str, ...] = ()
+    """Harmless oddities of the folder and what was made of them, one sentence each."""
 
     @property
     def stop_ids(self) -> frozenset[int]:
         """Ids that end an answer."""
         return self.encoder.stop_ids
 
+    @property
+    def summary(self) -> str:
+        """Name, layout, parts, parameters, dtype and device in one line."""
+        vision, decoder = self.family.model.vision, self.family.model.decoder
+        count = sum(parameter.numel() for parameter in self.model.parameters())
+        first = next(self.model.parameters())
+        return (
+            f"{self.family.name} · {self.layout} layout · InternViT {vision.num_hidden_layers}×"
+            f"{vision.hidden_size} + {decoder.architecture} {decoder.num_hidden_layers}×"
+            f"{decoder.hidden_size} · {count / 1e9:.1f} B parameters · {first.dtype} on {first.device}"
+        )
+
 
 def load_checkpoint(
-    folder: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+    folder: str | Path,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    *,
+    linears: LinearKind = "plain",
+    devices: Mapping[str, str] | None = None,
+    merge_lora: bool = False,
 ) -> Loaded:
     """Open a folder in Tessera's or in the original OpenGVLab layout; `dtype` None keeps the stored one.
 
@@ -56,6 +92,15 @@ def load_checkpoint(
         check_keys(expected_parameters(model), found, unknown, reader)
         fill(model, found, reader, device, dtype)
     return Loaded(model.eval(), tokenizer, family.encoder(tokenizer), family, root, card)
+
+
+def read_description(folder: str | Path) -> Description:
+    """Everything about a folder but its weights: config, tokenizer, layout and the names of the tensors."""
+    root = Path(folder)
+    with ShardReader(root) as reader:
+        tokenizer = load_tokenizer(root)
+        family, card, keymap = _read_config(root, tokenizer, reader)
+    return Description(family, tokenizer, "tessera" if own.describes(root) else "official", keymap, card)
 
 
 def empty_model(family: Family) -> VLM:

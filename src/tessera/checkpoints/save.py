@@ -17,7 +17,7 @@ from tessera.checkpoints.weights import tensors_of
 from tessera.families.family import Family
 from tessera.models.vlm import VLM
 
-LayoutName = Literal["tessera", "official"]
+LayoutName = Literal["tessera", "official", "transformers"]
 CARD_FILE = "card.json"
 
 
