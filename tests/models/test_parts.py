@@ -1,16 +1,13 @@
-"""Small rules of the model: shuffle order, fusion counts, selected layers, V2PE, first values."""
+"""Small rules of the model: shuffle order, fusion counts, selected layers, first values."""
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tessera.models.config import DecoderConfig, VisionConfig
 from tessera.models.connector import pixel_shuffle
 from tessera.models.decoder import Decoder
 from tessera.models.fusion import fuse
 from tessera.models.initialise import initialise
-from tessera.models.positions import v2pe_positions
 from tessera.models.vision import VisionTransformer
 from tessera.models.vlm import normalise
 
@@ -75,21 +72,6 @@ def test_drop_path_drops_whole_branches_of_tiles() -> None:
     kept = block._maybe_drop(branch)
     assert set(kept.flatten().tolist()) == {0.0, 2.0}
     assert model.layers[0].drop_path == 0.0
-
-
-@given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 6)), min_size=1, max_size=4))
-def test_v2pe_with_full_increments_is_ordinary(runs: list[tuple[int, int]]) -> None:
-    ids = [token for text, visual in runs for token in [1] * text + [9] * visual] + [1]
-    positions = v2pe_positions(torch.tensor(ids), 9, [1.0] * len(runs))
-    assert positions.tolist() == list(range(len(ids)))
-
-
-def test_v2pe_rule_by_hand() -> None:
-    """Text 0, 1; three visual tokens by 1/2 after 1; then ceil(2.5) + 1."""
-    positions = v2pe_positions(torch.tensor([1, 1, 9, 9, 9, 1, 1]), 9, [0.5])
-    assert positions.tolist() == [0, 1, 1.5, 2, 2.5, 4, 5]
-    with pytest.raises(ValueError, match="2 entries but the sequence has 1"):
-        v2pe_positions(torch.tensor([1, 9]), 9, [1.0, 1.0])
 
 
 def test_normalise_is_the_published_formula() -> None:

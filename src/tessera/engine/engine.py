@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Seq
-from typing import Self
+from typing import Self, TypeVar, cast
+
+import torch
 
 from tessera.chat.encoder import Encoded
 from tessera.chat.tokenizer import Tokenizer
@@ -16,10 +18,12 @@ from tessera.engine.request import Completion, Sampling
 from tessera.engine.runner import Runner
 from tessera.engine.sampler import choose_all
 from tessera.engine.sequence import Sequence
+from tessera.models.positions import require_increment, v2pe_positions
 from tessera.models.vlm import VLM
 
 __all__ = ["Completion", "Engine", "Progress", "Sampling"]
 
+T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Called with prompts answered and prompts in all."""
 
@@ -47,17 +51,21 @@ class Engine:
         prompts: Seq[Encoded],
         sampling: Sampling | Seq[Sampling] | None = None,
         progress: Progress | None = None,
+        visual_increment: float | Seq[float] = 1.0,
     ) -> list[Completion]:
         """Answers in the order of the prompts; `sampling` is one for all or one each (None: greedy).
 
-        An answer depends on its prompt and its sampling alone: the same in any batch. Raises ValueError for
-        an empty prompt, or one that leaves too little room for its answer.
+        `visual_increment`, one for all or one each, is the step from a visual token to the next (V2PE, facts
+        9): 1, 1/2 ... 1/256, where 1 counts as usual. An answer depends on its prompt, sampling and
+        increment alone: the same in any batch. Raises ValueError for an empty prompt, or one that leaves too
+        little room for its answer.
         """
-        samplings = self._samplings(prompts, sampling)
+        samplings = self._one_each("sampling", sampling or Sampling(), prompts)
+        increments = self._one_each("visual_increment", visual_increment, prompts)
         completions: list[Completion] = []
         for start in range(0, len(prompts), self.max_batch):
             chunk = slice(start, start + self.max_batch)
-            sequences = self._sequences(prompts[chunk], samplings[chunk])
+            sequences = self._sequences(prompts[chunk], samplings[chunk], increments[chunk])
             for _ in self._run(sequences):
                 pass
             completions += [sequence.completion() for sequence in sequences]
@@ -65,9 +73,11 @@ class Engine:
                 progress(len(completions), len(prompts))
         return completions
 
-    def stream(self, prompt: Encoded, sampling: Sampling | None = None) -> Iterator[str]:
+    def stream(
+        self, prompt: Encoded, sampling: Sampling | None = None, visual_increment: float = 1.0
+    ) -> Iterator[str]:
         """The answer to one prompt in pieces, as soon as they are certain; joined they are its text."""
-        sequences = self._sequences([prompt], [sampling or Sampling()])
+        sequences = self._sequences([prompt], [sampling or Sampling()], [visual_increment])
         for _, piece in self._run(sequences):
             if piece:
                 yield piece
@@ -89,26 +99,34 @@ class Engine:
             if active:
                 scores = runner.step(active)
 
-    def _sequences(self, prompts: Seq[Encoded], samplings: Seq[Sampling]) -> list[Sequence]:
-        pairs = zip(prompts, samplings, strict=True)
-        sequences = [Sequence(p, s, self.tokenizer, page) for page, (p, s) in enumerate(pairs)]
-        longest = self.model.config.decoder.max_position_embeddings
-        for index, sequence in enumerate(sequences):
-            if not sequence.prompt_tokens:
-                raise ValueError(f"prompts[{index}].ids is empty: encode a conversation with generate=True")
-            if sequence.room > longest:
+    def _sequences(
+        self, prompts: Seq[Encoded], samplings: Seq[Sampling], increments: Seq[float]
+    ) -> list[Sequence]:
+        longest = self.model.config.decoder.longest_context
+        sequences = []
+        for page, (prompt, sampling, increment) in enumerate(
+            zip(prompts, samplings, increments, strict=True)
+        ):
+            if not len(prompt.ids):
+                raise ValueError(f"prompts[{page}].ids is empty: encode a conversation with generate=True")
+            ids = torch.from_numpy(prompt.ids).long()
+            positions = v2pe_positions(ids, self.model.config.image_token_id, require_increment(increment))
+            sequence = Sequence(prompt, positions, sampling, self.tokenizer, page)
+            if sequence.reach > longest:
                 raise ValueError(
-                    f"prompts[{index}] has {sequence.prompt_tokens} tokens and max_new_tokens is "
-                    f"{sequence.sampling.max_new_tokens}, but the model was made for {longest} positions: "
-                    "ask for fewer tokens, or give fewer tiles or shorter text"
+                    f"prompts[{page}] has {sequence.prompt_tokens} tokens and max_new_tokens is "
+                    f"{sampling.max_new_tokens}, but the model was made for {longest} positions: ask for "
+                    "fewer tokens, or give fewer tiles, shorter text or a smaller visual_increment"
                 )
+            sequences.append(sequence)
         return sequences
 
-    def _samplings(self, prompts: Seq[Encoded], sampling: Sampling | Seq[Sampling] | None) -> Seq[Sampling]:
-        if sampling is None or isinstance(sampling, Sampling):
-            return [sampling or Sampling()] * len(prompts)
-        if len(sampling) != len(prompts):
+    @staticmethod
+    def _one_each(name: str, given: T | Seq[T], prompts: Seq[Encoded]) -> Seq[T]:
+        if not isinstance(given, list | tuple):
+            return [cast(T, given)] * len(prompts)
+        if len(given) != len(prompts):
             raise ValueError(
-                f"sampling has {len(sampling)} entries for {len(prompts)} prompts: give one or one each"
+                f"{name} has {len(given)} entries for {len(prompts)} prompts: give one or one each"
             )
-        return sampling
+        return given

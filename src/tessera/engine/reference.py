@@ -8,13 +8,19 @@ from tessera.chat.encoder import Encoded
 from tessera.chat.tokenizer import Tokenizer
 from tessera.engine.request import Completion, Sampling
 from tessera.engine.sampler import choose, forbid, make_generator
+from tessera.models.positions import v2pe_positions
 from tessera.models.vlm import VLM
 from tessera.nn.layout import Packed
 
 
 @torch.inference_mode()
 def generate_slowly(
-    model: VLM, tokenizer: Tokenizer, stop_ids: frozenset[int], prompt: Encoded, sampling: Sampling
+    model: VLM,
+    tokenizer: Tokenizer,
+    stop_ids: frozenset[int],
+    prompt: Encoded,
+    sampling: Sampling,
+    visual_increment: float = 1.0,
 ) -> Completion:
     """What `Engine.generate` must equal token for token."""
     ids = torch.from_numpy(prompt.ids).long()
@@ -22,7 +28,8 @@ def generate_slowly(
     generator = make_generator(sampling)
     answer: list[int] = []
     while len(answer) < sampling.max_new_tokens:
-        hidden = model(ids, Packed((len(ids),)), tiles=tiles)
+        positions = v2pe_positions(ids, model.config.image_token_id, visual_increment)
+        hidden = model(ids, Packed((len(ids),)), positions, tiles)
         scores = forbid(model.logits(hidden[-1]), model.config.image_token_id, tokenizer.vocab_size)
         token = choose(scores, sampling, ids, generator)
         if token in stop_ids:

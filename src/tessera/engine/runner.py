@@ -43,7 +43,8 @@ class Runner:
         ids = np.concatenate([sequence.prompt.ids for sequence in sequences])
         layout = Paged(lengths, (0,) * len(sequences), _pages(sequences))
         last = torch.tensor(lengths).cumsum(0) - 1
-        return self._scores(ids, layout, self._see(sequences), last)
+        positions = torch.cat([sequence.positions for sequence in sequences])
+        return self._scores(ids, layout, positions, self._see(sequences), last)
 
     @torch.inference_mode()
     def step(self, sequences: Seq[Sequence]) -> torch.Tensor:
@@ -51,13 +52,19 @@ class Runner:
         ids = np.array([sequence.ids[-1] for sequence in sequences])
         contexts = tuple(len(sequence.ids) - 1 for sequence in sequences)
         layout = Paged((1,) * len(sequences), contexts, _pages(sequences))
-        return self._scores(ids, layout, None, None)
+        positions = torch.tensor([sequence.newest_position for sequence in sequences])
+        return self._scores(ids, layout, positions, None, None)
 
     def _scores(
-        self, ids: np.ndarray, layout: Paged, features: torch.Tensor | None, rows: torch.Tensor | None
+        self,
+        ids: np.ndarray,
+        layout: Paged,
+        positions: torch.Tensor,
+        features: torch.Tensor | None,
+        rows: torch.Tensor | None,
     ) -> torch.Tensor:
         stream = torch.from_numpy(ids.astype(np.int64)).to(self.device)
-        hidden = self.model(stream, layout, cache=self.cache, features=features)
+        hidden = self.model(stream, layout, positions.to(self.device), cache=self.cache, features=features)
         if rows is not None:
             hidden = hidden[rows.to(self.device)]
         return forbid(self.model.logits(hidden), self.model.config.image_token_id, self.vocabulary)

@@ -14,8 +14,13 @@ from tessera.engine.stream import TextStream
 class Sequence:
     """State of a request between steps."""
 
-    def __init__(self, prompt: Encoded, sampling: Sampling, tokenizer: Tokenizer, page: int) -> None:
+    def __init__(
+        self, prompt: Encoded, positions: torch.Tensor, sampling: Sampling, tokenizer: Tokenizer, page: int
+    ) -> None:
         self.prompt = prompt
+        self.positions = positions
+        """float32 [T] of the prompt; the answer goes on in steps of 1 behind the last."""
+        self._last = float(positions[-1]) if len(positions) else -1.0
         self.sampling = sampling
         self.page = page
         self.ids: list[int] = prompt.ids.tolist()
@@ -32,6 +37,16 @@ class Sequence:
     def room(self) -> int:
         """Most tokens that the cache will have to hold."""
         return self.prompt_tokens + self.sampling.max_new_tokens
+
+    @property
+    def newest_position(self) -> float:
+        """Position of the newest token."""
+        return self._last + len(self.ids) - self.prompt_tokens
+
+    @property
+    def reach(self) -> float:
+        """Positions that the sequence may come to span; the same as `room` unless V2PE shortens it."""
+        return self._last + 1 + self.sampling.max_new_tokens
 
     def take(self, token: int, stop_ids: frozenset[int]) -> str:
         """Add a token, or finish; returns the text that can be shown now."""

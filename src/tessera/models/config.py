@@ -55,7 +55,7 @@ Architecture = Literal["llama", "internlm2", "internlm3", "qwen2", "qwen3", "phi
 
 
 class RopeScaling(Config):
-    """How rotary positions change for long contexts; names and meaning as in transformers' `rope_parameters`."""
+    """How rotary positions change for long contexts; names as in transformers' `rope_parameters`."""
 
     kind: Literal["linear", "dynamic", "llama3", "yarn", "longrope"]
     factor: float = 1.0
@@ -102,6 +102,18 @@ class DecoderConfig(Config):
                 f"{self.num_key_value_heads}"
             )
         return self
+
+    @property
+    def trained_length(self) -> int:
+        """Positions up to which the rotation is as trained; scaling may carry it on from there."""
+        scaling = self.rope_scaling
+        return (scaling and scaling.original_max_position_embeddings) or self.max_position_embeddings
+
+    @property
+    def longest_context(self) -> int:
+        """Most positions that the decoder was made for, its scaling included."""
+        factor = self.rope_scaling.factor if self.rope_scaling else 1.0
+        return max(self.max_position_embeddings, int(self.trained_length * factor))
 
     @property
     def head_width(self) -> int:
