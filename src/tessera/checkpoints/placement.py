@@ -1,0 +1,177 @@
+"""Which device holds which part of a model that is too large for one.
+
+A map goes from own module prefixes to devices; the longest prefix of a module's name decides and "" stands
+for everything else. Blocks of the decoder may lie anywhere; the ViT is never divided.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+
+from tessera.models.config import VLMConfig
+
+ENDS = ("vision", "connector", "decoder.embed_tokens", "decoder.norm", "decoder.lm_head")
+"""Modules that are not blocks of the decoder; they lie together on one device, as in the model cards."""
+
+CARD_NAMES = (
+    ("vision_model", "vision"),
+    ("mlp1", "connector"),
+    ("language_model.model.tok_embeddings", "decoder.embed_tokens"),
+    ("language_model.model.embed_tokens", "decoder.embed_tokens"),
+    ("language_model.model.norm", "decoder.norm"),
+    ("language_model.output", "decoder.lm_head"),
+    ("language_model.lm_head", "decoder.lm_head"),
+    ("language_model.model.layers", "decoder.layers"),
+)
+"""(prefix in the model cards' maps, own prefix)."""
+CARD_NAMES_WITHOUT_WEIGHTS = ("language_model.model.rotary_emb",)
+
+Devices = Mapping[str, str]
+
+
+def modules_of(config: VLMConfig) -> tuple[str, ...]:
+    """Own names of everything that is placed as a whole: the ends and every block of the decoder."""
+    return (*ENDS, *(f"decoder.layers.{i}" for i in range(config.decoder.num_hidden_layers)))
+
+
+def device_of(name: str, devices: Devices) -> str | None:
+    """Device of a module or parameter by the longest prefix that fits whole names; None when none does."""
+    parts = name.split(".")
+    for count in range(len(parts), -1, -1):
+        prefix = ".".join(parts[:count])
+        if prefix in devices:
+            return devices[prefix]
+    return None
+
+
+def split_layers(config: VLMConfig, devices: Sequence[str]) -> dict[str, str]:
+    """The model cards' split (facts 13.2): ceil(L / (n - 1/2)) blocks a device and half of it on the first.
+
+    The first device also holds ViT, connector, embeddings, final norm, head and the last block.
+    """
+    _check_names(devices)
+    layers = config.decoder.num_hidden_layers
+    share = math.ceil(layers / (len(devices) - 0.5))
+    first = math.ceil(share / 2)
+    owner = [devices[0]] * first + [device for device in devices[1:] for _ in range(share)]
+    owner = owner[: layers - 1] + [devices[0]]
+    return dict.fromkeys(ENDS, devices[0]) | {f"decoder.layers.{i}": owner[i] for i in range(layers)}
+
+
+def balance(
+    config: VLMConfig,
+    budgets: Mapping[str, int],
+    *,
+    linears: Literal["plain", "packed", "int8"] = "plain",
+    bytes_per_weight: int = 2,
+) -> dict[str, str]:
+    """Blocks in order over the devices, so that all are filled to about the same share of their budget.
+
+    `budgets`: device -> bytes that weights may take, in order; the first holds the ends. `linears` as in
+    `load_checkpoint`; `bytes_per_weight`: of what is not int8. Raises ValueError with what is needed and what
+    there is.
+    """
+    _check_names(tuple(budgets))
+    ends, block = _sizes(config, bytes_per_weight, 1 if linears == "int8" else bytes_per_weight)
+    layers = config.decoder.num_hidden_layers
+    taken = [ends] + [0] * (len(budgets) - 1)
+    for percent in range(1, 101):
+        left = [room * percent // 100 - start for room, start in zip(budgets.values(), taken, strict=True)]
+        counts = [max(0, size // block) for size in left]
+        if left[0] >= 0 and sum(counts) >= layers:
+            owner = [device for device, count in zip(budgets, counts, strict=True) for _ in range(count)]
+            blocks = {f"decoder.layers.{i}": owner[i] for i in range(layers)}
+            return dict.fromkeys(ENDS, next(iter(budgets))) | blocks
+    there = ", ".join(f"{device} {_gib(size)}" for device, size in budgets.items())
+    raise ValueError(
+        f"devices: the model needs {_gib(ends)} on the first device and {layers} blocks of {_gib(block)}, "
+        f"there are {there}: load it in int8, or add a device"
+    )
+
+
+def free_bytes(device: str) -> int:
+    """Bytes that a device has left now."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if kind == "cpu":
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    raise ValueError(f"devices: free memory of {device!r} is unknown here; give a map of modules instead")
+
+
+def read_map(config: VLMConfig, devices: Mapping[str, str | int]) -> dict[str, str]:
+    """An explicit map, checked, under own names; the model cards' names and device numbers are understood.
+
+    Raises ValueError for a prefix that fits no module, a module that no prefix covers, a block or a ViT that
+    is divided, and ends on several devices.
+    """
+    named = {name: device for name, device in devices.items() if name not in CARD_NAMES_WITHOUT_WEIGHTS}
+    own = {_own_name(name): _device_name(name, device) for name, device in named.items()}
+    modules = modules_of(config)
+    for prefix in own:
+        if prefix and not any(name == prefix or name.startswith(f"{prefix}.") for name in modules):
+            raise ValueError(f"devices: {prefix!r} {_what_is_wrong(prefix, modules)}")
+    placed = {name: device_of(name, own) for name in modules}
+    if bare := [name for name, device in placed.items() if device is None]:
+        more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
+        raise ValueError(f"devices: no entry covers {bare[0]!r}{more}; add it, or '' for everything else")
+    if len(found := {str(placed[name]) for name in ENDS}) > 1:
+        raise ValueError(
+            f"devices: {', '.join(ENDS)} lie on {', '.join(sorted(found))}: put them on one device, as the "
+            "model cards do; only decoder.layers.N may lie elsewhere"
+        )
+    return {name: str(device) for name, device in placed.items()}
+
+
+def _what_is_wrong(prefix: str, modules: Sequence[str]) -> str:
+    if any(prefix.startswith(f"{name}.") for name in modules):
+        return "is inside a module that is placed as a whole: name the ViT, the connector or a whole block"
+    near = difflib.get_close_matches(prefix, modules, 1)
+    return "is no module of this model" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _own_name(name: str) -> str:
+    for card, own in CARD_NAMES:
+        if name == card or name.startswith(f"{card}."):
+            return own + name.removeprefix(card)
+    return name
+
+
+def _device_name(prefix: str, device: str | int) -> str:
+    """A number is a CUDA device, as in the model cards."""
+    name = f"cuda:{device}" if isinstance(device, int) else device
+    try:
+        torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"devices: {prefix!r} -> {device!r} is no device; write cpu, cuda:0 ...") from error
+    return name
+
+
+def _check_names(devices: Sequence[str]) -> None:
+    if not devices or len(set(devices)) != len(devices):
+        raise ValueError(f"devices = {list(devices)}: name at least one device, each once")
+    for device in devices:
+        _device_name("", device)
+
+
+def _sizes(config: VLMConfig, plain: int, linear: int) -> tuple[int, int]:
+    """Bytes of the ends together and of one decoder block, at `linear` bytes a weight in linears of blocks."""
+    decoder, vision = config.decoder, config.vision
+    width, heads = decoder.hidden_size, decoder.num_attention_heads + decoder.num_key_value_heads
+    block = 2 * width * heads * decoder.head_width + 3 * width * decoder.intermediate_size
+    vision_block = 4 * vision.hidden_size**2 + 2 * vision.hidden_size * vision.intermediate_size
+    patches = vision.hidden_size * (3 * vision.patch_size**2 + vision.grid**2)
+    connector = width * (vision.hidden_size * config.shuffle_factor**2 + width)
+    vocabulary = decoder.vocab_size * width * (1 if decoder.tie_word_embeddings else 2)
+    ends = vision.num_hidden_layers * vision_block * linear + (patches + connector + vocabulary) * plain
+    return ends, block * linear
+
+
+def _gib(size: float) -> str:
+    return f"{size / 1024**3:.2f} GiB"
