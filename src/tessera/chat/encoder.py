@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
+from tessera.chat.frame_labels import frame_pattern
 from tessera.chat.message import Conversation, Image, PictureSource, Video
 from tessera.chat.render import MediaSpan, Rendered, render
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import ADDED_TOKENS, IMG_CONTEXT
-from tessera.imaging.decode import decode_image, read_size
+from tessera.imaging.decode import decode_image, name_of, read_size
 from tessera.imaging.frames import frame_indices
 from tessera.imaging.grid import Tiling, count_tiles
 from tessera.imaging.tiles import cut_tiles
@@ -56,8 +57,8 @@ class Encoder:
     """Encodes conversations for one model.
 
     tokens_per_tile: <IMG_CONTEXT> slots of a tile (256 for 448 px). frame_label: words before a video frame,
-    `{index}` from 1 (facts 3.5: "Frame-{index}: " in training of 2.5 and 3, "Frame{index}: " in MPO and the
-    model cards). system_text: None takes the template's, "" an empty one; a system message overrides it.
+    a name of `FRAME_LABELS` or a pattern with `{index}`, counted from 1. system_text: None takes the
+    template's, "" an empty one; a system message overrides it.
     frames: frames taken from a clip that does not say; max_frames: the most a clip may ask for.
     trust_text: special strings in content become control tokens, as in the official code.
     """
@@ -68,7 +69,7 @@ class Encoder:
         template: Template,
         tiling: Tiling,
         tokens_per_tile: int,
-        frame_label: str = "Frame-{index}: ",
+        frame_label: str = "training",
         system_text: str | None = None,
         frames: int = 8,
         max_frames: int = 64,
@@ -80,7 +81,7 @@ class Encoder:
         self.template = template
         self.tiling = tiling
         self.tokens_per_tile = tokens_per_tile
-        self.frame_label = frame_label
+        self.frame_label = frame_pattern(frame_label)
         self.system_text = system_text
         self.frames = frames
         self.max_frames = max_frames
@@ -170,6 +171,10 @@ class Encoder:
         limit = budget if part.max_tiles is None else part.max_tiles
         if limit < 1:
             raise ValueError(f"image.max_tiles: {limit} is below 1; leave it out or give at least 1")
+        if part.tiles is not None and not part.joined:
+            # A grid that wins among more candidates wins among those of its own area and below, too: the
+            # number of tiles alone tells which grid the caller's `max_num` gave.
+            limit = part.tiles - 1 if self.tiling.thumbnail and part.tiles > 1 else part.tiles
         found = self._tilings.get(limit)
         if found is None:
             least = min(self.tiling.min_tiles, limit)
@@ -180,13 +185,18 @@ class Encoder:
     def _count(self, part: Part, budget: int) -> tuple[int, ...]:
         if isinstance(part, Video):
             return (1,) * len(self._frame_indices(part))
-        width, height = read_size(part.source)
-        return (count_tiles(width, height, self._picture_tiling(part, budget)),)
+        tiling = self._picture_tiling(part, budget)
+        sources = (part.source, *part.joined)
+        count = sum(count_tiles(*read_size(source), tiling) for source in sources)
+        return (_expected(part, count),)
 
     def _cut(self, part: Part, budget: int) -> list[npt.NDArray[np.uint8]]:
         """Tiles uint8 [n, S, S, 3] of a picture, or of every frame of a clip."""
         if isinstance(part, Image):
-            return [self._tiles(part.source, self._picture_tiling(part, budget))]
+            tiling = self._picture_tiling(part, budget)
+            tiles = [self._tiles(source, tiling) for source in (part.source, *part.joined)]
+            _expected(part, sum(map(len, tiles)))
+            return [np.concatenate(tiles) if part.joined else tiles[0]]
         single = Tiling(tile_side=self.tiling.tile_side, min_tiles=1, max_tiles=1, thumbnail=False)
         indices = self._frame_indices(part)
         if isinstance(part.source, tuple):
@@ -220,6 +230,16 @@ class Encoder:
             return frame_indices(len(part.source), 1.0, wanted)
         info = probe_video(part.source)
         return frame_indices(info.frames, info.fps, wanted, part.start, part.end)
+
+
+def _expected(part: Image, count: int) -> int:
+    """The count, or ValueError when the caller asked for another."""
+    if part.tiles is not None and part.tiles != count:
+        raise ValueError(
+            f"image.tiles: {name_of(part.source)} cannot be cut into {part.tiles} tiles, it gives {count}; "
+            "leave num_patches_list out, or take the counts from the same picture and thumbnail rule"
+        )
+    return count
 
 
 def _check_tokens(tokenizer: Tokenizer, template: Template) -> None:

@@ -27,10 +27,16 @@ class Text:
 
 @dataclass(frozen=True)
 class Image:
-    """One picture: a path, encoded bytes or a decoded picture. `max_tiles` overrides the encoder's limit."""
+    """One picture: a path, encoded bytes or a decoded picture. `max_tiles` overrides the encoder's limit.
+
+    `tiles` asks for exactly so many, the thumbnail included, as a `num_patches_list` of the model cards does.
+    `joined` are further pictures whose tiles follow under the same placeholder, the cards' combined pictures.
+    """
 
     source: PictureSource
     max_tiles: int | None = None
+    tiles: int | None = None
+    joined: tuple[PictureSource, ...] = ()
 
 
 @dataclass(frozen=True)

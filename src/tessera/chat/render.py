@@ -132,15 +132,17 @@ def render(
     spans = iter(media)
     writer.trusted(template.system_prefix)
     if system is not None:
-        writer.content(_stripped(system, template)[0])
+        writer.content(system.text)
     else:
         writer.trusted(template.system_text if system_text is None else system_text)
     writer.trusted(template.system_end)
+    # The training code strips turns for some templates; the authors' inference code feeds them as typed.
+    strip = template.strip and not generate
     for message in turns:
         if message.role == "user":
-            _write_user(writer, message, template, spans)
+            _write_user(writer, message, template, spans, strip)
         else:
-            _write_answer(writer, message, template, generate)
+            _write_answer(writer, message, template, generate, strip)
     if generate:
         writer.trusted(template.assistant_prefix)
     writer.close()
@@ -172,9 +174,11 @@ def _check(conversation: Conversation, generate: bool) -> tuple[Message | None, 
     return system, turns
 
 
-def _write_user(writer: _Writer, message: Message, template: Template, spans: Iterator[MediaSpan]) -> None:
+def _write_user(
+    writer: _Writer, message: Message, template: Template, spans: Iterator[MediaSpan], strip: bool
+) -> None:
     writer.trusted(template.user_prefix)
-    texts = iter(_stripped(message, template))
+    texts = iter(_texts(message, strip))
     for part in message.parts:
         if isinstance(part, Text):
             writer.content(next(texts))
@@ -188,8 +192,8 @@ def _write_user(writer: _Writer, message: Message, template: Template, spans: It
     writer.trusted(template.user_end)
 
 
-def _write_answer(writer: _Writer, message: Message, template: Template, generate: bool) -> None:
-    answer = "".join(_stripped(message, template))
+def _write_answer(writer: _Writer, message: Message, template: Template, generate: bool, strip: bool) -> None:
+    answer = "".join(_texts(message, strip))
     if message.trained and not generate and not answer.strip():
         raise ValueError(
             f"messages: a trained answer is empty ({message.text!r}); drop the record or set trained=False"
@@ -204,12 +208,12 @@ def _write_answer(writer: _Writer, message: Message, template: Template, generat
     writer.trusted(template.answer_end)
 
 
-def _stripped(message: Message, template: Template) -> list[str]:
-    """The texts of a turn's text parts; where the template strips, the turn's outer white space is gone."""
+def _texts(message: Message, strip: bool) -> list[str]:
+    """The texts of a turn's text parts; `strip` takes the turn's outer white space away."""
     texts = [part.text for part in message.parts if isinstance(part, Text)]
     if message.role != "user":
         texts = ["".join(texts)]
-    if template.strip and message.role != "system" and message.parts:
+    if strip and message.parts:
         if isinstance(message.parts[0], Text):
             texts[0] = texts[0].lstrip()
         if isinstance(message.parts[-1], Text):
