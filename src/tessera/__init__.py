@@ -1,3 +1,65 @@
 """Tessera: the InternVL series, end to end, in one readable package."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import torch
+
+    from tessera.chat.message import Video
+    from tessera.engine.chat_model import ChatModel
+
 __version__ = "0.1.0"
+__all__ = ["ChatModel", "Video", "load"]
+
+
+def load(
+    name_or_folder: str | Path | None = None,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    *,
+    load_in_8bit: bool = False,
+    device_map: str | Mapping[str, str | int] | None = None,
+    merge_lora: bool = False,
+    frame_label: str | None = None,
+) -> ChatModel:
+    """Open a chat model of the series in any published layout; None is the small one that ships here.
+
+    name_or_folder: a checkpoint folder; or a name such as "OpenGVLab/InternVL3-1B", looked up in the local
+    hub cache and then downloaded. dtype: "auto" is the stored one (float16 becomes bfloat16 on a CPU).
+    load_in_8bit: weights of ViT and decoder blocks in int8, on any device. device_map: layers over several
+    devices: "auto" by free memory, "split" as on the model cards, or a table of module to device; one device
+    is used where there are not several, with a note. merge_lora: merge LoRA matrices of the checkpoint.
+    frame_label: words before video frames, "training", "cards" or a pattern such as "Frame {index}: ".
+
+    What was opened is the one line `repr(model)`, also logged at INFO by the logger "tessera". Raises
+    ValueError naming file, key and remedy for a checkpoint that cannot be opened. docs/open.md has examples.
+    """
+    from tessera.engine.opening import open_model
+
+    return open_model(
+        name_or_folder,
+        device,
+        dtype,
+        load_in_8bit=load_in_8bit,
+        device_map=device_map,
+        merge_lora=merge_lora,
+        frame_label=frame_label,
+    )
+
+
+def __getattr__(name: str) -> Any:
+    """`tessera.Video` and `tessera.ChatModel`, imported when they are asked for."""
+    if name == "Video":
+        from tessera.chat.message import Video
+
+        return Video
+    if name == "ChatModel":
+        from tessera.engine.chat_model import ChatModel
+
+        return ChatModel
+    raise AttributeError(f"module 'tessera' has no attribute {name!r}")

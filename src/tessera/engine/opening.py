@@ -1,0 +1,98 @@
+"""Open any checkpoint of the series: find it, choose device and number format, say in one line what it is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from tessera.checkpoints.hub import find_checkpoint
+from tessera.checkpoints.load import Loaded, load_checkpoint, read_description
+from tessera.checkpoints.placement import balance, free_bytes, read_map, split_layers
+from tessera.checkpoints.shards import ShardReader
+from tessera.checkpoints.shipped import default_model_folder
+from tessera.engine.chat_model import ChatModel
+from tessera.models.config import VLMConfig
+from tessera.runtime.device import choose_device, choose_dtype
+
+logger = logging.getLogger("tessera")
+
+DeviceMap = str | Mapping[str, str | int]
+"""Layers over several devices: by free memory, as the model cards split, or module name to device."""
+
+SPARE = 0.85
+"""Share of a device's free memory that weights may take; caches and intermediate values need the rest."""
+
+
+def open_model(
+    name_or_folder: str | Path | None = None,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    *,
+    load_in_8bit: bool = False,
+    device_map: DeviceMap | None = None,
+    merge_lora: bool = False,
+    frame_label: str | None = None,
+) -> ChatModel:
+    """`tessera.load`; its docstring says what the arguments mean."""
+    folder = default_model_folder() if name_or_folder is None else find_checkpoint(name_or_folder)
+    place = choose_device(device) if isinstance(device, str) else device
+    devices, note = _placement(folder, place, device_map, load_in_8bit)
+    loaded = load_checkpoint(
+        folder,
+        place,
+        _dtype(folder, dtype, place),
+        linears="int8" if load_in_8bit else "packed" if place.type == "cpu" else "plain",
+        devices=devices,
+        merge_lora=merge_lora,
+    )
+    loaded = replace(loaded, notes=(*loaded.notes, *note))
+    model = ChatModel(loaded if frame_label is None else _relabelled(loaded, frame_label))
+    logger.info("%s", model.summary)
+    for text in model.notes:
+        logger.warning("%s: %s", loaded.family.name, text)
+    return model
+
+
+def _dtype(folder: Path, wanted: str | torch.dtype, device: torch.device) -> torch.dtype:
+    """The number format by name; "auto" is the stored one, but never float16 on a CPU."""
+    if isinstance(wanted, torch.dtype):
+        wanted = str(wanted).removeprefix("torch.")
+    if wanted != "auto":
+        return choose_dtype(wanted, device)
+    with ShardReader(folder) as reader:
+        stored = reader.tensor(next(key for key in sorted(reader.files) if "norm" in key)).dtype
+    return torch.bfloat16 if stored == torch.float16 and device.type == "cpu" else stored
+
+
+def _placement(
+    folder: Path, device: torch.device, device_map: DeviceMap | None, int8: bool
+) -> tuple[dict[str, str] | None, tuple[str, ...]]:
+    """Own module prefix to device, or None for one device; and a note where a map could not be had."""
+    if device_map is None:
+        return None, ()
+    if isinstance(device_map, Mapping):
+        return read_map(read_description(folder).family.model, device_map), ()
+    if device_map not in ("auto", "split"):
+        raise ValueError(f"device_map = {device_map!r}: give 'auto', 'split' or a table of module to device")
+    cards = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if len(cards) < 2 or device.type != "cuda":
+        found = f"{len(cards)} CUDA device{'' if len(cards) == 1 else 's'}"
+        return None, (f"device_map = {device_map!r} found {found}: everything lies on {device}",)
+    config = read_description(folder).family.model
+    if device_map == "split":
+        return split_layers(config, cards), ()
+    return _balanced(config, cards, int8), ()
+
+
+def _balanced(config: VLMConfig, cards: list[str], int8: bool) -> dict[str, str]:
+    budgets = {card: int(free_bytes(card) * SPARE) for card in cards}
+    return balance(config, budgets, bytes_per_weight=1 if int8 else 2)
+
+
+def _relabelled(loaded: Loaded, frame_label: str) -> Loaded:
+    family = loaded.family.model_copy(update={"frame_label": frame_label})
+    return replace(loaded, family=family, encoder=family.encoder(loaded.tokenizer))
