@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+
+from tessera.nn.linear import linear_gelu
 
 
 def pixel_shuffle(features: torch.Tensor, factor: int = 2, version: str = "v2") -> torch.Tensor:
@@ -33,5 +34,5 @@ class Connector(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[N, tokens, factor^2 * D_vision] to [N, tokens, D]."""
-        out: torch.Tensor = self.linear_2(F.gelu(self.linear_1(self.norm(x))))
+        out: torch.Tensor = self.linear_2(linear_gelu(self.linear_1, self.norm(x)))
         return out

@@ -1,9 +1,10 @@
 """One attention function for training packs, prefill and decoding.
 
 The backend is PyTorch's scaled dot-product attention called once per sequence, which runs everywhere
-and never builds a mask over the whole stream. Runs of equally long sequences go in one call. Two routes
+and never builds a mask over the whole stream. Runs of equally long sequences go in one call. Three routes
 leave it on CPUs, where it was measured slower: a single query row (7 to 24 times in bfloat16) takes a
-grouped matrix product, and short bfloat16 sequences in training (3 times) take plain products.
+grouped matrix product, short bfloat16 sequences in training (3 times) take plain products, and long ones in
+inference (twice) go block by block.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from itertools import groupby
 import torch
 import torch.nn.functional as F
 
+from tessera.nn.block_attention import block_attention, prefers_blocks
 from tessera.nn.kv_cache import KVCache
 from tessera.nn.layout import Layout, Packed
 from tessera.nn.short_attention import SHORT_SEQUENCE, causal_spans, hidden_future, short_attention
@@ -87,6 +89,11 @@ def dense_attention(
     grouped = query.shape[1] != key.shape[1]
     if _prefers_products(query) and query.shape[2] <= SHORT_SEQUENCE:
         return _plain_products(query, key, value, causal)
+    if prefers_blocks(query, query.shape[2]):
+        rows = (piece.transpose(1, 2) for piece in (query, key, value))
+        return torch.stack(
+            [block_attention(q, k, v, causal) for q, k, v in zip(*rows, strict=True)]
+        ).transpose(1, 2)
     return F.scaled_dot_product_attention(query, key, value, is_causal=causal, enable_gqa=grouped)
 
 
@@ -111,6 +118,8 @@ def _plain_products(
 def _rows(rows: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """Several new rows `[q, H, C]` against `[context + q, K, C]`: causal, aligned at the last row."""
     new, total = len(rows), len(keys)
+    if prefers_blocks(rows, new):
+        return block_attention(rows, keys, values, causal=True)
     mask = None
     if total > new:
         mask = torch.ones(new, total, dtype=torch.bool, device=rows.device).tril(total - new)

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tessera.nn.linear import linear_gelu
+
 
 class GatedMLP(nn.Module):
     """down(silu(gate(x)) * up(x)), without biases: LLaMA, InternLM and Qwen decoders."""
@@ -32,5 +34,5 @@ class MLP(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., D] to [..., D]."""
-        out: torch.Tensor = self.fc2(F.gelu(self.fc1(x)))
+        out: torch.Tensor = self.fc2(linear_gelu(self.fc1, x))
         return out
