@@ -1,4 +1,4 @@
-"""Attention by blocks of scores against SDPA in float64: whole and ragged blocks, shared key heads, a past."""
+"""Attention by blocks of scores against SDPA in float64: ragged blocks, shared key heads, a past."""
 
 from __future__ import annotations
 
