@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from tessera.nn.norm import NormKind
+from tessera.nn.rope import Scaling, ScalingKind
 from tessera.runtime.config import Config
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -57,8 +58,10 @@ Architecture = Literal["llama", "internlm2", "internlm3", "qwen2", "qwen3", "phi
 class RopeScaling(Config):
     """How rotary positions change for long contexts; names as in transformers' `rope_parameters`."""
 
-    kind: Literal["linear", "dynamic", "llama3", "yarn", "longrope"]
+    kind: ScalingKind
     factor: float = 1.0
+    """By how much the context grows. For yarn and longrope 1 means not given: the longest over the trained
+    length, as in transformers."""
     original_max_position_embeddings: int | None = None
     """Trained length, where it differs from `max_position_embeddings`."""
     attention_factor: float | None = None
@@ -101,19 +104,44 @@ class DecoderConfig(Config):
                 f"num_attention_heads {self.num_attention_heads} is not a multiple of num_key_value_heads "
                 f"{self.num_key_value_heads}"
             )
+        if self.head_width % 2:
+            raise ValueError(f"head_dim {self.head_width} is odd, but positions turn channels in pairs")
+        return self
+
+    @model_validator(mode="after")
+    def _factors(self) -> DecoderConfig:
+        if self.rope_scaling is None or self.rope_scaling.kind != "longrope":
+            return self
+        for name in ("short_factor", "long_factor"):
+            count = len(getattr(self.rope_scaling, name))
+            if count != self.head_width // 2:
+                raise ValueError(
+                    f"rope_scaling.{name} has {count} entries but longrope needs one for each of the "
+                    f"{self.head_width // 2} pairs of channels of a head"
+                )
         return self
 
     @property
     def trained_length(self) -> int:
         """Positions up to which the rotation is as trained; scaling may carry it on from there."""
-        scaling = self.rope_scaling
-        return (scaling and scaling.original_max_position_embeddings) or self.max_position_embeddings
+        given = self.rope_scaling and self.rope_scaling.original_max_position_embeddings
+        return given or self.max_position_embeddings
 
     @property
     def longest_context(self) -> int:
         """Most positions that the decoder was made for, its scaling included."""
         factor = self.rope_scaling.factor if self.rope_scaling else 1.0
         return max(self.max_position_embeddings, int(self.trained_length * factor))
+
+    @property
+    def rotary_scaling(self) -> Scaling | None:
+        """`rope_scaling` as `nn.rope` takes it, with what it leaves to other fields filled in."""
+        if self.rope_scaling is None:
+            return None
+        fields = self.rope_scaling.model_dump(exclude={"original_max_position_embeddings"})
+        if self.rope_scaling.kind in ("yarn", "longrope") and self.rope_scaling.factor == 1.0:
+            fields["factor"] = self.max_position_embeddings / self.trained_length
+        return Scaling(trained_length=self.trained_length, **fields)
 
     @property
     def head_width(self) -> int:

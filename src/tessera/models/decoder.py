@@ -1,9 +1,12 @@
-"""The language model: LLaMA and Qwen2 decoders by config, on a flat stream of tokens.
+"""The language model of every chat model in the series, by config, on a flat stream of tokens: LLaMA-2/3, Yi,
+InternLM2/2.5/3, Qwen2/2.5/3 and Phi-3 differ in biases, QK-norm and rotary scaling alone (facts 1.4).
 
 `T` tokens in the stream, `D` width, `H` heads, `K` key-value heads, `C` head width, `V` vocabulary.
 """
 
 from __future__ import annotations
+
+from typing import cast
 
 import torch
 from torch import nn
@@ -25,7 +28,7 @@ def choose(x: torch.Tensor, rows: torch.Tensor | None) -> torch.Tensor:
 
 
 class DecoderAttention(nn.Module):
-    """Grouped-query attention with rotary positions."""
+    """Grouped-query attention with rotary positions, and in Qwen3 an RMS norm of each head before them."""
 
     def __init__(self, config: DecoderConfig, layer: int) -> None:
         super().__init__()
@@ -36,6 +39,10 @@ class DecoderAttention(nn.Module):
         self.k_proj = nn.Linear(width, groups, bias=config.attention_bias)
         self.v_proj = nn.Linear(width, groups, bias=config.attention_bias)
         self.o_proj = nn.Linear(queries, width, bias=False)
+        self.qk_norm = config.qk_norm
+        if self.qk_norm:
+            self.q_norm = RMSNorm(self.head_width, config.rms_norm_eps)
+            self.k_norm = RMSNorm(self.head_width, config.rms_norm_eps)
 
     def forward(
         self,
@@ -48,6 +55,8 @@ class DecoderAttention(nn.Module):
         """[T, D] to [T, D], or to [R, D] of the given rows alone."""
         query = self._heads(self.q_proj(choose(x, rows)))  # [R or T, H, C]
         key, value = self._heads(self.k_proj(x)), self._heads(self.v_proj(x))  # [T, K, C]
+        if self.qk_norm:
+            query, key = self.q_norm(query), self.k_norm(key)
         query = rotate(query, *(choose(table, rows) for table in tables))
         out = attend(query, rotate(key, *tables), value, layout, cache, self.layer, rows)
         result: torch.Tensor = self.o_proj(out.flatten(1))
@@ -84,11 +93,20 @@ class DecoderBlock(nn.Module):
 
 class Decoder(nn.Module):
     """Embeddings, blocks, final norm and head. Hidden states and logits are separate calls on purpose:
-    training asks for logits of supervised tokens only, generation for the last token only."""
+    training asks for logits of supervised tokens only, generation for the last token only.
+
+    Beyond the trained length, dynamic NTK and longrope turn a token by how far its sequence reaches in this
+    call, that is to its last position (positions ascend within a sequence); neighbours and earlier calls have
+    no part in it. Cached keys keep the angles that they were written with, so an answer made with a cache
+    differs a little from one without, as it does in transformers. Two things are done otherwise there:
+    dynamic NTK remembers the longest sequence beyond the trained length until a short one comes, and Phi-3's
+    `generate` fills its cache anew when a sequence crosses the trained length.
+    """
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.config = config
+        self.scaling = config.rotary_scaling
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(DecoderBlock(config, i) for i in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
@@ -97,8 +115,8 @@ class Decoder(nn.Module):
             self.lm_head.weight = self.embed_tokens.weight
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
-        """Ids int64 [T] to [T, D]."""
-        out: torch.Tensor = self.embed_tokens(ids)
+        """Ids int64 [T], on any device, to [T, D]."""
+        out: torch.Tensor = self.embed_tokens(ids.to(self.embed_tokens.weight.device))
         return out
 
     def forward(
@@ -109,22 +127,44 @@ class Decoder(nn.Module):
         cache: KVCache | None = None,
         rows: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Embeddings [T, D] to final hidden states [T, D]; positions default to the layout's.
+        """Embeddings [T, D] to final hidden states [T, D]; positions float [T] default to the layout's.
 
         `rows` int64 [R], ascending, names the only states that are wanted, [R, D]: the last block computes
         keys and values for all tokens and everything else for these alone.
+
+        Blocks may lie on several devices: states and tables move where the next block's `input_layernorm`
+        lies, which is where the cache's pages of that block must lie, and leave on the device of `norm`.
         """
         if layout.total != len(embeddings):
             raise ValueError(f"layout covers {layout.total} tokens but the stream has {len(embeddings)}")
         if positions is None:
             positions = layout.positions(embeddings.device)
-        tables = rotary_tables(positions, self.config.head_width, self.config.rope_theta)
+        tables = self._tables(positions.to(embeddings.device), layout)
+        copies = {embeddings.device: tables}  # each device gets its tables once, however often x comes by
         x = embeddings
         last = len(self.layers) - 1
-        for number, layer in enumerate(self.layers):
-            x = layer(x, tables, layout, cache, rows if number == last else None)
-        out: torch.Tensor = self.norm(x)
+        for number, (layer, device) in enumerate(zip(self.layers, self.layer_devices, strict=True)):
+            if device != x.device:
+                x = x.to(device)
+                if device not in copies:
+                    copies[device] = (tables[0].to(device), tables[1].to(device))
+            wanted = rows.to(device) if rows is not None and number == last else None
+            x = layer(x, copies[device], layout, cache, wanted)
+        out: torch.Tensor = self.norm(x.to(self.norm.weight.device))
         return out
+
+    def _tables(self, positions: torch.Tensor, layout: Layout) -> Tables:
+        reach = None
+        if self.scaling is not None and self.scaling.needs_reach:
+            ends = torch.tensor([end - 1 for _, end in layout.bounds], device=positions.device)
+            lengths = torch.tensor([end - start for start, end in layout.bounds], device=positions.device)
+            reach = (positions[ends] + 1).repeat_interleave(lengths)
+        return rotary_tables(positions, self.config.head_width, self.config.rope_theta, self.scaling, reach)
+
+    @property
+    def layer_devices(self) -> tuple[torch.device, ...]:
+        """Where each block lies."""
+        return tuple(block.input_layernorm.weight.device for block in cast(list[DecoderBlock], self.layers))
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """[..., D] to [..., V]."""

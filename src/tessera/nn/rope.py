@@ -1,20 +1,131 @@
-"""Rotary position embedding from float positions, half-split rotation."""
+"""Rotary position embedding from float positions, half-split rotation; its extensions to long contexts."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 
+ScalingKind = Literal["linear", "dynamic", "llama3", "yarn", "longrope"]
 
-def rotary_tables(positions: torch.Tensor, head_dim: int, theta: float) -> tuple[torch.Tensor, torch.Tensor]:
+
+@dataclass(frozen=True)
+class Scaling:
+    """How angles change for contexts longer than `trained_length` positions. Formulas: `rotary_tables`."""
+
+    kind: ScalingKind
+    trained_length: int
+    factor: float = 1.0
+    attention_factor: float | None = None
+    """Scale of cosine and sine; None follows the kind's own rule."""
+    short_factor: tuple[float, ...] = ()
+    long_factor: tuple[float, ...] = ()
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+    beta_fast: float = 32.0
+    beta_slow: float = 1.0
+
+    @property
+    def needs_reach(self) -> bool:
+        """Whether angles depend on how long the sequence is."""
+        return self.kind in ("dynamic", "longrope")
+
+    @property
+    def amplitude(self) -> float:
+        """Factor of cosine and sine."""
+        if self.attention_factor is not None:
+            return self.attention_factor
+        if self.factor <= 1 or self.kind not in ("yarn", "longrope"):
+            return 1.0
+        if self.kind == "yarn":
+            return 0.1 * math.log(self.factor) + 1.0
+        return math.sqrt(1 + math.log(self.factor) / math.log(self.trained_length))
+
+
+def rotary_tables(
+    positions: torch.Tensor,
+    head_dim: int,
+    theta: float,
+    scaling: Scaling | None = None,
+    reach: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosine and sine, float32 `[T, 1, C]`, for float or integer positions `[T]`.
 
-    Angles are `position * theta^(-2j/C)`, repeated for the two halves; the first half of the sine is negated,
-    which is the sign that `rotate` needs there. Fractional positions are V2PE's.
+    Angles are `position * f_j` with `f_j = theta^(-2j/C)`, repeated for the two halves; the first half of the
+    sine is negated, which is the sign that `rotate` needs there. Fractional positions are V2PE's.
+
+    `scaling` changes `f_j` (facts 1.4; transformers' `modeling_rope_utils`): linear divides by the factor;
+    llama3 and yarn divide slow channels, keep fast ones and blend between; dynamic raises theta to
+    `theta * (factor * reach / trained - factor + 1)^(C / (C - 2))` and longrope divides by its long instead
+    of its short factors once `reach` exceeds the trained length. `reach` float `[T]` is the length, in
+    positions, of the sequence that a token belongs to; None means within the trained length.
     """
     steps = torch.arange(0, head_dim, 2, dtype=torch.float32, device=positions.device) / head_dim
-    angles = positions.float()[:, None, None] * (1.0 / theta**steps)  # [T, 1, C/2]
+    if scaling is None:
+        frequencies = 1.0 / theta**steps  # [C/2]
+    else:
+        frequencies = _scaled(steps, theta, scaling, None if reach is None else reach.float()[:, None, None])
+    angles = positions.float()[:, None, None] * frequencies  # [T, 1, C/2]
     cosine, sine = angles.cos(), angles.sin()
+    if scaling is not None and scaling.amplitude != 1.0:
+        cosine, sine = cosine * scaling.amplitude, sine * scaling.amplitude
     return torch.cat((cosine, cosine), dim=-1), torch.cat((-sine, sine), dim=-1)
+
+
+def _scaled(steps: torch.Tensor, theta: float, scaling: Scaling, reach: torch.Tensor | None) -> torch.Tensor:
+    """Frequencies [C/2], or [T, 1, C/2] where they follow `reach` [T, 1, 1]."""
+    periods = theta**steps
+    match scaling.kind:
+        case "linear":
+            return 1.0 / periods / scaling.factor
+        case "llama3":
+            return _llama3(1.0 / periods, scaling)
+        case "yarn":
+            return _yarn(periods, theta, scaling)
+        case "dynamic":
+            return 1.0 / (periods if reach is None else _dynamic(steps, theta, scaling, reach))
+        case "longrope":
+            return 1.0 / (periods * _longrope(periods, scaling, reach))
+
+
+def _dynamic(steps: torch.Tensor, theta: float, scaling: Scaling, reach: torch.Tensor) -> torch.Tensor:
+    channels = 2 * len(steps)
+    growth = scaling.factor * reach / scaling.trained_length - (scaling.factor - 1)
+    longer = reach > scaling.trained_length
+    base = theta * torch.where(longer, growth, 1.0) ** (channels / (channels - 2))
+    return base**steps
+
+
+def _longrope(periods: torch.Tensor, scaling: Scaling, reach: torch.Tensor | None) -> torch.Tensor:
+    short = periods.new_tensor(scaling.short_factor)
+    if reach is None:
+        return short
+    return torch.where(reach > scaling.trained_length, periods.new_tensor(scaling.long_factor), short)
+
+
+def _llama3(frequencies: torch.Tensor, scaling: Scaling) -> torch.Tensor:
+    """Channels that turn fewer than `low` times in the trained length are slowed, above `high` they stay."""
+    low, high = scaling.low_freq_factor, scaling.high_freq_factor
+    turns = scaling.trained_length * frequencies / (2 * math.pi)
+    kept = ((turns - low) / (high - low)).clamp(0, 1)
+    return (1 - kept) * frequencies / scaling.factor + kept * frequencies
+
+
+def _yarn(periods: torch.Tensor, theta: float, scaling: Scaling) -> torch.Tensor:
+    """As llama3, but the blend is linear in the channel and its ends are rounded outwards to whole ones."""
+    channels = 2 * len(periods)
+
+    def channel_of(turns: float) -> float:
+        span = scaling.trained_length / (turns * 2 * math.pi)
+        return channels * math.log(span) / (2 * math.log(theta))
+
+    low = max(math.floor(channel_of(scaling.beta_fast)), 0)
+    high = min(math.ceil(channel_of(scaling.beta_slow)), channels - 1)
+    places = torch.arange(len(periods), dtype=torch.float32, device=periods.device)
+    slowed = ((places - low) / max(high - low, 0.001)).clamp(0, 1)
+    return slowed / (scaling.factor * periods) + (1 - slowed) / periods
 
 
 def rotate(x: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
