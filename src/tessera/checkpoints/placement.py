@@ -161,7 +161,7 @@ def _check_names(devices: Sequence[str]) -> None:
 
 
 def _sizes(config: VLMConfig, plain: int, linear: int) -> tuple[int, int]:
-    """Bytes of the ends together and of one decoder block, at `linear` bytes a weight in linears of blocks."""
+    """Bytes of the ends together and of one decoder block; `linear`: bytes a weight inside blocks."""
     decoder, vision = config.decoder, config.vision
     width, heads = decoder.hidden_size, decoder.num_attention_heads + decoder.num_key_value_heads
     block = 2 * width * heads * decoder.head_width + 3 * width * decoder.intermediate_size

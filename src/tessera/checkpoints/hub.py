@@ -1,0 +1,155 @@
+"""From a name to a folder: the local hub cache first, then a download where one is possible.
+
+The cache is read as it lies on disk (`models--owner--name/refs` and `/snapshots`), so a model that is there
+opens without huggingface_hub and without a network. A download leaves Python files and images behind: nothing
+of a checkpoint is ever run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+from tessera.families.catalog import family_names
+
+OWNER = "OpenGVLab"
+WEIGHT_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+CONFIG_FILES = ("config.json", "tessera.json")
+TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "vocab.json")
+ALL_FILES = (
+    "config.json",
+    "tokenizer_config.json with tokenizer.model, tokenizer.json or vocab.json + merges.txt",
+    "model.safetensors or its shards with model.safetensors.index.json",
+)
+"""What a checkpoint folder needs, in words."""
+WANTED = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.md", "LICENSE*", "NOTICE*")
+"""What is downloaded; `.bin` weights only where a repository has no safetensors."""
+PICKLED = ("*.bin",)
+UNWANTED = ("*.py", "*.msgpack", "*.h5", "*.onnx*")
+SERIES = re.compile(r"(Mini-)?InternV|VisualPRM", re.IGNORECASE)
+
+
+def find_checkpoint(name_or_folder: str | Path, revision: str | None = None) -> Path:
+    """The folder of a checkpoint, given as a folder, as `owner/name` on the hub, or as a catalogue name.
+
+    `revision` is a branch, tag or commit of the hub; None takes `main`. What is complete in the cache is used
+    without asking the network. Raises ValueError saying which files are needed and where they may lie.
+    """
+    folder = Path(name_or_folder).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise ValueError(f"{folder} is a file: give the folder of a checkpoint, or a model's name")
+    repository = hub_name(str(name_or_folder))
+    found = cached_snapshot(repository, revision)
+    if found is not None and not lacking(found):
+        return found
+    return _download(repository, revision, found)
+
+
+def hub_name(name: str) -> str:
+    """`owner/name` of a model's name; ValueError for what can only be a path, and for unknown names."""
+    if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name):
+        return name
+    if re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
+        known = family_names()
+        if name in known or SERIES.match(name):
+            return f"{OWNER}/{name}"
+        near = difflib.get_close_matches(name, known, 3)
+        hint = f"; did you mean {', '.join(near)}?" if near else "; `tessera models` lists the names"
+        raise ValueError(f"{name!r} is neither a folder nor a model of the catalogue{hint}")
+    raise ValueError(f"{name}: no such folder; give a checkpoint folder, owner/name of the hub, or a name")
+
+
+def cache_root(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the hub's tools keep models on this machine."""
+    for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if environment.get(variable):
+            return Path(environment[variable]).expanduser()
+    if environment.get("HF_HOME"):
+        return Path(environment["HF_HOME"]).expanduser() / "hub"
+    caches = Path(environment.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return caches / "huggingface" / "hub"
+
+
+def cached_snapshot(repository: str, revision: str | None = None) -> Path | None:
+    """The folder of a repository in the local cache, complete or not; None when it is not there."""
+    root = cache_root() / ("models--" + repository.replace("/", "--"))
+    reference = root / "refs" / (revision or "main")
+    commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
+    snapshots = sorted(path for path in (root / "snapshots").glob("*") if path.is_dir())
+    if commit is None:  # copied by hand, without refs
+        return snapshots[0] if len(snapshots) == 1 else None
+    return next((path for path in snapshots if path.name == commit), None)
+
+
+def lacking(folder: Path | None) -> list[str]:
+    """What a folder lacks to be opened: config, tokenizer, and every weight file that its index names."""
+    if folder is None:
+        return [*ALL_FILES]
+    wanted = []
+    if not any((folder / name).is_file() for name in CONFIG_FILES):
+        wanted.append(ALL_FILES[0])
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        wanted.append(ALL_FILES[1])
+    index = next((folder / name for name in WEIGHT_INDEXES if (folder / name).is_file()), None)
+    if index is not None:
+        names = _indexed(index)
+        wanted += [name for name in names if not (folder / name).is_file()]
+    elif not any((folder / name).is_file() for name in WEIGHT_FILES):
+        wanted.append(ALL_FILES[2])
+    return wanted
+
+
+def _indexed(index: Path) -> list[str]:
+    try:
+        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return [index.name]  # half written: to be fetched again
+
+
+def _download(repository: str, revision: str | None, found: Path | None) -> Path:
+    """Fetch a repository, safetensors first and pickles only where there is nothing else."""
+    try:
+        hub = importlib.import_module("huggingface_hub")
+    except ImportError:
+        raise _unreachable(repository, found, "huggingface_hub is not installed") from None
+    for patterns in (WANTED, WANTED + PICKLED):
+        try:
+            answer = hub.snapshot_download(
+                repository, revision=revision, allow_patterns=list(patterns), ignore_patterns=list(UNWANTED)
+            )
+        except _failures(hub) as error:
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise _unreachable(repository, found, reason[0]) from error
+        if not lacking(folder := Path(answer)):
+            return folder
+    raise _unreachable(repository, folder, "the repository does not hold them")
+
+
+def _failures(hub: ModuleType) -> tuple[type[BaseException], ...]:
+    """What a download may raise: files, network (httpx, which huggingface_hub brings), refused names."""
+    try:
+        network: type[BaseException] = importlib.import_module("httpx").HTTPError
+    except ImportError:
+        network = OSError
+    return (OSError, ValueError, network)
+
+
+def _unreachable(repository: str, found: Path | None, reason: str) -> ValueError:
+    name = repository.partition("/")[2]
+    where = cache_root()
+    wanted = ", ".join(lacking(found))
+    state = f"{found} is incomplete" if found else f"no folder {name!r} here and no copy in {where}"
+    return ValueError(
+        f"{repository}: {state}, and it cannot be downloaded ({reason}). Needed: {wanted}. Put them into one "
+        f"folder and give that folder, or run `hf download {repository}` where there is a network and copy "
+        f"{where}/models--{repository.replace('/', '--')}"
+    )
