@@ -84,7 +84,8 @@ def test_a_folder_here_wins_over_the_hub(
 
 @pytest.mark.parametrize("name", [NAME, "InternVL3-1B"])
 def test_complete_snapshots_need_no_network(name: str, cache: Path) -> None:
-    assert find_checkpoint(name) == cached(cache)
+    folder = cached(cache)
+    assert find_checkpoint(name) == folder
 
 
 def test_revisions(cache: Path) -> None:

@@ -49,7 +49,7 @@ def test_the_cards_split(layers: int, count: int) -> None:
 
 def test_a_known_split() -> None:
     """32 layers on two devices: share ceil(32 / 1.5) = 22, so 11 first, 20 on the second, the last first."""
-    placed = list(split_layers(config(32), ["a:0".replace("a", "cuda"), "cuda:1"]).values())[len(ENDS) :]
+    placed = list(split_layers(config(32), ["cuda:0", "cuda:1"]).values())[len(ENDS) :]
     assert placed == ["cuda:0"] * 11 + ["cuda:1"] * 20 + ["cuda:0"]
 
 
@@ -71,7 +71,7 @@ def test_balance_counts_bytes() -> None:
     model = get_family("InternVL3-8B").model
     giga = 10**9
     assert set(balance(model, {"cuda:0": 17 * giga}).values()) == {"cuda:0"}
-    with pytest.raises(ValueError, match="15 devices|needs .* GiB on the first device and 28 blocks"):
+    with pytest.raises(ValueError, match="GiB on the first device and 28 blocks"):
         balance(model, {"cuda:0": 15 * giga})
     assert balance(model, {"cuda:0": 10 * giga}, linears="int8")
     with pytest.raises(ValueError, match="int8, or add a device"):

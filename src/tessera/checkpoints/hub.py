@@ -101,8 +101,7 @@ def lacking(folder: Path | None) -> list[str]:
         wanted.append(ALL_FILES[1])
     index = next((folder / name for name in WEIGHT_INDEXES if (folder / name).is_file()), None)
     if index is not None:
-        names = _indexed(index)
-        wanted += [name for name in names if not (folder / name).is_file()]
+        wanted += [name for name in _indexed(index) if name == index.name or not (folder / name).is_file()]
     elif not any((folder / name).is_file() for name in WEIGHT_FILES):
         wanted.append(ALL_FILES[2])
     return wanted
