@@ -33,7 +33,7 @@ class Runner:
             config.num_key_value_heads,
             config.head_width,
             weight.dtype,
-            weight.device,
+            model.decoder.layer_devices,
         )
 
     @torch.inference_mode()
@@ -64,9 +64,9 @@ class Runner:
         rows: torch.Tensor | None,
     ) -> torch.Tensor:
         stream = torch.from_numpy(ids.astype(np.int64)).to(self.device)
-        hidden = self.model(stream, layout, positions.to(self.device), cache=self.cache, features=features)
+        hidden = self.model(stream, layout, positions, cache=self.cache, features=features)
         if rows is not None:
-            hidden = hidden[rows.to(self.device)]
+            hidden = hidden[rows.to(hidden.device)]
         return forbid(self.model.logits(hidden), self.model.config.image_token_id, self.vocabulary)
 
     def _see(self, sequences: Seq[Sequence]) -> torch.Tensor | None:
@@ -76,8 +76,7 @@ class Runner:
             return None
         stacked = torch.from_numpy(np.concatenate(tiles))
         starts = range(0, len(stacked), TILES_AT_ONCE)
-        chunks = [stacked[start : start + TILES_AT_ONCE].to(self.device) for start in starts]
-        return torch.cat([self.model.see(chunk) for chunk in chunks])
+        return torch.cat([self.model.see(stacked[start : start + TILES_AT_ONCE]) for start in starts])
 
 
 def _pages(sequences: Seq[Sequence]) -> tuple[tuple[int, ...], ...]:

@@ -27,26 +27,31 @@ class VLM(nn.Module):
         self.decoder = Decoder(config.decoder)
 
     def see(self, tiles: torch.Tensor) -> torch.Tensor:
-        """uint8 tiles [N, S, S, 3] to visual features [N, tokens_per_tile, D]."""
-        pixels = normalise(
-            tiles, self.config.mean, self.config.std, self.vision.embeddings.class_embedding.dtype
-        )
+        """uint8 tiles [N, S, S, 3], on any device, to visual features [N, tokens_per_tile, D] where the
+        connector lies."""
+        like = self.vision.embeddings.class_embedding
+        pixels = normalise(tiles.to(like.device), self.config.mean, self.config.std, like.dtype)
         states = self.vision(pixels, self.config.select_layer)[:, 1:]  # class token dropped
         grid = pixels.shape[-1] // self.config.vision.patch_size
         shuffled = pixel_shuffle(
             states.unflatten(1, (grid, grid)), self.config.shuffle_factor, self.config.ps_version
         )
-        features: torch.Tensor = self.connector(shuffled)
+        features: torch.Tensor = self.connector(shuffled.to(self.connector.norm.weight.device))
         return features
 
     def embed(
         self, ids: torch.Tensor, tiles: torch.Tensor | None = None, features: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Ids int64 [T] and uint8 tiles [N, S, S, 3] (or features [N, tokens, D] seen before) to [T, D]."""
+        """Ids int64 [T] and uint8 tiles [N, S, S, 3] (or features [N, tokens, D] seen before) to [T, D].
+
+        ViT, connector and embeddings may lie on three devices; the result lies where the embeddings do.
+        """
         if features is None and tiles is not None and len(tiles):
             features = self.see(tiles)
         embeddings = self.decoder.embed(ids)
+        ids = ids.to(embeddings.device)
         flat = embeddings.new_zeros(0, embeddings.shape[-1]) if features is None else features.flatten(0, 1)
+        flat = flat.to(embeddings.device)
         if len(flat) and torch.is_autocast_enabled(embeddings.device.type):
             flat = flat.to(embeddings.dtype)
         return fuse(embeddings, ids, flat, self.config.image_token_id)
@@ -61,7 +66,9 @@ class VLM(nn.Module):
         features: torch.Tensor | None = None,
         rows: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The stream's final hidden states [T, D], or of `rows` int64 [R] alone; `logits` scores them."""
+        """The stream's final hidden states [T, D], or of `rows` int64 [R] alone; `logits` scores them.
+
+        Parts and blocks may lie on several devices (`Decoder.forward`); inputs may come from any."""
         hidden: torch.Tensor = self.decoder(self.embed(ids, tiles, features), layout, positions, cache, rows)
         return hidden
 

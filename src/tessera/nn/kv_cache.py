@@ -6,13 +6,18 @@ sequence (`KVCache.contiguous`) its past is one contiguous view and reading it c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from tessera.nn.layout import Paged
 
 
 class KVCache:
-    """Pools for all layers. A sequence that outgrows its pages is an error, never a wrap."""
+    """Pools for all layers. A sequence that outgrows its pages is an error, never a wrap.
+
+    `device` is one for all layers or one for each.
+    """
 
     def __init__(
         self,
@@ -22,12 +27,15 @@ class KVCache:
         kv_heads: int,
         head_dim: int,
         dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
+        device: torch.device | str | Sequence[torch.device | str] = "cpu",
     ) -> None:
         shape = (pages, page_size, kv_heads, head_dim)
         self.page_size = page_size
-        self.keys = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
-        self.values = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
+        devices = [device] * layers if isinstance(device, torch.device | str) else device
+        if len(devices) != layers:
+            raise ValueError(f"device has {len(devices)} entries for {layers} layers: give one or one each")
+        self.keys = [torch.empty(shape, dtype=dtype, device=place) for place in devices]
+        self.values = [torch.empty(shape, dtype=dtype, device=place) for place in devices]
 
     @staticmethod
     def bytes_per_token(layers: int, kv_heads: int, head_dim: int, dtype: torch.dtype) -> int:
