@@ -58,6 +58,48 @@ def test_one_answer(folder: Path, picture: str, capsys: pytest.CaptureFixture[st
     assert answer(folder, capsys, "how many?") != first, "the picture must reach the model"
 
 
+@pytest.mark.parametrize("order", ["PMQ", "MPQ", "PQM", "QMP"])
+def test_options_may_stand_anywhere(
+    order: str, folder: Path, picture: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`tessera chat PICTURE --model X "question"` once failed: words before and after an option."""
+    words = {"P": [picture], "M": ["--model", str(folder), "--json"], "Q": ["how many?"]}
+    assert main(["chat", *(word for key in order for word in words[key]), "--max-new-tokens=4"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["question"] == "how many?" and facts["tiles"] == [3] and facts["new_tokens"] <= 4
+
+
+def test_words_keep_their_order_and_values() -> None:
+    given = ["a.png", "--temperature", "-1", "--json", "b.png", "--seed=3", "why", "--", "--model", "?"]
+    expected = ["--temperature", "-1", "--json", "--seed=3", "--", "a.png", "b.png", "why", "--model", "?"]
+    assert chat.words_last(given) == expected
+    assert chat.words_last(["--model"]) == ["--model"]
+
+
+def test_what_was_opened_is_said_on_stderr(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "how many?") == 0
+    shown = capsys.readouterr()
+    assert shown.err.startswith("nano_model · tessera layout") and len(shown.err.splitlines()) == 1
+
+
+def test_clips_are_bounded(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for index in range(6):
+        tiny.picture(index).save(tmp_path / f"frame_{index}.png")
+    clip = ["--video", str(tmp_path), "--json", "--frames", "3"]
+    whole = json.loads(answer(folder, capsys, *clip, "which?"))
+    assert whole["tiles"] == [1, 1, 1]
+    part = json.loads(answer(folder, capsys, *clip, "which?", "--start", "4", "--end", "5"))
+    assert part["tiles"] == [1, 1, 1] and part["answer"] != whole["answer"]
+    assert run(folder, *clip, "which?", "--start", "40") == 2
+    assert "start=40" in capsys.readouterr().err
+
+
+def test_int8_and_the_map_say_what_they_did(
+    folder: Path, picture: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert answer(folder, capsys, picture, "how many?", "--int8", "--device-map", "split").strip()
+
+
 def test_json_names_every_setting(folder: Path, picture: str, capsys: pytest.CaptureFixture[str]) -> None:
     out = answer(folder, capsys, picture, "--json", "--temperature", "0.5", "--seed", "3")
     facts = json.loads(out)
@@ -118,8 +160,9 @@ def test_a_question_on_a_terminal_is_answered_once(
         (["--top-p", "3", "what?"], "top_p = 3.0: give a share"),
         ([], "nothing to ask: give a picture"),
         (["--dtype", "int7", "what?"], "dtype = 'int7'"),
-        (["--model", "/no/such/folder", "what?"], "/no/such/folder does not exist"),
+        (["--model", "/no/such/folder", "what?"], "/no/such/folder: no such folder"),
         (["--image", __file__, "what?"], "test_chat.py"),
+        (["what?", "--visual-increment", "0.3"], "visual_increment = 0.3"),
     ],
 )
 def test_errors_are_one_line(
@@ -128,5 +171,6 @@ def test_errors_are_one_line(
     assert run(folder, *arguments) == 2
     output = capsys.readouterr()
     assert output.out == ""
-    assert len(output.err.strip().splitlines()) == 1
-    assert message in output.err
+    *opened, told = output.err.strip().splitlines()
+    assert len(opened) <= 1 and all("nano_model" in line for line in opened), "at most what was opened"
+    assert message in told

@@ -62,7 +62,8 @@ def test_another_family(picture: Path, tmp_path: Path, capsys: pytest.CaptureFix
         (["{picture}", "--max-tiles", "0"], "--max-tiles 0"),
         (["{picture}", "--family", "InternVL9"], "InternVL9"),
         (["{picture}", "--out", "{folder}/no/a.png"], "no/a.png"),
-        (["{picture}", "--model", "{folder}"], "tokenizer"),
+        (["{picture}", "--model", "{folder}"], "checkpoint"),
+        (["{picture}", "--model", "InternVL9-1B-nothing"], "InternVL9-1B-nothing"),
     ],
 )
 def test_mistakes_are_one_line(

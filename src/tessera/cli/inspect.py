@@ -12,7 +12,8 @@ import tyro
 from tessera.chat.encoder import Encoder
 from tessera.chat.message import Conversation, ask
 from tessera.chat.tokenizer import load_tokenizer
-from tessera.checkpoints.layouts import official, own
+from tessera.checkpoints.hub import find_checkpoint
+from tessera.checkpoints.load import read_description
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.families.catalog import get_family
 from tessera.families.family import Family
@@ -31,8 +32,8 @@ class Arguments:
     """The words that go with it."""
     max_tiles: int | None = None
     """Most tiles of the grid; the model's own by default."""
-    model: Path | None = None
-    """Checkpoint folder whose settings and tokenizer are used."""
+    model: str | None = None
+    """Checkpoint folder (any layout) or name whose settings and tokenizer are used."""
     family: str = "scale_model"
     """Without --model: whose settings are used, e.g. InternVL2_5-4B; words are counted by --tokenizer."""
     tokenizer: Path | None = None
@@ -78,16 +79,8 @@ def main(argv: list[str]) -> int:
 def open_encoder(given: Arguments) -> tuple[str, Encoder]:
     """Name of the family and its encoder, from a checkpoint folder or from the catalogue."""
     if given.model is not None:
-        tokenizer = load_tokenizer(given.model)
-        if own.describes(given.model):
-            family, _ = own.read_config(given.model)
-        elif official.describes(given.model):
-            family = official.read_config(given.model, tokenizer, head_stored=True)
-        else:
-            raise ValueError(
-                f"--model {given.model}: neither {own.CONFIG_FILE} nor {official.CONFIG_FILE} is in it; "
-                "give a checkpoint folder"
-            )
+        description = read_description(find_checkpoint(given.model))
+        tokenizer, family = description.tokenizer, description.family
     else:
         tokenizer = load_tokenizer(given.tokenizer or shipped_folder("tokenizer"))
         family = get_family(given.family)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Unpack, overload
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 from tessera.chat.encoder import Encoded, Encoder
 from tessera.chat.message import Conversation
@@ -17,11 +17,15 @@ from tessera.engine.request import Completion, Sampling
 from tessera.families.family import Family
 from tessera.models.positions import require_increment
 
+A = TypeVar("A")
+B = TypeVar("B")
+
 
 @dataclass(frozen=True)
 class Prompt:
-    """A question ready for the engine."""
+    """A question ready for the engine: as messages, as ids and tiles, and how its answer is chosen."""
 
+    conversation: Conversation
     encoded: Encoded
     sampling: Sampling
     visual_increment: float
@@ -31,7 +35,7 @@ class ChatModel:
     """One model with its tokenizer and encoder. An answer depends on the question and its options alone.
 
     A question is a string in which `<image>` and `<video>` stand for media, a list of OpenAI-style messages,
-    or a `Conversation`. Options, all by name: num_patches_list (tiles of each `<image>`, as on the model cards),
+    or a `Conversation`. Options, all by name: num_patches_list (tiles of each `<image>`, as on the cards),
     system (in place of the model's own system text), max_tiles (of a picture), visual_increment (V2PE: 1 or
     1/2 ... 1/256), and how to choose: max_new_tokens, temperature, top_k, top_p, repetition_penalty, seed,
     stop, do_sample. docs/open.md shows them in use, beside the model cards' calls.
@@ -106,7 +110,7 @@ class ChatModel:
         Raises ValueError naming what is wrong with question, media or options.
         """
         ask = _ask(question, pictures, videos, history, options)
-        answer = self._answer([self._prompt(ask)])[0].text
+        answer = self.complete([self._prompt(ask)])[0].text
         return (answer, ask.remembered(answer)) if return_history else answer
 
     def stream(
@@ -131,10 +135,17 @@ class ChatModel:
 
         An item is a question, or a mapping with the arguments of `chat` by name, whose options win over the
         batch's. Text, pictures of any number of tiles and clips may stand side by side. Raises ValueError
-        naming the first bad item before anything is computed.
+        naming the first bad item; all but undecodable media are found before anything is computed.
         """
-        prompts = [self._item(index, item, options) for index, item in enumerate(items)]
-        return [completion.text for completion in self._answer(prompts, progress)]
+        asks = [self._checked(index, item, options) for index, item in enumerate(items)]
+        answers: list[str] = []
+        while len(answers) < len(asks):  # pixels of one chunk at a time
+            chunk = range(len(answers), min(len(answers) + self.engine.max_batch, len(asks)))
+            prompts = [_named(index, self._prompt, asks[index]) for index in chunk]
+            answers += [completion.text for completion in self.complete(prompts)]
+            if progress is not None:
+                progress(len(answers), len(asks))
+        return answers
 
     def encode(
         self,
@@ -147,42 +158,46 @@ class ChatModel:
         """The ids int32 [T] and tiles uint8 [N, S, S, 3] that `chat` would give the model."""
         return self._prompt(_ask(question, pictures, videos, history, options)).encoded
 
-    def conversation(
+    def prompt(
         self,
         question: Question,
         pictures: Pictures = (),
         videos: Clips = (),
         history: History | None = None,
         **options: Unpack[AskOptions],
-    ) -> Conversation:
-        """What `chat` would ask, as messages; `encoder.render_text` shows it as the model's prompt."""
-        return self._conversation(_ask(question, pictures, videos, history, options))
+    ) -> Prompt:
+        """What `chat` asks: for `complete`, or to look at (`encoder.render_text(prompt.conversation)`)."""
+        return self._prompt(_ask(question, pictures, videos, history, options))
 
-    def _conversation(self, ask: Ask) -> Conversation:
-        return ask.conversation(self.encoder.tiling.max_tiles)
+    def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
+        """Answers with their ids, why they ended and the length of their prompts, all at once."""
+        return self.engine.generate(
+            [prompt.encoded for prompt in prompts],
+            [prompt.sampling for prompt in prompts],
+            visual_increment=[prompt.visual_increment for prompt in prompts],
+        )
 
     def _prompt(self, ask: Ask) -> Prompt:
         sampling = read_options(ask.options)
         increment = require_increment(ask.visual_increment)
-        encoded = self.encoder.encode(self._conversation(ask), generate=True)
+        conversation = ask.conversation(self.encoder.tiling.max_tiles)
+        encoded = self.encoder.encode(conversation, generate=True)
         chosen = "max_new_tokens" in ask.options
         sampling = fit_answer(encoded, sampling, self.family.model, increment, chosen)
-        return Prompt(encoded, sampling, increment)
+        return Prompt(conversation, encoded, sampling, increment)
 
-    def _item(self, index: int, item: Question | Mapping[str, Any], options: Mapping[str, Any]) -> Prompt:
+    def _checked(self, index: int, item: Question | Mapping[str, Any], options: Mapping[str, Any]) -> Ask:
+        """The item as a question whose options, marks and file headers are in order."""
+
+        def check(given: Mapping[str, Any]) -> Ask:
+            ask = Ask.read(given)
+            read_options(ask.options)
+            require_increment(ask.visual_increment)
+            self.encoder.measure(ask.conversation(self.encoder.tiling.max_tiles))
+            return ask
+
         given = item if isinstance(item, Mapping) else {"question": item}
-        try:
-            return self._prompt(Ask.read({**options, **given}))
-        except (ValueError, OSError) as error:
-            raise ValueError(f"items[{index}]: {error}") from error
-
-    def _answer(self, prompts: Sequence[Prompt], progress: Progress | None = None) -> list[Completion]:
-        return self.engine.generate(
-            [prompt.encoded for prompt in prompts],
-            [prompt.sampling for prompt in prompts],
-            progress,
-            [prompt.visual_increment for prompt in prompts],
-        )
+        return _named(index, check, {**options, **given})
 
 
 def _ask(
@@ -190,3 +205,11 @@ def _ask(
 ) -> Ask:
     given = {"question": question, "pictures": pictures, "videos": videos, "history": history}
     return Ask.read({**given, **options})
+
+
+def _named(index: int, make: Callable[[A], B], given: A) -> B:
+    """`make(given)`; what is wrong with it is told with its index."""
+    try:
+        return make(given)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"items[{index}]: {error}") from error

@@ -60,7 +60,7 @@ class Ask:
                 self.pictures,
                 self.history,
                 self.num_patches_list,
-                max_tiles=self.max_tiles or most_tiles,
+                max_tiles=most_tiles if self.max_tiles is None else self.max_tiles,
                 system=self.system,
                 videos=self.videos,
             )

@@ -1,0 +1,205 @@
+"""`ChatModel`: one answer however it is asked for, the model cards' tokens, mistakes with names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from tessera.chat.message import Conversation, Video, ask
+from tessera.checkpoints.load import Loaded
+from tessera.engine.chat_model import ChatModel
+from tessera.engine.options import DEFAULT_NEW_TOKENS
+from tessera.engine.reference import generate_slowly
+from tessera.engine.request import Sampling
+from tessera.imaging.grid import count_tiles
+from tests.chat.official import internvl2_5
+from tests.engine import tiny
+
+WIDE, TALL, SMALL = tiny.picture(1, 60, 30), tiny.picture(2, 30, 60), tiny.picture(3)
+CLIP = Video(tuple(tiny.picture(50 + i) for i in range(4)))
+
+
+@pytest.fixture(scope="module")
+def model() -> ChatModel:
+    parts = (tiny.model(), tiny.tokenizer(), tiny.encoder(), tiny.family(), Path("nowhere"))
+    return ChatModel(Loaded(*parts), max_batch=3)
+
+
+def official_ids(turns: Sequence[tuple[str, str]], tiles: list[int], model: ChatModel) -> list[int]:
+    """What the cards' code feeds: turns as strings, marks replaced from the left, the assistant's role open."""
+    encoder, tokenizer = model.encoder, model.tokenizer
+    system = encoder.template.system_text if encoder.system_text is None else encoder.system_text
+    said = [(role, text) for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)]
+    ids, _ = internvl2_5(said[:-1], tokenizer.encode, None, tiles, encoder.tokens_per_tile, system)
+    return ids + tokenizer.encode("<|im_start|>assistant\n")
+
+
+def tiles_of(model: ChatModel, *pictures: PIL.Image.Image) -> list[int]:
+    return [count_tiles(*picture.size, model.encoder.tiling) for picture in pictures]
+
+
+def test_every_road_gives_one_answer(model: ChatModel) -> None:
+    said = model.chat("how many?", WIDE, max_new_tokens=12)
+    assert said and said != model.chat("how many?", SMALL, max_new_tokens=12), "the picture must matter"
+    assert model.chat("<image>\nhow many?", [WIDE], max_new_tokens=12) == said
+    content = [{"type": "image", "image": WIDE}, {"type": "text", "text": "how many?"}]
+    assert model.chat([{"role": "user", "content": content}], max_new_tokens=12) == said
+    assert model.chat(Conversation((ask("how many?", [WIDE]),)), max_new_tokens=12) == said
+    assert "".join(model.stream("how many?", WIDE, max_new_tokens=12)) == said
+    completion = model.complete([model.prompt("how many?", WIDE, max_new_tokens=12)])[0]
+    assert completion.text == said and completion.prompt_tokens == len(model.encode("how many?", WIDE).ids)
+
+
+def test_a_mixed_batch_answers_as_one_by_one(model: ChatModel) -> None:
+    """Text beside many tiles and a clip, more items than the engine takes at once, options of their own."""
+    content = [{"type": "text", "text": "is "}, {"type": "image", "image": SMALL}]
+    items: list[Any] = [
+        "how many circles?",
+        {"question": "what?", "pictures": WIDE},
+        {"question": "left?", "videos": [CLIP]},
+        [{"role": "user", "content": content}],
+        {"question": "<image> or <image>?", "pictures": [WIDE, TALL], "temperature": 0.7, "seed": 4},
+        {"question": "and now?", "pictures": [SMALL], "history": [("<image>\nred?", "no")]},
+        {"question": "which?", "pictures": TALL, "visual_increment": 1 / 4, "max_new_tokens": 5},
+    ]
+    seen: list[tuple[int, int]] = []
+    answers = model.batch(items, lambda *count: seen.append(count), max_new_tokens=10)
+    alone = [model.chat(**({"max_new_tokens": 10} | _named(item))) for item in items]
+    assert answers == alone and len(set(answers)) > 4
+    assert seen == [(3, 7), (6, 7), (7, 7)]
+
+
+def _named(item: Any) -> dict[str, Any]:
+    return item if isinstance(item, dict) else {"question": item}
+
+
+def test_single_picture_is_the_cards_prompt(model: ChatModel) -> None:
+    tiles = tiles_of(model, WIDE)
+    expected = official_ids([("<image>\nwhat?", "")], tiles, model)
+    for question in ("what?", "<image>\nwhat?"):
+        encoded = model.encode(question, WIDE)
+        assert encoded.ids.tolist() == expected and list(encoded.tiles_per_image) == tiles
+    assert model.encode("what?").ids.tolist() == official_ids([("what?", "")], [], model)
+
+
+def test_turns_as_on_the_cards(model: ChatModel) -> None:
+    """The first call adds the mark and says so in the history; later ones repeat the pictures of all turns."""
+    first, history = model.chat("what?", WIDE, return_history=True, max_new_tokens=6)
+    assert history == [("<image>\nwhat?", first)]
+    second, longer = model.chat("why?", WIDE, history=history, return_history=True, max_new_tokens=6)
+    assert longer == [*history, ("why?", second)]
+    encoded = model.encode("now <image>?", [WIDE, SMALL], history=longer)
+    turns = [*longer, ("now <image>?", "")]
+    assert encoded.ids.tolist() == official_ids(turns, tiles_of(model, WIDE, SMALL), model)
+
+
+def test_combined_and_separate_pictures(model: ChatModel) -> None:
+    wide, tall = tiles_of(model, WIDE, TALL)
+    together = model.encode("<image>\nboth?", [WIDE, TALL])
+    assert together.ids.tolist() == official_ids([("<image>\nboth?", "")], [wide + tall], model)
+    marked = "Image-1: <image>\nImage-2: <image>\nboth?"
+    apart = model.encode(marked, [WIDE, TALL], num_patches_list=[wide, tall])
+    assert apart.ids.tolist() == official_ids([(marked, "")], [wide, tall], model)
+    assert np.array_equal(model.encode(marked, [WIDE, TALL]).ids, apart.ids)
+    assert np.array_equal(together.tiles, apart.tiles) and together.tiles_per_image == (wide + tall,)
+
+
+def test_frames_as_on_the_cards_and_as_a_clip(model: ChatModel) -> None:
+    frames = list(CLIP.source)
+    marks = "".join(f"Frame-{i + 1}: <image>\n" for i in range(len(frames)))
+    expected = official_ids([(marks + "left?", "")], [1] * 4, model)
+    written = model.encode(marks + "left?", frames, max_tiles=1, num_patches_list=[1] * 4)
+    assert written.ids.tolist() == expected
+    assert model.encode("left?", videos=CLIP).ids.tolist() == expected
+    assert model.encode("<video>\nleft?", videos=[CLIP]).ids.tolist() == expected
+
+
+def test_messages_remember_and_take_a_system_text(model: ChatModel) -> None:
+    asked = [{"role": "user", "content": [{"type": "image", "image": WIDE}, "what?"]}]
+    answer, longer = model.chat(asked, return_history=True, max_new_tokens=5)
+    assert longer == [*asked, {"role": "assistant", "content": answer}]
+    follow = [*longer, {"role": "user", "content": "why?"}]
+    history = [("<image>\nwhat?", answer)]
+    assert np.array_equal(model.encode(follow).ids, model.encode("why?", WIDE, history=history).ids)
+    named = model.encode([{"role": "system", "content": "be brief"}, *asked]).ids
+    assert np.array_equal(model.encode(asked, system="be brief").ids, named)
+    assert np.array_equal(model.encode("what?", WIDE, system="be brief").ids, named)
+
+
+def test_tile_limits(model: ChatModel) -> None:
+    """Marks give every picture the model's limit, as the cards do; messages divide it, as training does."""
+    own = [{"type": "image", "image": WIDE}, {"type": "image", "image": TALL, "max_tiles": 1}]
+    message = [{"role": "user", "content": [*own, {"type": "text", "text": "?"}]}]
+    assert model.encode("?", WIDE, max_tiles=1).tiles_per_image == (1,)
+    assert model.encode("<image><image>?", [WIDE, TALL]).tiles_per_image == (3, 3)
+    assert model.encode(message, max_tiles=2).tiles_per_image == (3, 1), "a part's own limit wins"
+
+
+def test_sampling_words_of_the_cards(model: ChatModel) -> None:
+    def settings(**options: Any) -> Sampling:
+        return model.prompt("is", **options).sampling
+
+    assert settings(do_sample=False, temperature=0.9).temperature == 0
+    drawn = settings(do_sample=True, max_new_tokens=9)
+    assert (drawn.temperature, drawn.top_k, drawn.max_new_tokens) == (1.0, 50, 9)
+    assert settings(do_sample=True, temperature=0.2, top_k=0, num_beams=1).temperature == 0.2
+    assert settings(stop="red").stop == ("red",)
+    longest = model.family.model.decoder.longest_context - len(model.encode("is").ids)
+    assert settings().max_new_tokens == min(DEFAULT_NEW_TOKENS, longest)
+
+
+def test_visual_increment_reaches_the_model(model: ChatModel) -> None:
+    prompt = model.prompt("what?", WIDE, visual_increment=1 / 16, max_new_tokens=8)
+    slow = generate_slowly(
+        tiny.model(), tiny.tokenizer(), tiny.encoder().stop_ids, prompt.encoded, prompt.sampling, 1 / 16
+    )
+    assert model.complete([prompt])[0] == slow
+    assert slow.text != model.chat("what?", WIDE, max_new_tokens=8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"question": "<image> <image>?", "pictures": [WIDE]}, "pictures: 1 for 2 <image> marks"),
+        ({"question": "<image>?", "pictures": WIDE, "num_patches_list": [2]}, "cannot be cut into 2 tiles"),
+        ({"question": "left?", "pictures": "gone.png"}, "gone.png"),
+        (
+            {"question": "a", "temperatur": 1},
+            "temperatur = 1: no such setting; choose from do_sample, max_new",
+        ),
+        ({"question": "a", "top_p": 7}, "top_p = 7.0: give a share"),
+        ({"question": "a", "max_new_tokens": "many"}, "max_new_tokens: Input should be a valid integer"),
+        ({"question": "a", "num_beams": 3}, "num_beams = 3: beam search is not offered"),
+        ({"question": "a", "visual_increment": 0.3}, "visual_increment = 0.3"),
+        ({"question": "a", "max_new_tokens": 10**6}, "the model was made for"),
+        ({"question": "a", "max_tiles": 0, "pictures": WIDE}, "max_tiles"),
+        ({"question": tiny.tokenizer()}, "question: Tokenizer is neither text nor a list of messages"),
+        ({"question": []}, "question: list is neither text"),
+        ({"question": [{"role": "user", "content": "a"}], "pictures": WIDE}, "pictures: messages carry"),
+        ({"question": [{"role": "system", "content": "a"}], "system": "b"}, "system: the messages begin"),
+        (
+            {"question": [{"role": "user", "content": [{"type": "image_url", "image_url": "gone.png"}]}]},
+            "gone",
+        ),
+        ({"pictures": WIDE}, "question: missing"),
+    ],
+)
+def test_a_bad_item_names_itself(model: ChatModel, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as told:
+        model.batch(["is", arguments])
+    assert str(told.value).startswith("items[1]: ") and message in str(told.value)
+    if "question" in arguments:
+        with pytest.raises((ValueError, OSError)) as told:
+            model.chat(**arguments)
+        assert message in str(told.value) and "items" not in str(told.value)
+
+
+def test_a_prompt_beyond_the_context_says_what_to_change(model: ChatModel) -> None:
+    many = [WIDE] * 1 + [SMALL] * 3000
+    with pytest.raises(ValueError, match=r"has \d{5} tokens \(\d+ tiles\).*give fewer pictures"):
+        model.chat("<image> " * 3001 + "which?" * 500, many)
