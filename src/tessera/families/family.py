@@ -12,9 +12,6 @@ from tessera.imaging.grid import Tiling
 from tessera.models.config import VLMConfig
 from tessera.runtime.config import Config
 
-TRAINING_FRAME_LABEL = "Frame-{index}: "
-"""Words before a video frame in the training code of 2.5 and 3 (facts 3.5)."""
-
 
 class Family(Config):
     """One member. Pixel normalisation is part of `model` (mean and std), because the model applies it."""
@@ -24,7 +21,8 @@ class Family(Config):
     tiling: Tiling
     template: str
     """Name of a conversation template in `tessera.chat.templates`."""
-    frame_label: str = TRAINING_FRAME_LABEL
+    frame_label: str = "training"
+    """Words before a video frame: a name of `tessera.chat.frame_labels.FRAME_LABELS`, or a pattern."""
     system_text: str | None = None
     """None takes the template's own, "" an empty one."""
     frames: int = 8

@@ -1,61 +1,57 @@
-"""InternVL 2.5 and 3 with the 300M ViT and a Qwen2.5 decoder, as tables (facts 1.1 to 1.4, 2.3).
+"""InternVL 2.5 from 1B to 78B with and without MPO, and the reward models made from the 8B (facts 1.3).
 
-Only members whose decoder numbers are checked or well known stand here. A checkpoint's own config.json is
-read when one is opened; these tables make models without a checkpoint, and check our reading of others.
+One template for all. Counts: the InternVL 2.5 paper; the quick start of internvl.readthedocs.io repeats
+it but prints 4.2B, 40.1B and 76.3B (the figures of InternVL 2) for the models of 3.7B, 38.4B and 78.4B.
 """
 
 from __future__ import annotations
 
-from tessera.families.family import Family
-from tessera.imaging.grid import Tiling
-from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
+from dataclasses import replace
 
-VOCABULARY = 151_674
-"""Qwen2.5's tokens and the nine added ones; the padded rows of the language model are dropped."""
-IMAGE_TOKEN_ID = 151_667
+from tessera.families import language_models as llm
+from tessera.families import vision_models as vit
+from tessera.families.entry import Entry, Published
+from tessera.families.parts import LanguageModel
 
-TILING = Tiling(tile_side=448, min_tiles=1, max_tiles=12, thumbnail=True)
-
-QWEN2_5 = {
-    # size: hidden, feed-forward, layers, heads, key-value heads
-    "0.5B": (896, 4864, 24, 14, 2),
-    "1.5B": (1536, 8960, 28, 12, 2),
-    "3B": (2048, 11008, 36, 16, 2),
-    "7B": (3584, 18944, 28, 28, 4),
-}
-
-MEMBERS = {
-    # name: (decoder, initial layer scale and drop path written in the released vision config)
-    "InternVL2_5-1B": ("0.5B", 1.0, 0.0),
-    "InternVL2_5-4B": ("3B", 1.0, 0.0),
-    "InternVL3-1B": ("0.5B", 0.1, 0.1),
-    "InternVL3-2B": ("1.5B", 0.1, 0.1),
-    "InternVL3-8B": ("7B", 0.1, 0.1),
-}
+PAPER = "arXiv 2412.05271"
 
 
-def intern_vit_300m(initializer_factor: float = 1.0, drop_path_rate: float = 0.0) -> VisionConfig:
-    """InternViT-300M-448px: 24 layers of 1024 channels, LayerNorm, biases on qkv, no QK-norm."""
-    return VisionConfig(initializer_factor=initializer_factor, drop_path_rate=drop_path_rate)
-
-
-def qwen2_5(size: str) -> DecoderConfig:
-    """A Qwen2.5 decoder as InternVL stores it: head untied, vocabulary cut to the tokenizer."""
-    hidden, inner, layers, heads, kv_heads = QWEN2_5[size]
-    return DecoderConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=hidden,
-        intermediate_size=inner,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
+def _member(size: str, language: LanguageModel, total: str) -> Entry:
+    large = size in ("26B", "38B", "78B")
+    return Entry(
+        base=f"InternVL2_5-{size}",
+        generation="2.5",
+        vision=vit.LARGE_V2_5 if large else vit.SMALL_V2_5,
+        language=language,
+        template="internvl2_5",
+        published=Published(total, "5.54" if large else "0.304", source=PAPER),
+        initial=vit.LARGE_INITIAL if large else (1.0, 0.02, 0.0),
     )
 
 
-def member(name: str) -> Family:
-    """A released member by its name."""
-    size, factor, drop_path = MEMBERS[name]
-    model = VLMConfig(
-        vision=intern_vit_300m(factor, drop_path), decoder=qwen2_5(size), image_token_id=IMAGE_TOKEN_ID
-    )
-    return Family(name=name, model=model, tiling=TILING, template="internvl2_5")
+MEMBERS = (
+    _member("1B", llm.qwen2_5_instruct("0.5B"), "0.9"),
+    _member("2B", llm.INTERNLM2_5_1_8B, "2.2"),
+    _member("4B", llm.qwen2_5_instruct("3B"), "3.7"),
+    _member("8B", llm.INTERNLM2_5_7B, "8.1"),
+    _member("26B", llm.INTERNLM2_5_20B, "25.5"),
+    _member("38B", llm.qwen2_5_instruct("32B"), "38.4"),
+    _member("78B", llm.qwen2_5_instruct("72B"), "78.4"),
+)
+REWARD_NOTES = (
+    "class InternVLRewardModel: the tensors of a chat model; it rates the steps of a solution with + and -",
+)
+PROCESS_REWARD = replace(
+    MEMBERS[3],
+    base="VisualPRM-8B",
+    published=Published("8.1", "0.304", source="arXiv 2503.10291: made from InternVL2_5-8B"),
+    notes=REWARD_NOTES,
+    unverified=("system text",),
+)
+ENTRIES = (
+    *(entry for member in MEMBERS for entry in (member, replace(member, suffix="-MPO"))),
+    PROCESS_REWARD,
+    replace(
+        PROCESS_REWARD, suffix="-v1_1", notes=(*REWARD_NOTES, "made from InternVL2_5-8B-MPO on more data")
+    ),
+)

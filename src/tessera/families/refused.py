@@ -1,0 +1,33 @@
+"""Published names that do not open here, each with the reason and what to take instead."""
+
+from __future__ import annotations
+
+import re
+
+AWQ = (
+    "is quantised to 4 bits with AWQ, a format of other engines; open the model without -AWQ, "
+    "in 8 bits where memory is short"
+)
+EXPERTS = "is a mixture of experts; of InternVL 3.5 the dense models open: 1B, 2B, 4B, 8B, 14B, 38B"
+ROUTER = "has a visual resolution router and a second connector; open the model without -Flash"
+
+REFUSED: tuple[tuple[str, str], ...] = (
+    (r".*-AWQ", AWQ),
+    (r"InternVL3_5-(GPT-OSS-20B-A4B-Preview|30B-A3B|241B-A28B).*", EXPERTS),
+    (r"InternVL3_5-.*-Flash", ROUTER),
+    (r"InternVL-14B-.*", "is the contrastive and generative pair of 1.0 (QLLaMA), not a chat model"),
+    (r"InternVL-Chat-ViT-6B-Vicuna-.*|InternVL-Chat-(13B|19B).*", "is 1.0 in LLaVA's code and file format"),
+    (r"InternViT-.*", "is a ViT alone; see `tessera models` for the chat models it stands in"),
+    (r"InternOmni", "also hears; its audio part is not read"),
+    (r"Mono-InternVL-.*", "has no ViT; its visual experts are not read"),
+    (r"InternVL2-Pro|InternVL2-Llama3-76B-MPO", "was described, but its weights were never published"),
+)
+"""Pattern of the whole name (without owner) and why it does not open."""
+
+
+def refusal(name: str) -> str | None:
+    """Why a published name does not open, or None when nothing is known against it."""
+    for pattern, reason in REFUSED:
+        if re.fullmatch(pattern, name, flags=re.IGNORECASE):
+            return reason
+    return None
