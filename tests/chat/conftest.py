@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,16 +17,21 @@ GetTokenizer = Callable[[str], Tokenizer]
 
 @pytest.fixture(scope="session")
 def tokenizer_folder(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Folder of a tokenizer by name; Phi-3's is put together from LLaMA's model and its own config."""
+    """Folder of a tokenizer by name; some are put together from another's pieces."""
 
     @functools.cache
     def find(name: str) -> Path:
         root = shared_data / "tokenizers"
-        if name not in ("phi3", "qwen3"):
+        qwen = ["qwen2_5/vocab.json", "qwen2_5/merges.txt"]
+        parts = {"phi3": ["llama2/tokenizer.model"], "qwen2": qwen, "qwen3": qwen}
+        if name not in parts:
             return root / name
         folder = tmp_path_factory.mktemp(name)
-        shutil.copy(root / name / "tokenizer_config.json", folder)
-        parts = {"phi3": ["llama2/tokenizer.model"], "qwen3": ["qwen2_5/vocab.json", "qwen2_5/merges.txt"]}
+        config = json.loads((root / name.replace("qwen2", "qwen2_5") / "tokenizer_config.json").read_text())
+        if name == "qwen2":  # the three tokens of the first Qwen2 models, and nothing else
+            config["added_tokens_decoder"] = dict(list(config["added_tokens_decoder"].items())[:3])
+            config["additional_special_tokens"] = ["<|im_start|>", "<|im_end|>"]
+        (folder / "tokenizer_config.json").write_text(json.dumps(config))
         for part in parts[name]:
             shutil.copy(root / part, folder)
         return folder

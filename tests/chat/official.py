@@ -122,6 +122,34 @@ def internvl_zh(
     return ids, labels
 
 
+def inference(
+    name: str,
+    turns: list[Turn],
+    encode: Encode,
+    bos: int | None,
+    tiles: list[int],
+    per_tile: int,
+    system: str | None = None,
+) -> list[int]:
+    """ids of the model cards' `chat()`: the query as typed, marks replaced in it, one tokenisation.
+
+    A null system message in config.json means the template's own (facts 1.2); nothing is stripped.
+    """
+    if name == "internvl_zh":
+        query = (system or "") + " "
+        for role, text in turns:
+            query += f"<human>: {text} " if role == "user" else f"<bot>: {text}</s>"
+        query += "<bot>:"
+    else:
+        system_role, user, assistant, end = PHI3 if name == "phi3-chat" else CHATML
+        own, end = (S2, end + "\n") if name == "internvl2_5" else (S1, end)
+        query = system_role + (own if system is None else system) + end
+        for role, text in turns:
+            query += (user if role == "user" else assistant) + text + end
+        query += assistant
+    return ([] if bos is None else [bos]) + encode(fill(query, tiles, per_tile))
+
+
 CHATML = ("<|im_start|>system\n", "<|im_start|>user\n", "<|im_start|>assistant\n", "<|im_end|>")
 PHI3 = ("<|system|>\n", "<|user|>\n", "<|assistant|>\n", "<|end|>")
 
@@ -150,6 +178,14 @@ def load_official(kind: str, folder: Path) -> tuple[Encode, int | None]:
     if kind == "internvl3":
         fast = tokenizers.Tokenizer.from_file(str(folder / "internvl3" / "tokenizer.json"))
         return lambda text: list(fast.encode(text, add_special_tokens=False).ids), None
+    if kind in ("qwen2", "qwen3"):
+        # The same pieces and merges; 2-1B adds the nine behind Qwen2's three tokens, 3.5 behind Qwen3's 26.
+        document = json.loads((folder / "internvl3" / "tokenizer.json").read_text()) | {"added_tokens": []}
+        core = tokenizers.Tokenizer.from_str(json.dumps(document))
+        entries = json.loads((folder / "qwen3" / "tokenizer_config.json").read_text())["added_tokens_decoder"]
+        kept = [v["content"] for v in entries.values()][: 3 if kind == "qwen2" else None]
+        table = {text: 151643 + i for i, text in enumerate([*kept, *NINE])}
+        return slow(table, lambda t, first: core.encode(t, add_special_tokens=False).ids), None
     if kind == "internlm2_internvl2":
         sp = sentencepiece.SentencePieceProcessor(model_file=str(folder / kind / "tokenizer.model"))
         table = json.loads((folder / kind / "tokenizer_config.json").read_text())["added_tokens_decoder"]
@@ -158,7 +194,8 @@ def load_official(kind: str, folder: Path) -> tuple[Encode, int | None]:
         sp = sentencepiece.SentencePieceProcessor(model_file=str(folder / kind / "tokenizer.model"))
         table = {t: sp.piece_to_id(t) for t in ("<|im_start|>", "<|im_end|>", "<|im_sep|>", "<unk>")}
         table |= {"<|startoftext|>": 1, "<|endoftext|>": 2}
-        table |= {t: 64000 + i for i, t in enumerate(NINE)}
+        # Yi's own vocabulary has <img> (68) and </img> (70); adding tokens leaves those alone (facts 2.3).
+        table |= {t: sp.piece_to_id(t) for t in NINE[:2]} | {t: 64000 + i for i, t in enumerate(NINE[2:])}
         return slow(table, lambda t, first: sp.encode(t)), None
     return llama(kind, folder)
 

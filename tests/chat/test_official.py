@@ -11,31 +11,33 @@ import pytest
 from tessera.chat.render import MediaSpan, render
 from tessera.chat.templates import TEMPLATES
 from tessera.chat.tokenizer import Tokenizer
-from tests.chat.cases import CONVERSATIONS, PAIRS, as_conversation
-from tests.chat.official import IGNORE, load_official, preprocess
+from tests.chat.cases import CASES, PAIRS, Case, as_conversation
+from tests.chat.official import IGNORE, inference, load_official, preprocess
 
 ALPHABET = ["a", "cat", " ", "  ", "9", "12", ".", "'s", "é", "猫", "🙂", "<", ">", "user", "XXXXXXXXXXX"]
 ALPHABET += ["<ref>", "</ref>", "<box>", "[[1, 2]]", "<quad>"]
 ALPHABET += ["|", "\n", "\n\n", "\t", "\r\n", "ß\u0301", "\u2581"]
 
 
-def compare(name: str, tokenizer: Tokenizer, kind: str, root: Path, turns: list[tuple[str, str]]) -> None:
-    marks = sum(text.count("<image>") for role, text in turns if role == "user")
-    tiles = [1 + i % 3 for i in range(marks)]
+def compare(case: Case, name: str, kind: str, tokenizer: Tokenizer, root: Path) -> None:
     encode, bos = load_official(kind, root)
-    ids, labels = preprocess(name, turns, encode, bos, tiles, 3)
-    rendered = render(as_conversation(turns), TEMPLATES[name], tokenizer, [MediaSpan((t,)) for t in tiles], 3)
+    spans, generate = [MediaSpan((t,)) for t in case.tiles], case.path == "generate"
+    conversation = as_conversation(case.turns)
+    rendered = render(conversation, TEMPLATES[name], tokenizer, spans, 3, case.system, generate)
+    if generate:
+        assert rendered.ids == inference(name, case.turns, encode, bos, case.tiles, 3, case.system)
+        return
+    ids, labels = preprocess(name, case.turns, encode, bos, case.tiles, 3, case.system)
     assert rendered.ids == ids
-    weights = rendered.arrays()[1]
-    assert [int(w) for w in weights] == [int(label != IGNORE) for label in labels]
+    assert [int(w) for w in rendered.arrays()[1]] == [int(label != IGNORE) for label in labels]
 
 
-@pytest.mark.parametrize("key", CONVERSATIONS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.key)
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_ids_and_masks_equal_the_official_ones(
-    name: str, kind: str, key: str, real_tokenizer: Callable[[str], Tokenizer], shared_data: Path
+    name: str, kind: str, case: Case, real_tokenizer: Callable[[str], Tokenizer], shared_data: Path
 ) -> None:
-    compare(name, real_tokenizer(kind), kind, shared_data / "tokenizers", CONVERSATIONS[key])
+    compare(case, name, kind, real_tokenizer(kind), shared_data / "tokenizers")
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
@@ -58,3 +60,13 @@ def test_random_conversations(
         )
         assert rendered.ids == ids, turns
         assert [int(w) for w in rendered.arrays()[1]] == [int(label != IGNORE) for label in labels], turns
+        asked = turns[:-1]
+        found = render(
+            as_conversation(asked),
+            TEMPLATES[name],
+            real_tokenizer(kind),
+            [MediaSpan((1,))] * marks,
+            2,
+            generate=True,
+        )
+        assert found.ids == inference(name, asked, encode, bos, [1] * marks, 2), asked

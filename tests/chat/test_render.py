@@ -10,7 +10,7 @@ from tessera.chat.message import Conversation, Image, Message, Text, Video, ask,
 from tessera.chat.render import MediaSpan, Rendered, render
 from tessera.chat.templates import TEMPLATES, get_template
 from tessera.chat.tokenizer import Tokenizer
-from tests.chat.cases import CONVERSATIONS, PAIRS, as_conversation
+from tests.chat.cases import CASES, PAIRS, Case, as_conversation
 
 Get = Callable[[str], Tokenizer]
 
@@ -23,15 +23,15 @@ def supervised(rendered: Rendered, tokenizer: Tokenizer) -> list[str]:
     return [tokenizer.decode(rendered.ids[a:b], skip_special=False).strip() for a, b in rendered.spans]
 
 
-@pytest.mark.parametrize("key", CONVERSATIONS)
+@pytest.mark.parametrize("case", [c for c in CASES if c.path == "training"], ids=lambda case: case.key)
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_trained_tokens_are_the_answers_and_their_stop(
-    name: str, kind: str, key: str, real_tokenizer: Get
+    name: str, kind: str, case: Case, real_tokenizer: Get
 ) -> None:
     tokenizer, template = real_tokenizer(kind), TEMPLATES[name]
-    conversation = as_conversation(CONVERSATIONS[key])
+    conversation = as_conversation(case.turns)
     rendered = render(conversation, template, tokenizer, spans_of(conversation), 2)
-    answers = [text + template.stop for role, text in CONVERSATIONS[key] if role == "assistant"]
+    answers = [text + template.stop for role, text in case.turns if role == "assistant"]
     # LLaMA-like vocabularies put a space behind special tokens; it is no part of the words.
     squeeze = str.maketrans("", "", " ")
     assert [s.translate(squeeze) for s in supervised(rendered, tokenizer)] == [
@@ -43,8 +43,7 @@ def test_trained_tokens_are_the_answers_and_their_stop(
 def test_a_generation_prompt_is_the_training_prompt_up_to_the_answer(
     name: str, kind: str, real_tokenizer: Get
 ) -> None:
-    turns = CONVERSATIONS["picture"]
-    whole = as_conversation(turns)
+    whole = as_conversation(next(case.turns for case in CASES if case.key == "picture"))
     asked = Conversation(whole.messages[:-1])
     tokenizer, template = real_tokenizer(kind), TEMPLATES[name]
     full = render(whole, template, tokenizer, spans_of(whole), 2)

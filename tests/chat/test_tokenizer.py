@@ -13,7 +13,7 @@ from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.chat.tokens import ADDED_TOKENS
 
 Get = Callable[[str], Tokenizer]
-NAMES = ("internvl3", "qwen2_5", "qwen3", "internlm2_internvl2", "llama2", "phi3", "yi")
+NAMES = ("internvl3", "qwen2_5", "qwen2", "qwen3", "internlm2_internvl2", "llama2", "phi3", "yi")
 TEXT = "Hello  world!\n\n  x = [1, 23]\t# café 猫🙂 don't"
 
 
@@ -34,8 +34,9 @@ def test_published_vectors(vectors: str, name: str, real_tokenizer: Get, shared_
     ("name", "image", "start", "end"),
     [
         ("internvl3", 151665, 151644, 151645),
+        ("qwen2", 151646, 151644, 151645),
+        ("qwen3", 151669, 151644, 151645),
         ("internlm2_internvl2", 92544, 92543, 92542),
-        ("yi", 64000, 6, 7),
     ],
 )
 def test_ids_of_special_strings(name: str, image: int, start: int, end: int, real_tokenizer: Get) -> None:
@@ -44,6 +45,14 @@ def test_ids_of_special_strings(name: str, image: int, start: int, end: int, rea
     assert [tokenizer.token_id(t) for t in ADDED_TOKENS] == list(range(image, image + 9))
     assert (tokenizer.token_id("<|im_start|>"), tokenizer.token_id("<|im_end|>")) == (start, end)
     assert tokenizer.vocab_size == image + 9
+
+
+def test_strings_that_yi_knows_already_keep_their_ids(real_tokenizer: Get) -> None:
+    """Facts 2.3: `<img>` and `</img>` are pieces of Yi's vocabulary; `<IMG_CONTEXT>` is new."""
+    tokenizer = real_tokenizer("yi")
+    assert [tokenizer.token_id(t) for t in ADDED_TOKENS] == [68, 70, *range(64000, 64007)]
+    assert tokenizer.vocab_size == 64007
+    assert 68 not in tokenizer.encode_plain("<img>")
 
 
 def test_bos_belongs_to_the_tokenizers_that_add_one(real_tokenizer: Get) -> None:
@@ -105,7 +114,7 @@ def test_prefixes_decode_for_streaming(name: str, real_tokenizer: Get) -> None:
         assert whole.startswith(tokenizer.decode(ids[:stop]).rstrip("\ufffd"))
 
 
-@pytest.mark.parametrize("name", ["qwen2_5", *NAMES[3:]])
+@pytest.mark.parametrize("name", ["qwen2_5", *NAMES[4:]])
 def test_save_load_and_pickle_keep_the_ids(name: str, real_tokenizer: Get, tmp_path: Path) -> None:
     tokenizer = real_tokenizer(name)
     tokenizer.save(tmp_path)

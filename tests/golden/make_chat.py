@@ -13,8 +13,8 @@ import json
 from itertools import groupby
 from pathlib import Path
 
-from tests.chat.cases import CONVERSATIONS, PAIRS
-from tests.chat.official import IGNORE, load_official, preprocess
+from tests.chat.cases import CASES, PAIRS, Case
+from tests.chat.official import IGNORE, Encode, inference, load_official, preprocess
 
 HERE = Path(__file__).parent
 RULES = {
@@ -24,6 +24,9 @@ RULES = {
     "Hermes-2": "one prompt; answer and <|im_end|> trained",
     "phi3-chat": "one prompt behind bos and a lone space; white space behind chat tokens dropped",
 }
+GENERATE = (
+    "the cards' chat(): the query as typed with its marks replaced, tokenised once behind bos if there is one"
+)
 PER_TILE = 256
 
 
@@ -33,24 +36,39 @@ def runs(ids: list[int]) -> list[int | list[int]]:
     return [x for v, n in lengths for x in ([[v, n]] if n > 3 else [v] * n)]  # type: ignore[misc]
 
 
+def ids_of(case: Case, name: str, encode: Encode, bos: int | None) -> dict[str, object]:
+    """One case with its ids, the positions that are trained and the rule both come from."""
+    turns, tiles, system = case.turns, case.tiles, case.system
+    if case.path == "generate":
+        ids, trained = inference(name, turns, encode, bos, tiles, PER_TILE, system), []
+    else:
+        ids, labels = preprocess(name, turns, encode, bos, tiles, PER_TILE, system)
+        trained = [i for i, label in enumerate(labels) if label != IGNORE]
+    return {
+        "key": case.key,
+        "path": case.path,
+        "rule": case.path,
+        "system": system,
+        "turns": turns,
+        "tiles": tiles,
+        "ids": runs(ids),
+        "trained": trained,
+    }
+
+
 def main() -> None:
     """Write every file."""
     root = HERE.parents[2] / "shared" / "data" / "tokenizers"
     (HERE / "chat").mkdir(exist_ok=True)
     for name, kind in PAIRS:
         encode, bos = load_official(kind, root)
-        cases = []
-        for turns in CONVERSATIONS.values():
-            tiles = [1 + i % 3 for i in range(sum(t.count("<image>") for r, t in turns if r == "user"))]
-            ids, labels = preprocess(name, turns, encode, bos, tiles, PER_TILE)
-            trained = [i for i, label in enumerate(labels) if label != IGNORE]
-            cases.append({"turns": turns, "tiles": tiles, "ids": runs(ids), "trained": trained})
         value = {
             "template": name,
             "tokenizer": kind,
-            "rule": RULES[name],
+            "source": "tests/golden/make_chat.py from tests/chat/official.py (facts 3.2, 4 and 5.5)",
+            "rules": {"training": RULES[name], "generate": GENERATE},
             "per_tile": PER_TILE,
-            "cases": cases,
+            "cases": [ids_of(case, name, encode, bos) for case in CASES],
         }
         text = json.dumps(value, ensure_ascii=False)
         (HERE / "chat" / f"{name}__{kind}.json").write_text(text + "\n", encoding="utf-8")

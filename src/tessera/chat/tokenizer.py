@@ -165,10 +165,18 @@ class Tokenizer:
         return table
 
     def with_added(self, texts: Iterable[str] = ADDED_TOKENS) -> Tokenizer:
-        """A copy with these special strings appended in order; those already there are kept as they are."""
-        new = [t for t in texts if t not in self.added]
-        extra = [AddedToken(t, self.vocab_size + i) for i, t in enumerate(new)]
-        copy = Tokenizer(self.vocabulary, [*self.added.values(), *extra], None, self.named, self.config)
+        """A copy with these special strings; those already there keep their ids, the others follow in order.
+
+        A string that is a piece of the vocabulary (`<img>` is one of Yi's) keeps that id, as in the official
+        code, which resolves every one of them by its text (facts 2.3).
+        """
+        found, following = dict(self.added), self.vocab_size
+        for text in texts:
+            if text not in found:
+                piece = self.vocabulary.token_id(text)
+                found[text] = AddedToken(text, following if piece is None else piece)
+                following += piece is None
+        copy = Tokenizer(self.vocabulary, list(found.values()), None, self.named, self.config)
         copy.bos_id = self.bos_id
         return copy
 
@@ -210,25 +218,39 @@ def _json_bytes(value: Any) -> bytes:
 def load_tokenizer(folder: str | Path) -> Tokenizer:
     """Read tokenizer.model, tokenizer.json or vocab.json + merges.txt, with the added tokens beside it.
 
-    tokenizer.model wins where both stand: the released models were trained with the slow tokenizers.
+    Where both stand, tokenizer.model wins in the original layout, whose models were trained with the slow
+    tokenizers, and tokenizer.json in the transformers layout (`-hf`), which reads nothing else.
     """
     root = Path(folder)
     config = _read_json(root / "tokenizer_config.json")
     named = _named_tokens(config | _read_json(root / "special_tokens_map.json"))
-    if (root / "tokenizer.model").is_file():
+    fast = (root / "tokenizer.json").is_file() and _is_transformers_layout(root, config)
+    if (root / "tokenizer.model").is_file() and not fast:
         guarded = named | {v["content"] for v in config.get("added_tokens_decoder", {}).values()}
+        guarded |= set(ADDED_TOKENS)
         legacy = config.get("legacy") in (None, True)
         model = (root / "tokenizer.model").read_bytes()
         vocabulary: Vocabulary = SentencePieceVocabulary(model, legacy, frozenset(guarded))
-        with_bos = config.get("add_bos_token", True)
+        with_bos = _says(config, "add_bos_token", True)
         document: dict[str, Any] = {}
     else:
         document = _read_document(root)
         vocabulary = JsonVocabulary(document)
-        with_bos = config.get("add_bos_token", "bos_token" in config and _adds_bos(document, config))
+        with_bos = _says(config, "add_bos_token", _adds_bos(document, config))
     added = _added_tokens(root, config, document, named, vocabulary)
     bos = _content(config.get("bos_token"))
     return Tokenizer(vocabulary, added, bos if with_bos else None, frozenset(named), config)
+
+
+def _is_transformers_layout(root: Path, config: Mapping[str, Any]) -> bool:
+    """Whether the folder is a model of transformers' own InternVL class, or a tokenizer saved for it."""
+    return "context_image_token" in config or _read_json(root / "config.json").get("model_type") == "internvl"
+
+
+def _says(config: Mapping[str, Any], key: str, default: bool) -> bool:
+    """A switch of the configuration; absent and null mean the default."""
+    value = config.get(key)
+    return default if value is None else bool(value)
 
 
 def _read_document(root: Path) -> dict[str, Any]:
@@ -276,7 +298,7 @@ def _added_tokens(
 ) -> list[AddedToken]:
     """Every special string from the four places in which released tokenizers write them."""
     found: dict[str, AddedToken] = {}
-    for text in sorted(named):
+    for text in (*sorted(named), *ADDED_TOKENS):
         index = vocabulary.token_id(text)
         if index is not None:
             found[text] = AddedToken(text, index)

@@ -78,12 +78,16 @@ class JsonVocabulary:
         self._document = document
         bare = document | {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
         self._core = tokenizers.Tokenizer.from_str(json.dumps(bare))
+        # Metaspace "first" writes its space before the prompt only; a run taken alone always looks like it.
+        behind = json.dumps(bare).replace('"prepend_scheme": "first"', '"prepend_scheme": "never"')
+        self._behind = tokenizers.Tokenizer.from_str(behind) if _is_metaspace_first(document) else self._core
         self.pieces = _json_pieces(document)
         self.strips_first_space = _puts_space_first(document)
 
     def encode(self, text: str, at_start: bool) -> list[int]:
-        """Ids of a run of text; JSON tokenizers treat every run alike."""
-        ids: list[int] = self._core.encode(text, add_special_tokens=False).ids
+        """Ids of a run of text; only Metaspace "first" asks whether the run opens the prompt."""
+        core = self._core if at_start else self._behind
+        ids: list[int] = core.encode(text, add_special_tokens=False).ids
         return ids
 
     def token_id(self, piece: str) -> int | None:
@@ -98,6 +102,10 @@ class JsonVocabulary:
 
 def _is_byte_level(document: dict[str, Any]) -> bool:
     return '"ByteLevel"' in json.dumps(document.get("pre_tokenizer"))
+
+
+def _is_metaspace_first(document: dict[str, Any]) -> bool:
+    return '"prepend_scheme": "first"' in json.dumps(document.get("pre_tokenizer"))
 
 
 def _puts_space_first(document: dict[str, Any]) -> bool:
