@@ -110,8 +110,8 @@ class Entry:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Every field that stays unverified, those of the language model included."""
-        return (*self.unverified, *(f"language model: {name}" for name in self.language.unverified))
+        """Every field that stays unverified, those of the language model as `language.field`."""
+        return (*self.unverified, *(f"language.{name}" for name in self.language.unverified))
 
     @property
     def tokens_per_tile(self) -> int:

@@ -1,11 +1,11 @@
 """The dense models of InternVL 3.5, 1B to 38B: Qwen3 decoders with QK-norm, four stages each.
 
 The plain name has been through both stages of reinforcement learning, `-MPO` through the first, `-Instruct`
-and `-Pretrained` come before. Repositories in the layout of transformers end in `-HF`. Counts by part: model zoo
-of the official README (github.com/OpenGVLab/InternVL at 2410d1d). The nested config was read for the 8B: Qwen3's
-vocabulary with its padded rows, 40,960 positions, no rope scaling. The published 0.8B, 2.0B and 4.4B of the
-language part only fit an output head stored apart from the embeddings. Template: `internvl2_5`, as in the
-authors' training scripts; its system text may be replaced by one that asks for thinking.
+and `-Pretrained` come before. Repositories in the layout of transformers end in `-HF`. Counts by part: model
+zoo of the official README (github.com/OpenGVLab/InternVL at 2410d1d). The nested config was read for the 8B:
+Qwen3's vocabulary with its padded rows, 40,960 positions, no rope scaling. The published 0.8B, 2.0B and 4.4B
+of the language part only fit an output head stored apart from the embeddings. Template: `internvl2_5`, as in
+the authors' training scripts; its system text may be replaced by one that asks for thinking.
 """
 
 from __future__ import annotations

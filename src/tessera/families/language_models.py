@@ -71,6 +71,7 @@ def _internlm2(
         positions=32_768,
         tokenizer="SentencePiece",
         licence=INTERNLM2_LICENCE,
+        bos="<s>",
         scaling={"kind": "dynamic", "factor": factor},
     )
 
@@ -137,6 +138,7 @@ LLAMA2_13B = LanguageModel(
     positions=4096,
     tokenizer="SentencePiece",
     licence=LLAMA_2,
+    bos="<s>",
     unverified=("vocabulary", "image_token", "eps", "positions"),
 )
 YI_34B = LanguageModel(
@@ -171,7 +173,8 @@ LLAMA3_70B = LanguageModel(
     positions=8192,
     tokenizer="byte-level BPE",
     licence=LLAMA_3,
-    unverified=("vocabulary", "image_token"),
+    bos="<|begin_of_text|>",
+    unverified=("vocabulary", "image_token", "bos"),
 )
 PHI3_MINI = LanguageModel(
     name="Phi-3-mini-128k-instruct",
@@ -188,6 +191,7 @@ PHI3_MINI = LanguageModel(
     positions=131_072,
     tokenizer="SentencePiece",
     licence="MIT",
+    bos="<s>",
     head_width=96,
     scaling={
         "kind": "longrope",
@@ -220,6 +224,7 @@ INTERNLM3_8B = LanguageModel(
     positions=32_768,
     tokenizer="SentencePiece",
     licence=APACHE,
+    bos="<s>",
     scaling={"kind": "dynamic", "factor": 6.0},
     unverified=("vocabulary", "image_token", "scaling"),
 )

@@ -133,6 +133,8 @@ class LanguageModel:
     """`max_position_embeddings` of the nested config."""
     tokenizer: Vocabulary
     licence: str
+    bos: str = ""
+    """Token that the tokenizer puts before every prompt."""
     head_width: int = 128
     biases: bool = False
     qk_norm: bool = False

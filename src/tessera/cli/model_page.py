@@ -1,0 +1,173 @@
+"""One page about a released model: parts, prompt, files, licences, and what it takes to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tessera.chat.frame_labels import FRAME_LABELS
+from tessera.chat.templates import get_template
+from tessera.families.entry import Entry
+
+GPUS = (8, 12, 16, 24, 32, 48, 80, 141)
+"""Memory of the devices that a suggestion may name, in GB."""
+LARGEST_COMMON = 80
+WORKING_GB = 1.5
+"""Set aside for activations and the runtime, next to weights and cache."""
+CONTEXT = 8192
+"""Tokens of conversation that a suggestion allows for."""
+
+TOKENIZER_FILES = {
+    "byte-level BPE": "vocab.json and merges.txt, or tokenizer.json",
+    "SentencePiece": "tokenizer.model",
+}
+Rows = Iterator[tuple[str, str]]
+
+
+def show_page(entry: Entry, console: Console) -> None:
+    """Print the page."""
+    console.print(f"[bold]{entry.name}[/]   generation {entry.generation}", highlight=False)
+    sections = {
+        "Parts": _parts(entry),
+        "Pictures": _pictures(entry),
+        "Files": _files(entry),
+        "Licences": _licences(entry),
+        "To run it": _running(entry),
+        "Notes": _notes(entry),
+    }
+    for title, rows in sections.items():
+        grid = Table.grid(padding=(0, 2), pad_edge=True)
+        grid.add_column(min_width=15, style="dim", no_wrap=True)
+        grid.add_column()
+        for left, right in rows:
+            grid.add_row(left, escape(right))
+        if grid.row_count:
+            console.print(f"\n[bold]{title}[/]")
+            console.print(grid, highlight=False)
+        if title == "Pictures":
+            console.print(
+                "\n[bold]Prompt[/]  [dim](a picture of the most squares; × stands for repetition)[/]"
+            )
+            console.print(prompt_example(entry), markup=False, highlight=False, soft_wrap=True, style="cyan")
+
+
+def prompt_example(entry: Entry) -> str:
+    """A question about one picture as this model reads it, placeholders counted instead of written out."""
+    template = get_template(entry.template)
+    picture = f"<img><IMG_CONTEXT>×{entry.picture_tokens - 2}</img>"
+    opening = f"{template.system_prefix}{template.system_text}{template.system_end}"
+    question = f"{template.user_prefix}{picture}\nDescribe the picture.{template.user_end}"
+    return f"{entry.language.bos}{opening}{question}{template.assistant_prefix}"
+
+
+def suggest_device(gigabytes: float) -> str:
+    """The smallest common GPU that holds so many GB, or how many of 80 GB."""
+    for size in GPUS:
+        if gigabytes <= size:
+            return f"one GPU of {size} GB"
+    count = -int(-gigabytes // LARGEST_COMMON)
+    return f"{count} GPUs of {LARGEST_COMMON} GB (device_map='split')"
+
+
+def _parts(entry: Entry) -> Rows:
+    vision, language, counts = entry.vision, entry.language, entry.parameters()
+    norm = "RMS norm, QK-norm" if vision.large else "LayerNorm"
+    layer = f", read at state {entry.select_layer}" if entry.select_layer != -1 else ""
+    yield (
+        "ViT",
+        f"{vision.name}: {_count(counts['vision'])}, {vision.layers} layers of {vision.width} channels, "
+        f"{vision.heads} heads, {norm}{layer}",
+    )
+    yield (
+        "connector",
+        f"{_count(counts['connector'])}: four patches become one token (pixel shuffle {entry.ps_version}), "
+        f"{4 * vision.width} to {language.width} channels in two layers",
+    )
+    heads = f"{language.heads} heads, {language.kv_heads} for keys and values"
+    qk_norm = ", QK-norm" if language.qk_norm else ""
+    yield (
+        "language model",
+        f"{language.name} ({language.architecture} files): {_count(counts['decoder'])}, {language.layers} layers "
+        f"of {language.width} channels, feed-forward {language.inner}, {heads}{qk_norm}",
+    )
+    yield (
+        "vocabulary",
+        f"{language.vocabulary:,} rows, {language.tokenizer}; <IMG_CONTEXT> is {language.image_token}",
+    )
+    scaling = language.scaling
+    stretched = f", {scaling['kind']} scaling × {scaling['factor']:g}" if scaling else ""
+    yield "positions", f"{language.positions:,}, rotary base {language.theta:,.0f}{stretched}"
+    named = {name.replace("decoder", "language model"): f for name, f in entry.published.parts().items()}
+    published = ", ".join(f"{name} {figure}B" for name, figure in named.items())
+    yield "parameters", f"{_count(counts['total'])}; published: {published} ({entry.published.source})"
+
+
+def _pictures(entry: Entry) -> Rows:
+    side = entry.vision.image_size
+    if entry.tiles.dynamic:
+        cut = f"1 to {entry.tiles.most} squares of {side} px by shape and size, then the whole as one more"
+    else:
+        cut = f"every picture squeezed into one square of {side} px"
+    yield "cut into", cut
+    yield (
+        "tokens",
+        f"{entry.tokens_per_tile} a square; at most {entry.picture_tokens:,} a picture with <img> and </img>",
+    )
+    yield (
+        "video frames",
+        f"one square each, behind {FRAME_LABELS[entry.frame_label]!r} ({entry.frame_label})",
+    )
+    stops = " or ".join(get_template(entry.template).stops)
+    yield "template", f"{entry.template}; answers end with {stops}"
+
+
+def _files(entry: Entry) -> Rows:
+    tokenizer = TOKENIZER_FILES[entry.language.tokenizer]
+    yield (
+        "official",
+        f"{entry.hub}: config.json, {entry.weight_files} with their index, {tokenizer}, added_tokens.json, "
+        "special_tokens_map.json, tokenizer_config.json",
+    )
+    if "transformers" in entry.layouts:
+        yield (
+            "transformers",
+            f"{entry.layouts['transformers']}: config.json (InternVLForConditionalGeneration), "
+            "model-*.safetensors with their index, tokenizer.json, preprocessor_config.json",
+        )
+
+
+def _licences(entry: Entry) -> Rows:
+    yield "repository", entry.card_licence or "not checked: see its model card"
+    yield "ViT, connector", entry.vision.licence
+    yield "language model", entry.language.licence
+
+
+def _running(entry: Entry) -> Rows:
+    cache = entry.language.cache_bytes_per_token
+    for kind, words in (("bf16", ""), ("int8", " (connector, head and embeddings stay in bf16)")):
+        weights = entry.bytes_to_load("bf16" if kind == "bf16" else "int8") / 1e9
+        whole = weights + cache * CONTEXT / 1e9 + WORKING_GB
+        yield (
+            f"weights {kind}",
+            f"{weights:.1f} GB{words}: {suggest_device(whole)}, or a CPU with {whole:.0f} GB free",
+        )
+    yield (
+        "cache",
+        f"{cache * 1000 / 1e6:,.0f} MB per 1,000 tokens; the suggestions allow for {CONTEXT:,} tokens",
+    )
+    yield "try", f'tessera chat PICTURE --model {entry.name} "Describe the picture."'
+
+
+def _notes(entry: Entry) -> Rows:
+    for note in entry.notes:
+        yield "", note
+    if entry.doubts:
+        yield "unverified", f"{'; '.join(entry.doubts)} (a checkpoint's own config.json is what counts)"
+
+
+def _count(parameters: int) -> str:
+    """A number of weights in words: 304.0M, 7.74B."""
+    return f"{parameters / 1e9:.2f}B" if parameters >= 1e9 else f"{parameters / 1e6:.1f}M"

@@ -1,0 +1,173 @@
+"""`tessera models`: the catalogue as a table, and one page for a name.
+
+Neither torch nor a config is loaded: the table is there at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import tyro
+from rich import box
+from rich.console import Console
+from rich.table import Column, Table
+
+from tessera.cli.model_page import show_page
+from tessera.families.catalog import entries, get_entry
+from tessera.families.entry import Entry
+
+WIDTH = 100
+"""Columns of the output where it is no terminal; the table fits them."""
+CAPTION = (
+    "size: parameters; tiles: squares of a picture, besides a thumbnail; bf16, int8: GB of\n"
+    "weights. Endings below a name are variants with the same parts. A page: tessera models NAME"
+)
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """List the released chat models, or show the page of one."""
+
+    words: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[WORDS]")] = ()
+    """A name for its page; else words that must all occur (name, ViT, language model, template)."""
+    generation: str | None = None
+    """Only this generation: 1.1, 1.2, 1.5, 2, 2.5, 3, 3.5."""
+    max_params: float | None = None
+    """Only models of up to so many billion parameters."""
+    json: bool = False
+    """Print JSON instead of a table or a page."""
+
+
+def main(argv: list[str]) -> int:
+    """Table, page or JSON. Raises ValueError with the nearest names when nothing matches."""
+    given = tyro.cli(Arguments, args=argv, prog="tessera models", config=(tyro.conf.FlagCreatePairsOff,))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    single = _named(given.words)
+    if single is not None:
+        print(json.dumps(describe(single), ensure_ascii=False)) if given.json else show_page(single, console)
+        return 0
+    found = choose(entries(), given.words, given.generation, given.max_params)
+    if given.json:
+        print(json.dumps([describe(entry) for entry in found], ensure_ascii=False))
+    else:
+        console.print(models_table(found))
+        console.print(f"\n{len(found)} models. {CAPTION}", style="dim", highlight=False)
+    return 0
+
+
+def choose(
+    among: Iterable[Entry], words: Sequence[str], generation: str | None, max_params: float | None
+) -> list[Entry]:
+    """Entries that pass every filter. Raises ValueError saying which filters left nothing."""
+    kept = [entry for entry in among if _holds(entry, words)]
+    if not kept and len(words) == 1:
+        get_entry(words[0])  # raises with the nearest names, or why a published name is not opened
+    if generation is not None:
+        known = sorted({entry.generation for entry in entries()}, key=float)
+        wanted = generation.removesuffix(".0")
+        if wanted not in known:
+            raise ValueError(f"--generation: {generation!r} is unknown; choose one of {', '.join(known)}")
+        kept = [entry for entry in kept if entry.generation == wanted]
+    if max_params is not None:
+        kept = [entry for entry in kept if entry.parameters()["total"] <= max_params * 1e9]
+    if not kept:
+        raise ValueError(f"no model has {' and '.join(words) or 'this size'}; leave out a word or a filter")
+    return kept
+
+
+def models_table(chosen: Sequence[Entry]) -> Table:
+    """A row per size; variants that differ in weights alone stand below its name."""
+    right: Any = {"justify": "right", "no_wrap": True}
+    table = Table(
+        Column("model", min_width=26),
+        "gen",
+        "ViT",
+        Column("language model", no_wrap=True),
+        Column("size", **right),
+        Column("template", no_wrap=True),
+        "tiles",
+        Column("bf16", **right),
+        Column("int8", **right),
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        show_edge=False,
+        pad_edge=False,
+    )
+    for group in _groups(chosen):
+        first = group[0]
+        sizes = [f"{first.bytes_to_load(kind) / 1e9:.1f}" for kind in ("bf16", "int8")]
+        table.add_row(
+            _names(group),
+            first.generation,
+            first.vision.label,
+            first.language.name,
+            f"{first.parameters()['total'] / 1e9:.1f}B",
+            first.template,
+            first.tiles.label,
+            *sizes,
+        )
+    return table
+
+
+def describe(entry: Entry) -> dict[str, Any]:
+    """Everything of an entry that a script may want, as JSON types."""
+    return {
+        "name": entry.name,
+        "hub": entry.hub,
+        "layouts": dict(entry.layouts),
+        "generation": entry.generation,
+        "vision": entry.vision.name,
+        "language_model": entry.language.name,
+        "parameters": entry.parameters(),
+        "published_billions": entry.published.parts(),
+        "published_source": entry.published.source,
+        "template": entry.template,
+        "tiles": entry.tiles.label,
+        "tokens_per_tile": entry.tokens_per_tile,
+        "largest_picture_tokens": entry.picture_tokens,
+        "bytes": {"bf16": entry.bytes_to_load("bf16"), "int8": entry.bytes_to_load("int8")},
+        "cache_bytes_per_token": entry.language.cache_bytes_per_token,
+        "licences": {
+            "repository": entry.card_licence or None,
+            "vision": entry.vision.licence,
+            "language_model": entry.language.licence,
+        },
+        "notes": list(entry.notes),
+        "unverified": list(entry.doubts),
+    }
+
+
+def _named(words: Sequence[str]) -> Entry | None:
+    """The entry that one word names in full."""
+    if len(words) != 1:
+        return None
+    try:
+        return get_entry(words[0])
+    except ValueError:
+        return None
+
+
+def _holds(entry: Entry, words: Sequence[str]) -> bool:
+    parts = (entry.name, entry.vision.name, entry.vision.label, entry.language.name, entry.template)
+    text = " ".join(parts).lower()
+    return all(word.lower() in text or word.lower().replace(".", "_") in text for word in words)
+
+
+def _groups(chosen: Sequence[Entry]) -> list[list[Entry]]:
+    """Entries with the same base and the same parts, in order."""
+    groups: dict[tuple[str, str, str], list[Entry]] = {}
+    for entry in chosen:
+        groups.setdefault((entry.base, entry.language.name, entry.template), []).append(entry)
+    return list(groups.values())
+
+
+def _names(group: Sequence[Entry]) -> str:
+    """The name of a row: one entry in full, several as the base and their suffixes."""
+    if len(group) == 1:
+        return group[0].name
+    return f"{group[0].base}\n[dim]{' '.join(entry.suffix for entry in group if entry.suffix)}[/]"
