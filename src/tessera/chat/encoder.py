@@ -95,11 +95,15 @@ class Encoder:
         stops = filter(self.tokenizer.has_token, self.template.stops)
         return frozenset(map(self.tokenizer.token_id, stops))
 
-    def measure(self, conversation: Conversation) -> Lengths:
-        """Tokens, tiles and supervised tokens that `encode` will give; reads file headers only."""
+    def spans(self, conversation: Conversation) -> list[MediaSpan]:
+        """Tiles and labels of every picture and clip, in order; reads file headers only."""
         media = conversation.media
         budget = self._budget(media)
-        spans = [self._span(part, self._count(part, budget)) for part in media]
+        return [self._span(part, self._count(part, budget)) for part in media]
+
+    def measure(self, conversation: Conversation) -> Lengths:
+        """Tokens, tiles and supervised tokens that `encode` will give; reads file headers only."""
+        spans = self.spans(conversation)
         rendered = self._render(conversation, spans, generate=False)
         return Lengths(len(rendered.ids), sum(sum(s.tiles) for s in spans), rendered.trained)
 
@@ -117,10 +121,8 @@ class Encoder:
 
     def render_text(self, conversation: Conversation, generate: bool = False) -> str:
         """The prompt as readable text, runs of placeholders as `<IMG_CONTEXT>*256`; headers only."""
-        media = conversation.media
-        budget = self._budget(media)
-        spans = [self._span(part, self._count(part, budget)) for part in media]
-        text = self.tokenizer.decode(self._render(conversation, spans, generate).ids, skip_special=False)
+        rendered = self._render(conversation, self.spans(conversation), generate)
+        text = self.tokenizer.decode(rendered.ids, skip_special=False)
         width = len(IMG_CONTEXT)
         return re.sub(f"(?:{IMG_CONTEXT})+", lambda m: f"{IMG_CONTEXT}*{len(m[0]) // width}", text)
 

@@ -1,0 +1,146 @@
+"""`tessera diff-prompt`: where another engine's token ids or tile counts for the same question differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from tessera.chat.compare import Comparison, EnginePrompt, compare, our_prompt, with_tiles
+from tessera.chat.encoder import Encoder
+from tessera.chat.frame_labels import frame_pattern
+from tessera.chat.message import Video
+from tessera.chat.openai import read_messages
+from tessera.chat.tokens import IMG_CONTEXT
+from tessera.checkpoints.hub import find_checkpoint
+from tessera.checkpoints.load import read_description
+from tessera.cli.chat import Arguments as ChatArguments
+from tessera.cli.chat import Media, read_media, words_last
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Compare the prompt of a question, token by token, with what another engine makes of it.
+
+    No weights are read. The exit code is 1 when the prompts differ.
+    """
+
+    against: str
+    """Address of an OpenAI-compatible server (vLLM, SGLang, LMDeploy ...), or the word transformers."""
+    model: str
+    """Checkpoint folder (any layout), or a name such as OpenGVLab/InternVL3-1B."""
+    words: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[FILE ...] QUESTION")] = ()
+    """Pictures or clips, and the question."""
+    system: str | None = None
+    """A system message for both; without it each engine writes its own."""
+    labels: str | None = None
+    """Our words before a frame: training, cards, spaced, none, or a pattern with {index}."""
+    start: float | None = None
+    """Begin of the clips in seconds."""
+    end: float | None = None
+    """End of the clips in seconds."""
+    frames: int | None = None
+    """Frames taken from a clip; the model's own number by default."""
+    served_model: str | None = None
+    """Name under which the server knows the model; the first it lists by default."""
+    api_key: str | None = None
+    """Key that the server asks for."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+
+def main(argv: list[str]) -> int:
+    """Compare and print; 0 when the prompts are the same, 1 when not."""
+    without_pairs = (tyro.conf.FlagCreatePairsOff,)
+    given = tyro.cli(Arguments, args=words_last(argv), prog="tessera diff-prompt", config=without_pairs)
+    media, question = read_media(
+        ChatArguments(words=given.words, start=given.start, end=given.end, frames=given.frames)
+    )
+    if not question:
+        raise ValueError('no question: write it behind the files, as in diff-prompt ... picture.jpg "What?"')
+    found = diff(given, write_messages(question, media, given.system))
+    if given.json:
+        print(json.dumps(found.as_dict(), ensure_ascii=False))
+    else:
+        show(found)
+    return 0 if found.same else 1
+
+
+def diff(given: Arguments, messages: Sequence[dict[str, Any]]) -> Comparison:
+    """Both prompts of the messages, compared."""
+    folder = find_checkpoint(given.model)
+    description = read_description(folder)
+    tokenizer, family = description.tokenizer, description.family
+    encoder = family.encoder(tokenizer)
+    if given.labels is not None:
+        encoder.frame_label = frame_pattern(given.labels)
+    ours = our_prompt(encoder, read_messages(messages))
+    theirs = ask(given, folder, messages, encoder)
+    return compare(ours, with_tiles(theirs, tokenizer, encoder.tokens_per_tile), tokenizer)
+
+
+def ask(given: Arguments, folder: Path, messages: Sequence[dict[str, Any]], encoder: Encoder) -> EnginePrompt:
+    """The other engine's prompt."""
+    conversation = read_messages(messages)
+    if given.against == "transformers":
+        from tessera.chat.peer_transformers import feed_transformers
+
+        parts = zip(conversation.media, encoder.spans(conversation), strict=True)
+        frames = [len(span.tiles) for part, span in parts if isinstance(part, Video)]
+        return feed_transformers(folder, messages, encoder.tokenizer, encoder.tokens_per_tile, frames)
+    if not given.against.startswith(("http://", "https://")):
+        raise ValueError(
+            f"--against {given.against}: neither an address nor 'transformers'; write http://host:port"
+        )
+    from tessera.chat.peer_server import Server
+
+    server = Server(given.against, given.served_model, given.api_key)
+    return server.prompt(messages, encoder.tokenizer.token_id(IMG_CONTEXT), len(conversation.media))
+
+
+def write_messages(question: str, media: Media, system: str | None) -> list[dict[str, Any]]:
+    """The question as OpenAI-style messages; several pictures are numbered as in training (facts 3.5)."""
+    parts: list[dict[str, Any]] = []
+    for index, path in enumerate(media.images, start=1):
+        if len(media.images) > 1:
+            parts.append({"type": "text", "text": f"Image-{index}: "})
+        parts.append({"type": "image", "image": str(path)})
+    for video in media.videos:
+        bounds = {"start": video.start, "end": video.end, "frames": video.frames}
+        said = {key: value for key, value in bounds.items() if value is not None}
+        parts.append({"type": "video", "video": str(video.source), **said})
+    parts.append({"type": "text", "text": question})
+    user = {"role": "user", "content": parts}
+    return [user] if system is None else [{"role": "system", "content": system}, user]
+
+
+def show(found: Comparison) -> None:
+    """The comparison in lines."""
+    width = max(len(side.engine) for side in (found.ours, found.theirs))
+    for side in (found.ours, found.theirs):
+        tiles = "not shown" if side.tiles is None else ", ".join(map(str, side.tiles)) or "none"
+        print(f"{side.engine:<{width}}  {side.tokens} tokens   tiles: {tiles}")
+    for note in found.theirs.notes:
+        print(f"note: {note}")
+    for number, difference in enumerate(found.differences, start=1):
+        at = f"token {difference.ours_at} here, {difference.theirs_at} there"
+        print(f"\ndifference {number} of {len(found.differences)}: {at}")
+        print(f"  before  {difference.before!r}")
+        print(f"  ours    {difference.ours!r}")
+        print(f"  theirs  {difference.theirs!r}")
+        if difference.ours == difference.theirs:
+            print(f"  ids     {list(difference.ours_ids)} and {list(difference.theirs_ids)}")
+        print(f"  behind  {difference.behind!r}")
+    print(f"\n{verdict(found)}")
+
+
+def verdict(found: Comparison) -> str:
+    """One line: same or different, and how far that could be seen."""
+    what = "same" if found.same else "different"
+    if found.compared == "count":
+        return f"{what} number of tokens ({found.theirs.engine} shows no more)"
+    return f"{what} prompt, token by token" if found.same else "different prompts"
