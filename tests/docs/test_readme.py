@@ -7,16 +7,15 @@ shipped model is not in this checkout, an untrained one takes its place.
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import PIL.Image
 import pytest
 
+import tessera
 from tessera.chat.tokenizer import load_tokenizer
 from tessera.checkpoints.save import save_checkpoint
 from tessera.checkpoints.shipped import FOLDERS, assets_folder, shipped_folder
@@ -24,9 +23,10 @@ from tessera.cli.main import VERBS, main
 from tessera.families.catalog import fresh
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
-from tessera.playground.scene import draw_scene
+from tests.docs.pages import HUB_NAME, ROOT, blocks, commands, stand_in
+from tests.docs.pages import workplace as furnished
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+README = ROOT / "README.md"
 SHORTER = {
     "train": ["--stages.0.steps", "1", "--stages.0.packing.max-tokens", "1024"],
     "evaluate": ["--count", "1"],
@@ -36,35 +36,14 @@ SHORTER = {
 THREE_STAGES = [f"--stages.{i}.{field}" for i in (1, 2) for field in ("steps=1", "packing.max-tokens=1024")]
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of one language, in order."""
-    fences = re.findall(r"^```(\w*)\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S)
-    return [content for name, content in fences if name == language]
-
-
-def commands() -> list[list[str]]:
-    """Every shell line of the page as words, comments left out."""
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
-
-
-TESSERA = [words[1:] for words in commands() if words[0] == "tessera"]
+TESSERA = [words[1:] for words in commands(README) if words[0] == "tessera"]
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with the recipes and the files that the page takes for granted."""
-    folder = tmp_path_factory.mktemp("readme")
-    (folder / "recipes").symlink_to(README.parent / "recipes")
-    for number, name in enumerate(("picture.png", "a.png", "b.png")):
-        picture = draw_scene("shapes", number).media[0].source
-        assert isinstance(picture, PIL.Image.Image)
-        picture.save(folder / name)
-    write_clip(folder / "clip.mp4")
-    before = Path.cwd()
-    os.chdir(folder)
-    yield folder
-    os.chdir(before)
+    with furnished(tmp_path_factory.mktemp("readme")) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -83,25 +62,9 @@ def shipped(part: str) -> bool:
     return (assets_folder() / FOLDERS[part]).is_dir()  # type: ignore[index]
 
 
-def write_clip(file: Path) -> None:
-    """Eight frames of a drawn clip as mp4."""
-    import av
-
-    frames = draw_scene("clip", 0).media[0].source
-    with av.open(str(file), "w") as container:
-        stream = container.add_stream("mpeg4", rate=2)
-        stream.width = stream.height = 64
-        stream.pix_fmt = "yuv420p"
-        for picture in frames:  # type: ignore[union-attr]
-            for packet in stream.encode(av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
-
-
 def runnable(words: list[str], model: Path) -> list[str]:
     """A documented command, made short, and independent of weights that are not in this checkout."""
-    verb, arguments = words[0], list(words[1:])
+    verb, arguments = words[0], [str(model) if word == HUB_NAME else word for word in words[1:]]
     if verb == "train":
         arguments += SHORTER["train"]
         if "internvl_2_5" in arguments[0]:
@@ -122,6 +85,14 @@ def test_command_runs(number: int, workplace: Path, model: Path, capsys: pytest.
     assert capsys.readouterr().out.strip()
 
 
+def test_python_blocks_run(workplace: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tessera, "load", stand_in(model))
+    names: dict[str, Any] = {}
+    for code in blocks(README, "python"):
+        exec(code, names)
+    assert isinstance(names["answer"], str) and len(names["answers"]) == 3
+
+
 def test_the_page_shows_every_verb_but_demo() -> None:
     """`tessera demo` runs as `make demo`; the rest must be on the page."""
     assert {words[0] for words in TESSERA} == set(VERBS) - {"demo"}
@@ -129,12 +100,12 @@ def test_the_page_shows_every_verb_but_demo() -> None:
 
 def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (README.parent / "Makefile").read_text(encoding="utf-8"), re.M))
-    wanted = {words[1] for words in commands() if words[0] == "make"}
+    wanted = {words[1] for words in commands(README) if words[0] == "make"}
     assert {"demo", "test"} <= wanted <= targets
 
 
 def test_the_json_of_the_page_is_a_valid_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record, meta = (json.loads(block) for block in blocks("json"))
+    record, meta = (json.loads(block) for block in blocks(README, "json"))
     (tmp_path / "meta.json").write_text(json.dumps(meta))
     (tmp_path / meta["my_pictures"]["annotation"]).write_text(json.dumps(record) + "\n")
     (tmp_path / "photos").mkdir()
@@ -150,7 +121,9 @@ def test_faults_look_as_the_page_says(tmp_path: Path, capsys: pytest.CaptureFixt
     picture.write_bytes(picture.read_bytes()[:-40])
     assert main(["check", str(tmp_path / "own_data" / "meta.json")]) == 1
     shown = capsys.readouterr().out.splitlines()[-1]
-    said = re.search(r"^own_data\S+ (image: unreadable picture).*(; replace .*)$", "".join(blocks("")), re.M)
+    said = re.search(
+        r"^own_data\S+ (image: unreadable picture).*(; replace .*)$", "".join(blocks(README, "")), re.M
+    )
     assert said is not None
     start, remedy = said.groups()
     assert start in shown and shown.endswith(remedy)

@@ -31,7 +31,7 @@ def model() -> ChatModel:
 
 
 def official_ids(turns: Sequence[tuple[str, str]], tiles: list[int], model: ChatModel) -> list[int]:
-    """What the cards' code feeds: turns as strings, marks replaced from the left, the assistant's role open."""
+    """What the cards' code feeds: turns as strings, marks replaced from the left, the role open."""
     encoder, tokenizer = model.encoder, model.tokenizer
     system = encoder.template.system_text if encoder.system_text is None else encoder.system_text
     said = [(role, text) for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)]
@@ -88,7 +88,7 @@ def test_single_picture_is_the_cards_prompt(model: ChatModel) -> None:
 
 
 def test_turns_as_on_the_cards(model: ChatModel) -> None:
-    """The first call adds the mark and says so in the history; later ones repeat the pictures of all turns."""
+    """The first call adds the mark, the history has it; later calls repeat the pictures of all turns."""
     first, history = model.chat("what?", WIDE, return_history=True, max_new_tokens=6)
     assert history == [("<image>\nwhat?", first)]
     second, longer = model.chat("why?", WIDE, history=history, return_history=True, max_new_tokens=6)

@@ -15,6 +15,9 @@ Verb = Callable[[list[str]], int]
 
 VERBS: dict[str, tuple[str, str]] = {
     "chat": ("tessera.cli.chat", "ask a model about pictures and clips"),
+    "models": ("tessera.cli.models", "list the released models; describe one"),
+    "convert": ("tessera.cli.convert", "write a checkpoint in another layout; merge LoRA matrices"),
+    "diff-prompt": ("tessera.cli.diff_prompt", "compare the tokens of a prompt with another engine's"),
     "train": ("tessera.cli.train", "run a recipe, stage after stage"),
     "inspect": ("tessera.cli.inspect", "show how a picture becomes tiles and tokens"),
     "demo": ("tessera.cli.demo", "train the scale model, evaluate it, write a report (10 minutes)"),
@@ -28,8 +31,8 @@ VERBS: dict[str, tuple[str, str]] = {
 def usage() -> str:
     """The help page: every verb with its line."""
     lines = ["usage: tessera <verb> [arguments]      (tessera <verb> --help for its arguments)", ""]
-    lines += [f"  {verb:<12}{line}" for verb, (_, line) in VERBS.items()]
-    lines += ["", "  --version   the version of the package", "  --help      this page"]
+    lines += [f"  {verb:<13}{line}" for verb, (_, line) in VERBS.items()]
+    lines += ["", "  --version    the version of the package", "  --help       this page"]
     return "\n".join(lines)
 
 
