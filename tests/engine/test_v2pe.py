@@ -44,9 +44,9 @@ def test_the_answer_goes_on_from_the_last_prompt_position() -> None:
     ids = torch.from_numpy(prompt.ids).long()
     positions = v2pe_positions(ids, tiny.family().model.image_token_id, 1 / 256)
     sequence = Sequence(prompt, positions, SAMPLING, tiny.tokenizer(), 0)
-    assert sequence.newest_position == positions[-1] < len(ids) - 1
+    assert sequence.positions == positions.tolist() and positions[-1] < len(ids) - 1
     sequence.take(5, STOPS)
-    assert sequence.newest_position == positions[-1] + 1
+    assert sequence.positions[-2:] == [positions[-1], positions[-1] + 1]
     assert sequence.room == len(ids) + 16 and sequence.reach == positions[-1] + 17
 
 

@@ -39,35 +39,31 @@ class Runner:
     @torch.inference_mode()
     def prefill(self, sequences: Seq[Sequence]) -> torch.Tensor:
         """All prompts in one stream; scores [B, V] for each first new token."""
-        lengths = tuple(sequence.prompt_tokens for sequence in sequences)
-        ids = np.concatenate([sequence.prompt.ids for sequence in sequences])
-        layout = Paged(lengths, (0,) * len(sequences), _pages(sequences))
-        last = torch.tensor(lengths).cumsum(0) - 1
-        positions = torch.cat([sequence.positions for sequence in sequences])
-        return self._scores(ids, layout, positions, self._see(sequences), last)
+        return self._advance(sequences, [0] * len(sequences))
 
     @torch.inference_mode()
     def step(self, sequences: Seq[Sequence]) -> torch.Tensor:
-        """The newest token of every sequence; scores [B, V] for the next."""
-        ids = np.array([sequence.ids[-1] for sequence in sequences])
-        contexts = tuple(len(sequence.ids) - 1 for sequence in sequences)
-        layout = Paged((1,) * len(sequences), contexts, _pages(sequences))
-        positions = torch.tensor([sequence.newest_position for sequence in sequences])
-        return self._scores(ids, layout, positions, None, None)
+        """The newest token of every sequence; scores [B, V] for the next.
 
-    def _scores(
-        self,
-        ids: np.ndarray,
-        layout: Paged,
-        positions: torch.Tensor,
-        features: torch.Tensor | None,
-        rows: torch.Tensor | None,
-    ) -> torch.Tensor:
-        stream = torch.from_numpy(ids.astype(np.int64)).to(self.device)
-        hidden = self.model(stream, layout, positions, cache=self.cache, features=features)
-        if rows is not None:
-            hidden = hidden[rows.to(hidden.device)]
-        return forbid(self.model.logits(hidden), self.model.config.image_token_id, self.vocabulary)
+        A sequence that outgrows its angles (longrope, once) goes through the model again as a whole, pictures
+        included, as Phi-3 does in transformers.
+        """
+        outgrown = (sequence.outgrows(self.model.config.decoder) for sequence in sequences)
+        pairs = zip(sequences, outgrown, strict=True)
+        return self._advance(sequences, [0 if again else len(s.ids) - 1 for s, again in pairs])
+
+    def _advance(self, sequences: Seq[Sequence], contexts: list[int]) -> torch.Tensor:
+        """All tokens of the sequences behind their contexts; scores [B, V] behind the last of each."""
+        pairs = list(zip(sequences, contexts, strict=True))
+        ids = [token for sequence, context in pairs for token in sequence.ids[context:]]
+        positions = [place for sequence, context in pairs for place in sequence.positions[context:]]
+        lengths = tuple(len(sequence.ids) - context for sequence, context in pairs)
+        layout = Paged(lengths, tuple(contexts), tuple((sequence.page,) for sequence in sequences))
+        features = self._see([sequence for sequence, context in pairs if context == 0])
+        stream = torch.tensor(ids, device=self.device)
+        hidden = self.model(stream, layout, torch.tensor(positions), cache=self.cache, features=features)
+        last = torch.tensor(lengths, device=hidden.device).cumsum(0) - 1
+        return forbid(self.model.logits(hidden[last]), self.model.config.image_token_id, self.vocabulary)
 
     def _see(self, sequences: Seq[Sequence]) -> torch.Tensor | None:
         """Visual features [N, tokens, D] of all tiles of all sequences, each computed once; None without."""
@@ -77,7 +73,3 @@ class Runner:
         stacked = torch.from_numpy(np.concatenate(tiles))
         starts = range(0, len(stacked), TILES_AT_ONCE)
         return torch.cat([self.model.see(stacked[start : start + TILES_AT_ONCE]) for start in starts])
-
-
-def _pages(sequences: Seq[Sequence]) -> tuple[tuple[int, ...], ...]:
-    return tuple((sequence.page,) for sequence in sequences)

@@ -9,6 +9,7 @@ from tessera.chat.tokenizer import Tokenizer
 from tessera.engine.request import Completion, Finish, Sampling
 from tessera.engine.sampler import make_generator
 from tessera.engine.stream import TextStream
+from tessera.models.config import DecoderConfig
 
 
 class Sequence:
@@ -18,12 +19,11 @@ class Sequence:
         self, prompt: Encoded, positions: torch.Tensor, sampling: Sampling, tokenizer: Tokenizer, page: int
     ) -> None:
         self.prompt = prompt
-        self.positions = positions
-        """float32 [T] of the prompt; the answer goes on in steps of 1 behind the last."""
-        self._last = float(positions[-1]) if len(positions) else -1.0
         self.sampling = sampling
         self.page = page
         self.ids: list[int] = prompt.ids.tolist()
+        self.positions: list[float] = positions.tolist()
+        """One for each of `ids`: those given for the prompt, then on in steps of 1."""
         self.finish: Finish | None = None
         self.generator: torch.Generator = make_generator(sampling)
         self.stream = TextStream(tokenizer, sampling.stop)
@@ -39,14 +39,20 @@ class Sequence:
         return self.prompt_tokens + self.sampling.max_new_tokens
 
     @property
-    def newest_position(self) -> float:
-        """Position of the newest token."""
-        return self._last + len(self.ids) - self.prompt_tokens
-
-    @property
     def reach(self) -> float:
         """Positions that the sequence may come to span; the same as `room` unless V2PE shortens it."""
-        return self._last + 1 + self.sampling.max_new_tokens
+        return self.positions[self.prompt_tokens - 1] + 1 + self.sampling.max_new_tokens
+
+    def outgrows(self, config: DecoderConfig) -> bool:
+        """Whether the newest token takes the sequence over the border between short and long angles.
+
+        Keys in the cache are then turned by the wrong ones. Dynamic NTK, whose angles change with every token
+        beyond the trained length, keeps the keys as they are.
+        """
+        scaling = config.rope_scaling
+        if scaling is None or scaling.kind != "longrope":
+            return False
+        return self.positions[-2] + 1 <= config.trained_length < self.positions[-1] + 1
 
     def take(self, token: int, stop_ids: frozenset[int]) -> str:
         """Add a token, or finish; returns the text that can be shown now."""
@@ -54,6 +60,7 @@ class Sequence:
             self.finish = "stop"
             return self.stream.flush()
         self.ids.append(token)
+        self.positions.append(self.positions[-1] + 1)
         piece = self.stream.push(token)
         if self.stream.stopped:
             self.finish = "stop"

@@ -98,9 +98,9 @@ class Decoder(nn.Module):
     Beyond the trained length, dynamic NTK and longrope turn a token by how far its sequence reaches in this
     call, that is to its last position (positions ascend within a sequence); neighbours and earlier calls have
     no part in it. Cached keys keep the angles that they were written with, so an answer made with a cache
-    differs a little from one without, as it does in transformers. Two things are done otherwise there:
-    dynamic NTK remembers the longest sequence beyond the trained length until a short one comes, and Phi-3's
-    `generate` fills its cache anew when a sequence crosses the trained length.
+    differs a little from one without, as it does in transformers, whose dynamic NTK also remembers the
+    longest sequence beyond the trained length until a short one comes. The engine fills the cache of a
+    longrope sequence anew where it crosses the trained length, as transformers does for Phi-3.
     """
 
     def __init__(self, config: DecoderConfig) -> None:
