@@ -161,5 +161,5 @@ def test_a_model_without_memory_has_the_released_size() -> None:
 def test_saving_refuses_a_family_of_another_model(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="describes another model"):
         save_checkpoint(tmp_path, tiny.model(), other_member()[1], tiny.tokenizer())
-    with pytest.raises(ValueError, match="choose 'tessera' or 'official'"):
+    with pytest.raises(ValueError, match="choose 'tessera', 'official', 'transformers'"):
         save_checkpoint(tmp_path, tiny.model(), tiny.family(), tiny.tokenizer(), "other")  # type: ignore[arg-type]

@@ -5,35 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from tessera.chat.encoder import Encoder
-from tessera.chat.tokenizer import Tokenizer, load_tokenizer
-from tessera.chat.tokens import IMG_CONTEXT
-from tessera.checkpoints.keymap import OFFICIAL, OWN, KeyMap
-from tessera.checkpoints.layouts import official, own
-from tessera.checkpoints.shards import ShardReader
-from tessera.checkpoints.weights import check_keys, expected_parameters, fill
+from tessera.chat.tokenizer import Tokenizer
+from tessera.checkpoints.description import Description, LayoutName, describe, layout_of
+from tessera.checkpoints.fill import fill
+from tessera.checkpoints.layouts.official import CONFIG_FILE
+from tessera.checkpoints.layouts.read_json import read_object
+from tessera.checkpoints.lora import is_lora, merged_view
+from tessera.checkpoints.shards import ShardReader, TensorSource, holds_weights
+from tessera.checkpoints.views import Int8View, ResizedPositions, is_int8
+from tessera.checkpoints.weights import expected_parameters, find_groups
 from tessera.families.family import Family
 from tessera.models.vlm import VLM
+from tessera.nn.linear import LinearKind
 
-OFFICIAL_HEAD = "language_model.lm_head.weight"
-LayoutName = Literal["tessera", "official", "transformers"]
-LinearKind = Literal["plain", "packed", "int8"]
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a checkpoint folder says about itself; no weights are read."""
-
-    family: Family
-    tokenizer: Tokenizer
-    layout: LayoutName
-    keymap: KeyMap
-    card: dict[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+POSITIONS = "vision.embeddings.position_embedding"
+LORA_RANKS = ("use_llm_lora", "use_backbone_lora")
 
 
 @dataclass(frozen=True)
@@ -57,14 +48,17 @@ class Loaded:
 
     @property
     def summary(self) -> str:
-        """Name, layout, parts, parameters, dtype and device in one line."""
+        """Name, layout, parts, parameters, dtype and devices in one line."""
         vision, decoder = self.family.model.vision, self.family.model.decoder
-        count = sum(parameter.numel() for parameter in self.model.parameters())
-        first = next(self.model.parameters())
+        kept = [*self.model.parameters(), *self.model.buffers()]
+        places = ", ".join(sorted({str(tensor.device) for tensor in kept}))
+        dtype = str(self.model.decoder.norm.weight.dtype).removeprefix("torch.")
+        if any(tensor.dtype == torch.int8 for tensor in kept):
+            dtype = f"int8 and {dtype}"
         return (
             f"{self.family.name} · {self.layout} layout · InternViT {vision.num_hidden_layers}×"
             f"{vision.hidden_size} + {decoder.architecture} {decoder.num_hidden_layers}×"
-            f"{decoder.hidden_size} · {count / 1e9:.1f} B parameters · {first.dtype} on {first.device}"
+            f"{decoder.hidden_size} · {_count(self.family)} parameters · {dtype} on {places}"
         )
 
 
@@ -77,30 +71,46 @@ def load_checkpoint(
     devices: Mapping[str, str] | None = None,
     merge_lora: bool = False,
 ) -> Loaded:
-    """Open a folder in Tessera's or in the original OpenGVLab layout; `dtype` None keeps the stored one.
+    """Open a folder in Tessera's, the original OpenGVLab or transformers' layout.
 
-    The model is laid out without memory and filled tensor by tensor. Raises ValueError naming file, key and
-    remedy when anything is missing, too much, of another shape or of an unknown architecture.
+    The model is laid out without memory and filled tensor by tensor, each cast to `dtype` (None keeps the
+    stored one) and put on its device right away: the host needs no more than what stays there and one shard.
+    `linears` packs or quantises the blocks' matrices, for inference. `devices`: own prefix -> device, the
+    longest that matches wins, `device` takes the rest. A LoRA checkpoint opens with `merge_lora`. Raises
+    ValueError naming file, key and remedy when anything is missing, too much, of another shape or of an
+    unknown architecture.
     """
     root = Path(folder)
     with ShardReader(root) as reader:
-        tokenizer = load_tokenizer(root)
-        family, card, keymap = _read_config(root, tokenizer, reader)
-        _check_tokenizer(root, tokenizer, family)
-        model = empty_model(family)
-        found, unknown = keymap.own_names(reader.files)
-        check_keys(expected_parameters(model), found, unknown, reader)
-        fill(model, found, reader, device, dtype)
-    return Loaded(model.eval(), tokenizer, family.encoder(tokenizer), family, root, card)
+        layout_of(root)  # before the weights: a folder of something else is named as such
+        source, notes = _views(root, reader, dtype, merge_lora)
+        described = describe(root, source.files)
+        if described.stored_grid is not None:
+            key = described.keymap.group(POSITIONS).stored[0]
+            grid = described.family.model.vision.grid
+            source = ResizedPositions(source, key, described.stored_grid, grid)
+        model = empty_model(described.family)
+        groups = find_groups(expected_parameters(model), described.keymap, source)
+        fill(model, groups, source, device, dtype, devices, linears)
+    return Loaded(
+        model.eval(),
+        described.tokenizer,
+        described.family.encoder(described.tokenizer),
+        described.family,
+        root,
+        described.card,
+        described.layout,
+        (*described.notes, *notes),
+    )
 
 
 def read_description(folder: str | Path) -> Description:
-    """Everything about a folder but its weights: config, tokenizer, layout and the names of the tensors."""
+    """Everything about a folder but its weights, which need not be there: config, tokenizer, key table."""
     root = Path(folder)
-    with ShardReader(root) as reader:
-        tokenizer = load_tokenizer(root)
-        family, card, keymap = _read_config(root, tokenizer, reader)
-    return Description(family, tokenizer, "tessera" if own.describes(root) else "official", keymap, card)
+    if not root.is_dir():
+        raise ValueError(f"checkpoint folder {root} does not exist; give the folder that holds the config")
+    keys = ShardReader(root).files if holds_weights(root) else {}
+    return describe(root, keys)
 
 
 def empty_model(family: Family) -> VLM:
@@ -109,30 +119,48 @@ def empty_model(family: Family) -> VLM:
         return VLM(family.model)
 
 
-def _read_config(
-    root: Path, tokenizer: Tokenizer, reader: ShardReader
-) -> tuple[Family, dict[str, Any], KeyMap]:
-    if own.describes(root):
-        return *own.read_config(root), KeyMap(OWN)
-    if official.describes(root):
-        family = official.read_config(root, tokenizer, OFFICIAL_HEAD in reader.files)
-        return family, {}, KeyMap(OFFICIAL)
-    raise ValueError(
-        f"{root} holds weights but neither {own.CONFIG_FILE} nor {official.CONFIG_FILE}: "
-        "copy the checkpoint's config beside them"
+def _views(
+    root: Path, reader: ShardReader, dtype: torch.dtype | None, merge_lora: bool
+) -> tuple[TensorSource, list[str]]:
+    """The files' tensors with LoRA merged and 8-bit weights as floats, and what is to be said about it."""
+    source: TensorSource = reader
+    notes: list[str] = []
+    config = read_object(root / CONFIG_FILE) if (root / CONFIG_FILE).is_file() else {}
+    _check_quantisation(root / CONFIG_FILE, config)
+    if lora := is_lora(reader.files):
+        if not merge_lora:
+            raise ValueError(_lora_message(root, config))
+        source = merged_view(reader, config)
+        notes.append(f"{root}: LoRA matrices were merged into the weights")
+    if not lora and (ranks := [key for key in LORA_RANKS if config.get(key)]):
+        notes.append(
+            f"{root / CONFIG_FILE}: {ranks[0]} = {config[ranks[0]]} but the files hold no LoRA matrices: "
+            "the weights are taken as merged"
+        )
+    if is_int8(source):
+        source = Int8View(source, dtype)
+        notes.append(f"{root}: weights stored in 8 bits were opened as floats")
+    return source, notes
+
+
+def _lora_message(root: Path, config: Mapping[str, Any]) -> str:
+    said = ", ".join(f"{key} = {config[key]}" for key in LORA_RANKS if config.get(key))
+    return (
+        f"{root} is a LoRA checkpoint ({said or 'by its keys'}): open it with merge_lora=True, "
+        "or write a merged one with tessera convert --merge-lora"
     )
 
 
-def _check_tokenizer(root: Path, tokenizer: Tokenizer, family: Family) -> None:
-    """Tokenizer and model must mean the same ids."""
-    vocabulary, image_token = family.model.decoder.vocab_size, family.model.image_token_id
-    if tokenizer.vocab_size > vocabulary:
+def _check_quantisation(path: Path, config: Mapping[str, Any]) -> None:
+    quantised = config.get("quantization_config") or {}
+    method = quantised.get("quant_method", "bitsandbytes")
+    if quantised and (method != "bitsandbytes" or quantised.get("load_in_4bit")):
         raise ValueError(
-            f"{root}: the tokenizer has {tokenizer.vocab_size} tokens but the model's vocab_size is "
-            f"{vocabulary}: the tokenizer files belong to another checkpoint"
+            f"{path}: quantization_config is {method!r} in {'4' if quantised.get('load_in_4bit') else 'few'} "
+            "bits, which is not read; fetch the unquantised checkpoint (int8 is made while loading)"
         )
-    if tokenizer.token_id(IMG_CONTEXT) != image_token:
-        raise ValueError(
-            f"{root}: {IMG_CONTEXT} is token {tokenizer.token_id(IMG_CONTEXT)} but the config's "
-            f"image_token_id is {image_token}: the tokenizer files belong to another checkpoint"
-        )
+
+
+def _count(family: Family) -> str:
+    count = sum(parameter.numel() for parameter in empty_model(family).parameters())
+    return f"{count / 1e9:.1f} B" if count >= 1e8 else f"{count / 1e6:.2f} M"

@@ -1,24 +1,37 @@
-"""Write a checkpoint folder in Tessera's or in the original OpenGVLab layout."""
+"""Write a checkpoint folder in Tessera's, the original OpenGVLab or transformers' layout."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from tessera.chat.tokenizer import Tokenizer
-from tessera.checkpoints.keymap import OFFICIAL, KeyMap
-from tessera.checkpoints.layouts import official, own
+from tessera.checkpoints.description import CARD_FILE, LAYOUTS, LayoutName
+from tessera.checkpoints.keymap import KeyMap
+from tessera.checkpoints.layouts import official, own, transformers
+from tessera.checkpoints.layouts.companions import CHAT_TEMPLATE_FILE, GENERATION_FILE, write_json
+from tessera.checkpoints.layouts.decoder_config import published_kind
+from tessera.checkpoints.layouts.processor import PROCESSOR_FILE, VIDEO_FILE
 from tessera.checkpoints.shards import MAX_SHARD_BYTES, write_shards
-from tessera.checkpoints.weights import tensors_of
+from tessera.checkpoints.tables import OWN, official_table, transformers_table
+from tessera.checkpoints.weights import tensors_of, write_as
 from tessera.families.family import Family
 from tessera.models.vlm import VLM
 
-LayoutName = Literal["tessera", "official", "transformers"]
-CARD_FILE = "card.json"
+FOREIGN_FILES = (
+    official.CONFIG_FILE,
+    official.PIXELS_FILE,
+    own.CONFIG_FILE,
+    GENERATION_FILE,
+    CHAT_TEMPLATE_FILE,
+    PROCESSOR_FILE,
+    VIDEO_FILE,
+    CARD_FILE,
+)
+"""Files of an earlier save in another layout, which would contradict the new one."""
 
 
 def save_checkpoint(
@@ -34,36 +47,66 @@ def save_checkpoint(
     """Write config, weights and tokenizer; returns the folder.
 
     `dtype` casts the weights (None keeps theirs). `card` is anything JSON can hold: who made the model, from
-    what, what it can and cannot do. The official layout keeps no frame label and always stores the head.
+    what, what it can and cannot do. The published layouts always store the head apart from the embedding.
     """
-    if layout not in ("tessera", "official"):
-        raise ValueError(f"layout = {layout!r}: choose 'tessera' or 'official'")
     if model.config != family.model:
         raise ValueError(
             f"family {family.name!r} describes another model than the one given: pass the family that the "
             "model was built from (Family.fitted sets the vocabulary)"
         )
+    check_layout(layout)
+    tensors = tensors_of(model, dtype, with_tied=layout != "tessera")
+    return write_checkpoint(folder, tensors, family, tokenizer, layout, card, max_shard_bytes)
+
+
+def write_checkpoint(
+    folder: str | Path,
+    tensors: Iterable[tuple[str, torch.Tensor]],
+    family: Family,
+    tokenizer: Tokenizer,
+    layout: LayoutName,
+    card: dict[str, Any] | None = None,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+) -> Path:
+    """As `save_checkpoint`, from own names and tensors that come one by one; returns the folder.
+
+    The config is written first, so that a model which the layout cannot express costs nothing.
+    """
     root = Path(folder)
-    write_shards(root, _named_tensors(model, layout, dtype), max_shard_bytes)
+    root.mkdir(parents=True, exist_ok=True)
+    for name in FOREIGN_FILES:
+        (root / name).unlink(missing_ok=True)
     tokenizer.save(root)
-    if layout == "tessera":
-        own.write_config(root, family, card)
-        (root / official.CONFIG_FILE).unlink(missing_ok=True)
-    else:
-        official.write_config(root, family)
-        (root / own.CONFIG_FILE).unlink(missing_ok=True)
-        if card is not None:
-            text = json.dumps(card, indent=1, ensure_ascii=False)
-            (root / CARD_FILE).write_text(text + "\n", encoding="utf-8")
+    write_config(root, family, tokenizer, layout, card)
+    write_shards(root, write_as(tensors, table_for(family, layout)), max_shard_bytes)
     return root
 
 
-def _named_tensors(
-    model: VLM, layout: LayoutName, dtype: torch.dtype | None
-) -> Iterator[tuple[str, torch.Tensor]]:
+def write_config(
+    folder: Path, family: Family, tokenizer: Tokenizer, layout: LayoutName, card: dict[str, Any] | None = None
+) -> None:
+    """Everything but weights and vocabulary, into a folder with a saved tokenizer."""
+    check_layout(layout)
     if layout == "tessera":
-        yield from tensors_of(model, dtype)
+        own.write_config(folder, family, card)
         return
-    names = KeyMap(OFFICIAL)
-    for own_name, tensor in tensors_of(model, dtype, with_tied=True):
-        yield names.to_layout(own_name), tensor
+    writer = official if layout == "official" else transformers
+    writer.write_config(folder, family, tokenizer)
+    if card is not None:
+        write_json(folder / CARD_FILE, card)
+
+
+def table_for(family: Family, layout: LayoutName) -> KeyMap:
+    """The key table that a family is written with."""
+    decoder = family.model.decoder
+    if layout == "official":
+        return official_table(published_kind(decoder), decoder.head_width)
+    if layout == "transformers":
+        return transformers_table(transformers.text_kind(decoder))
+    return OWN
+
+
+def check_layout(layout: LayoutName) -> None:
+    """ValueError for a name that is none."""
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout = {layout!r}: choose {', '.join(map(repr, LAYOUTS))}")

@@ -1,34 +1,63 @@
-"""Sharded safetensors, read and written one tensor at a time.
+"""Sharded weights, read and written one tensor at a time.
 
 A folder holds `model.safetensors`, or `model-00001-of-0000N.safetensors` with
-`model.safetensors.index.json`. Nothing is ever unpickled.
+`model.safetensors.index.json`; older ones hold `pytorch_model.bin` in the same two forms.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Protocol, Self
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+
+from tessera.checkpoints.weight_files import WeightFile, open_file
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+SINGLE_BIN = "pytorch_model.bin"
+INDEX_BIN = "pytorch_model.bin.index.json"
 MAX_SHARD_BYTES = 5 * 1024**3
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
+class TensorSource(Protocol):
+    """Stored tensors by key: a folder's shards, or a view that changes some of them on the way."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the files lie."""
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Key -> file name."""
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """Shape of a tensor."""
+
+    def tensor(self, key: str) -> torch.Tensor:
+        """A tensor on the CPU; it may be a window into a mapped file, so copy what you keep."""
+
+    def place(self, key: str) -> str:
+        """The file that holds a key, for messages."""
+
+
 class ShardReader:
-    """Tensors of a folder by key; files are opened when they are first needed and closed on exit."""
+    """Tensors of a folder by key.
+
+    One file is mapped at a time: whoever reads the keys in the order of their files never has more than one
+    shard in memory beside what was copied.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.files = _key_table(self.folder)
-        self._open: dict[str, Any] = {}
+        self._name = ""
+        self._handle: WeightFile | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -36,70 +65,71 @@ class ShardReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open.clear()
+        self._name, self._handle = "", None
 
     def shape(self, key: str) -> tuple[int, ...]:
         """Shape of a tensor, from the file's header."""
-        return tuple(self._handle(key).get_slice(key).get_shape())
+        return self._file(key).shape(key)
 
     def tensor(self, key: str) -> torch.Tensor:
-        """A tensor of its own memory, on the CPU, in the dtype of the file."""
-        tensor: torch.Tensor = self._handle(key).get_tensor(key)
-        return tensor.clone()  # away from the mapped file, which may be replaced while the model lives
+        """A tensor on the CPU in the dtype of the file: a window into the mapped file, copy what you keep."""
+        return self._file(key).tensor(key)
 
     def place(self, key: str) -> str:
         """The file that holds a key, for messages."""
         return str(self.folder / self.files[key])
 
-    def _handle(self, key: str) -> Any:
+    def _file(self, key: str) -> WeightFile:
         name = self.files[key]
-        if name not in self._open:
-            self._open[name] = _open_file(self.folder / name)
-        if key not in self._open[name].keys():  # noqa: SIM118 - a file handle, not a dict
+        if self._handle is None or name != self._name:
+            self._name, self._handle = name, None  # the old mapping goes before the new one comes
+            self._handle = open_file(self.folder / name)
+        if key not in self._handle.keys:
             raise ValueError(
-                f"{self.folder / name} does not hold {key!r} although {INDEX} says so: "
+                f"{self.folder / name} does not hold {key!r} although the index says so: "
                 "the index belongs to other files; fetch the checkpoint again"
             )
-        return self._open[name]
+        return self._handle
 
 
-def _open_file(path: Path) -> Any:
-    if not path.is_file():
-        raise ValueError(f"{path} is missing: {INDEX} names it; fetch the whole checkpoint again")
-    try:
-        return safe_open(path, framework="pt")
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged ({error}): fetch it again") from error
+def holds_weights(folder: Path) -> bool:
+    """Whether there is a file of weights or an index of them."""
+    return any((folder / name).is_file() for name in (INDEX, SINGLE, INDEX_BIN, SINGLE_BIN))
 
 
 def _key_table(folder: Path) -> dict[str, str]:
-    """Key -> file name for everything in the folder."""
+    """Key -> file name for everything in the folder; safetensors win over pickles."""
     if not folder.is_dir():
         raise ValueError(
             f"checkpoint folder {folder} does not exist; give the folder that holds config and weights"
         )
-    if (folder / INDEX).is_file():
-        table = _index_table(folder / INDEX)
-        if gone := sorted({name for name in table.values() if not (folder / name).is_file()}):
-            raise ValueError(
-                f"{folder}: shard {', '.join(gone)} is missing: {INDEX} names it; fetch it again"
-            )
-        return table
-    if (folder / SINGLE).is_file():
-        return dict.fromkeys(_open_file(folder / SINGLE).keys(), SINGLE)
+    for index, single in ((INDEX, SINGLE), (INDEX_BIN, SINGLE_BIN)):
+        if (folder / index).is_file():
+            table = _index_table(folder / index, Path(single).suffix)
+            if gone := sorted({name for name in table.values() if not (folder / name).is_file()}):
+                raise ValueError(
+                    f"{folder}: shard {', '.join(gone)} is missing: {index} names it; fetch it again"
+                )
+            return table
+        if (folder / single).is_file():
+            return dict.fromkeys(sorted(open_file(folder / single).keys), single)
+    raise ValueError(_what_is_missing(folder))
+
+
+def _what_is_missing(folder: Path) -> str:
     shards = sorted(path.name for path in folder.glob("*.safetensors"))
     if shards:
-        raise ValueError(f"{folder} holds {shards[0]} but neither {SINGLE} nor {INDEX}: fetch the index too")
+        return f"{folder} holds {shards[0]} but neither {SINGLE} nor {INDEX}: fetch the index too"
     pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
     if pickles:
-        raise ValueError(
-            f"{folder} holds only pickled weights ({pickles[0]}), which run code when opened: "
-            "convert them to safetensors first"
+        return (
+            f"{folder} holds {pickles[0]} but neither {SINGLE_BIN} nor {INDEX_BIN}: fetch the whole "
+            "checkpoint again, best as safetensors"
         )
-    raise ValueError(f"{folder} holds no {SINGLE}: give the folder of a checkpoint")
+    return f"{folder} holds no {SINGLE}: give the folder of a checkpoint"
 
 
-def _index_table(path: Path) -> dict[str, str]:
+def _index_table(path: Path, ending: str) -> dict[str, str]:
     try:
         table = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
@@ -107,9 +137,9 @@ def _index_table(path: Path) -> dict[str, str]:
     if not isinstance(table, dict) or not table:
         raise ValueError(f"{path}: weight_map is empty or no table: fetch the index again")
     for key, name in table.items():
-        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(ending):
             raise ValueError(
-                f"{path}: {key!r} points to {name!r}, which is no safetensors file in this folder"
+                f"{path}: {key!r} points to {name!r}, which is no {ending[1:]} file in this folder"
             )
     return table
 
@@ -147,9 +177,10 @@ def _write_part(root: Path, number: int, tensors: dict[str, torch.Tensor]) -> li
     # Clones only where two names share memory, which safetensors refuses.
     seen: set[int] = set()
     for key, tensor in tensors.items():
-        if tensor.data_ptr() in seen:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() in seen or storage.nbytes() > tensor.nbytes:
             tensors[key] = tensor.clone()
-        seen.add(tensor.data_ptr())
+        seen.add(storage.data_ptr())
     save_file(tensors, _part_path(root, number), metadata={"format": "pt"})
     return list(tensors)
 

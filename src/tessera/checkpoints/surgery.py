@@ -1,24 +1,34 @@
 """Parts of models on their own: a ViT or a decoder, saved and laid over another model.
 
 A part folder holds the weights under their own names (`vision.*` or `decoder.*`) and `part.json` with the
-part's config. `load_part` also takes a part out of a whole checkpoint, own or official, and opens a released
-InternViT or LLaMA / Qwen2 folder by its keys.
+part's config. `load_part` also takes a part out of a whole checkpoint in any layout, and opens a released
+InternViT or language-model folder by its keys.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from tessera.checkpoints.keymap import BARE_DECODER, BARE_VISION, OFFICIAL, OWN, KeyMap
+from tessera.checkpoints.keymap import Group, KeyMap
 from tessera.checkpoints.layouts import own
 from tessera.checkpoints.layouts.read_json import read_object
 from tessera.checkpoints.shards import ShardReader, write_shards
-from tessera.checkpoints.weights import check_keys, expected_parameters, tensors_of
+from tessera.checkpoints.tables import (
+    OWN,
+    bare_decoder_table,
+    bare_vision_tables,
+    official_table,
+    transformers_table,
+)
+from tessera.checkpoints.weights import IGNORED_ENDINGS, check_shapes, read_own, tensors_of
+from tessera.models.config import Architecture, DecoderConfig
 
 PartName = Literal["vision", "decoder", "connector"]
 PARTS: tuple[PartName, ...] = ("vision", "connector", "decoder")
@@ -54,12 +64,13 @@ def load_part(model: nn.Module, part: PartName, folder: str | Path) -> None:
     module = _part_of(model, part)
     root = Path(folder)
     _check_config(module, part, root)
+    expected = {f"{part}.{name}": parameter for name, parameter in module.named_parameters()}
     with ShardReader(root) as reader:
-        found = _find(reader, part)
-        check_keys(expected_parameters(module), found, [], reader)
+        groups = _find(reader, part, expected, module)
+        check_shapes(groups, expected, reader)
         with torch.no_grad():
-            for name, parameter in module.named_parameters():
-                parameter.copy_(reader.tensor(found[name]))
+            for name, tensor in read_own(groups, expected, reader):
+                expected[name].copy_(tensor)
 
 
 def _part_of(model: nn.Module, part: PartName) -> nn.Module:
@@ -71,20 +82,60 @@ def _part_of(model: nn.Module, part: PartName) -> nn.Module:
     return module
 
 
-def _find(reader: ShardReader, part: PartName) -> dict[str, str]:
-    """Name within the part -> key in the files, from the first table under which anything matches."""
-    bare = {"vision": BARE_VISION, "decoder": BARE_DECODER}.get(part, ())
-    for table in (OWN, OFFICIAL, bare):
-        names, _ = KeyMap(table).own_names(reader.files)
-        prefix = f"{part}."
-        found = {own.removeprefix(prefix): key for own, key in names.items() if own.startswith(prefix)}
-        if found:
-            return found
-    example = next(iter(reader.files), "no key at all")
-    raise ValueError(
-        f"{reader.folder}: no key belongs to the part {part!r} (the first key is {example!r}); "
-        f"give the folder of a saved {part} or of a whole checkpoint"
-    )
+def _find(
+    reader: ShardReader, part: PartName, expected: dict[str, nn.Parameter], module: nn.Module
+) -> list[Group]:
+    """What to read, by the table that explains most keys; ValueError when it is not all there."""
+    best: tuple[int, KeyMap, list[Group], list[str]] | None = None
+    for table in _tables(part, module, reader.files):
+        groups = list(dict.fromkeys(table.group(name) for name in expected))
+        keys = [key for group in groups for key in group.stored]
+        hits = sum(key in reader.files for key in keys)
+        if hits > (best[0] if best else 0):
+            best = hits, table, groups, keys
+    if best is None:
+        example = next(iter(reader.files), "no key at all")
+        raise ValueError(
+            f"{reader.folder}: no key belongs to the part {part!r} (the first key is {example!r}); "
+            f"give the folder of a saved {part} or of a whole checkpoint"
+        )
+    _, table, groups, keys = best
+    if missing := [key for key in keys if key not in reader.files]:
+        raise ValueError(
+            f"{reader.folder} lacks weights for {part}: no file holds {missing[0]!r}; "
+            "the files are incomplete or belong to another model"
+        )
+    _check_extra(reader, keys, table, part)
+    return sorted(groups, key=lambda group: reader.files[group.stored[0]])
+
+
+def _tables(part: PartName, module: nn.Module, keys: Collection[str]) -> Iterator[KeyMap]:
+    """Every form in which the part may lie in a folder."""
+    config = getattr(module, "config", None)
+    decoder = config if isinstance(config, DecoderConfig) else None
+    kinds: list[Architecture] = [decoder.architecture, "llama"] if decoder else ["llama"]
+    yield OWN
+    for kind in dict.fromkeys(kinds):
+        width = decoder.head_width if decoder else 0
+        yield official_table(kind, width)
+        yield transformers_table(kind, keys)
+        if part == "decoder":
+            yield bare_decoder_table(kind, width)
+    if part == "vision":
+        yield from bare_vision_tables()
+
+
+def _check_extra(reader: ShardReader, keys: Collection[str], table: KeyMap, part: PartName) -> None:
+    """More layers, biases or a head of its own than the model has: another model's part."""
+    lists = {key[: number.start()] for key in keys if (number := re.search(r"\d+\.", key))}
+    heads = table.group("decoder.lm_head.weight").stored if part == "decoder" else ()
+    for key in reader.files:
+        more = key.startswith(tuple(lists)) or key in heads
+        if more and key not in keys and not key.endswith(IGNORED_ENDINGS):
+            raise ValueError(
+                f"{reader.place(key)}: {key!r} fits no parameter of the model's {part}: "
+                "build the model with the same config"
+            )
 
 
 def _check_config(module: nn.Module, part: PartName, root: Path) -> None:

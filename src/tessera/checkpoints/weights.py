@@ -1,13 +1,18 @@
-"""Weights between files and modules: every key accounted for, every shape checked, one tensor at a time."""
+"""Weights between files and modules: every key accounted for, every shape checked, one group at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
 
-from tessera.checkpoints.shards import ShardReader
+from tessera.checkpoints.keymap import Group, KeyMap
+from tessera.checkpoints.lora import is_lora
+from tessera.checkpoints.shards import TensorSource
+
+IGNORED_ENDINGS = (".rotary_emb.inv_freq",)
+"""Buffers that old files carry and that follow from the config."""
 
 
 def expected_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -15,60 +20,88 @@ def expected_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     return dict(model.named_parameters())
 
 
-def check_keys(
-    expected: Mapping[str, nn.Parameter], found: Mapping[str, str], unknown: list[str], reader: ShardReader
-) -> None:
-    """Every parameter has a key of its shape and every key a parameter, or ValueError naming the first ones.
+def find_groups(expected: Mapping[str, nn.Parameter], keymap: KeyMap, source: TensorSource) -> list[Group]:
+    """What to read for the expected own names, in the order of the files.
 
-    `found` maps own names to keys in the files.
+    Every parameter has its keys in the right shapes and every key a parameter, or ValueError naming the
+    first ones, their file and a remedy.
     """
-    where = reader.folder
-    extra = [key for own, key in found.items() if own not in expected] + unknown
-    if lora := [key for key in extra if "lora_" in key or "base_layer" in key]:
+    groups = list(dict.fromkeys(keymap.group(name) for name in expected))
+    _check_missing(groups, source)
+    _check_extra(groups, source)
+    order = {file: number for number, file in enumerate(dict.fromkeys(source.files.values()))}
+    groups.sort(key=lambda group: order[source.files[group.stored[0]]])
+    check_shapes(groups, expected, source)
+    return groups
+
+
+def _check_missing(groups: Sequence[Group], source: TensorSource) -> None:
+    wanted = [key for group in groups for key in group.stored]
+    if missing := [key for key in wanted if key not in source.files]:
+        first = next(group for group in groups if missing[0] in group.stored)
         raise ValueError(
-            f"{where}: {lora[0]!r} belongs to a LoRA checkpoint: merge its matrices into the weights first"
+            f"{source.folder} lacks weights for {', '.join(map(repr, first.own))}: no file holds "
+            f"{_some(missing)}; the files are incomplete, or the config describes another model: "
+            "fetch both again"
         )
-    if missing := [own for own in expected if own not in found]:
+
+
+def _check_extra(groups: Sequence[Group], source: TensorSource) -> None:
+    wanted = {key for group in groups for key in group.stored}
+    extra = [key for key in source.files if key not in wanted and not key.endswith(IGNORED_ENDINGS)]
+    if extra and is_lora(extra):
         raise ValueError(
-            f"{where} lacks weights for {_some(missing)}: the files are incomplete, or the config describes "
-            "another model; fetch both again"
+            f"{source.place(extra[0])}: {extra[0]!r} belongs to a LoRA checkpoint: open it with "
+            "merge_lora=True, or write a merged one with tessera convert --merge-lora"
         )
     if extra:
         raise ValueError(
-            f"{where}: {_some(extra)} in {reader.place(extra[0])} fit no part of the model that the config "
-            "describes; check the config's number of layers and its biases"
+            f"{source.folder}: {_some(extra)} in {source.place(extra[0])} fit no part of the model that the "
+            "config describes; check the config's number of layers and its biases"
         )
-    for own, key in found.items():
-        shape, wanted = reader.shape(key), tuple(expected[own].shape)
-        if shape != wanted:
-            raise ValueError(
-                f"{reader.place(key)}: {key!r} has shape {shape} but the config asks for {wanted}: "
-                "config and weights belong to different models"
-            )
 
 
-def fill(
-    model: nn.Module,
-    found: Mapping[str, str],
-    reader: ShardReader,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype | None = None,
-) -> None:
-    """Replace the (meta) parameters by the files' tensors; `dtype` None keeps the stored one.
+def check_shapes(groups: Iterable[Group], expected: Mapping[str, nn.Parameter], source: TensorSource) -> None:
+    """ValueError naming file, key and both shapes where they differ."""
+    for group in groups:
+        shapes = group.stored_shapes([tuple(expected[name].shape) for name in group.own])
+        for key, wanted in zip(group.stored, shapes, strict=True):
+            if (shape := source.shape(key)) != wanted:
+                raise ValueError(
+                    f"{source.place(key)}: {key!r} has shape {shape} but the config asks for {wanted}: "
+                    "config and weights belong to different models"
+                )
 
-    Parameters that were tied stay tied.
+
+def read_own(
+    groups: Iterable[Group], expected: Mapping[str, nn.Parameter], source: TensorSource
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Own names and tensors, group by group; a tensor may be a window into a file, so copy what you keep."""
+    for group in groups:
+        shapes = [tuple(expected[name].shape) for name in group.own]
+        stored = [source.tensor(key) for key in group.stored]
+        yield from zip(group.own, group.to_own(stored, shapes), strict=True)
+
+
+def write_as(
+    tensors: Iterable[tuple[str, torch.Tensor]], keymap: KeyMap
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Own names and tensors as a layout names, cuts and joins them; members of a group follow each other.
+
+    Raises ValueError when a group stays incomplete.
     """
-    names_of: dict[int, list[str]] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        names_of.setdefault(id(parameter), []).append(name)
-    for names in list(names_of.values()):
-        if names[0] not in found:
-            continue
-        tensor = reader.tensor(found[names[0]]).to(device=device, dtype=dtype)
-        parameter = nn.Parameter(tensor)
-        for name in names:
-            module, _, leaf = name.rpartition(".")
-            model.get_submodule(module).register_parameter(leaf, parameter)
+    waiting: dict[Group, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors:
+        group = keymap.group(name)
+        members = waiting.setdefault(group, {})
+        members[name] = tensor
+        if len(members) == len(group.own):
+            del waiting[group]
+            joined = group.to_stored([members[own] for own in group.own])
+            yield from zip(group.stored, joined, strict=True)
+    for group, members in waiting.items():
+        absent = [name for name in group.own if name not in members]
+        raise ValueError(f"{group.stored[0]!r} needs {_some(absent)}, which the model does not have")
 
 
 def tensors_of(

@@ -1,0 +1,111 @@
+"""Fill an empty model from files: each tensor read once, cast, packed or quantised, put where it belongs.
+
+Nothing is kept but the model: the host's memory holds the finished part of it and one mapped shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from tessera.checkpoints.keymap import Group
+from tessera.checkpoints.placement import device_of
+from tessera.checkpoints.shards import TensorSource
+from tessera.checkpoints.weights import expected_parameters, read_own
+from tessera.nn.linear import LinearKind, can_pack, make_linear
+
+IN_BLOCKS = ("vision.layers.", "decoder.layers.")
+PACKED_BESIDE = ("connector.linear_1", "connector.linear_2", "decoder.lm_head")
+"""Linears outside the blocks that are packed; in 8 bits they stay what they are."""
+
+
+def fill(
+    model: nn.Module,
+    groups: Sequence[Group],
+    source: TensorSource,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    devices: Mapping[str, str] | None = None,
+    linears: LinearKind = "plain",
+) -> None:
+    """Replace the (meta) parameters by the files' tensors; `dtype` None keeps the stored one.
+
+    `devices`: own prefix -> device, the longest that matches wins, `device` takes the rest. Parameters that
+    were tied stay tied.
+    """
+    expected = expected_parameters(model)
+    sites = _sites(model)
+    builder = _LinearBuilder(model, linears)
+    for name, tensor in read_own(groups, expected, source):
+        place = _place(name, device, devices)
+        moved = tensor.to(place, dtype or tensor.dtype)
+        if builder.wants(name):
+            builder.take(name, moved)
+        else:
+            kept = moved.clone(memory_format=torch.contiguous_format) if _is_window(moved, tensor) else moved
+            _register(model, sites[name], nn.Parameter(kept))
+
+
+def _place(name: str, device: torch.device | str, devices: Mapping[str, str] | None) -> torch.device:
+    return torch.device((device_of(name, devices) if devices else None) or device)
+
+
+def _is_window(moved: torch.Tensor, read: torch.Tensor) -> bool:
+    """Whether a tensor still is the one that was read, and so perhaps a mapped file that may change."""
+    return moved.untyped_storage().data_ptr() == read.untyped_storage().data_ptr()
+
+
+def _sites(model: nn.Module) -> dict[str, list[str]]:
+    """First name of each parameter -> all its names; tied ones have several."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return {group[0]: group for group in names.values()}
+
+
+def _register(model: nn.Module, names: Sequence[str], parameter: nn.Parameter) -> None:
+    for name in names:
+        module, _, leaf = name.rpartition(".")
+        model.get_submodule(module).register_parameter(leaf, parameter)
+
+
+class _LinearBuilder:
+    """Replaces linears by packed or int8 ones as soon as their weight and bias are there."""
+
+    def __init__(self, model: nn.Module, kind: LinearKind) -> None:
+        self._model, self._kind = model, kind
+        self._waiting: dict[str, dict[str, torch.Tensor]] = {}
+        self._linears = {} if kind == "plain" else _replaceable(model, kind)
+
+    def wants(self, name: str) -> bool:
+        """Whether an own parameter belongs to a linear that is replaced."""
+        return name.rpartition(".")[0] in self._linears
+
+    def take(self, name: str, tensor: torch.Tensor) -> None:
+        """A weight or a bias on its device, in its dtype."""
+        path, _, leaf = name.rpartition(".")
+        parts = self._waiting.setdefault(path, {})
+        # What the new layer reads once may be a window into the file; what it keeps may not.
+        read_once = leaf == "weight" and (self._kind == "int8" or can_pack(tensor.device, tensor.dtype))
+        parts[leaf] = tensor if read_once else tensor.clone(memory_format=torch.contiguous_format)
+        if len(parts) < 1 + (self._linears[path].bias is not None):
+            return
+        del self._waiting[path]
+        parent, _, child = path.rpartition(".")
+        linear = make_linear(self._kind, parts["weight"], parts.get("bias"))
+        setattr(self._model.get_submodule(parent), child, linear)
+
+
+def _replaceable(model: nn.Module, kind: LinearKind) -> dict[str, nn.Linear]:
+    """Linears of the blocks, and for packing those beside them whose weight is not tied to another."""
+    names = tuple(path for path in PACKED_BESIDE if kind == "packed")
+    tied = {path.rpartition(".")[0] for group in _sites(model).values() if len(group) > 1 for path in group}
+    return {
+        path: module
+        for path, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+        and path not in tied
+        and (path.startswith(IN_BLOCKS) or path in names)
+    }

@@ -1,0 +1,91 @@
+"""The processor's files of transformers' layout: pixels, tiles, chat template, names of the picture tokens.
+
+transformers 4 writes preprocessor_config.json; 5 keeps everything in processor_config.json. Both are read,
+both are written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tokens import IMG_CONTEXT, IMG_END, IMG_START
+from tessera.checkpoints.layouts.companions import (
+    CHAT_TEMPLATE_FILE,
+    VIDEO_PLACEHOLDER,
+    chat_template,
+    write_json,
+)
+from tessera.checkpoints.layouts.read_json import read_object
+from tessera.checkpoints.layouts.reading import Triple, pixel_statistics
+from tessera.families.family import Family
+
+PIXELS_FILE = "preprocessor_config.json"
+VIDEO_FILE = "video_preprocessor_config.json"
+PROCESSOR_FILE = "processor_config.json"
+TOKENIZER_FILE = "tokenizer_config.json"
+NAMED_TOKENS = {
+    "start_image_token": IMG_START,
+    "end_image_token": IMG_END,
+    "context_image_token": IMG_CONTEXT,
+    "video_token": VIDEO_PLACEHOLDER,
+}
+"""Attributes that transformers' processor asks of the tokenizer."""
+
+
+@dataclass(frozen=True)
+class Processor:
+    """What the files say about pictures; `crop_to_patches` is left out, the processor overrides it."""
+
+    mean: Triple
+    std: Triple
+    min_tiles: int
+    max_tiles: int
+
+
+def read_processor(folder: Path) -> Processor:
+    """Pixel statistics and tile limits, transformers' defaults where no file says them."""
+    path, inside = folder / PIXELS_FILE, None
+    if not path.is_file():
+        path, inside = folder / PROCESSOR_FILE, "image_processor"
+    content = read_object(path) if path.is_file() else {}
+    content = (content.get(inside) or {}) if inside else content
+    mean, std = pixel_statistics(path, inside)
+    return Processor(mean, std, content.get("min_patches") or 1, content.get("max_patches") or 12)
+
+
+def write_processor(folder: Path, family: Family, tokenizer: Tokenizer) -> None:
+    """Write the processor's files beside a saved tokenizer, and name the picture tokens in its config."""
+    pixels = _pixels(family)
+    image = {
+        "image_processor_type": "GotOcr2ImageProcessor",
+        "crop_to_patches": family.tiling.dynamic,
+        "min_patches": family.tiling.min_tiles,
+        "max_patches": family.tiling.max_tiles,
+        **pixels,
+    }
+    video = {"video_processor_type": "InternVLVideoProcessor", "do_sample_frames": False, **pixels}
+    processor = {"processor_class": "InternVLProcessor", "image_seq_length": family.model.tokens_per_tile}
+    write_json(folder / PIXELS_FILE, {**image, "processor_class": "InternVLProcessor"})
+    write_json(folder / VIDEO_FILE, {**video, "processor_class": "InternVLProcessor"})
+    write_json(folder / PROCESSOR_FILE, processor)
+    (folder / CHAT_TEMPLATE_FILE).write_text(chat_template(family) + "\n", encoding="utf-8")
+    config = read_object(folder / TOKENIZER_FILE)
+    write_json(folder / TOKENIZER_FILE, config | {"extra_special_tokens": NAMED_TOKENS})
+
+
+def _pixels(family: Family) -> dict[str, Any]:
+    side = family.model.vision.image_size
+    return {
+        "do_resize": True,
+        "size": {"height": side, "width": side},
+        "resample": 3,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(family.model.mean),
+        "image_std": list(family.model.std),
+        "do_convert_rgb": True,
+    }
