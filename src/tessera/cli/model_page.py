@@ -48,10 +48,9 @@ def show_page(entry: Entry, console: Console) -> None:
             console.print(f"\n[bold]{title}[/]")
             console.print(grid, highlight=False)
         if title == "Pictures":
-            console.print(
-                "\n[bold]Prompt[/]  [dim](a picture of the most squares; × stands for repetition)[/]"
-            )
-            console.print(prompt_example(entry), markup=False, highlight=False, soft_wrap=True, style="cyan")
+            console.print("\n[bold]Prompt[/]  [dim](a picture of the most squares; × means repetition)[/]")
+            prompt = prompt_example(entry).rstrip("\n")
+            console.print(prompt, markup=False, highlight=False, soft_wrap=True, style="cyan")
 
 
 def prompt_example(entry: Entry) -> str:
@@ -87,11 +86,11 @@ def _parts(entry: Entry) -> Rows:
         f"{4 * vision.width} to {language.width} channels in two layers",
     )
     heads = f"{language.heads} heads, {language.kv_heads} for keys and values"
-    qk_norm = ", QK-norm" if language.qk_norm else ""
+    inner = f"feed-forward {language.inner}" + (", QK-norm" if language.qk_norm else "")
     yield (
         "language model",
-        f"{language.name} ({language.architecture} files): {_count(counts['decoder'])}, {language.layers} layers "
-        f"of {language.width} channels, feed-forward {language.inner}, {heads}{qk_norm}",
+        f"{language.name} ({language.architecture} files): {_count(counts['decoder'])}, "
+        f"{language.layers} layers of {language.width} channels, {heads}, {inner}",
     )
     yield (
         "vocabulary",

@@ -1,0 +1,62 @@
+"""Parameters of every entry: against the modules themselves, and against what was published.
+
+A published figure counts as met within 1 %, or when the count rounds to its printed digits: "0.9B" for a
+model of 938 million is as good as one decimal can be. The test of the rule shows that wrong figures are told
+apart.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tessera.families.catalog import entries
+from tessera.families.entry import Entry, Published
+from tessera.models.accounting import bytes_to_load, count_parameters, kv_cache_bytes_per_token
+
+DISTINCT = list({(e.vision.name, e.language.name): e for e in entries()}.values())
+
+
+def name(entry: Entry) -> str:
+    return entry.name
+
+
+@pytest.mark.parametrize("entry", DISTINCT, ids=name)
+def test_sums_are_those_of_the_modules(entry: Entry) -> None:
+    """The catalogue adds up tables; the same model on the meta device has the very same numbers."""
+    config = entry.family().model
+    assert entry.parameters() == count_parameters(config)
+    assert entry.bytes_to_load("bf16") == bytes_to_load(config, "bf16")
+    assert entry.bytes_to_load("int8") == bytes_to_load(config, "int8")
+    assert entry.language.cache_bytes_per_token == kv_cache_bytes_per_token(config)
+
+
+@pytest.mark.parametrize("entry", entries(), ids=name)
+def test_published_figures_are_met(entry: Entry) -> None:
+    counted = entry.parameters()
+    figures = entry.published.parts()
+    assert {"vision", "total"} <= set(figures) and entry.published.source
+    for part, figure in figures.items():
+        assert Published.fits(figure, counted[part]), (part, figure, counted[part])
+
+
+def test_the_rule_tells_wrong_figures() -> None:
+    assert Published.fits("0.9", 938_000_000) and not Published.fits("0.9", 960_000_000)
+    assert Published.fits("78.4", 78_400_000_000) and not Published.fits("5.54", 5_905_000_000)
+    assert Published.fits("0.304", 304_012_288) and not Published.fits("0.304", 309_000_000)
+
+
+@pytest.mark.parametrize(
+    ("model", "printed"),
+    [
+        ("InternVL2_5-4B", "4.2"),
+        ("InternVL2_5-38B", "40.1"),
+        ("InternVL2_5-78B", "76.3"),
+        ("InternVL3-2B", "1.9"),
+        ("InternVL3-8B", "8.1"),
+        ("InternVL2-4B", "4.2"),
+    ],
+)
+def test_tables_known_to_be_wrong_are_not_met(model: str, printed: str) -> None:
+    """Figures that other tables print; the docstrings of the generations say where they stand."""
+    entry = next(e for e in entries() if e.name == model)
+    assert not Published.fits(printed, entry.parameters()["total"])
