@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import tessera
+from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tests.engine import tiny
 
@@ -44,6 +45,19 @@ def test_one_line_says_what_was_opened(folder: Path, caplog: pytest.LogCaptureFi
     assert "\n" not in model.summary
     assert all(word in model.summary for word in ("nano_model", "tessera layout", "bfloat16 on cpu"))
     assert isinstance(model, tessera.ChatModel) and model.notes == ()
+
+
+@pytest.mark.parametrize("layout", ["official", "transformers"])
+def test_every_layout_opens_and_answers_the_same(layout: str, folder: Path, tmp_path: Path) -> None:
+    loaded = load_checkpoint(folder)
+    parts = (loaded.model, loaded.family, loaded.tokenizer)
+    other = tessera.load(save_checkpoint(tmp_path, *parts, layout=layout), "cpu")  # type: ignore[arg-type]
+    assert f"{layout} layout" in other.summary
+    first = tessera.load(folder, "cpu")
+    for system in (None, "be brief"):  # the transformers layout has no place for the system text
+        asked = {"question": "what?", "pictures": tiny.picture(1, 60, 30), "max_new_tokens": 8}
+        if system or layout == "official":
+            assert other.chat(**asked, system=system) == first.chat(**asked, system=system)
 
 
 @pytest.mark.parametrize(

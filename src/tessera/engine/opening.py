@@ -57,14 +57,16 @@ def open_model(
     return model
 
 
-def _dtype(folder: Path, wanted: str | torch.dtype, device: torch.device) -> torch.dtype:
+def _dtype(folder: Path, wanted: str | torch.dtype, device: torch.device) -> torch.dtype | None:
     """The number format by name; "auto" is the stored one, but never float16 on a CPU."""
     if isinstance(wanted, torch.dtype):
         wanted = str(wanted).removeprefix("torch.")
     if wanted != "auto":
         return choose_dtype(wanted, device)
     with ShardReader(folder) as reader:
-        stored = reader.tensor(next(key for key in sorted(reader.files) if "norm" in key)).dtype
+        # A norm is small, in every layout, and never quantised.
+        norm = next((key for key in sorted(reader.files) if "norm" in key), None)
+        stored = None if norm is None else reader.tensor(norm).dtype
     return torch.bfloat16 if stored == torch.float16 and device.type == "cpu" else stored
 
 
