@@ -83,6 +83,8 @@ def _vision(config: VisionConfig) -> transformers.InternVLVisionConfig:
 
 def _text(config: DecoderConfig) -> transformers.PretrainedConfig:
     make = transformers.Qwen2Config if config.attention_bias else transformers.LlamaConfig
+    if config.qk_norm:
+        make = transformers.Qwen3Config
     return make(
         vocab_size=config.vocab_size,
         hidden_size=config.hidden_size,
@@ -90,6 +92,7 @@ def _text(config: DecoderConfig) -> transformers.PretrainedConfig:
         num_hidden_layers=config.num_hidden_layers,
         num_attention_heads=config.num_attention_heads,
         num_key_value_heads=config.num_key_value_heads,
+        head_dim=config.head_width,
         rms_norm_eps=config.rms_norm_eps,
         rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
         tie_word_embeddings=config.tie_word_embeddings,

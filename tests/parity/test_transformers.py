@@ -22,6 +22,7 @@ def _config(kind: str, vision_kind: str, tied: bool, ps_version: str = "v2") -> 
     decoder = DecoderConfig(
         vocab_size=50, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=6,
         num_key_value_heads=2, attention_bias=kind == "qwen2", tie_word_embeddings=tied, rope_theta=1e4,
+        qk_norm=kind == "qwen3", head_dim=16 if kind == "qwen3" else None,
     )  # fmt: skip
     return VLMConfig(vision=vision, decoder=decoder, image_token_id=IMAGE, ps_version=ps_version)
 
@@ -63,7 +64,7 @@ def test_connector_features() -> None:
     torch.testing.assert_close(got.flatten(0, 1), torch.cat(list(expected)).view(-1, 48), **TOLERANCE)
 
 
-@pytest.mark.parametrize("kind", ["qwen2", "llama"])
+@pytest.mark.parametrize("kind", ["qwen2", "llama", "qwen3"])
 @pytest.mark.parametrize("vision_kind", ["300m", "6b"])
 @pytest.mark.parametrize("tied", [False, True])
 def test_logits(kind: str, vision_kind: str, tied: bool) -> None:

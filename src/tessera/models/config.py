@@ -74,6 +74,17 @@ class RopeScaling(Config):
     beta_fast: float = 32.0
     beta_slow: float = 1.0
 
+    @model_validator(mode="after")
+    def _sound(self) -> RopeScaling:
+        if self.factor < 1:
+            raise ValueError(f"rope_scaling.factor = {self.factor}: contexts grow by a factor of at least 1")
+        if self.kind == "llama3" and self.low_freq_factor >= self.high_freq_factor:
+            raise ValueError(
+                f"rope_scaling.low_freq_factor = {self.low_freq_factor} must lie below high_freq_factor = "
+                f"{self.high_freq_factor}"
+            )
+        return self
+
 
 class DecoderConfig(Config):
     """One decoder for LLaMA, Yi, InternLM2/3, Qwen2/2.5/3 and Phi-3 (facts 1.4)."""
