@@ -125,10 +125,11 @@ def _pictures(entry: Entry) -> Rows:
 
 def _files(entry: Entry) -> Rows:
     tokenizer = TOKENIZER_FILES[entry.language.tokenizer]
+    missing = " (not found in public)" if "repository" in entry.unverified else ""
     yield (
         "official",
-        f"{entry.hub}: config.json, {entry.weight_files} with their index, {tokenizer}, added_tokens.json, "
-        "special_tokens_map.json, tokenizer_config.json",
+        f"{entry.hub}{missing}: config.json, {entry.weight_files} with their index, {tokenizer}, "
+        "added_tokens.json, special_tokens_map.json, tokenizer_config.json",
     )
     if "transformers" in entry.layouts:
         yield (

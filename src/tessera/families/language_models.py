@@ -240,9 +240,9 @@ QWEN2_5 = {
     "1.5B": _qwen2_5("1.5B", (1536, 8960, 28, 12, 2)),
     "3B": _qwen2_5("3B", (2048, 11_008, 36, 16, 2), licence=QWEN_RESEARCH),
     "7B": _qwen2_5("7B", (3584, 18_944, 28, 28, 4)),
-    "14B": _qwen2_5("14B", (5120, 13_824, 48, 40, 8), unverified=("eps",)),
+    "14B": _qwen2_5("14B", (5120, 13_824, 48, 40, 8)),
     "32B": _qwen2_5("32B", (5120, 27_648, 64, 40, 8), unverified=("eps",)),
-    "72B": _qwen2_5("72B", (8192, 29_568, 80, 64, 8), licence=QWEN_LICENCE, unverified=("eps",)),
+    "72B": _qwen2_5("72B", (8192, 29_568, 80, 64, 8), licence=QWEN_LICENCE),
 }
 QWEN3 = {
     "0.6B": _qwen3("0.6B", (1024, 3072, 28, 16, 8)),
@@ -260,7 +260,12 @@ def qwen2_5_instruct(size: str) -> LanguageModel:
 
 
 def qwen2_5_base(size: str) -> LanguageModel:
-    """Qwen2.5 before any tuning, with the dynamic scaling of InternVL3's configs."""
+    """Qwen2.5 before any tuning, with the dynamic scaling of InternVL3's configs.
+
+    From 14B on Qwen's own files say eps 1e-5 before tuning, 1e-6 after it; a port of InternVL3-78B has 1e-6.
+    """
     model = QWEN2_5[size]
     guessed = () if size in ("0.5B", "7B", "72B") else ("scaling",)
-    return replace(model, scaling=BASE_SCALING, unverified=(*model.unverified, *guessed))
+    if size in ("14B", "32B", "72B"):
+        model, guessed = replace(model, eps=1e-5), ("eps", *guessed)
+    return replace(model, scaling=BASE_SCALING, unverified=guessed)
