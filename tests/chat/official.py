@@ -6,6 +6,7 @@ marks are replaced by placeholders, the string is tokenised, and masks come from
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -173,6 +174,7 @@ def preprocess(
     return whole_prompt(turns, encode, bos, tiles, per_tile, system, words, strip)
 
 
+@functools.cache
 def load_official(kind: str, folder: Path) -> tuple[Encode, int | None]:
     """The tokenizer of a family by another road than ours, with the nine tokens, and its bos."""
     if kind == "internvl3":
