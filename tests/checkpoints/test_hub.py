@@ -173,7 +173,9 @@ def test_the_real_hub_library_without_a_network(cache: Path, monkeypatch: pytest
 def test_names() -> None:
     assert hub_name("someone/My-Model_1.0") == "someone/My-Model_1.0"
     assert hub_name("InternVL2_5-8B") == "OpenGVLab/InternVL2_5-8B"
-    with pytest.raises(ValueError, match="neither a folder nor a model of the catalogue"):
+    assert hub_name("InternVL3-1B-hf") == "OpenGVLab/InternVL3-1B-hf"
+    assert hub_name("internvl3-1b") == NAME
+    with pytest.raises(ValueError, match="no folder 'Intervl3-1B' here; .*InternVL3-1B"):
         hub_name("Intervl3-1B")
     for path in ("a/b/c", "./here", "/tmp/none", "..", ""):
         with pytest.raises(ValueError, match="no such folder"):

@@ -7,7 +7,6 @@ of a checkpoint is ever run.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import json
 import os
@@ -16,9 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
-from tessera.families.catalog import family_names
+from tessera.families.catalog import get_entry
 
-OWNER = "OpenGVLab"
 WEIGHT_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 CONFIG_FILES = ("config.json", "tessera.json")
@@ -33,7 +31,6 @@ WANTED = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.md", "LIC
 """What is downloaded; `.bin` weights only where a repository has no safetensors."""
 PICKLED = ("*.bin",)
 UNWANTED = ("*.py", "*.msgpack", "*.h5", "*.onnx*")
-SERIES = re.compile(r"(Mini-)?InternV|VisualPRM", re.IGNORECASE)
 
 
 def find_checkpoint(name_or_folder: str | Path, revision: str | None = None) -> Path:
@@ -59,12 +56,11 @@ def hub_name(name: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name):
         return name
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
-        known = family_names()
-        if name in known or SERIES.match(name):
-            return f"{OWNER}/{name}"
-        near = difflib.get_close_matches(name, known, 3)
-        hint = f"; did you mean {', '.join(near)}?" if near else "; `tessera models` lists the names"
-        raise ValueError(f"{name!r} is neither a folder nor a model of the catalogue{hint}")
+        try:
+            entry = get_entry(name)
+        except ValueError as error:
+            raise ValueError(f"no folder {name!r} here; {error}") from error
+        return f"{entry.hub}-hf" if name.lower().endswith("-hf") else entry.hub
     raise ValueError(f"{name}: no such folder; give a checkpoint folder, owner/name of the hub, or a name")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tessera.chat.encoder import Encoder
 from tessera.chat.tokenizer import Tokenizer
 from tessera.checkpoints.description import Description, LayoutName, describe, layout_of
 from tessera.checkpoints.fill import fill
+from tessera.checkpoints.keymap import Group
 from tessera.checkpoints.layouts.official import CONFIG_FILE
 from tessera.checkpoints.layouts.read_json import read_object
 from tessera.checkpoints.lora import is_lora, merged_view
@@ -62,6 +64,19 @@ class Loaded:
         )
 
 
+@dataclass(frozen=True)
+class OpenedWeights:
+    """A folder whose keys and shapes are those that the model needs; the weights are still unread."""
+
+    described: Description
+    model: VLM
+    """On the meta device."""
+    groups: list[Group]
+    """What to read from `source`, in the order of the files."""
+    source: TensorSource
+    notes: tuple[str, ...]
+
+
 def load_checkpoint(
     folder: str | Path,
     device: torch.device | str = "cpu",
@@ -81,6 +96,30 @@ def load_checkpoint(
     unknown architecture.
     """
     root = Path(folder)
+    with open_weights(root, dtype, merge_lora) as opened:
+        fill(opened.model, opened.groups, opened.source, device, dtype, devices, linears)
+    described = opened.described
+    return Loaded(
+        opened.model.eval(),
+        described.tokenizer,
+        described.family.encoder(described.tokenizer),
+        described.family,
+        root,
+        described.card,
+        described.layout,
+        opened.notes,
+    )
+
+
+@contextmanager
+def open_weights(
+    folder: str | Path, dtype: torch.dtype | None = None, merge_lora: bool = False
+) -> Iterator[OpenedWeights]:
+    """A folder's weights, checked against its config and ready to be read; raises as `load_checkpoint`.
+
+    `dtype`: that of weights which are stored in 8 bits.
+    """
+    root = Path(folder)
     with ShardReader(root) as reader:
         layout_of(root)  # before the weights: a folder of something else is named as such
         source, notes = _views(root, reader, dtype, merge_lora)
@@ -91,17 +130,7 @@ def load_checkpoint(
             source = ResizedPositions(source, key, described.stored_grid, grid)
         model = empty_model(described.family)
         groups = find_groups(expected_parameters(model), described.keymap, source)
-        fill(model, groups, source, device, dtype, devices, linears)
-    return Loaded(
-        model.eval(),
-        described.tokenizer,
-        described.family.encoder(described.tokenizer),
-        described.family,
-        root,
-        described.card,
-        described.layout,
-        (*described.notes, *notes),
-    )
+        yield OpenedWeights(described, model, groups, source, (*described.notes, *notes))
 
 
 def read_description(folder: str | Path) -> Description:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
+
+from tessera.checkpoints.shards import TensorSource
 
 WRAPPER = ".base_model.model."
 RANK_KEYS = {"language_model": "use_llm_lora", "vision_model": "use_backbone_lora"}
@@ -22,19 +23,6 @@ ALPHA_PER_RANK = 2
 PLAIN = ("A.default.weight", "B.default.weight", "A.weight", "B.weight")
 """What may stand behind `.lora_`; embeddings, magnitudes (DoRA) and biases may not."""
 MARKS = (WRAPPER, ".base_layer.", ".lora_", ".modules_to_save.", ".original_module.")
-
-
-class TensorSource(Protocol):
-    """What a ShardReader offers to those who fill a model."""
-
-    folder: Path
-    files: dict[str, str]
-
-    def shape(self, key: str) -> tuple[int, ...]: ...
-
-    def tensor(self, key: str) -> torch.Tensor: ...
-
-    def place(self, key: str) -> str: ...
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -31,6 +33,8 @@ CARD_NAMES = (
 )
 """(prefix in the model cards' maps, own prefix)."""
 CARD_NAMES_WITHOUT_WEIGHTS = ("language_model.model.rotary_emb",)
+
+MEMINFO = Path("/proc/meminfo")
 
 Devices = Mapping[str, str]
 
@@ -101,7 +105,7 @@ def free_bytes(device: str) -> int:
     if kind == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if kind == "cpu":
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return _free_host_bytes()
     raise ValueError(f"devices: free memory of {device!r} is unknown here; give a map of modules instead")
 
 
@@ -127,6 +131,15 @@ def read_map(config: VLMConfig, devices: Mapping[str, str | int]) -> dict[str, s
             "model cards do; only decoder.layers.N may lie elsewhere"
         )
     return {name: str(device) for name, device in placed.items()}
+
+
+def _free_host_bytes() -> int:
+    """Linux counts cached files as available, which `sysconf` does not."""
+    if MEMINFO.is_file():
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", MEMINFO.read_text(encoding="ascii"), re.MULTILINE)
+        if found:
+            return int(found[1]) * 1024
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _what_is_wrong(prefix: str, modules: Sequence[str]) -> str:
