@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from tessera.nn import linear
-from tessera.nn.linear import Int8Linear, PackedLinear, linear_gelu, make_linear, quantise
+from tessera.nn.linear import Int8Linear, PackedLinear, linear_then, make_linear, quantise
 
 FLOATS = [torch.float32, torch.bfloat16]
 ROWS = [1, 3, 40]
@@ -44,8 +44,21 @@ def test_packed_is_the_plain_layer(count: int, dtype: torch.dtype, with_bias: bo
     with torch.inference_mode():
         assert relative(packed(x), plain(x)) < bound
         assert relative(packed(x[None])[0], plain(x)) < bound
-        assert relative(linear_gelu(packed, x), F.gelu(plain(x).float())) < bound * 2
+        assert relative(linear_then(packed, x, "gelu"), F.gelu(plain(x).float())) < bound * 2
+        assert relative(linear_then(packed, x, "silu"), F.silu(plain(x).float())) < bound * 2
     assert torch.equal(packed.weight, weight)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_large_weight_and_few_rows(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "LARGE", 0)
+    weight, bias = drawn(dtype=torch.bfloat16)
+    plain, packed = make_linear("plain", weight, bias), make_linear("packed", weight, bias)
+    x = rows(count, torch.bfloat16)
+    for given in (x, x[:, None]):
+        got = packed(given)
+        assert got.shape == plain(given).shape
+        assert relative(got, plain(given)) < 4e-3
 
 
 def test_packing_that_is_not_there_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +67,7 @@ def test_packing_that_is_not_there_computes_the_same(monkeypatch: pytest.MonkeyP
     layer = make_linear("packed", weight, bias)
     assert isinstance(layer, PackedLinear) and not layer.is_packed
     assert torch.equal(layer(rows(3)), F.linear(rows(3), weight, bias))
-    assert torch.equal(linear_gelu(layer, rows(3)), F.gelu(F.linear(rows(3), weight, bias)))
+    assert torch.equal(linear_then(layer, rows(3), "gelu"), F.gelu(F.linear(rows(3), weight, bias)))
 
 
 @pytest.mark.parametrize("kind", ["packed", "int8"])

@@ -13,9 +13,6 @@ from tessera.models.vlm import VLM
 from tessera.nn.kv_cache import KVCache
 from tessera.nn.layout import Paged
 
-TILES_AT_ONCE = 64
-"""Tiles that go through the ViT together; bounds its memory, not the batch."""
-
 
 class Runner:
     """A model with a cache for a fixed set of sequences: one contiguous page each."""
@@ -61,15 +58,15 @@ class Runner:
         layout = Paged(lengths, tuple(contexts), tuple((sequence.page,) for sequence in sequences))
         features = self._see([sequence for sequence, context in pairs if context == 0])
         stream = torch.tensor(ids, device=self.device)
-        hidden = self.model(stream, layout, torch.tensor(positions), cache=self.cache, features=features)
-        last = torch.tensor(lengths, device=hidden.device).cumsum(0) - 1
-        return forbid(self.model.logits(hidden[last]), self.model.config.image_token_id, self.vocabulary)
+        last = torch.tensor(lengths).cumsum(0) - 1
+        hidden = self.model(
+            stream, layout, torch.tensor(positions), cache=self.cache, features=features, rows=last
+        )
+        return forbid(self.model.logits(hidden), self.model.config.image_token_id, self.vocabulary)
 
     def _see(self, sequences: Seq[Sequence]) -> torch.Tensor | None:
         """Visual features [N, tokens, D] of all tiles of all sequences, each computed once; None without."""
         tiles = [sequence.prompt.tiles for sequence in sequences if len(sequence.prompt.tiles)]
         if not tiles:
             return None
-        stacked = torch.from_numpy(np.concatenate(tiles))
-        starts = range(0, len(stacked), TILES_AT_ONCE)
-        return torch.cat([self.model.see(stacked[start : start + TILES_AT_ONCE]) for start in starts])
+        return self.model.see(torch.from_numpy(np.concatenate(tiles)))

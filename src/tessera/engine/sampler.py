@@ -70,11 +70,10 @@ def is_plain(sampling: Sampling) -> bool:
 
 
 def forbid(scores: torch.Tensor, image_token_id: int, vocabulary: int) -> torch.Tensor:
-    """Scores [..., V] without `<IMG_CONTEXT>` and without padded rows that no token of the tokenizer has.
+    """Scores [..., V], in place, without `<IMG_CONTEXT>` and without padded rows that no token has.
 
     A generated `<IMG_CONTEXT>` would ask for a picture that is not there.
     """
-    scores = scores.clone()
     scores[..., image_token_id] = OFF
     scores[..., vocabulary:] = OFF
     return scores

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from tessera.nn.linear import linear_gelu
+from tessera.nn.linear import linear_then
 
 
 def pixel_shuffle(features: torch.Tensor, factor: int = 2, version: str = "v2") -> torch.Tensor:
@@ -34,5 +34,5 @@ class Connector(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[N, tokens, factor^2 * D_vision] to [N, tokens, D]."""
-        out: torch.Tensor = self.linear_2(linear_gelu(self.linear_1, self.norm(x)))
+        out: torch.Tensor = self.linear_2(linear_then(self.linear_1, self.norm(x), "gelu"))
         return out

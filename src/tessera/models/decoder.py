@@ -139,7 +139,7 @@ class Decoder(nn.Module):
             raise ValueError(f"layout covers {layout.total} tokens but the stream has {len(embeddings)}")
         if positions is None:
             positions = layout.positions(embeddings.device)
-        tables = self._tables(positions.to(embeddings.device), layout)
+        tables = self._tables(positions.to(embeddings.device), layout, embeddings.dtype)
         copies = {embeddings.device: tables}  # each device gets its tables once, however often x comes by
         x = embeddings
         last = len(self.layers) - 1
@@ -153,13 +153,15 @@ class Decoder(nn.Module):
         out: torch.Tensor = self.norm(x.to(self.norm.weight.device))
         return out
 
-    def _tables(self, positions: torch.Tensor, layout: Layout) -> Tables:
+    def _tables(self, positions: torch.Tensor, layout: Layout, dtype: torch.dtype) -> Tables:
         reach = None
         if self.scaling is not None and self.scaling.needs_reach:
             ends = torch.tensor([end - 1 for _, end in layout.bounds], device=positions.device)
             lengths = torch.tensor([end - start for start, end in layout.bounds], device=positions.device)
             reach = (positions[ends] + 1).repeat_interleave(lengths)
-        return rotary_tables(positions, self.config.head_width, self.config.rope_theta, self.scaling, reach)
+        width, theta = self.config.head_width, self.config.rope_theta
+        cosine, sine = rotary_tables(positions, width, theta, self.scaling, reach)
+        return cosine.to(dtype), sine.to(dtype)  # once, not in every block
 
     @property
     def layer_devices(self) -> tuple[torch.device, ...]:

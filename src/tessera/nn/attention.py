@@ -33,7 +33,8 @@ def attend(
 
     query `[T, H, C]`, key and value `[T, K, C]` with `H % K == 0`; returns `[T, H, C]`. A `Paged` layout
     needs a cache, to which the new keys and values of `layer` are appended. With `rows` int64 `[R]`, which
-    are ascending places in a `Packed` stream, query and result hold these alone, `[R, H, C]`.
+    are ascending places in a `Packed` stream or the last place of each sequence of a `Paged` one, query and
+    result hold these alone, `[R, H, C]`.
     """
     if isinstance(layout, Packed) and rows is not None:
         return _attend_rows(query, key, value, layout, rows)
@@ -42,11 +43,11 @@ def attend(
     if cache is None:
         raise ValueError("cache = None: a Paged layout continues cached sequences; pass the KVCache")
     past = cache.extend(layer, key, value, layout)
+    counts = layout.query_lengths if rows is None else (1,) * len(rows)
     out = []
-    for (start, end), (keys, values) in zip(layout.bounds, past, strict=True):
-        rows = query[start:end]
-        out.append(_one_row(rows[0], keys, values)[None] if end - start == 1 else _rows(rows, keys, values))
-    return torch.cat(out)
+    for asked, (keys, values) in zip(query.split(counts), past, strict=True):
+        out.append(_one_row(asked[0], keys, values)[None] if len(asked) == 1 else _rows(asked, keys, values))
+    return torch.cat(out) if len(out) > 1 else out[0]
 
 
 def _attend_packed(
@@ -135,12 +136,16 @@ def _rows(rows: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch
 
 
 def _one_row(row: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """One new row `[H, C]` against `[L, K, C]`, each group of query heads beside its key head."""
+    """One new row `[H, C]` against `[L, K, C]`, each group of query heads beside its key head.
+
+    CPUs compute it in float32: for so few rows that is faster than bfloat16, the conversion included.
+    """
     kv_heads, head_dim = keys.shape[1:]
-    grouped = row.view(kv_heads, -1, head_dim) * head_dim**-0.5  # [K, H/K, C]
-    scores = torch.matmul(grouped, keys.permute(1, 2, 0))  # [K, H/K, L]
-    weights = scores.float().softmax(-1).to(values.dtype)
-    return torch.matmul(weights, values.transpose(0, 1)).view(row.shape)
+    dtype = torch.float32 if row.device.type == "cpu" else row.dtype
+    grouped = row.view(kv_heads, -1, head_dim).to(dtype) * head_dim**-0.5  # [K, H/K, C]
+    scores = torch.matmul(grouped, keys.to(dtype).permute(1, 2, 0))  # [K, H/K, L]
+    weights = scores.float().softmax(-1).to(dtype)
+    return torch.matmul(weights, values.to(dtype).transpose(0, 1)).to(row.dtype).view(row.shape)
 
 
 def reference_attention(

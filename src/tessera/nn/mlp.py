@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from tessera.nn.linear import linear_gelu
+from tessera.nn.linear import linear_then
 
 
 class GatedMLP(nn.Module):
@@ -20,7 +19,7 @@ class GatedMLP(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., D] to [..., D]."""
-        out: torch.Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        out: torch.Tensor = self.down_proj(linear_then(self.gate_proj, x, "silu") * self.up_proj(x))
         return out
 
 
@@ -34,5 +33,5 @@ class MLP(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., D] to [..., D]."""
-        out: torch.Tensor = self.fc2(linear_gelu(self.fc1, x))
+        out: torch.Tensor = self.fc2(linear_then(self.fc1, x, "gelu"))
         return out

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 NormKind = Literal["rms_norm", "layer_norm"]
 
@@ -22,12 +21,20 @@ class RMSNorm(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., D] to [..., D] in the dtype of `x`; under autocast in its dtype, as only products read it."""
         if not torch.is_grad_enabled():
-            return self.weight * F.rms_norm(x.float(), self.weight.shape, eps=self.eps).to(x.dtype)
+            return _scaled_by_norm(x, self.eps)[0].to(x.dtype) * self.weight
         device, dtype = x.device.type, x.dtype
         if torch.is_autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device)
         out: torch.Tensor = _TrainedRMSNorm.apply(x, self.weight, self.eps, dtype)
         return out
+
+
+def _scaled_by_norm(x: torch.Tensor, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """x / rms(x) and 1 / rms(x), float32; a vector norm is many times as fast as squares and their mean."""
+    x = x.float()
+    mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square() / x.shape[-1]
+    scale = (mean_square + eps).rsqrt()
+    return x * scale, scale
 
 
 class _TrainedRMSNorm(torch.autograd.Function):
@@ -37,9 +44,7 @@ class _TrainedRMSNorm(torch.autograd.Function):
     def forward(
         ctx: Any, x: torch.Tensor, weight: torch.Tensor, eps: float, dtype: torch.dtype
     ) -> torch.Tensor:
-        mean_square = torch.linalg.vector_norm(x.float(), dim=-1, keepdim=True).square() / x.shape[-1]
-        scale = (mean_square + eps).rsqrt()
-        normed = x.float() * scale
+        normed, scale = _scaled_by_norm(x, eps)
         ctx.save_for_backward(normed, scale, weight)
         ctx.dtype = x.dtype
         return (normed.to(x.dtype) * weight).to(dtype)
