@@ -21,6 +21,7 @@ import torch
 from tessera.checkpoints.agreement import Agreement
 from tessera.checkpoints.description import LayoutName
 from tessera.checkpoints.load import OpenedWeights, open_weights
+from tessera.checkpoints.lora import is_lora
 from tessera.checkpoints.placement import free_bytes
 from tessera.checkpoints.proof import (
     Ledger,
@@ -31,7 +32,7 @@ from tessera.checkpoints.proof import (
     tolerance_for,
 )
 from tessera.checkpoints.save import check_layout, write_checkpoint
-from tessera.checkpoints.shards import MAX_SHARD_BYTES
+from tessera.checkpoints.shards import MAX_SHARD_BYTES, ShardReader
 from tessera.checkpoints.weights import expected_parameters, read_own
 from tessera.families.family import Family
 
@@ -99,6 +100,8 @@ def convert(
     root, goal = Path(source), Path(target)
     check_layout(layout)
     _check_request(root, goal, dtype)
+    merged = merge_lora and is_lora(ShardReader(root).files)
+    unmerged = [] if merged == merge_lora else [f"{root}: there are no LoRA matrices to merge"]
     with open_weights(root, dtype, merge_lora) as opened, _building(goal) as folder:
         _check_room(goal.parent, _size_on_disk(opened, dtype), device if check else None)
         ledger, stored = Ledger("writing", _parameters(opened), progress), set[torch.dtype]()
@@ -122,11 +125,11 @@ def convert(
         bytes=ledger.bytes,
         shards=len(list(goal.glob("*.safetensors"))),
         dtype=", ".join(sorted(str(kind).removeprefix("torch.") for kind in ledger.dtypes)),
-        merged=merge_lora,
+        merged=merged,
         agreement=agreement,
-        tolerance=tolerance_for(kinds),
+        tolerance=tolerance_for(kinds, device),
         seconds=time.monotonic() - started,
-        notes=(*opened.notes, *_not_kept(family, written.family, layout)),
+        notes=(*opened.notes, *unmerged, *_not_kept(family, written.family, layout)),
     )
 
 

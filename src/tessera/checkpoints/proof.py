@@ -85,10 +85,20 @@ def check_tokenizer(first: Tokenizer, second: Tokenizer, source: Path) -> None:
         )
 
 
-def tolerance_for(kinds: Kinds) -> float:
-    """Share of the largest logit that logits may differ by: 0 without a cast, else by the coarser format."""
+def computing(kinds: Kinds, device: torch.device | str) -> torch.dtype | None:
+    """The format in which logits are compared, None: as stored.
+
+    On a CPU float16 is computed as bfloat16, at both ends, because its products are many times slower there.
+    """
+    on_cpu = torch.device(device).type == "cpu"
+    return torch.bfloat16 if on_cpu and torch.float16 in kinds[0] | kinds[1] else None
+
+
+def tolerance_for(kinds: Kinds, device: torch.device | str = "cpu") -> float:
+    """Share of the largest logit that logits may differ by: 0 without a cast, else by the coarsest format."""
     stored, written = kinds
-    return 0.0 if stored == written else max(TOLERANCE[kind] for kind in stored | written)
+    used = {computing(kinds, device) or kind for kind in stored | written}
+    return 0.0 if stored == written else max(TOLERANCE[kind] for kind in used)
 
 
 def compare_folders(
@@ -99,19 +109,18 @@ def compare_folders(
     device: torch.device | str = "cpu",
     seed: int = 0,
 ) -> Agreement:
-    """Logits of both folders' models on a random prompt, one model after the other, in the stored formats.
+    """Logits of both folders' models on a random prompt, one model after the other.
 
-    On a CPU float16 is computed as bfloat16, at both ends, because its products are many times slower there.
-    Raises ValueError when the logits differ by more than `tolerance_for(kinds)`.
+    Raises ValueError when they differ by more than `tolerance_for(kinds, device)`.
     """
-    slow = torch.device(device).type == "cpu" and torch.float16 in kinds[0] | kinds[1]
+    dtype = computing(kinds, device)
     answers = []
     for folder, merge in ((source, merge_lora), (target, False)):
-        loaded = load_checkpoint(folder, device, torch.bfloat16 if slow else None, merge_lora=merge)
+        loaded = load_checkpoint(folder, device, dtype, merge_lora=merge)
         answers.append(probe(loaded.model, loaded.tokenizer, seed))
         del loaded
         gc.collect()
-    found, tolerance = compare(*answers), tolerance_for(kinds)
+    found, tolerance = compare(*answers), tolerance_for(kinds, device)
     if not found.within(tolerance):
         raise ValueError(
             f"{source}: logits differ by {found.max_abs:.3g} of {found.scale:.3g} after the conversion, "

@@ -90,7 +90,8 @@ class Bar:
 
     def stop(self) -> None:
         """Take the bar from the screen."""
-        self._bar.stop()
+        if self._tasks:
+            self._bar.stop()
 
 
 @contextmanager
@@ -112,7 +113,7 @@ def as_json(done: Conversion) -> dict[str, object]:
 def lines_of(done: Conversion) -> list[str]:
     """What was read, written and checked, in words."""
     merged = ", LoRA merged" if done.merged else ""
-    size = f"{done.parameters / 1e9:.3g} B parameters, {done.bytes / 1e9:.3g} GB"
+    size = f"{short(done.parameters, 'kMB')} parameters, {short(done.bytes, 'kMG')}B"
     lines = [
         f"{done.name}: {done.source_layout} layout -> {done.layout} layout{merged}",
         f"written    {done.target}: {size}, {done.shards} file{'s' if done.shards > 1 else ''}, {done.dtype}",
@@ -120,6 +121,12 @@ def lines_of(done: Conversion) -> list[str]:
         f"logits     {in_words(done)}",
     ]
     return [*lines, *(f"note       {note}" for note in done.notes)]
+
+
+def short(count: int, units: str) -> str:
+    """A count with three digits and the letter of its thousands, millions or milliards."""
+    power = min(max((len(str(count)) - 1) // 3, 1), len(units))
+    return f"{count / 1000**power:.3g} {units[power - 1]}"
 
 
 def in_words(done: Conversion) -> str:
