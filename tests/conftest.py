@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,14 @@ REPO_ROOT = Path(__file__).resolve().parents[1]
 
 # The models are tiny: one thread is fastest, and sums come out in the same order on every machine.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache() -> Iterator[None]:
+    """Indexes of test data go to a folder of their own, not to the user's cache."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TESSERA_CACHE", folder)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import numpy as np
 from tessera.chat.encoder import Encoded, Lengths
 from tessera.chat.message import Conversation, say
 from tessera.data.faults import DataError, Reason, RecordFault
+from tessera.imaging.grid import Tiling
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,11 @@ class ListSource:
     name: str = "list"
     endless: bool = False
     broken: frozenset[int] = frozenset()
+    stamp: str | None = None
+    """A fingerprint makes the source one that is indexed."""
+
+    def fingerprint(self) -> str | None:
+        return self.stamp
 
     @property
     def size(self) -> int | None:
@@ -37,6 +43,11 @@ class ListSource:
 
 class SizedEncoder:
     """Makes as many tokens and tiles as the text asks for; every value names the record."""
+
+    tiling = Tiling()
+
+    def describe(self) -> dict[str, str]:
+        return {"encoder": "sized"}
 
     def measure(self, conversation: Conversation) -> Lengths:
         *_, tokens, tiles = conversation.messages[0].text.split()

@@ -36,4 +36,5 @@ def write_records(file: Path, records: Sequence[dict[str, Any] | bytes], **setti
     """One record a line; bytes are written as they are."""
     lines = [r if isinstance(r, bytes) else json.dumps(r, ensure_ascii=False).encode() for r in records]
     file.write_bytes(b"\n".join(lines) + b"\n")
+    settings.setdefault("frame_sampling", "uniform")  # clips of a known length
     return DatasetSpec(name=file.stem, annotation=file, root=file.parent, **settings)

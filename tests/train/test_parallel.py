@@ -9,11 +9,17 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
+from torch.utils.flop_counter import FlopCounterMode
 
 from tessera.cli.train import bars, prepare, train
+from tessera.families.catalog import fresh
+from tessera.models.vlm import normalise
+from tessera.train.build import ConversationBench
 from tessera.train.parallel import Ranks
 from tessera.train.recipe import load_recipe
 from tessera.train.telemetry import read_reports
+from tessera.train.work import estimate_work
+from tests.train import tiny
 
 RECIPE = """
 from tessera.data.loader import PackingConfig
@@ -53,7 +59,18 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         torch.testing.assert_close(weights[1][name], tensor, atol=1e-5, rtol=1e-4)
 
 
-def test_shares() -> None:
-    assert Ranks(1, 2).share([0, 1, 2, 3]) == [1, 3]
-    with pytest.raises(ValueError, match="accumulate = 3 packs a step can't be shared by 2 processes"):
-        Ranks(0, 2).share([0, 1, 2])
+def test_steps_that_ranks_cannot_share_are_refused() -> None:
+    recipe = tiny.recipe()
+    stage = recipe.stages[0].model_copy(update={"accumulate": 3})
+    with pytest.raises(ValueError, match="packs_per_step = 3 can't be shared by 2 ranks"):
+        ConversationBench(recipe).loader(stage, 0, Ranks(0, 2))
+
+
+def test_work_counts_what_a_pass_computes() -> None:
+    """Against PyTorch's own counter: matrices of one layer of ViT and decoder."""
+    config = fresh("nano_model", tiny.tokenizer()).model
+    model, work = tiny.model().eval(), estimate_work(config)
+    tiles = torch.zeros(3, config.vision.image_size, config.vision.image_size, 3, dtype=torch.uint8)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model.vision(normalise(tiles, config.mean, config.std, torch.float32), config.select_layer)
+    assert counter.get_total_flops() == pytest.approx(3 * work.tile, rel=0.25)

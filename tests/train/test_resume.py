@@ -85,9 +85,7 @@ def test_warm_up_moved_the_connector_alone(whole: tuple[Path, list[StepReport]])
     assert {name.split(".")[0] for name in moved} == {"connector"}
 
 
-def test_telemetry_is_cut_at_the_resumed_step(
-    whole: tuple[Path, list[StepReport]], tmp_path: Path
-) -> None:
+def test_telemetry_is_cut_at_the_resumed_step(whole: tuple[Path, list[StepReport]], tmp_path: Path) -> None:
     file = tmp_path / "telemetry.jsonl"
     lines = (whole[0] / "telemetry.jsonl").read_text().splitlines()
     file.write_text("\n".join([*lines[:5], lines[5][:20]]), encoding="utf-8")  # killed while writing

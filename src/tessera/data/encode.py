@@ -1,26 +1,37 @@
-"""From a draw to a sample: read the record, augment its pictures, encode it, weigh its tokens."""
+"""From a draw to a sample: read the record, draw frames, augment pictures, encode, weigh tokens."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from tessera.chat import encoder as chat_encoder
 from tessera.chat.message import Conversation, Image, Message, Part
+from tessera.data.clips import draw_clips, load_clips
+from tessera.data.document import DocumentEncoder
 from tessera.data.faults import DataError, Reason, RecordFault
 from tessera.data.mix import Draw
+from tessera.data.overlong import WHOLE, Cut
 from tessera.data.pack import Sample
-from tessera.data.source import Source, WeightedSource, sample_key
+from tessera.data.source import WeightedSource, sample_key
 from tessera.data.weights import Averaging, weigh_tokens
 from tessera.imaging.augment import jpeg_augment
 from tessera.imaging.decode import decode_image
+from tessera.imaging.grid import Tiling
 from tessera.runtime.seeds import derive_seed
 
 
 class SampleEncoder(Protocol):
     """What `data` needs of `chat.encoder.Encoder`."""
+
+    @property
+    def tiling(self) -> Tiling:
+        """How pictures are cut."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Every setting that changes the lengths."""
 
     def measure(self, conversation: Conversation) -> chat_encoder.Lengths:
         """Token and tile counts from picture headers."""
@@ -29,24 +40,25 @@ class SampleEncoder(Protocol):
         """Ids, weights and tiles."""
 
 
-class Limits(Protocol):
-    """The capacity of a pack."""
-
-    max_tokens: int
-    max_tiles: int
+def encoder_of(entry: WeightedSource, encoder: SampleEncoder) -> SampleEncoder:
+    """The encoder as a source needs it: documents are written without roles. ValueError when it can't be."""
+    if not entry.document:
+        return encoder
+    if not isinstance(encoder, chat_encoder.Encoder):
+        raise ValueError(f"{entry.source.name}: documents need a chat.encoder.Encoder; set document to False")
+    return DocumentEncoder(encoder)
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """The outcome of a draw: a sample, or the faults that prevented it."""
+class Outcome:
+    """What became of encoding: a sample, or the faults that prevented it."""
 
-    draw: Draw
     sample: Sample | None
     faults: tuple[RecordFault, ...] = ()
 
 
 class DrawEncoder:
-    """Turns draws into samples; picklable, and a pure function of the draw."""
+    """Turns draws into conversations and samples; picklable, and a pure function of the draw."""
 
     def __init__(
         self,
@@ -57,33 +69,44 @@ class DrawEncoder:
         seed: int,
     ) -> None:
         self._sources = tuple(sources)
-        self._encoder = encoder
+        self._encoders = tuple(encoder_of(entry, encoder) for entry in sources)
         self._averaging: Averaging = averaging
         self._augment = augment
         self._seed = seed
 
-    def __call__(self, draw: Draw) -> Encoded:
+    def encoder(self, draw: Draw) -> SampleEncoder:
+        """The encoder of the draw's source."""
+        return self._encoders[draw.source]
+
+    def conversation(self, draw: Draw) -> Conversation:
+        """The whole record with the frame numbers of this visit. DataError when it is faulty."""
+        entry = self._sources[draw.source]
+        return draw_clips(entry.source.conversation(draw.index), entry, self._seed, draw.visit)
+
+    def sample(self, draw: Draw, cut: Cut = WHOLE) -> Outcome:
         """Encode one draw; faults of the record come back as values."""
         entry = self._sources[draw.source]
         try:
-            conversation = entry.source.conversation(draw.index)
+            conversation = cut.apply(self.conversation(draw), self.encoder(draw).tiling)
             if self._augment and entry.augment:
                 seed = derive_seed("augment", self._seed, entry.source.name, draw.visit)
                 conversation = augment_pictures(conversation, random.Random(seed))
-            encoded = self._encoder.encode(conversation)
-        except DataError as error:
-            return Encoded(draw, None, error.faults)
+            encoded = self.encoder(draw).encode(load_clips(conversation))
         except (ValueError, OSError) as error:
-            return Encoded(draw, None, (_fault(entry.source, draw.index, Reason.UNUSABLE, str(error)),))
+            return Outcome(None, self.faults(draw, error))
         weights = weigh_tokens(encoded.weights, self._averaging)
-        key = sample_key(entry.source, draw.index)
-        return Encoded(draw, Sample(key, encoded.ids, weights, encoded.tiles))
+        return Outcome(Sample(sample_key(entry.source, draw.index), encoded.ids, weights, encoded.tiles))
 
-    def too_long(self, draw: Draw, sample: Sample, limits: Limits) -> RecordFault:
-        """The fault of a sample that no pack can hold."""
-        tokens = f"{sample.tokens} of {limits.max_tokens} tokens"
-        detail = f"{tokens}, {sample.tile_count} of {limits.max_tiles} tiles"
-        return _fault(self._sources[draw.source].source, draw.index, Reason.TOO_LONG, detail)
+    def faults(self, draw: Draw, error: ValueError | OSError) -> tuple[RecordFault, ...]:
+        """What an error says about the record of a draw."""
+        if isinstance(error, DataError):
+            return error.faults
+        return (self.fault(draw, Reason.UNUSABLE, str(error)),)
+
+    def fault(self, draw: Draw, reason: Reason, detail: str) -> RecordFault:
+        """A fault of the whole record, with its place."""
+        file, line = self._sources[draw.source].source.place(draw.index)
+        return RecordFault(file, line, "record", reason, detail)
 
 
 def augment_pictures(conversation: Conversation, rng: random.Random) -> Conversation:
@@ -95,11 +118,7 @@ def _augment_message(message: Message, rng: random.Random) -> Message:
     parts: list[Part] = []
     for part in message.parts:
         if isinstance(part, Image):
-            part = replace(part, source=jpeg_augment(decode_image(part.source), rng))
+            first, *rest = (jpeg_augment(decode_image(s), rng) for s in (part.source, *part.joined))
+            part = replace(part, source=first, joined=tuple(rest))
         parts.append(part)
     return replace(message, parts=tuple(parts))
-
-
-def _fault(source: Source, index: int, reason: Reason, detail: str) -> RecordFault:
-    file, line = source.place(index)
-    return RecordFault(file, line, "record", reason, detail)

@@ -1,39 +1,49 @@
-"""From sources to packs: draw, encode (here or in worker processes), pack; with a state that resumes exactly.
+"""From sources to packs: draw, plan over a window, decode in workers; with a state that resumes exactly.
 
-Workers only turn draws into samples; the order of draws and all packing decisions are made in the main
-process, so the packs don't depend on the number of workers.
+The plan is the same in every process: it follows from seed and state. A rank decodes only the packs that are
+dealt to it, its workers only what those packs need.
 """
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from typing import Any, Literal, Self
 
-import torch
-from torch.utils.data import DataLoader, Dataset
+from pydantic import Field
+from torch.utils.data import IterableDataset, get_worker_info
 
-from tessera.data.encode import DrawEncoder, Encoded, SampleEncoder
+from tessera.data.balance import Work
+from tessera.data.decode import Decoded, PackDecoder
+from tessera.data.delivery import LoaderStats, Tally
+from tessera.data.encode import DrawEncoder, SampleEncoder
 from tessera.data.faults import DataError, RecordFault
-from tessera.data.mix import Draw, Mixer, MixState
-from tessera.data.pack import Pack, Packer, Sample, collate
+from tessera.data.index import Progress, open_index
+from tessera.data.measure import Item, Measurer
+from tessera.data.mix import Mixer, MixState
+from tessera.data.overlong import OverLong
+from tessera.data.pack import Pack
+from tessera.data.rows import Position, Row, Share, deal_rows
 from tessera.data.source import WeightedSource
 from tessera.data.weights import Averaging
+from tessera.data.window import Window, WindowSettings, WindowState
+from tessera.data.workers import map_in_workers
 from tessera.runtime.config import Config
-
-MOST_SKIPPED_IN_A_ROW = 1000
-"""Skipping more than this without one good sample means that the data, not a record, is wrong."""
 
 
 class PackingConfig(Config):
     """How samples are drawn, weighted and packed."""
 
-    max_tokens: int = 4096
-    """capacity of a pack in tokens; no sample may be longer"""
-    max_tiles: int = 48
+    max_tokens: int = Field(default=4096, ge=1)
+    """capacity of a pack in tokens"""
+    max_tiles: int = Field(default=48, ge=0)
     """capacity of a pack in tiles"""
-    lookahead: int = 64
-    """samples among which the packer chooses"""
+    window: int = Field(default=1024, ge=1)
+    """samples that are planned together when the lengths of all sources are indexed"""
+    lookahead: int = Field(default=64, ge=1)
+    """samples that are planned together when lengths are known only after encoding (drawn pictures)"""
     averaging: Averaging = "square"
     """weight of a supervised token in a sample that has n: token 1, sample 1/n, square 1/sqrt(n)"""
     seed: int = 0
@@ -43,118 +53,80 @@ class PackingConfig(Config):
     """JPEG augmentation of the sources that ask for it"""
     on_fault: Literal["error", "skip"] = "error"
     """what to do with a record that can't be used: stop, or leave it out and count it"""
-    workers: int = 0
+    most_skipped: float = Field(default=0.1, ge=0, le=1)
+    """share of the records that may be skipped before the run stops (looked at from 100 on)"""
+    over_long: OverLong = "error"
+    """what to do with a record that is longer than a pack; "error" makes it a fault"""
+    similar_steps: bool = False
+    """packs of a step with similar work: ranks wait least, but steps are less varied"""
+    workers: int = Field(default=0, ge=0)
     """processes that encode; 0 encodes in the main process"""
-    prefetch: int = 16
-    """samples each worker prepares ahead"""
+    prefetch: int = Field(default=2, ge=1)
+    """packs each worker prepares ahead"""
 
 
-@dataclass
-class LoaderStats:
-    """What the loader has delivered since its start, and the capacity of those packs."""
+class PackLoader(IterableDataset[Pack]):
+    """An iterator of this rank's packs over a mixture of sources.
 
-    packs: int = 0
-    samples: int = 0
-    tokens: int = 0
-    tiles: int = 0
-    trained: int = 0
-    skipped: int = 0
-    token_capacity: int = 0
-    tile_capacity: int = 0
-
-    @property
-    def token_fill(self) -> float:
-        """Share of the token capacity in use, 0 to 1."""
-        return self.tokens / max(self.token_capacity, 1)
-
-    @property
-    def tile_fill(self) -> float:
-        """Share of the tile capacity in use, 0 to 1."""
-        return self.tiles / max(self.tile_capacity, 1)
-
-    def count(self, pack: Pack, config: PackingConfig) -> None:
-        """Add one delivered pack."""
-        self.packs += 1
-        self.samples += len(pack.lengths)
-        self.tokens += sum(pack.lengths)
-        self.tiles += sum(pack.tiles_per_sample)
-        self.trained += sum(pack.trained)
-        self.token_capacity += config.max_tokens
-        self.tile_capacity += config.max_tiles
-
-
-@dataclass(frozen=True)
-class _Waiting:
-    """A sample in the packer's buffer with the draw it came from, which is all the state needs of it."""
-
-    draw: Draw
-    sample: Sample
-
-    @property
-    def tokens(self) -> int:
-        return self.sample.tokens
-
-    @property
-    def tile_count(self) -> int:
-        return self.sample.tile_count
-
-    @property
-    def key(self) -> str:
-        return self.sample.key
-
-
-class _Draws(Dataset[Encoded]):
-    """Map-style view for torch's DataLoader: the index is a draw, the item its encoded sample."""
-
-    def __init__(self, encoder: DrawEncoder) -> None:
-        self._encoder = encoder
-
-    def __getitem__(self, draw: Any) -> Encoded:
-        return self._encoder(draw)
-
-
-def _unchanged(item: Any) -> Any:
-    """Stands in for DataLoader's conversion of arrays to tensors."""
-    return item
-
-
-class PackLoader:
-    """An iterator of packs over a mixture of sources.
-
-    `state_dict` names position and buffer by record numbers only; after `load_state_dict` the same packs
-    follow, to the byte, whatever the number of workers. Use as a context manager or `close` it to stop
-    workers early.
+    `state_dict` names the position by record numbers only; after `load_state_dict` the same packs follow, to
+    the byte, whatever the number of workers, and for any number of ranks when the state was taken between
+    steps. packs_per_step counts the packs of all ranks between two optimizer steps. Use as a context manager
+    or `close` it to stop workers early.
     """
 
     def __init__(
-        self, sources: Sequence[WeightedSource], encoder: SampleEncoder, config: PackingConfig
+        self,
+        sources: Sequence[WeightedSource],
+        encoder: SampleEncoder,
+        config: PackingConfig,
+        rank: int = 0,
+        world: int = 1,
+        packs_per_step: int | None = None,
+        work: Work | None = None,
+        progress: Progress | None = None,
     ) -> None:
-        if config.lookahead < 1 or config.workers < 0 or config.prefetch < 1:
-            raise ValueError(
-                f"lookahead {config.lookahead}, workers {config.workers}, prefetch {config.prefetch}: "
-                "lookahead and prefetch must be at least 1, workers at least 0"
-            )
-        self.config = config
-        self.stats = LoaderStats()
+        self.config, self.stats = config, LoaderStats()
         self.skipped: dict[RecordFault, None] = {}
+        self._share, self._work = Share(rank, world), work or Work()
+        self._per_step = packs_per_step or world
+        if self._per_step % world:
+            raise ValueError(
+                f"packs_per_step = {self._per_step} can't be shared by {world} ranks: make it a multiple of "
+                f"{world}"
+            )
         self._sources = tuple(sources)
-        self._encode = DrawEncoder(self._sources, encoder, config.averaging, config.augment, config.seed)
-        self._packer: Packer[_Waiting] = Packer(config.max_tokens, config.max_tiles)
-        self._consumed = Mixer(self._sources, config.seed, config.epochs).state
-        self._skipped_in_a_row = 0
-        self._stream: Iterator[Encoded] | None = None
+        encode = DrawEncoder(self._sources, encoder, config.averaging, config.augment, config.seed)
+        indexes = [open_index(entry, encoder, config.workers, progress) for entry in self._sources]
+        self._indexed = [index is not None for index in indexes]
+        limits = (config.max_tokens, config.max_tiles)
+        measure = Measurer(self._sources, indexes, encode, limits, config.over_long, config.seed)
+        self._window = Window(self._mixer, measure, self._settings(), self._work)
+        self._decode = PackDecoder(encode)
+        self._position = Position(WindowState(self._mixer().state))
+        self._stream: Iterator[tuple[Row, Decoded]] | None = None
 
     def __iter__(self) -> Self:
+        if get_worker_info() is not None:
+            raise ValueError("PackLoader has its own workers: set PackingConfig.workers, and num_workers=0")
         return self
 
     def __next__(self) -> Pack:
-        self._fill()
-        if not self._packer.waiting:
-            self.close()
-            raise StopIteration
-        pack = collate([entry.sample for entry in self._packer.take()])
-        self.stats.count(pack, self.config)
-        return pack
+        while True:
+            _, pack = self._advance()
+            if pack is not None:
+                return pack
+
+    def next_step(self) -> list[Pack]:
+        """This rank's packs of the next step; fewer at the end of the data. StopIteration on all ranks when
+        nothing is left.
+        """
+        packs = []
+        while True:
+            row, pack = self._advance()
+            if pack is not None:
+                packs.append(pack)
+            if row.ends_step:
+                return packs
 
     def __enter__(self) -> Self:
         return self
@@ -167,73 +139,106 @@ class PackLoader:
         self._stream = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The position as plain JSON values: draws made, samples waiting, statistics."""
-        waiting = [[w.draw.source, w.draw.index, w.draw.visit] for w in self._packer.waiting]
-        mix = {"draws": self._consumed.draws, "positions": list(self._consumed.positions)}
-        return {"setup": self._setup(), "mix": mix, "waiting": waiting, "stats": asdict(self.stats)}
+        """The position as plain JSON values, the same on all ranks: where the round began, steps and rows
+        taken from it, statistics.
+        """
+        at = self._position
+        return {
+            "setup": self._setup(),
+            "mix": {"draws": at.start.mix.draws, "positions": list(at.start.mix.positions)},
+            "waiting": [list(key) for key in at.start.waiting],
+            "taken": {"steps": at.steps, "rows": at.rows, "world": self._share.world},
+            "stats": {name: value for name, value in asdict(self.stats).items() if name != "waited"},
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where the state was taken. ValueError when sources or packing settings differ."""
-        for field, value in self._setup().items():
-            if state["setup"].get(field) != value:
+        for name, value in self._setup().items():
+            if state["setup"].get(name) != value:
                 raise ValueError(
-                    f"{field}: the saved run had {state['setup'].get(field)}, this one has {value}; "
+                    f"{name}: the saved run had {state['setup'].get(name)}, this one has {value}; "
                     "resume with the same sources and packing, or start a new run"
                 )
+        taken = state["taken"]
+        if taken["rows"] and taken["world"] != self._share.world:
+            raise ValueError(
+                f"world {self._share.world}: the state was taken inside a step of {taken['world']} ranks; "
+                "resume with as many, or save between steps"
+            )
         self.close()
-        self._consumed = MixState(int(state["mix"]["draws"]), tuple(state["mix"]["positions"]))
-        self._packer.waiting.clear()
-        for source, index, visit in state["waiting"]:
-            self._keep(self._encode(Draw(source, index, visit, self._consumed)))
+        mix = MixState(int(state["mix"]["draws"]), tuple(state["mix"]["positions"]))
+        start = WindowState(mix, tuple((s, i, v, p) for s, i, v, p in state["waiting"]))
+        self._position = Position(start, int(taken["steps"]), int(taken["rows"]))
         self.stats = LoaderStats(**state["stats"])
 
     def _setup(self) -> dict[str, Any]:
         """What must be equal for a state to fit; worker settings may differ."""
         packing = self.config.model_dump(exclude={"workers", "prefetch"})
-        names = [[s.source.name, s.source.size, s.weight, s.repeat, s.augment] for s in self._sources]
-        return {**packing, "sources": names}
+        sources = [
+            [s.source.name, s.source.size, s.weight, s.repeat, s.augment, *(s.frames or ()), s.document]
+            for s in self._sources
+        ]
+        return {**packing, "packs_per_step": self._per_step, "sources": sources, "indexed": self._indexed}
 
-    def _fill(self) -> None:
-        """Draw until the look-ahead buffer is full or the sources are used up."""
+    def _mixer(self) -> Mixer:
+        return Mixer(self._sources, self.config.seed, self.config.epochs)
+
+    def _settings(self) -> WindowSettings:
+        """Workers measure only where measuring means encoding."""
+        config, indexed = self.config, all(self._indexed)
+        return WindowSettings(
+            size=config.window if indexed else config.lookahead,
+            max_tokens=config.max_tokens,
+            max_tiles=config.max_tiles,
+            packs_per_step=self._per_step,
+            seed=config.seed,
+            on_fault=config.on_fault,
+            most_skipped=config.most_skipped,
+            similar_steps=config.similar_steps,
+            workers=0 if indexed else config.workers,
+        )
+
+    def _advance(self) -> tuple[Row, Pack | None]:
+        """Deliver the next row: count it and move the position behind it. StopIteration at the end."""
+        started = time.perf_counter()
         if self._stream is None:
             self._stream = self._open_stream()
-        while len(self._packer.waiting) < self.config.lookahead:
-            encoded = next(self._stream, None)
-            if encoded is None:
-                return
-            self._consumed = encoded.draw.after
-            self._keep(encoded)
+        while True:
+            found = next(self._stream, None)
+            if found is None:
+                self.close()
+                raise StopIteration
+            row, decoded = found
+            if decoded.faults and self.config.on_fault == "error":
+                raise DataError(decoded.faults)
+            self._count(row, decoded)
+            self._position = row.after
+            if row.mine or row.others:
+                self.stats.waited += time.perf_counter() - started
+                return row, decoded.pack
 
-    def _keep(self, encoded: Encoded) -> None:
-        """Put a sample into the buffer, or treat its faults as the policy says."""
-        faults = encoded.faults
-        if encoded.sample is not None:
-            waiting = _Waiting(encoded.draw, encoded.sample)
-            if self._packer.fits(waiting):
-                self._skipped_in_a_row = 0
-                return self._packer.add(waiting)
-            faults = (self._encode.too_long(waiting.draw, waiting.sample, self._packer),)
-        self._skipped_in_a_row += 1
-        if self.config.on_fault == "error" or self._skipped_in_a_row > MOST_SKIPPED_IN_A_ROW:
-            raise DataError(faults)
-        self.stats.skipped += 1
-        self.skipped.update(dict.fromkeys(faults))
+    def _count(self, row: Row, decoded: Decoded) -> None:
+        if row.news is not None:
+            self.stats.add(row.news.tally)
+            self.skipped.update(row.news.faults)
+        self.stats.add(Tally(skipped=len(decoded.failed)))
+        self.skipped.update(dict.fromkeys(decoded.faults))
+        mine = [item for number, item in enumerate(row.mine) if number not in decoded.failed]
+        for items in filter(None, (mine, *row.others)):
+            self.stats.count(items, self.config.max_tokens, self.config.max_tiles)
 
-    def _open_stream(self) -> Iterator[Encoded]:
-        """Encoded draws in order from the current position, from workers when there are any."""
-        mixer = Mixer(self._sources, self.config.seed, self.config.epochs)
-        mixer.state = self._consumed
-        if not self.config.workers:
-            return map(self._encode, mixer)
-        return iter(
-            DataLoader(
-                _Draws(self._encode),
-                batch_size=None,
-                sampler=mixer,
-                num_workers=self.config.workers,
-                prefetch_factor=self.config.prefetch,
-                collate_fn=_unchanged,
-                # Its own generator: the default would advance torch's global one and change the run.
-                generator=torch.Generator(),
-            )
-        )
+    def _open_stream(self) -> Iterator[tuple[Row, Decoded]]:
+        """Rows with their packs, decoded by workers where pixels are still to be read."""
+        rows = deal_rows(self._window.rounds(self._position.start), self._position, self._share, self._work)
+        if not self.config.workers or not any(self._indexed):
+            return ((row, self._decode(row.mine)) for row in rows)
+        ahead: deque[Row] = deque()
+
+        def keys() -> Iterator[tuple[Item, ...]]:
+            for row in rows:
+                ahead.append(row)
+                # A worker draws a picture again rather than receive its pixels.
+                yield tuple(replace(item, sample=None) for item in row.mine)
+
+        decoded = map_in_workers(self._decode, keys(), self.config.workers, self.config.prefetch)
+        return ((ahead.popleft(), pack) for pack in decoded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -27,6 +27,14 @@ class DatasetSpec(Config):
     """JPEG augmentation of pictures"""
     max_dynamic_patch: int | None = Field(default=None, ge=1)
     """tile limit of this dataset; None takes the encoder's"""
+    min_frames: int = Field(default=8, ge=1)
+    """fewest frames of a clip in training"""
+    max_frames: int = Field(default=32, ge=1)
+    """most frames of a clip in training"""
+    frame_sampling: Literal["random", "uniform"] = "random"
+    """random: number and places of frames are drawn in every visit; uniform: as in inference"""
+    pretraining: bool = False
+    """interleaved documents: no roles, loss on all text"""
     repeat_time: float = Field(default=1.0, gt=0)
     """passes per epoch; a fraction takes another random part of the records in every epoch"""
     length: int | None = None

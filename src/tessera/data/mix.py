@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tessera.data.source import WeightedSource
 from tessera.runtime.seeds import derive_seed
+
+_FEISTEL_TURNS = 6
+_WORD = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Mixer:
         self._names = names
         self._seed = seed
         self._quotas = tuple(_quota(entry, epochs) for entry in sources)
-        self._passes: dict[int, tuple[int, NDArray[np.int64]]] = {}
+        self._keys: list[dict[int, int]] = [{} for _ in sources]
         self.state = MixState(0, (0,) * len(sources))
 
     def __iter__(self) -> Iterator[Draw]:
@@ -86,11 +86,33 @@ class Mixer:
         if size is None:
             return visit
         turn, offset = divmod(visit, size)
-        known = self._passes.get(number)
-        if known is None or known[0] != turn:
-            random = np.random.default_rng(derive_seed("pass", self._seed, self._names[number], turn))
-            known = self._passes[number] = (turn, random.permutation(size))
-        return int(known[1][offset])
+        if turn not in self._keys[number]:
+            self._keys[number] = {turn: derive_seed("pass", self._seed, self._names[number], turn)}
+        return shuffled(offset, size, self._keys[number][turn])
+
+
+def shuffled(index: int, size: int, key: int) -> int:
+    """Where `index` goes in a shuffled order of 0 to size - 1, in constant memory.
+
+    A Feistel network permutes the smallest square power of two that holds `size`; numbers outside are
+    permuted again until they fall inside.
+    """
+    half = max(1, ((size - 1).bit_length() + 1) // 2)
+    mask = (1 << half) - 1
+    while True:
+        left, right = index >> half, index & mask
+        for turn in range(_FEISTEL_TURNS):
+            left, right = right, left ^ (_scramble(right + (turn << 32) ^ key) & mask)
+        index = left << half | right
+        if index < size:
+            return index
+
+
+def _scramble(value: int) -> int:
+    """A 64-bit hash (the finaliser of splitmix64)."""
+    value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 & _WORD
+    value = (value ^ value >> 27) * 0x94D049BB133111EB & _WORD
+    return value ^ value >> 31
 
 
 def _quota(entry: WeightedSource, epochs: int | None) -> int | None:

@@ -22,4 +22,7 @@ def _open(spec: DatasetSpec | PlaygroundSource) -> WeightedSource:
     if not reader.size:
         raise ValueError(f"{spec.name}: {spec.annotation} has no records; remove it or correct the path")
     weight = spec.weight if spec.weight is not None else reader.size * spec.repeat_time
-    return WeightedSource(reader, weight, spec.repeat_time, spec.data_augment)
+    frames = (spec.min_frames, spec.max_frames) if spec.frame_sampling == "random" else None
+    return WeightedSource(
+        reader, weight, spec.repeat_time, spec.data_augment, frames=frames, document=spec.pretraining
+    )

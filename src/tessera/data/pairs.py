@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Self
@@ -10,15 +10,18 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
 
 from tessera.chat.message import Image
 from tessera.chat.tokenizer import Tokenizer
 from tessera.data.manifest import PlaygroundSource
+from tessera.data.workers import map_in_workers
 from tessera.imaging.decode import decode_image
 from tessera.playground.parts import Region, Scene
 from tessera.playground.scene import draw_scene
 from tessera.runtime.seeds import derive_seed
+
+PREFETCH = 2
+"""Batches that each worker prepares ahead."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,8 @@ class PairStats:
     tile_fill: float = field(default=1.0, init=False)
 
 
-class PairLoader(Dataset[PairBatch]):
-    """An endless iterator of batches, each a pure function of its number."""
+class PairLoader:
+    """An endless iterator of a rank's batches, each a pure function of its number."""
 
     def __init__(
         self,
@@ -62,36 +65,37 @@ class PairLoader(Dataset[PairBatch]):
         grid: int,
         seed: int,
         workers: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        batches_per_step: int = 1,
     ) -> None:
+        if batches_per_step % world:
+            raise ValueError(
+                f"accumulate = {batches_per_step} batches a step can't be shared by {world} processes: "
+                f"make it a multiple of {world}"
+            )
+        self.rank, self.world, self.per_rank = rank, world, batches_per_step // world
         self.sources, self.tokenizer, self.pictures = tuple(sources), tokenizer, pictures
         self.tile_side, self.grid, self.seed, self.workers = tile_side, grid, seed, workers
         self.stats = PairStats()
         self._next = 0
-        self._stream: Any = None
+        self._stream: Iterator[PairBatch] | None = None
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> PairBatch:
         if self._stream is None:
-            numbers = range(self._next, 2**31)
-            self._stream = (
-                map(self.__getitem__, numbers) if not self.workers else iter(self._workers(numbers))
-            )
-        batch: PairBatch = next(self._stream)
-        self._next += 1
-        self.stats.samples += self.pictures
+            numbers = range(self._next + self.rank, 2**31, self.world)
+            self._stream = map_in_workers(self.batch, numbers, self.workers, PREFETCH)
+        batch = next(self._stream)
+        self._next += self.world
+        self.stats.samples += self.pictures * self.world
         return batch
 
-    def _workers(self, numbers: range) -> DataLoader[PairBatch]:
-        return DataLoader(
-            self,
-            batch_size=None,
-            sampler=numbers,
-            num_workers=self.workers,
-            collate_fn=_unchanged,
-            generator=torch.Generator(),
-        )
+    def next_step(self) -> list[PairBatch]:
+        """This rank's batches of the next step."""
+        return [next(self) for _ in range(self.per_rank)]
 
     def state_dict(self) -> dict[str, Any]:
         """The number of the next batch."""
@@ -106,7 +110,12 @@ class PairLoader(Dataset[PairBatch]):
         """Stop workers."""
         self._stream = None
 
-    def __getitem__(self, number: int) -> PairBatch:
+    def __getstate__(self) -> dict[str, Any]:
+        """Workers get everything but the stream that they feed."""
+        return self.__dict__ | {"_stream": None}
+
+    def batch(self, number: int) -> PairBatch:
+        """The batch of a number."""
         scenes = [self._scene(number * self.pictures + i) for i in range(self.pictures)]
         captions = [scene.caption for scene in scenes]
         regions = [(i, region) for i, scene in enumerate(scenes) for region in scene.regions]
@@ -156,8 +165,3 @@ def patch_cover(region: Region, grid: int) -> NDArray[np.float32]:
     if not cover.sum():
         raise ValueError(f"region {region.phrase!r}: box {region.box} covers nothing; give 0 <= x0 < x1 <= 1")
     return (cover / cover.sum()).astype(np.float32)
-
-
-def _unchanged(batch: Any) -> Any:
-    """Stands in for DataLoader's conversion."""
-    return batch

@@ -9,7 +9,6 @@ remembered for each set of grades in stock; the other resource decides which ite
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -96,7 +95,9 @@ def _bits(stock: int) -> list[int]:
 class _Shelves:
     """Items by grade; inside a grade ascending by tokens as (tokens, item)."""
 
-    def __init__(self, grades: NDArray[np.int64], tokens: NDArray[np.int64], tiles: NDArray[np.int64]) -> None:
+    def __init__(
+        self, grades: NDArray[np.int64], tokens: NDArray[np.int64], tiles: NDArray[np.int64]
+    ) -> None:
         self._shelf: list[list[tuple[int, int]]] = [[] for _ in range(int(grades.max()) + 1)]
         order = np.lexsort((tiles, tokens, grades))
         for grade, size, item in zip(

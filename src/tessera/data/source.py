@@ -26,6 +26,9 @@ class Source(Protocol):
     def place(self, index: int) -> tuple[Path, int]:
         """Where the record stands, for messages: file and line (from 1)."""
 
+    def fingerprint(self) -> str | None:
+        """Another text when files or settings change (path, size, time of change); None: can't be indexed."""
+
 
 def sample_key(source: Source, index: int) -> str:
     """The key of a record in packs and logs: `source:index`."""
@@ -34,16 +37,28 @@ def sample_key(source: Source, index: int) -> str:
 
 @dataclass(frozen=True)
 class WeightedSource:
-    """A source in a mixture: probability of a draw (relative), passes per epoch, JPEG augmentation."""
+    """A source in a mixture: probability of a draw (relative), passes per epoch, JPEG augmentation.
+
+    frames: fewest and most frames that are drawn at random from a clip on disk, in every visit others; None
+    leaves clips to the encoder, which takes its frames by the inference rule. document: interleaved text and
+    pictures without roles, loss on all text (pre-training).
+    """
 
     source: Source
     weight: float = 1.0
     repeat: float = 1.0
     augment: bool = False
+    frames: tuple[int, int] | None = None
+    document: bool = False
 
     def __post_init__(self) -> None:
         if not self.weight > 0 or not self.repeat > 0:
             raise ValueError(
                 f"{self.source.name}: weight {self.weight} and repeat {self.repeat} must be above 0; "
                 "leave the source out instead"
+            )
+        if self.frames is not None and not 1 <= self.frames[0] <= self.frames[1]:
+            raise ValueError(
+                f"{self.source.name}: min_frames {self.frames[0]} and max_frames {self.frames[1]}; "
+                "keep 1 <= min_frames <= max_frames"
             )

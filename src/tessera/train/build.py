@@ -27,7 +27,9 @@ from tessera.models.vlm import VLM
 from tessera.runtime.seeds import derive_seed
 from tessera.train.loop import Loader
 from tessera.train.objective import ContrastiveObjective, ConversationObjective, Objective
+from tessera.train.parallel import ALONE, Ranks
 from tessera.train.recipe import ContrastiveStage, Recipe, Stage, Start
+from tessera.train.work import estimate_work
 
 SHIPPED = "shipped"
 TEXT_TOWER_LAYERS = 2
@@ -58,13 +60,21 @@ class ConversationBench:
             total.faults += report.faults
         return total
 
-    def loader(self, stage: Stage, index: int) -> Loader:
-        """Packs of the stage's sources, seeded by recipe and stage."""
+    def loader(self, stage: Stage, index: int, ranks: Ranks = ALONE) -> Loader:
+        """Packs of the stage's sources for one rank, seeded by recipe and stage."""
         if not self.sources:
             self.check()
         seed = derive_seed("stage", self.recipe.seed, index, stage.packing.seed)
         packing = stage.packing.model_copy(update={"seed": seed})
-        return PackLoader(self.sources[index], self.encoder, packing)
+        return PackLoader(
+            self.sources[index],
+            self.encoder,
+            packing,
+            rank=ranks.rank,
+            world=ranks.world,
+            packs_per_step=stage.accumulate,
+            work=estimate_work(self.model.config),
+        )
 
     def save(self, folder: Path) -> None:
         """The whole model in Tessera's own layout."""
@@ -97,8 +107,8 @@ class ContrastiveBench:
                     )
         return CheckReport()
 
-    def loader(self, stage: Stage, index: int) -> Loader:
-        """Batches of pairs, seeded by recipe and stage."""
+    def loader(self, stage: Stage, index: int, ranks: Ranks = ALONE) -> Loader:
+        """Batches of pairs for one rank, seeded by recipe and stage."""
         assert isinstance(stage, ContrastiveStage)
         sources = [source for source in stage.sources if isinstance(source, PlaygroundSource)]
         vision = self.family.model.vision
@@ -111,6 +121,9 @@ class ContrastiveBench:
             vision.grid,
             seed,
             stage.packing.workers,
+            ranks.rank,
+            ranks.world,
+            stage.accumulate,
         )
 
     def save(self, folder: Path) -> None:

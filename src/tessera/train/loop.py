@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ from tessera.runtime.device import choose_device
 from tessera.runtime.seeds import derive_seed
 from tessera.train.objective import Counts, Objective
 from tessera.train.optimizers import Optimizer
-from tessera.train.parallel import join
+from tessera.train.parallel import Ranks, join, totals
 from tessera.train.param_groups import assign
 from tessera.train.recipe import Recipe, Stage
 from tessera.train.state import Position, read_position, restore_state, save_state
@@ -34,6 +34,9 @@ class Loader(Protocol):
     stats: Any
 
     def __next__(self) -> Any: ...
+
+    def next_step(self) -> list[Any]:
+        """This rank's batches of the next step. StopIteration on all ranks at the end of the data."""
 
     def state_dict(self) -> dict[str, Any]:
         """The position as plain JSON values."""
@@ -56,8 +59,8 @@ class Bench(Protocol):
     def objective(self) -> Objective:
         """What is minimised."""
 
-    def loader(self, stage: Stage, index: int) -> Loader:
-        """The batches of a stage."""
+    def loader(self, stage: Stage, index: int, ranks: Ranks) -> Loader:
+        """The batches of a stage for one rank."""
 
     def save(self, folder: Path) -> None:
         """Write the model in the layout that the other rooms open."""
@@ -105,7 +108,7 @@ class Trainer:
     def _run_stage(self, index: int) -> Iterator[StepReport]:
         stage = self.recipe.stages[index]
         optimizer = Optimizer(assign(self.bench.model, stage.rules), stage.optimizer)
-        loader = self.bench.loader(stage, index)
+        loader = self.bench.loader(stage, index, self.ranks)
         first = self._restore(index, optimizer, loader)
         self.bench.model.train()
         _set_drop_path(self.bench.model, stage.drop_path)
@@ -140,17 +143,19 @@ class Trainer:
     def _step(self, index: int, step: int, optimizer: Optimizer, loader: Loader) -> StepReport:
         stage, objective = self.recipe.stages[index], self.bench.objective
         started = time.perf_counter()
-        batches = list(islice(iter(lambda: next(loader, None), None), stage.accumulate))
-        waited = time.perf_counter() - started
-        if not batches:
+        try:
+            batches = loader.next_step()
+        except StopIteration:
             raise ValueError(
                 f"stage {stage.name!r}: the data ended at step {step} of {stage.steps}; "
                 "lower steps or raise packing.epochs"
-            )
+            ) from None
+        waited = time.perf_counter() - started
         factor = stage.schedule.factor(step, stage.steps)
         precision = self.recipe.precision
         result = train_step(objective, batches, optimizer, factor, self.device, precision, self.ranks)
-        counts = sum((objective.counts(batch) for batch in batches), Counts())
+        own = sum((objective.counts(batch) for batch in batches), Counts())
+        counts = Counts(*map(int, totals(astuple(own), self.ranks, self.device)))
         timing = (time.perf_counter() - started, waited)
         return _report(stage, index, step, result, factor, counts, timing, loader)
 

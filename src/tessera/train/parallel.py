@@ -1,7 +1,8 @@
 """Data-parallel training from outside: `torchrun` starts the processes, and only this file knows about them.
 
-Every rank draws the same batches of a step and trains on its share, so the data, the normaliser and the saved
-position are the same for any number of ranks; gradients are added up before the optimizer step that all take.
+The loader deals the packs of a step to the ranks by a plan that all of them share: data and saved position are
+the same for any number of ranks. Counts are added up before the first forward pass, gradients before the
+optimizer step that all take.
 """
 
 from __future__ import annotations
@@ -9,13 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
-
-Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
@@ -30,15 +28,6 @@ class Ranks:
         """Whether this process writes files and prints."""
         return self.rank == 0
 
-    def share(self, batches: Sequence[Batch]) -> list[Batch]:
-        """The batches of this rank. ValueError when they can't be divided evenly."""
-        if len(batches) % self.world:
-            raise ValueError(
-                f"accumulate = {len(batches)} packs a step can't be shared by {self.world} processes: "
-                f"make it a multiple of {self.world}"
-            )
-        return list(batches[self.rank :: self.world])
-
 
 ALONE = Ranks()
 
@@ -51,6 +40,15 @@ def join() -> Ranks:
     if not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     return Ranks(dist.get_rank(), world)
+
+
+def totals(values: Sequence[float], ranks: Ranks, device: torch.device) -> list[float]:
+    """Sums over ranks, in float64."""
+    if ranks.world == 1:
+        return list(values)
+    sums = torch.tensor(values, dtype=torch.float64, device=device)
+    dist.all_reduce(sums)
+    return list(sums.tolist())
 
 
 def add_up(loss: float, parameters: Sequence[nn.Parameter], ranks: Ranks) -> float:

@@ -11,7 +11,7 @@ import torch
 
 from tessera.train.objective import Objective
 from tessera.train.optimizers import Optimizer
-from tessera.train.parallel import ALONE, Ranks, add_up
+from tessera.train.parallel import ALONE, Ranks, add_up, totals
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,16 @@ def precision_context(precision: str, device: torch.device) -> AbstractContextMa
 def accumulate_gradients(
     objective: Objective, batches: Sequence[Any], device: torch.device, precision: str, ranks: Ranks = ALONE
 ) -> tuple[float, float]:
-    """Backward over this rank's share of the step's batches; returns (its part of the loss, normaliser).
+    """Backward over this rank's batches of the step, maybe none; returns (its part of the loss, normaliser).
 
     The normaliser is the sum over all batches of all ranks before the first forward pass, so that splitting
     a step into more batches or over more processes changes nothing but rounding.
     """
-    normaliser = sum(objective.weight(batch) for batch in batches)
+    (normaliser,) = totals([sum(objective.weight(batch) for batch in batches)], ranks, device)
     if normaliser <= 0:
         raise ValueError("this step has no supervised token; check that the data contains answers to learn")
     total = 0.0
-    for batch in ranks.share(batches):
+    for batch in batches:
         with precision_context(precision, device):
             loss = objective.loss_sum(batch, device) / normaliser
         loss.backward()  # type: ignore[no-untyped-call]

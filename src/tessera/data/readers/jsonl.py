@@ -7,10 +7,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tessera.chat.message import Conversation
+from tessera.data.cache import file_stamp
 from tessera.data.faults import DataError, Reason, RecordFault
+from tessera.data.lines import line_offsets
 from tessera.data.manifest import DatasetSpec
 from tessera.data.record import RecordPlace, parse_record
 
@@ -20,11 +21,19 @@ _MARK_OF_ORDER = b"\xef\xbb\xbf"
 class JsonlReader:
     """Records of one annotation file by number; blank lines are no records."""
 
-    def __init__(self, spec: DatasetSpec) -> None:
+    def __init__(self, spec: DatasetSpec, left_out: frozenset[int] = frozenset()) -> None:
         if not spec.annotation.is_file():
             raise ValueError(f"{spec.name}.annotation: no file {spec.annotation}; correct the path")
         self.spec = spec
-        self._offsets, self._lines = _scan(spec.annotation)
+        self._left_out = left_out
+        self._offsets, self._lines = line_offsets(spec.annotation)
+        if left_out:
+            keep = ~np.isin(self._lines, np.array(sorted(left_out), dtype=np.int64))
+            self._offsets, self._lines = self._offsets[keep], self._lines[keep]
+
+    def __reduce__(self) -> tuple[type[JsonlReader], tuple[DatasetSpec, frozenset[int]]]:
+        """Another process maps the offsets again instead of receiving a copy."""
+        return type(self), (self.spec, self._left_out)
 
     @property
     def name(self) -> str:
@@ -61,23 +70,10 @@ class JsonlReader:
         place = RecordPlace(file, line, self.spec.root, self.spec.max_dynamic_patch)
         return parse_record(self.record(index), place)
 
+    def fingerprint(self) -> str:
+        """Path, size and time of change of the annotation, the settings, and the lines that were left out."""
+        return f"{file_stamp(self.spec.annotation)} {self.spec.model_dump_json()} {sorted(self._left_out)}"
+
     def without(self, lines: Collection[int]) -> JsonlReader:
         """The same file with some lines (from 1) left out."""
-        reader = JsonlReader(self.spec)
-        keep = ~np.isin(reader._lines, np.array(sorted(lines), dtype=np.int64))
-        reader._offsets, reader._lines = reader._offsets[keep], reader._lines[keep]
-        return reader
-
-
-def _scan(file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Byte offset and number (from 1) of every line that is not blank."""
-    offsets: list[int] = []
-    lines: list[int] = []
-    position = 0
-    with file.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            if line.strip():
-                offsets.append(position)
-                lines.append(number)
-            position += len(line)
-    return np.array(offsets, dtype=np.int64), np.array(lines, dtype=np.int64)
+        return JsonlReader(self.spec, self._left_out | frozenset(lines))

@@ -35,6 +35,9 @@ class PlaygroundReader:
         """A drawn scene stands in no file: the source's name and the scene's number (from 1)."""
         return Path(self.spec.name), index + 1
 
+    def fingerprint(self) -> None:
+        """None: a scene's length is known only when it is drawn."""
+
     def conversation(self, index: int) -> Conversation:
         """The conversation of a scene. ValueError when the settings leave no question to ask."""
         rng = Random(derive_seed("source", self.spec.name, self.spec.seed, index))

@@ -1,0 +1,78 @@
+"""Interleaved documents for pre-training: no roles, and a loss on all text, none on pictures."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tessera.chat.encoder import Encoded, Encoder, Lengths
+from tessera.chat.message import Conversation, Image, Message, Text, Video
+from tessera.chat.tokens import IMG_CONTEXT, IMG_END, IMG_START
+from tessera.imaging.grid import Tiling
+
+
+class DocumentEncoder:
+    """An `Encoder` that writes all parts of a conversation in their order, ended by the stop token."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        plain = replace(
+            encoder.template,
+            name=f"{encoder.template.name} document",
+            system_text="",
+            system_prefix="",
+            system_end="",
+            user_prefix="",
+            user_end=encoder.template.stop,
+            strip=False,
+        )
+        self._encoder = copy.copy(encoder)
+        self._encoder.template, self._encoder.system_text = plain, ""
+        token = encoder.tokenizer.token_id
+        self._silent = np.array([token(IMG_START), token(IMG_CONTEXT), token(IMG_END)], dtype=np.int32)
+
+    @property
+    def tiling(self) -> Tiling:
+        """How pictures are cut."""
+        return self._encoder.tiling
+
+    def describe(self) -> dict[str, Any]:
+        """The settings of the encoder, with the template's other name."""
+        return dict(self._encoder.describe())
+
+    def measure(self, conversation: Conversation) -> Lengths:
+        """Tokens, tiles and trained tokens; headers only."""
+        page = as_document(conversation)
+        lengths = self._encoder.measure(page)
+        pictures = sum(isinstance(part, Image) for part in page.media)
+        frames = sum(self._frames(part) for part in page.media if isinstance(part, Video))
+        silent = lengths.tiles * self._encoder.tokens_per_tile + 2 * (pictures + frames)
+        return Lengths(lengths.tokens, lengths.tiles, lengths.tokens - silent - self._untaught(page))
+
+    def encode(self, conversation: Conversation) -> Encoded:
+        """Ids, tiles, and a weight of 1 on every token of text but the first of all."""
+        encoded = self._encoder.encode(as_document(conversation))
+        weights = (~np.isin(encoded.ids, self._silent)).astype(np.float32)
+        weights[0] = 0
+        return replace(encoded, weights=weights)
+
+    def _frames(self, clip: Video) -> int:
+        in_memory = len(clip.source) if isinstance(clip.source, tuple) else self._encoder.frames
+        return clip.frames or in_memory
+
+    def _untaught(self, page: Conversation) -> int:
+        """1 when the first token is none of a picture: nothing predicts it."""
+        first = page.messages[0].parts[0]
+        return int(self._encoder.tokenizer.bos_id is not None or isinstance(first, Text))
+
+
+def as_document(conversation: Conversation) -> Conversation:
+    """All parts of all messages as one message, empty texts left out. ValueError when none is left."""
+    parts = tuple(
+        p for m in conversation.messages for p in m.parts if not (isinstance(p, Text) and not p.text)
+    )
+    if not parts:
+        raise ValueError("document: it has neither text nor pictures; leave the record out")
+    return Conversation((Message("user", parts),))

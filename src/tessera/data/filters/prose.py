@@ -1,0 +1,33 @@
+"""What of a text is prose: code, formulas, boxes and links blanked out; words in any script."""
+
+from __future__ import annotations
+
+import re
+
+CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
+FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$|\\\[.+?\\\]|\\\(.+?\\\)", re.DOTALL)
+BOX = re.compile(r"<box>.*?</box>|<quad>.*?</quad>|</?ref>", re.DOTALL)
+LINK = re.compile(r"(?:https?://|www\.)[^\s<>\"'）)\]]+", re.IGNORECASE)
+# A letter of a script written without spaces is a word of its own: Han, kana, Thai, Lao, Khmer, Myanmar.
+_SPACELESS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+WORD = re.compile(rf"[{_SPACELESS}]|[^\W{_SPACELESS}]+")
+SENTENCE_END = re.compile(r"[.!?…。！？؟।]+[\"'”’)\]」』]*(?=\s|$)|[。！？]|\n+")
+
+
+def blank(pattern: re.Pattern[str], text: str) -> str:
+    """The text with every match turned into as many spaces, so that positions stay."""
+    return pattern.sub(lambda match: " " * len(match.group()), text)
+
+
+def prose(text: str) -> str:
+    """The text without code, formulas and boxes; of the same length."""
+    if "`" in text:
+        text = blank(CODE, text)
+    if "$" in text or "\\" in text:
+        text = blank(FORMULA, text)
+    return blank(BOX, text) if "<" in text else text
+
+
+def words(text: str) -> list[tuple[int, int]]:
+    """Start and end of every word; letters of scripts without spaces count singly, signs don't count."""
+    return [match.span() for match in WORD.finditer(text)]

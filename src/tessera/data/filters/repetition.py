@@ -1,0 +1,139 @@
+"""Rules against repetition: what makes a model loop. Pure functions from a text to its strongest finding.
+
+A few thousand such samples in the last stage are enough to bring about endless chains of thought (facts 12,
+InternVL2.5 section 4.3). The official rules are not public; each docstring says where a default is from.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from tessera.data.filters.finding import Finding
+from tessera.data.filters.prose import BOX, blank, words
+
+NOTHING = Finding(0.0)
+NGRAM = 10
+FEWEST_NGRAMS = 20
+FEWEST_LINES = 6
+SHORT_LINE = 4
+SHORTEST_LOOP = 60
+
+_ZEROS = re.compile(r"0(?:[\s,.;|]{0,2}0){7,}")
+_SAME = re.compile(r"(\S)\1{7,}")
+_RULERS = "-=_*#.~|+·─━═┈…"
+_RULER_SHARE = 0.1
+
+
+def ngram_repetition(text: str) -> Finding:
+    """Share of the 10-grams of words that stood in the text before, 0 to 1.
+
+    Default: borderline 0.3, drop 0.4, the ratio of the official (unused) helper, facts 12. Evidence is the
+    first repeat. Texts under 20 ten-grams (29 words) are too short to say. Counting every later occurrence,
+    a loop of ten words that runs for ever comes near 1.
+    """
+    places = words(text)
+    count = len(places) - NGRAM + 1
+    if count < FEWEST_NGRAMS:
+        return NOTHING
+    spoken = [text[start:end].lower() for start, end in places]
+    seen: set[tuple[str, ...]] = set()
+    repeats, first = 0, -1
+    for at in range(count):
+        gram = tuple(spoken[at : at + NGRAM])
+        if gram not in seen:
+            seen.add(gram)
+            continue
+        repeats += 1
+        first = at if first < 0 else first
+    if not repeats:
+        return NOTHING
+    return Finding(repeats / count, places[first][0], places[first + NGRAM - 1][1])
+
+
+def repeated_lines(text: str) -> Finding:
+    """Share of the lines that stood in the text before, 0 to 1.
+
+    Default: borderline 0.3 (the limit of Gopher, arXiv 2112.11446 table A1), drop 0.5. Lines with fewer than
+    4 letters or digits (braces, rulers of tables) and texts under 6 other lines don't count.
+    """
+    if text.count("\n") < FEWEST_LINES - 1:
+        return NOTHING
+    seen: set[str] = set()
+    position, lines, repeats = 0, 0, 0
+    first: tuple[int, int] | None = None
+    for line in blank(BOX, text).split("\n"):
+        bare = line.strip()
+        if sum(map(str.isalnum, bare)) >= SHORT_LINE:
+            lines += 1
+            if bare in seen:
+                repeats += 1
+                first = first or (position, position + len(line))
+            seen.add(bare)
+        position += len(line) + 1
+    if first is None or lines < FEWEST_LINES:
+        return NOTHING
+    return Finding(repeats / lines, *first)
+
+
+def phrase_loop(text: str) -> Finding:
+    """How often a phrase of one or more words follows itself at once: "wait, let me check. wait, let me check."
+
+    Default: borderline 4, drop 8 times, over at least 60 characters; ours, from degenerate chains of thought.
+    A loop shows as a constant distance to the last occurrence of the same three words: one pass.
+    """
+    places = words(text)
+    last: dict[tuple[str, ...], int] = {}
+    spoken = [text[start:end].lower() for start, end in places]
+    best, distance, since = NOTHING, 0, 0
+    for at in range(len(spoken) - 2):
+        gram = (spoken[at], spoken[at + 1], spoken[at + 2])
+        gap = at - last.get(gram, at)
+        last[gram] = at
+        if gap != distance:
+            distance, since = gap, at
+        if not gap:
+            continue
+        # The run began at `since`, whose phrase first stood `distance` words earlier.
+        times = (at + 3 - (since - distance)) / distance
+        start, end = places[since - distance][0], places[at + 2][1]
+        if times > best.value and times >= 3 and end - start >= SHORTEST_LOOP:
+            best = Finding(float(int(times)), start, end)
+    return best
+
+
+def character_run(text: str) -> Finding:
+    """Length of the longest run of one character, spaces and zeros left out.
+
+    Default: borderline 20, drop 60; ours. Signs that draw rulers and leaders (-, =, _, .) count a tenth.
+    """
+    best = NOTHING
+    for match in _SAME.finditer(text):
+        character, length = match.group(1), float(match.end() - match.start())
+        if character == "0":
+            continue
+        value = length * _RULER_SHARE if character in _RULERS else length
+        if value > best.value:
+            best = Finding(value, *match.span())
+    return best
+
+
+def zero_run(text: str) -> Finding:
+    """How many zeros stand in the longest run of zeros, also with commas, points or a space between them.
+
+    Default: borderline 24, drop 64. InternVL2.5 names "very long runs of zeros" as a rule and gives no figure
+    (facts 12); a binary or float number in an answer stays under 24.
+    """
+    best = NOTHING
+    for match in _ZEROS.finditer(text):
+        value = float(match.group().count("0"))
+        if value > best.value:
+            best = Finding(value, *match.span())
+    return best
+
+
+def longest_sentence(text: str, ends: re.Pattern[str]) -> Finding:
+    """Characters from one end of a sentence or line to the next, at its longest, with its place."""
+    marks = [0, *(match.end() for match in ends.finditer(text)), len(text)]
+    start, end = max(pairwise(marks), key=lambda span: span[1] - span[0])
+    return Finding(float(end - start), start, end)

@@ -1,0 +1,163 @@
+"""The global plan: draws, round by round, into steps of packs; a pure function of seed and state.
+
+A round fills a window with measured draws, plans all of it, and lets the fuller half of the packs go;
+the rest waits for better company. The item that waited longest opens the first pack: none waits for ever.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tessera.data.balance import Work, alike
+from tessera.data.delivery import Tally
+from tessera.data.faults import DataError, RecordFault
+from tessera.data.measure import Item, Measured
+from tessera.data.mix import Draw, Mixer, MixState
+from tessera.data.plan import plan_packs
+from tessera.data.workers import map_in_workers
+from tessera.runtime.seeds import derive_seed
+
+FEWEST_SKIPPED = 100
+"""So many faulty records are skipped before their share is looked at."""
+SAMPLES_AHEAD = 16
+"""Samples that each worker encodes ahead where lengths come only with them."""
+
+PackItems = list[Item]
+
+
+@dataclass(frozen=True)
+class WindowState:
+    """Where a round begins: the mixture, and the items that wait as (source, index, visit, part)."""
+
+    mix: MixState
+    waiting: tuple[tuple[int, int, int, int], ...] = ()
+
+
+@dataclass
+class Round:
+    """Steps of packs; what was skipped or cut while they were planned."""
+
+    start: WindowState
+    steps: list[list[PackItems]] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    faults: dict[RecordFault, None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """Size of the window in items, capacities, packs of a step, and what to do with faulty records."""
+
+    size: int
+    max_tokens: int
+    max_tiles: int
+    packs_per_step: int
+    seed: int
+    on_fault: Literal["error", "skip"]
+    most_skipped: float
+    similar_steps: bool
+    workers: int
+
+
+class Window:
+    """Plans rounds from any state. `mixer` makes a mixer at its start, `measure` turns draws to items."""
+
+    def __init__(
+        self,
+        mixer: Callable[[], Mixer],
+        measure: Callable[[Draw], Measured],
+        settings: WindowSettings,
+        work: Work,
+    ) -> None:
+        self._mixer, self._measure, self._settings, self._work = mixer, measure, settings, work
+        self._draws = self._skipped = 0
+
+    def rounds(self, state: WindowState) -> Iterator[Round]:
+        """All rounds from a state on, until the sources are used up."""
+        mixer = self._mixer()
+        mixer.state = mix = state.mix
+        stream = map_in_workers(self._measure, mixer, self._settings.workers, SAMPLES_AHEAD)
+        waiting = self._restore(state)
+        ended = False
+        while not ended:
+            keys = tuple((i.draw.source, i.draw.index, i.draw.visit, i.part) for i in waiting)
+            planned = Round(WindowState(mix, keys))
+            size, packs = self._settings.size, list[list[int]]()
+            while not ended and len(packs) <= self._settings.packs_per_step:
+                last = self._fill(stream, waiting, size, planned)
+                mix, ended, size = last or mix, len(waiting) < size, 2 * size
+                packs = self._plan(waiting)
+            chosen = packs if ended else self._fullest(packs, waiting)
+            planned.steps = self._order([[waiting[n] for n in pack] for pack in chosen], planned.start)
+            gone = {number for pack in chosen for number in pack}
+            waiting = [item for number, item in enumerate(waiting) if number not in gone]
+            yield planned
+
+    def _fill(
+        self, stream: Iterator[Measured], waiting: list[Item], size: int, planned: Round
+    ) -> MixState | None:
+        """Draw until the window is full or the sources end; the mixture after the last draw, if any."""
+        after = None
+        while len(waiting) < size and (measured := next(stream, None)) is not None:
+            after = measured.draw.after
+            self._draws += 1
+            planned.tally.note(measured)
+            if measured.faults:
+                self._skip(measured)
+                planned.faults.update(dict.fromkeys(measured.faults))
+            waiting += measured.items
+        return after
+
+    def _skip(self, measured: Measured) -> None:
+        """Raise DataError when the policy is to stop, or when too many records are faulty."""
+        self._skipped += 1
+        most = max(FEWEST_SKIPPED, self._settings.most_skipped * self._draws)
+        if self._settings.on_fault == "error" or self._skipped > most:
+            raise DataError(measured.faults)
+
+    def _plan(self, waiting: Sequence[Item]) -> list[list[int]]:
+        """Packs as numbers of waiting items; the oldest opens the first."""
+        if not waiting:
+            return []
+        tokens = [item.lengths.tokens for item in waiting]
+        tiles = [item.lengths.tiles for item in waiting]
+        return plan_packs(tokens, tiles, self._settings.max_tokens, self._settings.max_tiles, opener=0)
+
+    def _fullest(self, packs: list[list[int]], waiting: Sequence[Item]) -> list[list[int]]:
+        """Half of the packs in whole steps: the first, and the fullest of the others."""
+        step = self._settings.packs_per_step
+        count = -(-max(1, len(packs) // 2) // step) * step
+
+        def fill(pack: list[int]) -> float:
+            tokens = sum(waiting[n].lengths.tokens for n in pack) / self._settings.max_tokens
+            tiles = sum(waiting[n].lengths.tiles for n in pack) / max(1, self._settings.max_tiles)
+            return max(tokens, tiles)
+
+        return [packs[0], *sorted(packs[1:], key=fill, reverse=True)[: count - 1]]
+
+    def _order(self, packs: list[PackItems], start: WindowState) -> list[list[PackItems]]:
+        """Packs in random order, or steps of similar packs in random order."""
+        rng = random.Random(derive_seed("round", self._settings.seed, start.mix.draws, len(start.waiting)))
+        step = self._settings.packs_per_step
+        if self._settings.similar_steps:
+            groups = alike([self._work.of(item.lengths for item in pack) for pack in packs], step)
+            whole = len(packs) // step
+            order = rng.sample(groups[:whole], whole) + groups[whole:]
+            return [[packs[number] for number in group] for group in order]
+        shuffled = rng.sample(packs, len(packs))
+        return [shuffled[first : first + step] for first in range(0, len(shuffled), step)]
+
+    def _restore(self, state: WindowState) -> list[Item]:
+        """The waiting items of a state, measured again."""
+        items: list[Item] = []
+        known: dict[tuple[int, int, int], Measured] = {}
+        for source, index, visit, part in state.waiting:
+            key = (source, index, visit)
+            if key not in known:
+                known = {key: self._measure(Draw(source, index, visit, state.mix))}
+            if known[key].faults:
+                self._skip(known[key])
+            items += [item for item in known[key].items if item.part == part]
+        return items
