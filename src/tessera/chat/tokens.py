@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 IMG_START = "<img>"
 IMG_END = "</img>"
 IMG_CONTEXT = "<IMG_CONTEXT>"
@@ -14,3 +16,16 @@ GROUNDING_TOKENS = (QUAD_START, QUAD_END, REF_START, REF_END, BOX_START, BOX_END
 
 ADDED_TOKENS = (IMG_START, IMG_END, IMG_CONTEXT, *GROUNDING_TOKENS)
 """The nine tokens in the order in which the official code appends them to a language model's tokenizer."""
+
+
+@dataclass(frozen=True)
+class AddedToken:
+    """A special string with its id. `strips_right`: white space behind it disappears (Phi-3).
+
+    `special` tokens are left out of decoded text; the others (`<think>`, `<tool_call>`) are part of it.
+    """
+
+    text: str
+    id: int
+    special: bool = True
+    strips_right: bool = False

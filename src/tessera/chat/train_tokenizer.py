@@ -9,8 +9,8 @@ from typing import Any
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
-from tessera.chat.tokenizer import AddedToken, Tokenizer
-from tessera.chat.tokens import ADDED_TOKENS
+from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tokens import ADDED_TOKENS, AddedToken
 from tessera.chat.vocabulary import QWEN_SPLIT, JsonVocabulary, byte_alphabet, qwen_document
 
 END_OF_TEXT = "<|endoftext|>"
