@@ -152,7 +152,7 @@ def test_shards(name: str, sharded: Path) -> None:
 
 
 CONFIG_LIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
-    "other model": (lambda c: c.update(model_type="intern_vit_6b"), "model_type = 'intern_vit_6b' is unknown"),
+    "other model": (lambda c: c.update(model_type="intern_vit_6b"), "model_type = 'intern_vit_6b' is unk"),
     "other decoder": (
         lambda c: c["llm_config"].update(architectures=["Qwen3MoeForCausalLM"]),
         "llm_config: architectures = 'Qwen3MoeForCausalLM'.* cannot be opened; this version reads Llama",

@@ -12,6 +12,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, GenerationConfig, InternVLForConditionalGeneration
 
 from tessera.chat.message import Conversation, ask, say
+from tessera.chat.tokenizer import load_tokenizer
+from tessera.checkpoints.layouts.processor import write_processor
 from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.engine.reference import generate_slowly
@@ -134,6 +136,31 @@ def test_transformers_writes_our_prompts(kind: Architecture, tmp_path: Path) -> 
     ours = kinds.family(kind).encoder(tiny.tokenizer()).render_text(conversation, generate=True)
     theirs = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     assert theirs == ours.replace("<img><IMG_CONTEXT>*4</img>", "<IMG_CONTEXT>")
+
+
+TEXTS = (
+    "<img>你是由上海</img>user\n<img><IMG_CONTEXT></img>\nWhat is  this?  Größe 🙂\n\n  x",
+    "<ref>the dog</ref><box>[[1, 2, 30, 400]]</box>\t\tme\n",
+    "Hello world  ",
+    " def f(x):\n    return x**2 # naïve\r\n",
+    "日本語テキスト 1234567890 ﬁ ™ …",
+)
+
+
+@pytest.mark.parametrize("name", ["internlm2_internvl2", "yi", "llama2"])
+def test_transformers_opens_sentencepiece_tokenizers(name: str, shared_data: Path, tmp_path: Path) -> None:
+    """Neither remote code (InternLM2) nor protobuf is needed, and the ids are those of the slow tokenizer."""
+    ours = load_tokenizer(shared_data / "tokenizers" / name).with_added()
+    ours.save(tmp_path)
+    write_processor(tmp_path, kinds.family("llama"), ours)
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    opening = [] if ours.bos_id is None else [ours.bos_id]
+    for text in TEXTS:
+        ids = opening + ours.encode(text)
+        assert theirs(text).input_ids == ids
+        assert theirs.decode(ids) == ours.decode(ids, skip_special=False)
+    again = load_tokenizer(tmp_path)
+    assert [again.encode(text) for text in TEXTS] == [ours.encode(text) for text in TEXTS]
 
 
 @pytest.mark.parametrize("layout", ["official", "transformers"])

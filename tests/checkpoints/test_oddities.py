@@ -244,7 +244,7 @@ def test_what_transformers_cannot_compute_is_not_written(tmp_path: Path) -> None
     model, family = other_member()  # ps v1; QK-norm with its own epsilon
     with pytest.raises(ValueError, match="ps_version = 'v1'.*stay in layout 'official'"):
         save_checkpoint(tmp_path, model, family, tiny.tokenizer(), "transformers")
-    assert not list(tmp_path.glob("*.safetensors"))
+    assert not list(tmp_path.iterdir()), "refused before anything is written"
 
 
 def test_names_and_labels_of_the_catalogue(theirs: Path, tmp_path: Path) -> None:
@@ -297,6 +297,15 @@ def test_bin_files(shards: int, tmp_path: Path) -> None:
     assert_same_weights(load_checkpoint(tmp_path).model, kinds.model("phi3"))
 
 
+def test_a_missing_bin_shard_is_named(official: Path) -> None:
+    as_bin(official, 3)
+    (official / "pytorch_model-00002-of-00003.bin").unlink()
+    with pytest.raises(
+        ValueError, match=r"shard pytorch_model-00002-of-00003.bin is missing: pytorch_model.bin"
+    ):
+        load_checkpoint(official)
+
+
 class Surprise:
     def __reduce__(self) -> tuple[Any, ...]:
         return print, ("this must never run",)
@@ -344,7 +353,8 @@ def test_8_bit_checkpoints(tmp_path: Path) -> None:
     assert loaded.notes == (f"{tmp_path}: weights stored in 8 bits were opened as floats",)
     for (name, ours), exact in zip(loaded.model.named_parameters(), model.parameters(), strict=True):
         assert ours.dtype == torch.float32
-        torch.testing.assert_close(ours, exact, rtol=0, atol=float(exact.detach().abs().max()) / 250, msg=name)
+        step = float(exact.detach().abs().max()) / 250
+        torch.testing.assert_close(ours, exact, rtol=0, atol=step, msg=name)
     half = load_checkpoint(tmp_path, dtype=torch.bfloat16).model
     assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
 

@@ -21,7 +21,9 @@ from tessera.checkpoints.weights import tensors_of, write_as
 from tessera.families.family import Family
 from tessera.models.vlm import VLM
 
-FOREIGN_FILES = (
+WRITERS = {"official": official, "transformers": transformers}
+TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "added_tokens.json", "special_tokens_map.json")
+REPLACED_FILES = (
     official.CONFIG_FILE,
     official.PIXELS_FILE,
     own.CONFIG_FILE,
@@ -30,8 +32,9 @@ FOREIGN_FILES = (
     PROCESSOR_FILE,
     VIDEO_FILE,
     CARD_FILE,
+    *TOKENIZER_FILES,
 )
-"""Files of an earlier save in another layout, which would contradict the new one."""
+"""Files of an earlier save, perhaps in another layout, which would contradict the new one."""
 
 
 def save_checkpoint(
@@ -70,15 +73,17 @@ def write_checkpoint(
 ) -> Path:
     """As `save_checkpoint`, from own names and tensors that come one by one; returns the folder.
 
-    The config is written first, so that a model which the layout cannot express costs nothing.
+    A model that the layout cannot express is refused before anything in the folder changes.
     """
+    check_layout(layout)
+    if layout != "tessera":
+        WRITERS[layout].config_of(family, tokenizer)
     root = Path(folder)
-    root.mkdir(parents=True, exist_ok=True)
-    for name in FOREIGN_FILES:
+    write_shards(root, write_as(tensors, table_for(family, layout)), max_shard_bytes)
+    for name in REPLACED_FILES:
         (root / name).unlink(missing_ok=True)
     tokenizer.save(root)
     write_config(root, family, tokenizer, layout, card)
-    write_shards(root, write_as(tensors, table_for(family, layout)), max_shard_bytes)
     return root
 
 
@@ -90,8 +95,7 @@ def write_config(
     if layout == "tessera":
         own.write_config(folder, family, card)
         return
-    writer = official if layout == "official" else transformers
-    writer.write_config(folder, family, tokenizer)
+    WRITERS[layout].write_config(folder, family, tokenizer)
     if card is not None:
         write_json(folder / CARD_FILE, card)
 

@@ -160,6 +160,17 @@ def read_vision(config: dict[str, Any], where: str) -> VisionConfig:
 
 def write_config(folder: Path, family: Family, tokenizer: Tokenizer) -> None:
     """Write config.json, preprocessor_config.json and generation_config.json as other engines read them."""
+    write_json(folder / CONFIG_FILE, config_of(family, tokenizer))
+    write_generation(folder, family, tokenizer)
+    model, side = family.model, family.model.vision.image_size
+    pixels = {"image_processor_type": "CLIPImageProcessor", "size": side, "crop_size": side, "resample": 3}
+    pixels |= {"do_resize": True, "do_center_crop": True, "do_normalize": True}
+    statistics = {"image_mean": list(model.mean), "image_std": list(model.std)}
+    write_json(folder / PIXELS_FILE, pixels | statistics)
+
+
+def config_of(family: Family, tokenizer: Tokenizer) -> dict[str, Any]:
+    """The content of config.json; ValueError for a decoder that no published class computes."""
     model, tiling = family.model, family.tiling
     content = {
         "_name_or_path": family.name,
@@ -184,12 +195,7 @@ def write_config(folder: Path, family: Family, tokenizer: Tokenizer) -> None:
     }
     if family.system_text is not None:
         content["system_message"] = family.system_text
-    write_json(folder / CONFIG_FILE, content)
-    write_generation(folder, family, tokenizer)
-    side = model.vision.image_size
-    pixels = {"image_processor_type": "CLIPImageProcessor", "size": side, "crop_size": side, "resample": 3}
-    pixels |= {"do_resize": True, "do_center_crop": True, "do_normalize": True}
-    write_json(folder / PIXELS_FILE, pixels | {"image_mean": list(model.mean), "image_std": list(model.std)})
+    return content
 
 
 def _vision_section(vision: VisionConfig) -> dict[str, Any]:

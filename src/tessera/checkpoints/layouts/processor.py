@@ -20,12 +20,14 @@ from tessera.checkpoints.layouts.companions import (
 )
 from tessera.checkpoints.layouts.read_json import read_object
 from tessera.checkpoints.layouts.reading import Triple, pixel_statistics
+from tessera.checkpoints.layouts.sentencepiece_json import as_bytes, as_json
 from tessera.families.family import Family
 
 PIXELS_FILE = "preprocessor_config.json"
 VIDEO_FILE = "video_preprocessor_config.json"
 PROCESSOR_FILE = "processor_config.json"
 TOKENIZER_FILE = "tokenizer_config.json"
+JSON_FILE = "tokenizer.json"
 NAMED_TOKENS = {
     "start_image_token": IMG_START,
     "end_image_token": IMG_END,
@@ -72,8 +74,17 @@ def write_processor(folder: Path, family: Family, tokenizer: Tokenizer) -> None:
     write_json(folder / VIDEO_FILE, {**video, "processor_class": "InternVLProcessor"})
     write_json(folder / PROCESSOR_FILE, processor)
     (folder / CHAT_TEMPLATE_FILE).write_text(chat_template(family) + "\n", encoding="utf-8")
-    config = read_object(folder / TOKENIZER_FILE)
-    write_json(folder / TOKENIZER_FILE, config | {"extra_special_tokens": NAMED_TOKENS})
+    _write_tokenizer(folder, tokenizer)
+
+
+def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
+    """Name the picture tokens; a SentencePiece model becomes a file that needs no class of its own."""
+    config = read_object(folder / TOKENIZER_FILE) | {"extra_special_tokens": NAMED_TOKENS}
+    if document := as_json(tokenizer):
+        (folder / JSON_FILE).write_bytes(as_bytes(document))
+        config |= {"tokenizer_class": "PreTrainedTokenizerFast"}
+        config.pop("auto_map", None)
+    write_json(folder / TOKENIZER_FILE, config)
 
 
 def _pixels(family: Family) -> dict[str, Any]:

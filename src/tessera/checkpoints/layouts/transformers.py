@@ -197,6 +197,13 @@ def write_config(folder: Path, family: Family, tokenizer: Tokenizer) -> None:
 
     Raises ValueError for a model that transformers' class cannot compute.
     """
+    write_json(folder / CONFIG_FILE, config_of(family, tokenizer))
+    write_generation(folder, family, tokenizer)
+    write_processor(folder, family, tokenizer)
+
+
+def config_of(family: Family, tokenizer: Tokenizer) -> dict[str, Any]:
+    """The content of config.json; ValueError for a model that transformers' class cannot compute."""
     model = family.model
     if model.ps_version != "v2":
         raise ValueError(
@@ -204,7 +211,7 @@ def write_config(folder: Path, family: Family, tokenizer: Tokenizer) -> None:
             "1.5 stay in layout 'official' or 'tessera'"
         )
     ids = special_ids(family, tokenizer)
-    content = {
+    return {
         "architectures": ["InternVLForConditionalGeneration"],
         "model_type": MODEL_TYPE,
         "vision_config": _vision_section(model.vision),
@@ -218,9 +225,6 @@ def write_config(folder: Path, family: Family, tokenizer: Tokenizer) -> None:
         "tie_word_embeddings": False,
         SECTION: kept_section(family),
     }
-    write_json(folder / CONFIG_FILE, content)
-    write_generation(folder, family, tokenizer)
-    write_processor(folder, family, tokenizer)
 
 
 def _vision_section(vision: VisionConfig) -> dict[str, Any]:

@@ -1,0 +1,119 @@
+"""A SentencePiece tokenizer as `tokenizer.json`, which transformers opens without remote code or protobuf.
+
+The model's scores become an ordered list of merges, the prefix-space rules become a normalizer. The slow
+tokenizers' rules that this format has no words for (a space before a first control token) are left out;
+`tokenizer.model` stays beside it and wins where we open the folder.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import sentencepiece
+
+from tessera.chat.tokenizer import Tokenizer
+
+SPACE = "▁"
+MODEL_FILE = "tokenizer.model"
+
+
+def as_json(tokenizer: Tokenizer) -> dict[str, Any] | None:
+    """The document, None when the tokenizer is no SentencePiece model."""
+    model = tokenizer.vocabulary.files().get(MODEL_FILE)
+    if model is None:
+        return None
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    prefixed = processor.encode("a", out_type=str)[0].startswith(SPACE)
+    pieces = [processor.id_to_piece(i) for i in range(processor.get_piece_size())]
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [_added(token.text, token.id, token.special) for token in tokenizer.added.values()],
+        **_spaces(prefixed, tokenizer.config.get("legacy") in (None, True)),
+        "post_processor": _opening(tokenizer),
+        "decoder": _decoder(prefixed),
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": processor.id_to_piece(processor.unk_id()),
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": True,
+            "byte_fallback": True,
+            "ignore_merges": False,
+            "vocab": {piece: i for i, piece in enumerate(_renamed(pieces, tokenizer))},
+            "merges": _merges(processor, pieces),
+        },
+    }
+
+
+def _renamed(pieces: list[str], tokenizer: Tokenizer) -> list[str]:
+    """The pieces, those replaced by an added token under its name (InternLM2 uses up spare ids that way)."""
+    names = {token.id: token.text for token in tokenizer.added.values()}
+    return [names.get(i, piece) for i, piece in enumerate(pieces)]
+
+
+def _merges(processor: sentencepiece.SentencePieceProcessor, pieces: list[str]) -> list[list[str]]:
+    """Every way in which a piece is made of two others, best pieces first."""
+    normal = {
+        piece
+        for i, piece in enumerate(pieces)
+        if not (processor.is_control(i) or processor.is_unknown(i) or processor.is_byte(i))
+    }
+    order = {piece: i for i, piece in enumerate(pieces)}
+    found: list[tuple[float, int, int, str, str]] = []
+    for i, piece in enumerate(pieces):
+        if piece not in normal or processor.is_unused(i):
+            continue
+        for cut in range(1, len(piece)):
+            left, right = piece[:cut], piece[cut:]
+            if left in normal and right in normal:
+                found.append((-processor.get_score(i), order[left], order[right], left, right))
+    return [[left, right] for *_, left, right in sorted(found)]
+
+
+def _spaces(prefixed: bool, legacy: bool) -> dict[str, Any]:
+    """Normalizer and pre-tokenizer: spaces become `▁`, with one more before every run, the first or none."""
+    replace = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
+    if not prefixed:
+        return {"normalizer": replace, "pre_tokenizer": None}
+    if legacy:
+        prepend = {"type": "Prepend", "prepend": SPACE}
+        return {"normalizer": {"type": "Sequence", "normalizers": [prepend, replace]}, "pre_tokenizer": None}
+    metaspace = {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "first", "split": False}
+    return {"normalizer": None, "pre_tokenizer": metaspace}
+
+
+def _opening(tokenizer: Tokenizer) -> dict[str, Any] | None:
+    """What puts the bos token first."""
+    if tokenizer.bos_id is None:
+        return None
+    bos = next(token.text for token in tokenizer.added.values() if token.id == tokenizer.bos_id)
+    single: list[dict[str, Any]] = [{"SpecialToken": {"id": bos, "type_id": 0}}]
+    single.append({"Sequence": {"id": "A", "type_id": 0}})
+    pair = [*single, {"Sequence": {"id": "B", "type_id": 1}}]
+    tokens = {bos: {"id": bos, "ids": [tokenizer.bos_id], "tokens": [bos]}}
+    return {"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": tokens}
+
+
+def _decoder(prefixed: bool) -> dict[str, Any]:
+    steps: list[dict[str, Any]] = [
+        {"type": "Replace", "pattern": {"String": SPACE}, "content": " "},
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+    ]
+    if prefixed:
+        steps.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
+    return {"type": "Sequence", "decoders": steps}
+
+
+def _added(text: str, index: int, special: bool) -> dict[str, Any]:
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    return {"id": index, "content": text, **flags, "special": special}
+
+
+def as_bytes(document: dict[str, Any]) -> bytes:
+    """The document as a file."""
+    return json.dumps(document, ensure_ascii=False).encode()
