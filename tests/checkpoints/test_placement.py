@@ -92,6 +92,7 @@ def test_maps_by_hand() -> None:
     placed = read_map(config(3), {"": "cpu", "decoder.layers.1": "cuda:0"})
     assert placed.pop("decoder.layers.1") == "cuda:0"
     assert set(placed.values()) == {"cpu"} and len(placed) == len(ENDS) + 2
+    assert read_map(config(3), {"": "cpu", "vision": "cuda:1"})["vision"] == "cuda:1"
 
 
 @pytest.mark.parametrize("words", ["tok_embeddings output", "embed_tokens lm_head"])
@@ -119,7 +120,7 @@ def test_maps_of_the_model_cards(words: str) -> None:
         ({"": "cpu", "vision.layers.1": "cuda:0"}, "inside a module that is placed as a whole"),
         ({"decoder": "cpu", "vision": "cpu"}, "no entry covers 'connector'"),
         ({"decoder.layers": "cpu"}, "no entry covers 'vision' and 4 more"),
-        ({"": "cpu", "vision": "cuda:0"}, "lie on cpu, cuda:0: put them on one device"),
+        ({"": "cpu", "decoder.lm_head": "cuda:0"}, "lm_head lie on cpu and cuda:0: put them on one device"),
         ({"": "gpu:one"}, "'gpu:one' is no device"),
         ({}, "no entry covers"),
     ],

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,13 +102,14 @@ def convert(
     _check_request(root, goal, dtype)
     merged = merge_lora and is_lora(ShardReader(root).files)
     unmerged = [] if merged == merge_lora else [f"{root}: there are no LoRA matrices to merge"]
-    with open_weights(root, dtype, merge_lora) as opened, _building(goal) as folder:
-        _check_room(goal.parent, _size_on_disk(opened, dtype), device if check else None)
-        ledger, stored = Ledger("writing", _parameters(opened), progress), set[torch.dtype]()
-        tensors = ledger.watch(_own_tensors(opened, dtype, stored, head_apart=layout != "tessera"))
-        family, tokenizer = opened.described.family, opened.described.tokenizer
-        card = opened.described.card or None
-        write_checkpoint(folder, tensors, family, tokenizer, layout, card, max_shard_bytes)
+    with _building(goal) as folder:
+        with open_weights(root, dtype, merge_lora) as opened:
+            _check_room(goal.parent, _size_on_disk(opened, dtype), device if check else None)
+            ledger, stored = Ledger("writing", _parameters(opened), progress), set[torch.dtype]()
+            tensors = ledger.watch(_own_tensors(opened, dtype, stored, head_apart=layout != "tessera"))
+            said = opened.described
+            family, tokenizer, card = said.family, said.tokenizer, said.card or None
+            write_checkpoint(folder, tensors, family, tokenizer, layout, card, max_shard_bytes)
         _copy_files(root, folder, layout)
         written = read_back(folder, ledger, progress)
         check_tokenizer(tokenizer, written.tokenizer, root)
@@ -118,7 +119,7 @@ def convert(
         name=family.name,
         source=root,
         target=goal,
-        source_layout=opened.described.layout,
+        source_layout=said.layout,
         layout=layout,
         tensors=len(ledger.sums),
         parameters=ledger.parameters,
@@ -146,15 +147,18 @@ def _check_request(source: Path, target: Path, dtype: torch.dtype | None) -> Non
 @contextmanager
 def _building(target: Path) -> Iterator[Path]:
     """A folder beside the target that becomes it at the end, or is gone."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = target.parent / f".{target.name}.{secrets.token_hex(4)}.unfinished"
-    folder.mkdir()
+    folder = target.absolute().parent / f".{target.name}.{secrets.token_hex(4)}.unfinished"
+    made = [parent for parent in folder.parents if not parent.exists()]
+    folder.mkdir(parents=True)
     try:
         yield folder
         folder.rename(target)  # takes the place of an empty folder
     finally:
         if folder.exists():
             shutil.rmtree(folder)
+            with suppress(OSError):  # somebody else may have put something there by now
+                for parent in made:
+                    parent.rmdir()
 
 
 def _size_on_disk(opened: OpenedWeights, dtype: torch.dtype | None) -> int:

@@ -19,7 +19,7 @@ import torch
 from tessera.models.config import VLMConfig
 
 ENDS = ("vision", "connector", "decoder.embed_tokens", "decoder.norm", "decoder.lm_head")
-"""Modules that are not blocks of the decoder; they lie together on one device, as in the model cards."""
+"""Modules that are not blocks of the decoder; the model cards, and we by ourselves, put them on one device."""
 
 CARD_NAMES = (
     ("vision_model", "vision"),
@@ -113,7 +113,7 @@ def read_map(config: VLMConfig, devices: Mapping[str, str | int]) -> dict[str, s
     """An explicit map, checked, under own names; the model cards' names and device numbers are understood.
 
     Raises ValueError for a prefix that fits no module, a module that no prefix covers, a block or a ViT that
-    is divided, and ends on several devices.
+    is divided, and a head that lies apart from the norm in front of it.
     """
     named = {name: device for name, device in devices.items() if name not in CARD_NAMES_WITHOUT_WEIGHTS}
     own = {_own_name(name): _device_name(name, device) for name, device in named.items()}
@@ -125,10 +125,12 @@ def read_map(config: VLMConfig, devices: Mapping[str, str | int]) -> dict[str, s
     if bare := [name for name, device in placed.items() if device is None]:
         more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
         raise ValueError(f"devices: no entry covers {bare[0]!r}{more}; add it, or '' for everything else")
-    if len(found := {str(placed[name]) for name in ENDS}) > 1:
+    together = ("decoder.norm", "decoder.lm_head")
+    if config.decoder.tie_word_embeddings:
+        together = (*together, "decoder.embed_tokens")
+    if len(found := {str(placed[name]) for name in together}) > 1:
         raise ValueError(
-            f"devices: {', '.join(ENDS)} lie on {', '.join(sorted(found))}: put them on one device, as the "
-            "model cards do; only decoder.layers.N may lie elsewhere"
+            f"devices: {', '.join(together)} lie on {' and '.join(sorted(found))}: put them on one device"
         )
     return {name: str(device) for name, device in placed.items()}
 

@@ -92,7 +92,7 @@ def _placement(
 
 def _balanced(config: VLMConfig, cards: list[str], int8: bool) -> dict[str, str]:
     budgets = {card: int(free_bytes(card) * SPARE) for card in cards}
-    return balance(config, budgets, bytes_per_weight=1 if int8 else 2)
+    return balance(config, budgets, linears="int8" if int8 else "plain")
 
 
 def _relabelled(loaded: Loaded, frame_label: str) -> Loaded:
