@@ -61,6 +61,8 @@ def test_hf_folders_read_tokenizer_json_even_beside_a_tokenizer_model(
     """Original folders take the slow file; the transformers layout knows the JSON alone."""
     write_llama3(tmp_path)
     shutil.copy(shared_data / "tokenizers" / "llama2" / "tokenizer.model", tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(json.dumps({"add_bos_token": False}))
 
     def source() -> str:
         return next(iter(load_tokenizer(tmp_path).vocabulary.files()))
@@ -71,8 +73,7 @@ def test_hf_folders_read_tokenizer_json_even_beside_a_tokenizer_model(
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "internvl"}))
     assert source() == "tokenizer.json"
     (tmp_path / "config.json").unlink()
-    path = tmp_path / "tokenizer_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"context_image_token": "<IMG_CONTEXT>"}))
+    path.write_text(json.dumps({"add_bos_token": False, "context_image_token": "<IMG_CONTEXT>"}))
     assert source() == "tokenizer.json"
 
 
