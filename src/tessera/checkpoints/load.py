@@ -22,6 +22,7 @@ from tessera.checkpoints.shards import ShardReader, TensorSource, holds_weights
 from tessera.checkpoints.views import Int8View, ResizedPositions, is_int8
 from tessera.checkpoints.weights import expected_parameters, find_groups
 from tessera.families.family import Family
+from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.nn.linear import LinearKind
 
@@ -144,7 +145,7 @@ def read_description(folder: str | Path) -> Description:
 
 def empty_model(family: Family) -> VLM:
     """The model on the meta device: shapes and names, no memory."""
-    with torch.device("meta"):
+    with without_memory():
         return VLM(family.model)
 
 

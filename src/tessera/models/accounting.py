@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from tessera.models.config import VLMConfig
+from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.nn.kv_cache import KVCache
 
@@ -58,7 +59,7 @@ def _by_part(
         name: getattr(config, name).model_copy(update={"num_hidden_layers": 1})
         for name in ("vision", "decoder")
     }
-    with torch.device("meta"):
+    with without_memory():
         model = VLM(config.model_copy(update=single))
     sizes = {"vision": 0, "connector": measure(model.connector), "decoder": 0}
     for name in single:

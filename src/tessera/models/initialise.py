@@ -1,11 +1,15 @@
-"""Starting values for models trained from scratch (the scale model); released weights replace them."""
+"""Starting values for models trained from scratch (the scale model), and models without any."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 
 def initialise(model: nn.Module, seed: int, spread: float = 0.02) -> None:
@@ -35,3 +39,36 @@ def _spread(module: nn.Module, spread: float) -> float:
     weight = module.weight
     assert isinstance(weight, torch.Tensor)
     return max(spread, 1.0 / math.sqrt(weight[0].numel()))
+
+
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """Modules made inside lie on the meta device: names and shapes, no memory, no starting values.
+
+    Modules draw their own starting values; on the meta device torch would import its compiler to draw
+    nothing, which takes longer than reading a model of a billion weights.
+    """
+    with torch.device("meta"), _Undrawn():
+        yield
+
+
+DRAWS = (
+    torch.Tensor.normal_,
+    torch.Tensor.uniform_,
+    nn.init.normal_,
+    nn.init.uniform_,
+    nn.init.kaiming_uniform_,
+)
+
+
+class _Undrawn(TorchFunctionMode):
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func in DRAWS:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))

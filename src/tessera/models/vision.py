@@ -22,9 +22,10 @@ class PatchEmbedding(nn.Module):
         super().__init__()
         self.patch = config.patch_size
         self.grid = config.grid
-        self.class_embedding = nn.Parameter(torch.randn(1, 1, config.hidden_size) * 0.02)
+        self.class_embedding = nn.Parameter(torch.empty(1, 1, config.hidden_size).normal_(0, 0.02))
         self.patch_embedding = nn.Conv2d(3, config.hidden_size, self.patch, stride=self.patch)
-        self.position_embedding = nn.Parameter(torch.randn(1, 1 + self.grid**2, config.hidden_size) * 0.02)
+        positions = torch.empty(1, 1 + self.grid**2, config.hidden_size)
+        self.position_embedding = nn.Parameter(positions.normal_(0, 0.02))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Normalised pixels [N, 3, S, S] to [N, 1 + P, D]."""
@@ -88,8 +89,8 @@ class VisionBlock(nn.Module):
         self.mlp = MLP(width, config.intermediate_size)
         self.norm1 = make_norm(config.norm_type, width, eps)
         self.norm2 = make_norm(config.norm_type, width, eps)
-        self.ls1 = nn.Parameter(config.initializer_factor * torch.ones(width))
-        self.ls2 = nn.Parameter(config.initializer_factor * torch.ones(width))
+        self.ls1 = nn.Parameter(torch.full((width,), config.initializer_factor))
+        self.ls2 = nn.Parameter(torch.full((width,), config.initializer_factor))
         self.drop_path = drop_path
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
