@@ -163,6 +163,21 @@ def test_transformers_opens_sentencepiece_tokenizers(name: str, shared_data: Pat
     assert [again.encode(text) for text in TEXTS] == [ours.encode(text) for text in TEXTS]
 
 
+def test_a_tokenizer_without_words_in_json_stays_as_it_is(shared_data: Path, tmp_path: Path) -> None:
+    """Phi-3's space in front of the first control token would get lost."""
+    model = (shared_data / "tokenizers" / "llama2" / "tokenizer.model").read_bytes()
+    (tmp_path / "phi3").mkdir()
+    (tmp_path / "phi3" / "tokenizer.model").write_bytes(model)
+    text = (shared_data / "tokenizers" / "phi3" / "tokenizer_config.json").read_text()
+    (tmp_path / "phi3" / "tokenizer_config.json").write_text(text)
+    ours = load_tokenizer(tmp_path / "phi3")
+    ours.save(tmp_path)
+    write_processor(tmp_path, kinds.family("phi3"), ours)
+    prompt = "<|system|>\nS<|end|><|user|>\nhello  world<|end|>"
+    assert load_tokenizer(tmp_path).encode(prompt) == ours.encode(prompt)
+    assert ours.encode(prompt)[0] == 29871, "the space"
+
+
 @pytest.mark.parametrize("layout", ["official", "transformers"])
 def test_files_for_other_engines(layout: str, tmp_path: Path) -> None:
     """Answers end at the template's stop, not at the language model's eos; pictures are cut as ours are."""

@@ -77,10 +77,12 @@ class JsonVocabulary:
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
         bare = document | {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
-        self._core = tokenizers.Tokenizer.from_str(json.dumps(bare))
-        # Metaspace "first" writes its space before the prompt only; a run taken alone always looks like it.
-        behind = json.dumps(bare).replace('"prepend_scheme": "first"', '"prepend_scheme": "never"')
-        self._behind = tokenizers.Tokenizer.from_str(behind) if _is_metaspace_first(document) else self._core
+        text = json.dumps(bare)
+        self._core = self._behind = tokenizers.Tokenizer.from_str(text)
+        if _is_metaspace_first(document):
+            # It writes its space before the prompt only; a run taken alone always looks like one.
+            behind = text.replace('"prepend_scheme": "first"', '"prepend_scheme": "never"')
+            self._behind = tokenizers.Tokenizer.from_str(behind)
         self.pieces = _json_pieces(document)
         self.strips_first_space = _puts_space_first(document)
 
@@ -123,9 +125,10 @@ def _json_pieces(document: dict[str, Any]) -> list[bytes]:
             pieces[index] = piece_bytes(piece)
         return pieces
     alphabet = byte_alphabet()
+    known, codes = frozenset(alphabet), {ord(letter): byte for letter, byte in alphabet.items()}
     for piece, index in vocab.items():
-        if all(c in alphabet for c in piece):
-            pieces[index] = bytes(alphabet[c] for c in piece)
+        if known.issuperset(piece):
+            pieces[index] = piece.translate(codes).encode("latin-1")
     return pieces
 
 

@@ -80,10 +80,10 @@ def write_processor(folder: Path, family: Family, tokenizer: Tokenizer) -> None:
 def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
     """Name the picture tokens; a SentencePiece model becomes a file that needs no class of its own."""
     config = read_object(folder / TOKENIZER_FILE) | {"extra_special_tokens": NAMED_TOKENS}
+    config.pop("auto_map", None)
     if document := as_json(tokenizer):
         (folder / JSON_FILE).write_bytes(as_bytes(document))
         config |= {"tokenizer_class": "PreTrainedTokenizerFast"}
-        config.pop("auto_map", None)
     write_json(folder / TOKENIZER_FILE, config)
 
 

@@ -1,8 +1,8 @@
 """A SentencePiece tokenizer as `tokenizer.json`, which transformers opens without remote code or protobuf.
 
-The model's scores become an ordered list of merges, the prefix-space rules become a normalizer. The slow
-tokenizers' rules that this format has no words for (a space before a first control token) are left out;
-`tokenizer.model` stays beside it and wins where we open the folder.
+The model's scores become an ordered list of merges, the prefix-space rules become a normalizer. Phi-3's space
+before a first control token has no words in this format: such a tokenizer stays `tokenizer.model` alone,
+which transformers opens with protobuf installed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ MODEL_FILE = "tokenizer.model"
 
 
 def as_json(tokenizer: Tokenizer) -> dict[str, Any] | None:
-    """The document, None when the tokenizer is no SentencePiece model."""
+    """The document, None when the tokenizer is no SentencePiece model or one that it cannot express."""
     model = tokenizer.vocabulary.files().get(MODEL_FILE)
-    if model is None:
+    if model is None or tokenizer.vocabulary.lone_prefix is not None:
         return None
     processor = sentencepiece.SentencePieceProcessor(model_proto=model)
     prefixed = processor.encode("a", out_type=str)[0].startswith(SPACE)
@@ -31,7 +31,7 @@ def as_json(tokenizer: Tokenizer) -> dict[str, Any] | None:
         "truncation": None,
         "padding": None,
         "added_tokens": [_added(token.text, token.id, token.special) for token in tokenizer.added.values()],
-        **_spaces(prefixed, tokenizer.config.get("legacy") in (None, True)),
+        **_spaces(prefixed),
         "post_processor": _opening(tokenizer),
         "decoder": _decoder(prefixed),
         "model": {
@@ -74,16 +74,12 @@ def _merges(processor: sentencepiece.SentencePieceProcessor, pieces: list[str]) 
     return [[left, right] for *_, left, right in sorted(found)]
 
 
-def _spaces(prefixed: bool, legacy: bool) -> dict[str, Any]:
-    """Normalizer and pre-tokenizer: spaces become `▁`, with one more before every run, the first or none."""
+def _spaces(prefixed: bool) -> dict[str, Any]:
+    """Normalizer and pre-tokenizer: spaces become `▁`, with one more before every run (LLaMA) or none."""
     replace = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
-    if not prefixed:
-        return {"normalizer": replace, "pre_tokenizer": None}
-    if legacy:
-        prepend = {"type": "Prepend", "prepend": SPACE}
-        return {"normalizer": {"type": "Sequence", "normalizers": [prepend, replace]}, "pre_tokenizer": None}
-    metaspace = {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "first", "split": False}
-    return {"normalizer": None, "pre_tokenizer": metaspace}
+    prepend = {"type": "Prepend", "prepend": SPACE}
+    both = {"type": "Sequence", "normalizers": [prepend, replace]}
+    return {"normalizer": both if prefixed else replace, "pre_tokenizer": None}
 
 
 def _opening(tokenizer: Tokenizer) -> dict[str, Any] | None:
