@@ -104,6 +104,27 @@ def test_around_all_layouts_and_back(kind: Architecture, vit: str, tmp_path: Pat
     assert all(torch.equal(tensor, last[key]) for key, tensor in first.items())
 
 
+def test_we_open_a_tied_model_of_transformers(tmp_path: Path) -> None:
+    """They store one matrix; their flag's default is true, so that it need not stand in the file."""
+    config = open_theirs(saved(tmp_path / "ours", "llama", "300M", "transformers")).config
+    config.tie_word_embeddings = True
+    theirs = InternVLForConditionalGeneration(config).eval()
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.normal_(0, 0.2)
+    theirs.save_pretrained(tmp_path / "theirs")
+    tiny.tokenizer().save(tmp_path / "theirs")
+    assert "lm_head.weight" not in load_file(tmp_path / "theirs" / "model.safetensors")
+    model = load_checkpoint(tmp_path / "theirs").model
+    assert model.decoder.lm_head.weight is model.decoder.embed_tokens.weight
+    ids, tiles = kinds.prompt()
+    pixels = normalise(tiles, model.config.mean, model.config.std, torch.float32)
+    with torch.inference_mode():
+        expected = theirs(input_ids=ids[None], pixel_values=pixels).logits[0]
+        got = model.logits(model(ids, Packed((len(ids),)), tiles=tiles))
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["internlm2", "phi3"])
 def test_the_older_tree_of_the_hub(kind: Architecture, tmp_path: Path) -> None:
     """Files on the hub say `vision_tower.` and `language_model.model.`; both engines read them."""
