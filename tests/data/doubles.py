@@ -51,7 +51,7 @@ class SizedEncoder:
 
     def measure(self, conversation: Conversation) -> Lengths:
         *_, tokens, tiles = conversation.messages[0].text.split()
-        return Lengths(int(tokens), int(tiles))
+        return Lengths(int(tokens), int(tiles), int(tokens) - max(1, int(tokens) // 2))
 
     def encode(self, conversation: Conversation) -> Encoded:
         lengths = self.measure(conversation)

@@ -12,6 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tessera.chat.encoder import Encoded
+from tessera.chat.message import Conversation
 from tessera.data.faults import DataError, Reason
 from tessera.data.loader import PackingConfig, PackLoader
 from tessera.data.pack import Pack
@@ -22,12 +24,25 @@ LENGTHS = tuple((3 + 7 * number % 23, number % 4) for number in range(31))
 CONFIG = PackingConfig(max_tokens=64, max_tiles=9, lookahead=8, averaging="token", seed=5)
 
 
-def make_loader(config: PackingConfig = CONFIG, endless: bool = True, **changes: Any) -> PackLoader:
+def make_loader(
+    config: PackingConfig = CONFIG,
+    endless: bool = True,
+    stamp: str | None = None,
+    share: tuple[int, int] = (0, 1),
+    packs_per_step: int | None = None,
+    **changes: Any,
+) -> PackLoader:
+    """Two sources: the first endless or 31 records; with a stamp, what ends is indexed."""
     sources = [
-        WeightedSource(ListSource(LENGTHS, "first", endless=endless), weight=3.0),
-        WeightedSource(ListSource(LENGTHS[:10], "second"), weight=1.0, repeat=1.5),
+        WeightedSource(ListSource(LENGTHS, "first", endless=endless, stamp=stamp), weight=3.0),
+        WeightedSource(ListSource(LENGTHS[:10], "second", stamp=stamp), weight=1.0, repeat=1.5),
     ]
-    return PackLoader(sources, SizedEncoder(), config.model_copy(update=changes))
+    config = config.model_copy(update=changes)
+    return PackLoader(sources, SizedEncoder(), config, *share, packs_per_step=packs_per_step)
+
+
+SORTS = pytest.mark.parametrize(("endless", "stamp"), [(True, None), (False, "s"), (True, "s")])
+"""Lengths known after encoding; from an index; some of each."""
 
 
 def contents(pack: Pack) -> tuple[Any, ...]:
@@ -80,11 +95,34 @@ def test_another_seed_gives_other_packs() -> None:
     assert contents(next(make_loader())) != contents(next(make_loader(seed=6)))
 
 
-def test_packs_do_not_depend_on_the_number_of_workers() -> None:
-    expected = [contents(pack) for pack in islice(make_loader(), 40)]
+@SORTS
+def test_packs_do_not_depend_on_the_number_of_workers(endless: bool, stamp: str | None) -> None:
+    expected = [contents(pack) for pack in islice(make_loader(endless=endless, stamp=stamp), 40)]
     for workers in (1, 2):
-        with make_loader(workers=workers) as loader:
+        with make_loader(endless=endless, stamp=stamp, workers=workers) as loader:
             assert [contents(pack) for pack in islice(loader, 40)] == expected
+
+
+def test_an_indexed_source_gives_what_it_gives_without_an_index() -> None:
+    """Same window, same draws: where lengths come from changes nothing."""
+    plain = make_loader(endless=False, epochs=1)
+    indexed = make_loader(endless=False, epochs=1, stamp="s", window=8)
+    assert [contents(p) for p in plain] == [contents(p) for p in indexed]
+
+
+def test_workers_decode_only_what_packs_of_their_rank_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+    encode = SizedEncoder.encode
+
+    def noted(self: SizedEncoder, conversation: Conversation) -> Encoded:
+        decoded.append(conversation.messages[0].text)
+        return encode(self, conversation)
+
+    monkeypatch.setattr(SizedEncoder, "encode", noted)
+    with make_loader(endless=False, stamp="s", share=(1, 4), epochs=1) as loader:
+        samples = sum(len(pack.keys) for pack in loader)
+    assert len(decoded) == samples
+    assert samples < 20 < loader.stats.samples == 46
 
 
 def test_workers_leave_the_global_random_state_alone() -> None:
@@ -95,26 +133,27 @@ def test_workers_leave_the_global_random_state_alone() -> None:
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 60), st.booleans())
-def test_resume_gives_the_same_packs_at_any_step(step: int, endless: bool) -> None:
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 60), st.booleans(), st.sampled_from([None, "s"]))
+def test_resume_gives_the_same_packs_at_any_step(step: int, endless: bool, stamp: str | None) -> None:
     epochs = None if endless else 4
-    loader = make_loader(endless=endless, epochs=epochs)
+    loader = make_loader(endless=endless, epochs=epochs, stamp=stamp)
     list(islice(loader, step))
     state = json.loads(json.dumps(loader.state_dict()))
-    resumed = make_loader(endless=endless, epochs=epochs)
+    resumed = make_loader(endless=endless, epochs=epochs, stamp=stamp)
     resumed.load_state_dict(state)
     assert [contents(p) for p in islice(loader, 12)] == [contents(p) for p in islice(resumed, 12)]
     assert loader.stats == resumed.stats
     assert loader.state_dict() == resumed.state_dict()
 
 
-def test_resume_with_another_number_of_workers() -> None:
-    with make_loader(workers=1) as loader:
+@SORTS
+def test_resume_with_another_number_of_workers(endless: bool, stamp: str | None) -> None:
+    with make_loader(endless=endless, stamp=stamp, workers=1) as loader:
         list(islice(loader, 7))
         state = loader.state_dict()
         expected = [contents(pack) for pack in islice(loader, 10)]
-    resumed = make_loader()
+    resumed = make_loader(endless=endless, stamp=stamp)
     resumed.load_state_dict(state)
     assert [contents(pack) for pack in islice(resumed, 10)] == expected
 

@@ -21,7 +21,7 @@ from tessera.data.delivery import LoaderStats, Tally
 from tessera.data.encode import DrawEncoder, SampleEncoder
 from tessera.data.faults import DataError, RecordFault
 from tessera.data.index import Progress, open_index
-from tessera.data.measure import Item, Measurer
+from tessera.data.measure import Item, ItemKey, Measurer
 from tessera.data.mix import Mixer, MixState
 from tessera.data.overlong import OverLong
 from tessera.data.pack import Pack
@@ -146,7 +146,7 @@ class PackLoader(IterableDataset[Pack]):
         return {
             "setup": self._setup(),
             "mix": {"draws": at.start.mix.draws, "positions": list(at.start.mix.positions)},
-            "waiting": [list(key) for key in at.start.waiting],
+            "waiting": [list(key) for key in at.start.item_keys()],
             "taken": {"steps": at.steps, "rows": at.rows, "world": self._share.world},
             "stats": {name: value for name, value in asdict(self.stats).items() if name != "waited"},
         }
@@ -167,7 +167,7 @@ class PackLoader(IterableDataset[Pack]):
             )
         self.close()
         mix = MixState(int(state["mix"]["draws"]), tuple(state["mix"]["positions"]))
-        start = WindowState(mix, tuple((s, i, v, p) for s, i, v, p in state["waiting"]))
+        start = WindowState(mix, tuple(ItemKey(*key) for key in state["waiting"]))
         self._position = Position(start, int(taken["steps"]), int(taken["rows"]))
         self.stats = LoaderStats(**state["stats"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tessera.chat.encoder import Lengths
 from tessera.chat.message import Conversation
@@ -15,6 +16,15 @@ from tessera.data.mix import Draw
 from tessera.data.overlong import WHOLE, Cut, OverLong, fewer_tiles, split_turns
 from tessera.data.pack import Sample
 from tessera.data.source import WeightedSource
+
+
+class ItemKey(NamedTuple):
+    """What finds an item again: source, record, how often the source was drawn before, part of the record."""
+
+    source: int
+    index: int
+    visit: int
+    part: int
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,11 @@ class Item:
     part: int = 0
     cut: Cut = WHOLE
     sample: Sample | None = None
+
+    @property
+    def key(self) -> ItemKey:
+        """The item by numbers."""
+        return ItemKey(self.draw.source, self.draw.index, self.draw.visit, self.part)
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ class Source(Protocol):
     def conversation(self, index: int) -> Conversation:
         """The conversation at an index. DataError when the record is faulty."""
 
-    def place(self, index: int) -> tuple[Path, int]:
-        """Where the record stands, for messages: file and line (from 1)."""
+    def place(self, index: int) -> tuple[Path | str, int]:
+        """Where the record stands, for messages: file (or URL) and line, from 1."""
 
     def fingerprint(self) -> str | None:
         """Another text when files or settings change (path, size, time of change); None: can't be indexed."""

@@ -1,20 +1,20 @@
 """The global plan: draws, round by round, into steps of packs; a pure function of seed and state.
 
-A round fills a window with measured draws, plans all of it, and lets the fuller half of the packs go;
+A round fills a window with measured draws, plans all of it, and lets the fuller two thirds go;
 the rest waits for better company. The item that waited longest opens the first pack: none waits for ever.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from tessera.data.balance import Work, alike
 from tessera.data.delivery import Tally
 from tessera.data.faults import DataError, RecordFault
-from tessera.data.measure import Item, Measured
+from tessera.data.measure import Item, ItemKey, Measured
 from tessera.data.mix import Draw, Mixer, MixState
 from tessera.data.plan import plan_packs
 from tessera.data.workers import map_in_workers
@@ -30,10 +30,14 @@ PackItems = list[Item]
 
 @dataclass(frozen=True)
 class WindowState:
-    """Where a round begins: the mixture, and the items that wait as (source, index, visit, part)."""
+    """Where a round begins: the mixture, and the items that wait, or their keys."""
 
     mix: MixState
-    waiting: tuple[tuple[int, int, int, int], ...] = ()
+    waiting: tuple[Item | ItemKey, ...] = ()
+
+    def item_keys(self) -> list[ItemKey]:
+        """The keys of the items that wait."""
+        return [entry.key if isinstance(entry, Item) else entry for entry in self.waiting]
 
 
 @dataclass
@@ -82,14 +86,15 @@ class Window:
         waiting = self._restore(state)
         ended = False
         while not ended:
-            keys = tuple((i.draw.source, i.draw.index, i.draw.visit, i.part) for i in waiting)
-            planned = Round(WindowState(mix, keys))
+            planned = Round(WindowState(mix, tuple(waiting)))
             size, packs = self._settings.size, list[list[int]]()
             while not ended and len(packs) <= self._settings.packs_per_step:
                 last = self._fill(stream, waiting, size, planned)
                 mix, ended, size = last or mix, len(waiting) < size, 2 * size
-                packs = self._plan(waiting)
-            chosen = packs if ended else self._fullest(packs, waiting)
+                tokens = [item.lengths.tokens for item in waiting]
+                tiles = [item.lengths.tiles for item in waiting]
+                packs = self._plan(tokens, tiles)
+            chosen = packs if ended else self._fullest(packs, tokens, tiles)
             planned.steps = self._order([[waiting[n] for n in pack] for pack in chosen], planned.start)
             gone = {number for pack in chosen for number in pack}
             waiting = [item for number, item in enumerate(waiting) if number not in gone]
@@ -117,23 +122,21 @@ class Window:
         if self._settings.on_fault == "error" or self._skipped > most:
             raise DataError(measured.faults)
 
-    def _plan(self, waiting: Sequence[Item]) -> list[list[int]]:
+    def _plan(self, tokens: list[int], tiles: list[int]) -> list[list[int]]:
         """Packs as numbers of waiting items; the oldest opens the first."""
-        if not waiting:
+        if not tokens:
             return []
-        tokens = [item.lengths.tokens for item in waiting]
-        tiles = [item.lengths.tiles for item in waiting]
         return plan_packs(tokens, tiles, self._settings.max_tokens, self._settings.max_tiles, opener=0)
 
-    def _fullest(self, packs: list[list[int]], waiting: Sequence[Item]) -> list[list[int]]:
-        """Half of the packs in whole steps: the first, and the fullest of the others."""
+    def _fullest(self, packs: list[list[int]], tokens: list[int], tiles: list[int]) -> list[list[int]]:
+        """Two thirds of the packs in whole steps: the first, and the fullest of the others."""
         step = self._settings.packs_per_step
-        count = -(-max(1, len(packs) // 2) // step) * step
+        count = -(-max(1, len(packs) * (3 - 1) // 3) // step) * step
 
         def fill(pack: list[int]) -> float:
-            tokens = sum(waiting[n].lengths.tokens for n in pack) / self._settings.max_tokens
-            tiles = sum(waiting[n].lengths.tiles for n in pack) / max(1, self._settings.max_tiles)
-            return max(tokens, tiles)
+            by_tokens = sum(map(tokens.__getitem__, pack)) / self._settings.max_tokens
+            by_tiles = sum(map(tiles.__getitem__, pack)) / max(1, self._settings.max_tiles)
+            return max(by_tokens, by_tiles)
 
         return [packs[0], *sorted(packs[1:], key=fill, reverse=True)[: count - 1]]
 
@@ -153,7 +156,7 @@ class Window:
         """The waiting items of a state, measured again."""
         items: list[Item] = []
         known: dict[tuple[int, int, int], Measured] = {}
-        for source, index, visit, part in state.waiting:
+        for source, index, visit, part in state.item_keys():
             key = (source, index, visit)
             if key not in known:
                 known = {key: self._measure(Draw(source, index, visit, state.mix))}
