@@ -38,13 +38,13 @@ def test_paths_may_start_elsewhere_or_be_absolute(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({**ENTRY, "repeat": 2}, r"photos: unknown keys repeat; allowed: root, annotation"),
+        ({**ENTRY, "repeat": 2}, r"photos: unknown keys repeat; allowed: annotation, root"),
         ({**ENTRY, "repeat_time": "2"}, r"photos.repeat_time: '2' is not a number"),
         ({**ENTRY, "repeat_time": 0}, r"photos.repeat_time: 0; it must be above 0"),
         ({**ENTRY, "data_augment": 1}, r"photos.data_augment: 1 is not true or false"),
         ({**ENTRY, "max_dynamic_patch": 0}, r"photos.max_dynamic_patch: 0; it must be above 0"),
-        ({"root": "x"}, r"photos.annotation: missing; give the path of a .jsonl file"),
-        ({**ENTRY, "annotation": "a.json"}, r"photos.annotation: a.json; give"),
+        ({"root": "x"}, r"photos.annotation: missing; give the path of a file that ends in .jsonl"),
+        ({**ENTRY, "annotation": "a.csv"}, r"photos.annotation: a.csv; give"),
         ([], r"photos: \[\] is not an object"),
     ],
 )

@@ -19,8 +19,8 @@ from tessera.data.faults import DataError
 from tessera.data.loader import PackingConfig, PackLoader
 from tessera.data.manifest import PlaygroundSource
 from tessera.data.open import open_sources
-from tessera.data.readers.jsonl import JsonlReader
 from tessera.data.readers.playground import PlaygroundReader, choose_questions
+from tessera.data.readers.records import RecordReader
 from tessera.imaging.decode import decode_image
 from tessera.imaging.grid import Tiling
 from tessera.playground.scene import SUITES, draw_scene
@@ -43,7 +43,7 @@ def words(conversation: Conversation) -> list[str]:
 def test_lines_are_found_by_offset(tmp_path: Path) -> None:
     records = [{"id": n, "conversations": turns("ä" * n + "?", f"{n} 猫")} for n in range(1, 8)]
     lines = [records[0], b"", records[1], b"   ", *records[2:]]
-    reader = JsonlReader(write_records(tmp_path / "a.jsonl", lines))
+    reader = RecordReader(write_records(tmp_path / "a.jsonl", lines))
     assert reader.size == 7
     assert [reader.place(n)[1] for n in range(7)] == [1, 3, 5, 6, 7, 8, 9]
     for number in (6, 0, 3):
@@ -55,23 +55,23 @@ def test_byte_order_mark_windows_line_ends_and_no_last_line_end(tmp_path: Path) 
     file = tmp_path / "a.jsonl"
     spec = write_records(file, [{"conversations": turns("a", "b")}, {"conversations": turns("c", "d")}])
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().rstrip().replace(b"\n", b"\r\n"))
-    reader = JsonlReader(spec)
+    reader = RecordReader(spec)
     assert [words(reader.conversation(n)) for n in range(2)] == [["a", "b"], ["c", "d"]]
 
 
 def test_a_bad_line_names_itself_and_spares_the_others(tmp_path: Path) -> None:
-    reader = JsonlReader(write_records(tmp_path / "a.jsonl", [b"\xff", {"conversations": turns("a", "b")}]))
+    reader = RecordReader(write_records(tmp_path / "a.jsonl", [b"\xff", {"conversations": turns("a", "b")}]))
     with pytest.raises(DataError, match=r"a.jsonl:1: line: bad UTF-8 \(byte 0 of the line is 0xff\)"):
         reader.conversation(0)
     assert words(reader.conversation(1)) == ["a", "b"]
-    assert words(reader.without({1}).conversation(0)) == ["a", "b"]
+    assert words(reader.without({(tmp_path / "a.jsonl", 1)}).conversation(0)) == ["a", "b"]
 
 
 def test_augmentation_changes_pictures_not_clips_and_follows_its_seed(tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png")
     write_clip(tmp_path / "clip", 3)
     record = {"image": "a.png", "video": "clip", "conversations": turns("<image><video>", "b")}
-    reader = JsonlReader(write_records(tmp_path / "a.jsonl", [record], max_dynamic_patch=4))
+    reader = RecordReader(write_records(tmp_path / "a.jsonl", [record], max_dynamic_patch=4))
     before = reader.conversation(0)
     once, again, other = (augment_pictures(before, Random(seed)) for seed in (1, 1, 2))
     assert once.media[1] == before.media[1]

@@ -9,7 +9,8 @@ import pytest
 
 from tessera.chat.message import Conversation, Image, Text, Video
 from tessera.data.faults import DataError, Reason
-from tessera.data.record import RecordPlace, parse_record
+from tessera.data.forms.internvl import parse as parse_record
+from tessera.data.record import RecordPlace
 from tests.data.jsonl_files import turns
 
 ROOT = Path("media")
@@ -76,9 +77,16 @@ def test_marks_in_answers_are_words() -> None:
     assert conversation.messages[1].parts == (Text("write <image> there"),)
 
 
-def test_an_absolute_path_ignores_the_root() -> None:
-    conversation = parse(image="/x/a.png", conversations=turns("<image>", "a cat"))
-    assert conversation.media == (Image(Path("/x/a.png"), 12),)
+@pytest.mark.parametrize("path", ["/x/a.png", "../a.png", "a/../../b.png", "s3://bucket/a.png"])
+def test_a_path_must_stay_below_the_root(path: str) -> None:
+    assert reasons(image=path, conversations=turns("<image>", "a cat")) == [("image", Reason.OUTSIDE_ROOT)]
+
+
+def test_an_absolute_path_below_the_root_passes() -> None:
+    record = {"image": "/x/a.png", "conversations": turns("<image>", "a cat")}
+    for root in (Path("/x"), Path("/")):
+        conversation = parse_record(record, RecordPlace(Path("a.jsonl"), 1, root))
+        assert conversation.media == (Image(Path("/x/a.png")),)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tessera.data.check import CheckConfig, CheckReport, check_source
 from tessera.data.faults import RecordFault
 from tessera.data.loader import PackingConfig
 from tessera.data.manifest import read_meta
-from tessera.data.readers.jsonl import JsonlReader
+from tessera.data.readers.records import RecordReader
 from tessera.families.catalog import fresh
 
 
@@ -68,7 +68,7 @@ def check_meta(given: Arguments, encoder: Encoder) -> dict[str, CheckReport]:
     reports: dict[str, CheckReport] = {}
     with Progress(console=Console(stderr=True), transient=True) as bar:
         for spec in read_meta(given.meta):
-            source = JsonlReader(spec)
+            source = RecordReader(spec)
             report = reports[spec.name] = CheckReport()
             move = partial(_move, bar, bar.add_task(spec.name, total=source.size))
             check_source(source, encoder, limits, report, move)

@@ -11,7 +11,7 @@ from typing import Literal
 from tessera.chat.message import Conversation, Image, Video
 from tessera.data.encode import SampleEncoder
 from tessera.data.faults import DataError, Reason, RecordFault, describe
-from tessera.data.readers.jsonl import JsonlReader
+from tessera.data.readers.records import RecordReader
 from tessera.data.source import WeightedSource
 from tessera.imaging.decode import decode_image, read_size
 from tessera.imaging.video import probe_video
@@ -69,7 +69,7 @@ def check_sources(
     report = CheckReport()
     checked = []
     for entry in sources:
-        if isinstance(entry.source, JsonlReader):
+        if isinstance(entry.source, RecordReader):
             faults = check_source(entry.source, encoder, config, report, progress)
             if faults and config.on_fault == "skip":
                 entry = replace(entry, source=_without(entry.source, faults))
@@ -80,7 +80,7 @@ def check_sources(
 
 
 def check_source(
-    source: JsonlReader,
+    source: RecordReader,
     encoder: SampleEncoder,
     config: CheckConfig,
     report: CheckReport,
@@ -102,7 +102,7 @@ class _Checker:
     """Checks the records of one file one after the other; remembers ids and files it has seen."""
 
     def __init__(
-        self, source: JsonlReader, encoder: SampleEncoder, config: CheckConfig, report: CheckReport
+        self, source: RecordReader, encoder: SampleEncoder, config: CheckConfig, report: CheckReport
     ) -> None:
         self._source = source
         self._encoder = encoder
@@ -202,9 +202,9 @@ def _video_problem(part: Video) -> tuple[Reason, str] | None:
     return None
 
 
-def _without(source: JsonlReader, faults: Sequence[RecordFault]) -> JsonlReader:
+def _without(source: RecordReader, faults: Sequence[RecordFault]) -> RecordReader:
     """The source without its faulty records."""
-    rest = source.without({fault.line for fault in faults})
+    rest = source.without({(fault.file, fault.line) for fault in faults})
     if not rest.size:
         raise DataError(faults)
     return rest

@@ -13,16 +13,33 @@ class Reason(StrEnum):
     """The kinds of faults; the value is what a report prints."""
 
     BROKEN_JSON = "broken JSON"
+    DEEP_JSON = "JSON nested too deep"
     BAD_UTF8 = "bad UTF-8"
+    LONG_RECORD = "record too large"
+    BROKEN_ARCHIVE = "unreadable shard"
+    UNKNOWN_FORM = "unknown form"
+    OTHER_FORM = "another form than its file"
     BAD_FIELD = "bad field"
+    NUL = "NUL character"
+    LONE_SURROGATE = "lone surrogate"
     UNKNOWN_ROLE = "unknown role"
     ROLE_ORDER = "roles do not alternate"
     EMPTY_ANSWER = "empty answer"
     EMPTY_QUESTION = "empty question"
+    EMPTY_DOCUMENT = "empty document"
+    DOCUMENT = "document outside pre-training"
     MARK_COUNT = "mark count mismatch"
     BAD_BOX = "box out of range"
+    OUTSIDE_ROOT = "path outside the root"
     MISSING_FILE = "missing file"
+    UNREACHABLE = "storage failed"
+    EMPTY_FILE = "empty file"
+    NOT_A_PICTURE = "not a picture"
+    HUGE_PICTURE = "picture too large"
     BROKEN_PICTURE = "unreadable picture"
+    WRONG_SIZE = "stated size is wrong"
+    NOT_A_VIDEO = "not a video"
+    HUGE_VIDEO = "video too large"
     BROKEN_VIDEO = "video without frames"
     TOO_LONG = "too long"
     UNUSABLE = "can't be encoded"
@@ -30,17 +47,34 @@ class Reason(StrEnum):
 
 
 REMEDIES: dict[Reason, str] = {
-    Reason.BROKEN_JSON: "write one complete JSON object per line",
+    Reason.BROKEN_JSON: "write one complete JSON object per record",
+    Reason.DEEP_JSON: "flatten the record: no form needs more than a few levels",
     Reason.BAD_UTF8: "save the file as UTF-8",
-    Reason.BAD_FIELD: "see docs/conventions.md for the record format",
-    Reason.UNKNOWN_ROLE: "use 'human', 'gpt' or a leading 'system'",
-    Reason.ROLE_ORDER: "let 'human' and 'gpt' alternate, human first and gpt last",
+    Reason.LONG_RECORD: "keep pictures in files and split the record",
+    Reason.BROKEN_ARCHIVE: "fetch or write the shard again",
+    Reason.UNKNOWN_FORM: "see docs/data_formats.md for the forms, or set 'format' in the manifest",
+    Reason.OTHER_FORM: "keep one form per file, or set 'format' in the manifest",
+    Reason.BAD_FIELD: "see docs/data_formats.md for the record's form",
+    Reason.NUL: "remove the character \\u0000",
+    Reason.LONE_SURROGATE: "write the character whole: half of a surrogate pair is no text",
+    Reason.UNKNOWN_ROLE: "use the role names of the form, in docs/data_formats.md",
+    Reason.ROLE_ORDER: "let questions and answers alternate, a question first and an answer last",
     Reason.EMPTY_ANSWER: "write the answer or remove the turn",
     Reason.EMPTY_QUESTION: "write the question or remove the turn",
+    Reason.EMPTY_DOCUMENT: "leave the record out: it has neither text nor pictures",
+    Reason.DOCUMENT: "set 'pretraining: true' for this source in the manifest",
     Reason.MARK_COUNT: "write one <image> per picture and one <video> per clip in the human turns",
     Reason.BAD_BOX: "write [[x1, y1, x2, y2]] in integers 0 to 1000 of the whole picture, x1 <= x2, y1 <= y2",
-    Reason.MISSING_FILE: "correct the path, or 'root' in the meta file",
+    Reason.OUTSIDE_ROOT: "set 'root' in the manifest to a folder that holds it; root '/' allows every file",
+    Reason.MISSING_FILE: "correct the path, or 'root' in the manifest",
+    Reason.UNREACHABLE: "try again, and check address and credentials",
+    Reason.EMPTY_FILE: "replace the file: it has no bytes",
+    Reason.NOT_A_PICTURE: "replace the file: its content is no picture, whatever its name ends in",
+    Reason.HUGE_PICTURE: "scale the picture down, or leave the record out",
     Reason.BROKEN_PICTURE: "replace the file: it can't be decoded to its end",
+    Reason.WRONG_SIZE: "correct or remove width and height: the file's header says otherwise",
+    Reason.NOT_A_VIDEO: "replace the file: its content is no video, whatever its name ends in",
+    Reason.HUGE_VIDEO: "cut or scale the clip, or leave the record out",
     Reason.BROKEN_VIDEO: "replace the clip or its start and end: no frame can be read",
     Reason.TOO_LONG: "shorten the record, lower max_dynamic_patch, or raise the pack capacity",
     Reason.UNUSABLE: "correct the record, or leave it out with on_fault=skip",
@@ -50,9 +84,13 @@ REMEDIES: dict[Reason, str] = {
 
 @dataclass(frozen=True)
 class RecordFault:
-    """One fault: where it is (file, line from 1, field), what it is and what to do about it."""
+    """One fault: where it is, what it is and what to do about it.
 
-    file: Path
+    file: a path, or the URL of a remote file. line: from 1; where a file has no lines,
+    the number of the record.
+    """
+
+    file: Path | str
     line: int
     field: str
     reason: Reason

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tessera.data.manifest import DatasetSpec, PlaygroundSource
-from tessera.data.readers.jsonl import JsonlReader
 from tessera.data.readers.playground import PlaygroundReader
+from tessera.data.readers.records import RecordReader
 from tessera.data.source import WeightedSource
 
 
@@ -18,7 +18,7 @@ def open_sources(specs: Sequence[DatasetSpec | PlaygroundSource]) -> tuple[Weigh
 def _open(spec: DatasetSpec | PlaygroundSource) -> WeightedSource:
     if isinstance(spec, PlaygroundSource):
         return WeightedSource(PlaygroundReader(spec), spec.weight)
-    reader = JsonlReader(spec)
+    reader = RecordReader(spec)
     if not reader.size:
         raise ValueError(f"{spec.name}: {spec.annotation} has no records; remove it or correct the path")
     weight = spec.weight if spec.weight is not None else reader.size * spec.repeat_time

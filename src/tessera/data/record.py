@@ -1,170 +1,149 @@
-r"""One record of InternVL's JSONL format (facts 5.2) as a conversation, or every fault it has.
-
-`image` is a path or a list of paths, `video` a path or a list, `clip` the seconds [start, end]. `<image>` and
-`<video>` in human turns mark where media stand; with one picture or clip and no mark, it goes first.
-"""
+"""A record on its way to a conversation: where it stands, its faults so far, the checks that forms share."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
+import reprlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from tessera.chat.message import Conversation, Image, Message, Part, Role, Text, Video
-from tessera.data.boxes import box_problems
+from tessera.chat.message import PictureSource
 from tessera.data.faults import DataError, Reason, RecordFault
+from tessera.data.places import Location, OutsideRoot, inside
 
-ROLES: dict[str, Role] = {"human": "user", "gpt": "assistant", "system": "system"}
-_MARKS = re.compile(r"(<image>|<video>)")
+MOST_BYTES = 64 * 2**20
+"""Largest record as text, in bytes."""
+MOST_SECONDS = 1e7
+"""Largest bound of a clip: some hundred days."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_DATA_ADDRESS = re.compile(r"data:[\w.+/\-]*(?:;[\w=\-]+)*;base64,", re.ASCII)
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 
 
 @dataclass(frozen=True)
 class RecordPlace:
-    """Where a record stands and how its media are found: file, line (from 1), media root, tile limit."""
+    """Where a record stands and what its source's settings say about it.
 
-    file: Path
+    file, line: for messages. root: media paths start here and stay below it. max_tiles: tile limit, shared by
+    the record's pictures. system: system text of records that have none. pretraining: no roles, text is text.
+    members: files that lie beside the record in a shard, by name.
+    """
+
+    file: Location
     line: int
-    root: Path
+    root: Location
     max_tiles: int | None = None
+    system: str | None = None
+    pretraining: bool = False
+    members: Mapping[str, bytes | Path] = field(default_factory=dict)
 
 
 @dataclass
-class _Parse:
+class Parse:
     """One record on its way; faults gather here so that all of them are told at once."""
 
     place: RecordPlace
     faults: list[RecordFault] = field(default_factory=list)
 
     def fault(self, where: str, reason: Reason, detail: str) -> None:
+        """Note a fault."""
         self.faults.append(RecordFault(self.place.file, self.place.line, where, reason, detail))
 
+    def stop(self) -> NoReturn:
+        """Raise DataError with all faults."""
+        raise DataError(self.faults)
 
-def parse_record(record: object, place: RecordPlace) -> Conversation:
-    """A record (parsed JSON) as a conversation. Raises DataError with all faults of its text and structure.
+    def fields(self, record: object) -> dict[str, Any]:
+        """The record when it is an object; DataError when it is not."""
+        if not isinstance(record, dict):
+            self.fault("record", Reason.BAD_FIELD, f"{type(record).__name__} instead of an object")
+            self.stop()
+        return record
 
-    Media files are not opened here: see `check`. Keys other than the ones above are allowed and ignored,
-    as public InternVL annotations carry many.
-    """
-    parse = _Parse(place)
-    if not isinstance(record, dict):
-        parse.fault("record", Reason.BAD_FIELD, f"{type(record).__name__} instead of an object")
-        raise DataError(parse.faults)
-    turns = _turns(parse, record)
-    images = _images(parse, record)
-    videos = _videos(parse, record)
-    turns = _prefix_missing_mark(turns, len(images), len(videos))
-    _check_marks(parse, turns, len(images), len(videos))
-    if parse.faults:
-        raise DataError(parse.faults)
-    queue = {"<image>": iter(images), "<video>": iter(videos)}
-    return Conversation(tuple(_message(role, text, queue) for role, text in turns))
+    def sound(self, where: str, text: str) -> bool:
+        """Whether a text is one that can be written as UTF-8, without NUL; a fault when it isn't."""
+        if "\0" in text:
+            self.fault(where, Reason.NUL, f"at character {text.index(chr(0)) + 1}")
+            return False
+        if not text.isascii() and (match := _SURROGATE.search(text)):
+            self.fault(
+                where, Reason.LONE_SURROGATE, f"\\u{ord(match[0]):04x} at character {match.start() + 1}"
+            )
+            return False
+        return True
 
+    def picture(self, where: str, value: object) -> PictureSource | None:
+        """Path, URL or bytes, from text, bytes, `{"bytes", "path"}` or `{"url"}`; None with a fault."""
+        value = _unwrapped(value)
+        if isinstance(value, bytes):
+            return value
+        if isinstance(value, str) and value[:5].lower() == "data:":
+            return self._inline(where, value)
+        return self.file(where, value)
 
-def _turns(parse: _Parse, record: dict[str, Any]) -> list[tuple[Role, str]]:
-    """Role and text of every turn, checked one by one and in order."""
-    conversations = record.get("conversations")
-    if not isinstance(conversations, list) or not conversations:
-        parse.fault("conversations", Reason.BAD_FIELD, "missing, empty or not a list")
-        return []
-    turns = [t for number, turn in enumerate(conversations) if (t := _turn(parse, number, turn))]
-    if len(turns) == len(conversations):
-        _check_order(parse, [role for role, _ in turns])
-    return turns
+    def file(self, where: str, value: object) -> bytes | Location | None:
+        """A member of the shard, or the location below the root; None with a fault."""
+        value = _unwrapped(value)
+        if not isinstance(value, str) or not value:
+            self.fault(where, Reason.BAD_FIELD, f"{short(value)} is not a path")
+            return None
+        if not self.sound(where, value):
+            return None
+        if value in self.place.members:
+            return self.place.members[value]
+        try:
+            return inside(self.place.root, value)
+        except OutsideRoot as error:
+            self.fault(where, Reason.OUTSIDE_ROOT, str(error))
+            return None
 
-
-def _turn(parse: _Parse, number: int, turn: object) -> tuple[Role, str] | None:
-    """One turn; None with a fault when role or text can't be read."""
-    where = f"conversations[{number}]"
-    if not isinstance(turn, dict) or not isinstance(turn.get("value"), str):
-        parse.fault(where, Reason.BAD_FIELD, "not an object with the texts 'from' and 'value'")
+    def bounds(self, where: str, value: object) -> tuple[float | None, float | None] | None:
+        """`[start, end]` of a clip in seconds, either may be None; None with a fault."""
+        if isinstance(value, list | tuple) and len(value) == 2:
+            start, end = value
+            numbers = [second for second in value if second is not None]
+            if all(type(s) in (int, float) and 0 <= s <= MOST_SECONDS for s in numbers) and (
+                start is None or end is None or start < end
+            ):
+                return _seconds(start), _seconds(end)
+        self.fault(where, Reason.BAD_FIELD, f"{short(value)} is not [start, end] in seconds")
         return None
-    name, text = turn.get("from"), turn["value"]
-    if not isinstance(name, str) or name not in ROLES:
-        parse.fault(f"{where}.from", Reason.UNKNOWN_ROLE, f"{name!r}")
+
+    def _inline(self, where: str, value: str) -> bytes | None:
+        """The bytes of a `data:` address."""
+        match = _DATA_ADDRESS.match(value)
+        try:
+            if match is not None:
+                return base64.b64decode(value[match.end() :], validate=True)
+        except (binascii.Error, ValueError):
+            pass
+        self.fault(where, Reason.BAD_FIELD, f"{short(value)} is not data:<kind>;base64,<bytes>")
         return None
-    if not text.strip() and name != "system":
-        reason = Reason.EMPTY_ANSWER if name == "gpt" else Reason.EMPTY_QUESTION
-        parse.fault(f"{where}.value", reason, f"{text!r}")
-    for problem in box_problems(text, strict=name == "gpt"):
-        parse.fault(f"{where}.value", Reason.BAD_BOX, problem)
-    return ROLES[name], text
 
 
-def _check_order(parse: _Parse, roles: list[Role]) -> None:
-    """After an optional system turn: user, assistant, user, … and an assistant at the end."""
-    first = 1 if roles[0] == "system" else 0
-    expected: tuple[Role, Role] = ("user", "assistant")
-    for number, role in enumerate(roles[first:]):
-        if role != expected[number % 2]:
-            detail = f"{role} where {expected[number % 2]} is due"
-            parse.fault(f"conversations[{first + number}].from", Reason.ROLE_ORDER, detail)
-            return
-    if roles[-1] != "assistant":
-        parse.fault(f"conversations[{len(roles) - 1}].from", Reason.ROLE_ORDER, "no answer at the end")
+def short(value: object) -> str:
+    """A value for a message, cut to a line however large or deep it is."""
+    return _SHORT.repr(value)
 
 
-def _paths(parse: _Parse, record: dict[str, Any], key: str) -> list[str]:
-    """The value of `image` or `video` as a list of paths."""
-    value = record.get(key)
+def listed(value: object) -> list[Any]:
+    """A value that may be missing, single or a list, as a list."""
     if value is None:
         return []
-    paths = value if isinstance(value, list) else [value]
-    if not all(isinstance(path, str) and path for path in paths):
-        parse.fault(key, Reason.BAD_FIELD, f"{value!r} is not a path or a list of paths")
-        return []
-    return paths
+    return value if isinstance(value, list) else [value]
 
 
-def _images(parse: _Parse, record: dict[str, Any]) -> list[Image]:
-    """Pictures; they share the dataset's tile limit as in the published code (facts 3.5)."""
-    paths, limit = _paths(parse, record, "image"), parse.place.max_tiles
-    share = None if limit is None else max(1, limit // max(1, len(paths)))
-    return [Image(parse.place.root / path, share) for path in paths]
+def _unwrapped(value: object) -> object:
+    """What an object with bytes, path or url holds; pictures in parquet files come so."""
+    if isinstance(value, dict):
+        return next((value[key] for key in ("bytes", "path", "url") if value.get(key) is not None), None)
+    return value
 
 
-def _videos(parse: _Parse, record: dict[str, Any]) -> list[Video]:
-    """Clips with their bounds; `clip` bounds a single video."""
-    paths, clip = _paths(parse, record, "video"), record.get("clip")
-    if clip is None:
-        return [Video(parse.place.root / path) for path in paths]
-    numbers = isinstance(clip, list) and all(type(second) in (int, float) for second in clip)
-    if len(paths) != 1 or not numbers or len(clip) != 2 or not 0 <= clip[0] < clip[1]:
-        parse.fault("clip", Reason.BAD_FIELD, f"{clip!r} is not [start, end] in seconds of one video")
-        return []
-    return [Video(parse.place.root / paths[0], float(clip[0]), float(clip[1]))]
-
-
-def _prefix_missing_mark(turns: list[tuple[Role, str]], images: int, videos: int) -> list[tuple[Role, str]]:
-    """A single picture (or clip) that no human turn marks goes first, on a line of its own."""
-    for mark, count in (("<video>", videos), ("<image>", images)):
-        if count == 1 and not _count(turns, mark):
-            first = next((number for number, (role, _) in enumerate(turns) if role == "user"), None)
-            if first is not None:
-                turns = [
-                    (role, f"{mark}\n{text}" if number == first else text)
-                    for number, (role, text) in enumerate(turns)
-                ]
-    return turns
-
-
-def _check_marks(parse: _Parse, turns: list[tuple[Role, str]], images: int, videos: int) -> None:
-    """As many marks as files, of each kind."""
-    for mark, name, count in (("<image>", "image", images), ("<video>", "video", videos)):
-        marks = _count(turns, mark)
-        spoiled = any(fault.field in (name, "clip") for fault in parse.faults)
-        if marks != count and turns and not spoiled:
-            parse.fault(name, Reason.MARK_COUNT, f"{marks} {mark} in human turns, {count} files")
-
-
-def _count(turns: list[tuple[Role, str]], mark: str) -> int:
-    return sum(text.count(mark) for role, text in turns if role == "user")
-
-
-def _message(role: Role, text: str, queue: dict[str, Any]) -> Message:
-    """A turn as parts. Marks outside human turns are words, as in the published rule of 2.5 (facts 5.5)."""
-    if role != "user":
-        return Message(role, (Text(text),))
-    pieces = [piece for piece in _MARKS.split(text) if piece]
-    parts: list[Part] = [next(queue[piece]) if piece in queue else Text(piece) for piece in pieces]
-    return Message(role, tuple(parts))
+def _seconds(value: float | None) -> float | None:
+    return None if value is None else float(value)

@@ -1,79 +1,57 @@
-"""A JSONL file as a source: only the byte offsets of its lines are kept in memory."""
+"""A JSONL file: one record a line, found by its byte offset."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tessera.chat.message import Conversation
 from tessera.data.cache import file_stamp
-from tessera.data.faults import DataError, Reason, RecordFault
 from tessera.data.lines import line_offsets
-from tessera.data.manifest import DatasetSpec
-from tessera.data.record import RecordPlace, parse_record
+from tessera.data.places import Location
+from tessera.data.readers.container import BYTE_ORDER_MARK, parse_json
+from tessera.data.record import MOST_BYTES
+from tessera.data.remote import local_copy
 
-_MARK_OF_ORDER = b"\xef\xbb\xbf"
 
+class JsonLines:
+    """Lines of one file; blank lines are no records. A remote file is copied into the cache first."""
 
-class JsonlReader:
-    """Records of one annotation file by number; blank lines are no records."""
+    def __init__(self, file: Location) -> None:
+        self.file = file
+        self._local = local_copy(file)
 
-    def __init__(self, spec: DatasetSpec, left_out: frozenset[int] = frozenset()) -> None:
-        if not spec.annotation.is_file():
-            raise ValueError(f"{spec.name}.annotation: no file {spec.annotation}; correct the path")
-        self.spec = spec
-        self._left_out = left_out
-        self._offsets, self._lines = line_offsets(spec.annotation)
-        if left_out:
-            keep = ~np.isin(self._lines, np.array(sorted(left_out), dtype=np.int64))
-            self._offsets, self._lines = self._offsets[keep], self._lines[keep]
+    @cached_property
+    def _table(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return line_offsets(self._local)
 
-    def __reduce__(self) -> tuple[type[JsonlReader], tuple[DatasetSpec, frozenset[int]]]:
-        """Another process maps the offsets again instead of receiving a copy."""
-        return type(self), (self.spec, self._left_out)
+    def __len__(self) -> int:
+        return len(self._table[1])
 
-    @property
-    def name(self) -> str:
-        """The dataset's name in the meta file."""
-        return self.spec.name
+    def line(self, index: int) -> int:
+        """The line of a record, from 1."""
+        return int(self._table[1][index])
 
-    @property
-    def size(self) -> int:
-        """How many records."""
-        return len(self._lines)
-
-    def place(self, index: int) -> tuple[Path, int]:
-        """File and line (from 1) of a record."""
-        return self.spec.annotation, int(self._lines[index])
+    def index(self, line: int) -> int | None:
+        """The record in a line; None when the line is blank."""
+        lines = self._table[1]
+        found = int(np.searchsorted(lines, line))
+        return found if found < len(lines) and lines[found] == line else None
 
     def record(self, index: int) -> object:
-        """The parsed JSON of a line. DataError for wrong UTF-8 or broken JSON."""
-        file, line = self.place(index)
-        with file.open("rb") as stream:
-            stream.seek(int(self._offsets[index]))
-            data = stream.readline().removeprefix(_MARK_OF_ORDER)
-        try:
-            return json.loads(data.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            detail = f"byte {error.start} of the line is 0x{data[error.start]:02x}"
-            raise DataError([RecordFault(file, line, "line", Reason.BAD_UTF8, detail)]) from error
-        except json.JSONDecodeError as error:
-            detail = f"{error.msg} at character {error.colno}"
-            raise DataError([RecordFault(file, line, "line", Reason.BROKEN_JSON, detail)]) from error
+        """The parsed JSON of a line; of a line beyond the limit no more than that is read."""
+        with self._local.open("rb") as stream:
+            stream.seek(int(self._table[0][index]))
+            data = stream.readline(MOST_BYTES + len(BYTE_ORDER_MARK) + 1)
+        return parse_json(data, self.file, self.line(index))
 
-    def conversation(self, index: int) -> Conversation:
-        """The record as a conversation. DataError with all its faults."""
-        file, line = self.place(index)
-        place = RecordPlace(file, line, self.spec.root, self.spec.max_dynamic_patch)
-        return parse_record(self.record(index), place)
+    def members(self, index: int) -> Mapping[str, bytes | Path]:
+        """None."""
+        return {}
 
-    def fingerprint(self) -> str:
-        """Path, size and time of change of the annotation, the settings, and the lines that were left out."""
-        return f"{file_stamp(self.spec.annotation)} {self.spec.model_dump_json()} {sorted(self._left_out)}"
-
-    def without(self, lines: Collection[int]) -> JsonlReader:
-        """The same file with some lines (from 1) left out."""
-        return JsonlReader(self.spec, self._left_out | frozenset(lines))
+    def stamp(self) -> str:
+        """Path, size and time of change."""
+        return file_stamp(self._local)

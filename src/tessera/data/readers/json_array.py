@@ -1,0 +1,165 @@
+"""A JSON file that holds an array of records, or one record a line: elements are found by their byte offset.
+
+The array is scanned once, a block at a time, and never parsed as a whole; what the scan found is kept in the
+cache and memory-mapped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tessera.data.cache import cached_folder, file_stamp
+from tessera.data.faults import Reason
+from tessera.data.places import Location
+from tessera.data.readers.container import BYTE_ORDER_MARK, Container, Numbered, fault, parse_json
+from tessera.data.readers.jsonl import JsonLines
+from tessera.data.record import MOST_BYTES
+from tessera.data.remote import local_copy
+
+Indices = NDArray[np.int64]
+BLOCK = 1 << 22
+"""Bytes scanned at a time."""
+
+
+def open_json(file: Location) -> Container:
+    """An array or, where the file begins with an object, lines. ValueError when it begins with neither."""
+    with local_copy(file).open("rb") as stream:
+        head = stream.read(1 << 16).removeprefix(BYTE_ORDER_MARK).lstrip()
+    if head[:1] == b"{":
+        return JsonLines(file)
+    if head[:1] not in (b"[", b""):
+        raise ValueError(f"{file}: begins with {head[:1]!r}; give an array of records, or one object a line")
+    return JsonArray(file)
+
+
+class JsonArray(Numbered):
+    """Elements of one array. A remote file is copied into the cache first."""
+
+    def __init__(self, file: Location) -> None:
+        self.file = file
+        self._local = local_copy(file)
+
+    @cached_property
+    def _bounds(self) -> NDArray[np.int64]:
+        """First byte and end of every element: int64 [N, 2], memory-mapped."""
+        folder = cached_folder("array", self.stamp(), self._scan)
+        table = folder / "bounds"
+        size = table.stat().st_size
+        return np.memmap(table, np.int64, mode="r").reshape(-1, 2) if size else np.zeros((0, 2), np.int64)
+
+    def __len__(self) -> int:
+        return len(self._bounds)
+
+    def record(self, index: int) -> object:
+        """The parsed element. DataError when it is none."""
+        start, end = map(int, self._bounds[index])
+        if end - start > MOST_BYTES:
+            raise fault(self.file, index + 1, Reason.LONG_RECORD, f"{end - start} bytes")
+        with self._local.open("rb") as stream:
+            stream.seek(start)
+            return parse_json(stream.read(end - start), self.file, index + 1)
+
+    def stamp(self) -> str:
+        """Path, size and time of change."""
+        return file_stamp(self._local)
+
+    def _scan(self, folder: Path) -> None:
+        with self._local.open("rb") as stream, (folder / "bounds").open("wb") as table:
+            for bounds in element_bounds(stream):
+                bounds.tofile(table)
+
+
+def element_bounds(stream: IO[bytes]) -> Iterator[NDArray[np.int64]]:
+    """Bounds of the elements of the array that a stream holds: int64 [n, 2] for each block.
+
+    Elements end at commas outside texts and inner brackets, and at the array's own bracket; a file that ends
+    before it gives what it has, and its last element will not parse. What follows the array is left out.
+    """
+    scan = _Scan()
+    while (block := stream.read(BLOCK)) and not scan.closed:
+        yield scan.feed(np.frombuffer(block, dtype=np.uint8))
+    yield scan.finish()
+
+
+class _Scan:
+    """State between blocks: depth of brackets, in a text or not, a trailing backslash, element under way."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._position = self._depth = 0
+        self._in_text = self._escaping = False
+        self._start: int | None = None
+        self._written = False
+
+    def feed(self, data: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Bounds of the elements that end in this block."""
+        inside = self._texts(data)
+        opens = np.isin(data, _codes(b"[{")) & ~inside
+        closes = np.isin(data, _codes(b"]}")) & ~inside
+        depth = self._depth + np.cumsum(opens.astype(np.int64) - closes)
+        outer = (data == ord("[")) & opens & (depth == 1)
+        ends = ((data == ord(",")) & ~inside & (depth == 1)) | (closes & (depth == 0))
+        bounds = self._elements(data, np.flatnonzero(outer), np.flatnonzero(ends), depth)
+        self._position += len(data)
+        self._depth = int(depth[-1]) if len(depth) else self._depth
+        return bounds
+
+    def finish(self) -> NDArray[np.int64]:
+        """The element that no bracket closed."""
+        whole = self.closed or self._start is None or not self._written
+        return _table([] if whole else [(self._start or 0, self._position)])
+
+    def _texts(self, data: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """bool [n]: which bytes lie inside a text, its first quote included."""
+        numbers = np.arange(len(data))
+        backslash = data == ord("\\")
+        plain_before = np.maximum.accumulate(np.where(backslash, -1, numbers))
+        run = numbers - plain_before  # backslashes that end at each byte, itself included
+        run[plain_before == -1] += self._escaping  # the block before ended within an odd run
+        odd = (run % 2 == 1) & backslash
+        before = np.concatenate([[self._escaping], odd[:-1]])
+        quotes = (data == ord('"')) & ~before
+        inside = (np.cumsum(quotes) + self._in_text) % 2 == 1
+        self._in_text = bool(inside[-1])
+        self._escaping = bool(odd[-1])
+        return np.asarray(inside, dtype=np.bool_)
+
+    def _elements(
+        self, data: NDArray[np.uint8], opened: Indices, ends: Indices, depth: Indices
+    ) -> NDArray[np.int64]:
+        """Bounds from the array's bracket or the comma before to the comma or bracket behind."""
+        first = 0
+        if self._start is None:
+            if not len(opened):
+                return _table([])
+            first = int(opened[0]) + 1
+            self._start = self._position + first
+        ends = ends[ends >= first]
+        closing = np.flatnonzero(depth[ends] == 0)
+        if len(closing):
+            ends, self.closed = ends[: closing[0] + 1], True
+        shown = np.concatenate([[0], np.cumsum(~np.isin(data, _codes(b" \t\r\n")))])
+        starts = np.concatenate([[first], ends + 1])
+        written = shown[np.concatenate([ends, [len(data)]])] > shown[starts]
+        written[0] |= self._written
+        self._written = bool(written[-1])
+        begin = np.concatenate([[self._start], self._position + ends[:-1] + 1]) if len(ends) else ends
+        if len(ends):
+            self._start = self._position + int(ends[-1]) + 1
+        table = np.stack([begin, self._position + ends], axis=1).astype(np.int64)
+        # `[]` and a comma before the bracket leave nothing between: no record.
+        return table[written[:-1]] if len(ends) else _table([])
+
+
+def _codes(characters: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(characters, dtype=np.uint8)
+
+
+def _table(rows: list[tuple[int, int]]) -> NDArray[np.int64]:
+    return np.array(rows, dtype=np.int64).reshape(-1, 2)
