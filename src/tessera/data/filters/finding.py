@@ -21,7 +21,7 @@ LEAD = 40
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How strongly a rule holds (`value`, unit of the rule) and where: characters start to end of the text."""
+    """How strongly a rule holds (`value`, in the rule's unit) and where: characters start to end."""
 
     value: float
     start: int = 0
@@ -61,8 +61,8 @@ class Levels(Config):
 class Row:
     """One verdict of one rule on one record.
 
-    record counts from 0 in its source, line from 1 in its file; turn counts messages from 0, start and end are
-    characters of that message's text. score is None when a model's answer could not be read.
+    record counts from 0 in its source, line from 1 in its file; turn counts messages from 0, start and end
+    are characters of that message's text. score is None when a model's answer could not be read.
     """
 
     source: str

@@ -11,7 +11,9 @@ from tessera.data.filters.finding import Finding
 from tessera.data.filters.prose import LINK, WORD, blank, prose
 from tessera.data.filters.repetition import NOTHING
 
-FEWEST_LETTERS = 20
+FEWEST_ASKED = 5
+FEWEST_TOLD = 20
+"""Letters that say something of a question's and an answer's language; of syllable signs half suffice."""
 FEWEST_HINTS = 4
 
 _SCRIPTS = {
@@ -30,7 +32,8 @@ _FREQUENT = {
 }
 _ABOUT_LANGUAGE = re.compile(
     r"translat|transcri|\bin (?:english|chinese|german|french|spanish|japanese|korean|russian|italian|arabic"
-    r"|portuguese|hindi)\b|language|翻译|翻譯|译成|用英|用中|英文|中文|英语|日语|übersetz|auf (?:deutsch|englisch)"
+    r"|portuguese|hindi)\b|language|翻译|翻譯|译成|用英|用中|英文|中文|英语|日语|übersetz"
+    r"|auf (?:deutsch|englisch)"
     r"|tradu|en (?:français|anglais|español|inglés)|перевед|翻訳|번역|\bread\b|\btext\b|\bocr\b|文字|识别",
     re.IGNORECASE,
 )
@@ -50,10 +53,11 @@ def scripts(text: str) -> Counter[str]:
     return Counter(_script(letter) for letter in bare if letter.isalpha())
 
 
-def guess_language(text: str) -> str | None:
+def guess_language(text: str, fewest: int = FEWEST_TOLD) -> str | None:
     """zh, ja, ko, a script's name, or one of six languages in Latin letters; None when it can't be said."""
     letters = scripts(text)
-    if letters.total() < FEWEST_LETTERS:
+    dense = letters["han"] + letters["kana"] + letters["hangul"]
+    if letters.total() + dense < fewest:
         return None
     main, count = letters.most_common(1)[0]
     if letters["kana"] > 0.1 * letters.total():
@@ -74,9 +78,11 @@ def language_mismatch(question: str, answer: str) -> Finding:
     """How surely the answer is in another language than its question: 1 another script, 0.6 another language.
 
     Default: borderline 0.6, never dropped; ours: a person decides. Questions about translation, language or
-    reading text, and texts under 20 letters, say nothing.
+    reading text, questions under 5 and answers under 20 letters say nothing.
     """
-    asked, told = guess_language(question), guess_language(answer)
+    if question.isascii() and answer.isascii() and len(answer) < 4 * FEWEST_TOLD:
+        return NOTHING
+    asked, told = guess_language(question, FEWEST_ASKED), guess_language(answer)
     if asked is None or told is None or asked == told or _ABOUT_LANGUAGE.search(question):
         return NOTHING
     other_script = not ({asked, told} <= set(_FREQUENT) or {asked, told} <= {"zh", "ja"})

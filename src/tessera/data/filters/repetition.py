@@ -7,7 +7,6 @@ InternVL2.5 section 4.3). The official rules are not public; each docstring says
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 
 from tessera.data.filters.finding import Finding
 from tessera.data.filters.prose import BOX, blank, words
@@ -77,7 +76,7 @@ def repeated_lines(text: str) -> Finding:
 
 
 def phrase_loop(text: str) -> Finding:
-    """How often a phrase of one or more words follows itself at once: "wait, let me check. wait, let me check."
+    """How often a phrase of one or more words follows itself at once: "wait, no. wait, no. wait, no."
 
     Default: borderline 4, drop 8 times, over at least 60 characters; ours, from degenerate chains of thought.
     A loop shows as a constant distance to the last occurrence of the same three words: one pass.
@@ -130,10 +129,3 @@ def zero_run(text: str) -> Finding:
         if value > best.value:
             best = Finding(value, *match.span())
     return best
-
-
-def longest_sentence(text: str, ends: re.Pattern[str]) -> Finding:
-    """Characters from one end of a sentence or line to the next, at its longest, with its place."""
-    marks = [0, *(match.end() for match in ends.finditer(text)), len(text)]
-    start, end = max(pairwise(marks), key=lambda span: span[1] - span[0])
-    return Finding(float(end - start), start, end)

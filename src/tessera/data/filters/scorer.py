@@ -1,0 +1,91 @@
+"""What a model that gives scores must offer, and how its replies are read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A model's answer to a prompt with what it cost; `error` says why there is none."""
+
+    text: str
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    error: str | None = None
+
+
+Keep = Callable[[str, Reply], None]
+"""Takes a prompt and its reply as soon as it is there, from any thread."""
+
+
+class Scorer(Protocol):
+    """A model that answers prompts."""
+
+    @property
+    def name(self) -> str:
+        """Model and settings: replies of the same name to the same prompt are the same."""
+
+    def replies(self, prompts: Iterable[str | None], keep: Keep) -> Iterator[Reply | None]:
+        """One reply per prompt, in order, None for None; reads a bounded number of prompts ahead.
+
+        Every reply without an error goes to `keep` at once, so that nothing is asked twice after a kill.
+        Raises ValueError when no answer can be had at all.
+        """
+
+
+_THOUGHT = re.compile(r".*</think>", re.DOTALL)
+_OBJECT = re.compile(r"\{[^{}]*\}", re.DOTALL)
+_NUMBER = r"(\d{1,2}(?:\.\d+)?)(?:\s*/\s*10)?"
+_ALONE = re.compile(
+    rf"\W*(?:(?:the |final |overall |my )*(?:score|rating)(?: is)?)?[\W_]*{_NUMBER}[\W_]*", re.I
+)
+_LINE = re.compile(rf"^\W*(?:(?:final|overall) )?(?:score|rating)[\W_]*{_NUMBER}[\W_]*$", re.I | re.M)
+
+
+def read_score(reply: str) -> float | None:
+    """The score from 0 to 10 in a reply, or None when it can't be told for sure.
+
+    Accepted: a JSON object with "score" (anywhere behind the thoughts), else nothing but a number ("8",
+    "Score: 8/10"), else one line "Score: 8". Several different scores, other ranges and bare numbers in
+    sentences are not guessed at.
+    """
+    said = _THOUGHT.sub("", reply).strip()
+    found = {score for text in _OBJECT.findall(said) if (score := _from_object(text)) is not None}
+    if not found:
+        whole = _ALONE.fullmatch(said)
+        numbers = [whole.group(1)] if whole else _LINE.findall(said)
+        found = {float(number) for number in numbers}
+    if len(found) != 1:
+        return None
+    score = found.pop()
+    return score if 0 <= score <= 10 else None
+
+
+def _from_object(text: str) -> float | None:
+    try:
+        value: Any = json.loads(text)
+    except json.JSONDecodeError:
+        return None
+    score = value.get("score") if isinstance(value, dict) else None
+    if isinstance(score, str):
+        match = re.fullmatch(_NUMBER, score.strip())
+        return float(match.group(1)) if match else None
+    return float(score) if isinstance(score, int | float) and not isinstance(score, bool) else None
+
+
+def read_reason(reply: str) -> str:
+    """The reason in a reply: "reason" of its JSON object, else its words."""
+    said = _THOUGHT.sub("", reply).strip()
+    for text in _OBJECT.findall(said):
+        try:
+            value: Any = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(value, dict) and isinstance(value.get("reason"), str):
+            return str(value["reason"])
+    return said
