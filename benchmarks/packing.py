@@ -2,11 +2,11 @@
 
     python benchmarks/packing.py [--samples 20000] [--seed 0]
 
-Five distributions of lengths at 16,384 tokens and 48 tiles. Ours plans the whole epoch at once, and through the
-loader's window of its default size. The official algorithm is written from its description (facts 6.2, 6.3: 48
-tiles, 16,384 tokens, 20 buffers, no overflow), once as it stands, with the dummy tile of a text sample, and once
-without it, which is its better case. The bound is proven for the lengths at hand (packing_workload.py). Times are
-processor time of one core, best of three. The last line is one JSON object.
+Five distributions of lengths at 16,384 tokens and 48 tiles. Ours plans the whole epoch at once, and through
+the loader's window of its default size. The official algorithm is written from its description (facts 6.2,
+6.3: 48 tiles, 16,384 tokens, 20 buffers, no overflow), once as it stands, with the dummy tile of a text
+sample, and once without it, which is its better case. The bound is proven for the lengths at hand
+(packing_workload.py). Times are processor time of one core, best of three. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class InOrder:
 
 
 def official(tokens: Sizes, tiles: Sizes) -> Packs:
-    """Facts 6.3: the first buffer, by tiles descending, that has room; full heads and an overlong list leave."""
+    """Facts 6.3: into the first buffer, by tiles descending, with room; full heads and a long list leave."""
     buffers: list[tuple[int, int, int, list[int]]] = []  # minus tiles, age, tokens, samples
     packs: Packs = []
     for number, (size, count) in enumerate(zip(tokens.tolist(), tiles.tolist(), strict=True)):
@@ -118,18 +118,16 @@ def first_fit(tokens: Sizes, tiles: Sizes) -> Packs:
     rooms: list[list[int]] = []  # tokens and tiles left, number of the pack
     packs: Packs = []
     for number, (size, count) in enumerate(zip(tokens.tolist(), tiles.tolist(), strict=True)):
-        for place, room in enumerate(rooms):
-            if size <= room[0] and count <= room[1]:
-                break
-        else:
-            place, room = len(rooms), [MAX_TOKENS, MAX_TILES, len(packs)]
+        room = next((r for r in rooms if size <= r[0] and count <= r[1]), None)
+        if room is None:
+            room = [MAX_TOKENS, MAX_TILES, len(packs)]
             rooms.append(room)
             packs.append([])
         room[0] -= size
         room[1] -= count
         packs[room[2]].append(number)
         if room[0] < least or room[1] < smallest:
-            rooms.pop(place)
+            rooms.remove(room)
     return packs
 
 

@@ -1,7 +1,7 @@
 """Five distributions of sample lengths, and what no packing can beat: used by packing.py.
 
-Picture sizes are log-normal (median 735 pixels, sides 64 to 4000) and cut by the published tiling rule with up to
-12 tiles and a thumbnail; a tile has 256 tokens.
+Picture sizes are log-normal (median 735 pixels, sides 64 to 4000), cut by the published rule with up to 12
+tiles and a thumbnail; a tile has 256 tokens.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, int], Lengths]] = {
 def lower_bound(tokens: NDArray[np.int64], tiles: NDArray[np.int64]) -> tuple[int, str]:
     """Fewest packs that the lengths allow, proven, and by what: sums, and each resource as bin packing.
 
-    With scipy the linear program of Gilmore and Gomory, solved by column generation (Farley's bound); without,
-    dual feasible functions, which are weaker.
+    With scipy the linear program of Gilmore and Gomory, solved by column generation (Farley's bound);
+    without, dual feasible functions, which are weaker.
     """
     try:
         import scipy.optimize  # noqa: F401

@@ -45,6 +45,7 @@ class SizedEncoder:
     """Makes as many tokens and tiles as the text asks for; every value names the record."""
 
     tiling = Tiling()
+    frames = 8
 
     def describe(self) -> dict[str, str]:
         return {"encoder": "sized"}

@@ -38,6 +38,11 @@ class DocumentEncoder:
         """How pictures are cut."""
         return self._encoder.tiling
 
+    @property
+    def frames(self) -> int:
+        """Frames of a clip on disk that doesn't say how many."""
+        return self._encoder.frames
+
     def describe(self) -> dict[str, Any]:
         """The settings of the encoder, with the template's other name."""
         return dict(self._encoder.describe())

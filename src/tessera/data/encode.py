@@ -30,6 +30,10 @@ class SampleEncoder(Protocol):
     def tiling(self) -> Tiling:
         """How pictures are cut."""
 
+    @property
+    def frames(self) -> int:
+        """Frames of a clip on disk that doesn't say how many."""
+
     def describe(self) -> Mapping[str, Any]:
         """Every setting that changes the lengths."""
 
@@ -87,7 +91,7 @@ class DrawEncoder:
         """Encode one draw; faults of the record come back as values."""
         entry = self._sources[draw.source]
         try:
-            conversation = cut.apply(self.conversation(draw), self.encoder(draw).tiling)
+            conversation = cut.apply(self.conversation(draw), self.encoder(draw))
             if self._augment and entry.augment:
                 seed = derive_seed("augment", self._seed, entry.source.name, draw.visit)
                 conversation = augment_pictures(conversation, random.Random(seed))

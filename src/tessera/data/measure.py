@@ -22,7 +22,7 @@ class ItemKey(NamedTuple):
     """What finds an item again: source, record, how often the source was drawn before, part of the record."""
 
     source: int
-    index: int
+    record: int
     visit: int
     part: int
 
@@ -148,8 +148,8 @@ class Measurer:
 
         conversation = self._encode.conversation(draw)
         if self._over_long == "split":
-            return split_turns(conversation, encoder.tiling, fits)
-        found = fewer_tiles(conversation, encoder.tiling, fits)
+            return split_turns(conversation, encoder, fits)
+        found = fewer_tiles(conversation, encoder, fits)
         return ([found], 0) if found else ([], 1)
 
 

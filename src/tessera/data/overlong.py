@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from tessera.chat.encoder import Lengths
 from tessera.chat.message import Conversation, Image, Message, Part, Text, Video
@@ -13,6 +13,19 @@ from tessera.imaging.grid import Tiling
 OverLong = Literal["error", "drop", "fewer_tiles", "split"]
 """error: a fault; drop: left out; fewer_tiles: pictures cut into fewer tiles and clips into fewer frames
 until it fits; split: several samples, cut between turns. What can't be made to fit is dropped and counted."""
+
+
+class Sizing(Protocol):
+    """What of an encoder decides the size of pictures and clips."""
+
+    @property
+    def tiling(self) -> Tiling:
+        """How pictures are cut."""
+
+    @property
+    def frames(self) -> int:
+        """Frames of a clip on disk that doesn't say how many."""
+
 
 Fits = Callable[[Conversation], Lengths | None]
 """Lengths of a conversation, or None when it is longer than a pack."""
@@ -27,28 +40,28 @@ class Cut:
     first: int = 0
     last: int = 0
 
-    def apply(self, conversation: Conversation, tiling: Tiling) -> Conversation:
+    def apply(self, conversation: Conversation, sizing: Sizing) -> Conversation:
         """The conversation that is left; the record's frame numbers must have been drawn before."""
         if self.tiles:
-            return _limit(conversation, self.tiles, self.of, tiling)
+            return _limit(conversation, self.tiles, self.of, sizing)
         return _turns(conversation, self.first, self.last) if self.last else conversation
 
 
 WHOLE = Cut()
 
 
-def fewer_tiles(conversation: Conversation, tiling: Tiling, fits: Fits) -> tuple[Cut, Lengths] | None:
+def fewer_tiles(conversation: Conversation, sizing: Sizing, fits: Fits) -> tuple[Cut, Lengths] | None:
     """The mildest limit under which the conversation fits; None when one tile each is still too much."""
-    top = max([_own_limit(part, conversation, tiling) for part in conversation.media], default=1)
+    top = max([_own_limit(part, conversation, sizing) for part in conversation.media], default=1)
     for limit in range(top - 1, 0, -1):
         cut = Cut(tiles=limit, of=top)
-        if lengths := fits(cut.apply(conversation, tiling)):
+        if lengths := fits(cut.apply(conversation, sizing)):
             return cut, lengths
     return None
 
 
 def split_turns(
-    conversation: Conversation, tiling: Tiling, fits: Fits
+    conversation: Conversation, sizing: Sizing, fits: Fits
 ) -> tuple[list[tuple[Cut, Lengths]], int]:
     """The longest runs of turns that fit, and how many turns fit by no means.
 
@@ -60,7 +73,7 @@ def split_turns(
     while first < end:
         best: tuple[Cut, Lengths] | None = None
         for cut in (Cut(first=first, last=last) for last in range(first + 1, end + 1)):
-            lengths = fits(cut.apply(conversation, tiling))
+            lengths = fits(cut.apply(conversation, sizing))
             if lengths is None:
                 break
             best = cut, lengths
@@ -100,24 +113,28 @@ def _carried(media: list[Image | Video]) -> Iterator[Part]:
         yield from (part, Text("\n"))
 
 
-def _own_limit(part: Image | Video, conversation: Conversation, tiling: Tiling) -> int:
+def _own_limit(part: Image | Video, conversation: Conversation, sizing: Sizing) -> int:
     """Tiles that a picture may have by itself: its own limit, or its share of the encoder's (facts 3.5)."""
     if isinstance(part, Image) and part.max_tiles is not None:
         return part.max_tiles
     pictures = sum(isinstance(other, Image) for other in conversation.media)
-    return max(1, tiling.max_tiles // max(1, pictures)) if isinstance(part, Image) else tiling.max_tiles
+    return (
+        max(1, sizing.tiling.max_tiles // max(1, pictures))
+        if isinstance(part, Image)
+        else sizing.tiling.max_tiles
+    )
 
 
-def _limit(conversation: Conversation, tiles: int, of: int, tiling: Tiling) -> Conversation:
+def _limit(conversation: Conversation, tiles: int, of: int, sizing: Sizing) -> Conversation:
     """Pictures with at most `tiles` tiles, clips with that share of their frames."""
 
     def limited(part: Part) -> Part:
         if isinstance(part, Image):
-            most = min(tiles, _own_limit(part, conversation, tiling))
+            most = min(tiles, _own_limit(part, conversation, sizing))
             return replace(part, max_tiles=most, tiles=None)
         if isinstance(part, Video):
-            frames = part.frames or (len(part.source) if isinstance(part.source, tuple) else 0)
-            return replace(part, frames=max(1, frames * tiles // of)) if frames else part
+            all_frames = len(part.source) if isinstance(part.source, tuple) else sizing.frames
+            return replace(part, frames=max(1, (part.frames or all_frames) * tiles // of))
         return part
 
     return Conversation(tuple(replace(m, parts=tuple(map(limited, m.parts))) for m in conversation.messages))

@@ -14,6 +14,7 @@ from tessera.checkpoints.save import save_checkpoint
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.checkpoints.surgery import load_part, save_part
 from tessera.data.check import CheckConfig, CheckReport, Progress, check_sources
+from tessera.data.index import open_index
 from tessera.data.loader import PackLoader
 from tessera.data.manifest import PlaygroundSource, read_meta
 from tessera.data.open import open_sources
@@ -56,6 +57,8 @@ class ConversationBench:
             )
             checked, report = check_sources(stage_sources(stage), self.encoder, limits, progress)
             self.sources.append(checked)
+            for entry in checked:  # once here, with a bar; the loaders of the stages find it in the cache
+                open_index(entry, self.encoder, packing.workers, progress)
             total.records += report.records
             total.faults += report.faults
         return total

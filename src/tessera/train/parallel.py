@@ -1,8 +1,8 @@
 """Data-parallel training from outside: `torchrun` starts the processes, and only this file knows about them.
 
 The loader deals the packs of a step to the ranks by a plan that all of them share: data and position are the
-same for any number of ranks. Counts are added up before the first forward pass, gradients before the optimizer
-step that all take.
+same for any number of ranks. Counts are added up before the first forward pass, gradients before
+the optimizer step.
 """
 
 from __future__ import annotations
