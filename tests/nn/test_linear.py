@@ -38,11 +38,13 @@ def test_packed_is_the_plain_layer(count: int, dtype: torch.dtype, with_bias: bo
     given = bias if with_bias else None
     plain, packed = make_linear("plain", weight, given), make_linear("packed", weight, given)
     assert isinstance(packed, PackedLinear)
-    assert packed.is_packed == linear.can_pack(torch.device("cpu"), dtype)
     x = rows(count, dtype)
     bound = 1e-6 if dtype == torch.float32 else 4e-3
     with torch.inference_mode():
         assert relative(packed(x), plain(x)) < bound
+        assert not packed.is_packed, "a layer that is used once is not laid out for it"
+        assert relative(packed(x), plain(x)) < bound
+        assert packed.is_packed == linear.can_pack(torch.device("cpu"), dtype)
         assert relative(packed(x[None])[0], plain(x)) < bound
         assert relative(linear_then(packed, x, "gelu"), F.gelu(plain(x).float())) < bound * 2
         assert relative(linear_then(packed, x, "silu"), F.silu(plain(x).float())) < bound * 2

@@ -1,6 +1,7 @@
 """Fill an empty model from files: each tensor read once, cast, packed or quantised, put where it belongs.
 
-Nothing is kept but the model: the host's memory holds the finished part of it and one mapped shard.
+Nothing is kept but the model: the host's memory holds the finished part of it and the tensor being read.
+Packed linears and the embedding beside them stay windows into the files until they are used.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from tessera.checkpoints.keymap import Group
 from tessera.checkpoints.placement import device_of
 from tessera.checkpoints.shards import TensorSource
 from tessera.checkpoints.weights import expected_parameters, read_own
-from tessera.nn.linear import LinearKind, can_pack, make_linear
+from tessera.nn.linear import LinearKind, make_linear
 
+EMBEDDING = "decoder.embed_tokens.weight"
 IN_BLOCKS = ("vision.layers.", "decoder.layers.")
 PACKED_BESIDE = ("connector.linear_1", "connector.linear_2", "decoder.lm_head")
 """Linears outside the blocks that are packed; in 8 bits they stay what they are."""
@@ -44,7 +46,8 @@ def fill(
         if builder.wants(name):
             builder.take(name, moved)
         else:
-            kept = moved.clone(memory_format=torch.contiguous_format) if _is_window(moved, tensor) else moved
+            window = _is_window(moved, tensor) and not (linears == "packed" and name == EMBEDDING)
+            kept = moved.clone(memory_format=torch.contiguous_format) if window else moved
             _register(model, sites[name], nn.Parameter(kept))
 
 
@@ -87,9 +90,8 @@ class _LinearBuilder:
         """A weight or a bias on its device, in its dtype."""
         path, _, leaf = name.rpartition(".")
         parts = self._waiting.setdefault(path, {})
-        # What the new layer reads once may be a window into the file; what it keeps may not.
-        read_once = leaf == "weight" and (self._kind == "int8" or can_pack(tensor.device, tensor.dtype))
-        parts[leaf] = tensor if read_once else tensor.clone(memory_format=torch.contiguous_format)
+        # A weight may stay a window into the file until it is packed or quantised; a bias is kept for good.
+        parts[leaf] = tensor if leaf == "weight" else tensor.clone(memory_format=torch.contiguous_format)
         if len(parts) < 1 + (self._linears[path].bias is not None):
             return
         del self._waiting[path]

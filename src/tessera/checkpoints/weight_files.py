@@ -6,12 +6,23 @@ other way.
 
 from __future__ import annotations
 
+import json
+import mmap
 import pickle
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
+
+MAPPED = {
+    "BF16": torch.bfloat16,
+    "F16": torch.float16,
+    "F32": torch.float32,
+    "F64": torch.float64,
+    "I8": torch.int8,
+}
+"""safetensors' names of what weights are made of."""
 
 
 class WeightFile(Protocol):
@@ -27,19 +38,34 @@ class WeightFile(Protocol):
 
 
 class _Safetensors:
+    """Every tensor is a mapping of its own, which goes when the tensor goes: what has been read and copied
+    takes no memory, and what is kept is read when it is used."""
+
     def __init__(self, path: Path) -> None:
         try:
             self._file = safe_open(path, framework="pt")
         except SafetensorError as error:
             raise ValueError(f"{path} is damaged ({error}): fetch it again") from error
         self.keys = frozenset(self._file.keys())
+        self._stream = path.open("rb")
+        size = int.from_bytes(self._stream.read(8), "little")
+        self._header = json.loads(self._stream.read(size))  # safe_open has checked it
+        self._data = 8 + size
 
     def shape(self, key: str) -> tuple[int, ...]:
-        return tuple(self._file.get_slice(key).get_shape())
+        return tuple(self._header[key]["shape"])
 
     def tensor(self, key: str) -> torch.Tensor:
-        found: torch.Tensor = self._file.get_tensor(key)
-        return found
+        entry = self._header[key]
+        start, end = (self._data + offset for offset in entry["data_offsets"])
+        dtype = MAPPED.get(entry["dtype"])
+        if dtype is None or start == end or start % dtype.itemsize:
+            found: torch.Tensor = self._file.get_tensor(key)
+            return found
+        page = start - start % mmap.ALLOCATIONGRANULARITY
+        mapped = mmap.mmap(self._stream.fileno(), end - page, access=mmap.ACCESS_COPY, offset=page)
+        flat = torch.frombuffer(mapped, dtype=dtype, offset=start - page)
+        return flat.view(entry["shape"])
 
 
 class _Bin:
