@@ -318,3 +318,21 @@ def test_pickled_weights_become_safetensors(tmp_path: Path) -> None:
     convert(source, tmp_path / "b", "official")
     found = weights(tmp_path / "b")
     assert found.keys() == expected.keys() and all(torch.equal(t, found[k]) for k, t in expected.items())
+
+
+def test_rotary_positions_are_said_for_both_versions_of_transformers(tmp_path: Path) -> None:
+    """Version 4 does not know `rope_parameters` and would quietly take a base of 10,000."""
+    convert(saved(tmp_path / "a", kind="internlm2"), tmp_path / "b", "transformers", check=False)
+    text = json.loads((tmp_path / "b/config.json").read_text())["text_config"]
+    assert text["rope_theta"] == text["rope_parameters"]["rope_theta"] == 1e6
+    assert text["rope_scaling"] == {"rope_type": "dynamic", "factor": 2.0}
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    theirs = transformers.AutoConfig.from_pretrained(tmp_path / "b").text_config.rope_parameters
+    assert theirs == text["rope_parameters"]
+
+
+def test_a_tokenizer_that_changed_is_noticed() -> None:
+    same, other = tiny.tokenizer(), tiny.tokenizer().with_added(["<new>"])
+    proof.check_tokenizer(same, same, Path("a"))
+    with pytest.raises(ValueError, match="a: the tokenizer reads text differently"):
+        proof.check_tokenizer(same, other, Path("a"))

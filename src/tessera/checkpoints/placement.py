@@ -19,7 +19,7 @@ import torch
 from tessera.models.config import VLMConfig
 
 ENDS = ("vision", "connector", "decoder.embed_tokens", "decoder.norm", "decoder.lm_head")
-"""Modules that are not blocks of the decoder; the model cards, and we by ourselves, put them on one device."""
+"""Modules that are no blocks of the decoder; the model cards, and the splits here, put them on one device."""
 
 CARD_NAMES = (
     ("vision_model", "vision"),

@@ -256,6 +256,12 @@ def text_kind(decoder: DecoderConfig) -> Architecture:
 
 
 def _text_section(decoder: DecoderConfig, ids: dict[str, Any]) -> dict[str, Any]:
+    """transformers 5 reads `rope_parameters`, 4 (and engines on it) `rope_theta` and `rope_scaling`."""
     section = write_decoder(decoder, text_kind(decoder), ids)
-    del section["rope_theta"]
-    return section | {"rope_parameters": rope_parameters(decoder)}
+    rope = rope_parameters(decoder)
+    if rope["rope_type"] not in (
+        "default",
+        "longrope",
+    ):  # 4 asks for other keys of longrope, 5 prefers this one
+        section["rope_scaling"] = {key: value for key, value in rope.items() if key != "rope_theta"}
+    return section | {"rope_parameters": rope}
