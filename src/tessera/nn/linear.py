@@ -80,6 +80,10 @@ class PackedLinear(InferenceLinear):
     time and a part that is used once is not laid out for it. Afterwards only the packed form is kept.
     """
 
+    _weight: torch.Tensor
+    _used: bool
+    _packable: bool
+
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
         super().__init__(weight.shape, bias)
         self._hold(weight.detach())
