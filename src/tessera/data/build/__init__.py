@@ -1,0 +1,1 @@
+"""Conversations from ordinary annotations: boxes, classes, questions, captions, text lines, camera views."""
