@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Literal
 
 from tessera.chat.message import Conversation, Image, Video
 from tessera.data.encode import SampleEncoder
 from tessera.data.faults import DataError, Reason, RecordFault, describe
+from tessera.data.media import media_problem
 from tessera.data.readers.records import RecordReader
+from tessera.data.sizes import size_faults
 from tessera.data.source import WeightedSource
-from tessera.imaging.decode import decode_image, read_size
-from tessera.imaging.video import probe_video
 from tessera.runtime.config import Config
 
 Progress = Callable[[str, int, int], None]
@@ -122,6 +121,8 @@ class _Checker:
         except DataError as error:
             return faults + list(error.faults)
         media = self._media_faults(index, conversation)
+        if not media:
+            media = size_faults(self._source.record(index), conversation, self._source.place(index))
         return faults + (media or self._length_faults(index, conversation))
 
     def _fault(self, index: int, where: str, reason: Reason, detail: str) -> RecordFault:
@@ -164,42 +165,6 @@ class _Checker:
         tokens = f"{lengths.tokens} of {limits.max_tokens} tokens"
         detail = f"{tokens}, {lengths.tiles} of {limits.max_tiles} tiles"
         return [self._fault(index, "conversations", Reason.TOO_LONG, detail)]
-
-
-def media_problem(part: Image | Video, headers_only: bool) -> tuple[Reason, str] | None:
-    """What is wrong with a picture or clip on disk, or None."""
-    if not isinstance(part.source, str | Path):
-        return None
-    if not Path(part.source).exists():
-        return Reason.MISSING_FILE, str(part.source)
-    if isinstance(part, Image):
-        return _picture_problem(part.source, headers_only)
-    return _video_problem(part)
-
-
-def _picture_problem(source: str | Path, headers_only: bool) -> tuple[Reason, str] | None:
-    try:
-        if headers_only:
-            read_size(source)
-        else:
-            decode_image(source)
-    except (ValueError, OSError) as error:
-        return Reason.BROKEN_PICTURE, str(error)
-    return None
-
-
-def _video_problem(part: Video) -> tuple[Reason, str] | None:
-    """No frames at all, or none between start and end."""
-    assert isinstance(part.source, str | Path)
-    try:
-        info = probe_video(part.source)
-    except (ValueError, OSError) as error:
-        return Reason.BROKEN_VIDEO, f"{part.source}: {error}"
-    if info.frames < 1:
-        return Reason.BROKEN_VIDEO, f"{part.source}: 0 frames"
-    if part.start is not None and info.fps and part.start * info.fps >= info.frames:
-        return Reason.BROKEN_VIDEO, f"{part.source}: {info.frames} frames end before {part.start} s"
-    return None
 
 
 def _without(source: RecordReader, faults: Sequence[RecordFault]) -> RecordReader:

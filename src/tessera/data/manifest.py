@@ -1,4 +1,4 @@
-"""What to train on, as frozen settings: manifest (InternVL's meta file, facts 5.1, or YAML) and playgrounds."""
+"""What to train on, as frozen settings: InternVL's meta file (facts 5.1), its like in YAML, playgrounds."""
 
 from __future__ import annotations
 

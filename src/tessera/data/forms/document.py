@@ -34,7 +34,10 @@ def parse(record: object, place: RecordPlace) -> Conversation:
 
 def fits(record: dict[str, Any]) -> bool:
     """Whether a record may be of this form."""
-    return "texts" in record or ("text_list" in record and "image_info" in record)
+    texts = record.get("texts")
+    if isinstance(texts, list):
+        return all(text is None or isinstance(text, str) for text in texts)
+    return "text_list" in record and "image_info" in record
 
 
 def _parts(parse: Parse, slots: Sequence[tuple[str, object, object]]) -> list[Part]:

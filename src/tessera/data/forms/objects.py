@@ -33,12 +33,19 @@ def fill_objects(parse: Parse, fields: Mapping[str, Any], turns: list[Turn], med
             count = len(values) if isinstance(values, list) else short(values)
             parse.fault(f"objects.{key}", Reason.MARK_COUNT, f"{tags.count(tag)} {tag}, {count} entries")
             return turns
-    written = {"<ref-object>": map(_reference, refs), "<bbox>": _boxes(parse, objects, boxes, media)}
+    written = {"<ref-object>": _references(parse, refs), "<bbox>": _boxes(parse, objects, boxes, media)}
     return [replace(turn, text=_TAGS.sub(lambda match: next(written[match[0]]), turn.text)) for turn in turns]
 
 
-def _reference(name: object) -> str:
-    return f"<ref>{name}</ref>"
+def _references(parse: Parse, names: list[Any]) -> Iterator[str]:
+    """Every reference as text; a fault for one that is none."""
+    for name in names:
+        if not isinstance(name, str):
+            parse.fault("objects.ref", Reason.BAD_FIELD, f"{short(name)} is not a text")
+        elif parse.sound("objects.ref", name):
+            yield f"<ref>{name}</ref>"
+            continue
+        yield ""
 
 
 def _boxes(parse: Parse, objects: Mapping[str, Any], boxes: list[Any], media: Media) -> Iterator[str]:

@@ -23,7 +23,7 @@ from tessera.data.record import MOST_BYTES
 from tessera.data.remote import local_copy
 
 Indices = NDArray[np.int64]
-BLOCK = 1 << 22
+BLOCK = 1 << 20
 """Bytes scanned at a time."""
 
 

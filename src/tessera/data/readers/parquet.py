@@ -8,11 +8,12 @@ as Hugging Face's libraries write them.
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tessera.data.cache import cached_folder
 from tessera.data.faults import Reason
@@ -50,19 +51,20 @@ class ParquetRows(Numbered):
         return {"file": self.file}
 
     @cached_property
-    def _batches(self) -> Any:
-        name = f"{self.stamp()} {ROWS}"
-        folder = cached_folder("parquet", name, lambda fresh: write_arrow(self.file, fresh))
-        return arrow().ipc.open_file(arrow().memory_map(str(folder / "rows.arrow")))
+    def _folder(self) -> Path:
+        return cached_folder("parquet", f"1 {self.stamp()}", lambda fresh: write_arrow(self.file, fresh))
 
     @cached_property
-    def _ends(self) -> list[int]:
-        """Rows up to the end of every batch."""
-        counts = (self._batches.get_batch(n).num_rows for n in range(self._batches.num_record_batches))
-        return list(accumulate(counts))
+    def _batches(self) -> Any:
+        return arrow().ipc.open_file(arrow().memory_map(str(self._folder / "rows.arrow")))
+
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        """Rows up to the end of every batch: int64 [batches]."""
+        return np.fromfile(self._folder / "ends", dtype=np.int64)
 
     def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
+        return int(self._ends[-1]) if len(self._ends) else 0
 
     def stamp(self) -> str:
         """Path, size and time of change."""
@@ -70,8 +72,8 @@ class ParquetRows(Numbered):
 
     def record(self, index: int) -> object:
         """The row as an object; columns without a value are left out."""
-        number = bisect_right(self._ends, index)
-        first = self._ends[number - 1] if number else 0
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        first = int(self._ends[number - 1]) if number else 0
         try:
             row = self._batches.get_batch(number).slice(index - first, 1).to_pylist()[0]
         except (arrow().ArrowException, ValueError, OverflowError) as error:
@@ -96,9 +98,12 @@ def write_arrow(file: Location, folder: Path) -> None:
     try:
         with open_binary(file) as stream:
             table = pyarrow.parquet.ParquetFile(stream)
-            with pyarrow.ipc.new_file(str(folder / "rows.arrow"), table.schema_arrow) as out:
+            ends, rows = (folder / "ends").open("wb"), 0
+            with ends, pyarrow.ipc.new_file(str(folder / "rows.arrow"), table.schema_arrow) as out:
                 for batch in table.iter_batches(batch_size=ROWS):
                     out.write_batch(batch)
+                    rows += batch.num_rows
+                    np.array([rows], dtype=np.int64).tofile(ends)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise ValueError(f"{file}: not a readable parquet file ({error}); write or fetch it again") from error
 

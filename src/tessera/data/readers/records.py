@@ -34,18 +34,14 @@ CONTAINERS = {
 """What opens a file, by what its name ends in."""
 
 
-def open_container(name: str, file: Location) -> Container:
-    """The records of one file. ValueError naming source, key and remedy when it is missing or of no kind."""
+def open_container(file: Location) -> Container:
+    """The records of one file. ValueError naming file and remedy when it is missing or of no known kind."""
     if not exists(file):
-        raise ValueError(f"{name}.annotation: no file {file}; correct the path")
+        raise ValueError(f"no file {file}; correct the path")
     kind = CONTAINERS.get(suffix(file))
     if kind is None:
-        known = ", ".join(CONTAINERS)
-        raise ValueError(f"{name}.annotation: {file} ends in none of {known}; rename or convert it")
-    try:
-        return kind(file)
-    except ValueError as error:
-        raise ValueError(f"{name}.annotation: {error}") from error
+        raise ValueError(f"{file} ends in none of {', '.join(CONTAINERS)}; rename or convert it")
+    return kind(file)
 
 
 class RecordReader:
@@ -56,10 +52,12 @@ class RecordReader:
         self._left_out = left_out
         self._forms: dict[int, FormName | None] = {}
         try:
-            self.files = tuple(open_container(spec.name, file) for file in expand(spec.annotation))
+            self.files = tuple(open_container(file) for file in expand(spec.annotation))
             self._ends = np.cumsum([len(file) for file in self.files], dtype=np.int64)
         except OSError as error:
             raise ValueError(f"{spec.name}.annotation: {error}; correct path or access") from error
+        except ValueError as error:
+            raise ValueError(f"{spec.name}.annotation: {error}") from error
 
     def __reduce__(self) -> tuple[type[RecordReader], tuple[DatasetSpec, frozenset[Place]]]:
         """Another process maps the offsets again instead of receiving a copy."""
@@ -120,8 +118,11 @@ class RecordReader:
             self.spec.pretraining,
             file.members(local),
         )
-        found = parse_as(self._form(number), self._read(number, local), place)
-        return fetch_media(found, place)
+        record, form = self._read(number, local), self._form(number)
+        try:
+            return fetch_media(parse_as(form, record, place), place)
+        except OSError as error:
+            raise _unreachable(place, error) from error
 
     def fingerprint(self) -> str:
         """What the files are, the settings, and the records that were left out."""
@@ -137,9 +138,8 @@ class RecordReader:
         try:
             return file.record(local)
         except OSError as error:
-            parse = Parse(RecordPlace(file.file, file.line(local), self.spec.root))
-            parse.fault("record", Reason.UNREACHABLE, str(error))
-            raise DataError(parse.faults) from error
+            place = RecordPlace(file.file, file.line(local), self.spec.root)
+            raise _unreachable(place, error) from error
 
     def _form(self, number: int) -> FormName | None:
         if self.spec.format != "auto":
@@ -155,6 +155,12 @@ class RecordReader:
                 yield self._read(number, local)
             except DataError:
                 continue
+
+
+def _unreachable(place: RecordPlace, error: OSError) -> DataError:
+    parse = Parse(place)
+    parse.fault("record", Reason.UNREACHABLE, str(error))
+    return DataError(parse.faults)
 
 
 def fetch_media(conversation: Conversation, place: RecordPlace) -> Conversation:
