@@ -125,7 +125,7 @@ def read_map(config: VLMConfig, devices: Mapping[str, str | int]) -> dict[str, s
     if bare := [name for name, device in placed.items() if device is None]:
         more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
         raise ValueError(f"devices: no entry covers {bare[0]!r}{more}; add it, or '' for everything else")
-    together = ("decoder.norm", "decoder.lm_head")
+    together: tuple[str, ...] = ("decoder.norm", "decoder.lm_head")
     if config.decoder.tie_word_embeddings:
         together = (*together, "decoder.embed_tokens")
     if len(found := {str(placed[name]) for name in together}) > 1:
