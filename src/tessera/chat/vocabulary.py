@@ -148,6 +148,8 @@ class SentencePieceVocabulary:
 
     def __init__(self, model: bytes, legacy: bool, guarded: frozenset[str] = frozenset()) -> None:
         self._model = model
+        if hasattr(sentencepiece, "set_min_log_level"):  # else it warns of InternLM2's NUL piece each time
+            sentencepiece.set_min_log_level(2)
         self._sp = sentencepiece.SentencePieceProcessor(model_proto=model)
         self._legacy = legacy
         self._dummy_prefix = self._sp.encode("a", out_type=str)[0].startswith(SPACE)

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from tessera.chat.templates import TEMPLATES
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import IMG_CONTEXT
 from tessera.checkpoints.layouts.companions import special_ids, write_generation, write_json
@@ -79,6 +80,8 @@ def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Re
     notes: list[str] = []
     model, stored_grid = _read_model(config, path, tokenizer, keys, notes)
     template = config.get("template") or _catalogue_template(known, path, notes)
+    if template not in TEMPLATES:
+        raise ValueError(f"{path}: template = {template!r} is unknown; choose one of {', '.join(TEMPLATES)}")
     if "system_message" in config and config["system_message"] is None:
         notes.append(f"{path}: system_message is null: the sentence of template {template!r} is used")
     family = Family(
