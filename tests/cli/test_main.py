@@ -66,24 +66,24 @@ def test_a_programming_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_playground_then_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What `tessera playground` writes, `tessera check` finds without fault, from any working directory."""
+    """What `tessera playground` writes, `tessera data check` finds without fault, from any working directory."""
     out = str(tmp_path / "data")
     assert main(["playground", out, "--count", "10"]) == 0
-    assert main(["check", f"{out}/meta.json", "--json"]) == 0
+    assert main(["data", "check", f"{out}/meta.json", "--json"]) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert sum(dataset["records"] for dataset in report.values()) == 10
-    assert all(dataset["tokens"] > 0 and not dataset["faults"] for dataset in report.values())
+    assert (report["records"], report["faulty"]) == (10, 0)
+    assert all(source["tokens"] > 0 and not source["faults"] for source in report["sources"].values())
 
 
 def test_check_names_faults_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.jsonl").write_text('{"image": "gone.png", "conversations": []}\n{"image": 1\n')
     (tmp_path / "meta.json").write_text('{"mine": {"annotation": "a.jsonl"}}')
-    assert main(["check", str(tmp_path / "meta.json")]) == 1
+    assert main(["data", "check", str(tmp_path / "meta.json")]) == 1
     shown = capsys.readouterr().out
     assert "a.jsonl:1: conversations: bad field" in shown
     assert "a.jsonl:2:" in shown
 
 
 def test_missing_meta_file_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "nowhere.json"]) == 2
+    assert main(["data", "check", "nowhere.json"]) == 2
     assert "nowhere.json" in capsys.readouterr().err

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
-from tessera.chat.message import Conversation, Image, Video
-from tessera.data.encode import SampleEncoder
+import numpy as np
+from pydantic import Field
+
+from tessera.data.encode import DrawEncoder, SampleEncoder
+from tessera.data.examine import Examiner, examine
 from tessera.data.faults import DataError, Reason, RecordFault, describe
-from tessera.data.media import media_problem
+from tessera.data.index import Progress, open_index
+from tessera.data.lengths import Columns, Policy
+from tessera.data.measure import Measurer
+from tessera.data.overlong import OverLong
 from tessera.data.readers.records import RecordReader
-from tessera.data.sizes import size_faults
 from tessera.data.source import WeightedSource
 from tessera.runtime.config import Config
-
-Progress = Callable[[str, int, int], None]
-"""Called with source name, records done and records in all."""
 
 
 class CheckConfig(Config):
@@ -27,10 +31,14 @@ class CheckConfig(Config):
     """longest sample in tokens"""
     max_tiles: int
     """most tiles of a sample"""
+    over_long: OverLong = "error"
+    """what becomes of longer records; only with "error" they are faults"""
     headers_only: bool = False
     """read picture headers only: quick, but a truncated picture is found when it is used"""
     on_fault: Literal["error", "skip"] = "error"
     """stop with the list, or leave the faulty records out and report them"""
+    workers: int = Field(default=0, ge=0)
+    """processes that check; 0 checks in the main process"""
 
 
 @dataclass
@@ -63,13 +71,13 @@ def check_sources(
     """Check the sources that are read from files; drawn ones are right by construction.
 
     Returns the sources, without faulty records when the policy is "skip", and the report. Raises DataError
-    with all faults when the policy is "error", ValueError when no record of a source is left.
+    with all faults when the policy is "error", or when no record of a source is left.
     """
     report = CheckReport()
     checked = []
     for entry in sources:
         if isinstance(entry.source, RecordReader):
-            faults = check_source(entry.source, encoder, config, report, progress)
+            faults = check_source(entry, encoder, config, report, progress)
             if faults and config.on_fault == "skip":
                 entry = replace(entry, source=_without(entry.source, faults))
         checked.append(entry)
@@ -79,92 +87,49 @@ def check_sources(
 
 
 def check_source(
-    source: RecordReader,
+    entry: WeightedSource,
     encoder: SampleEncoder,
     config: CheckConfig,
     report: CheckReport,
     progress: Progress | None = None,
 ) -> list[RecordFault]:
-    """All faults of one source; they are added to the report, too."""
-    checker = _Checker(source, encoder, config, report)
-    faults: list[RecordFault] = []
-    for index in range(source.size):
-        faults += checker.record_faults(index)
+    """All faults of one finite source in order; they are added to the report, too."""
+    size = entry.source.size or 0
+    found: dict[int, tuple[RecordFault, ...]] = {}
+    for part in examine(entry, Examiner(entry, config.headers_only, deep=False), size, config.workers):
+        found.update(part.faults)
         if progress is not None:
-            progress(source.name, index + 1, source.size)
-    report.records += source.size
+            progress(entry.source.name, part.first + len(part.content), size)
+    with tempfile.TemporaryDirectory() as folder:
+        _check_lengths(entry, encoder, config, report, found, Path(folder))
+    faults = [fault for index in sorted(found) for fault in found[index]]
+    report.records += size
     report.faults += faults
     return faults
 
 
-class _Checker:
-    """Checks the records of one file one after the other; remembers ids and files it has seen."""
-
-    def __init__(
-        self, source: RecordReader, encoder: SampleEncoder, config: CheckConfig, report: CheckReport
-    ) -> None:
-        self._source = source
-        self._encoder = encoder
-        self._config = config
-        self._report = report
-        self._first_line: dict[str, int] = {}
-        self._media: dict[Image | Video, tuple[Reason, str] | None] = {}
-
-    def record_faults(self, index: int) -> list[RecordFault]:
-        """Structure, id, media files and length of one record."""
-        try:
-            faults = self._id_faults(index)
-        except DataError as error:
-            return list(error.faults)
-        try:
-            conversation = self._source.conversation(index)
-        except DataError as error:
-            return faults + list(error.faults)
-        media = self._media_faults(index, conversation)
-        if not media:
-            media = size_faults(self._source.record(index), conversation, self._source.place(index))
-        return faults + (media or self._length_faults(index, conversation))
-
-    def _fault(self, index: int, where: str, reason: Reason, detail: str) -> RecordFault:
-        file, line = self._source.place(index)
-        return RecordFault(file, line, where, reason, detail)
-
-    def _id_faults(self, index: int) -> list[RecordFault]:
-        """An id that an earlier record has; records without id are fine."""
-        record = self._source.record(index)
-        if not isinstance(record, dict) or record.get("id") is None:
-            return []
-        name, line = repr(record["id"]), self._source.place(index)[1]
-        first = self._first_line.setdefault(name, line)
-        if first == line:
-            return []
-        return [self._fault(index, "id", Reason.DUPLICATE_ID, f"{name} is the id of line {first}")]
-
-    def _media_faults(self, index: int, conversation: Conversation) -> list[RecordFault]:
-        """Files that are missing or can't be decoded; a file used again is not read again."""
-        faults = []
-        for part in conversation.media:
-            if part not in self._media:
-                self._media[part] = media_problem(part, self._config.headers_only)
-            if (problem := self._media[part]) is not None:
-                where = "image" if isinstance(part, Image) else "video"
-                faults.append(self._fault(index, where, *problem))
-        return faults
-
-    def _length_faults(self, index: int, conversation: Conversation) -> list[RecordFault]:
-        """More tokens or tiles than a pack can hold."""
-        try:
-            lengths = self._encoder.measure(conversation)
-        except (ValueError, OSError) as error:
-            return [self._fault(index, "record", Reason.UNUSABLE, str(error))]
-        self._report.tokens += lengths.tokens
-        self._report.tiles += lengths.tiles
-        limits = self._config
-        if lengths.tokens <= limits.max_tokens and lengths.tiles <= limits.max_tiles:
-            return []
-        tokens = f"{lengths.tokens} of {limits.max_tokens} tokens"
-        detail = f"{tokens}, {lengths.tiles} of {limits.max_tiles} tiles"
-        return [self._fault(index, "conversations", Reason.TOO_LONG, detail)]
+def _check_lengths(
+    entry: WeightedSource,
+    encoder: SampleEncoder,
+    config: CheckConfig,
+    report: CheckReport,
+    found: dict[int, tuple[RecordFault, ...]],
+    folder: Path,
+) -> None:
+    """Records that are too long, or can't be measured, by the index that training uses afterwards."""
+    limits = config.max_tokens, config.max_tiles
+    index = open_index(entry, encoder, config.workers)
+    if index is None:
+        return
+    rejected = np.zeros(len(index), dtype=np.uint8)
+    rejected[list(found)] = 1
+    encode = DrawEncoder([entry], encoder, "token", False, 0)
+    measure = Measurer([entry], [index], encode, limits, config.over_long, 0)
+    policy = Policy(entry, measure, limits, config.over_long, found.__setitem__)
+    items = policy.apply(Columns.of_index(index), rejected, folder)
+    tokens, tiles = items.arrays()
+    report.tokens += int(tokens.sum())
+    report.tiles += int(tiles.sum())
 
 
 def _without(source: RecordReader, faults: Sequence[RecordFault]) -> RecordReader:

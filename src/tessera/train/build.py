@@ -13,8 +13,8 @@ from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.checkpoints.surgery import load_part, save_part
-from tessera.data.check import CheckConfig, CheckReport, Progress, check_sources
-from tessera.data.index import open_index
+from tessera.data.check import CheckConfig, CheckReport, check_sources
+from tessera.data.index import Progress, open_index
 from tessera.data.loader import PackLoader
 from tessera.data.manifest import PlaygroundSource, read_meta
 from tessera.data.open import open_sources
@@ -53,7 +53,11 @@ class ConversationBench:
         for stage in self.recipe.stages:
             packing = stage.packing
             limits = CheckConfig(
-                max_tokens=packing.max_tokens, max_tiles=packing.max_tiles, on_fault=packing.on_fault
+                max_tokens=packing.max_tokens,
+                max_tiles=packing.max_tiles,
+                over_long=packing.over_long,
+                on_fault=packing.on_fault,
+                workers=packing.workers,
             )
             checked, report = check_sources(stage_sources(stage), self.encoder, limits, progress)
             self.sources.append(checked)

@@ -1,0 +1,164 @@
+"""What a source looks like in numbers: histograms, scripts of its letters, the scale of its boxes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_BOX = re.compile(
+    r"\[\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*\]"
+)
+_FEW, _MOST = 0.02, 0.9
+_BEYOND = 1e9
+_DEEPEST = 32
+TELLING = 700
+"""Side in pixels up to which a picture tells pixels from thousandths."""
+
+_RANGES: tuple[tuple[int, str], ...] = (
+    (0x41, "Latin"), (0x5B, ""), (0x61, "Latin"), (0x7B, ""), (0xAA, "Latin"), (0xAB, ""), (0xB5, "Greek"), (0xB6, ""),
+    (0xBA, "Latin"), (0xBB, ""), (0xC0, "Latin"), (0xD7, ""), (0xD8, "Latin"), (0xF7, ""), (0xF8, "Latin"),
+    (0x2B0, ""), (0x370, "Greek"), (0x400, "Cyrillic"), (0x530, "Armenian"), (0x590, "Hebrew"), (0x600, "Arabic"),
+    (0x700, "other"), (0x750, "Arabic"), (0x780, "other"), (0x900, "Devanagari"), (0x980, "Bengali"), (0xA00, "other"),
+    (0xB80, "Tamil"), (0xC00, "other"), (0xE00, "Thai"), (0xE80, "other"), (0x10A0, "Georgian"), (0x1100, "Hangul"),
+    (0x1200, "other"), (0x1E00, "Latin"), (0x1F00, "Greek"), (0x2000, ""), (0x2E80, "Han"), (0x3000, ""),
+    (0x3005, "Han"), (0x3008, ""), (0x3041, "Kana"), (0x3100, "other"), (0x3130, "Hangul"), (0x3190, "other"),
+    (0x31F0, "Kana"), (0x3200, ""), (0x3400, "Han"), (0x4DC0, ""), (0x4E00, "Han"), (0xA000, "other"),
+    (0xAC00, "Hangul"), (0xD7B0, ""), (0xF900, "Han"), (0xFB00, "other"), (0xFB50, "Arabic"), (0xFE00, ""),
+    (0xFE70, "Arabic"), (0xFF00, ""), (0xFF21, "Latin"), (0xFF3B, ""), (0xFF41, "Latin"), (0xFF5B, ""),
+    (0xFF66, "Kana"), (0xFFA0, "Hangul"), (0xFFE0, ""), (0x10000, "other"), (0x1F000, ""), (0x20000, "Han"),
+    (0x323B0, ""),
+)  # fmt: skip
+"""First code point and script of the ranges of Unicode's blocks that hold letters; "" holds none."""
+_NAMES = sorted({name for _, name in _RANGES if name})
+_STARTS = np.array([start for start, _ in _RANGES], dtype=np.uint32)
+_NUMBERS = np.array([0] + [_NAMES.index(name) + 1 if name else 0 for _, name in _RANGES])
+
+
+def count_scripts(text: str) -> Counter[str]:
+    """Letters per script. A script isn't a language: Han may be Chinese or, beside Kana, Japanese."""
+    codes = np.frombuffer(text.encode("utf-32-le", "replace"), dtype=np.uint32)
+    found = np.bincount(_NUMBERS[np.searchsorted(_STARTS, codes, side="right")], minlength=len(_NAMES) + 1)
+    return Counter({name: int(n) for name, n in zip(_NAMES, found[1:], strict=True) if n})
+
+
+@dataclass
+class Histogram:
+    """Counts of whole numbers. `tops`: the last value of each bar; one more bar holds what is above all."""
+
+    tops: tuple[int, ...]
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    total: int = 0
+
+    def __post_init__(self) -> None:
+        self.counts = np.zeros(len(self.tops) + 1, dtype=np.int64)
+
+    def add(self, values: ArrayLike) -> None:
+        """Count more values: int [N]."""
+        numbers = np.asarray(values, dtype=np.int64)
+        self.counts += np.bincount(np.searchsorted(self.tops, numbers), minlength=len(self.counts))
+        self.total += int(numbers.sum())
+
+    @property
+    def labels(self) -> list[str]:
+        """What each bar holds: `1-64`."""
+        firsts = (0, *(top + 1 for top in self.tops))
+        spans = zip(firsts, self.tops, strict=False)
+        return [f"{a:,}" if a == b else f"{a:,}-{b:,}" for a, b in spans] + [f"> {self.tops[-1]:,}"]
+
+    @property
+    def above(self) -> int:
+        """How many lie above the last bar's top."""
+        return int(self.counts[-1])
+
+
+def token_histogram(limit: int) -> Histogram:
+    """Bars that double, from limit / 256 to the limit."""
+    return Histogram(tuple(sorted({max(1, limit >> step) for step in range(8, -1, -1)})))
+
+
+def tile_histogram(limit: int) -> Histogram:
+    """Bars for 0, 1, 2 … tiles, wider towards the limit."""
+    tops = [0, 1, 2, 3, 4, 6, 8, 10, 13, 16, 20, 24, 32, 40, 48, 64, 96, 128]
+    return Histogram((*(top for top in tops if top < limit), limit))
+
+
+@dataclass
+class BoxEvidence:
+    """Boxes seen, and what speaks for each scale of their numbers.
+
+    fractions: all four within 0 to 1, not all whole; above: a number above 1000; sized: the picture's size is
+    known and so small that numbers up to 1000 would often leave it; leaving: of these, boxes that do.
+    """
+
+    boxes: int = 0
+    fractions: int = 0
+    above: int = 0
+    sized: int = 0
+    leaving: int = 0
+    largest: float = 0.0
+
+    def add(self, box: tuple[float, ...], size: tuple[int, int] | None) -> None:
+        """Count one box of a picture of this width and height in pixels."""
+        top = max(box)
+        self.boxes += 1
+        self.fractions += top <= 1 and any(side != int(side) for side in box)
+        self.above += top > 1000
+        self.largest = max(self.largest, top)
+        if size is not None and min(size) <= TELLING:
+            self.sized += 1
+            self.leaving += max(box[0], box[2]) > size[0] or max(box[1], box[3]) > size[1]
+
+    def merge(self, other: BoxEvidence) -> None:
+        """Add what another part of the source showed."""
+        self.boxes, self.fractions = self.boxes + other.boxes, self.fractions + other.fractions
+        self.above, self.sized = self.above + other.above, self.sized + other.sized
+        self.leaving, self.largest = self.leaving + other.leaving, max(self.largest, other.largest)
+
+    def guess(self) -> tuple[str, str]:
+        """The scale (`0-1`, `0-1000`, `pixels`, `unclear`, `none`) and the evidence in words."""
+        if not self.boxes:
+            return "none", "no boxes"
+        if self.fractions >= _MOST * self.boxes:
+            return "0-1", f"{self.fractions} of {self.boxes} boxes are fractions up to {self.largest:g}"
+        if self.fractions > _FEW * self.boxes:
+            return "unclear", f"{self.fractions} of {self.boxes} boxes are fractions, the others are not"
+        if self.above > _FEW * self.boxes:
+            return (
+                "pixels",
+                f"{self.above} of {self.boxes} boxes have numbers above 1000, up to {self.largest:g}",
+            )
+        if self.leaving > _FEW * self.sized:
+            return "0-1000", (
+                f"{self.boxes - self.above} of {self.boxes} boxes stay below 1000; as pixels {self.leaving} of "
+                f"{self.sized} would leave their pictures"
+            )
+        if self.sized >= 20:
+            return "pixels", f"all but {self.leaving} of {self.sized} boxes stay in their pictures as pixels"
+        return "0-1000", f"largest number {self.largest:g}; too few pictures of known size to exclude pixels"
+
+
+def boxes_in(value: Any, depth: int = 0) -> Iterator[tuple[float, ...]]:
+    """Every list of four numbers in a record, in its texts and outside of them (`objects.bbox` of ms-swift)."""
+    if isinstance(value, str):
+        if "[" in value:
+            for match in _BOX.finditer(value):
+                box = tuple(map(float, match.groups()))
+                if max(map(abs, box)) < _BEYOND:
+                    yield box
+    elif depth < _DEEPEST and isinstance(value, dict):
+        for entry in value.values():
+            yield from boxes_in(entry, depth + 1)
+    elif depth < _DEEPEST and isinstance(value, list | tuple):
+        if len(value) == 4 and all(
+            type(side) in (int, float) and -_BEYOND < side < _BEYOND for side in value
+        ):
+            yield tuple(map(float, value))
+            return
+        for entry in value:
+            yield from boxes_in(entry, depth + 1)
