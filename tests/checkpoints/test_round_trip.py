@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from tessera.checkpoints.load import empty_model, load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
+from tessera.checkpoints.shards import write_shards
 from tessera.families.catalog import fresh
 from tessera.families.family import Family
 from tessera.models.initialise import initialise
@@ -102,6 +103,13 @@ def test_shards(layout: Layout, tmp_path: Path) -> None:
     save_checkpoint(tmp_path, *arguments)
     assert [path.name for path in tmp_path.glob("*.safetensors*")] == ["model.safetensors"]
     assert_same_weights(loaded.model, load_checkpoint(tmp_path).model)
+
+
+def test_weights_can_be_read_by_whom_the_mask_allows(tmp_path: Path) -> None:
+    """safetensors writes files with mode 0600; a colleague could not open what we saved."""
+    write_shards(tmp_path, [("a", torch.ones(2))])
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_saving_over_the_folder_a_model_came_from(tmp_path: Path) -> None:

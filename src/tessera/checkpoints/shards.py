@@ -181,7 +181,11 @@ def _write_part(root: Path, number: int, tensors: dict[str, torch.Tensor]) -> li
         if storage.data_ptr() in seen or storage.nbytes() > tensor.nbytes:
             tensors[key] = tensor.clone()
         seen.add(storage.data_ptr())
-    save_file(tensors, _part_path(root, number), metadata={"format": "pt"})
+    path = _part_path(root, number)
+    path.touch()
+    mode = path.stat().st_mode  # as the user's mask has it; safetensors makes files that others cannot read
+    save_file(tensors, path, metadata={"format": "pt"})
+    path.chmod(mode)
     return list(tensors)
 
 

@@ -25,6 +25,11 @@ def special_ids(family: Family, tokenizer: Tokenizer) -> dict[str, Any]:
     """eos (every id that ends an answer, the template's own first), bos and pad, None where there is none."""
     template = get_template(family.template)
     stops = [tokenizer.token_id(stop) for stop in template.stops if tokenizer.has_token(stop)]
+    if not stops:
+        raise ValueError(
+            f"template: {template.name!r} stops at {' or '.join(template.stops)}, which is no token of this "
+            "tokenizer; choose the template that belongs to the model"
+        )
     pad = tokenizer.config.get("pad_token")
     text = pad.get("content") if isinstance(pad, dict) else pad
     pad_id = tokenizer.token_id(text) if text and tokenizer.has_token(text) else stops[0]
