@@ -12,9 +12,10 @@ from tessera.data.build.captions import caption_drafts
 from tessera.data.build.coco import coco_drafts
 from tessera.data.build.dota import dota_drafts
 from tessera.data.build.folders import class_drafts
-from tessera.data.build.job import Draft, Job, Progress, read_names
+from tessera.data.build.job import Draft, Job, Progress
 from tessera.data.build.ocr import ocr_drafts
 from tessera.data.build.pictures import Pictures
+from tessera.data.build.rows import read_names
 from tessera.data.build.settings import (
     BoxesSettings,
     BuildSettings,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tessera.data.build.coordinates import Box, numbers
+from tessera.data.build.coordinates import numbers
 from tessera.data.build.job import ALL_MARKS, Draft, Job, clean
 from tessera.data.build.objects import Scene, SceneMaker, object_drafts
 from tessera.data.build.pictures import Picture
@@ -84,8 +84,10 @@ class CocoFile:
             detail = f"category_id {category!r}; {len(self.labels)} categories are listed"
             raise Rejected(Fault.UNKNOWN_CATEGORY, detail)
         label = self.job.label(self.labels[category])
-        left, top, width, height = numbers(entry.get("bbox"), 4, "bbox")
-        box: Box = (left, top, left + width, top + height)
-        phrase = next((entry[key] for key in PHRASE_KEYS if entry.get(key)), None)
-        said = clean(phrase, "phrase", ALL_MARKS) if phrase is not None else None
-        maker.add(label, box, phrase=said, rule=Rule.CROWD if entry.get("iscrowd") else None)
+        with maker.taking(label):
+            if entry.get("iscrowd"):
+                raise Rejected(Rule.CROWD, label)
+            left, top, width, height = numbers(entry.get("bbox"), 4, "bbox")
+            phrase = next((entry[key] for key in PHRASE_KEYS if entry.get(key)), None)
+            said = clean(phrase, "phrase", ALL_MARKS) if phrase is not None else None
+            maker.add(label, (left, top, left + width, top + height), phrase=said)

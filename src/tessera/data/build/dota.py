@@ -55,14 +55,20 @@ def _add(job: Job, maker: SceneMaker, words: list[str], skip_difficult: bool) ->
     """One line. Rejected when it is not eight numbers and a class."""
     if len(words) not in (9, 10):
         raise Rejected(Fault.BAD_ROW, f"{len(words)} words instead of 8 numbers, class and difficult")
+    label = job.label(words[8])
+    with maker.taking(label):
+        # DOTA: 0 plain, 1 difficult, 2 very difficult.
+        if skip_difficult and len(words) == 10 and words[9] != "0":
+            raise Rejected(Rule.DIFFICULT, label)
+        quad = _corners(words[:8])
+        maker.add(label, hull(quad), quad)
+
+
+def _corners(words: list[str]) -> Quad:
     try:
-        corners = tuple(map(float, words[:8]))
+        return cast(Quad, tuple(map(float, words)))
     except ValueError as error:
         raise Rejected(Fault.BAD_BOX, str(error)) from error
-    # DOTA: 0 plain, 1 difficult, 2 very difficult.
-    hard = skip_difficult and len(words) == 10 and words[9] != "0"
-    quad = cast(Quad, corners)
-    maker.add(job.label(words[8]), hull(quad), quad, rule=Rule.DIFFICULT if hard else None)
 
 
 def _all_classes(job: Job, files: list[Path]) -> tuple[str, ...]:

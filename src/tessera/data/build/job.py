@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import Literal
 
@@ -146,25 +144,3 @@ def in_records(place: str, picture: Picture, turns: Sequence[Turn], most: int) -
             records.append([turn])
     for record in records:
         yield Draft(place, (picture,), tuple(record))
-
-
-def read_names(file: Path | None) -> dict[str, str]:
-    """Other names of classes from a JSON object or lines of 'class name'. ValueError naming file and line."""
-    if file is None:
-        return {}
-    if not file.is_file():
-        raise ValueError(f"names: no file {file}; correct the path")
-    text = file.read_text(encoding="utf-8-sig")
-    if file.suffix.lower() == ".json":
-        found = json.loads(text)
-        if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
-            raise ValueError(f"names: {file} is not a JSON object of class -> name; correct it")
-        return found
-    names = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        parts = line.split(None, 1)
-        if parts and len(parts) < 2:
-            raise ValueError(f"names: {file}:{number}: {line!r} has no name; write 'class name'")
-        if parts:
-            names[parts[0]] = parts[1].strip()
-    return names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tessera.data.build.coordinates import Box, Quad, box_text, clip_box, quad_text
@@ -44,22 +45,18 @@ class SceneMaker:
     regions: list[Region] = field(default_factory=list)
     incomplete: set[str] = field(default_factory=set)
 
-    def add(
-        self,
-        label: str,
-        box: Box,
-        quad: Quad | None = None,
-        phrase: str | None = None,
-        rule: Rule | None = None,
-    ) -> None:
-        """Take an object, clipped to the picture. Rejected, its class incomplete, by a rule or a bad box."""
+    @contextmanager
+    def taking(self, label: str) -> Iterator[None]:
+        """Whatever is rejected meanwhile leaves the class incomplete."""
         try:
-            if rule is not None:
-                raise Rejected(rule, label)
-            inside, clipped = clip_box(box, self.picture.size, self.smallest)
+            yield
         except Rejected:
             self.incomplete.add(label)
             raise
+
+    def add(self, label: str, box: Box, quad: Quad | None = None, phrase: str | None = None) -> None:
+        """Take an object, clipped to the picture. Rejected for a box that is bad, outside or tiny."""
+        inside, clipped = clip_box(box, self.picture.size, self.smallest)
         if clipped:
             self.job.tally.note(Rule.CLIPPED)
         self.regions.append(Region(label, inside, quad, phrase))
@@ -137,10 +134,9 @@ class _Asking:
     def _grounding(self) -> Iterator[Turn]:
         """Objects with a phrase of their own, and those that are the only one of their class."""
         alone = {label for label, regions in self._complete() if len(regions) == 1}
-        phrases = [region.phrase for region in self.scene.regions]
-        for region in self.scene.regions:
-            phrase = region.phrase or (region.label if region.label in alone else None)
-            if phrase is not None and phrases.count(phrase) <= 1:
+        names = [r.phrase or (r.label if r.label in alone else None) for r in self.scene.regions]
+        for region, phrase in zip(self.scene.regions, names, strict=True):
+            if phrase is not None and names.count(phrase) == 1:
                 answer = {"phrase": phrase, "boxes": self._where([region])}
                 yield self.voice.turn("grounding", {"phrase": phrase}, answer, [region.label])
 

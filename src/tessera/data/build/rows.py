@@ -73,7 +73,7 @@ def _table_rows(file: Path, job: Job, needed: tuple[tuple[str, ...], ...]) -> It
                 else:
                     yield Row(place, fields)
         except csv.Error as error:
-            raise ValueError(f"{file}:{table.line_num}: {error}; correct the quotes") from error
+            raise ValueError(f"{file}: behind line {table.line_num}: {error}; correct the quotes") from error
         except UnicodeDecodeError as error:
             raise ValueError(f"{file}: not UTF-8 ({error.reason}); save the file as UTF-8") from error
 
@@ -135,3 +135,24 @@ def entries(content: object, key: str, file: Path) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise ValueError(f"{file}: no list of objects under {key!r}; see docs/data_build.md for the formats")
     return found
+
+
+def read_names(file: Path | None) -> dict[str, str]:
+    """Other names of classes from a JSON object or lines of 'class name'. ValueError naming file and line."""
+    if file is None:
+        return {}
+    if not file.is_file():
+        raise ValueError(f"names: no file {file}; correct the path")
+    if file.suffix.lower() == ".json":
+        found = read_json(file)
+        if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
+            raise ValueError(f"names: {file} is not a JSON object of class -> name; correct it")
+        return found
+    names = {}
+    for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), 1):
+        parts = line.split(None, 1)
+        if parts and len(parts) < 2:
+            raise ValueError(f"names: {file}:{number}: {line!r} has no name; write 'class name'")
+        if parts:
+            names[parts[0]] = parts[1].strip()
+    return names

@@ -111,27 +111,29 @@ class _Sheet:
         incomplete: set[str] = set()
         for number, entry in enumerate(self.moment.objects, 1):
             self.job.tally.items += 1
+            label = ""
             try:
-                view, label, box = self._object(entry)
+                label = self.job.label(entry.get("label"))
+                view, box = self._object(entry)
                 found.setdefault(label, {}).setdefault(view, []).append(box)
             except Rejected as error:
                 self.job.tally.reject(f"{self.moment.place}: object {number}", error)
-                incomplete.add(str(entry.get("label")))
+                incomplete.add(label)
         for label, views in found.items():
             count = sum(map(len, views.values()))
             if count > self.settings.max_boxes:
                 self.job.tally.reject(self.moment.place, Rejected(Rule.TOO_MANY, f"{count} of {label}"))
-            elif not {label, "None"} & {self.job.names.get(name, name) for name in incomplete}:
+            elif label not in incomplete:
                 question = self.voice.say("detection.question", label=label)
                 yield Turn("detection", question, self._answer(label, views))
 
-    def _object(self, entry: dict[str, Any]) -> tuple[str, str, list[int]]:
-        label = self.job.label(entry.get("label"))
+    def _object(self, entry: dict[str, Any]) -> tuple[str, list[int]]:
+        """View of an object, and its box on the scale of what is shown."""
         cell, size = self._cell(entry.get("view"))
         box, clipped = clip_box(numbers(entry.get("box"), 4, "box"), size, self.settings.smallest)
         if clipped:
             self.job.tally.note(Rule.CLIPPED)
-        return str(entry["view"]), label, list(cell.scaled(box, size))
+        return str(entry["view"]), list(cell.scaled(box, size))
 
     def _answer(self, label: str, views: Mapping[str, list[list[int]]]) -> str:
         """Lines in the order of the views, boxes from left to right."""
