@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 from tessera.chat.message import Conversation, Image, Message, Part, Role, Text, Video
@@ -145,7 +146,7 @@ def _first(entry: dict[str, Any], keys: tuple[str, ...], otherwise: Callable[[],
 def _with_line_breaks(parts: list[Part]) -> tuple[Part, ...]:
     r"""A line break after every picture and clip, as training (`<image>\nquestion`), where none follows."""
     out: list[Part] = []
-    for part, following in zip(parts, [*parts[1:], None], strict=True):
+    for part, following in zip_longest(parts, parts[1:]):
         out.append(part)
         broken = isinstance(following, Text) and following.text.startswith("\n")
         if not isinstance(part, Text) and not broken:
