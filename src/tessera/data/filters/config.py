@@ -118,14 +118,14 @@ class FilterConfig(Config):
 
 
 def _over_default(default: Levels, chosen: dict[str, Any]) -> dict[str, Any]:
-    """The chosen levels, the default for one that is missing; a lower drop takes the borderline along."""
+    """The chosen levels over the default ones, which give way where they would be out of order."""
     levels = {**default.model_dump(), **chosen}
     drop, borderline = levels.get("drop"), levels.get("borderline")
-    numbers = isinstance(drop, int | float) and isinstance(borderline, int | float)
-    if "borderline" not in chosen and numbers and drop < borderline:
-        levels["borderline"] = drop
-    if "drop" not in chosen and numbers and borderline > drop:
-        levels["drop"] = borderline
+    if isinstance(drop, int | float) and isinstance(borderline, int | float) and drop < borderline:
+        if "borderline" not in chosen:
+            levels["borderline"] = drop
+        elif "drop" not in chosen:
+            levels["drop"] = borderline
     return levels
 
 

@@ -8,13 +8,15 @@ from collections import Counter
 from functools import lru_cache
 
 from tessera.data.filters.finding import Finding
-from tessera.data.filters.prose import LINK, WORD, blank, prose
+from tessera.data.filters.prose import LINK, blank, prose, words
 from tessera.data.filters.repetition import NOTHING
 
 FEWEST_ASKED = 5
 FEWEST_TOLD = 20
 """Letters that say something of a question's and an answer's language; of syllable signs half suffice."""
-FEWEST_HINTS = 4
+FEWEST_HINTS = 3
+"""Frequent words that an answer must show; a question needs one."""
+SHOWN = 80
 
 _SCRIPTS = {
     "LATIN": "latin", "CYRILLIC": "cyrillic", "CJK": "han", "HIRAGANA": "kana", "KATAKANA": "kana",
@@ -23,7 +25,8 @@ _SCRIPTS = {
 }  # fmt: skip
 
 _FREQUENT = {
-    "en": "the of and to in is that it was for on are with as his they at be this from have or by what which",
+    "en": "the of and to in is that it was for on are with as his they at be this from have or by what which"
+    " me about you do why how does there name many describe explain tell who where when",
     "de": "der die das und ist nicht ein eine zu den mit von auf für sich dem im auch wie wird sind wurde",
     "fr": "le la les et est une des dans que qui pour sur pas avec au ce il elle sont du nous vous par",
     "es": "el los las y es una en que por con para del se no su al lo como más pero son está qué",
@@ -48,30 +51,34 @@ def _script(letter: str) -> str:
 def scripts(text: str) -> Counter[str]:
     """Letters per script; code, formulas, boxes and links don't count."""
     bare = blank(LINK, prose(text))
-    if bare.isascii():
-        return Counter(latin=sum(map(str.isalpha, bare)))
-    return Counter(_script(letter) for letter in bare if letter.isalpha())
+    found: Counter[str] = Counter()
+    for character, count in Counter(bare).items():
+        if character.isalpha():
+            found[_script(character)] += count
+    return found
 
 
-def guess_language(text: str, fewest: int = FEWEST_TOLD) -> str | None:
-    """zh, ja, ko, a script's name, or one of six languages in Latin letters; None when it can't be said."""
+def main_script(text: str, fewest: int) -> str | None:
+    """The script of most letters; zh, ja, ko for those of East Asia; None under `fewest` letters.
+
+    A Chinese or Korean sign, and a kana, counts as two letters.
+    """
     letters = scripts(text)
     dense = letters["han"] + letters["kana"] + letters["hangul"]
     if letters.total() + dense < fewest:
         return None
-    main, count = letters.most_common(1)[0]
     if letters["kana"] > 0.1 * letters.total():
         return "ja"
-    if main != "latin" or count < 0.6 * letters.total():
-        return {"han": "zh", "hangul": "ko"}.get(main, main)
-    return _latin_language(text)
+    main, count = letters.most_common(1)[0]
+    return {"han": "zh", "hangul": "ko"}.get(main, main) if count >= 0.6 * letters.total() else None
 
 
-def _latin_language(text: str) -> str | None:
-    spoken = Counter(match.group().lower() for match in WORD.finditer(prose(text)))
-    hits = {name: sum(spoken[word] for word in listed.split()) for name, listed in _FREQUENT.items()}
-    (first, most), (_, second) = Counter(hits).most_common(2)
-    return first if most >= FEWEST_HINTS and most >= 1.5 * second else None
+def latin_language(text: str, fewest: int = FEWEST_HINTS) -> str | None:
+    """One of six languages by its most frequent words; None when too few of them occur to say."""
+    spoken = Counter(words(prose(text)))
+    hits = Counter({name: sum(spoken[word] for word in listed.split()) for name, listed in _FREQUENT.items()})
+    (first, most), (_, second) = hits.most_common(2)
+    return first if most >= fewest and most >= 1.5 * second else None
 
 
 def language_mismatch(question: str, answer: str) -> Finding:
@@ -80,10 +87,15 @@ def language_mismatch(question: str, answer: str) -> Finding:
     Default: borderline 0.6, never dropped; ours: a person decides. Questions about translation, language or
     reading text, questions under 5 and answers under 20 letters say nothing.
     """
-    if question.isascii() and answer.isascii() and len(answer) < 4 * FEWEST_TOLD:
+    if question.isascii() and answer.isascii() and len(answer) < 2 * FEWEST_TOLD:
         return NOTHING
-    asked, told = guess_language(question, FEWEST_ASKED), guess_language(answer)
-    if asked is None or told is None or asked == told or _ABOUT_LANGUAGE.search(question):
+    asked, told = main_script(question, FEWEST_ASKED), main_script(answer, FEWEST_TOLD)
+    if asked is None or told is None or _ABOUT_LANGUAGE.search(question):
         return NOTHING
-    other_script = not ({asked, told} <= set(_FREQUENT) or {asked, told} <= {"zh", "ja"})
-    return Finding(1.0 if other_script else 0.6, 0, min(len(answer), 80))
+    whole = Finding(1.0, 0, min(len(answer), SHOWN))
+    if asked != told:
+        return NOTHING if {asked, told} <= {"zh", "ja"} else whole
+    if asked != "latin":
+        return NOTHING
+    asked, told = latin_language(question, 1), latin_language(answer)
+    return NOTHING if asked is None or told is None or asked == told else Finding(0.6, 0, whole.end)

@@ -8,7 +8,7 @@ from functools import partial
 
 from tessera.data.filters.config import FilterConfig, ScoreConfig
 from tessera.data.filters.domains import domain_by_rule, read_domain
-from tessera.data.filters.finding import EXCERPT, Row
+from tessera.data.filters.finding import EXCERPT, Row, Verdict
 from tessera.data.filters.judge import Judged
 from tessera.data.filters.prompts import fill
 from tessera.data.filters.reply_store import Asking
@@ -69,7 +69,9 @@ class ModelSteps:
         """A score with the model's reason; without one borderline, with what was said instead."""
         said = read_reason(reply.text) if score is not None else reply.text
         told = said if reply.error is None else f"no answer: {reply.error}"
-        verdict = "keep" if settings is None else "borderline"
+        verdict: Verdict = "keep" if settings is None else "borderline"
+        if settings is not None and score is not None:
+            verdict = settings.verdict(score)
         return Row(
             source=self.names[judged.source],
             record=judged.record,
@@ -78,7 +80,7 @@ class ModelSteps:
             rule=f"model_{rule}",
             score=score,
             threshold=None if settings is None else settings.threshold,
-            verdict=settings.verdict(score) if settings is not None and score is not None else verdict,
+            verdict=verdict,
             excerpt=told[:EXCERPT],
             domain=judged.domain,
         )

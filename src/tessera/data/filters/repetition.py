@@ -7,15 +7,19 @@ InternVL2.5 section 4.3). The official rules are not public; each docstring says
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from tessera.data.filters.finding import Finding
-from tessera.data.filters.prose import BOX, blank, words
+from tessera.data.filters.prose import BOX, blank, word_span, words
 
 NOTHING = Finding(0.0)
 NGRAM = 10
 FEWEST_NGRAMS = 20
 FEWEST_LINES = 6
 SHORT_LINE = 4
+LOOP_GRAM = 3
+FEWEST_TIMES = 3
 SHORTEST_LOOP = 60
 
 _ZEROS = re.compile(r"0(?:[\s,.;|]{0,2}0){7,}")
@@ -31,23 +35,15 @@ def ngram_repetition(text: str) -> Finding:
     first repeat. Texts under 20 ten-grams (29 words) are too short to say. Counting every later occurrence,
     a loop of ten words that runs for ever comes near 1.
     """
-    places = words(text)
-    count = len(places) - NGRAM + 1
+    spoken = words(text)
+    count = len(spoken) - NGRAM + 1
     if count < FEWEST_NGRAMS:
         return NOTHING
-    spoken = [text[start:end].lower() for start, end in places]
-    seen: set[tuple[str, ...]] = set()
-    repeats, first = 0, -1
-    for at in range(count):
-        gram = tuple(spoken[at : at + NGRAM])
-        if gram not in seen:
-            seen.add(gram)
-            continue
-        repeats += 1
-        first = at if first < 0 else first
+    repeats = count - len(set(_grams(spoken, NGRAM)))
     if not repeats:
         return NOTHING
-    return Finding(repeats / count, places[first][0], places[first + NGRAM - 1][1])
+    first = _first_repeat(_grams(spoken, NGRAM))
+    return Finding(repeats / count, *word_span(text, first, first + NGRAM - 1))
 
 
 def repeated_lines(text: str) -> Finding:
@@ -81,24 +77,25 @@ def phrase_loop(text: str) -> Finding:
     Default: borderline 4, drop 8 times, over at least 60 characters; ours, from degenerate chains of thought.
     A loop shows as a constant distance to the last occurrence of the same three words: one pass.
     """
-    places = words(text)
+    spoken = words(text)
+    if len(set(_grams(spoken, LOOP_GRAM))) >= len(spoken) - LOOP_GRAM:
+        return NOTHING
     last: dict[tuple[str, ...], int] = {}
-    spoken = [text[start:end].lower() for start, end in places]
-    best, distance, since = NOTHING, 0, 0
-    for at in range(len(spoken) - 2):
-        gram = (spoken[at], spoken[at + 1], spoken[at + 2])
+    most, first, final, distance, since = 0.0, 0, 0, 0, 0
+    for at, gram in enumerate(_grams(spoken, LOOP_GRAM)):
         gap = at - last.get(gram, at)
         last[gram] = at
         if gap != distance:
             distance, since = gap, at
-        if not gap:
-            continue
         # The run began at `since`, whose phrase first stood `distance` words earlier.
-        times = (at + 3 - (since - distance)) / distance
-        start, end = places[since - distance][0], places[at + 2][1]
-        if times > best.value and times >= 3 and end - start >= SHORTEST_LOOP:
-            best = Finding(float(int(times)), start, end)
-    return best
+        begin, end = since - distance, at + LOOP_GRAM - 1
+        if gap and end + 1 - begin > most * distance:
+            times = (end + 1 - begin) / distance
+            most, first, final = times, begin, end
+    if most < FEWEST_TIMES:
+        return NOTHING
+    start, stop = word_span(text, first, final)
+    return Finding(float(int(most)), start, stop) if stop - start >= SHORTEST_LOOP else NOTHING
 
 
 def character_run(text: str) -> Finding:
@@ -129,3 +126,17 @@ def zero_run(text: str) -> Finding:
         if value > best.value:
             best = Finding(value, *match.span())
     return best
+
+
+def _grams(spoken: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
+    return zip(*(islice(spoken, start, None) for start in range(size)), strict=False)
+
+
+def _first_repeat(grams: Iterator[tuple[str, ...]]) -> int:
+    """Number of the first gram that was there before."""
+    seen: set[tuple[str, ...]] = set()
+    for at, gram in enumerate(grams):
+        if gram in seen:
+            return at
+        seen.add(gram)
+    return 0

@@ -47,7 +47,7 @@ def choose(flagged: Iterable[Flagged], most: int) -> tuple[list[Flagged], Counte
     Which ones is decided by a hash, so that the same run shows the same; memory is that of the sample.
     Records that can't be read are counted and left out: there is nothing to decide.
     """
-    counts: Counter[str] = Counter()
+    counts: Counter[str] = Counter(borderline=0, drop=0, unreadable=0)
     kept: list[tuple[tuple[bool, int], int, Flagged]] = []
     for number, record in enumerate(flagged):
         if record.unreadable or record.verdict == "keep":

@@ -46,7 +46,7 @@ TEXT_RULES: dict[str, TextRule] = {
     "character_run": TextRule(character_run, _levels(20, 60), questions=True),
     "zero_run": TextRule(zero_run, _levels(24, 64), questions=True),
     "sentence_length": TextRule(sentence_length, _levels(1500, 4000)),
-    "url_share": TextRule(url_share, _levels(0.3, 0.6)),
+    "url_share": TextRule(url_share, _levels(0.3, 0.7)),
     "symbol_share": TextRule(symbol_share, _levels(0.25, 0.5)),
     "garbled": TextRule(garbled, _levels(1, 20), questions=True),
     "placeholder": TextRule(placeholder, _levels(0.5, 1)),

@@ -126,7 +126,7 @@ class Run:
         part.replace(self.out / VERDICT_FILE)
 
 
-_MEANINGFUL = {
+_MEANINGFUL: dict[str, Any] = {
     **dict.fromkeys(("rules", "quality", "repetition", "domains", "longest_prompt", "score_dropped"), True),
     "model": {"address", "checkpoint", "name", "max_tokens", "extra"},
 }

@@ -41,10 +41,11 @@ class Scorer(Protocol):
 _THOUGHT = re.compile(r".*</think>", re.DOTALL)
 _OBJECT = re.compile(r"\{[^{}]*\}", re.DOTALL)
 _NUMBER = r"(\d{1,2}(?:\.\d+)?)(?:\s*/\s*10)?"
-_ALONE = re.compile(
-    rf"\W*(?:(?:the |final |overall |my )*(?:score|rating)(?: is)?)?[\W_]*{_NUMBER}[\W_]*", re.I
-)
-_LINE = re.compile(rf"^\W*(?:(?:final|overall) )?(?:score|rating)[\W_]*{_NUMBER}[\W_]*$", re.I | re.M)
+# Emphasis and colons around a number, but no minus, quotes or braces: half an object is no answer.
+_TRIM = r"[\s*_`#:]*"
+_NAMED = rf"{_TRIM}(?:(?:the|final|overall|my) )*(?:score|rating)(?: is)?{_TRIM}{_NUMBER}{_TRIM}\.?{_TRIM}"
+_ALONE = re.compile(rf"{_NAMED}|{_TRIM}{_NUMBER}{_TRIM}\.?{_TRIM}", re.IGNORECASE)
+_LINE = re.compile(rf"^{_NAMED}$", re.IGNORECASE | re.MULTILINE)
 
 
 def read_score(reply: str) -> float | None:
@@ -58,7 +59,7 @@ def read_score(reply: str) -> float | None:
     found = {score for text in _OBJECT.findall(said) if (score := _from_object(text)) is not None}
     if not found:
         whole = _ALONE.fullmatch(said)
-        numbers = [whole.group(1)] if whole else _LINE.findall(said)
+        numbers = [whole.group(1) or whole.group(2)] if whole else _LINE.findall(said)
         found = {float(number) for number in numbers}
     if len(found) != 1:
         return None

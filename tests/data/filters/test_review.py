@@ -1,0 +1,97 @@
+"""The review page: complete in itself, safe with hostile text, a fair choice of records."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tessera.data.filters.config import FilterConfig
+from tessera.data.filters.outcome import Flagged
+from tessera.data.filters.review import choose, write_review
+from tests.data.filters.small import open_run, silent, turns, write_manifest
+from tests.data.filters.test_run import LOOP, pictured, text_records
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> & \u2028 " + LOOP
+
+
+def page_of(tmp_path: Path, records: list[dict[str, Any]], **settings: Any) -> tuple[str, dict[str, Any]]:
+    run = open_run(write_manifest(tmp_path, a=records), tmp_path / "out", FilterConfig(**settings))
+    run.execute(None, silent)
+    page = write_review(run).read_text(encoding="utf-8")
+    match = re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert match is not None
+    data = json.loads(match.group(1))
+    assert data["run"] == run.stamp()
+    return page, data
+
+
+def test_the_page_needs_nothing_from_outside(tmp_path: Path) -> None:
+    page, data = page_of(tmp_path, [*text_records(), pictured(tmp_path, LOOP)])
+    assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", page)
+    assert "http://" not in page and "https://" not in page
+    assert "default-src 'none'" in page
+    pictures = [picture for sample in data["samples"] for picture in sample["pictures"]]
+    assert len(pictures) == 1 and pictures[0].startswith("data:image/jpeg;base64,")
+
+
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
+    page, data = page_of(tmp_path, [turns("q", HOSTILE)])
+    assert page.count("<script") == 2 and page.count("</script>") == 2
+    assert "onerror=alert(2)>" not in page
+    assert data["samples"][0]["turns"][1]["text"] == HOSTILE
+
+
+def test_samples_carry_rows_places_and_positions(tmp_path: Path) -> None:
+    _, data = page_of(tmp_path, text_records())
+    assert [(s["record"], s["verdict"]) for s in data["samples"]] == [(3, "borderline"), (1, "drop")]
+    assert data["counts"] == {"borderline": 1, "drop": 1, "unreadable": 0}
+    loop = data["samples"][1]
+    row = next(row for row in loop["rows"] if row["rule"] == "phrase_loop")
+    assert loop["turns"][row["turn"]]["text"][row["start"] :].startswith("wait")
+    assert loop["place"].endswith("a.jsonl:2")
+
+
+def test_a_missing_picture_is_told_on_the_page(tmp_path: Path) -> None:
+    record = {**pictured(tmp_path, LOOP), "image": "gone.png"}
+    _, data = page_of(tmp_path, [record])
+    assert "gone.png" in data["samples"][0]["pictures"][0]
+
+
+def flagged(number: int, verdict: str, rule: str = "phrase_loop") -> Flagged:
+    return Flagged("a", number, ({"verdict": verdict, "rule": rule},))
+
+
+def test_borderline_comes_first_and_the_choice_is_bounded_and_fair() -> None:
+    many = [flagged(n, "drop" if n % 10 else "borderline") for n in range(1000)] + [
+        flagged(1000, "drop", "faulty")
+    ]
+    chosen, counts = choose(iter(many), 150)
+    assert counts == {"borderline": 100, "drop": 900, "unreadable": 1}
+    assert [f.verdict for f in chosen] == ["borderline"] * 100 + ["drop"] * 50
+    dropped = [f.record for f in chosen[100:]]
+    assert dropped == sorted(dropped) and max(dropped) > 800  # not just the first ones
+    again, _ = choose(iter(many), 150)
+    assert again == chosen
+
+
+@pytest.mark.skipif(
+    shutil.which("node") is None, reason="node is not installed: the page's script can't be parsed"
+)
+def test_the_script_parses(tmp_path: Path) -> None:
+    page, _ = page_of(tmp_path, text_records())
+    script = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)[-1]
+    (tmp_path / "page.js").write_text(script, encoding="utf-8")
+    subprocess.run(["node", "--check", str(tmp_path / "page.js")], check=True, timeout=20)
+
+
+def test_the_page_s_download_is_what_decisions_reads(tmp_path: Path) -> None:
+    """The script builds the object that `read_decisions` takes: keys are compared in its text."""
+    page, _ = page_of(tmp_path, text_records())
+    assert "JSON.stringify({ run: data.run, decisions }" in page
+    assert "source: s.source, record: s.record, verdict:" in page
