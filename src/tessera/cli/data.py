@@ -1,4 +1,4 @@
-"""`tessera data <verb> …`: what can be done with training data; each verb is imported only when it is called."""
+"""`tessera data <verb> …`: what can be done with training data; each verb is imported when it is called."""
 
 from __future__ import annotations
 

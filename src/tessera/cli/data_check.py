@@ -16,6 +16,9 @@ from tessera.cli.data_input import Limited, manifest_sources, progress_bars
 from tessera.cli.data_tables import show_survey
 from tessera.data.cache import cache_root
 from tessera.data.repair import Repaired, write_repaired
+from tessera.data.report.page import write_page
+from tessera.data.report.pages import check_page
+from tessera.data.report.seen import choose_records, look
 from tessera.data.survey import Survey, SurveyConfig, survey
 from tessera.data.values import survey_values
 
@@ -41,6 +44,8 @@ class Arguments(Limited):
     """Folder for a clean copy (JSONL and meta.json) and rejects.jsonl with the reasons."""
     report: Path | None = None
     """HTML page with tables, histograms and sample conversations."""
+    samples: int = 12
+    """Conversations on that page."""
     shown: int = 20
     """Faults listed of each source; all are counted."""
     json: bool = False
@@ -66,6 +71,10 @@ def main(argv: list[str]) -> int:
         with progress_bars() as bars:
             found = survey(entries, encoder, config, Path(folder), bars)
             fixed = write_repaired(found, given.fix, bars) if given.fix is not None else None
+        if given.report is not None:
+            chosen = choose_records(entries, given.samples, seed=0)
+            samples = [look(entries[number], encoder, record) for number, record in chosen]
+            write_page(given.report, check_page(found, samples, given.packs_per_step))
         tell(found, fixed, given)
     return int(found.faulty > given.tolerate * found.records)
 
@@ -83,6 +92,8 @@ def tell(found: Survey, fixed: Repaired | None, given: Arguments) -> None:
         return
     console = Console()
     show_survey(console, found, given.packs_per_step, given.shown)
+    if given.report is not None:
+        console.print(f"report      {given.report}", soft_wrap=True, highlight=False)
     if fixed is not None:
         kept, rejected = sum(fixed.kept.values()), sum(fixed.rejected.values())
         console.print(

@@ -17,7 +17,11 @@ def show_survey(console: Console, found: Survey, packs_per_step: int, shown: int
     console.print(_counts(found))
     for source in found.sources:
         _show_source(console, source, found, shown)
-    for title, pairs in (("exact", found.exact_pairs), ("near", found.near_pairs), ("same id", found.id_pairs)):
+    for title, pairs in (
+        ("exact", found.exact_pairs),
+        ("near", found.near_pairs),
+        ("same id", found.id_pairs),
+    ):
         for record, first in pairs[:shown]:
             line = f"{record[0]}:{record[1]}: {title}: repeats {first[0]}:{first[1]}"
             console.print(line, style="yellow", soft_wrap=True, markup=False, highlight=False)

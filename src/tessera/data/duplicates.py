@@ -1,7 +1,7 @@
 """Records that are there twice: the same, or nearly the same words about the same pictures.
 
-Every record leaves 64 bits of its content and a MinHash signature of 32 x 16 bits (Broder 1997) on disk. Equal keys
-are found in parts of bounded size, so memory doesn't grow with the number of records.
+Every record leaves 64 bits of its content and a MinHash signature of 32 x 16 bits (Broder 1997) on disk.
+Equal keys are found in parts of bounded size, so memory doesn't grow with the number of records.
 """
 
 from __future__ import annotations

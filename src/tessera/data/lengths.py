@@ -1,4 +1,4 @@
-"""Lengths of all records of a source as training will pack them: after drawn frames and the over-long policy."""
+"""Lengths of all records as training will pack them: after drawn frames and the over-long policy."""
 
 from __future__ import annotations
 

@@ -36,11 +36,11 @@ class Repaired:
 def write_repaired(
     survey: Survey, folder: Path, progress: Callable[[str, int, int], None] | None = None
 ) -> Repaired:
-    """Write `<source>.jsonl` for every source of files, `meta.json` and `rejects.jsonl` to a folder.
+    """Write `<source>.jsonl` for every source of files, `meta.json` and `rejects.jsonl`.
 
-    Left out are records with a fault, and exact repeats of an earlier record, also of another source. Lines of
-    JSONL files are copied to the byte. Sources of which nothing is left are not in the manifest. ValueError
-    when the folder has a manifest already, or a file that the check read.
+    Left out are records with a fault, and exact repeats of an earlier record, also of another source. Lines
+    of JSONL files are copied to the byte. Sources of which nothing is left are not in the manifest.
+    ValueError when the folder has a manifest already.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / MANIFEST).exists():
@@ -89,7 +89,8 @@ def _write_kept(
 def _write_rejects(survey: Survey, source: SourceSurvey, rejects: IO[bytes]) -> int:
     """A row for every record that was left out: where it is, and why; how many there are."""
     count = 0
-    for count, row in enumerate(_reject_rows(survey, source), start=1):
+    for row in _reject_rows(survey, source):
+        count += 1
         rejects.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
     return count
 

@@ -1,4 +1,4 @@
-"""What a check remembers of every record, in files instead of memory; and the log of faults, bounded in memory."""
+"""What a check remembers of every record, in files instead of memory; and the log of faults."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Spool:
 
 
 class FaultLog:
-    """Faults of one source: counted by reason, the first of each kept, all of them in a file, record by record."""
+    """Faults of one source: counted by reason, the first of each kept, all of them in a file."""
 
     def __init__(self, file: Path) -> None:
         self.counts: Counter[Reason] = Counter()
@@ -69,8 +69,7 @@ class FaultLog:
         self._stream.close()
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Every faulty record: `index` and `faults` as plain values."""
-        self._stream.flush()
+        """Every faulty record, once the log is closed: `index` and `faults` as plain values."""
         with self._file.open(encoding="utf-8") as lines:
             yield from map(json.loads, lines)
 

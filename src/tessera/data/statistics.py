@@ -21,17 +21,19 @@ TELLING = 700
 """Side in pixels up to which a picture tells pixels from thousandths."""
 
 _RANGES: tuple[tuple[int, str], ...] = (
-    (0x41, "Latin"), (0x5B, ""), (0x61, "Latin"), (0x7B, ""), (0xAA, "Latin"), (0xAB, ""), (0xB5, "Greek"), (0xB6, ""),
-    (0xBA, "Latin"), (0xBB, ""), (0xC0, "Latin"), (0xD7, ""), (0xD8, "Latin"), (0xF7, ""), (0xF8, "Latin"),
-    (0x2B0, ""), (0x370, "Greek"), (0x400, "Cyrillic"), (0x530, "Armenian"), (0x590, "Hebrew"), (0x600, "Arabic"),
-    (0x700, "other"), (0x750, "Arabic"), (0x780, "other"), (0x900, "Devanagari"), (0x980, "Bengali"), (0xA00, "other"),
-    (0xB80, "Tamil"), (0xC00, "other"), (0xE00, "Thai"), (0xE80, "other"), (0x10A0, "Georgian"), (0x1100, "Hangul"),
-    (0x1200, "other"), (0x1E00, "Latin"), (0x1F00, "Greek"), (0x2000, ""), (0x2E80, "Han"), (0x3000, ""),
-    (0x3005, "Han"), (0x3008, ""), (0x3041, "Kana"), (0x3100, "other"), (0x3130, "Hangul"), (0x3190, "other"),
-    (0x31F0, "Kana"), (0x3200, ""), (0x3400, "Han"), (0x4DC0, ""), (0x4E00, "Han"), (0xA000, "other"),
-    (0xAC00, "Hangul"), (0xD7B0, ""), (0xF900, "Han"), (0xFB00, "other"), (0xFB50, "Arabic"), (0xFE00, ""),
-    (0xFE70, "Arabic"), (0xFF00, ""), (0xFF21, "Latin"), (0xFF3B, ""), (0xFF41, "Latin"), (0xFF5B, ""),
-    (0xFF66, "Kana"), (0xFFA0, "Hangul"), (0xFFE0, ""), (0x10000, "other"), (0x1F000, ""), (0x20000, "Han"),
+    (0x41, "Latin"), (0x5B, ""), (0x61, "Latin"), (0x7B, ""), (0xAA, "Latin"), (0xAB, ""),
+    (0xB5, "Greek"), (0xB6, ""), (0xBA, "Latin"), (0xBB, ""), (0xC0, "Latin"), (0xD7, ""),
+    (0xD8, "Latin"), (0xF7, ""), (0xF8, "Latin"), (0x2B0, ""), (0x370, "Greek"), (0x400, "Cyrillic"),
+    (0x530, "Armenian"), (0x590, "Hebrew"), (0x600, "Arabic"), (0x700, "other"), (0x750, "Arabic"),
+    (0x780, "other"), (0x900, "Devanagari"), (0x980, "Bengali"), (0xA00, "other"), (0xB80, "Tamil"),
+    (0xC00, "other"), (0xE00, "Thai"), (0xE80, "other"), (0x10A0, "Georgian"), (0x1100, "Hangul"),
+    (0x1200, "other"), (0x1E00, "Latin"), (0x1F00, "Greek"), (0x2000, ""), (0x2E80, "Han"),
+    (0x3000, ""), (0x3005, "Han"), (0x3008, ""), (0x3041, "Kana"), (0x3100, "other"),
+    (0x3130, "Hangul"), (0x3190, "other"), (0x31F0, "Kana"), (0x3200, ""), (0x3400, "Han"),
+    (0x4DC0, ""), (0x4E00, "Han"), (0xA000, "other"), (0xAC00, "Hangul"), (0xD7B0, ""), (0xF900, "Han"),
+    (0xFB00, "other"), (0xFB50, "Arabic"), (0xFE00, ""), (0xFE70, "Arabic"), (0xFF00, ""),
+    (0xFF21, "Latin"), (0xFF3B, ""), (0xFF41, "Latin"), (0xFF5B, ""), (0xFF66, "Kana"),
+    (0xFFA0, "Hangul"), (0xFFE0, ""), (0x10000, "other"), (0x1F000, ""), (0x20000, "Han"),
     (0x323B0, ""),
 )  # fmt: skip
 """First code point and script of the ranges of Unicode's blocks that hold letters; "" holds none."""
@@ -135,8 +137,8 @@ class BoxEvidence:
             )
         if self.leaving > _FEW * self.sized:
             return "0-1000", (
-                f"{self.boxes - self.above} of {self.boxes} boxes stay below 1000; as pixels {self.leaving} of "
-                f"{self.sized} would leave their pictures"
+                f"{self.boxes - self.above} of {self.boxes} boxes stay below 1000; as pixels {self.leaving} "
+                f"of {self.sized} would leave their pictures"
             )
         if self.sized >= 20:
             return "pixels", f"all but {self.leaving} of {self.sized} boxes stay in their pictures as pixels"
@@ -144,7 +146,7 @@ class BoxEvidence:
 
 
 def boxes_in(value: Any, depth: int = 0) -> Iterator[tuple[float, ...]]:
-    """Every list of four numbers in a record, in its texts and outside of them (`objects.bbox` of ms-swift)."""
+    """Every list of four numbers in a record: in texts, and outside of them (ms-swift's `objects.bbox`)."""
     if isinstance(value, str):
         if "[" in value:
             for match in _BOX.finditer(value):

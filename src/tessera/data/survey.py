@@ -1,4 +1,4 @@
-"""Everything `tessera data check` finds out: one pass over the records, one over their lengths, then duplicates."""
+"""Everything `tessera data check` finds out: lengths, one pass over the records, then duplicates."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class SourceSurvey:
 
 @dataclass
 class Survey:
-    """All sources. Pairs are places of a duplicate and of the record it repeats; endless: sources left out."""
+    """All sources. Pairs: places of a duplicate and of the record it repeats. endless: sources left out."""
 
     config: SurveyConfig
     sources: list[SourceSurvey]
@@ -119,7 +119,7 @@ def survey(
     folder: Path,
     progress: Progress,
 ) -> Survey:
-    """Look at all records of all finite sources. `folder` takes what is remembered of every record, and stays in use.
+    """Look at all records of all finite sources. `folder` takes what is remembered, and stays in use.
 
     ValueError when the cache can't be written or a source can't be encoded at all.
     """
