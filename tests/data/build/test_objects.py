@@ -58,6 +58,15 @@ def test_grounding_with_phrases_of_the_objects_own(tmp_path: Path) -> None:
     ]
 
 
+def test_a_phrase_for_two_objects_is_not_asked(tmp_path: Path) -> None:
+    """Nor a phrase that is the class of another object: both would have two right answers."""
+    same = [(1, x, 20, 50, 60, {"phrase": "a dog"}) for x in (10, 300)]
+    other = (3, 10, 200, 50, 60, {"phrase": "cat"})
+    assert answers(tmp_path, "naming", [*same, other, (2, 400, 200, 50, 60)])
+    with pytest.raises(ValueError, match="no record came of it; 1 x nothing to ask"):
+        answers(tmp_path, "grounding", [*same, other, (2, 400, 200, 50, 60)])
+
+
 def test_naming_asks_with_a_box(tmp_path: Path) -> None:
     pairs = answers(tmp_path, "naming", TWO_DOGS_ONE_CAT)
     assert [answer for _, answer in pairs] == ["cat", "dog", "dog"]
