@@ -108,6 +108,8 @@ def test_an_earlier_build_is_not_overwritten_by_accident(tmp_path: Path) -> None
         ValueError, match=r"train.jsonl is there already; choose another folder, or overwrite"
     ):
         built("boxes", file, out)
+    with pytest.raises(ValueError, match=r"0.jpg is no folder; name another"):
+        built("boxes", file, tmp_path / "in" / "0.jpg")
     built("boxes", file, out, overwrite=True)
     assert not (out / "val.jsonl").exists(), "a val.jsonl of the earlier build would no longer fit"
 

@@ -102,6 +102,14 @@ def test_paddle_and_icdar_files(tmp_path: Path) -> None:
         assert dialogue(out)[0][1] == "<ref>hi, you</ref><box>[[16, 21, 172, 83]]</box>"
 
 
+def test_a_paddle_file_that_is_none(tmp_path: Path) -> None:
+    pictures(tmp_path, ["a.jpg"])
+    for line in (b"a.jpg []", b"\xff\xfe\t[]", b"a.jpg\t" + b"[" * 100_000):
+        (tmp_path / "Label.txt").write_bytes(line)
+        with pytest.raises(ValueError, match=r"Label.txt:1: row can't be read \(no picture, tab and JSON"):
+            built("ocr", tmp_path / "Label.txt", tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

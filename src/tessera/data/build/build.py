@@ -135,7 +135,10 @@ def _make_room(settings: BuildSettings) -> None:
     finished = [file for file in present if file.name != REJECTS]
     if finished and not settings.overwrite:
         raise ValueError(f"out: {finished[0]} is there already; choose another folder, or overwrite")
-    settings.out.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(f"out: {settings.out} is no folder; name another") from error
     for file in present:
         file.unlink()
 

@@ -94,7 +94,7 @@ def _json_rows(file: Path, job: Job) -> Iterator[Row]:
             place = f"{file}:{number}"
             try:
                 fields = json.loads(line.decode("utf-8-sig"))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 job.tally.items += 1
                 job.tally.reject(place, Rejected(Fault.BAD_ROW, str(error)))
                 continue

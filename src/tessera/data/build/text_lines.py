@@ -68,18 +68,17 @@ def _paddle_pages(file: Path, job: Job) -> Iterator[tuple[str, Picture, list[Raw
     """`picture<tab>[{"transcription": …, "points": [[x, y], …]}, …]`, one picture a line."""
     if not file.is_file():
         raise ValueError(f"annotations: no file {file}; correct the path")
-    with file.open(encoding="utf-8-sig") as stream:
+    with file.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             if not line.strip():
                 continue
             job.count(number, None)
-            name, _, rest = line.rstrip("\n").partition("\t")
             place = f"{file}:{number}"
             try:
+                name, _, rest = line.decode("utf-8-sig").partition("\t")
                 lines = json.loads(rest)
-            except json.JSONDecodeError as error:
-                fault = Rejected(Fault.BAD_ROW, f"no picture, tab and JSON list: {error.msg}")
-                job.tally.reject(place, fault)
+            except (ValueError, RecursionError) as error:
+                job.tally.reject(place, Rejected(Fault.BAD_ROW, f"no picture, tab and JSON list: {error}"))
                 continue
             yield from _page(job, place, name, lines)
 
