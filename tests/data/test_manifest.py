@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tessera.data.manifest import PlaygroundSource, read_meta
+from tessera.data.manifest import DatasetSpec, PlaygroundSource, read_meta
 
 ENTRY = {"root": "pictures", "annotation": "a.jsonl", "data_augment": True}
 
@@ -65,3 +65,91 @@ def test_not_json_and_not_there(tmp_path: Path) -> None:
 def test_playground_settings_name_what_exists(field: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="unknown; choose among"):
         PlaygroundSource(**field)
+
+
+def write_yaml(folder: Path, text: str) -> Path:
+    file = folder / "manifest.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_yaml_says_the_same_as_json(tmp_path: Path) -> None:
+    entry = {**ENTRY, "repeat_time": 1.5, "max_dynamic_patch": 6}
+    text = "photos:\n" + "".join(f"  {key}: {json.dumps(value)}\n" for key, value in entry.items())
+    assert read_meta(write_yaml(tmp_path, text)) == read_meta(write_meta(tmp_path, {"photos": entry}))
+
+
+def test_official_entries_keep_their_defaults(tmp_path: Path) -> None:
+    (spec,) = read_meta(write_meta(tmp_path, {"photos": ENTRY}))
+    assert (spec.format, spec.system, spec.academic, spec.pretraining) == ("auto", None, False, False)
+    assert (spec.min_frames, spec.max_frames, spec.frame_sampling) == (8, 32, "random")
+    assert (spec.weight, spec.repeat_time, spec.length) == (None, 1.0, None)
+
+
+def test_anchors_merge_and_may_be_overruled(tmp_path: Path) -> None:
+    text = """
+x-all: &all {root: /media, data_augment: true}
+one: {<<: *all, annotation: a.jsonl}
+two: {<<: *all, annotation: b.tar, data_augment: false}
+"""
+    one, two = read_meta(write_yaml(tmp_path, text))
+    assert (one.name, one.root, one.data_augment) == ("one", Path("/media"), True)
+    assert (two.name, two.root, two.data_augment) == ("two", Path("/media"), False)
+
+
+def test_remote_annotations_and_roots_stay_text(tmp_path: Path) -> None:
+    entry = {"annotation": "s3://b/x.parquet", "root": "hf://datasets/x/y"}
+    (spec,) = read_meta(write_meta(tmp_path, {"photos": entry}))
+    assert (spec.annotation, spec.root) == ("s3://b/x.parquet", "hf://datasets/x/y")
+    (spec,) = read_meta(write_meta(tmp_path, {"photos": {"annotation": "a.tar"}}), base="s3://b/m")
+    assert (spec.annotation, spec.root) == ("s3://b/m/a.tar", "s3://b/m")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: {annotation: a.jsonl}\na: {annotation: b.jsonl}", "key 'a' stands twice, again in line 2"),
+        ("a: {annotation: a.jsonl, root: x, root: y}", "key 'root' stands twice, again in line 1"),
+        ("1: {annotation: a.jsonl}", "the name 1 is not text; put it in quotes"),
+        ("a: {annotation: a.jsonl, repeat_time: 1e-1}", r"a.repeat_time: '1e-1' is not a number"),
+        ("a: {annotation: a.jsonl, repeat_time: .inf}", r"a.repeat_time: inf; it must be above 0"),
+        ("a: {annotation: a.jsonl, repeat_time: .nan}", r"a.repeat_time: nan; it must be above 0"),
+        ("a: {annotation: a.jsonl, weight: -1}", r"a.weight: -1; it must be above 0"),
+        ("a: {annotation: a.jsonl, data_augment: 'yes'}", r"a.data_augment: 'yes' is not true or false"),
+        ("a: {annotation: a.jsonl, format: alpaca}", r"a.format: 'alpaca'; choose among auto, internvl"),
+        ("a: {annotation: a.jsonl, max_frames: 4}", r"a: min_frames is above max_frames; .* 8 and 32"),
+        ("a: {annotation: a.jsonl, min_frames: 0}", r"a.min_frames: 0; it must be above 0"),
+        ("a: {annotation: a.jsonl, system: 3}", r"a.system: 3 is not text"),
+        ("a: {annotation: a.jsonl, root: null}", r"a.root: None is not text"),
+        ('a: {annotation: "a\\0.jsonl"}', r"a.annotation: .* holds a NUL character"),
+        ("a: {annotation: a.jsonl, 3: x, name: y}", r"a: unknown keys 3, name; allowed"),
+        ("a: !!python/object/apply:os.system [ls]", r"manifest.yaml: not YAML in UTF-8"),
+        ("a: *gone", r"manifest.yaml: not YAML in UTF-8"),
+        ("- a", r"expected an object of dataset name"),
+        ("", r"expected an object of dataset name"),
+    ],
+)
+def test_errors_of_yaml_name_their_place(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_meta(write_yaml(tmp_path, text))
+
+
+def test_json_keys_stand_once_and_bombs_stay_small(tmp_path: Path) -> None:
+    (tmp_path / "meta.json").write_text('{"a": {"annotation": "a.jsonl", "annotation": "b.jsonl"}}')
+    with pytest.raises(
+        ValueError, match="key 'annotation' stands twice in one object; correct the meta file"
+    ):
+        read_meta(tmp_path / "meta.json")
+    laughs = "x-0: &a0 [lol]\n" + "".join(
+        f"x-{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30)
+    )
+    with pytest.raises(ValueError, match=r"a.system: \[\[.* is not text") as caught:
+        read_meta(write_yaml(tmp_path, laughs + "a: {annotation: a.jsonl, system: *a29}"))
+    assert len(str(caught.value)) < 20_000
+
+
+@pytest.mark.parametrize("settings", [{"format": "alpaca"}, {"annotations": "x"}, {"weight": 0}])
+def test_settings_made_in_python_are_checked_too(tmp_path: Path, settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        DatasetSpec(name="a", annotation="a.jsonl", root=tmp_path, **settings)
+    assert DatasetSpec(name="a", annotation="a.jsonl", root=".").annotation == Path("a.jsonl")

@@ -21,8 +21,11 @@ MOST_SECONDS = 1e7
 """Largest bound of a clip: some hundred days."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _DATA_ADDRESS = re.compile(r"data:[\w.+/\-]*(?:;[\w=\-]+)*;base64,", re.ASCII)
+LONGEST = 160
+"""Most characters of a value in a message."""
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlevel = 3
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,8 @@ class Parse:
 
 def short(value: object) -> str:
     """A value for a message, cut to a line however large or deep it is."""
-    return _SHORT.repr(value)
+    text = _SHORT.repr(value)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def listed(value: object) -> list[Any]:

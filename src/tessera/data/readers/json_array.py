@@ -25,6 +25,11 @@ from tessera.data.remote import local_copy
 Indices = NDArray[np.int64]
 BLOCK = 1 << 20
 """Bytes scanned at a time."""
+_BACKSLASH, _QUOTE, _OPEN, _CLOSE, _COMMA = range(1, 6)
+_KINDS = np.zeros(256, dtype=np.uint8)
+for _kind, _characters in enumerate((b"\\", b'"', b"[{", b"]}", b","), start=1):
+    _KINDS[list(_characters)] = _kind
+_SHOWN = ~np.isin(np.arange(256), list(b" \t\r\n"))
 
 
 def open_json(file: Location) -> Container:
@@ -97,15 +102,16 @@ class _Scan:
         self._start: int | None = None
         self._written = False
 
-    def feed(self, data: NDArray[np.uint8]) -> NDArray[np.int64]:
+    def feed(self, data: NDArray[np.uint8]) -> Indices:
         """Bounds of the elements that end in this block."""
-        inside = self._texts(data)
-        opens = np.isin(data, _codes(b"[{")) & ~inside
-        closes = np.isin(data, _codes(b"]}")) & ~inside
+        kinds = _KINDS[data]
+        at = np.flatnonzero(kinds)  # few bytes matter; the rest is not looked at again
+        kinds = kinds[at]
+        inside = self._texts(at, kinds, len(data))
+        opens, closes = (kinds == _OPEN) & ~inside, (kinds == _CLOSE) & ~inside
         depth = self._depth + np.cumsum(opens.astype(np.int64) - closes)
-        outer = (data == ord("[")) & opens & (depth == 1)
-        ends = ((data == ord(",")) & ~inside & (depth == 1)) | (closes & (depth == 0))
-        bounds = self._elements(data, np.flatnonzero(outer), np.flatnonzero(ends), depth)
+        ends = ((kinds == _COMMA) & ~inside & (depth == 1)) | (closes & (depth == 0))
+        bounds = self._elements(data, at[opens & (depth == 1)], at[ends], depth[ends])
         self._position += len(data)
         self._depth = int(depth[-1]) if len(depth) else self._depth
         return bounds
@@ -115,19 +121,22 @@ class _Scan:
         whole = self.closed or self._start is None or not self._written
         return _table([] if whole else [(self._start or 0, self._position)])
 
-    def _texts(self, data: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """bool [n]: which bytes lie inside a text, its first quote included."""
-        numbers = np.arange(len(data))
-        backslash = data == ord("\\")
-        plain_before = np.maximum.accumulate(np.where(backslash, -1, numbers))
-        run = numbers - plain_before  # backslashes that end at each byte, itself included
-        run[plain_before == -1] += self._escaping  # the block before ended within an odd run
-        odd = (run % 2 == 1) & backslash
-        before = np.concatenate([[self._escaping], odd[:-1]])
-        quotes = (data == ord('"')) & ~before
+    def _texts(self, at: Indices, kinds: NDArray[np.uint8], size: int) -> NDArray[np.bool_]:
+        """Which of the bytes that matter lie inside a text, its first quote included: bool [n]."""
+        backslash, numbers = kinds == _BACKSLASH, np.arange(len(at))
+        follows = np.zeros(len(at), dtype=np.bool_)  # directly behind a backslash
+        follows[1:] = backslash[:-1] & (np.diff(at) == 1)
+        begin = np.maximum.accumulate(np.where(backslash & ~follows, numbers, 0))
+        run = numbers - begin + 1  # backslashes up to each backslash
+        if self._escaping and len(at) and at[0] == 0:  # the block before ended within an odd run
+            follows[0] = True
+            run[begin == 0] += 1
+        odd = backslash & (run % 2 == 1)
+        escaped = follows & np.concatenate([[self._escaping], odd])[:-1]
+        quotes = (kinds == _QUOTE) & ~escaped
         inside = (np.cumsum(quotes) + self._in_text) % 2 == 1
-        self._in_text = bool(inside[-1])
-        self._escaping = bool(odd[-1])
+        self._in_text = bool(inside[-1]) if len(at) else self._in_text
+        self._escaping = bool(len(at) and at[-1] == size - 1 and odd[-1])
         return np.asarray(inside, dtype=np.bool_)
 
     def _elements(
@@ -140,11 +149,11 @@ class _Scan:
                 return _table([])
             first = int(opened[0]) + 1
             self._start = self._position + first
-        ends = ends[ends >= first]
-        closing = np.flatnonzero(depth[ends] == 0)
+        ends, depth = ends[ends >= first], depth[ends >= first]
+        closing = np.flatnonzero(depth == 0)
         if len(closing):
             ends, self.closed = ends[: closing[0] + 1], True
-        shown = np.concatenate([[0], np.cumsum(~np.isin(data, _codes(b" \t\r\n")))])
+        shown = np.concatenate([[0], np.cumsum(_SHOWN[data])])
         starts = np.concatenate([[first], ends + 1])
         written = shown[np.concatenate([ends, [len(data)]])] > shown[starts]
         written[0] |= self._written
@@ -155,10 +164,6 @@ class _Scan:
         table = np.stack([begin, self._position + ends], axis=1).astype(np.int64)
         # `[]` and a comma before the bracket leave nothing between: no record.
         return table[written[:-1]] if len(ends) else _table([])
-
-
-def _codes(characters: bytes) -> NDArray[np.uint8]:
-    return np.frombuffer(characters, dtype=np.uint8)
 
 
 def _table(rows: list[tuple[int, int]]) -> NDArray[np.int64]:

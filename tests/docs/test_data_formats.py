@@ -1,0 +1,63 @@
+"""docs/data_formats.md: every example is read as the page says, and its tables are complete."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from tessera.chat.message import Conversation
+from tessera.data.faults import REMEDIES, Reason
+from tessera.data.forms.detect import FormName, detect, parse_as
+from tessera.data.manifest import DatasetSpec, read_meta
+from tessera.data.record import RecordPlace
+from tests.data.jsonl_files import write_picture
+
+
+@pytest.fixture(scope="module")
+def page(repo_root: Path) -> str:
+    return (repo_root / "docs" / "data_formats.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("form", get_args(FormName))
+def test_examples_are_read_and_found_by_themselves(page: str, form: FormName, tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png", (40, 30))
+    (block,) = re.findall(rf"```json {form}\n(.*?)```", page, re.DOTALL)
+    records = [json.loads(line) for line in block.splitlines()]
+    assert detect(records) == form
+    for number, record in enumerate(records, start=1):
+        place = RecordPlace(Path("page.jsonl"), number, tmp_path, pretraining=form == "document")
+        found = parse_as(form, record, place)
+        assert isinstance(found, Conversation)
+        files = (
+            json.dumps(record).count(".png") + json.dumps(record).count(".mp4") + ("frames/" in str(record))
+        )
+        assert len(found.media) == files
+
+
+def test_forms_stand_in_the_order_in_which_they_are_tried(page: str) -> None:
+    assert tuple(re.findall(r"^### (\w+)$", page, re.MULTILINE)) == get_args(FormName)
+
+
+def test_the_manifest_is_read(page: str, tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "manifest.yaml").write_text(block)
+    captions, charts, clips, documents = read_meta(tmp_path / "manifest.yaml")
+    assert (captions.annotation, captions.root) == (tmp_path / "captions.jsonl", Path("/data/photos"))
+    assert (captions.data_augment, captions.max_dynamic_patch, captions.repeat_time) == (True, 12, 0.5)
+    assert charts.annotation == "s3://bucket/charts/part-{000..063}.tar"
+    assert (charts.repeat_time, charts.system) == (2.5, "Read the chart before you answer.")
+    assert (clips.min_frames, clips.max_frames, clips.weight) == (8, 64, 1000)
+    assert (documents.format, documents.pretraining) == ("document", True)
+
+
+def test_the_tables_hold_every_key_and_every_reason(page: str) -> None:
+    manifest = page.split("## Files")[0]
+    rows = re.findall(r"^\| (`.*?) \|", manifest, re.MULTILINE)
+    keys = {key for row in rows for key in re.findall(r"`(\w+)`", row)}
+    assert keys == set(DatasetSpec.model_fields) - {"name"}
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", page.split("## Faults")[1], re.MULTILINE)[1:]
+    assert rows == [(str(reason), REMEDIES[reason]) for reason in Reason]
