@@ -17,6 +17,8 @@ FEWEST_TOLD = 20
 FEWEST_HINTS = 3
 """Frequent words that an answer must show; a question needs one."""
 SHOWN = 80
+LONGEST = 4_000
+"""Characters of a text that its language is told from."""
 
 _SCRIPTS = {
     "LATIN": "latin", "CYRILLIC": "cyrillic", "CJK": "han", "HIRAGANA": "kana", "KATAKANA": "kana",
@@ -33,6 +35,12 @@ _FREQUENT = {
     "it": "il gli e è una che di per con del della non sono nel alla si da come più questo anche",
     "pt": "o os as e é uma em que por com para do da não se no na como mais são você está",
 }
+_LANGUAGES = {
+    word: tuple(name for name, listed in _FREQUENT.items() if word in listed.split())
+    for listed in _FREQUENT.values()
+    for word in listed.split()
+}
+"""Frequent word -> the languages that have it."""
 _ABOUT_LANGUAGE = re.compile(
     r"translat|transcri|\bin (?:english|chinese|german|french|spanish|japanese|korean|russian|italian|arabic"
     r"|portuguese|hindi)\b|language|翻译|翻譯|译成|用英|用中|英文|中文|英语|日语|übersetz"
@@ -75,9 +83,12 @@ def main_script(text: str, fewest: int) -> str | None:
 
 def latin_language(text: str, fewest: int = FEWEST_HINTS) -> str | None:
     """One of six languages by its most frequent words; None when too few of them occur to say."""
-    spoken = Counter(words(prose(text)))
-    hits = Counter({name: sum(spoken[word] for word in listed.split()) for name, listed in _FREQUENT.items()})
-    (first, most), (_, second) = hits.most_common(2)
+    hits = dict.fromkeys(_FREQUENT, 0)
+    for word in words(prose(text)):
+        for name in _LANGUAGES.get(word, ()):
+            hits[name] += 1
+    first = max(hits, key=lambda name: hits[name])
+    second, most = sorted(hits.values())[-2:]
     return first if most >= fewest and most >= 1.5 * second else None
 
 
@@ -89,6 +100,7 @@ def language_mismatch(question: str, answer: str) -> Finding:
     """
     if question.isascii() and answer.isascii() and len(answer) < 2 * FEWEST_TOLD:
         return NOTHING
+    question, answer = question[:LONGEST], answer[:LONGEST]
     asked, told = main_script(question, FEWEST_ASKED), main_script(answer, FEWEST_TOLD)
     if asked is None or told is None or _ABOUT_LANGUAGE.search(question):
         return NOTHING
