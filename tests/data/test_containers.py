@@ -19,14 +19,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tessera.chat.encoder import Encoder
 from tessera.chat.message import Conversation, Image, Video, say
+from tessera.chat.templates import TEMPLATES
+from tessera.chat.train_tokenizer import train_tokenizer
 from tessera.data.cache import file_stamp
 from tessera.data.faults import DataError, Reason
-from tessera.data.manifest import DatasetSpec
+from tessera.data.loader import PackingConfig, PackLoader
+from tessera.data.manifest import DatasetSpec, read_meta
 from tessera.data.open import open_sources
 from tessera.data.readers import json_array
 from tessera.data.readers.json_array import element_bounds
 from tessera.data.readers.records import RecordReader
+from tessera.imaging.grid import Tiling
 from tests.data.jsonl_files import turns, write_picture
 
 RECORDS = [{"id": n, "conversations": turns("ä" * n + "?", f'{n} "猫" [1], {{2}} \\')} for n in range(9)]
@@ -309,3 +314,31 @@ def test_pictures_stay_files_where_they_are_local(tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png")
     (tmp_path / "a.jsonl").write_text(json.dumps({"image": "a.png", "conversations": turns("?", "!")}))
     assert reader(tmp_path / "a.jsonl", tmp_path).conversation(0).media == (Image(tmp_path / "a.png"),)
+
+
+def test_the_whole_way_from_every_container_to_packs(tmp_path: Path) -> None:
+    talk = [{"image": "a.png", "conversations": turns(f"<image>\n{n}?", "red")} for n in range(4)]
+    write_picture(tmp_path / "a.png")
+    (tmp_path / "lines.jsonl").write_text("\n".join(map(json.dumps, talk)))
+    (tmp_path / "array.json").write_text(json.dumps(talk))
+    (tmp_path / "pages.jsonl").write_text(json.dumps({"images": ["a.png", None], "texts": [None, "a page"]}))
+    members = {f"{n}.json": json.dumps({"conversations": turns("<image>", "red")}).encode() for n in range(3)}
+    write_tar(tmp_path / "shard.tar", dict(sorted({**members, "0.png": png(), "1.png": png()}.items())))
+    manifest = {name: {"annotation": name} for name in ("lines.jsonl", "array.json", "shard.tar")}
+    manifest["pages.jsonl"] = {"annotation": "pages.jsonl", "pretraining": True}  # type: ignore[dict-item]
+    (tmp_path / "meta.json").write_text(json.dumps(manifest))
+    sources = open_sources(read_meta(tmp_path / "meta.json"))
+    tokenizer = train_tokenizer(["red"], 300)
+    encoder = Encoder(
+        tokenizer, TEMPLATES["internvl2_5"], Tiling(tile_side=64, max_tiles=4), 16, system_text=""
+    )
+    packs = {}
+    for workers in (0, 1):
+        config = PackingConfig(max_tokens=512, max_tiles=8, workers=workers, epochs=1, on_fault="skip")
+        with PackLoader(sources, encoder, config) as loader:
+            packs[workers] = [(pack.keys, pack.ids.tolist(), pack.tiles.sum()) for pack in loader]
+    assert packs[0] == packs[1]
+    keys = sorted(key for pack in packs[0] for key in pack[0])
+    lengths = {"lines.jsonl": 4, "array.json": 4, "shard.tar": 3, "pages.jsonl": 1}
+    gone = "shard.tar:2"  # its picture is missing
+    assert keys == sorted({f"{name}:{n}" for name, size in lengths.items() for n in range(size)} - {gone})

@@ -114,6 +114,8 @@ def _ask(url: str, question: Callable[[Any, str], Any]) -> Any:
         raise FileNotFoundError(f"{url}: no such file") from error
     except ImportError as error:
         raise ValueError(f"{url}: {error}; install the package that fsspec names") from error
+    except Unreachable:
+        raise
     except storage_errors() as error:
         raise Unreachable(f"{url}: {type(error).__name__}: {error}") from error
 
