@@ -34,10 +34,13 @@ _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
 _RANDOM = np.random.default_rng(20260914)
 _FACTORS = _RANDOM.integers(1, 2**63, HASHES, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-_SHIFTS = _RANDOM.integers(0, 2**63, HASHES, dtype=np.uint64)
-_PLACES = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
+_SEEDS = _RANDOM.integers(0, 2**64, HASHES, dtype=np.uint64)
+_MIXING = (
+    (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)),
+    (np.uint64(27), np.uint64(0x94D049BB133111EB)),
+)
+_HALF, _TOP, _LAST = np.uint64(32), np.uint64(48), np.uint64(31)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
-_HALF, _TOP = np.uint64(32), np.uint64(48)
 
 
 def content_key(conversation: Conversation, media: bytes) -> int:
@@ -62,31 +65,40 @@ def id_key(record: object) -> int:
 def signature(conversation: Conversation, media: bytes) -> NDArray[np.uint16]:
     """uint16 [32]: MinHashes of the triples of words; other pictures give other hashes."""
     text = "\n".join(message.text for message in conversation.messages).lower()
-    words = np.array([zlib.crc32(word.encode()) for word in _WORD.findall(text)] or [0], dtype=np.uint64)
+    words = _mix(
+        np.array([zlib.crc32(word.encode()) for word in _WORD.findall(text)] or [0], dtype=np.uint64)
+    )
     triple = min(3, len(words))
     count = len(words) - triple + 1
-    shingles = np.full(count, zlib.crc32(media), dtype=np.uint64) * _SPREAD
+    shingles = np.full(count, zlib.crc32(media), dtype=np.uint64)
     for place in range(triple):
-        shingles += words[place : place + count] * _PLACES[place]
-    shingles ^= shingles >> _HALF  # words are 32 bits: without this, low bits would decide alone
+        shingles = _mix(shingles + words[place : place + count])
     least = np.full(HASHES, 2**64 - 1, dtype=np.uint64)
     for start in range(0, count, WORDS_AT_A_TIME):
-        block = shingles[start : start + WORDS_AT_A_TIME, None] * _FACTORS + _SHIFTS
+        block = (shingles[start : start + WORDS_AT_A_TIME, None] ^ _SEEDS) * _FACTORS
         np.minimum(least, (block ^ (block >> _HALF)).min(axis=0), out=least)
-    mixed = least * _SPREAD  # the least of many hashes is small: its high bits say little
-    return (mixed >> _TOP).astype(np.uint16)
+    return (_mix(least) >> _TOP).astype(
+        np.uint16
+    )  # mixed: the least of many is small, its high bits say little
 
 
-def repeats(keys: NDArray[np.uint64], at_a_time: int = AT_A_TIME) -> Iterator[tuple[Any, Any]]:
+def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A hash of 64 bits (the finaliser of splitmix64); CRC-32 alone is linear and would favour some words."""
+    for shift, factor in _MIXING:
+        values = (values ^ (values >> shift)) * factor
+    return values ^ (values >> _LAST)
+
+
+def repeats(keys: NDArray[np.uint64], at_a_time: int | None = None) -> Iterator[tuple[Any, Any]]:
     """(records, the first record with the same key) of all records that an earlier one equals; key 0 is none.
 
     keys: uint64 [N], may be memory-mapped. Yields pairs of int64 arrays, part by part.
     """
+    at_a_time = at_a_time or AT_A_TIME
     parts = max(1, -(-len(keys) // at_a_time))
     for part in range(parts):
-        where = np.concatenate(
-            [_members(keys, start, at_a_time, part, parts) for start in range(0, len(keys), at_a_time)]
-        )
+        starts = range(0, max(1, len(keys)), at_a_time)
+        where = np.concatenate([_members(keys, start, at_a_time, part, parts) for start in starts])
         values = keys[where]
         order = np.argsort(values, kind="stable")
         where, values = where[order], values[order]

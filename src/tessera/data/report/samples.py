@@ -13,7 +13,7 @@ import PIL.Image
 from tessera.data.report.seen import Piece, Seen, SeenMedia
 from tessera.data.report.style import hue
 
-MOST_PIECES = 3000
+MOST_PIECES = 1000
 """Tokens of a sample that are written out."""
 
 

@@ -19,6 +19,7 @@ from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import IMG_CONTEXT, IMG_START
 from tessera.data.clips import draw_clips, load_clips
 from tessera.data.encode import encoder_of
+from tessera.data.faults import DataError
 from tessera.data.source import WeightedSource
 from tessera.data.weights import Averaging, weigh_tokens
 from tessera.imaging.decode import decode_image
@@ -105,7 +106,8 @@ def look(entry: WeightedSource, encoder: Encoder, index: int, averaging: Averagi
         encoded = encoder_of(entry, encoder).encode(conversation)
         media = _media(conversation, encoder, encoded)
     except (ValueError, OSError) as error:
-        return Seen(name, place, problem=str(error))
+        faults = error.faults if isinstance(error, DataError) else (error,)
+        return Seen(name, place, problem="; ".join(map(str, faults)))
     weights = weigh_tokens(encoded.weights, averaging)
     pieces = tuple(cut_pieces(encoder.tokenizer, encoded.ids, weights))
     trained = int(np.count_nonzero(weights))

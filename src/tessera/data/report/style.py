@@ -24,7 +24,7 @@ th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align:
 th { font-weight: 600; color: var(--quiet); }
 th:first-child, td:first-child { text-align: left; }
 table.said td { text-align: left; white-space: normal; overflow-wrap: anywhere; vertical-align: top; }
-table.said th { text-align: left; }
+table.said th { text-align: left; } table.said td:first-child { min-width: 12em; }
 .row { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1rem; }
 figure { margin: 0; } figcaption { font-size: .85rem; }
 svg { width: 100%; height: auto; display: block; }
@@ -52,4 +52,4 @@ svg .seat { stroke: var(--paper); stroke-width: .6; }
 
 def hue(number: int) -> str:
     """The colour of a source by its number, readable on light and dark."""
-    return f"hsl({number % HUES * 360 // HUES} var(--rich) var(--light))"
+    return f"hsl({(210 + number % HUES * 138) % 360} var(--rich) var(--light))"
