@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +127,42 @@ def test_other_containers_become_internvl_lines(tmp_path: Path) -> None:
     assert [kept.conversation(n) for n in range(2)] == [run.sources[0].source.conversation(n) for n in (0, 2)]
     (reject,) = map(json.loads, lines_of(done.rejects))
     assert "wait, let me check" in reject["text"]
+
+
+def test_documents_of_other_containers_stay_documents(tmp_path: Path) -> None:
+    pictured(tmp_path, "")
+    documents = [
+        {"texts": ["before", None, text], "images": [None, "p.png", None]} for text in ("after", LOOP)
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(documents))
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({"a": {"root": ".", "annotation": "a.json", "pretraining": True}}))
+    run = open_run(manifest, tmp_path / "out")
+    run.execute(None, silent)
+    assert {row["record"] for row in rows(run)} == {1}, "documents are read as answers"
+    (weighted,) = open_sources(read_meta(cleaned(run, manifest, {}).manifest))
+    assert weighted.document and weighted.source.size == 1
+    assert weighted.source.conversation(0) == run.sources[0].source.conversation(0)
+
+
+def test_pictures_of_shards_are_written_beside_the_lines(tmp_path: Path) -> None:
+    record = {**pictured(tmp_path, "a cat"), "image": "0.png"}
+    with tarfile.open(tmp_path / "a.tar", "w") as shard:
+        for name, data in (
+            ("0.json", json.dumps(record).encode()),
+            ("0.png", (tmp_path / "p.png").read_bytes()),
+        ):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            shard.addfile(member, io.BytesIO(data))
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({"a": {"root": ".", "annotation": "a.tar"}}))
+    run = open_run(manifest, tmp_path / "out")
+    run.execute(None, silent)
+    (weighted,) = open_sources(read_meta(cleaned(run, manifest, {}).manifest))
+    (picture,) = weighted.source.conversation(0).media
+    assert isinstance(picture, Image) and isinstance(picture.source, Path)
+    assert picture.source.read_bytes() == (tmp_path / "p.png").read_bytes()
 
 
 TWICE = "\n\n".join(json.dumps({"source": "a", "record": 1, "verdict": v}) for v in ("keep", "drop"))

@@ -66,6 +66,8 @@ class RecordText:
 
     def _converted(self, record: int) -> dict[str, Any]:
         conversation = self._source.conversation(record)
+        if self._spec.pretraining:
+            return self._document(record, conversation)
         written: dict[str, Any] = {"id": record}
         images = [part for part in conversation.media if isinstance(part, Image)]
         clips = [part for part in conversation.media if isinstance(part, Video)]
@@ -79,6 +81,18 @@ class RecordText:
             if any(second is not None for pair in bounds for second in pair):
                 written["clip"] = bounds[0] if len(bounds) == 1 else bounds
         return {**written, "conversations": _turns(conversation)}
+
+    def _document(self, record: int, conversation: Conversation) -> dict[str, Any]:
+        """Texts and pictures in slots, one of the two null in each."""
+        images: list[str | None] = []
+        texts: list[str | None] = []
+        for part in (part for message in conversation.messages for part in message.parts):
+            if isinstance(part, Video):
+                raise ValueError(f"{self._spec.name}: record {record}: a clip can't stand in a document")
+            texts.append(part.text if isinstance(part, Text) else None)
+            path = self._media(part.source, f"{record}_{len(images)}") if isinstance(part, Image) else None
+            images.append(path)
+        return {"id": record, "images": images, "texts": texts}
 
     def _media(self, source: object, stem: str) -> str:
         """The path of a picture or clip from `root`; bytes and files outside the root are copied."""
