@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tessera.data.filters.clean import Cleaned, write_clean
+from tessera.data.filters.clean import Cleaned, refuse_overwriting, write_clean
 from tessera.data.filters.config import ModelConfig, read_config
 from tessera.data.filters.decisions import Decisions, read_decisions
 from tessera.data.filters.endpoint import EndpointScorer
@@ -60,6 +60,7 @@ def main(argv: list[str]) -> int:
     config = read_config(given.config)
     load_prompts(config.prompts)  # a mistake there shows before anything runs
     specs = read_meta(given.manifest)
+    refuse_overwriting(given.manifest, specs, given.out)
     workers = os.cpu_count() or 1 if given.workers is None else given.workers
     run = Run(open_filtered(specs, config), config, given.out, workers, given.on)
     decisions = read_choices(given, run)

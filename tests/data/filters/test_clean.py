@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tessera.chat.message import Image
-from tessera.data.filters.clean import Cleaned, write_clean
+from tessera.data.filters.clean import Cleaned, file_name, write_clean
 from tessera.data.filters.config import FilterConfig
 from tessera.data.filters.decisions import Decision, Decisions, read_decisions
 from tessera.data.filters.run import Run
@@ -163,6 +163,12 @@ def test_pictures_of_shards_are_written_beside_the_lines(tmp_path: Path) -> None
     (picture,) = weighted.source.conversation(0).media
     assert isinstance(picture, Image) and isinstance(picture.source, Path)
     assert picture.source.read_bytes() == (tmp_path / "p.png").read_bytes()
+
+
+def test_names_of_sources_never_share_a_file() -> None:
+    names = [file_name(name) for name in ("a", "a b", "a/b", "a_b")]
+    assert names[0] == "a" and names[3] == "a_b" and len(set(names)) == 4
+    assert not any("/" in name for name in names)
 
 
 TWICE = "\n\n".join(json.dumps({"source": "a", "record": 1, "verdict": v}) for v in ("keep", "drop"))

@@ -102,3 +102,16 @@ def test_a_local_checkpoint_scores(tmp_path: Path, capsys: pytest.CaptureFixture
     found = told(capsys)
     assert found["rules"] == {"model_repetition": {"borderline": 1, "unreadable": 1}}
     assert found["model"]["asked"] == 1  # type: ignore[index]
+
+
+def test_the_input_is_never_overwritten(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path, a=text_records()).rename(tmp_path / "meta.json")
+    with pytest.raises(ValueError, match="meta.json would be overwritten; choose another folder"):
+        main([str(manifest), "--out", str(tmp_path), "--workers", "0", "--write"])
+    assert main([str(manifest), "--out", str(tmp_path / "out"), "--workers", "0", "--write"]) == 0
+    second = (tmp_path / "out" / "meta.json").rename(tmp_path / "second.json")
+    entries = json.loads(second.read_text())
+    entries["a"]["annotation"] = "out/clean/a.jsonl"
+    second.write_text(json.dumps(entries))
+    with pytest.raises(ValueError, match="a.jsonl would be overwritten"):
+        main([str(second), "--out", str(tmp_path / "out"), "--workers", "0", "--write"])

@@ -16,6 +16,7 @@ from tessera.data.filters.outcome import Flagged, Outcome, outcome, read_flagged
 from tessera.data.filters.record_text import RecordText
 from tessera.data.filters.run import VERDICT_FILE, Progress, Run
 from tessera.data.manifest import DatasetSpec
+from tessera.runtime.seeds import derive_seed
 
 MANIFEST = "meta.json"
 REJECTS = "rejects.jsonl"
@@ -68,8 +69,19 @@ def write_clean(run: Run, specs: Sequence[DatasetSpec], decisions: Decisions, pr
 
 
 def file_name(source: str) -> str:
-    """A source's name as the name of a file."""
-    return re.sub(r"[^\w.\-]", "_", source)
+    """A source's name as the name of a file; names that had to change get a hash, so that none collide."""
+    plain = re.sub(r"[^\w.\-]", "_", source)
+    return plain if plain == source else f"{plain}-{derive_seed('file', source) % 16**6:06x}"
+
+
+def refuse_overwriting(manifest: Path, specs: Sequence[DatasetSpec], out: Path) -> None:
+    """ValueError when the output would replace what it is made from."""
+    taken = [manifest, *(Path(spec.annotation) for spec in specs if isinstance(spec.annotation, Path))]
+    written = [out / MANIFEST, out / REJECTS, out / VERDICT_FILE]
+    for file in taken:
+        place = file.resolve()
+        if place in [one.resolve() for one in written] or (out / FOLDER).resolve() in place.parents:
+            raise ValueError(f"--out {out}: {file} would be overwritten; choose another folder")
 
 
 class _Merge:
