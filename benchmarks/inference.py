@@ -13,8 +13,9 @@ tokens a second behind both prompts; peak memory of the whole process.
 Before anything is timed both sides run the one-tile prompt in float32: the scores must agree to 1e-3 of
 their spread and the greedy answers must be equal. In bfloat16 our distance from the float32 scores must be at
 most 1.5 times theirs. Otherwise the run stops. `--int8` adds our 8-bit weights. transformers has no InternVL
-processor that works without torchvision: our encoder makes ids and pixels for both, outside the timing.
-Shape 8b is opened by us alone, with --int8: load, a one-tile answer, memory. The last line is a JSON object.
+processor that works without torchvision: our encoder makes ids and pixels for both, outside the timing. On a
+machine that others load, `--threads 1 --clock processor` counts seconds of the processor alone. Shape 8b is
+opened by us alone, with --int8: load, a one-tile answer, memory. The last line is a JSON object.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ Row = dict[str, float]
 class Worker:
     """A side in a process of its own."""
 
-    def __init__(self, side: str, linears: str, folder: Path, threads: int) -> None:
+    def __init__(self, side: str, linears: str, folder: Path, threads: int, clock: str) -> None:
         self.linears, self.folder = linears, folder
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         self._process = subprocess.Popen(
-            [sys.executable, str(SIDES), side],
+            [sys.executable, str(SIDES), side, clock],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -76,7 +77,7 @@ class Worker:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit("a worker died; its message is above")
+            raise SystemExit(f"a worker died with {self._process.wait()}; its message is above")
         reply: dict[str, Any] = json.loads(line)
         return reply
 
@@ -111,7 +112,7 @@ class Bench:
         """A new process; its imports run while others start."""
         linears = "int8" if "int8" in name else "packed"
         side = "theirs" if name == "theirs" else "ours"
-        return Worker(side, linears, self.folders[name], self.arguments.threads)
+        return Worker(side, linears, self.folders[name], self.arguments.threads, self.arguments.clock)
 
     def check(self) -> Row:
         """Compare scores and greedy answers; stops the run when they are not the same model."""
@@ -215,6 +216,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--tokens", type=int, default=33)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--clock", choices=("wall", "processor"), default="wall", help="see above")
     parser.add_argument("--int8", action="store_true")
     parser.add_argument(
         "--skip-check", action="store_true", help="while working on speed; no result without it"

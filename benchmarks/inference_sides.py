@@ -1,6 +1,6 @@
 """One side of `inference.py`, in a process of its own: opens a folder, answers prompts, reports times.
 
-    python inference_sides.py ours|theirs
+    python inference_sides.py ours|theirs wall|processor
 
 Reads one JSON request a line, answers each with one JSON line. `load`: folder, dtype, linears (ours);
 `answer`: a prompt file and a number of tokens; `logits`: scores behind a prompt, into a file; `memory`.
@@ -8,13 +8,14 @@ Reads one JSON request a line, answers each with one JSON line. `load`: folder, 
 
 from __future__ import annotations
 
+import sys
 import time
 
-STARTED = time.perf_counter()
+now = time.process_time if sys.argv[-1] == "processor" else time.perf_counter
+STARTED = now()
 
 import functools
 import json
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,16 +35,16 @@ class Clock:
 
     def stamp(self) -> None:
         """Now."""
-        self.stamps.append(time.perf_counter())
+        self.stamps.append(now())
 
     def timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function`, its time added to `seeing`; generate reads the signature."""
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            start = time.perf_counter()
+            start = now()
             result = function(*args, **kwargs)
-            self.seeing += time.perf_counter() - start
+            self.seeing += now() - start
             return result
 
         return call
@@ -172,14 +173,14 @@ def handle(side: Ours | Theirs, request: dict[str, Any]) -> dict[str, Any]:
     if request["do"] == "memory":
         return {"peak": resident_mib("VmHWM"), "now": resident_mib("VmRSS")}
     if request["do"] == "load":
-        start = time.perf_counter()
+        start = now()
         side.load(request["folder"], request["dtype"], request["linears"])
-        return {"seconds": time.perf_counter() - start}
+        return {"seconds": now() - start}
     prompt = np.load(request["prompt"])  # arrays are read when they are asked for
     if request["do"] == "logits":
         torch.save(side.logits(prompt).float(), request["file"])
         return {}
-    clock, start = Clock(), time.perf_counter()
+    clock, start = Clock(), now()
     ids = side.answer(prompt, request["tokens"], clock)
     first, last = clock.stamps[0] - start, clock.stamps[-1] - clock.stamps[0]
     rest = last / (len(clock.stamps) - 1) if len(clock.stamps) > 1 else 0.0
@@ -189,7 +190,7 @@ def handle(side: Ours | Theirs, request: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Answer requests until there are none."""
     side = Ours() if sys.argv[1] == "ours" else Theirs()
-    print(json.dumps({"import": time.perf_counter() - STARTED}), flush=True)
+    print(json.dumps({"import": now() - STARTED}), flush=True)
     for line in sys.stdin:
         print(json.dumps(handle(side, json.loads(line))), flush=True)
 

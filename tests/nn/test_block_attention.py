@@ -28,17 +28,19 @@ def oracle(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, causal
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("queries, length", [(100, 100), (70, 93), (64, 64), (1, 30)])
 @pytest.mark.parametrize("heads, groups", [(4, 4), (6, 2), (7, 1)])
-@pytest.mark.parametrize("rows", [1152, 90, 1])
+@pytest.mark.parametrize("scores, block", [(2**20, 128), (2**12, 30), (1, 1)])
 def test_blocks_are_attention(
     causal: bool,
     queries: int,
     length: int,
     heads: int,
     groups: int,
-    rows: int,
+    scores: int,
+    block: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(blocks, "SCORE_ROWS", rows)
+    monkeypatch.setattr(blocks, "SCORES", scores)
+    monkeypatch.setattr(blocks, "CAUSAL_QUERIES", block)
     query, keys, values = drawn(queries, length, heads, groups)
     got = block_attention(query, keys, values, causal).double()
     wanted = oracle(query, keys, values, causal)

@@ -10,8 +10,12 @@ from functools import cache
 
 import torch
 
-SCORE_ROWS = 1152
-"""Rows of scores in one product: all of a tile's 1025 queries, or fewer queries of several heads."""
+SCORES = 6 * 2**20
+"""Scores in one product, which stay in the cache: those of four heads of a tile."""
+
+CAUSAL_QUERIES = 256
+"""Queries in one block of a prompt; those of a tile are taken at once. Few calls matter: every one waits for
+all threads, which costs milliseconds where other processes hold a core."""
 
 FEWEST_QUERIES = 64
 """Below, the blocks are too small to pay for their calls."""
@@ -36,29 +40,30 @@ def block_attention(
 
     Causal means aligned at the last row: query i sees the first L - Q + i + 1 keys.
     """
-    queries, heads, width = query.shape
-    length, groups = keys.shape[:2]
-    each = heads // groups  # query heads that share one head of keys
-    block = max(1, SCORE_ROWS // each)
+    (queries, heads, width), (length, groups) = query.shape, keys.shape[:2]
+    scaled = (query * width**-0.5).unflatten(1, (groups, -1)).transpose(0, 1).contiguous()  # [K, Q, H/K, C]
+    ahead, behind = (x.transpose(0, 1).contiguous() for x in (keys, values))  # [K, L, C]
+    block = min(CAUSAL_QUERIES, queries) if causal else queries
+    most = max(1, SCORES // (block * heads // groups * length))
+    together = -(-groups // -(-groups // most))  # key heads in one product, evenly
     future = _future(block, query) if causal else None
-    space = query.new_empty(min(block, queries) * each * length)
-    out = torch.empty_like(query)
-    scaled = query * width**-0.5
-    for group in range(groups):
-        own = slice(group * each, (group + 1) * each)
-        transposed, value = keys[:, group].t(), values[:, group].contiguous()
+    space = query.new_empty(together * block * heads // groups * length)
+    out = torch.empty_like(scaled)
+    for first in range(0, groups, together):
+        own = slice(first, first + together)
         for start in range(0, queries, block):
             rows = slice(start, min(start + block, queries))
             seen = length - queries + rows.stop if causal else length
-            asked = scaled[rows, own].reshape(-1, width)  # [n * each, C]
-            scores = space[: len(asked) * seen].view(len(asked), seen)
-            torch.mm(asked, transposed[:, :seen], out=scores)
+            asked = scaled[own, rows].flatten(1, 2)  # [k, n * H/K, C]
+            scores = space[: asked.shape[0] * asked.shape[1] * seen].view(*asked.shape[:2], seen)
+            torch.bmm(asked, ahead[own, :seen].transpose(1, 2), out=scores)
             if future is not None:
                 count = rows.stop - start
-                scores.view(count, each, seen)[..., seen - count :] += future[:count, None, :count]
+                newest = scores.view(len(asked), count, -1, seen)[..., seen - count :]
+                newest += future[:count, None, :count]
             torch.softmax(scores, -1, out=scores)
-            out[rows, own] = torch.mm(scores, value[:seen]).view(-1, each, width)
-    return out
+            out[own, rows] = torch.bmm(scores, behind[own, :seen]).view(len(asked), -1, *scaled.shape[2:])
+    return out.transpose(0, 1).reshape(query.shape)
 
 
 def _future(size: int, like: torch.Tensor) -> torch.Tensor:
