@@ -178,6 +178,7 @@ def test_memory_stays_below_model_and_a_shard(tmp_path: Path, folder: Path) -> N
     argv = [sys.executable, "-c", PROBE, str(tmp_path / "wide"), str(folder)]
     # Freed memory goes back to the system at once, or malloc's own stock would be counted.
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     done = subprocess.run(argv, capture_output=True, text=True, check=True, env=environment)
     for linears, found in json.loads(done.stdout.splitlines()[-1]).items():
         kept = size / 2 if linears == "int8" else size
