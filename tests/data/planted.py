@@ -77,7 +77,7 @@ PLANTED: list[tuple[Reason, dict[str, Any] | bytes]] = [
     (Reason.BROKEN_JSON, b'{"id": 40, "conversations": '),
     (Reason.BAD_UTF8, b'{"id": 41, "conversations": [{"from": "human", "value": "caf\xe9"}]}'),
     (Reason.DEEP_JSON, b"[" * 100_000),
-    (Reason.TOO_LONG, good(43, answer="word " * 900)),
+    (Reason.TOO_LONG, good(43, answer="word " * 3000)),
 ]
 
 

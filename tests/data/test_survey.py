@@ -213,5 +213,5 @@ def test_memory_does_not_grow_with_the_records(
     for module, name in ((duplicates, "AT_A_TIME"), (estimate, "AT_A_TIME"), (lengths, "BLOCK")):
         monkeypatch.setattr(module, name, 256)
     peak_memory(40, tmp_path / "warm", encoder)
-    small, large = (peak_memory(count, tmp_path / str(count), encoder) for count in (300, 2300))
-    assert large - small < 2000 * 20
+    small, large = (peak_memory(count, tmp_path / str(count), encoder) for count in (300, 1300))
+    assert large - small < 1000 * 20

@@ -112,16 +112,16 @@ def test_the_json_of_the_page_is_a_valid_dataset(tmp_path: Path, capsys: pytest.
     (tmp_path / meta["my_pictures"]["annotation"]).write_text(json.dumps(record) + "\n")
     (tmp_path / "photos").mkdir()
     PIL.Image.new("RGB", (90, 70), "red").save(tmp_path / record["image"])
-    assert main(["check", str(tmp_path / "meta.json"), "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["my_pictures"]["records"] == 1 and report["my_pictures"]["tiles"] > 1
+    assert main(["data", "check", str(tmp_path / "meta.json"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["sources"]["my_pictures"]
+    assert found["records"] == 1 and found["tiles"] > 1
 
 
 def test_faults_look_as_the_page_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["playground", str(tmp_path / "own_data"), "--suite", "shapes", "--count", "8"])
     picture = tmp_path / "own_data" / "shapes" / "000006.png"
     picture.write_bytes(picture.read_bytes()[:-40])
-    assert main(["check", str(tmp_path / "own_data" / "meta.json")]) == 1
+    assert main(["data", "check", str(tmp_path / "own_data" / "meta.json")]) == 1
     shown = capsys.readouterr().out.splitlines()[-1]
     said = re.search(
         r"^own_data\S+ (image: unreadable picture).*(; replace .*)$", "".join(blocks(README, "")), re.M

@@ -13,10 +13,13 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def show_survey(console: Console, found: Survey, packs_per_step: int, shown: int) -> None:
-    """Everything, sources one after the other, then the packs of an epoch."""
+    """Counts, sources one after the other, packs of an epoch, duplicates, and faults last."""
     console.print(_counts(found))
     for source in found.sources:
-        _show_source(console, source, found, shown)
+        _show_source(console, source, found)
+    _show_packs(console, found, packs_per_step)
+    for name in found.endless:
+        console.print(f"{name}: drawn without end, right by construction; not counted", highlight=False)
     for title, pairs in (
         ("exact", found.exact_pairs),
         ("near", found.near_pairs),
@@ -25,9 +28,8 @@ def show_survey(console: Console, found: Survey, packs_per_step: int, shown: int
         for record, first in pairs[:shown]:
             line = f"{record[0]}:{record[1]}: {title}: repeats {first[0]}:{first[1]}"
             console.print(line, style="yellow", soft_wrap=True, markup=False, highlight=False)
-    _show_packs(console, found, packs_per_step)
-    for name in found.endless:
-        console.print(f"{name}: drawn without end, right by construction; not counted", highlight=False)
+    for source in found.sources:
+        _show_faults(console, source, shown)
 
 
 def _counts(found: Survey) -> Table:
@@ -42,9 +44,9 @@ def _counts(found: Survey) -> Table:
     return table
 
 
-def _show_source(console: Console, source: SourceSurvey, found: Survey, shown: int) -> None:
+def _show_source(console: Console, source: SourceSurvey, found: Survey) -> None:
     lengths, config = source.lengths, found.config
-    console.print(f"\n[bold]{source.name}[/bold]", highlight=False)
+    console.print(f"\n{source.name}", style="bold", markup=False, highlight=False)
     console.print(side_by_side(lengths.tokens, lengths.tiles), highlight=False, markup=False, soft_wrap=True)
     share = lengths.trained / max(1, lengths.tokens.total)
     ids = f"; {source.repeated_ids:,} ids repeat" if source.repeated_ids else ""
@@ -52,22 +54,21 @@ def _show_source(console: Console, source: SourceSurvey, found: Survey, shown: i
     if lengths.too_long:
         what = f"{lengths.dropped:,} dropped, {lengths.shrunk:,} with fewer tiles, {lengths.split:,} split"
         text = f"  over {config.max_tokens} tokens or {config.max_tiles} tiles: {lengths.too_long:,} records"
-        console.print(f"{text}; policy {config.over_long}: {what}", highlight=False)
+        console.print(f"{text}; policy {config.over_long}: {what}", highlight=False, soft_wrap=True)
     scale, evidence = source.boxes.guess()
     if source.boxes.boxes:
         console.print(f"  boxes: {scale} ({evidence})", highlight=False, markup=False, soft_wrap=True)
     total = source.scripts.total()
     if total:
         mix = ", ".join(f"{name} {count / total:.1%}" for name, count in source.scripts.most_common(6))
-        console.print(f"  letters by script: {mix}", highlight=False)
-    _show_faults(console, source, shown)
+        console.print(f"  letters by script: {mix}", highlight=False, soft_wrap=True)
 
 
 def _show_faults(console: Console, source: SourceSurvey, shown: int) -> None:
     if not source.log.records:
         return
     reasons = ", ".join(f"{count:,} x {reason}" for reason, count in source.log.counts.most_common())
-    console.print(f"  faults: {reasons}", style="red", highlight=False, markup=False)
+    console.print(f"\n{source.name}: {reasons}", style="red", soft_wrap=True, highlight=False, markup=False)
     for fault in source.log.kept[:shown]:
         console.print(str(fault), style="red", soft_wrap=True, markup=False, highlight=False)
     rest = source.log.counts.total() - min(shown, len(source.log.kept))

@@ -26,12 +26,11 @@ SIMILAR = 0.8
 AT_A_TIME = 1 << 20
 """Records whose keys are in memory at a time, some 40 bytes each."""
 WORDS_AT_A_TIME = 4096
-BYTES_PER_RECORD = 2 * HASHES + 8 + 8 + 8 + 8 + 1
-"""On disk, while a check runs: signature, content, id, what it repeats exactly and nearly, flag."""
 
 # A Han character, a kana or a syllable of Hangul counts as a word: there are no spaces to go by.
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
+_PLAIN_WORD = re.compile(rb"\w+")
 _RANDOM = np.random.default_rng(20260914)
 _FACTORS = _RANDOM.integers(1, 2**63, HASHES, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 _SEEDS = _RANDOM.integers(0, 2**64, HASHES, dtype=np.uint64)
@@ -80,6 +79,13 @@ def signature(conversation: Conversation, media: bytes) -> NDArray[np.uint16]:
     return (_mix(least) >> _TOP).astype(
         np.uint16
     )  # mixed: the least of many is small, its high bits say little
+
+
+def _words(text: str) -> list[bytes]:
+    """The words as UTF-8; ASCII has a shorter way."""
+    if text.isascii():
+        return _PLAIN_WORD.findall(text.encode())
+    return [word.encode() for word in _WORD.findall(text)]
 
 
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

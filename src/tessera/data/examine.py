@@ -116,8 +116,7 @@ class Examiner:
         identity = b"".join(finding.identity for finding in media)
         found.content[row] = content_key(conversation, identity)
         found.signatures[row] = signature(conversation, identity)
-        for message in conversation.messages:
-            found.scripts.update(count_scripts(message.text))
+        found.scripts.update(count_scripts("".join(message.text for message in conversation.messages)))
         sizes = [finding.size for finding in media]
         self._note_boxes(found, record, sizes[0] if len(sizes) == 1 else None)
 

@@ -38,15 +38,21 @@ _RANGES: tuple[tuple[int, str], ...] = (
 )  # fmt: skip
 """First code point and script of the ranges of Unicode's blocks that hold letters; "" holds none."""
 _NAMES = sorted({name for _, name in _RANGES if name})
-_STARTS = np.array([start for start, _ in _RANGES], dtype=np.uint32)
-_NUMBERS = np.array([0] + [_NAMES.index(name) + 1 if name else 0 for _, name in _RANGES])
+_WIDTHS = np.diff([0, *(start for start, _ in _RANGES), _RANGES[-1][0] + 1])
+_NUMBERS = np.repeat([0, *(_NAMES.index(name) + 1 if name else 0 for _, name in _RANGES)], _WIDTHS)
+_TABLE = _NUMBERS.astype(np.uint8)
+"""Number of the script of every code point, 0 for no letter; the last stands for all behind it."""
 
 
 def count_scripts(text: str) -> Counter[str]:
     """Letters per script. A script isn't a language: Han may be Chinese or, beside Kana, Japanese."""
+    if text.isascii():
+        codes = np.frombuffer(text.encode(), dtype=np.uint8)
+        latin = int(np.count_nonzero(_TABLE[codes]))
+        return Counter({"Latin": latin} if latin else {})
     codes = np.frombuffer(text.encode("utf-32-le", "replace"), dtype=np.uint32)
-    found = np.bincount(_NUMBERS[np.searchsorted(_STARTS, codes, side="right")], minlength=len(_NAMES) + 1)
-    return Counter({name: int(n) for name, n in zip(_NAMES, found[1:], strict=True) if n})
+    found = np.bincount(_TABLE[np.minimum(codes, len(_TABLE) - 1)], minlength=len(_NAMES) + 1)
+    return Counter({name: n for name, n in zip(_NAMES, found[1:].tolist(), strict=True) if n})
 
 
 @dataclass
