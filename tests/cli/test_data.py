@@ -83,13 +83,16 @@ def test_the_report_is_one_file_with_everything_in_it(manifest: Path, tmp_path: 
     assert re.search(r'<b title="weight 0\.\d+, token \d+">', html), "trained tokens with their weight"
 
 
-def test_hostile_texts_do_not_reach_the_page(tmp_path: Path) -> None:
+def test_hostile_texts_reach_neither_page_nor_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     evil = '<script>alert("x")</script>'
     record = good(1, evil, evil + " \x1b[31m", id=evil)
     write_lines(tmp_path / "a.jsonl", [record, record, {"conversations": evil}])
     (tmp_path / "meta.json").write_text(json.dumps({evil: {"annotation": "a.jsonl"}}))
     assert main(["data", "check", "meta.json", *LIMITS, "--report", "r.html"]) == 1
     assert main(["data", "preview", "meta.json", "-n", "3"]) == 1
+    assert "\x1b[31m" not in capsys.readouterr().out
     assert main(["data", "pack", "meta.json", *LIMITS, "--skip"]) == 0
     for page in ("r.html", "preview.html", "packs.html"):
         assert "<script" not in (tmp_path / page).read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from collections import Counter
 from pathlib import Path
@@ -187,8 +188,35 @@ def test_the_clean_copy_passes_and_holds_every_good_record_once(tmp_path: Path, 
     rejects = [line for line in fixed.rejects.read_text().splitlines() if '"sound"' in line]
     assert Counter(EXACT in line for line in rejects) == {False: 2, True: 1}
     assert any(f'"line": 4, "reasons": [{{"field": "record", "reason": "{EXACT}"' in line for line in rejects)
-    with pytest.raises(ValueError, match="is there already"):
-        write_repaired(found, tmp_path / "fixed")
+    before = (root / "sound.jsonl").read_bytes()
+    for taken in (tmp_path / "fixed", root):
+        with pytest.raises(ValueError, match="is not empty"):
+            write_repaired(found, taken)
+    assert (root / "sound.jsonl").read_bytes() == before
+
+
+def test_names_of_sources_never_share_a_file(tmp_path: Path, encoder: Encoder) -> None:
+    specs = [
+        DatasetSpec(
+            name=name, annotation=write_lines(tmp_path / f"{n}.jsonl", [good(n, f"{n}?")]), root=tmp_path
+        )
+        for n, name in enumerate(("a b", "a/b"))
+    ]
+    fixed = write_repaired(look_at(specs, encoder, tmp_path), tmp_path / "fixed")
+    assert [spec.name for spec in read_meta(fixed.manifest)] == ["a b", "a/b"]
+    assert look_at(fixed.manifest, encoder, tmp_path).records == 2
+
+
+def test_other_containers_are_written_as_lines(tmp_path: Path, encoder: Encoder) -> None:
+    write_corpus(tmp_path)
+    root = tmp_path / "corpus"
+    (root / "all.json").write_text(json.dumps([*SOUND, good(9, answer=" ")]))
+    specs = [DatasetSpec(name="all", annotation=root / "all.json", root=root, repeat_time=2.5)]
+    fixed = write_repaired(look_at(specs, encoder, tmp_path), tmp_path / "fixed")
+    assert fixed.kept == {"all": len(SOUND)} and fixed.rejected == {"all": 1}
+    assert read_meta(fixed.manifest)[0].repeat_time == 2.5
+    again = look_at(fixed.manifest, encoder, tmp_path)
+    assert (again.records, again.faulty) == (len(SOUND), 0)
 
 
 def peak_memory(records: int, folder: Path, encoder: Encoder) -> int:

@@ -17,6 +17,8 @@ from tessera.data.report.pages import preview_page
 from tessera.data.report.seen import Seen, choose_records, look
 from tessera.data.weights import Averaging
 
+_SHOWN = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\n\t"}
+"""Control characters as their pictures: data must not steer the terminal."""
 LONGEST = 1500
 """Characters of a sample that the terminal shows."""
 
@@ -75,7 +77,7 @@ def written(seen: Seen) -> Text:
     text = Text()
     styles = {"control": "dim", "slots": "blue", "text": ""}
     for piece in seen.pieces:
-        text.append(piece.text, style="green" if piece.weight > 0 else styles[piece.kind])
+        text.append(piece.text.translate(_SHOWN), style="green" if piece.weight > 0 else styles[piece.kind])
         if len(text) > LONGEST:
             text.append(" …", style="dim")
             break

@@ -43,7 +43,6 @@ class Reason(StrEnum):
     BROKEN_VIDEO = "video without frames"
     TOO_LONG = "too long"
     UNUSABLE = "can't be encoded"
-    DUPLICATE_ID = "duplicate id"
 
 
 REMEDIES: dict[Reason, str] = {
@@ -78,7 +77,6 @@ REMEDIES: dict[Reason, str] = {
     Reason.BROKEN_VIDEO: "replace the clip or its start and end: no frame can be read",
     Reason.TOO_LONG: "shorten the record, lower max_dynamic_patch, or raise the pack capacity",
     Reason.UNUSABLE: "correct the record, or leave it out with on_fault=skip",
-    Reason.DUPLICATE_ID: "give every record of a file its own id",
 }
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,11 +41,11 @@ def write_repaired(
 
     Left out are records with a fault, and exact repeats of an earlier record, also of another source. Lines
     of JSONL files are copied to the byte. Sources of which nothing is left are not in the manifest.
-    ValueError when the folder has a manifest already.
+    ValueError when the folder holds anything already: nothing of the user's is ever written over.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / MANIFEST).exists():
-        raise ValueError(f"{folder / MANIFEST} is there already; give an empty or a new folder")
+    if any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty; give an empty or a new folder")
     kept: dict[str, int] = {}
     rejected: dict[str, int] = {}
     entries: dict[str, dict[str, Any]] = {}
@@ -53,7 +54,7 @@ def write_repaired(
             if not isinstance(source.entry.source, RecordReader):
                 continue
             spec = source.entry.source.spec
-            name = re.sub(r"[^\w.\-]", "_", spec.name)
+            name = _free_name(spec.name, folder)
             text = RecordText(spec, source.entry.source, folder / f"{name}_media")
             file = folder / f"{name}.jsonl"
             kept[spec.name] = _write_kept(survey, source, text, file, progress)
@@ -63,6 +64,13 @@ def write_repaired(
     manifest = folder / MANIFEST
     manifest.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return Repaired(manifest, folder / REJECTS, kept, rejected)
+
+
+def _free_name(source: str, folder: Path) -> str:
+    """A source's name as the name of a file that isn't there yet."""
+    plain = re.sub(r"[^\w.\-]", "_", source)
+    names = (plain if number == 1 else f"{plain}_{number}" for number in count(1))
+    return next(name for name in names if not (folder / f"{name}.jsonl").exists())
 
 
 def _write_kept(
@@ -88,11 +96,11 @@ def _write_kept(
 
 def _write_rejects(survey: Survey, source: SourceSurvey, rejects: IO[bytes]) -> int:
     """A row for every record that was left out: where it is, and why; how many there are."""
-    count = 0
+    rows = 0
     for row in _reject_rows(survey, source):
-        count += 1
+        rows += 1
         rejects.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
-    return count
+    return rows
 
 
 def _reject_rows(survey: Survey, source: SourceSurvey) -> Iterator[dict[str, Any]]:
