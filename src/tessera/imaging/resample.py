@@ -14,16 +14,14 @@ from functools import lru_cache
 
 import numpy as np
 import PIL.Image
-import torch
 
-from tessera.imaging.bicubic import Pixels, resample_columns, resample_rows
+from tessera.imaging.bicubic import Pixels
+from tessera.imaging.passes import resample_columns, resample_rows
 
 Size = tuple[int, int]
 
 BICUBIC = PIL.Image.Resampling.BICUBIC
-# Pixels of the larger picture below which Pillow's loop is the fastest.
-SMALL_EXACT, SMALL_FAST = 2**18, 2**14
-STRONG_SHRINK = 2.0  # a picture that shrinks this much averages one-level errors of its first pass away
+SMALL = 2**18  # pixels of the larger picture below which Pillow's loop is the fastest
 
 
 class PassOrder(Enum):
@@ -38,25 +36,25 @@ def resize(image: PIL.Image.Image, sizes: Sequence[Size], exact: bool) -> list[P
     """The RGB picture at every (width, height) in pixels: uint8 [height, width, 3] each.
 
     `exact` gives `image.resize(size, BICUBIC)` in every value; otherwise values may be off by one grey level.
+    Most come as views of planar memory: every line of a picture is a line of red, one of green, one of blue.
     """
-    picture = np.asarray(image)
-    return [_resize(image, picture, size, exact) for size in sizes]
+    ours = [size for size in sizes if _worth_products(image.size, size)]
+    made = dict(zip(ours, _with_products(image, ours, exact), strict=True)) if ours else {}
+    results = []
+    for size in sizes:
+        pixels = made.get(size)
+        results.append(_with_pillow(image, size) if pixels is None else pixels)
+    return results
 
 
-def _resize(image: PIL.Image.Image, picture: Pixels, size: Size, exact: bool) -> Pixels:
-    width, height = size
-    if size == image.size:
-        return picture
-    order = pillow_pass_order()
-    small = max(image.width * image.height, width * height) < (SMALL_EXACT if exact else SMALL_FAST)
-    if small or order is PassOrder.UNKNOWN:
-        return _with_pillow(image, size)
-    columns_first = order is PassOrder.BALANCED and _loses_height(image.size, size)
-    shrink = min(image.width / width, image.height / height)
-    if not exact and shrink >= STRONG_SHRINK:
-        return _with_torch(picture, size, columns_first)
-    result = _with_products(picture, size, columns_first, exact)
-    return _with_pillow(image, size) if result is None else result
+def _worth_products(source: Size, target: Size) -> bool:
+    large = max(source[0] * source[1], target[0] * target[1]) >= SMALL
+    return large and source != target and pillow_pass_order() is not PassOrder.UNKNOWN
+
+
+def _planar_lines(image: PIL.Image.Image) -> Pixels:
+    """uint8 [H, 3, W]; Pillow's "RGB;L" is its picture line by line, a line's colours one after the other."""
+    return np.frombuffer(image.tobytes("raw", "RGB;L"), np.uint8).reshape(image.height, 3, image.width)
 
 
 @lru_cache(maxsize=1)
@@ -88,31 +86,37 @@ def _loses_height(source: Size, target: Size) -> bool:
 
 
 def _with_pillow(image: PIL.Image.Image, size: Size) -> Pixels:
-    return np.asarray(image.resize(size, BICUBIC))
+    return np.asarray(image if size == image.size else image.resize(size, BICUBIC))
 
 
-def _with_torch(picture: Pixels, size: Size, columns_first: bool) -> Pixels:
-    """Both passes on uint8 with weights of 15 bits where Pillow has 22: one value in 300 is a level off."""
-    # A copy, because torch warns about memory that it must not write.
-    tensor = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None]  # [1, 3, H, W], channels last in memory
-    between = (size[1], picture.shape[1]) if columns_first else (len(picture), size[0])
-    for sides in (between, (size[1], size[0])):
-        if sides != tuple(tensor.shape[2:]):
-            tensor = torch.nn.functional.interpolate(
-                tensor, size=sides, mode="bicubic", antialias=True, align_corners=False
-            )
-    return np.ascontiguousarray(tensor[0].permute(1, 2, 0).numpy())
+def _columns_first(source: Size, target: Size) -> bool:
+    return pillow_pass_order() is PassOrder.BALANCED and _loses_height(source, target)
 
 
-def _with_products(picture: Pixels, size: Size, columns_first: bool, exact: bool) -> Pixels | None:
-    """Both passes as matrix products; None when too many sums stay undecided."""
-    width, height = size
-    result: Pixels | None = picture
-    for columns in (columns_first, not columns_first):
-        if result is None:
-            return None
-        if columns and height != len(picture):
-            result = resample_columns(result, height, exact)
-        elif not columns and width != picture.shape[1]:
-            result = resample_rows(result, width, exact)
-    return result
+def _with_products(image: PIL.Image.Image, sizes: Sequence[Size], exact: bool) -> list[Pixels | None]:
+    """Both passes as matrix products; None for a size where too many sums stay undecided."""
+    lines = _planar_lines(image)
+    rows_first = [size for size in sizes if not _columns_first(image.size, size)]
+    # The widths that come first are made together: the picture is read and turned into floats once.
+    wide = dict(zip(rows_first, _rows(lines, [width for width, _ in rows_first], exact), strict=True))
+    results = []
+    for size in sizes:
+        if size in wide:
+            result = _columns(wide[size], size[1], exact)
+        else:
+            high = _columns(lines, size[1], exact)
+            result = None if high is None else _rows(high, [size[0]], exact)[0]
+        results.append(None if result is None else result.swapaxes(1, 2))
+    return results
+
+
+def _rows(lines: Pixels, widths: Sequence[int], exact: bool) -> list[Pixels | None]:
+    """The pass over rows; a picture that is as wide already stays as it is."""
+    changed = [width for width in widths if width != lines.shape[2]]
+    made = iter(resample_rows(lines, changed, exact))
+    return [lines if width == lines.shape[2] else next(made) for width in widths]
+
+
+def _columns(lines: Pixels | None, height: int, exact: bool) -> Pixels | None:
+    """The pass over columns; None stays None."""
+    return lines if lines is None or height == len(lines) else resample_columns(lines, height, exact)

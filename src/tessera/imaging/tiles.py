@@ -30,9 +30,11 @@ def cut_tiles(image: PIL.Image.Image, tiling: Tiling, resize: Resize = "exact") 
     if tiling.thumbnail and count > 1:
         sizes.append((side, side))
     whole, *thumbnail = resize_picture(image, sizes, exact=resize == "exact")
-    tiles = np.empty((count + len(thumbnail), side, side, 3), np.uint8)
-    grid = whole.reshape(rows, side, columns, side, 3).swapaxes(1, 2)
-    tiles[:count].reshape(rows, columns, side, side, 3)[...] = grid
+    # Planar in memory, as the model's first convolution reads them, and as the resize makes them.
+    planes = np.empty((count + len(thumbnail), 3, side, side), np.uint8)
+    tiles = planes.transpose(0, 2, 3, 1)
+    grid = whole.reshape(rows, side, columns, side, 3).transpose(0, 2, 4, 1, 3)
+    planes[:count].reshape(rows, columns, 3, side, side)[...] = grid
     if thumbnail:
         tiles[count] = thumbnail[0]
     return tiles

@@ -1,0 +1,178 @@
+"""The two passes of a resize on planar lines, uint8 [H, 3, W]: a row of red, one of green, one of blue.
+
+In this order both passes read and write memory in a straight line. A pass takes its sums in float32, whose
+error has a proven bound (`Axis.doubt`). It rounds them twice, once moved down by the bound and once up: where
+both give one level, that is Pillow's. The others, about one in a thousand, are taken again in whole numbers,
+so the result is Pillow's to the last bit on every machine. `exact=False` leaves those as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from tessera.imaging.bicubic import Axis, Pixels, Sums, Whole, make_axis, spans
+
+ROWS_TOGETHER = 192, 384  # fewest and most rows in one product: few calls, and still near the processor
+ROWS_BLOCK = 16  # outputs of one product: a full vector; more would multiply more zero weights
+LINES_MADE = 32  # lines that the second pass makes together
+# OpenBLAS keeps a product of at most 2^18 multiplications on the calling thread: workers stay on their cores.
+ONE_THREAD_PRODUCT = 2**18
+MOST_UNDECIDED = 1 / 32  # share of the sums
+WORD = 8  # bytes
+
+
+@dataclass(frozen=True)
+class Block:
+    """Neighbouring outputs, and the run of inputs that they need."""
+
+    inputs: slice
+    outputs: slice
+    weights: Sums
+    """[inputs, outputs]"""
+
+
+class _Rounding:
+    """Sums of one pass to levels. Its buffers are kept: fresh memory would cost more than the arithmetic."""
+
+    def __init__(self, axis: Axis, result: Pixels, largest: int, exact: bool) -> None:
+        self._exact = exact
+        self._doubt = axis.doubt if exact else 0.0
+        self._levels = result.reshape(-1)
+        self._upper = np.empty(largest, np.uint8)
+        self._differ = np.zeros(-(-largest // WORD) * WORD, np.bool_)
+        self._left = MOST_UNDECIDED * result.size
+        self._undecided = [np.empty(0, np.int64)]
+
+    @property
+    def hopeless(self) -> bool:
+        """So many sums stay undecided that Pillow's loop is faster (two-level stripes halved, say)."""
+        return self._left < 0
+
+    @property
+    def undecided(self) -> Whole:
+        """Flat places in the result of all sums that lie too near to a rounding boundary."""
+        return np.concatenate(self._undecided)
+
+    def round(self, sums: Sums, offset: int) -> None:
+        """Contiguous sums, used up, to the levels of the result from flat place `offset` on."""
+        sums = sums.reshape(-1)
+        levels = self._levels[offset : offset + sums.size]
+        np.add(sums, np.float32(0.5 - self._doubt), out=sums)
+        np.clip(sums, np.float32(0.0), np.float32(255.5), out=sums)
+        np.copyto(levels, sums, casting="unsafe")  # drops the fraction
+        if self._exact:
+            upper = self._upper[: sums.size]
+            np.add(sums, np.float32(2 * self._doubt), out=sums)
+            np.copyto(upper, sums, casting="unsafe")
+            np.not_equal(upper, levels, out=self._differ[: sums.size])
+            places = self._places(sums.size)
+            self._left -= len(places)
+            self._undecided.append(places + offset)
+
+    def _places(self, size: int) -> Whole:
+        """Where the first `size` levels differ: nearly nowhere, so whole words are passed over."""
+        words = np.flatnonzero(self._differ.view(np.uint64) != 0)
+        near = (words[:, None] * WORD + np.arange(WORD)).reshape(-1)
+        places: Whole = near[self._differ[near] & (near < size)]
+        return places
+
+
+class _RowsPass:
+    """The pass over rows to one width, band by band of a buffer that several widths share."""
+
+    def __init__(self, rows: Pixels, width: int, values: Sums, exact: bool) -> None:
+        self._rows = rows
+        self._axis = make_axis(rows.shape[1], width)
+        self._sums = np.zeros((len(values), width), np.float32)
+        self._result = np.empty((len(rows), width), np.uint8)
+        self._rounding = _Rounding(self._axis, self._result, self._sums.size, exact)
+        self._products = [
+            (values[:, block.inputs], block.weights, self._sums[:, block.outputs])
+            for block in _blocks(rows.shape[1], width)[1]
+        ]
+
+    def take(self, top: int, bottom: int) -> None:
+        """The rows [top, bottom), which lie in the buffer."""
+        if not self._rounding.hopeless:
+            for product in self._products:
+                np.matmul(*product)
+            self._rounding.round(self._sums[: bottom - top], top * self._sums.shape[1])
+
+    def result(self) -> Pixels | None:
+        """uint8 [rows, width]; None when too many sums stay undecided."""
+        if self._rounding.hopeless:
+            return None
+        row, column = np.divmod(self._rounding.undecided, self._sums.shape[1])
+        inputs = (row * self._rows.shape[1])[:, None] + self._axis.inputs(column)
+        self._result[row, column] = self._axis.weigh(column, self._rows.take(inputs))
+        return self._result
+
+
+def resample_rows(lines: Pixels, widths: Sequence[int], exact: bool) -> list[Pixels | None]:
+    """uint8 [H, 3, W] to [H, 3, width] each; None where too many sums stay undecided."""
+    if not widths:
+        return []
+    rows = lines.reshape(-1, lines.shape[2])  # a row has one colour
+    most = min(len(rows), *(_blocks(lines.shape[2], width)[0] for width in widths))
+    band = math.ceil(len(rows) / math.ceil(len(rows) / most))
+    # Zeros, because the last band may leave rows unwritten, and products of these are made too.
+    values = np.zeros((band, lines.shape[2]), np.float32)
+    passes = [_RowsPass(rows, width, values, exact) for width in widths]
+    for top, bottom in spans(len(rows), band):
+        np.copyto(values[: bottom - top], rows[top:bottom])
+        for each in passes:
+            each.take(top, bottom)
+    results = [each.result() for each in passes]
+    return [None if result is None else result.reshape(len(lines), 3, -1) for result in results]
+
+
+def resample_columns(lines: Pixels, height: int, exact: bool) -> Pixels | None:
+    """uint8 [H, 3, W] to [height, 3, W]; None when too many sums stay undecided."""
+    axis = make_axis(len(lines), height)
+    rows = lines.reshape(len(lines), -1)
+    length = rows.shape[1]
+    result = np.empty((height, length), np.uint8)
+    blocks = [(low, high, *axis.span(low, high)) for low, high in spans(height, LINES_MADE)]
+    values = np.empty((max(last - first for _, _, first, last in blocks), length), np.float32)
+    rounding = _Rounding(axis, result, LINES_MADE * length, exact)
+    for low, high, first, last in blocks:
+        np.copyto(values[: last - first], rows[first:last])
+        # Every new line is a weighted sum of a few old ones, as a bag of embeddings is.
+        sums = torch.nn.functional.embedding_bag(
+            torch.from_numpy(axis.inputs(np.arange(low, high)) - first),
+            torch.from_numpy(values),
+            mode="sum",
+            per_sample_weights=torch.from_numpy(axis.shares[low:high]),
+        )
+        rounding.round(sums.numpy(), low * length)
+        if rounding.hopeless:
+            return None
+    row, column = np.divmod(rounding.undecided, length)
+    result[row, column] = axis.weigh(row, rows.take(axis.inputs(row) * length + column[:, None]))
+    return result.reshape(height, *lines.shape[1:])
+
+
+@lru_cache(maxsize=64)
+def _blocks(inputs: int, outputs: int) -> tuple[int, tuple[Block, ...]]:
+    """Rows of a band, and runs of outputs: long enough to fill a product, short enough to skip most zeros."""
+    axis = make_axis(inputs, outputs)
+    taps = axis.weights.shape[1]
+    for length in (ROWS_BLOCK, ROWS_BLOCK // 2, ROWS_BLOCK // 4, 1):
+        band = ONE_THREAD_PRODUCT // (length * (math.ceil(length * inputs / outputs) + taps))
+        if band >= ROWS_TOGETHER[0]:
+            break
+    blocks = []
+    for low, high in spans(outputs, length):
+        first, last = axis.span(low, high)
+        dense = np.zeros((last - first + taps, high - low), np.float32)
+        for output in range(low, high):
+            offset = int(axis.starts[output]) - first
+            dense[offset : offset + taps, output - low] = axis.shares[output]
+        blocks.append(Block(slice(first, last), slice(low, high), dense[: last - first]))
+    return max(1, min(band, ROWS_TOGETHER[1])), tuple(blocks)
