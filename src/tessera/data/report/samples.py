@@ -71,7 +71,9 @@ def _media(media: SeenMedia) -> str:
         )
         shown = f'<div class="seen"><img alt="" src="{jpeg(media.picture)}">{overlay}</div>'
     caption = f"{escape(media.name)}: {media.count} {what}{more}"
-    return f'{shown}<div><div class="tiles">{tiles}</div><small>{caption}</small></div>'
+    grid = f' style="grid-template-columns:repeat({media.columns},max-content)"' if media.columns else ""
+    kind = "grid" if media.columns else "tiles"
+    return f'{shown}<div><div class="{kind}"{grid}>{tiles}</div><small>{caption}</small></div>'
 
 
 def _rectangle(number: int, x1: float, y1: float, x2: float, y2: float) -> str:

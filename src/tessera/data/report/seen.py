@@ -23,6 +23,7 @@ from tessera.data.faults import DataError
 from tessera.data.source import WeightedSource
 from tessera.data.weights import Averaging, weigh_tokens
 from tessera.imaging.decode import decode_image
+from tessera.imaging.grid import Tiling, choose_grid
 
 LARGEST = 480
 """Longer side in pixels of a picture that is kept for showing."""
@@ -57,12 +58,15 @@ class Box:
 
 @dataclass(frozen=True)
 class SeenMedia:
-    """A picture (None for a clip), small; its tiles or frames, small; boxes that the conversation names."""
+    """A picture (None for a clip), small; its tiles or frames, small, and the columns of its grid (0: none);
+    boxes that the conversation names.
+    """
 
     name: str
     picture: PIL.Image.Image | None
     tiles: tuple[PIL.Image.Image, ...]
     count: int
+    columns: int = 0
     boxes: tuple[Box, ...] = ()
 
 
@@ -159,20 +163,33 @@ def _media(conversation: Conversation, encoder: Encoder, encoded: Encoded) -> tu
         count = sum(span.tiles)
         tiles = tuple(_small(tile) for tile in encoded.tiles[start : start + min(count, MOST_TILES)])
         start += count
-        found.append(_seen(part, tiles, count, boxes))
+        found.append(_seen(part, tiles, count, encoder.tiling, boxes))
     return tuple(found)
 
 
 def _seen(
-    part: Image | Video, tiles: tuple[PIL.Image.Image, ...], count: int, boxes: tuple[Box, ...]
+    part: Image | Video,
+    tiles: tuple[PIL.Image.Image, ...],
+    count: int,
+    tiling: Tiling,
+    boxes: tuple[Box, ...],
 ) -> SeenMedia:
     if isinstance(part, Video):
         return SeenMedia("clip", None, tiles, count)
     picture = decode_image(part.source)
     name = f"{picture.width} x {picture.height}"
+    columns = 0 if part.joined else grid_columns(picture.width, picture.height, count, tiling)
     picture = picture.copy()
     picture.thumbnail((LARGEST, LARGEST))
-    return SeenMedia(name, picture, tiles, count, boxes)
+    return SeenMedia(name, picture, tiles, count, columns, boxes)
+
+
+def grid_columns(width: int, height: int, count: int, tiling: Tiling) -> int:
+    """Columns of the grid of a picture that was cut into `count` tiles, the thumbnail included."""
+    cut = count - 1 if tiling.thumbnail and count > 1 else count
+    # The grid that won among more candidates wins among those of its own area and below.
+    limits = {"max_tiles": cut, "min_tiles": min(tiling.min_tiles, cut)}
+    return choose_grid(width, height, tiling.model_copy(update=limits))[0]
 
 
 def _small(tile: NDArray[np.uint8]) -> PIL.Image.Image:

@@ -37,6 +37,7 @@ svg .seat { stroke: var(--paper); stroke-width: .6; }
 .sample .head { display: flex; flex-wrap: wrap; gap: .25rem 1rem; font-size: .85rem; color: var(--quiet); }
 .sample .media { display: flex; gap: 1rem; flex-wrap: wrap; margin: .5rem 0; align-items: flex-start; }
 .sample .tiles { display: flex; gap: 3px; flex-wrap: wrap; max-width: 30rem; }
+.sample .grid { display: grid; gap: 3px; }
 .sample img { display: block; border-radius: 3px; max-width: 100%; }
 .seen { position: relative; max-width: 28rem; }
 .seen svg { position: absolute; inset: 0; height: 100%; }
