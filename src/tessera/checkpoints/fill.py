@@ -1,7 +1,7 @@
 """Fill an empty model from files: each tensor read once, cast, packed or quantised, put where it belongs.
 
 Nothing is kept but the model: the host's memory holds the finished part of it and the tensor being read.
-Packed linears and the embedding beside them stay windows into the files until they are used.
+With packed linears all of it stays windows into the files, read when they are used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from tessera.checkpoints.shards import TensorSource
 from tessera.checkpoints.weights import expected_parameters, read_own
 from tessera.nn.linear import LinearKind, make_linear
 
-EMBEDDING = "decoder.embed_tokens.weight"
 IN_BLOCKS = ("vision.layers.", "decoder.layers.")
 PACKED_BESIDE = ("connector.linear_1", "connector.linear_2", "decoder.lm_head")
 """Linears outside the blocks that are packed; in 8 bits they stay what they are."""
@@ -46,7 +45,7 @@ def fill(
         if builder.wants(name):
             builder.take(name, moved)
         else:
-            window = _is_window(moved, tensor) and not (linears == "packed" and name == EMBEDDING)
+            window = _is_window(moved, tensor) and linears != "packed"
             kept = moved.clone(memory_format=torch.contiguous_format) if window else moved
             _register(model, sites[name], nn.Parameter(kept))
 
@@ -90,8 +89,9 @@ class _LinearBuilder:
         """A weight or a bias on its device, in its dtype."""
         path, _, leaf = name.rpartition(".")
         parts = self._waiting.setdefault(path, {})
-        # A weight may stay a window into the file until it is packed or quantised; a bias is kept for good.
-        parts[leaf] = tensor if leaf == "weight" else tensor.clone(memory_format=torch.contiguous_format)
+        # A window into the file: packed layers keep it, int8 ones read the weight once and keep the bias.
+        stays = self._kind == "int8" and leaf == "bias"
+        parts[leaf] = tensor.clone() if stays else tensor
         if len(parts) < 1 + (self._linears[path].bias is not None):
             return
         del self._waiting[path]

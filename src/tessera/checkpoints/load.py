@@ -91,7 +91,8 @@ def load_checkpoint(
 
     The model is laid out without memory and filled tensor by tensor, each cast to `dtype` (None keeps the
     stored one) and put on its device right away: the host needs no more than what stays there and one shard.
-    `linears` packs or quantises the blocks' matrices, for inference. `devices`: own prefix -> device, the
+    `linears` packs or quantises the blocks' matrices, for inference; packed models stay windows into the
+    files, which may then be replaced but not overwritten in place. `devices`: own prefix -> device, the
     longest that matches wins, `device` takes the rest. A LoRA checkpoint opens with `merge_lora`. Raises
     ValueError naming file, key and remedy when anything is missing, too much, of another shape or of an
     unknown architecture.
