@@ -4,7 +4,7 @@
 
 Two sets: JPEGs from 720p to 4K, upright too, made of a photo, a screenshot and a page; and the pictures of
 the folder as they are. One process, one thread, processor time (so that a busy machine disturbs little),
-routes interleaved picture by picture, medians of the repeats. Pixels are compared first: `exact` must give
+routes by turns, medians of the repeats. Pixels are compared first: `exact` must give
 the recipe's uint8 tiles and, normalised, its float32 tensor in every value; `fast` may differ by one grey
 level. Each end is compared with its like: uint8 tiles, which our loader hands to the device, and normalised
 float32, which the peers make. The last line is one JSON object.
@@ -87,13 +87,16 @@ def _close(theirs: torch.Tensor, floats: torch.Tensor) -> bool:
 
 
 def measure(found: dict[str, Route], pictures: dict[str, bytes], seconds: float) -> Medians:
-    """Median processor seconds per route and picture, routes interleaved; at least three repeats."""
+    """Median processor seconds per route and picture; at least three repeats, in each all routes by turns.
+
+    A route takes all pictures in a row, as a loader does: so none inherits the other's memory.
+    """
     times: dict[str, dict[str, list[float]]] = {route: {name: [] for name in pictures} for route in found}
     deadline = time.monotonic() + seconds
     repeat = 0
     while repeat < 4 or (time.monotonic() < deadline and repeat < 30):
-        for name, data in pictures.items():
-            for route, run in found.items():
+        for route, run in found.items():
+            for name, data in pictures.items():
                 start = time.process_time()
                 run(data)
                 if repeat:  # the first round warms up

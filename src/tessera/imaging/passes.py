@@ -89,7 +89,7 @@ class _RowsPass:
     def __init__(self, rows: Pixels, width: int, values: Sums, exact: bool) -> None:
         self._rows = rows
         self._axis = make_axis(rows.shape[1], width)
-        self._sums = np.zeros((len(values), width), np.float32)
+        self._sums = np.empty((len(values), width), np.float32)
         self._result = np.empty((len(rows), width), np.uint8)
         self._rounding = _Rounding(self._axis, self._result, self._sums.size, exact)
         self._products = [
@@ -97,12 +97,12 @@ class _RowsPass:
             for block in _blocks(rows.shape[1], width)[1]
         ]
 
-    def take(self, top: int, bottom: int) -> None:
-        """The rows [top, bottom), which lie in the buffer."""
+    def take(self, top: int) -> None:
+        """The rows from `top` on, which fill the buffer."""
         if not self._rounding.hopeless:
             for product in self._products:
                 np.matmul(*product)
-            self._rounding.round(self._sums[: bottom - top], top * self._sums.shape[1])
+            self._rounding.round(self._sums, top * self._sums.shape[1])
 
     def result(self) -> Pixels | None:
         """uint8 [rows, width]; None when too many sums stay undecided."""
@@ -121,13 +121,13 @@ def resample_rows(lines: Pixels, widths: Sequence[int], exact: bool) -> list[Pix
     rows = lines.reshape(-1, lines.shape[2])  # a row has one colour
     most = min(len(rows), *(_blocks(lines.shape[2], width)[0] for width in widths))
     band = math.ceil(len(rows) / math.ceil(len(rows) / most))
-    # Zeros, because the last band may leave rows unwritten, and products of these are made too.
-    values = np.zeros((band, lines.shape[2]), np.float32)
+    values = np.empty((band, lines.shape[2]), np.float32)
     passes = [_RowsPass(rows, width, values, exact) for width in widths]
     for top, bottom in spans(len(rows), band):
-        np.copyto(values[: bottom - top], rows[top:bottom])
+        first = bottom - band if top else top  # the last band is a full one too, and repeats some rows
+        np.copyto(values, rows[first : first + band])
         for each in passes:
-            each.take(top, bottom)
+            each.take(first)
     results = [each.result() for each in passes]
     return [None if result is None else result.reshape(len(lines), 3, -1) for result in results]
 
