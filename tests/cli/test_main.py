@@ -66,7 +66,7 @@ def test_a_programming_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_playground_then_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What `tessera playground` writes, `tessera data check` finds without fault, from any working directory."""
+    """What `tessera playground` writes, `tessera data check` finds without fault, from any folder."""
     out = str(tmp_path / "data")
     assert main(["playground", out, "--count", "10"]) == 0
     assert main(["data", "check", f"{out}/meta.json", "--json"]) == 0

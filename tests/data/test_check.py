@@ -1,4 +1,4 @@
-"""Every record is checked before the first step: eleven deliberate faults, each named with line and remedy."""
+"""Every record is checked before the first step: eleven faults, each named with line and remedy."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def good(number: int, **record: Any) -> dict[str, Any]:
 
 
 def faulty_records() -> list[dict[str, Any] | bytes]:
-    """Nine faults stand on lines 2 to 10, two more on 13 and 14; line 11 only has an id that was there before."""
+    """Nine faults stand on lines 2 to 10, two more on 13 and 14; line 11 only repeats an id."""
     return [
         good(1, image="good.jpg"),
         good(2, image="gone.jpg"),
