@@ -25,8 +25,8 @@ def histogram_figure(title: str, histogram: Histogram) -> str:
     )
     height = len(shown) * ROW + 4
     return (
-        f'<figure><svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">{body}</svg>'
-        f"<figcaption>{escape(title)}</figcaption></figure>"
+        f"<figure><figcaption>{escape(title)}</figcaption>"
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">{body}</svg></figure>'
     )
 
 
@@ -50,7 +50,7 @@ def packs_figure(view: PackView) -> str:
     height = len(view.shown) * step + 2
     return (
         f'<figure><svg viewBox="0 0 {PACK_WIDTH} {height}" role="img" aria-label="packs">{rows}</svg>'
-        f"<figcaption>the first {len(view.shown)} packs; hover for the sample</figcaption></figure>"
+        f"<figcaption>the first {len(view.shown)} packs, tokens above tiles; hover for the sample</figcaption></figure>"
     )
 
 
