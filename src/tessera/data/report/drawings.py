@@ -50,7 +50,8 @@ def packs_figure(view: PackView) -> str:
     height = len(view.shown) * step + 2
     return (
         f'<figure><svg viewBox="0 0 {PACK_WIDTH} {height}" role="img" aria-label="packs">{rows}</svg>'
-        f"<figcaption>the first {len(view.shown)} packs, tokens above tiles; hover for the sample</figcaption></figure>"
+        f"<figcaption>the first {len(view.shown)} packs, tokens above tiles; hover for the sample"
+        "</figcaption></figure>"
     )
 
 
