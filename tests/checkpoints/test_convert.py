@@ -261,6 +261,28 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path / "empty").layout == "tessera"
 
 
+@pytest.mark.parametrize("road", ["here", "link"])
+def test_an_empty_folder_is_filled_where_it_stands(
+    road: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder one stands in, a link or a mounted disk: none of them can be replaced by another folder."""
+    source, empty = saved(tmp_path / "a"), tmp_path / "empty"
+    empty.mkdir()
+    (tmp_path / "link").symlink_to(empty)
+    before = empty.stat().st_ino
+    monkeypatch.chdir(empty)
+    convert(source, Path() if road == "here" else tmp_path / "link", "official")
+    assert empty.stat().st_ino == before
+    assert_same_files(source, empty)
+    assert load_checkpoint(empty).layout == "official" and not [p for p in empty.iterdir() if p.is_dir()]
+
+
+def test_a_target_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("dear to me")
+    with pytest.raises(ValueError, match="file is a file, so no folder can be made below it"):
+        convert(saved(tmp_path / "a"), tmp_path / "file" / "b" / "c", "official")
+
+
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError])
 def test_an_interrupted_conversion_leaves_nothing(stop: type[BaseException], tmp_path: Path) -> None:
     def interrupt(what: str, done: int, total: int) -> None:

@@ -167,6 +167,12 @@ CONFIG_LIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "sliding window": (lambda c: c["llm_config"].update(use_sliding_window=True), "use_sliding_window"),
     "activation": (lambda c: c["llm_config"].update(hidden_act="gelu"), "hidden_act = 'gelu'"),
+    "heads": (
+        lambda c: c["llm_config"].update(num_attention_heads=3),
+        "config.json: .*num_attention_heads 3 is not a multiple",
+    ),
+    "pixel shuffle": (lambda c: c.update(ps_version="v3"), "config.json: ps_version: .*'v1' or 'v2'"),
+    "tiles": (lambda c: c.update(max_dynamic_patch=None), "config.json: max_tiles: .*valid integer"),
     "vision activation": (lambda c: c["vision_config"].update(hidden_act="relu"), "hidden_act = 'relu'"),
 }
 

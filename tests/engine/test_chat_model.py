@@ -187,6 +187,15 @@ def test_visual_increment_reaches_the_model(model: ChatModel) -> None:
             "gone",
         ),
         ({"pictures": WIDE}, "question: missing"),
+        ({"question": "a", "pictures": np.zeros((9, 9, 3), np.uint8)}, "pictures: ndarray is neither a file"),
+        ({"question": "a", "pictures": [WIDE, 3]}, "pictures: int is neither a file"),
+        (
+            {"question": "a", "history": [{"role": "user", "content": "b"}]},
+            "history: give (question, answer)",
+        ),
+        ({"question": "a", "history": "b"}, "history: give (question, answer)"),
+        ({"question": "a", "history": [("b", None)]}, "history: give (question, answer)"),
+        ({"question": "a", "videos": Video(CLIP.source, frames=0)}, "video.frames: 0 is not in 1..64"),
     ],
 )
 def test_a_bad_item_names_itself(model: ChatModel, arguments: dict[str, Any], message: str) -> None:
@@ -203,3 +212,27 @@ def test_a_prompt_beyond_the_context_says_what_to_change(model: ChatModel) -> No
     many = [WIDE] * 1 + [SMALL] * 3000
     with pytest.raises(ValueError, match=r"has \d{5} tokens \(\d+ tiles\).*give fewer pictures"):
         model.chat("<image> " * 3001 + "which?" * 500, many)
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        ("is " * 40_000, "the model was made for"),
+        ({"question": "is " * 40_000, "visual_increment": 1 / 4}, "the model was made for"),
+        (
+            [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
+            "end with a user message",
+        ),
+    ],
+)
+def test_a_bad_item_is_found_before_the_first_answer(model: ChatModel, last: Any, message: str) -> None:
+    seen: list[tuple[int, int]] = []
+    with pytest.raises(ValueError, match=message) as told:
+        model.batch(["is"] * 4 + [last], lambda *count: seen.append(count), max_new_tokens=2)
+    assert str(told.value).startswith("items[4]: ") and not seen
+
+
+def test_a_batch_takes_the_history_that_chat_takes(model: ChatModel) -> None:
+    """An answer may have been empty, as when a stop string came first."""
+    item = {"question": "and now?", "history": [("what?", "")]}
+    assert model.batch([item], max_new_tokens=4) == [model.chat(**item, max_new_tokens=4)]  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -84,6 +85,24 @@ def test_float16_on_a_cpu_is_refused(folder: Path) -> None:
         tessera.load(folder, "cpu", "float16")
     with pytest.raises(ValueError, match="dtype = 'float16' on a CPU"):
         tessera.load(folder, "cpu", torch.float16)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"device": "gpu"}, "device = 'gpu' is no device: write auto, cpu, cuda"),
+        ({"device": "cuda:7"}, "device = 'cuda:7': torch finds 0 CUDA devices here"),
+        ({"device": torch.device("cuda")}, "device = 'cuda': torch finds 0 CUDA devices here"),
+        ({"device_map": {"": 0}}, "device = 'cuda:0': torch finds 0 CUDA devices here"),
+    ],
+)
+def test_devices_that_are_not_there(
+    wanted: dict[str, Any], message: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match=message):
+        tessera.load(folder, **wanted)
 
 
 @pytest.mark.parametrize("device_map", ["auto", "split"])

@@ -107,6 +107,10 @@ class Encoder:
         rendered = self._render(conversation, spans, generate=False)
         return Lengths(len(rendered.ids), sum(sum(s.tiles) for s in spans), rendered.trained)
 
+    def prompt_ids(self, conversation: Conversation) -> npt.NDArray[np.int32]:
+        """The ids int32 [T] that `encode` with `generate` will give; reads file headers only."""
+        return self._render(conversation, self.spans(conversation), generate=True).arrays()[0]
+
     def encode(self, conversation: Conversation, generate: bool = False) -> Encoded:
         """Ids, weights and tiles; `generate` ends the prompt with the empty assistant role."""
         media = conversation.media
@@ -216,7 +220,8 @@ class Encoder:
 
     def _frame_indices(self, part: Video) -> list[int]:
         """Frames of a clip; decoded frames are all taken unless the part bounds their number."""
-        wanted = part.frames or (len(part.source) if isinstance(part.source, tuple) else self.frames)
+        usual = len(part.source) if isinstance(part.source, tuple) else self.frames
+        wanted = usual if part.frames is None else part.frames
         if not 1 <= wanted <= self.max_frames:
             raise ValueError(
                 f"video.frames: {wanted} is not in 1..{self.max_frames}; "

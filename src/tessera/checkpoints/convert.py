@@ -104,7 +104,7 @@ def convert(
     unmerged = [] if merged == merge_lora else [f"{root}: there are no LoRA matrices to merge"]
     with _building(goal) as folder:
         with open_weights(root, dtype, merge_lora) as opened:
-            _check_room(goal.parent, _size_on_disk(opened, dtype), device if check else None)
+            _check_room(folder, _size_on_disk(opened, dtype), device if check else None)
             ledger, stored = Ledger("writing", _parameters(opened), progress), set[torch.dtype]()
             tensors = ledger.watch(_own_tensors(opened, dtype, stored, head_apart=layout != "tessera"))
             said = opened.described
@@ -142,17 +142,28 @@ def _check_request(source: Path, target: Path, dtype: torch.dtype | None) -> Non
         raise ValueError(f"{source}: no such folder; give the folder of a checkpoint")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ValueError(f"{target} is there and not empty: nothing is overwritten, name a new folder")
+    if file := next((parent for parent in target.absolute().parents if parent.is_file()), None):
+        raise ValueError(f"{file} is a file, so no folder can be made below it: name another target")
 
 
 @contextmanager
 def _building(target: Path) -> Iterator[Path]:
-    """A folder beside the target that becomes it at the end, or is gone."""
-    folder = target.absolute().parent / f".{target.name}.{secrets.token_hex(4)}.unfinished"
+    """A folder beside the target that becomes it at the end, or is gone.
+
+    In an empty target it lies inside: a mounted disk, a link or the folder one stands in cannot be replaced.
+    """
+    inside = target.is_dir()
+    place = target.absolute() if inside else target.absolute().parent
+    folder = place / f".{target.name}.{secrets.token_hex(4)}.unfinished"
     made = [parent for parent in folder.parents if not parent.exists()]
     folder.mkdir(parents=True)
     try:
         yield folder
-        folder.rename(target)  # takes the place of an empty folder
+        if inside:
+            for path in folder.iterdir():
+                path.rename(target / path.name)
+        else:
+            folder.rename(target)
     finally:
         if folder.exists():
             shutil.rmtree(folder)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.chat.tokens import ADDED_TOKENS, IMG_CONTEXT
 from tessera.checkpoints.keymap import KeyMap
@@ -77,7 +79,7 @@ def describe(folder: Path, keys: Collection[str]) -> Description:
         family, card = own.read_config(folder)
         reading = Reading(family, card=card)
     else:
-        reading = READERS[layout](folder, tokenizer, keys)
+        reading = _read(folder, layout, tokenizer, keys)
     _check_ids(folder, tokenizer, reading.family)
     card_file = folder / CARD_FILE
     return Description(
@@ -89,6 +91,19 @@ def describe(folder: Path, keys: Collection[str]) -> Description:
         reading.notes,
         reading.stored_grid,
     )
+
+
+def _read(folder: Path, layout: LayoutName, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
+    """config.json; a value of it that no model can have is told with the file's name."""
+    try:
+        return READERS[layout](folder, tokenizer, keys)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = "".join(f"{part}: " for part in first["loc"])
+        raise ValueError(
+            f"{folder / official.CONFIG_FILE}: {field}{first['msg']}; fetch the config again, or "
+            "mend the value"
+        ) from error
 
 
 def _keymap(folder: Path, layout: LayoutName, family: Family, keys: Collection[str]) -> KeyMap:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, Unpack, overload
 
+import numpy as np
+import numpy.typing as npt
+
 from tessera.chat.encoder import Encoded, Encoder
 from tessera.chat.message import Conversation
 from tessera.chat.tokenizer import Tokenizer
@@ -178,22 +181,26 @@ class ChatModel:
         )
 
     def _prompt(self, ask: Ask) -> Prompt:
-        sampling = read_options(ask.options)
+        read_options(ask.options)
         increment = require_increment(ask.visual_increment)
         conversation = ask.conversation(self.encoder.tiling.max_tiles)
         encoded = self.encoder.encode(conversation, generate=True)
+        return Prompt(conversation, encoded, self._sampling(ask, encoded.ids), increment)
+
+    def _sampling(self, ask: Ask, ids: npt.NDArray[np.int32]) -> Sampling:
+        """How the answer is chosen, no longer than fits behind the ids int32 [T] of the prompt."""
         chosen = "max_new_tokens" in ask.options
-        sampling = fit_answer(encoded, sampling, self.family.model, increment, chosen)
-        return Prompt(conversation, encoded, sampling, increment)
+        return fit_answer(ids, read_options(ask.options), self.family.model, ask.visual_increment, chosen)
 
     def _checked(self, index: int, item: Question | Mapping[str, Any], options: Mapping[str, Any]) -> Ask:
-        """The item as a question whose options, marks and file headers are in order."""
+        """The item as a question whose options, marks, file headers and length are in order."""
 
         def check(given: Mapping[str, Any]) -> Ask:
             ask = Ask.read(given)
             read_options(ask.options)
             require_increment(ask.visual_increment)
-            self.encoder.measure(ask.conversation(self.encoder.tiling.max_tiles))
+            conversation = ask.conversation(self.encoder.tiling.max_tiles)
+            self._sampling(ask, self.encoder.prompt_ids(conversation))
             return ask
 
         given = item if isinstance(item, Mapping) else {"question": item}

@@ -39,7 +39,7 @@ def open_model(
 ) -> ChatModel:
     """`tessera.load`; its docstring says what the arguments mean."""
     folder = default_model_folder() if name_or_folder is None else find_checkpoint(name_or_folder)
-    place = choose_device(device) if isinstance(device, str) else device
+    place = choose_device(str(device))
     devices, note = _placement(folder, place, device_map, load_in_8bit)
     loaded = load_checkpoint(
         folder,
@@ -77,7 +77,10 @@ def _placement(
     if device_map is None:
         return None, ()
     if isinstance(device_map, Mapping):
-        return read_map(read_description(folder).family.model, device_map), ()
+        table = read_map(read_description(folder).family.model, device_map)
+        for name in table.values():
+            choose_device(name)
+        return table, ()
     if device_map not in ("auto", "split"):
         raise ValueError(f"device_map = {device_map!r}: give 'auto', 'split' or a table of module to device")
     cards = [f"cuda:{index}" for index in range(torch.cuda.device_count())]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import ValidationError
 
-from tessera.chat.encoder import Encoded
 from tessera.engine.request import Sampling
 from tessera.models.config import VLMConfig
 from tessera.models.positions import v2pe_positions
@@ -74,20 +75,25 @@ def read_options(options: Mapping[str, Any]) -> Sampling:
 
 
 def fit_answer(
-    prompt: Encoded, sampling: Sampling, config: VLMConfig, visual_increment: float, limited: bool
+    prompt: npt.NDArray[np.int32],
+    sampling: Sampling,
+    config: VLMConfig,
+    visual_increment: float,
+    limited: bool,
 ) -> Sampling:
-    """The sampling with an answer that fits behind the prompt.
+    """The sampling with an answer that fits behind the prompt, ids int32 [T].
 
     `limited` says that the caller chose max_new_tokens: then too long an answer is an error, otherwise it is
     shortened to the room there is. Raises ValueError when there is none.
     """
-    ids = torch.from_numpy(prompt.ids).long()
+    ids = torch.from_numpy(prompt).long()
     used = int(v2pe_positions(ids, config.image_token_id, visual_increment)[-1]) + 1
     longest = config.decoder.longest_context
     wanted = sampling.max_new_tokens if limited else 1
     if used + wanted > longest:
+        tiles = int((ids == config.image_token_id).sum()) // config.tokens_per_tile
         raise ValueError(
-            f"the prompt has {len(ids)} tokens ({len(prompt.tiles)} tiles) and max_new_tokens is {wanted}, "
+            f"the prompt has {len(ids)} tokens ({tiles} tiles) and max_new_tokens is {wanted}, "
             f"but the model was made for {longest} positions: give fewer pictures, frames or tiles "
             "(max_tiles=...), shorter text, or a smaller visual_increment"
         )

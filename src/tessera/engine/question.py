@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ Question = str | Messages | Conversation
 History = Sequence[tuple[str, str]]
 """Earlier turns as (question, answer), marks included, as on the model cards."""
 Pictures = PictureSource | Sequence[PictureSource]
+PICTURES = (str, Path, bytes, PIL.Image.Image)
 Clip = Video | str | Path
 Clips = Clip | Sequence[Clip]
 
@@ -45,8 +46,10 @@ class Ask:
         names = {entry.name for entry in fields(cls)} - {"options"}
         own = {name: value for name, value in given.items() if name in names}
         _check_kind(own["question"])
-        own["pictures"] = _several(own.get("pictures", ()), (str, Path, bytes, PIL.Image.Image))
-        own["videos"] = _several(own.get("videos", ()), (str, Path, Video))
+        own["pictures"] = _several(own.get("pictures"), PICTURES)
+        own["videos"] = _several(own.get("videos"), (str, Path, Video))
+        _check_pictures(own["pictures"])
+        _check_history(own.get("history"))
         return cls(**own, options={name: value for name, value in given.items() if name not in names})
 
     def conversation(self, most_tiles: int) -> Conversation:
@@ -116,4 +119,29 @@ def _limit(message: Message, most: int) -> Message:
 
 def _several(given: Any, single: tuple[type, ...]) -> tuple[Any, ...]:
     """One picture or clip, or several, as a tuple."""
-    return (given,) if isinstance(given, single) else tuple(given or ())
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, single) or not isinstance(given, Iterable) else tuple(given)
+
+
+def _check_pictures(pictures: Sequence[Any]) -> None:
+    odd = next((type(given).__name__ for given in pictures if not isinstance(given, PICTURES)), None)
+    if odd is not None:
+        raise ValueError(
+            f"pictures: {odd} is neither a file, bytes nor a PIL picture; give the pictures themselves, "
+            "tiles are cut here"
+        )
+
+
+def _check_history(history: Any) -> None:
+    if history is None:
+        return
+    pairs = isinstance(history, list | tuple) and all(
+        isinstance(turn, list | tuple) and len(turn) == 2 and all(isinstance(said, str) for said in turn)
+        for turn in history
+    )
+    if not pairs:
+        raise ValueError(
+            "history: give (question, answer) pairs of text, as return_history=True returns them; "
+            "a talk as messages is the question itself, with no history beside it"
+        )

@@ -8,10 +8,19 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """`auto` takes the accelerator if there is one, else the CPU; any other name is torch's."""
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """`auto` takes the accelerator if there is one, else the CPU; any other name is torch's.
+
+    Raises ValueError for what torch does not know and for a CUDA device that this machine does not have.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device = {name!r} is no device: write auto, cpu, cuda or cuda:0") from error
+    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
+        raise ValueError(f"device = {name!r}: torch finds {count} CUDA devices here; write auto or cpu")
+    return device
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
