@@ -184,6 +184,15 @@ def test_lora_needs_to_be_asked_for(official: Path) -> None:
         load_checkpoint(official)
 
 
+def test_tile_limits_of_the_processor_win_over_what_we_wrote_down(theirs: Path) -> None:
+    """transformers obeys preprocessor_config.json, and its users change the number of tiles there."""
+    before = read_description(theirs).family.tiling
+    edit(theirs / "preprocessor_config.json", lambda c: c.update(max_patches=4))
+    assert read_description(theirs).family.tiling == before.model_copy(update={"max_tiles": 4})
+    (theirs / "preprocessor_config.json").unlink()
+    assert read_description(theirs).family.tiling == before, "no file, so what stands in the config"
+
+
 TRANSFORMERS_NOTES: dict[str, tuple[Change, str]] = {
     "InternVL3-9B": (
         lambda c: c.update(image_token_id=92546),

@@ -43,19 +43,20 @@ class Processor:
 
     mean: Triple
     std: Triple
-    min_tiles: int
-    max_tiles: int
+    limits: dict[str, int]
+    """`min_tiles` and `max_tiles`, as far as a file says them."""
 
 
 def read_processor(folder: Path) -> Processor:
-    """Pixel statistics and tile limits, transformers' defaults where no file says them."""
+    """Pixel statistics, ImageNet's where no file says them, and tile limits."""
     path, inside = folder / PIXELS_FILE, None
     if not path.is_file():
         path, inside = folder / PROCESSOR_FILE, "image_processor"
     content = read_object(path) if path.is_file() else {}
     content = (content.get(inside) or {}) if inside else content
     mean, std = pixel_statistics(path, inside)
-    return Processor(mean, std, content.get("min_patches") or 1, content.get("max_patches") or 12)
+    named = {"min_tiles": content.get("min_patches"), "max_tiles": content.get("max_patches")}
+    return Processor(mean, std, {name: limit for name, limit in named.items() if limit})
 
 
 def write_processor(folder: Path, family: Family, tokenizer: Tokenizer) -> None:

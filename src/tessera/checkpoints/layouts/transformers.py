@@ -170,9 +170,9 @@ def _read_decoder(
 
 
 def _read_tiling(side: int, section: Mapping[str, Any], processor: Processor) -> Tiling:
-    if "tiling" in section:
-        return Tiling(tile_side=side, **section["tiling"])
-    return Tiling(tile_side=side, min_tiles=processor.min_tiles, max_tiles=processor.max_tiles)
+    """Limits of the processor's files, what we wrote down otherwise, else transformers' defaults."""
+    said = {"min_tiles": 1, "max_tiles": 12} | section.get("tiling", {}) | processor.limits
+    return Tiling(tile_side=side, **said)
 
 
 def _note_tokens(
