@@ -157,6 +157,12 @@ def test_pack_stops_at_a_fault_unless_told_to_skip(
         (["check", "nowhere.json"], "nowhere.json"),
         (["check", "{manifest}", "--tolerate", "7"], "--tolerate 7"),
         (["check", "{manifest}", "--family", "InternVL9"], "InternVL9"),
+        (["check", "{manifest}", "--max-tokens", "0"], "--max-tokens 0: give at least 1"),
+        (["check", "{manifest}", "--max-tiles", "-1"], "--max-tiles -1: give at least 0"),
+        (["check", "{manifest}", "--packs-per-step", "0"], "--packs-per-step 0: give at least 1"),
+        (["check", "{manifest}", "--samples", "-1"], "--samples -1: give at least 0"),
+        (["pack", "{manifest}", "--window", "0"], "--window 0: give at least 1"),
+        (["pack", "{manifest}", "--workers", "-2"], "--workers -2: give at least 0"),
         (["preview", "{manifest}", "-n", "0"], "--count 0"),
     ],
 )

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tessera.chat.encoder import Encoded
 from tessera.chat.message import Conversation
+from tessera.data import window
 from tessera.data.faults import DataError, Reason
 from tessera.data.loader import PackingConfig, PackLoader
 from tessera.data.pack import Pack
@@ -212,6 +213,28 @@ def test_skipping_everything_for_ever_is_an_error() -> None:
     source = WeightedSource(ListSource(LENGTHS[:3], "photos", broken=frozenset(range(3))))
     with pytest.raises(DataError, match="gone.png"):
         next(PackLoader([source], SizedEncoder(), CONFIG.model_copy(update={"on_fault": "skip"})))
+
+
+@pytest.mark.parametrize("stamp", [None, "all too long"])
+def test_dropping_everything_for_ever_is_an_error(stamp: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window, "MOST_WITHOUT_SAMPLE", 50)
+    source = WeightedSource(ListSource(((65, 0),) * 3, "photos", stamp=stamp))
+    dropping = CONFIG.model_copy(update={"over_long": "drop"})
+    with pytest.raises(ValueError, match=r"50 records in a row gave no sample .*64 tokens and 9 tiles"):
+        next(PackLoader([source], SizedEncoder(), dropping))
+    once = PackLoader([source], SizedEncoder(), dropping.model_copy(update={"epochs": 40}))
+    assert list(once) == [] and once.stats.dropped == 120, "a run that ends by itself counts to its end"
+
+
+def test_a_run_resumed_at_its_end_counts_nothing_twice() -> None:
+    """The last round may hold nothing but what is dropped."""
+    source = WeightedSource(ListSource(((65, 0),) * 3, "photos"))
+    config = CONFIG.model_copy(update={"over_long": "drop", "epochs": 1})
+    ended, resumed = (PackLoader([source], SizedEncoder(), config) for _ in range(2))
+    assert list(ended) == []
+    resumed.load_state_dict(json.loads(json.dumps(ended.state_dict())))
+    assert list(resumed) == []
+    assert ended.stats.dropped == resumed.stats.dropped == 3
 
 
 def test_a_sample_longer_than_a_pack_is_named() -> None:

@@ -127,6 +127,7 @@ def test_remote_annotations_and_roots_stay_text(tmp_path: Path) -> None:
         ("a: *gone", r"manifest.yaml: not YAML in UTF-8"),
         ("- a", r"expected an object of dataset name"),
         ("", r"expected an object of dataset name"),
+        ("x-photos: {annotation: a.jsonl}", r"expected an object of dataset name"),
     ],
 )
 def test_errors_of_yaml_name_their_place(tmp_path: Path, text: str, message: str) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from tessera.cli.data_input import Limited, manifest_sources, progress_bars
+from tessera.cli.data_input import Limited, at_least, manifest_sources, progress_bars
 from tessera.cli.data_tables import show_survey
 from tessera.data.cache import cache_root
 from tessera.data.repair import Repaired, write_repaired
@@ -57,6 +57,7 @@ def main(argv: list[str]) -> int:
     given = tyro.cli(Arguments, args=argv, prog="tessera data check", config=(tyro.conf.FlagCreatePairsOff,))
     if not 0 <= given.tolerate <= 1:
         raise ValueError(f"--tolerate {given.tolerate}: give a share from 0 to 1")
+    at_least(given, max_tokens=1, max_tiles=0, workers=0, packs_per_step=1, samples=0, shown=0)
     workers = os.cpu_count() or 1 if given.workers is None else given.workers
     config = SurveyConfig(
         max_tokens=given.max_tokens,

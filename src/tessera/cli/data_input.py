@@ -56,6 +56,14 @@ class Limited(Counted):
     """Longer records: error, drop, fewer_tiles or split."""
 
 
+def at_least(given: object, **lowest: int) -> None:
+    """ValueError naming the first of these options that is below its lowest value."""
+    for name, least in lowest.items():
+        value = getattr(given, name)
+        if value is not None and value < least:
+            raise ValueError(f"--{name.replace('_', '-')} {value}: give at least {least}")
+
+
 def manifest_sources(manifest: Path, only: str | None = None) -> tuple[WeightedSource, ...]:
     """The sources of a manifest, or the one of this name. ValueError when there is none."""
     specs = read_meta(manifest)

@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 from rich.text import Text
 
-from tessera.cli.data_input import Limited, manifest_sources, progress_bars
+from tessera.cli.data_input import Limited, at_least, manifest_sources, progress_bars
 from tessera.data.loader import PackingConfig
 from tessera.data.report.page import write_page
 from tessera.data.report.pages import pack_page
@@ -60,6 +60,7 @@ class Arguments(Limited):
 def main(argv: list[str]) -> int:
     """Plan, draw, count."""
     given = tyro.cli(Arguments, args=argv, prog="tessera data pack", config=(tyro.conf.FlagCreatePairsOff,))
+    at_least(given, max_tokens=1, max_tiles=0, workers=0, window=1, packs=0, most=1)
     config = PackingConfig(
         max_tokens=given.max_tokens,
         max_tiles=given.max_tiles,

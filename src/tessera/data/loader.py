@@ -196,6 +196,7 @@ class PackLoader(IterableDataset[Pack]):
             most_skipped=config.most_skipped,
             similar_steps=config.similar_steps,
             workers=0 if indexed else config.workers,
+            endless=config.epochs is None,
         )
 
     def _advance(self) -> tuple[Row, Pack | None]:

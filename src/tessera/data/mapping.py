@@ -32,12 +32,14 @@ def read_mapping(file: Path) -> dict[str, Any]:
         raise ValueError(f"meta file {file}: not {kind} in UTF-8: {error}; correct the meta file") from error
     except ValueError as error:
         raise ValueError(f"meta file {file}: {error}; correct the meta file") from error
-    if not isinstance(value, dict) or not value:
+    entries = value if isinstance(value, dict) else {}
+    found = {key: entry for key, entry in entries.items() if not (is_yaml and str(key).startswith("x-"))}
+    if not found:
         raise ValueError(f"meta file {file}: expected an object of dataset name -> entry")
-    for key in value:
+    for key in found:
         if not isinstance(key, str):
             raise ValueError(f"meta file {file}: the name {key!r} is not text; put it in quotes")
-    return {key: entry for key, entry in value.items() if not (is_yaml and key.startswith("x-"))}
+    return found
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -53,8 +53,8 @@ def deal_rows(rounds: Iterable[Round], position: Position, share: Share, work: W
     """All rows behind a position in the first of the rounds. A round without packs gives one empty row."""
     steps, rows = position.steps, position.rows
     for planned in rounds:
-        if not planned.steps:
-            yield Row((), (), Position(planned.start), planned)
+        if not planned.steps and not steps:
+            yield Row((), (), Position(planned.start, 1), planned)
         for step in range(steps, len(planned.steps)):
             yield from _deal_step(planned, step, share, work)[rows:]
             rows = 0

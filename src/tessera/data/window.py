@@ -22,6 +22,8 @@ from tessera.runtime.seeds import derive_seed
 
 FEWEST_SKIPPED = 100
 """So many faulty records are skipped before their share is looked at."""
+MOST_WITHOUT_SAMPLE = 2000
+"""So many records in a row without a sample stop a run that has no end of its own: it would never go on."""
 SAMPLES_AHEAD = 16
 """Samples that each worker encodes ahead where lengths come only with them."""
 
@@ -52,7 +54,10 @@ class Round:
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """Size of the window in items, capacities, packs of a step, and what to do with faulty records."""
+    """Size of the window in items, capacities, packs of a step, and what to do with faulty records.
+
+    endless: the sources are repeated for ever.
+    """
 
     size: int
     max_tokens: int
@@ -63,6 +68,7 @@ class WindowSettings:
     most_skipped: float
     similar_steps: bool
     workers: int
+    endless: bool = False
 
 
 class Window:
@@ -104,7 +110,7 @@ class Window:
         self, stream: Iterator[Measured], waiting: list[Item], size: int, planned: Round
     ) -> MixState | None:
         """Draw until the window is full or the sources end; the mixture after the last draw, if any."""
-        after = None
+        after, barren = None, 0
         while len(waiting) < size and (measured := next(stream, None)) is not None:
             after = measured.draw.after
             self._draws += 1
@@ -113,6 +119,13 @@ class Window:
                 self._skip(measured)
                 planned.faults.update(dict.fromkeys(measured.faults))
             waiting += measured.items
+            barren = 0 if measured.items else barren + 1
+            if self._settings.endless and barren >= MOST_WITHOUT_SAMPLE:
+                raise ValueError(
+                    f"{barren} records in a row gave no sample of at most {self._settings.max_tokens} tokens "
+                    f"and {self._settings.max_tiles} tiles; raise max_tokens or max_tiles, or see `tessera "
+                    "data check`"
+                )
         return after
 
     def _skip(self, measured: Measured) -> None:
