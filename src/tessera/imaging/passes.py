@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -20,7 +20,8 @@ from tessera.imaging.bicubic import Axis, Pixels, Sums, Whole, make_axis, spans
 
 ROWS_TOGETHER = 192, 384  # fewest and most rows in one product: few calls, and still near the processor
 ROWS_BLOCK = 16  # outputs of one product: a full vector; more would multiply more zero weights
-LINES_MADE = 32  # lines that the second pass makes together
+LINES_BLOCK = 4  # lines of one product of the other pass; it is as long as they are, so few fill it
+LINES_MADE = 64  # lines that the second pass rounds together
 # OpenBLAS keeps a product of at most 2^18 multiplications on the calling thread: workers stay on their cores.
 ONE_THREAD_PRODUCT = 2**18
 MOST_UNDECIDED = 1 / 32  # share of the sums
@@ -34,7 +35,7 @@ class Block:
     inputs: slice
     outputs: slice
     weights: Sums
-    """[inputs, outputs]"""
+    """[inputs, outputs] for rows, [outputs, inputs] for columns"""
 
 
 class _Rounding:
@@ -64,7 +65,7 @@ class _Rounding:
         sums = sums.reshape(-1)
         levels = self._levels[offset : offset + sums.size]
         np.add(sums, np.float32(0.5 - self._doubt), out=sums)
-        np.clip(sums, np.float32(0.0), np.float32(255.5), out=sums)
+        torch.nn.functional.hardtanh_(torch.from_numpy(sums), 0.0, 255.5)  # half the time of numpy's clip
         np.copyto(levels, sums, casting="unsafe")  # drops the fraction
         if self._exact:
             upper = self._upper[: sums.size]
@@ -94,7 +95,7 @@ class _RowsPass:
         self._rounding = _Rounding(self._axis, self._result, self._sums.size, exact)
         self._products = [
             (values[:, block.inputs], block.weights, self._sums[:, block.outputs])
-            for block in _blocks(rows.shape[1], width)[1]
+            for block in _row_blocks(rows.shape[1], width)[1]
         ]
 
     def take(self, top: int) -> None:
@@ -119,8 +120,8 @@ def resample_rows(lines: Pixels, widths: Sequence[int], exact: bool) -> list[Pix
     if not widths:
         return []
     rows = lines.reshape(-1, lines.shape[2])  # a row has one colour
-    most = min(len(rows), *(_blocks(lines.shape[2], width)[0] for width in widths))
-    band = math.ceil(len(rows) / math.ceil(len(rows) / most))
+    most = min(len(rows), *(_row_blocks(lines.shape[2], width)[0] for width in widths))
+    band = _even(len(rows), most)
     values = np.empty((band, lines.shape[2]), np.float32)
     passes = [_RowsPass(rows, width, values, exact) for width in widths]
     for top, bottom in spans(len(rows), band):
@@ -138,19 +139,16 @@ def resample_columns(lines: Pixels, height: int, exact: bool) -> Pixels | None:
     rows = lines.reshape(len(lines), -1)
     length = rows.shape[1]
     result = np.empty((height, length), np.uint8)
-    blocks = [(low, high, *axis.span(low, high)) for low, high in spans(height, LINES_MADE)]
-    values = np.empty((max(last - first for _, _, first, last in blocks), length), np.float32)
-    rounding = _Rounding(axis, result, LINES_MADE * length, exact)
-    for low, high, first, last in blocks:
+    together = [(low, high, *axis.span(low, high)) for low, high in spans(height, LINES_MADE)]
+    values = np.empty((max(last - first for _, _, first, last in together), length), np.float32)
+    sums = np.empty((LINES_MADE, length), np.float32)
+    rounding = _Rounding(axis, result, sums.size, exact)
+    blocks = _column_blocks(len(lines), height)
+    for low, high, first, last in together:
         np.copyto(values[: last - first], rows[first:last])
-        # Every new line is a weighted sum of a few old ones, as a bag of embeddings is.
-        sums = torch.nn.functional.embedding_bag(
-            torch.from_numpy(axis.inputs(np.arange(low, high)) - first),
-            torch.from_numpy(values),
-            mode="sum",
-            per_sample_weights=torch.from_numpy(axis.shares[low:high]),
-        )
-        rounding.round(sums.numpy(), low * length)
+        for block in blocks[low // LINES_BLOCK : math.ceil(high / LINES_BLOCK)]:
+            _multiply_lines(block, values[block.inputs.start - first :], sums[block.outputs.start - low :])
+        rounding.round(sums[: high - low], low * length)
         if rounding.hopeless:
             return None
     row, column = np.divmod(rounding.undecided, length)
@@ -158,8 +156,21 @@ def resample_columns(lines: Pixels, height: int, exact: bool) -> Pixels | None:
     return result.reshape(height, *lines.shape[1:])
 
 
+def _multiply_lines(block: Block, values: Sums, sums: Sums) -> None:
+    """The block's sums from values that begin at its inputs, piece by piece of a line."""
+    made, taken = block.weights.shape
+    length = values.shape[1]
+    for left, right in spans(length, _even(length, ONE_THREAD_PRODUCT // block.weights.size)):
+        np.matmul(block.weights, values[:taken, left:right], out=sums[:made, left:right])
+
+
+def _even(total: int, most: int) -> int:
+    """How long the pieces are when as few as can be, of at most `most`, are about equally long."""
+    return math.ceil(total / math.ceil(total / max(1, most)))
+
+
 @lru_cache(maxsize=64)
-def _blocks(inputs: int, outputs: int) -> tuple[int, tuple[Block, ...]]:
+def _row_blocks(inputs: int, outputs: int) -> tuple[int, tuple[Block, ...]]:
     """Rows of a band, and runs of outputs: long enough to fill a product, short enough to skip most zeros."""
     axis = make_axis(inputs, outputs)
     taps = axis.weights.shape[1]
@@ -167,12 +178,24 @@ def _blocks(inputs: int, outputs: int) -> tuple[int, tuple[Block, ...]]:
         band = ONE_THREAD_PRODUCT // (length * (math.ceil(length * inputs / outputs) + taps))
         if band >= ROWS_TOGETHER[0]:
             break
-    blocks = []
-    for low, high in spans(outputs, length):
-        first, last = axis.span(low, high)
-        dense = np.zeros((last - first + taps, high - low), np.float32)
-        for output in range(low, high):
-            offset = int(axis.starts[output]) - first
-            dense[offset : offset + taps, output - low] = axis.shares[output]
-        blocks.append(Block(slice(first, last), slice(low, high), dense[: last - first]))
-    return max(1, min(band, ROWS_TOGETHER[1])), tuple(blocks)
+    blocks = tuple(_block(axis, low, high) for low, high in spans(outputs, length))
+    return max(1, min(band, ROWS_TOGETHER[1])), blocks
+
+
+@lru_cache(maxsize=64)
+def _column_blocks(inputs: int, outputs: int) -> tuple[Block, ...]:
+    """Runs of `LINES_BLOCK` outputs, their weights turned."""
+    axis = make_axis(inputs, outputs)
+    blocks = [_block(axis, low, high) for low, high in spans(outputs, LINES_BLOCK)]
+    return tuple(replace(block, weights=np.ascontiguousarray(block.weights.T)) for block in blocks)
+
+
+def _block(axis: Axis, low: int, high: int) -> Block:
+    """The outputs [low, high), their weights spread over a common run of inputs."""
+    first, last = axis.span(low, high)
+    taps = axis.weights.shape[1]
+    dense = np.zeros((last - first + taps, high - low), np.float32)
+    for output in range(low, high):
+        offset = int(axis.starts[output]) - first
+        dense[offset : offset + taps, output - low] = axis.shares[output]
+    return Block(slice(first, last), slice(low, high), dense[: last - first])
