@@ -248,6 +248,13 @@ def test_epochs_of_an_endless_source_are_refused() -> None:
         make_loader(epochs=1)
 
 
+def test_a_share_that_rounds_to_no_record_is_refused() -> None:
+    """Otherwise the source is in the manifest but never in the run, and nothing says so."""
+    source = WeightedSource(ListSource(LENGTHS[:1], "small"), repeat=0.3)
+    with pytest.raises(ValueError, match="small: 1 epochs x repeat 0.3 x 1 records round to none"):
+        PackLoader([source], SizedEncoder(), CONFIG.model_copy(update={"epochs": 1}))
+
+
 def test_sources_need_names_of_their_own_and_records() -> None:
     twice = [WeightedSource(ListSource(LENGTHS)), WeightedSource(ListSource(LENGTHS))]
     with pytest.raises(ValueError, match="names"):

@@ -124,4 +124,10 @@ def _quota(entry: WeightedSource, epochs: int | None) -> int | None:
         return None
     if size is None:
         raise ValueError(f"epochs {epochs}: source {entry.source.name} is endless; give it a count")
-    return round(epochs * entry.repeat * size)
+    quota = round(epochs * entry.repeat * size)
+    if quota == 0:
+        raise ValueError(
+            f"{entry.source.name}: {epochs} epochs x repeat {entry.repeat} x {size} records round to none; "
+            "raise the repeat factor or remove the source"
+        )
+    return quota
