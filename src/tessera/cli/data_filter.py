@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tessera.cli.data_input import Bars, progress_bars
 from tessera.data.filters.clean import Cleaned, refuse_overwriting, write_clean
 from tessera.data.filters.config import ModelConfig, read_config
 from tessera.data.filters.decisions import Decisions, read_decisions
@@ -64,10 +64,10 @@ def main(argv: list[str]) -> int:
     workers = os.cpu_count() or 1 if given.workers is None else given.workers
     run = Run(open_filtered(specs, config), config, given.out, workers, given.on)
     decisions = read_choices(given, run)
-    with progress_bar() as bar:
+    with progress_bars() as bars:
         existing = run.existing() if given.decisions is not None else None
-        summary = existing or judge(run, bar)
-        cleaned = write_clean(run, specs, decisions, bar) if decisions is not None else None
+        summary = existing or judge(run, bars)
+        cleaned = write_clean(run, specs, decisions, bars) if decisions is not None else None
     page = write_review(run) if existing is None else None
     if given.json:
         print(json.dumps(as_json(summary, cleaned, page, run), ensure_ascii=False))
@@ -83,12 +83,12 @@ def read_choices(given: Arguments, run: Run) -> Decisions | None:
     return {} if given.write else None
 
 
-def judge(run: Run, bar: Bar) -> Summary:
+def judge(run: Run, bars: Bars) -> Summary:
     """Run the rules and the model that the config names."""
     if run.config.model is None:
-        return run.execute(None, bar)
+        return run.execute(None, bars)
     with open_scorer(run.config.model) as scorer:
-        return run.execute(scorer, bar)
+        return run.execute(scorer, bars)
 
 
 @contextmanager
@@ -109,27 +109,6 @@ def open_scorer(config: ModelConfig) -> Iterator[Scorer]:
         yield scorer
     finally:
         scorer.close()
-
-
-class Bar:
-    """Passes of a run as bars on stderr."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, Any] = {}
-
-    def __call__(self, name: str, done: int, total: int) -> None:
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=total)
-        self._progress.update(self._tasks[name], completed=done)
-
-
-@contextmanager
-def progress_bar() -> Iterator[Bar]:
-    """Bars that vanish when the run is done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield Bar(progress)
 
 
 def as_json(summary: Summary, cleaned: Cleaned | None, page: Path | None, run: Run) -> dict[str, Any]:

@@ -23,6 +23,13 @@ class Tally:
         self.shrunk += measured.shrunk
         self.split += measured.split
 
+    def add(self, tally: Tally) -> None:
+        """Add what happened to records while packs were planned."""
+        self.skipped += tally.skipped
+        self.dropped += tally.dropped
+        self.shrunk += tally.shrunk
+        self.split += tally.split
+
 
 @dataclass
 class LoaderStats(Tally):
@@ -61,10 +68,3 @@ class LoaderStats(Tally):
         self.trained += sum(item.lengths.trained for item in items)
         self.token_capacity += max_tokens
         self.tile_capacity += max_tiles
-
-    def add(self, tally: Tally) -> None:
-        """Add what happened to records while packs were planned."""
-        self.skipped += tally.skipped
-        self.dropped += tally.dropped
-        self.shrunk += tally.shrunk
-        self.split += tally.split

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tessera.data.plan import plan_packs
+from tessera.data.plan import least_packs, plan_packs
 
 AT_A_TIME = 1 << 16
 """Samples that are planned together; packs hold too few for more to matter."""
@@ -69,7 +69,7 @@ def estimate_packs(
         met, tokens, tiles = met + len(t), tokens + int(t.sum()), tiles + int(v.sum())
     scale = samples / met if met else 0.0
     whole = [round(number * scale) for number in (tokens, tiles, packs)]
-    bound = max(-(-whole[0] // max_tokens), -(-whole[1] // max_tiles) if max_tiles else 0)
+    bound = least_packs(whole[0], whole[1], max_tokens, max_tiles)
     return PackEstimate(samples, whole[0], whole[1], max(whole[2], bound), bound, max_tokens, max_tiles)
 
 

@@ -28,7 +28,7 @@ from tessera.data.pack import Pack
 from tessera.data.rows import Position, Row, Share, deal_rows
 from tessera.data.source import WeightedSource
 from tessera.data.weights import Averaging
-from tessera.data.window import Window, WindowSettings, WindowState
+from tessera.data.window import Round, Window, WindowSettings, WindowState
 from tessera.data.workers import map_in_workers
 from tessera.runtime.config import Config
 
@@ -171,6 +171,10 @@ class PackLoader(IterableDataset[Pack]):
         self._position = Position(start, int(taken["steps"]), int(taken["rows"]))
         self.stats = LoaderStats(**state["stats"])
 
+    def plan(self) -> Iterator[Round]:
+        """The packs still to come, from lengths alone: nothing is decoded and the position stays."""
+        return self._window.rounds(self._position.start)
+
     def _setup(self) -> dict[str, Any]:
         """What must be equal for a state to fit; worker settings may differ."""
         packing = self.config.model_dump(exclude={"workers", "prefetch"})
@@ -230,7 +234,7 @@ class PackLoader(IterableDataset[Pack]):
 
     def _open_stream(self) -> Iterator[tuple[Row, Decoded]]:
         """Rows with their packs, decoded by workers where pixels are still to be read."""
-        rows = deal_rows(self._window.rounds(self._position.start), self._position, self._share, self._work)
+        rows = deal_rows(self.plan(), self._position, self._share, self._work)
         if not self.config.workers or not any(self._indexed):
             return ((row, self._decode(row.mine)) for row in rows)
         ahead: deque[Row] = deque()

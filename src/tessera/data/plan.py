@@ -197,3 +197,8 @@ class _TokenShelves(_Shelves):
             if self._tiles[shelf[place][1]] <= tile_room:
                 return self._take(grade, place)
         return None
+
+
+def least_packs(tokens: int, tiles: int, max_tokens: int, max_tiles: int) -> int:
+    """Fewer packs can't hold so many tokens and tiles."""
+    return max(-(-tokens // max_tokens), -(-tiles // max_tiles) if max_tiles else 0)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tessera.data.balance import Work
 from tessera.data.delivery import Tally
-from tessera.data.encode import DrawEncoder, SampleEncoder
-from tessera.data.index import Progress, open_index
-from tessera.data.loader import PackingConfig
-from tessera.data.measure import Item, Measurer
-from tessera.data.mix import Mixer
+from tessera.data.encode import SampleEncoder
+from tessera.data.index import Progress
+from tessera.data.loader import PackingConfig, PackLoader
+from tessera.data.measure import Item
+from tessera.data.plan import least_packs
 from tessera.data.source import WeightedSource
-from tessera.data.window import Window, WindowSettings, WindowState
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,7 @@ class PackView:
     @property
     def bound(self) -> int:
         """Fewer packs can't hold these tokens and tiles."""
-        by_tiles = -(-self.tiles // self.max_tiles) if self.max_tiles else 0
-        return max(-(-self.tokens // self.max_tokens), by_tiles)
+        return least_packs(self.tokens, self.tiles, self.max_tokens, self.max_tiles)
 
     @property
     def token_fill(self) -> float:
@@ -89,13 +86,11 @@ def plan_view(
     view = PackView([entry.source.name for entry in entries], config.max_tokens, config.max_tiles)
     view.by_source = [[0, 0, 0] for _ in entries]
     expected = sum(round((entry.source.size or most) * entry.repeat) for entry in entries)
-    for planned in _window(entries, encoder, config, progress).rounds(
-        WindowState(_mixer(entries, config).state)
-    ):
-        view.tally.skipped += planned.tally.skipped
-        view.tally.dropped += planned.tally.dropped
-        view.tally.shrunk += planned.tally.shrunk
-        view.tally.split += planned.tally.split
+    endless = any(entry.source.size is None for entry in entries)
+    epochs = None if endless else config.epochs
+    alone = config.model_copy(update={"epochs": epochs, "augment": False, "similar_steps": False})
+    for planned in PackLoader(entries, encoder, alone, progress=progress).plan():
+        view.tally.add(planned.tally)
         for pack in (pack for step in planned.steps for pack in step):
             _note(view, entries, pack, show)
         progress("packs", min(view.samples, expected), min(expected, most))
@@ -120,31 +115,3 @@ def _seat(entries: Sequence[WeightedSource], item: Item) -> Seat:
     file, line = entries[item.draw.source].source.place(item.draw.index)
     part = f" part {item.part + 1}" if item.part else ""
     return Seat(item.draw.source, f"{file}:{line}{part}", item.lengths.tokens, item.lengths.tiles)
-
-
-def _mixer(entries: Sequence[WeightedSource], config: PackingConfig) -> Mixer:
-    endless = any(entry.source.size is None for entry in entries)
-    return Mixer(entries, config.seed, None if endless else config.epochs)
-
-
-def _window(
-    entries: Sequence[WeightedSource], encoder: SampleEncoder, config: PackingConfig, progress: Progress
-) -> Window:
-    """The loader's own planner."""
-    indexes = [open_index(entry, encoder, config.workers, progress) for entry in entries]
-    encode = DrawEncoder(entries, encoder, config.averaging, False, config.seed)
-    limits = config.max_tokens, config.max_tiles
-    measure = Measurer(entries, indexes, encode, limits, config.over_long, config.seed)
-    indexed = all(index is not None for index in indexes)
-    settings = WindowSettings(
-        size=config.window if indexed else config.lookahead,
-        max_tokens=config.max_tokens,
-        max_tiles=config.max_tiles,
-        packs_per_step=1,
-        seed=config.seed,
-        on_fault=config.on_fault,
-        most_skipped=config.most_skipped,
-        similar_steps=False,
-        workers=0 if indexed else config.workers,
-    )
-    return Window(lambda: _mixer(entries, config), measure, settings, Work())
