@@ -22,6 +22,7 @@ from tessera.checkpoints.shards import ShardReader, TensorSource, holds_weights
 from tessera.checkpoints.views import Int8View, ResizedPositions, is_int8
 from tessera.checkpoints.weights import expected_parameters, find_groups
 from tessera.families.family import Family
+from tessera.models.accounting import count_parameters
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.nn.linear import LinearKind
@@ -193,5 +194,5 @@ def _check_quantisation(path: Path, config: Mapping[str, Any]) -> None:
 
 
 def _count(family: Family) -> str:
-    count = sum(parameter.numel() for parameter in empty_model(family).parameters())
+    count = count_parameters(family.model)["total"]
     return f"{count / 1e9:.1f} B" if count >= 1e8 else f"{count / 1e6:.2f} M"

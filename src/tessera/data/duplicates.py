@@ -30,7 +30,6 @@ WORDS_AT_A_TIME = 4096
 # A Han character, a kana or a syllable of Hangul counts as a word: there are no spaces to go by.
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
-_PLAIN_WORD = re.compile(rb"\w+")
 _RANDOM = np.random.default_rng(20260914)
 _FACTORS = _RANDOM.integers(1, 2**63, HASHES, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 _SEEDS = _RANDOM.integers(0, 2**64, HASHES, dtype=np.uint64)
@@ -76,16 +75,8 @@ def signature(conversation: Conversation, media: bytes) -> NDArray[np.uint16]:
     for start in range(0, count, WORDS_AT_A_TIME):
         block = (shingles[start : start + WORDS_AT_A_TIME, None] ^ _SEEDS) * _FACTORS
         np.minimum(least, (block ^ (block >> _HALF)).min(axis=0), out=least)
-    return (_mix(least) >> _TOP).astype(
-        np.uint16
-    )  # mixed: the least of many is small, its high bits say little
-
-
-def _words(text: str) -> list[bytes]:
-    """The words as UTF-8; ASCII has a shorter way."""
-    if text.isascii():
-        return _PLAIN_WORD.findall(text.encode())
-    return [word.encode() for word in _WORD.findall(text)]
+    mixed = _mix(least)  # the least of many is small: its high bits would say little
+    return (mixed >> _TOP).astype(np.uint16)
 
 
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

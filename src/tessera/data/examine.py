@@ -145,10 +145,5 @@ def examine(entry: WeightedSource, examiner: Examiner, size: int, workers: int) 
     return map_in_workers(examiner, chunks, workers if len(chunks) > 1 else 0, prefetch=4)
 
 
-def unusable(entry: WeightedSource, index: int, detail: str) -> RecordFault:
-    """The fault of a record whose lengths can't be told."""
-    return RecordFault(*entry.source.place(index), "record", Reason.UNUSABLE, detail)
-
-
 def _kind(part: Any) -> str:
     return "image" if isinstance(part, Image) else "video"

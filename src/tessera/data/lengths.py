@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tessera.data.faults import Reason, RecordFault
 from tessera.data.index import FAULTY, SourceIndex
-from tessera.data.measure import Measurer
+from tessera.data.measure import Measurer, excess
 from tessera.data.mix import Draw, MixState
 from tessera.data.overlong import OverLong
 from tessera.data.source import WeightedSource
@@ -140,8 +140,7 @@ class Policy:
         _count(summary, longest[0][where], longest[1][where])
         summary.too_long += int(where.sum())
         for row in np.flatnonzero(where).tolist():
-            tokens = f"{longest[0][row]} of {self._limits[0]} tokens"
-            detail = f"{tokens}, {longest[1][row]} of {self._limits[1]} tiles"
+            detail = excess(int(longest[0][row]), int(longest[1][row]), self._limits)
             place = self._entry.source.place(start + row)
             self._on_fault(start + row, (RecordFault(*place, "record", Reason.TOO_LONG, detail),))
 

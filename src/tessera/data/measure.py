@@ -123,8 +123,7 @@ class Measurer:
 
     def _too_long(self, draw: Draw, lengths: Lengths, with_samples: bool) -> Measured:
         if self._over_long == "error":
-            tokens = f"{lengths.tokens} of {self._max_tokens} tokens"
-            detail = f"{tokens}, {lengths.tiles} of {self._max_tiles} tiles"
+            detail = excess(lengths.tokens, lengths.tiles, (self._max_tokens, self._max_tiles))
             return Measured(draw, faults=(self._encode.fault(draw, Reason.TOO_LONG, detail),))
         if self._over_long == "drop":
             return Measured(draw, dropped=1)
@@ -155,6 +154,11 @@ class Measurer:
 
 def _lengths(sample: Sample) -> Lengths:
     return Lengths(sample.tokens, sample.tile_count, sample.trained)
+
+
+def excess(tokens: int, tiles: int, limits: tuple[int, int]) -> str:
+    """How long a record is beside the most tokens and tiles of a pack."""
+    return f"{tokens} of {limits[0]} tokens, {tiles} of {limits[1]} tiles"
 
 
 def mismatch(item: Item, sample: Sample) -> str | None:
