@@ -13,9 +13,9 @@ from random import Random
 from typing import Any
 
 from tessera.chat.message import Conversation
-from tessera.data.manifest import PlaygroundSource
-from tessera.data.readers.playground import PlaygroundReader
 from tessera.playground.export import official_turns, write_dataset
+from tessera.records.manifest import PlaygroundSource
+from tessera.records.readers.playground import PlaygroundReader
 
 Record = dict[str, Any]
 Planted = dict[tuple[str, int], str]

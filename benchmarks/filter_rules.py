@@ -21,11 +21,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from benchmarks.filter_corpus import Planted, write_corpus
-from tessera.data.filters.config import FilterConfig
-from tessera.data.filters.outcome import read_flagged
-from tessera.data.filters.run import VERDICT_FILE, Run
-from tessera.data.filters.sources import open_filtered
-from tessera.data.manifest import read_meta
+from tessera.curation.filters.config import FilterConfig
+from tessera.curation.filters.outcome import read_flagged
+from tessera.curation.filters.run import VERDICT_FILE, Run
+from tessera.curation.filters.sources import open_filtered
+from tessera.records.manifest import read_meta
 
 
 @dataclass

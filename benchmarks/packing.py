@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 from benchmarks.packing_workload import DISTRIBUTIONS, MAX_TILES, MAX_TOKENS, lower_bound
 from tessera.chat.encoder import Lengths
-from tessera.data.balance import Work
-from tessera.data.loader import PackingConfig
-from tessera.data.measure import Item, Measured
-from tessera.data.mix import Draw, MixState
-from tessera.data.plan import plan_packs
-from tessera.data.window import Window, WindowSettings, WindowState
+from tessera.packing.loader import PackingConfig
+from tessera.packing.measure import Item, Measured
+from tessera.packing.mix import Draw, MixState
+from tessera.packing.planning.balance import Work
+from tessera.packing.planning.plan import plan_packs
+from tessera.packing.planning.window import Window, WindowSettings, WindowState
 
 Sizes = NDArray[np.int64]
 Packs = list[list[int]]

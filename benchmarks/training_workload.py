@@ -8,20 +8,20 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers_twin import twin
 
 from tessera.chat.tokenizer import load_tokenizer
 from tessera.checkpoints.shipped import shipped_folder
-from tessera.data.manifest import PlaygroundSource
-from tessera.data.pack import Pack, Sample, collate
-from tessera.data.readers.playground import PlaygroundReader
 from tessera.families.catalog import fresh
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM, normalise
+from tessera.packing.pack import Pack, Sample, collate
+from tessera.peers.transformers_twin import twin
+from tessera.records.manifest import PlaygroundSource
+from tessera.records.readers.playground import PlaygroundReader
 from tessera.train.recipe import load_recipe
 
 UNSUPERVISED = -100
-RECIPE = Path(__file__).resolve().parents[1] / "recipes/scale_model/internvl_2_5.py"
+RECIPE = Path(__file__).resolve().parents[1] / "src/tessera/recipes/scale_model/internvl_2_5.py"
 
 
 @dataclass(frozen=True)

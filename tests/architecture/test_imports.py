@@ -15,22 +15,35 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "tessera"
 
-BELOW_TRAIN = {"data", "checkpoints", "families", "playground", "models", "chat", "nn", "imaging", "scoring"}
-TABLE: dict[str, set[str]] = {
-    "runtime": set(),
-    "imaging": {"runtime"},
-    "scoring": {"runtime"},
-    "nn": {"runtime"},
-    "models": {"runtime", "nn"},
-    "chat": {"imaging", "runtime"},
-    "playground": {"chat", "imaging", "runtime"},
-    "families": {"models", "chat", "imaging", "runtime"},
-    "data": {"chat", "imaging", "runtime", "playground"},
-    "checkpoints": {"families", "models", "chat", "nn", "imaging", "runtime"},
-    "engine": {"checkpoints", "families", "models", "nn", "chat", "imaging", "runtime"},
-    "train": BELOW_TRAIN | {"runtime"},
-    "align": BELOW_TRAIN | {"train", "engine", "runtime"},
-    "evaluation": {"engine", "playground", "scoring", "chat", "imaging", "runtime"},
+LEVELS: tuple[dict[str, set[str]], ...] = (
+    {"runtime": set()},
+    {"nn": {"runtime"}, "imaging": {"runtime"}, "scoring": set(), "pages": set()},
+    {"models": {"nn", "runtime"}, "chat": {"imaging", "runtime"}},
+    {
+        "families": {"models", "nn", "chat", "imaging", "runtime"},
+        "playground": {"chat", "imaging", "runtime"},
+        "peers": {"models", "chat", "imaging", "runtime"},
+    },
+    {
+        "records": {"chat", "imaging", "playground", "runtime"},
+        "checkpoints": {"families", "models", "nn", "chat", "imaging", "runtime"},
+    },
+    {
+        "packing": {"records", "chat", "imaging", "runtime"},
+        "annotations": {"records", "chat", "imaging", "playground", "runtime"},
+    },
+    {
+        "curation": {"packing", "records", "pages", "scoring", "chat", "imaging", "playground", "runtime"},
+        "engine": {"checkpoints", "families", "models", "nn", "chat", "imaging", "runtime"},
+    },
+)
+"""Level → room → rooms it may import, all of them on lower levels."""
+BELOW_TRAIN = {room for level in LEVELS for room in level} - {"engine", "annotations", "peers", "pages"}
+TABLE: dict[str, set[str]] = {room: allowed for level in LEVELS for room, allowed in level.items()} | {
+    "train": BELOW_TRAIN,
+    "recipes": BELOW_TRAIN | {"train"},
+    "align": BELOW_TRAIN | {"train", "engine"},
+    "evaluation": {"engine", "scoring", "playground", "pages", "chat", "imaging", "runtime"},
     "serve": {"engine", "chat", "imaging", "runtime"},
 }
 """Room → rooms it may import; `cli` may import anything and nobody imports `cli`."""
@@ -131,7 +144,7 @@ def test_imports_follow_the_table() -> None:
 def test_the_check_sees_a_forbidden_edge() -> None:
     """The rule itself, tried on an edge that must not exist: also one hidden inside a function."""
     path = SOURCE / "models" / "imagined.py"
-    hidden = "def f():\n    from tessera.data import pack\n    import tessera.engine.engine\n"
+    hidden = "def f():\n    from tessera.packing import pack\n    import tessera.engine.engine\n"
     assert len(forbidden_imports(path, ast.parse(hidden))) == 2
     allowed = "from tessera.nn import rope\nfrom tessera import __version__"
     assert not forbidden_imports(path, ast.parse(allowed))

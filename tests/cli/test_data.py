@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tessera.cli import data
+from tessera.cli.data import verb as data
 from tessera.cli.main import main
-from tests.data.planted import PLANTED, SOUND, good, write_corpus, write_lines
+from tests.records.planted import PLANTED, SOUND, good, write_corpus, write_lines
 
 LIMITS = ["--max-tokens", "1200", "--max-tiles", "40", "--workers", "0"]
 

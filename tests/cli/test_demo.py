@@ -10,8 +10,8 @@ import pytest
 from tessera.cli.main import main
 
 RECIPE = '''
-from tessera.data.loader import PackingConfig
-from tessera.data.manifest import PlaygroundSource
+from tessera.packing.loader import PackingConfig
+from tessera.records.manifest import PlaygroundSource
 from tessera.train.param_groups import Rule
 from tessera.train.recipe import Recipe, Stage, Start
 

@@ -13,13 +13,13 @@ import pytest
 
 from tessera.chat.encoder import Encoder
 from tessera.chat.openai import read_messages
-from tessera.chat.peer_transformers import feed_transformers
 from tessera.chat.tokenizer import load_tokenizer
 from tessera.chat.tokens import IMG_CONTEXT
 from tessera.checkpoints.load import read_description
 from tessera.checkpoints.shipped import default_model_folder
 from tessera.cli.main import main
-from tests.chat.doubles import Routes, engine_routes, served
+from tessera.peers.transformers_prompts import feed_transformers
+from tests.peers.doubles import Routes, engine_routes, served
 
 SYSTEMLESS = "<|im_start|>system\n<|im_end|>\n"
 """What the scale model's prompt begins with."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tessera.cli.main import main
-from tessera.data import duplicates, estimate, spool
+from tessera.curation import duplicates, estimate, spool
 from tests.docs.pages import ROOT, commands
 
 PAGE = ROOT / "docs" / "data_check.md"

@@ -10,11 +10,11 @@ from typing import get_args
 import pytest
 
 from tessera.chat.message import Conversation
-from tessera.data.faults import REMEDIES, Reason
-from tessera.data.forms.detect import FormName, detect, parse_as
-from tessera.data.manifest import DatasetSpec, read_meta
-from tessera.data.record import RecordPlace
-from tests.data.jsonl_files import write_picture
+from tessera.records.faults import REMEDIES, Reason
+from tessera.records.forms.detect import FormName, detect, parse_as
+from tessera.records.manifest import DatasetSpec, read_meta
+from tessera.records.record import RecordPlace
+from tests.records.jsonl_files import write_picture
 
 
 @pytest.fixture(scope="module")

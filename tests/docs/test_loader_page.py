@@ -13,7 +13,7 @@ import torch
 from tessera.chat.tokenizer import load_tokenizer
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.families.catalog import fresh
-from tests.data.jsonl_files import turns, write_picture
+from tests.records.jsonl_files import turns, write_picture
 
 
 def test_the_page_trains(repo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

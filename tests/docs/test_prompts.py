@@ -13,9 +13,9 @@ from tessera.chat.templates import TEMPLATES
 from tessera.checkpoints.load import read_description
 from tessera.checkpoints.shipped import default_model_folder
 from tessera.cli.main import main
-from tests.chat.doubles import engine_routes, served
 from tests.docs.pages import HUB_NAME, ROOT, commands
 from tests.docs.pages import workplace as furnished
+from tests.peers.doubles import engine_routes, served
 
 PAGE = ROOT / "docs" / "prompts.md"
 TESSERA = [words[1:] for words in commands(PAGE)]

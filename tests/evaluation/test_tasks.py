@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 
 from tessera.chat.message import Image, Text
-from tessera.data.manifest import PlaygroundSource
-from tessera.data.readers.playground import PlaygroundReader
 from tessera.evaluation.tasks import choose_tasks, heldout_items
 from tessera.playground.scene import TASKS
+from tessera.records.manifest import PlaygroundSource
+from tessera.records.readers.playground import PlaygroundReader
 
 
 @pytest.mark.parametrize("task", list(TASKS))

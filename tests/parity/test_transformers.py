@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from benchmarks.transformers_twin import twin
 from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
 from tessera.models.vlm import VLM, normalise
 from tessera.nn.layout import Packed
+from tessera.peers.transformers_twin import twin
 
 IMAGE = 7
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}

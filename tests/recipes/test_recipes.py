@@ -10,7 +10,7 @@ from rich.console import Console
 from tessera.cli.train import bars, prepare, train
 from tessera.train.recipe import Recipe, Start, load_recipe
 
-ROOT = Path(__file__).resolve().parents[2] / "recipes"
+ROOT = Path(__file__).resolve().parents[2] / "src" / "tessera" / "recipes"
 RECIPES = [file for file in sorted(ROOT.rglob("*.py")) if "def recipe(" in file.read_text(encoding="utf-8")]
 
 

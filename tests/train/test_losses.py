@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tessera.data.pack import Pack, collate
-from tessera.data.weights import Averaging
 from tessera.models.vlm import VLM
 from tessera.nn.layout import Packed
+from tessera.packing.pack import Pack, collate
+from tessera.packing.samples.weights import Averaging
 from tessera.train import losses
 from tessera.train.losses import symmetric_contrastive_loss
 from tessera.train.objective import ConversationObjective

@@ -22,8 +22,8 @@ from tessera.train.work import estimate_work
 from tests.train import tiny
 
 RECIPE = """
-from tessera.data.loader import PackingConfig
-from tessera.data.manifest import PlaygroundSource
+from tessera.packing.loader import PackingConfig
+from tessera.records.manifest import PlaygroundSource
 from tessera.train.param_groups import Rule
 from tessera.train.recipe import Recipe, Stage, Start
 

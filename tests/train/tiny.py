@@ -8,14 +8,14 @@ import torch
 
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.checkpoints.shipped import shipped_folder
-from tessera.data.loader import PackingConfig
-from tessera.data.manifest import PlaygroundSource
-from tessera.data.pack import Sample
-from tessera.data.readers.playground import PlaygroundReader
-from tessera.data.weights import Averaging, weigh_tokens
 from tessera.families.catalog import fresh
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
+from tessera.packing.loader import PackingConfig
+from tessera.packing.pack import Sample
+from tessera.packing.samples.weights import Averaging, weigh_tokens
+from tessera.records.manifest import PlaygroundSource
+from tessera.records.readers.playground import PlaygroundReader
 from tessera.train.optimizers import OptimizerConfig
 from tessera.train.param_groups import Rule
 from tessera.train.recipe import Recipe, Stage, Start

@@ -30,7 +30,7 @@ from tessera.train.loop import Trainer
 from tessera.train.recipe import load_recipe
 from tessera.train.telemetry import read_reports
 
-RECIPE = Path("recipes/scale_model/internvl_2_5.py")
+RECIPE = Path("src/tessera/recipes/scale_model/internvl_2_5.py")
 SHOWN_PACKS = 12
 QUESTIONS_SHOWN = 5
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import tyro
 
-from tessera.chat.compare import Comparison, EnginePrompt, compare, our_prompt, with_tiles
 from tessera.chat.encoder import Encoder
 from tessera.chat.frame_labels import frame_pattern
 from tessera.chat.message import Video
@@ -20,6 +19,7 @@ from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import read_description
 from tessera.cli.chat import Arguments as ChatArguments
 from tessera.cli.chat import Media, read_media, words_last
+from tessera.peers.compare import Comparison, EnginePrompt, compare, our_prompt, with_tiles
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def ask(given: Arguments, folder: Path, messages: Sequence[dict[str, Any]], enco
     """The other engine's prompt."""
     conversation = read_messages(messages)
     if given.against == "transformers":
-        from tessera.chat.peer_transformers import feed_transformers
+        from tessera.peers.transformers_prompts import feed_transformers
 
         parts = zip(conversation.media, encoder.spans(conversation), strict=True)
         frames = [len(span.tiles) for part, span in parts if isinstance(part, Video)]
@@ -96,7 +96,7 @@ def ask(given: Arguments, folder: Path, messages: Sequence[dict[str, Any]], enco
         raise ValueError(
             f"--against {given.against}: neither an address nor 'transformers'; write http://host:port"
         )
-    from tessera.chat.peer_server import Server
+    from tessera.peers.server import Server
 
     server = Server(given.against, given.served_model, given.api_key)
     return server.prompt(messages, encoder.tokenizer.token_id(IMG_CONTEXT), len(conversation.media))

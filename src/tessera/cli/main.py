@@ -24,7 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "demo": ("tessera.cli.demo", "train the scale model, evaluate it, write a report (10 minutes)"),
     "evaluate": ("tessera.cli.evaluate", "measure a model on held-out playground tasks"),
     "playground": ("tessera.cli.playground", "write drawn pictures with known answers in InternVL's format"),
-    "data": ("tessera.cli.data", "check, preview, pack, filter and build training data"),
+    "data": ("tessera.cli.data.verb", "check, preview, pack, filter and build training data"),
 }
 """Verb → (module with `main(argv) -> int`, one line of help)."""
 

@@ -13,21 +13,21 @@ from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.checkpoints.surgery import load_part, save_part
-from tessera.data.check import CheckConfig, CheckReport, check_sources
-from tessera.data.index import Progress, open_index
-from tessera.data.loader import PackLoader
-from tessera.data.manifest import PlaygroundSource, read_meta
-from tessera.data.open import open_sources
-from tessera.data.pairs import PairLoader
-from tessera.data.source import WeightedSource
+from tessera.curation.check import CheckConfig, CheckReport, check_sources
 from tessera.families.catalog import fresh
 from tessera.families.family import Family
 from tessera.models.contrastive import ContrastiveConfig, ContrastivePair
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
+from tessera.packing.index import Progress, open_index
+from tessera.packing.loader import PackLoader
+from tessera.records.manifest import PlaygroundSource, read_meta
+from tessera.records.open import open_sources
+from tessera.records.source import WeightedSource
 from tessera.runtime.seeds import derive_seed
 from tessera.train.loop import Loader
 from tessera.train.objective import ContrastiveObjective, ConversationObjective, Objective
+from tessera.train.pairs import PairLoader
 from tessera.train.parallel import ALONE, Ranks
 from tessera.train.recipe import ContrastiveStage, Recipe, Stage, Start
 from tessera.train.work import estimate_work

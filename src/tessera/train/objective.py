@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 import torch
 
-from tessera.data.pack import Pack
-from tessera.data.pairs import PairBatch
 from tessera.models.contrastive import ContrastivePair
 from tessera.models.vlm import VLM
 from tessera.nn.layout import Packed
+from tessera.packing.pack import Pack
 from tessera.train.losses import next_token_loss, symmetric_contrastive_loss
+from tessera.train.pairs import PairBatch
 
 
 @dataclass(frozen=True)

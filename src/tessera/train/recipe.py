@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tessera.data.loader import PackingConfig
-from tessera.data.manifest import PlaygroundSource
+from tessera.packing.loader import PackingConfig
+from tessera.records.manifest import PlaygroundSource
 from tessera.runtime.config import Config
 from tessera.train.optimizers import OptimizerConfig
 from tessera.train.param_groups import Rule

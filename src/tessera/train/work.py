@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tessera.data.balance import Work
 from tessera.models.config import VLMConfig
+from tessera.packing.planning.balance import Work
 
 
 def estimate_work(config: VLMConfig) -> Work:

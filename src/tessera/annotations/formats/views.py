@@ -1,0 +1,200 @@
+"""Several camera views of one moment: DriveLM's JSON, or rows with named views, questions and boxes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tessera.annotations.coordinates import clip_box, numbers
+from tessera.annotations.formats.rows import Row, read_json, read_rows
+from tessera.annotations.job import Draft, Job, Turn, clean
+from tessera.annotations.mosaic import Cell, draw_mosaic, mosaic_cells, mosaic_name, ordered, single_cells
+from tessera.annotations.pictures import Picture
+from tessera.annotations.settings import ViewsSettings
+from tessera.annotations.tally import Fault, Rejected, Rule
+
+_TAG = re.compile(r"<([^<>,\s]+),\s*([^<>,]+?),\s*(-?\d+(?:\.\d+)?),\s*(-?\d+(?:\.\d+)?)\s*>")
+"""DriveLM's name of an object, `<c1,CAM_FRONT,712.5,480.3>`: number, view, centre in the view's pixels."""
+QUESTIONS = ("qa", "QA", "questions")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Views by name as paths, questions with answers, and objects, as the file has them."""
+
+    place: str
+    views: Mapping[str, object]
+    questions: list[tuple[str, object, object]]
+    objects: list[dict[str, Any]] = field(default_factory=list)
+
+
+def view_drafts(job: Job, settings: ViewsSettings) -> Iterator[Draft]:
+    """Conversations about each moment, in pictures behind their names or in a mosaic."""
+    drawn: set[str] = set()
+    for moment in _moments(job, settings.annotations):
+        try:
+            views = ordered({name: job.pictures.find(path) for name, path in moment.views.items()})
+            if not views:
+                raise Rejected(Fault.BAD_ROW, "no views")
+            yield from _Sheet(job, settings, moment, views).drafts(drawn)
+        except Rejected as error:
+            job.tally.reject(moment.place, error)
+
+
+class _Sheet:
+    """One moment laid out."""
+
+    def __init__(self, job: Job, settings: ViewsSettings, moment: Moment, views: dict[str, Picture]) -> None:
+        self.job, self.settings, self.moment, self.views = job, settings, moment, views
+        if settings.layout == "mosaic":
+            self.cells = mosaic_cells(views, settings.columns, settings.cell)
+        else:
+            self.cells = single_cells(views)
+        self.voice = job.voice(*(picture.path for picture in views.values()))
+
+    def drafts(self, drawn: set[str]) -> Iterator[Draft]:
+        """Records of at most `turns` turns; the mosaic is drawn once, when there is something to ask."""
+        turns = [*self._given(), *self._detection()]
+        if not turns:
+            raise Rejected(Rule.NOTHING, "neither questions nor objects are left")
+        head = "".join(f"{name}: <image>\n" for name in self.views)
+        shown: tuple[Picture, ...] = ()
+        if self.settings.layout == "mosaic":
+            head, shown = "<image>\n", (self._mosaic(drawn),)
+        pictures = tuple(self.views.values())
+        for start in range(0, len(turns), self.settings.turns):
+            part = tuple(turns[start : start + self.settings.turns])
+            yield Draft(self.moment.place, pictures, part, head, shown)
+
+    def _mosaic(self, drawn: set[str]) -> Picture:
+        name = mosaic_name(self.views, self.cells)
+        if name not in drawn:
+            draw_mosaic(self.job.pictures.root, self.views, self.cells, self.settings.out / name)
+            drawn.add(name)
+        return Picture(name, next(iter(self.cells.values())).shown)
+
+    def _given(self) -> Iterator[Turn]:
+        """Questions that the file holds, with names of objects on the scale of 1000."""
+        for place, question, answer in self.moment.questions:
+            self.job.tally.items += 1
+            try:
+                asked = self._retold(clean(question, "question"))
+                yield Turn("question", asked, self._retold(clean(answer, "answer")))
+            except Rejected as error:
+                self.job.tally.reject(place, error)
+
+    def _retold(self, text: str) -> str:
+        """`<c1,CAM_FRONT,x,y>` in pixels as `<c1,CAM_FRONT,[x,y]>` of what is shown, 0 to 1000."""
+
+        def move(match: re.Match[str]) -> str:
+            number, view = match.group(1), match.group(2)
+            point = (float(match.group(3)), float(match.group(4)))
+            cell, size = self._cell(view)
+            if not (0 <= point[0] <= size[0] and 0 <= point[1] <= size[1]):
+                raise Rejected(Fault.OUTSIDE_PICTURE, f"{match.group()} of {size[0]} x {size[1]}")
+            x, y = cell.scaled(point, size)
+            return f"<{number},{view},[{x},{y}]>"
+
+        return _TAG.sub(move, text)
+
+    def _cell(self, view: object) -> tuple[Cell, tuple[int, int]]:
+        if view not in self.cells:
+            raise Rejected(Fault.UNKNOWN_VIEW, f"{view!r}; views are {', '.join(self.cells)}")
+        return self.cells[str(view)], self.views[str(view)].size
+
+    def _detection(self) -> Iterator[Turn]:
+        """All objects of a class over all views, a line per view."""
+        found: dict[str, dict[str, list[list[int]]]] = {}
+        incomplete: set[str] = set()
+        for number, entry in enumerate(self.moment.objects, 1):
+            self.job.tally.items += 1
+            label = ""
+            try:
+                label = self.job.label(entry.get("label"))
+                view, box = self._object(entry)
+                found.setdefault(label, {}).setdefault(view, []).append(box)
+            except Rejected as error:
+                self.job.tally.reject(f"{self.moment.place}: object {number}", error)
+                incomplete.add(label)
+        for label, views in found.items():
+            count = sum(map(len, views.values()))
+            if count > self.settings.max_boxes:
+                self.job.tally.reject(self.moment.place, Rejected(Rule.TOO_MANY, f"{count} of {label}"))
+            elif label not in incomplete:
+                question = self.voice.say("detection.question", label=label)
+                yield Turn("detection", question, self._answer(label, views))
+
+    def _object(self, entry: dict[str, Any]) -> tuple[str, list[int]]:
+        """View of an object, and its box on the scale of what is shown."""
+        cell, size = self._cell(entry.get("view"))
+        box, clipped = clip_box(numbers(entry.get("box"), 4, "box"), size, self.settings.smallest)
+        if clipped:
+            self.job.tally.note(Rule.CLIPPED)
+        return str(entry["view"]), list(cell.scaled(box, size))
+
+    def _answer(self, label: str, views: Mapping[str, list[list[int]]]) -> str:
+        """Lines in the order of the views, boxes from left to right."""
+        shown = [name for name in self.views if name in views]
+        boxes = {name: f"<box>{sorted(views[name])}</box>" for name in shown}
+        lines = [self.voice.say("detection.item", view=n, label=label, boxes=boxes[n]) for n in shown]
+        return "\n".join(lines)
+
+
+def _moments(job: Job, file: Path) -> Iterator[Moment]:
+    if file.suffix.lower() == ".json":
+        content = read_json(file)
+        if isinstance(content, dict):
+            yield from _drivelm(job, file, content)
+            return
+    for row in read_rows(file, job, (("views",),)):
+        try:
+            yield _row_moment(row)
+        except Rejected as error:
+            job.tally.reject(row.place, error)
+
+
+def _row_moment(row: Row) -> Moment:
+    """A row with `views`, `question` and `answer` or a list `qa` of them, and perhaps `objects`."""
+    views, objects, pairs = row.get("views"), row.get("objects") or [], row.get(*QUESTIONS)
+    if not isinstance(views, dict):
+        raise Rejected(Fault.BAD_ROW, "'views' is not an object of view name -> picture")
+    if pairs is None:
+        pairs = [dict(row.fields)] if row.get("question") is not None else []
+    for name, found in (("qa", pairs), ("objects", objects)):
+        if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+            raise Rejected(Fault.BAD_ROW, f"{name!r} is not a list of objects")
+    return Moment(row.place, views, _pairs(row.place, pairs), objects)
+
+
+def _pairs(place: str, entries: list[dict[str, Any]]) -> list[tuple[str, object, object]]:
+    rows = [Row(f"{place}: question {number}", entry) for number, entry in enumerate(entries, 1)]
+    return [(row.place, row.get("question", "Q"), row.get("answer", "A")) for row in rows]
+
+
+def _drivelm(job: Job, file: Path, content: dict[str, Any]) -> Iterator[Moment]:
+    """Scenes → key frames → `image_paths` and `QA`. Its key objects are a choice: no detection."""
+    for done, (scene, entry) in enumerate(content.items(), 1):
+        frames = entry.get("key_frames") if isinstance(entry, dict) else None
+        if not isinstance(frames, dict):
+            raise ValueError(f"{file}: {scene}: no 'key_frames'; see docs/data_build.md for the formats")
+        for name, frame in frames.items():
+            job.count(done, len(content))
+            place = f"{file}: {scene}_{name}"
+            try:
+                yield _drivelm_moment(place, frame)
+            except Rejected as error:
+                job.tally.reject(place, error)
+
+
+def _drivelm_moment(place: str, frame: object) -> Moment:
+    """Pictures are named from the folder beside the annotations (`../nuscenes/…`): that one is the root."""
+    paths = frame.get("image_paths") if isinstance(frame, dict) else None
+    tasks = frame.get("QA") if isinstance(frame, dict) else None
+    if not isinstance(paths, dict) or not isinstance(tasks, dict):
+        raise Rejected(Fault.BAD_ROW, "no 'image_paths' and 'QA'")
+    entries = [entry for found in tasks.values() if isinstance(found, list) for entry in found]
+    views = {name: str(path).removeprefix("../") for name, path in paths.items()}
+    return Moment(place, views, _pairs(place, [entry for entry in entries if isinstance(entry, dict)]))

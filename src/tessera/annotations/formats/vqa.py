@@ -1,0 +1,154 @@
+"""Questions and answers: VQAv2's pair of files, or rows with image, question, answer and perhaps choices."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from tessera.annotations.formats.captions import IMAGE
+from tessera.annotations.formats.folders import LETTERS, lettered
+from tessera.annotations.formats.rows import Row, entries, read_json, read_rows
+from tessera.annotations.job import Draft, Job, Turn, Voice, clean, in_records
+from tessera.annotations.settings import VqaSettings
+from tessera.annotations.tally import Fault, Rejected
+
+QUESTION = ("question", "query")
+ANSWER = ("answer", "answers", "label", "multiple_choice_answer")
+CHOICES = ("choices", "options")
+SHORT_WORDS, SHORT_CHARACTERS = 3, 8
+"""Longest answers asked for as a word or phrase: in words, or in characters where words have no spaces."""
+
+
+def vqa_drafts(job: Job, settings: VqaSettings) -> Iterator[Draft]:
+    """Neighbouring questions about the same picture share records of at most `turns` turns."""
+    rows = read_vqa_v2(job, settings) if settings.answers is not None else _plain_rows(job, settings)
+    for number, (name, group) in enumerate(groupby(rows, key=lambda row: str(row.get(*IMAGE)))):
+        questions = list(group)
+        try:
+            picture = job.pictures.find(questions[0].get(*IMAGE))
+        except Rejected as error:
+            for row in questions:
+                job.tally.reject(row.place, error)
+            continue
+        voice = job.voice(name, number)
+        turns = []
+        for row in questions:
+            try:
+                turns.append(_turn(row, settings, voice))
+            except Rejected as error:
+                job.tally.reject(row.place, error)
+        yield from in_records(questions[0].place, picture, turns, settings.turns)
+
+
+def _turn(row: Row, settings: VqaSettings, voice: Voice) -> Turn:
+    question = clean(row.get(*QUESTION), "question")
+    if (choices := row.get(*CHOICES)) is not None:
+        return _choice_turn(question, _listed(choices), row, voice)
+    answer = _majority(row.get(*ANSWER))
+    short = settings.style == "short" or (settings.style == "auto" and is_short(answer))
+    form = "short" if short else "plain"
+    return Turn(form, voice.say(f"{form}.question", question=question), answer)
+
+
+def _choice_turn(question: str, choices: list[Any], row: Row, voice: Voice) -> Turn:
+    """Lettered options; the answer is one of them, its letter, or its number from 0."""
+    options = [clean(choice, "choice") for choice in choices]
+    if not 2 <= len(options) <= len(LETTERS):
+        raise Rejected(Fault.BAD_ROW, f"{len(options)} choices; give 2 to {len(LETTERS)}")
+    answer = row.get("answer", "answers", "label")
+    place = _place_of(answer, options)
+    if place is None:
+        raise Rejected(Fault.NO_ANSWER, f"{answer!r} is none of {options}")
+    asked = voice.say("choice.question", question=question, options=lettered(options))
+    return Turn("choice", asked, LETTERS[place])
+
+
+def _place_of(answer: Any, options: list[str]) -> int | None:
+    said = str(answer).strip()
+    if said in options:
+        return options.index(said)
+    if len(said) == 1 and said.upper() in LETTERS[: len(options)]:
+        return LETTERS.index(said.upper())
+    if said.isascii() and said.isdigit() and int(said) < len(options):
+        return int(said)
+    return None
+
+
+def is_short(answer: str) -> bool:
+    """Whether an answer is a word or phrase."""
+    if answer.isascii():
+        return len(answer.split()) <= SHORT_WORDS
+    return len(answer) <= SHORT_CHARACTERS
+
+
+def _majority(answers: Any) -> str:
+    """The answer, or the most frequent of several (the first of equals)."""
+    found = _listed(answers) if isinstance(answers, list) else [answers]
+    texts = [entry.get("answer") if isinstance(entry, dict) else entry for entry in found]
+    if not texts or texts[0] is None:
+        raise Rejected(Fault.NO_ANSWER, f"{answers!r}")
+    return Counter(clean(text, "answer") for text in texts).most_common(1)[0][0]
+
+
+def _listed(value: Any) -> list[Any]:
+    """A list, or a text that is one in JSON (as tables hold it), or its parts between bars."""
+    if isinstance(value, list):
+        return value
+    text = str(value)
+    if text.startswith("["):
+        try:
+            found = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise Rejected(Fault.BAD_ROW, f"choices {text[:80]!r}: {error.msg}") from error
+        return list(found)
+    return [part.strip() for part in text.split("|")]
+
+
+def _plain_rows(job: Job, settings: VqaSettings) -> Iterator[Row]:
+    return read_rows(settings.annotations, job, (IMAGE, QUESTION, ANSWER))
+
+
+def read_vqa_v2(job: Job, settings: VqaSettings) -> Iterator[Row]:
+    """Questions joined with their answers by question_id, picture by picture."""
+    assert settings.answers is not None, "the caller has seen the answers file"
+    file = settings.annotations
+    content, answers = read_json(file), read_json(settings.answers)
+    name = settings.image_name or _image_name(content, answers)
+    answer_of = {e.get("question_id"): e for e in entries(answers, "annotations", settings.answers)}
+    questions = entries(content, "questions", file)
+    # Stable: questions of a picture keep their order, and pictures that of their first question.
+    first: dict[object, int] = {}
+    order = sorted(questions, key=lambda e: first.setdefault(e.get("image_id"), len(first)))
+    for done, entry in enumerate(order, 1):
+        job.count(done, len(order))
+        place = f"{file}: question {entry.get('question_id')!r}"
+        answer = answer_of.get(entry.get("question_id"))
+        if answer is None:
+            job.tally.reject(place, Rejected(Fault.NO_ANSWER, f"none in {settings.answers}"))
+            continue
+        found = answer.get("multiple_choice_answer") or answer.get("answers")
+        image = _named(name, entry.get("image_id"))
+        yield Row(place, {"image": image, "question": entry.get("question"), "answer": found})
+
+
+def _image_name(content: dict[str, Any], answers: dict[str, Any]) -> str:
+    """COCO's file names, by the part that the files say they are about."""
+    part = content.get("data_subtype") or answers.get("data_subtype")
+    if not isinstance(part, str):
+        raise ValueError(
+            "image_name: the files don't say which; give e.g. 'COCO_val2014_{image_id:012d}.jpg'"
+        )
+    return f"COCO_{part}_{{image_id:012d}}.jpg"
+
+
+def _named(name: str, image_id: Any) -> str:
+    try:
+        return name.format(image_id=image_id)
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"image_name: {name!r} doesn't take image_id {image_id!r} ({error}); "
+            "write it as in 'COCO_val2014_{image_id:012d}.jpg'"
+        ) from error

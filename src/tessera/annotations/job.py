@@ -1,0 +1,146 @@
+"""What every kind of build works with (pictures, wording, counts, seeds), and the drafts it hands over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+from tessera.annotations.pictures import Picture, Pictures
+from tessera.annotations.tally import Fault, Rejected, Tally
+from tessera.annotations.wording import LANGUAGES, Wording
+from tessera.chat.tokens import ADDED_TOKENS, IMG_CONTEXT, IMG_END, IMG_START
+from tessera.runtime.seeds import derive_seed
+
+Progress = Callable[[int, int | None], None]
+"""Called with items done and items in all, None where a file is streamed."""
+MEDIA_MARKS = ("<image>", "<video>", IMG_START, IMG_END, IMG_CONTEXT)
+"""Marks that no text of the input may hold: they would add pictures to the prompt."""
+ALL_MARKS = ("<image>", "<video>", *ADDED_TOKENS)
+"""Marks that names and read text may not hold either, as they stand inside of <ref> and </ref>."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A question with its answer; `form` is what the counts table calls it.
+
+    about: classes or texts that the turn tells the places of. Turns about the same thing go to different
+    records, or the second answer could be copied from the first.
+    """
+
+    form: str
+    question: str
+    answer: str
+    about: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Questions about pictures on their way to a record.
+
+    pictures: the originals, which decide on the split. head: what stands before the first question, one
+    `<image>` per picture shown. shown: pictures made for the record, below the output folder, if any.
+    """
+
+    place: str
+    pictures: tuple[Picture, ...]
+    turns: tuple[Turn, ...]
+    head: str = "<image>\n"
+    shown: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True)
+class Voice:
+    """Random choices and wording for one picture."""
+
+    wording: Wording
+    language: str
+    rng: Random
+
+    def say(self, section: str, **slots: object) -> str:
+        """One of the section's phrasings with its slots filled."""
+        return self.wording.say(self.language, section, self.rng, **slots)
+
+    def turn(
+        self, form: str, asked: Mapping[str, object], answered: Mapping[str, object], about: Iterable[str]
+    ) -> Turn:
+        """Question and answer in the words of `<form>.question` and `<form>.answer`."""
+        question, answer = self.say(f"{form}.question", **asked), self.say(f"{form}.answer", **answered)
+        return Turn(form, question, answer, frozenset(about))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A build on its way."""
+
+    pictures: Pictures
+    wording: Wording
+    tally: Tally
+    progress: Progress
+    seed: int
+    language: Literal["en", "zh", "both"]
+    names: Mapping[str, str]
+
+    def voice(self, *parts: int | str) -> Voice:
+        """The voice of a place: the same for the same seed and parts, whatever else is built."""
+        rng = Random(derive_seed("build", self.seed, *parts))
+        language = rng.choice(LANGUAGES) if self.language == "both" else self.language
+        return Voice(self.wording, language, rng)
+
+    def label(self, name: object) -> str:
+        """What a class is called in conversations. Rejected when that is no plain text."""
+        return clean(self.names.get(str(name), name), "class name", ALL_MARKS)
+
+    def labels(self, names: Iterable[object]) -> tuple[str, ...]:
+        """Those of the classes whose names are plain text, called as in conversations."""
+        found = []
+        for name in names:
+            with suppress(Rejected):
+                found.append(self.label(name))
+        return tuple(found)
+
+    def count(self, done: int, total: int | None) -> None:
+        """One more item of the input; `done` of `total` for the progress bar."""
+        self.tally.items += 1
+        self.progress(done, total)
+
+
+def clean(text: object, what: str, marks: Sequence[str] = MEDIA_MARKS) -> str:
+    """A text without white space around it. Rejected when it is empty or holds a mark of the prompt."""
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        text = str(text)
+    if not isinstance(text, str) or not text.strip():
+        raise Rejected(Fault.EMPTY_TEXT, f"{what} {text!r}")
+    for mark in marks:
+        if mark in text:
+            raise Rejected(Fault.MARK_IN_TEXT, f"{mark} in {what} {text[:80]!r}")
+    return text.strip()
+
+
+def choose_turns(turns: Iterable[Turn], most: int, rng: Random) -> list[Turn]:
+    """At most `most` turns in random order; forms in turn, so that frequent ones don't crowd out others."""
+    groups: dict[str, list[Turn]] = {}
+    for turn in turns:
+        groups.setdefault(turn.form, []).append(turn)
+    mixed = rng.sample(sorted(groups), len(groups))
+    ranked = [
+        (n, turn) for form in mixed for n, turn in enumerate(rng.sample(groups[form], len(groups[form])))
+    ]
+    chosen = [turn for _, turn in sorted(ranked, key=lambda pair: pair[0])[:most]]
+    return rng.sample(chosen, len(chosen))
+
+
+def in_records(place: str, picture: Picture, turns: Sequence[Turn], most: int) -> Iterator[Draft]:
+    """Turns about one picture as drafts of at most `most` turns, none of them about the same thing."""
+    records: list[list[Turn]] = []
+    for turn in turns:
+        for record in records:
+            if len(record) < most and not any(turn.about & other.about for other in record):
+                record.append(turn)
+                break
+        else:
+            records.append([turn])
+    for record in records:
+        yield Draft(place, (picture,), tuple(record))

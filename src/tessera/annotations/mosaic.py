@@ -1,0 +1,96 @@
+"""Where camera views stand in what the model sees: pictures one by one, or one mosaic with names drawn in.
+
+The mosaic is that of Mini-InternVL's adaptation to DriveLM: views of 896 x 448 pixels in three columns, front
+row above back row, the name in the upper left corner. Coordinates are those of the whole mosaic.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
+
+from tessera.annotations.coordinates import Scaled, Size, scale
+from tessera.annotations.pictures import Picture
+from tessera.annotations.tally import Fault, Rejected
+from tessera.imaging.decode import decode_image
+
+NUSCENES = (
+    "CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT",
+)  # fmt: skip
+"""The six views of nuScenes in the order of the published mosaic."""
+MAGENTA = (255, 0, 255)
+LETTER_SHARE = 50 / 448
+"""Height of the letters as a share of the view's height."""
+QUALITY = 95
+"""JPEG quality of written mosaics."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Where a view stands: offset and size in the shown picture, in pixels, and that picture's size."""
+
+    left: int
+    top: int
+    size: Size
+    shown: Size
+
+    def scaled(self, points: Sequence[float], size: Size) -> Scaled:
+        """Points x, y, … in pixels of the view (of `size`) on the shown picture's scale of 1000."""
+        moved = [
+            (self.left, self.top)[number % 2] + value / size[number % 2] * self.size[number % 2]
+            for number, value in enumerate(points)
+        ]
+        return scale(moved, self.shown)
+
+
+def ordered(views: Mapping[str, Picture]) -> dict[str, Picture]:
+    """nuScenes' views in the published order; others as they are given."""
+    if set(views) <= set(NUSCENES):
+        return {name: views[name] for name in NUSCENES if name in views}
+    return dict(views)
+
+
+def single_cells(views: Mapping[str, Picture]) -> dict[str, Cell]:
+    """Every view is a picture of its own."""
+    return {name: Cell(0, 0, picture.size, picture.size) for name, picture in views.items()}
+
+
+def mosaic_cells(views: Iterable[str], columns: int, cell: Size) -> dict[str, Cell]:
+    """Every view has a place in a grid, row by row."""
+    names = list(views)
+    columns = min(columns, len(names))
+    shown = (columns * cell[0], -(-len(names) // columns) * cell[1])
+    return {
+        name: Cell(number % columns * cell[0], number // columns * cell[1], cell, shown)
+        for number, name in enumerate(names)
+    }
+
+
+def mosaic_name(views: Mapping[str, Picture], cells: Mapping[str, Cell]) -> str:
+    """A file name that stands for these views in this grid."""
+    text = "\n".join(f"{name} {picture.path} {cells[name]}" for name, picture in views.items())
+    return f"mosaics/{hashlib.blake2b(text.encode(), digest_size=10).hexdigest()}.jpg"
+
+
+def draw_mosaic(root: Path, views: Mapping[str, Picture], cells: Mapping[str, Cell], file: Path) -> None:
+    """Write the mosaic of the views as JPEG. Rejected when a view can't be decoded."""
+    first = next(iter(cells.values()))
+    sheet = PIL.Image.new("RGB", first.shown)
+    pen = PIL.ImageDraw.Draw(sheet)
+    letters = PIL.ImageFont.load_default(max(8, round(first.size[1] * LETTER_SHARE)))
+    for name, picture in views.items():
+        cell = cells[name]
+        try:
+            view = decode_image(root / picture.path)
+        except (ValueError, OSError) as error:
+            raise Rejected(Fault.BROKEN_PICTURE, str(error)) from error
+        sheet.paste(view.resize(cell.size, PIL.Image.Resampling.BICUBIC), (cell.left, cell.top))
+        pen.text((cell.left, cell.top), name, fill=MAGENTA, font=letters)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(file, quality=QUALITY)

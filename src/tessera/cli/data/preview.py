@@ -1,0 +1,84 @@
+"""`tessera data preview MANIFEST`: random records as the model gets them, in the terminal and as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.text import Text
+
+from tessera.cli.data.input import Counted, manifest_sources
+from tessera.curation.report.page import write_page
+from tessera.curation.report.pages import preview_page
+from tessera.curation.report.seen import Seen, choose_records, look
+from tessera.packing.samples.weights import Averaging
+
+_SHOWN = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\n\t"}
+"""Control characters as their pictures: data must not steer the terminal."""
+LONGEST = 1500
+"""Characters of a sample that the terminal shows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments(Counted):
+    """Show random records: tokens, tiles, what is trained; pictures and their boxes are on the page."""
+
+    manifest: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MANIFEST")]
+    """Manifest or InternVL's meta file."""
+    count: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 20
+    """How many records, all sources in turn."""
+    source: str | None = None
+    """Only this source."""
+    seed: int = 0
+    """Another seed shows others."""
+    averaging: Averaging = "square"
+    """Weight of a trained token in a sample of n: token 1, sample 1/n, square 1/sqrt(n)."""
+    out: Path = Path("preview.html")
+    """Where the page is written."""
+
+
+def main(argv: list[str]) -> int:
+    """Show the samples; exit code 1 when one of them has a fault."""
+    given = tyro.cli(
+        Arguments, args=argv, prog="tessera data preview", config=(tyro.conf.FlagCreatePairsOff,)
+    )
+    if given.count < 1:
+        raise ValueError(f"--count {given.count}: give at least 1")
+    encoder, entries = given.encoder(), manifest_sources(given.manifest, given.source)
+    chosen = choose_records(entries, given.count, given.seed)
+    samples = [look(entries[number], encoder, record, given.averaging) for number, record in chosen]
+    show(Console(), samples)
+    page = write_page(given.out, preview_page(f"{len(samples)} samples of {given.manifest.name}", samples))
+    print(f"page: {page}")
+    return int(any(seen.problem for seen in samples))
+
+
+def show(console: Console, samples: Sequence[Seen]) -> None:
+    """One sample after the other; trained parts are green."""
+    for seen in samples:
+        console.rule(f"{seen.source}  {seen.place}", align="left", characters="─")
+        if seen.problem:
+            console.print(seen.problem, style="red", markup=False, highlight=False, soft_wrap=True)
+            continue
+        console.print(
+            f"{seen.tokens:,} tokens, {seen.tiles} tiles, {seen.trained:,} trained",
+            style="dim",
+            highlight=False,
+        )
+        console.print(written(seen), soft_wrap=True)
+
+
+def written(seen: Seen) -> Text:
+    """The text with trained parts highlighted, cut when it is long."""
+    text = Text()
+    styles = {"control": "dim", "slots": "blue", "text": ""}
+    for piece in seen.pieces:
+        text.append(piece.text.translate(_SHOWN), style="green" if piece.weight > 0 else styles[piece.kind])
+        if len(text) > LONGEST:
+            text.append(" …", style="dim")
+            break
+    return text

@@ -1,0 +1,102 @@
+"""Replies kept on disk by a hash of model and prompt: a run that was killed asks only what is missing."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from tessera.curation.filters.models.scorer import Reply, Scorer
+
+Item = TypeVar("Item")
+
+
+class ReplyStore:
+    """A SQLite file of replies, for several threads; each reply is on disk when `put` returns."""
+
+    def __init__(self, file: Path) -> None:
+        self._lock = threading.Lock()
+        try:
+            self._base = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+            self._base.execute("PRAGMA journal_mode=WAL")
+            self._base.execute("PRAGMA synchronous=NORMAL")
+            self._base.execute(
+                "CREATE TABLE IF NOT EXISTS replies"
+                " (key BLOB PRIMARY KEY, text TEXT, prompt_tokens INTEGER, answer_tokens INTEGER)"
+                " WITHOUT ROWID"
+            )
+        except sqlite3.DatabaseError as error:
+            raise ValueError(
+                f"{file}: {error}; remove the file, it only holds replies that can be asked again"
+            ) from error
+
+    def get(self, model: str, prompt: str) -> Reply | None:
+        """The reply of a model to a prompt, if it is known."""
+        query = "SELECT text, prompt_tokens, answer_tokens FROM replies WHERE key = ?"
+        with self._lock:
+            row = self._base.execute(query, (_key(model, prompt),)).fetchone()
+        return None if row is None else Reply(*row)
+
+    def put(self, model: str, prompt: str, reply: Reply) -> None:
+        """Keep a reply."""
+        values = (_key(model, prompt), reply.text, reply.prompt_tokens, reply.answer_tokens)
+        with self._lock:
+            self._base.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?)", values)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._base.close()
+
+
+def _key(model: str, prompt: str) -> bytes:
+    return hashlib.blake2b(f"{model}\x00{prompt}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+class Asking:
+    """Prompts of items answered from the store or by the scorer, with the bill."""
+
+    def __init__(self, scorer: Scorer, store: ReplyStore) -> None:
+        self.scorer = scorer
+        self.store = store
+        self.asked = 0
+        """prompts sent to the model"""
+        self.known = 0
+        """prompts answered from the store"""
+        self.failed = 0
+        """prompts without an answer"""
+        self.prompt_tokens = 0
+        self.answer_tokens = 0
+
+    def ask(
+        self, items: Iterable[Item], prompt_of: Callable[[Item], str | None]
+    ) -> Iterator[tuple[Item, Reply | None]]:
+        """Every item with the reply to its prompt, in order; None where `prompt_of` gives None."""
+        waiting: deque[tuple[Item, Reply | None]] = deque()
+
+        def missing() -> Iterator[str | None]:
+            for item in items:
+                prompt = prompt_of(item)
+                known = None if prompt is None else self.store.get(self.scorer.name, prompt)
+                self.known += known is not None
+                waiting.append((item, known))
+                yield prompt if known is None else None
+
+        for reply in self.scorer.replies(missing(), self._keep):
+            item, known = waiting.popleft()
+            if reply is not None:
+                self._count(reply)
+            yield item, known if reply is None else reply
+
+    def _keep(self, prompt: str, reply: Reply) -> None:
+        self.store.put(self.scorer.name, prompt, reply)
+
+    def _count(self, reply: Reply) -> None:
+        self.asked += 1
+        self.failed += reply.error is not None
+        self.prompt_tokens += reply.prompt_tokens
+        self.answer_tokens += reply.answer_tokens

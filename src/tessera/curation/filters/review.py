@@ -1,0 +1,111 @@
+"""The review page: borderline and dropped records in one HTML file without anything from outside."""
+
+from __future__ import annotations
+
+import base64
+import heapq
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from tessera.chat.message import Conversation, Image
+from tessera.curation.filters.outcome import Flagged, read_flagged
+from tessera.curation.filters.run import VERDICT_FILE, Run
+from tessera.imaging.decode import decode_image
+from tessera.runtime.seeds import derive_seed
+
+PAGE = "review.html"
+LONGEST_TURN = 6_000
+"""Characters of a turn on the page."""
+MOST_PICTURES = 4
+PICTURE_SIDE = 192
+
+
+def write_review(run: Run) -> Path:
+    """Write `review.html` from the run's verdicts: at most `review_samples` records."""
+    chosen, counts = choose(read_flagged(run.out / VERDICT_FILE), run.config.review_samples)
+    places = {filtered.source.name: number for number, filtered in enumerate(run.sources)}
+    data = {
+        "run": run.stamp(),
+        "borderline": run.config.borderline,
+        "counts": dict(counts),
+        "samples": [_sample(run, places[flagged.source], flagged) for flagged in chosen],
+    }
+    template = (files("tessera") / "assets" / "filters" / "review.html").read_text("utf-8")
+    file = run.out / PAGE
+    file.write_text(template.replace("{{DATA}}", _embedded(data)), encoding="utf-8", errors="replace")
+    return file
+
+
+def choose(flagged: Iterable[Flagged], most: int) -> tuple[list[Flagged], Counter[str]]:
+    """Records for the page and the counts of all: borderline ones first, then dropped, a fair sample of each.
+
+    Which ones is decided by a hash, so that the same run shows the same; memory is that of the sample.
+    Records that can't be read are counted and left out: there is nothing to decide.
+    """
+    counts: Counter[str] = Counter(borderline=0, drop=0, unreadable=0)
+    kept: list[tuple[tuple[bool, int], int, Flagged]] = []
+    for number, record in enumerate(flagged):
+        if record.unreadable or record.verdict == "keep":
+            counts["unreadable"] += record.unreadable
+            continue
+        counts[record.verdict] += 1
+        rank = (record.verdict == "borderline", -derive_seed("review", record.source, record.record))
+        item = (rank, number, record)
+        if len(kept) < most:
+            heapq.heappush(kept, item)
+        elif rank > kept[0][0]:
+            heapq.heapreplace(kept, item)
+    ordered = sorted(kept, key=lambda item: (not item[0][0], item[1]))
+    return [record for *_, record in ordered], counts
+
+
+def _sample(run: Run, number: int, flagged: Flagged) -> dict[str, Any]:
+    """A record as the page shows it."""
+    conversation = run.sources[number].source.conversation(flagged.record)
+    row = flagged.rows[0]
+    return {
+        "source": flagged.source,
+        "record": flagged.record,
+        "place": f"{row['file']}:{row['line']}",
+        "digest": f"{derive_seed('text', *(message.text for message in conversation.messages)):x}",
+        "verdict": flagged.verdict,
+        "rows": [r for r in flagged.rows if r["verdict"] != "keep" or r["rule"].startswith("model_")],
+        "turns": [_turn(message.role, message.text) for message in conversation.messages],
+        "pictures": _pictures(conversation) if run.config.review_pictures else [],
+    }
+
+
+def _turn(role: str, text: str) -> dict[str, Any]:
+    return {"role": role, "text": text[:LONGEST_TURN], "left_out": max(0, len(text) - LONGEST_TURN)}
+
+
+def _pictures(conversation: Conversation) -> list[str]:
+    """Small JPEGs as data addresses; a picture that can't be opened is told in words."""
+    found = []
+    for part in conversation.media[:MOST_PICTURES]:
+        if not isinstance(part, Image):
+            found.append("[clip]")
+            continue
+        try:
+            picture = decode_image(part.source).copy()
+        except (ValueError, OSError) as error:
+            found.append(f"[{error}]")
+            continue
+        picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+        stream = io.BytesIO()
+        picture.save(stream, "JPEG", quality=80)
+        found.append("data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode())
+    return found
+
+
+def _embedded(data: dict[str, Any]) -> str:
+    """JSON that can't end the script element it stands in."""
+    text = json.dumps(data, ensure_ascii=False)
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text

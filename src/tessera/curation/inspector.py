@@ -1,0 +1,75 @@
+"""Every picture and clip looked at once: its fault, if any, and what identifies its content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import PIL.Image
+
+from tessera.chat.message import ClipSource, Image, PictureSource, Video
+from tessera.imaging.decode import read_size
+from tessera.records.media import Problem, media_problem
+
+REMEMBERED = 4096
+"""Files of which the findings are kept: neighbouring records often share a picture."""
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class MediaFinding:
+    """What is wrong with a picture or clip, if anything; what identifies its content; a picture's size."""
+
+    problem: Problem | None
+    identity: bytes = b""
+    size: tuple[int, int] | None = None
+
+
+class MediaInspector:
+    """Looks at a file once as long as it is remembered; memory is bounded.
+
+    headers_only: pictures are not decoded and are identified by their path, which is quick, but a truncated
+    picture is found only when it is used, and copies under other names are not found. Clips always are
+    identified by path and bounds.
+    """
+
+    def __init__(self, headers_only: bool = False) -> None:
+        self.headers_only = headers_only
+        self._known: OrderedDict[Image | Video, MediaFinding] = OrderedDict()
+
+    def inspect(self, part: Image | Video) -> MediaFinding:
+        """The finding about one part of a conversation."""
+        if not isinstance(part.source, str | Path):
+            return self._look(part)
+        if (known := self._known.get(part)) is None:
+            known = self._known[part] = self._look(part)
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return known
+
+    def _look(self, part: Image | Video) -> MediaFinding:
+        if (problem := media_problem(part, self.headers_only)) is not None:
+            return MediaFinding(problem)
+        if isinstance(part, Video):
+            return MediaFinding(None, _identity(part.source, True) + f"{part.start} {part.end}".encode())
+        identity = b"".join(_identity(source, self.headers_only) for source in (part.source, *part.joined))
+        return MediaFinding(None, identity, read_size(part.source))
+
+
+def _identity(source: PictureSource | ClipSource, by_name: bool) -> bytes:
+    """A digest of the content, or of the path."""
+    digest = hashlib.blake2b(digest_size=8)
+    if isinstance(source, str | Path) and by_name:
+        digest.update(str(source).encode("utf-8", "surrogateescape"))
+    elif isinstance(source, str | Path):
+        with Path(source).open("rb") as stream:
+            while block := stream.read(BLOCK):
+                digest.update(block)
+    elif isinstance(source, bytes):
+        digest.update(source)
+    else:
+        for picture in (source,) if isinstance(source, PIL.Image.Image) else source:
+            digest.update(picture.tobytes())
+    return digest.digest()

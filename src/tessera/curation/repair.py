@@ -1,0 +1,129 @@
+"""The clean copy of what was checked: every sound record once, and what was left out with its reasons."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from tessera.curation.survey import SourceSurvey, Survey
+from tessera.records.manifest import DatasetSpec
+from tessera.records.readers.records import RecordReader
+from tessera.records.writing import RecordText
+
+MANIFEST = "meta.json"
+REJECTS = "rejects.jsonl"
+EXACT = "exact duplicate"
+TOLD = 1000
+"""Records between two reports of progress."""
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What was written, and how many records of each source were kept and left out."""
+
+    manifest: Path
+    rejects: Path
+    kept: dict[str, int]
+    rejected: dict[str, int]
+
+
+def write_repaired(
+    survey: Survey, folder: Path, progress: Callable[[str, int, int], None] | None = None
+) -> Repaired:
+    """Write `<source>.jsonl` for every source of files, `meta.json` and `rejects.jsonl`.
+
+    Left out are records with a fault, and exact repeats of an earlier record, also of another source. Lines
+    of JSONL files are copied to the byte. Sources of which nothing is left are not in the manifest.
+    ValueError when the folder holds anything already: nothing of the user's is ever written over.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty; give an empty or a new folder")
+    kept: dict[str, int] = {}
+    rejected: dict[str, int] = {}
+    entries: dict[str, dict[str, Any]] = {}
+    with (folder / REJECTS).open("wb") as rejects:
+        for source in survey.sources:
+            if not isinstance(source.entry.source, RecordReader):
+                continue
+            spec = source.entry.source.spec
+            name = _free_name(spec.name, folder)
+            text = RecordText(spec, source.entry.source, folder / f"{name}_media")
+            file = folder / f"{name}.jsonl"
+            kept[spec.name] = _write_kept(survey, source, text, file, progress)
+            rejected[spec.name] = _write_rejects(survey, source, rejects)
+            if kept[spec.name]:
+                entries[spec.name] = _entry(spec, file.name, text, kept[spec.name])
+    manifest = folder / MANIFEST
+    manifest.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return Repaired(manifest, folder / REJECTS, kept, rejected)
+
+
+def _free_name(source: str, folder: Path) -> str:
+    """A source's name as the name of a file that isn't there yet."""
+    plain = re.sub(r"[^\w.\-]", "_", source)
+    names = (plain if number == 1 else f"{plain}_{number}" for number in count(1))
+    return next(name for name in names if not (folder / f"{name}.jsonl").exists())
+
+
+def _write_kept(
+    survey: Survey,
+    source: SourceSurvey,
+    text: RecordText,
+    file: Path,
+    progress: Callable[[str, int, int], None] | None,
+) -> int:
+    """The lines of a source's sound records, in order; how many there are."""
+    rejected, same_as = survey.spool["rejected"], survey.spool["same_as"]
+    kept = 0
+    with file.open("wb") as lines:
+        for index in range(source.size):
+            number = source.first + index
+            if not rejected[number] and same_as[number] < 0:
+                lines.write(text.line(index))
+                kept += 1
+            if progress is not None and (index + 1 == source.size or not (index + 1) % TOLD):
+                progress(f"{source.name}: writing", index + 1, source.size)
+    return kept
+
+
+def _write_rejects(survey: Survey, source: SourceSurvey, rejects: IO[bytes]) -> int:
+    """A row for every record that was left out: where it is, and why; how many there are."""
+    rows = 0
+    for row in _reject_rows(survey, source):
+        rows += 1
+        rejects.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
+    return rows
+
+
+def _reject_rows(survey: Survey, source: SourceSurvey) -> Iterator[dict[str, Any]]:
+    for row in source.log.rows():
+        yield _row(source, row["index"], row["faults"])
+    span = slice(source.first, source.first + source.size)
+    for index in np.flatnonzero(survey.spool["same_as"][span] >= 0).tolist():
+        file, line = survey.place(int(survey.spool["same_as"][source.first + index]))
+        reason = {"field": "record", "reason": EXACT, "detail": f"of {file}:{line}"}
+        yield _row(source, index, [reason])
+
+
+def _row(source: SourceSurvey, index: int, reasons: list[dict[str, Any]]) -> dict[str, Any]:
+    file, line = source.entry.source.place(index)
+    kept = [{key: reason[key] for key in ("field", "reason", "detail")} for reason in reasons]
+    return {"source": source.name, "file": str(file), "line": line, "reasons": kept}
+
+
+def _entry(spec: DatasetSpec, annotation: str, text: RecordText, kept: int) -> dict[str, Any]:
+    """The source's settings in InternVL's meta form, with its new file and number of records."""
+    given = spec.model_dump(mode="json", exclude_defaults=True)
+    left_out = {"name", "length"} if text.verbatim else {"name", "length", "format"}
+    settings = {key: value for key, value in given.items() if key not in left_out}
+    root = text.root if isinstance(text.root, str) else str(Path(text.root).resolve())
+    fixed = {"root": root, "annotation": annotation, "data_augment": spec.data_augment}
+    return {**settings, **fixed, "repeat_time": spec.repeat_time, "length": kept}

@@ -1,0 +1,213 @@
+"""A record as the model gets it: tokens with loss weights, pictures with their tiles and boxes."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from tessera.chat.encoder import Encoded, Encoder
+from tessera.chat.message import Conversation, Image, Video
+from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tokens import IMG_CONTEXT, IMG_START
+from tessera.imaging.decode import decode_image
+from tessera.imaging.grid import Tiling, choose_grid
+from tessera.packing.samples.clips import draw_clips, load_clips
+from tessera.packing.samples.encode import encoder_of
+from tessera.packing.samples.weights import Averaging, weigh_tokens
+from tessera.records.faults import DataError
+from tessera.records.source import WeightedSource
+
+LARGEST = 480
+"""Longer side in pixels of a picture that is kept for showing."""
+TILE_SIDE = 72
+"""Side in pixels of a tile that is kept for showing."""
+MOST_TILES = 40
+LONGEST_CHARACTER = 4
+"""Bytes of a character, so many tokens may share one."""
+
+_BOX = re.compile(r"(?:<ref>(.*?)</ref>\s*)?<box>(.*?)</box>", re.DOTALL)
+
+Kind = Literal["text", "control", "slots"]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One token (or the few that share a character, or the slots of a picture) and its loss weight."""
+
+    text: str
+    ids: tuple[int, ...]
+    weight: float
+    kind: Kind = "text"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box with its reference; corners in thousandths of the picture."""
+
+    name: str
+    corners: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class SeenMedia:
+    """A picture (None for a clip), small; its tiles or frames, small, and the columns of its grid (0: none);
+    boxes that the conversation names.
+    """
+
+    name: str
+    picture: PIL.Image.Image | None
+    tiles: tuple[PIL.Image.Image, ...]
+    count: int
+    columns: int = 0
+    boxes: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One record. tokens, tiles, trained: its size; problem: why it can't be shown, if so."""
+
+    source: str
+    place: str
+    pieces: tuple[Piece, ...] = ()
+    media: tuple[SeenMedia, ...] = ()
+    tokens: int = 0
+    tiles: int = 0
+    trained: int = 0
+    problem: str = ""
+
+
+def choose_records(entries: Sequence[WeightedSource], count: int, seed: int) -> list[tuple[int, int]]:
+    """(source, record) of `count` random records, all sources in turn, none twice."""
+    rng = random.Random(seed)
+    left = {number: _order(entry, count, rng) for number, entry in enumerate(entries)}
+    chosen: list[tuple[int, int]] = []
+    while len(chosen) < count and any(left.values()):
+        for number, records in left.items():
+            if records and len(chosen) < count:
+                chosen.append((number, records.pop()))
+    return chosen
+
+
+def _order(entry: WeightedSource, count: int, rng: random.Random) -> list[int]:
+    size = entry.source.size
+    return rng.sample(range(count if size is None else size), min(count, count if size is None else size))
+
+
+def look(entry: WeightedSource, encoder: Encoder, index: int, averaging: Averaging = "square") -> Seen:
+    """A record as training would encode it in its first visit; a faulty one says so."""
+    file, line = entry.source.place(index)
+    name, place = entry.source.name, f"{file}:{line}"
+    try:
+        conversation = load_clips(draw_clips(entry.source.conversation(index), entry, 0, index))
+        encoded = encoder_of(entry, encoder).encode(conversation)
+        media = _media(conversation, encoder, encoded)
+    except (ValueError, OSError) as error:
+        faults = error.faults if isinstance(error, DataError) else (error,)
+        return Seen(name, place, problem="; ".join(map(str, faults)))
+    weights = weigh_tokens(encoded.weights, averaging)
+    pieces = tuple(cut_pieces(encoder.tokenizer, encoded.ids, weights))
+    trained = int(np.count_nonzero(weights))
+    return Seen(name, place, pieces, media, len(encoded.ids), len(encoded.tiles), trained)
+
+
+def cut_pieces(tokenizer: Tokenizer, ids: NDArray[np.int32], weights: NDArray[np.float32]) -> Iterator[Piece]:
+    """Tokens as text, in order; runs of picture slots as one piece."""
+    slot = tokenizer.token_id(IMG_CONTEXT)
+    special = {token.id for token in tokenizer.added.values() if token.special}
+    listed, at = ids.tolist(), 0
+    while at < len(listed):
+        end = at + 1
+        if listed[at] == slot:
+            while end < len(listed) and listed[end] == slot:
+                end += 1
+            yield Piece(f"[{end - at} slots]", (slot,), 0.0, "slots")
+        elif listed[at] in special:
+            yield Piece(_text(tokenizer, listed[at:end]), (listed[at],), float(weights[at]), "control")
+        else:
+            end, text = _character(tokenizer, listed, at)
+            yield Piece(text, tuple(listed[at:end]), float(weights[at:end].max()))
+        at = end
+
+
+def _character(tokenizer: Tokenizer, ids: list[int], at: int) -> tuple[int, str]:
+    """End and text of the shortest run of tokens from `at` that doesn't cut a character."""
+    first = _text(tokenizer, ids[at : at + 1])
+    if not first.endswith("\ufffd"):
+        return at + 1, first
+    for end in range(at + 2, min(at + LONGEST_CHARACTER, len(ids)) + 1):
+        text = _text(tokenizer, ids[at:end])
+        if not text.endswith("\ufffd"):
+            return end, text
+    return at + 1, first
+
+
+def _text(tokenizer: Tokenizer, ids: list[int]) -> str:
+    """Text of ids in the middle of others: some tokenizers drop the space of a first word."""
+    whole = tokenizer.decode([tokenizer.token_id(IMG_START), *ids], skip_special=False)
+    return whole.removeprefix(IMG_START)
+
+
+def _media(conversation: Conversation, encoder: Encoder, encoded: Encoded) -> tuple[SeenMedia, ...]:
+    parts = conversation.media
+    boxes = tuple(_boxes(conversation)) if len(parts) == 1 and isinstance(parts[0], Image) else ()
+    found, start = [], 0
+    for part, span in zip(parts, encoder.spans(conversation), strict=True):
+        count = sum(span.tiles)
+        tiles = tuple(_small(tile) for tile in encoded.tiles[start : start + min(count, MOST_TILES)])
+        start += count
+        found.append(_seen(part, tiles, count, encoder.tiling, boxes))
+    return tuple(found)
+
+
+def _seen(
+    part: Image | Video,
+    tiles: tuple[PIL.Image.Image, ...],
+    count: int,
+    tiling: Tiling,
+    boxes: tuple[Box, ...],
+) -> SeenMedia:
+    if isinstance(part, Video):
+        return SeenMedia("clip", None, tiles, count)
+    picture = decode_image(part.source)
+    name = f"{picture.width} x {picture.height}"
+    columns = 0 if part.joined else grid_columns(picture.width, picture.height, count, tiling)
+    picture = picture.copy()
+    picture.thumbnail((LARGEST, LARGEST))
+    return SeenMedia(name, picture, tiles, count, columns, boxes)
+
+
+def grid_columns(width: int, height: int, count: int, tiling: Tiling) -> int:
+    """Columns of the grid of a picture that was cut into `count` tiles, the thumbnail included."""
+    cut = count - 1 if tiling.thumbnail and count > 1 else count
+    # The grid that won among more candidates wins among those of its own area and below.
+    limits = {"max_tiles": cut, "min_tiles": min(tiling.min_tiles, cut)}
+    return choose_grid(width, height, tiling.model_copy(update=limits))[0]
+
+
+def _small(tile: NDArray[np.uint8]) -> PIL.Image.Image:
+    picture = PIL.Image.fromarray(tile)
+    return picture.resize((TILE_SIDE, TILE_SIDE)) if picture.width > TILE_SIDE else picture
+
+
+def _boxes(conversation: Conversation) -> Iterator[Box]:
+    for message in conversation.messages:
+        for name, text in _BOX.findall(message.text):
+            try:
+                boxes = json.loads(text)
+            except (ValueError, RecursionError):
+                continue
+            for box in boxes if isinstance(boxes, list) else ():
+                if (
+                    isinstance(box, list)
+                    and len(box) == 4
+                    and all(type(side) in (int, float) for side in box)
+                ):
+                    yield Box(name, (box[0], box[1], box[2], box[3]))

@@ -1,0 +1,81 @@
+"""A survey as plain values: what `--json` prints, and what tables and pages are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tessera.curation.estimate import PackEstimate
+from tessera.curation.spool import fault_values
+from tessera.curation.statistics import Histogram
+from tessera.curation.survey import Place, SourceSurvey, Survey
+
+
+def survey_values(survey: Survey, packs_per_step: int, shown: int) -> dict[str, Any]:
+    """Counts of everything, at most `shown` faults of each source, the first pairs of duplicates."""
+    return {
+        "records": survey.records,
+        "faulty": survey.faulty,
+        "limits": {
+            "max_tokens": survey.config.max_tokens,
+            "max_tiles": survey.config.max_tiles,
+            "over_long": survey.config.over_long,
+        },
+        "epoch": estimate_values(survey.estimate, packs_per_step),
+        "sources": {source.name: _source_values(source, packs_per_step, shown) for source in survey.sources},
+        "endless": survey.endless,
+        "exact_duplicates": _pairs(survey.exact_pairs),
+        "near_duplicates": _pairs(survey.near_pairs),
+        "repeated_ids": _pairs(survey.id_pairs),
+    }
+
+
+def estimate_values(estimate: PackEstimate, packs_per_step: int) -> dict[str, Any]:
+    """An estimate of packs with what follows from it."""
+    return {
+        "samples": estimate.samples,
+        "tokens": estimate.tokens,
+        "tiles": estimate.tiles,
+        "packs": estimate.packs,
+        "bound": estimate.bound,
+        "steps": estimate.steps(packs_per_step),
+        "token_fill": round(estimate.token_fill, 4),
+        "tile_fill": round(estimate.tile_fill, 4),
+        "empty_tokens": estimate.padding,
+    }
+
+
+def _source_values(source: SourceSurvey, packs_per_step: int, shown: int) -> dict[str, Any]:
+    lengths, (scale, evidence) = source.lengths, source.boxes.guess()
+    assert source.estimate is not None
+    return {
+        "records": source.size,
+        "faulty": source.log.records,
+        "tokens": lengths.tokens.total,
+        "tiles": lengths.tiles.total,
+        "trained": lengths.trained,
+        "counts": {str(reason): count for reason, count in source.log.counts.most_common()},
+        "faults": [fault_values(fault) for fault in source.log.kept[:shown]],
+        "duplicates": {"exact": source.exact, "near": source.near, "repeated_ids": source.repeated_ids},
+        "over_long": {
+            "records": lengths.too_long,
+            "dropped": lengths.dropped,
+            "fewer_tiles": lengths.shrunk,
+            "split": lengths.split,
+        },
+        "histograms": {"tokens": _bars(lengths.tokens), "tiles": _bars(lengths.tiles)},
+        "boxes": {"count": source.boxes.boxes, "scale": scale, "evidence": evidence},
+        "letters": dict(source.scripts.most_common()),
+        "epoch": estimate_values(source.estimate, packs_per_step),
+    }
+
+
+def _bars(histogram: Histogram) -> dict[str, int]:
+    return dict(zip(histogram.labels, histogram.counts.tolist(), strict=True))
+
+
+def _pairs(pairs: list[tuple[Place, Place]]) -> list[dict[str, str]]:
+    return [{"at": _written(record), "repeats": _written(first)} for record, first in pairs]
+
+
+def _written(place: Place) -> str:
+    return f"{place[0]}:{place[1]}"

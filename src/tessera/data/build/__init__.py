@@ -1,1 +1,0 @@
-"""Conversations from ordinary annotations: boxes, classes, questions, captions, text lines, camera views."""

@@ -1,1 +1,0 @@
-"""Readers: each turns one kind of settings into a `Source`."""

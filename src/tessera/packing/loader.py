@@ -1,0 +1,249 @@
+"""From sources to packs: draw, plan over a window, decode in workers; with a state that resumes exactly.
+
+The plan is the same in every process: it follows from seed and state. A rank decodes only the packs that are
+dealt to it, its workers only what those packs need.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from typing import Any, Literal, Self
+
+from pydantic import Field
+from torch.utils.data import IterableDataset, get_worker_info
+
+from tessera.packing.decode import Decoded, PackDecoder
+from tessera.packing.delivery import LoaderStats, Tally
+from tessera.packing.index import Progress, open_index
+from tessera.packing.measure import Item, ItemKey, Measurer
+from tessera.packing.mix import Mixer, MixState
+from tessera.packing.pack import Pack
+from tessera.packing.planning.balance import Work
+from tessera.packing.planning.rows import Position, Row, Share, deal_rows
+from tessera.packing.planning.window import Round, Window, WindowSettings, WindowState
+from tessera.packing.samples.encode import DrawEncoder, SampleEncoder
+from tessera.packing.samples.overlong import OverLong
+from tessera.packing.samples.weights import Averaging
+from tessera.records.faults import DataError, RecordFault
+from tessera.records.source import WeightedSource
+from tessera.runtime.config import Config
+from tessera.runtime.workers import map_in_workers
+
+
+class PackingConfig(Config):
+    """How samples are drawn, weighted and packed."""
+
+    max_tokens: int = Field(default=4096, ge=1)
+    """capacity of a pack in tokens"""
+    max_tiles: int = Field(default=48, ge=0)
+    """capacity of a pack in tiles"""
+    window: int = Field(default=1024, ge=1)
+    """samples that are planned together when the lengths of all sources are indexed"""
+    lookahead: int = Field(default=64, ge=1)
+    """samples that are planned together when lengths are known only after encoding (drawn pictures)"""
+    averaging: Averaging = "square"
+    """weight of a supervised token in a sample that has n: token 1, sample 1/n, square 1/sqrt(n)"""
+    seed: int = 0
+    epochs: int | None = None
+    """passes over the sources; None repeats them for ever"""
+    augment: bool = True
+    """JPEG augmentation of the sources that ask for it"""
+    on_fault: Literal["error", "skip"] = "error"
+    """what to do with a record that can't be used: stop, or leave it out and count it"""
+    most_skipped: float = Field(default=0.1, ge=0, le=1)
+    """share of the records that may be skipped before the run stops (looked at from 100 on)"""
+    over_long: OverLong = "error"
+    """what to do with a record that is longer than a pack; "error" makes it a fault"""
+    similar_steps: bool = False
+    """packs of a step with similar work: ranks wait least, but steps are less varied"""
+    workers: int = Field(default=0, ge=0)
+    """processes that encode; 0 encodes in the main process"""
+    prefetch: int = Field(default=2, ge=1)
+    """packs each worker prepares ahead"""
+
+
+class PackLoader(IterableDataset[Pack]):
+    """An iterator of this rank's packs over a mixture of sources.
+
+    `state_dict` names the position by record numbers only; after `load_state_dict` the same packs follow, to
+    the byte, whatever the number of workers, and for any number of ranks when the state was taken between
+    steps. packs_per_step counts the packs of all ranks between two optimizer steps. Use as a context manager
+    or `close` it to stop workers early.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[WeightedSource],
+        encoder: SampleEncoder,
+        config: PackingConfig,
+        rank: int = 0,
+        world: int = 1,
+        packs_per_step: int | None = None,
+        work: Work | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.config, self.stats = config, LoaderStats()
+        self.skipped: dict[RecordFault, None] = {}
+        self._share, self._work = Share(rank, world), work or Work()
+        self._per_step = packs_per_step or world
+        if self._per_step % world:
+            raise ValueError(
+                f"packs_per_step = {self._per_step} can't be shared by {world} ranks: make it a multiple of "
+                f"{world}"
+            )
+        self._sources = tuple(sources)
+        encode = DrawEncoder(self._sources, encoder, config.averaging, config.augment, config.seed)
+        indexes = [open_index(entry, encoder, config.workers, progress) for entry in self._sources]
+        self._indexed = [index is not None for index in indexes]
+        limits = (config.max_tokens, config.max_tiles)
+        measure = Measurer(self._sources, indexes, encode, limits, config.over_long, config.seed)
+        self._window = Window(self._mixer, measure, self._settings(), self._work)
+        self._decode = PackDecoder(encode)
+        self._position = Position(WindowState(self._mixer().state))
+        self._stream: Iterator[tuple[Row, Decoded]] | None = None
+
+    def __iter__(self) -> Self:
+        if get_worker_info() is not None:
+            raise ValueError("PackLoader has its own workers: set PackingConfig.workers, and num_workers=0")
+        return self
+
+    def __next__(self) -> Pack:
+        while True:
+            _, pack = self._advance()
+            if pack is not None:
+                return pack
+
+    def next_step(self) -> list[Pack]:
+        """This rank's packs of the next step; fewer at the end of the data. StopIteration on all ranks when
+        nothing is left.
+        """
+        packs = []
+        while True:
+            row, pack = self._advance()
+            if pack is not None:
+                packs.append(pack)
+            if row.ends_step:
+                return packs
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the workers; iterating on starts them again at the same place."""
+        self._stream = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position as plain JSON values, the same on all ranks: where the round began, steps and rows
+        taken from it, statistics.
+        """
+        at = self._position
+        return {
+            "setup": self._setup(),
+            "mix": {"draws": at.start.mix.draws, "positions": list(at.start.mix.positions)},
+            "waiting": [list(key) for key in at.start.item_keys()],
+            "taken": {"steps": at.steps, "rows": at.rows, "world": self._share.world},
+            "stats": {name: value for name, value in asdict(self.stats).items() if name != "waited"},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where the state was taken. ValueError when sources or packing settings differ."""
+        for name, value in self._setup().items():
+            if state["setup"].get(name) != value:
+                raise ValueError(
+                    f"{name}: the saved run had {state['setup'].get(name)}, this one has {value}; "
+                    "resume with the same sources and packing, or start a new run"
+                )
+        taken = state["taken"]
+        if taken["rows"] and taken["world"] != self._share.world:
+            raise ValueError(
+                f"world {self._share.world}: the state was taken inside a step of {taken['world']} ranks; "
+                "resume with as many, or save between steps"
+            )
+        self.close()
+        mix = MixState(int(state["mix"]["draws"]), tuple(state["mix"]["positions"]))
+        start = WindowState(mix, tuple(ItemKey(*key) for key in state["waiting"]))
+        self._position = Position(start, int(taken["steps"]), int(taken["rows"]))
+        self.stats = LoaderStats(**state["stats"])
+
+    def plan(self) -> Iterator[Round]:
+        """The packs still to come, from lengths alone: nothing is decoded and the position stays."""
+        return self._window.rounds(self._position.start)
+
+    def _setup(self) -> dict[str, Any]:
+        """What must be equal for a state to fit; worker settings may differ."""
+        packing = self.config.model_dump(exclude={"workers", "prefetch"})
+        sources = [
+            [s.source.name, s.source.size, s.weight, s.repeat, s.augment, *(s.frames or ()), s.document]
+            for s in self._sources
+        ]
+        return {**packing, "packs_per_step": self._per_step, "sources": sources, "indexed": self._indexed}
+
+    def _mixer(self) -> Mixer:
+        return Mixer(self._sources, self.config.seed, self.config.epochs)
+
+    def _settings(self) -> WindowSettings:
+        """Workers measure only where measuring means encoding."""
+        config, indexed = self.config, all(self._indexed)
+        return WindowSettings(
+            size=config.window if indexed else config.lookahead,
+            max_tokens=config.max_tokens,
+            max_tiles=config.max_tiles,
+            packs_per_step=self._per_step,
+            seed=config.seed,
+            on_fault=config.on_fault,
+            most_skipped=config.most_skipped,
+            similar_steps=config.similar_steps,
+            workers=0 if indexed else config.workers,
+            endless=config.epochs is None,
+        )
+
+    def _advance(self) -> tuple[Row, Pack | None]:
+        """Deliver the next row: count it and move the position behind it. StopIteration at the end."""
+        started = time.perf_counter()
+        if self._stream is None:
+            self._stream = self._open_stream()
+        while True:
+            found = next(self._stream, None)
+            if found is None:
+                self.close()
+                raise StopIteration
+            row, decoded = found
+            if decoded.faults and self.config.on_fault == "error":
+                raise DataError(decoded.faults)
+            self._count(row, decoded)
+            self._position = row.after
+            if row.mine or row.others:
+                self.stats.waited += time.perf_counter() - started
+                return row, decoded.pack
+
+    def _count(self, row: Row, decoded: Decoded) -> None:
+        if row.news is not None:
+            self.stats.add(row.news.tally)
+            self.skipped.update(row.news.faults)
+        self.stats.add(Tally(skipped=len(decoded.failed)))
+        self.skipped.update(dict.fromkeys(decoded.faults))
+        mine = [item for number, item in enumerate(row.mine) if number not in decoded.failed]
+        for items in filter(None, (mine, *row.others)):
+            self.stats.count(items, self.config.max_tokens, self.config.max_tiles)
+
+    def _open_stream(self) -> Iterator[tuple[Row, Decoded]]:
+        """Rows with their packs, decoded by workers where pixels are still to be read."""
+        rows = deal_rows(self.plan(), self._position, self._share, self._work)
+        if not self.config.workers or not any(self._indexed):
+            return ((row, self._decode(row.mine)) for row in rows)
+        ahead: deque[Row] = deque()
+
+        def keys() -> Iterator[tuple[Item, ...]]:
+            for row in rows:
+                ahead.append(row)
+                # A worker draws a picture again rather than receive its pixels.
+                yield tuple(replace(item, sample=None) for item in row.mine)
+
+        decoded = map_in_workers(self._decode, keys(), self.config.workers, self.config.prefetch)
+        return ((ahead.popleft(), pack) for pack in decoded)

@@ -1,0 +1,172 @@
+"""Draws to items: how many tokens and tiles each will have, and what the over-long policy makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tessera.chat.encoder import Lengths
+from tessera.chat.message import Conversation
+from tessera.packing.index import FAULTY, SourceIndex
+from tessera.packing.mix import Draw
+from tessera.packing.pack import Sample
+from tessera.packing.samples.clips import clip_seed, frame_count
+from tessera.packing.samples.encode import DrawEncoder
+from tessera.packing.samples.overlong import WHOLE, Cut, OverLong, fewer_tiles, split_turns
+from tessera.records.faults import Reason, RecordFault
+from tessera.records.source import WeightedSource
+
+
+class ItemKey(NamedTuple):
+    """What finds an item again: source, record, how often the source was drawn before, part of the record."""
+
+    source: int
+    record: int
+    visit: int
+    part: int
+
+
+@dataclass(frozen=True)
+class Item:
+    """One sample to be packed: where it comes from and how long it is.
+
+    `part` counts the samples of a split record from 0. `sample` is there when the length was known only
+    after encoding.
+    """
+
+    draw: Draw
+    lengths: Lengths
+    part: int = 0
+    cut: Cut = WHOLE
+    sample: Sample | None = None
+
+    @property
+    def key(self) -> ItemKey:
+        """The item by numbers."""
+        return ItemKey(self.draw.source, self.draw.index, self.draw.visit, self.part)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a draw gives: items, or faults; and what the over-long policy did."""
+
+    draw: Draw
+    items: tuple[Item, ...] = ()
+    faults: tuple[RecordFault, ...] = ()
+    dropped: int = 0
+    shrunk: int = 0
+    split: int = 0
+
+
+class Measurer:
+    """A pure function of the draw, picklable. Indexed sources are looked up, others are encoded."""
+
+    def __init__(
+        self,
+        sources: Sequence[WeightedSource],
+        indexes: Sequence[SourceIndex | None],
+        encode: DrawEncoder,
+        limits: tuple[int, int],
+        over_long: OverLong,
+        seed: int,
+    ) -> None:
+        self._sources, self._indexes, self._encode = tuple(sources), tuple(indexes), encode
+        self._max_tokens, self._max_tiles = limits
+        self._over_long: OverLong = over_long
+        self._seed = seed
+
+    def __call__(self, draw: Draw) -> Measured:
+        """Items of one draw."""
+        index = self._indexes[draw.source]
+        if index is None:
+            return self._by_encoding(draw)
+        if index.flags[draw.index] & FAULTY:
+            return self._faulty(draw)
+        lengths = self._look_up(draw, index)
+        if self._room(lengths):
+            return Measured(draw, (Item(draw, lengths),))
+        return self._too_long(draw, lengths, with_samples=False)
+
+    def _room(self, lengths: Lengths) -> bool:
+        return lengths.tokens <= self._max_tokens and lengths.tiles <= self._max_tiles
+
+    def _look_up(self, draw: Draw, index: SourceIndex) -> Lengths:
+        """Lengths from the index, with the number of frames that this visit draws."""
+        tokens, tiles = int(index.tokens[draw.index]), int(index.tiles[draw.index])
+        entry = self._sources[draw.source]
+        if entry.frames is not None:
+            for number in range(index.clips[draw.index]):
+                seed = clip_seed(self._seed, entry.source.name, draw.visit, number)
+                frames = frame_count(seed, entry.frames)
+                tokens += int(index.frame_tokens[frames])
+                tiles += frames - 1
+        return Lengths(tokens, tiles, int(index.trained[draw.index]))
+
+    def _faulty(self, draw: Draw) -> Measured:
+        """The faults that the index didn't keep."""
+        try:
+            self._encode.encoder(draw).measure(self._encode.conversation(draw))
+        except (ValueError, OSError) as error:
+            return Measured(draw, faults=self._encode.faults(draw, error))
+        detail = "faulty when it was indexed, sound now; touch its annotation file to index it again"
+        return Measured(draw, faults=(self._encode.fault(draw, Reason.UNUSABLE, detail),))
+
+    def _by_encoding(self, draw: Draw) -> Measured:
+        outcome = self._encode.sample(draw)
+        if outcome.sample is None:
+            return Measured(draw, faults=outcome.faults)
+        lengths = _lengths(outcome.sample)
+        if self._room(lengths):
+            return Measured(draw, (Item(draw, lengths, sample=outcome.sample),))
+        return self._too_long(draw, lengths, with_samples=True)
+
+    def _too_long(self, draw: Draw, lengths: Lengths, with_samples: bool) -> Measured:
+        if self._over_long == "error":
+            detail = excess(lengths.tokens, lengths.tiles, (self._max_tokens, self._max_tiles))
+            return Measured(draw, faults=(self._encode.fault(draw, Reason.TOO_LONG, detail),))
+        if self._over_long == "drop":
+            return Measured(draw, dropped=1)
+        cuts, lost = self._cuts(draw)
+        items = []
+        for part, (cut, length) in enumerate(cuts):
+            outcome = self._encode.sample(draw, cut) if with_samples else None
+            if outcome is not None and outcome.sample is None:
+                return Measured(draw, faults=outcome.faults)
+            items.append(Item(draw, length, part, cut, outcome.sample if outcome else None))
+        shrunk = int(self._over_long == "fewer_tiles" and bool(items))
+        return Measured(draw, tuple(items), (), lost, shrunk, int(len(items) > 1))
+
+    def _cuts(self, draw: Draw) -> tuple[list[tuple[Cut, Lengths]], int]:
+        """How the policy makes a record fit, and how much of it is lost."""
+        encoder = self._encode.encoder(draw)
+
+        def fits(conversation: Conversation) -> Lengths | None:
+            lengths = encoder.measure(conversation)
+            return lengths if self._room(lengths) else None
+
+        conversation = self._encode.conversation(draw)
+        if self._over_long == "split":
+            return split_turns(conversation, encoder, fits)
+        found = fewer_tiles(conversation, encoder, fits)
+        return ([found], 0) if found else ([], 1)
+
+
+def _lengths(sample: Sample) -> Lengths:
+    return Lengths(sample.tokens, sample.tile_count, sample.trained)
+
+
+def excess(tokens: int, tiles: int, limits: tuple[int, int]) -> str:
+    """How long a record is beside the most tokens and tiles of a pack."""
+    return f"{tokens} of {limits[0]} tokens, {tiles} of {limits[1]} tiles"
+
+
+def mismatch(item: Item, sample: Sample) -> str | None:
+    """How a sample differs from what was planned, or None: its files changed after they were indexed."""
+    planned, found = item.lengths, _lengths(sample)
+    if (planned.tokens, planned.tiles) == (found.tokens, found.tiles):
+        return None
+    return (
+        f"indexed with {planned.tokens} tokens and {planned.tiles} tiles, now {found.tokens} and "
+        f"{found.tiles}: its pictures changed; touch the annotation file to index it again"
+    )

@@ -1,0 +1,179 @@
+"""The global plan: draws, round by round, into steps of packs; a pure function of seed and state.
+
+A round fills a window with measured draws, plans all of it, and lets the fuller two thirds go;
+the rest waits for better company. The item that waited longest opens the first pack: none waits for ever.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tessera.packing.delivery import Tally
+from tessera.packing.measure import Item, ItemKey, Measured
+from tessera.packing.mix import Draw, Mixer, MixState
+from tessera.packing.planning.balance import Work, alike
+from tessera.packing.planning.plan import plan_packs
+from tessera.records.faults import DataError, RecordFault
+from tessera.runtime.seeds import derive_seed
+from tessera.runtime.workers import map_in_workers
+
+FEWEST_SKIPPED = 100
+"""So many faulty records are skipped before their share is looked at."""
+MOST_WITHOUT_SAMPLE = 2000
+"""So many records in a row without a sample stop a run that has no end of its own: it would never go on."""
+SAMPLES_AHEAD = 16
+"""Samples that each worker encodes ahead where lengths come only with them."""
+
+PackItems = list[Item]
+
+
+@dataclass(frozen=True)
+class WindowState:
+    """Where a round begins: the mixture, and the items that wait, or their keys."""
+
+    mix: MixState
+    waiting: tuple[Item | ItemKey, ...] = ()
+
+    def item_keys(self) -> list[ItemKey]:
+        """The keys of the items that wait."""
+        return [entry.key if isinstance(entry, Item) else entry for entry in self.waiting]
+
+
+@dataclass
+class Round:
+    """Steps of packs; what was skipped or cut while they were planned."""
+
+    start: WindowState
+    steps: list[list[PackItems]] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    faults: dict[RecordFault, None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """Size of the window in items, capacities, packs of a step, and what to do with faulty records.
+
+    endless: the sources are repeated for ever.
+    """
+
+    size: int
+    max_tokens: int
+    max_tiles: int
+    packs_per_step: int
+    seed: int
+    on_fault: Literal["error", "skip"]
+    most_skipped: float
+    similar_steps: bool
+    workers: int
+    endless: bool = False
+
+
+class Window:
+    """Plans rounds from any state. `mixer` makes a mixer at its start, `measure` turns draws to items."""
+
+    def __init__(
+        self,
+        mixer: Callable[[], Mixer],
+        measure: Callable[[Draw], Measured],
+        settings: WindowSettings,
+        work: Work,
+    ) -> None:
+        self._mixer, self._measure, self._settings, self._work = mixer, measure, settings, work
+        self._draws = self._skipped = 0
+
+    def rounds(self, state: WindowState) -> Iterator[Round]:
+        """All rounds from a state on, until the sources are used up."""
+        mixer = self._mixer()
+        mixer.state = mix = state.mix
+        stream = map_in_workers(self._measure, mixer, self._settings.workers, SAMPLES_AHEAD)
+        waiting = self._restore(state)
+        ended = False
+        while not ended:
+            planned = Round(WindowState(mix, tuple(waiting)))
+            size, packs = self._settings.size, list[list[int]]()
+            while not ended and len(packs) <= self._settings.packs_per_step:
+                last = self._fill(stream, waiting, size, planned)
+                mix, ended, size = last or mix, len(waiting) < size, 2 * size
+                tokens = [item.lengths.tokens for item in waiting]
+                tiles = [item.lengths.tiles for item in waiting]
+                packs = self._plan(tokens, tiles)
+            chosen = packs if ended else self._fullest(packs, tokens, tiles)
+            planned.steps = self._order([[waiting[n] for n in pack] for pack in chosen], planned.start)
+            gone = {number for pack in chosen for number in pack}
+            waiting = [item for number, item in enumerate(waiting) if number not in gone]
+            yield planned
+
+    def _fill(
+        self, stream: Iterator[Measured], waiting: list[Item], size: int, planned: Round
+    ) -> MixState | None:
+        """Draw until the window is full or the sources end; the mixture after the last draw, if any."""
+        after, barren = None, 0
+        while len(waiting) < size and (measured := next(stream, None)) is not None:
+            after = measured.draw.after
+            self._draws += 1
+            planned.tally.note(measured)
+            if measured.faults:
+                self._skip(measured)
+                planned.faults.update(dict.fromkeys(measured.faults))
+            waiting += measured.items
+            barren = 0 if measured.items else barren + 1
+            if self._settings.endless and barren >= MOST_WITHOUT_SAMPLE:
+                raise ValueError(
+                    f"{barren} records in a row gave no sample of at most {self._settings.max_tokens} tokens "
+                    f"and {self._settings.max_tiles} tiles; raise max_tokens or max_tiles, or see `tessera "
+                    "data check`"
+                )
+        return after
+
+    def _skip(self, measured: Measured) -> None:
+        """Raise DataError when the policy is to stop, or when too many records are faulty."""
+        self._skipped += 1
+        most = max(FEWEST_SKIPPED, self._settings.most_skipped * self._draws)
+        if self._settings.on_fault == "error" or self._skipped > most:
+            raise DataError(measured.faults)
+
+    def _plan(self, tokens: list[int], tiles: list[int]) -> list[list[int]]:
+        """Packs as numbers of waiting items; the oldest opens the first."""
+        if not tokens:
+            return []
+        return plan_packs(tokens, tiles, self._settings.max_tokens, self._settings.max_tiles, opener=0)
+
+    def _fullest(self, packs: list[list[int]], tokens: list[int], tiles: list[int]) -> list[list[int]]:
+        """Two thirds of the packs in whole steps: the first, and the fullest of the others."""
+        step = self._settings.packs_per_step
+        count = -(-max(1, len(packs) * (3 - 1) // 3) // step) * step
+
+        def fill(pack: list[int]) -> float:
+            by_tokens = sum(map(tokens.__getitem__, pack)) / self._settings.max_tokens
+            by_tiles = sum(map(tiles.__getitem__, pack)) / max(1, self._settings.max_tiles)
+            return max(by_tokens, by_tiles)
+
+        return [packs[0], *sorted(packs[1:], key=fill, reverse=True)[: count - 1]]
+
+    def _order(self, packs: list[PackItems], start: WindowState) -> list[list[PackItems]]:
+        """Packs in random order, or steps of similar packs in random order."""
+        rng = random.Random(derive_seed("round", self._settings.seed, start.mix.draws, len(start.waiting)))
+        step = self._settings.packs_per_step
+        if self._settings.similar_steps:
+            groups = alike([self._work.of(item.lengths for item in pack) for pack in packs], step)
+            whole = len(packs) // step
+            order = rng.sample(groups[:whole], whole) + groups[whole:]
+            return [[packs[number] for number in group] for group in order]
+        shuffled = rng.sample(packs, len(packs))
+        return [shuffled[first : first + step] for first in range(0, len(shuffled), step)]
+
+    def _restore(self, state: WindowState) -> list[Item]:
+        """The waiting items of a state, measured again."""
+        items: list[Item] = []
+        known: dict[tuple[int, int, int], Measured] = {}
+        for source, index, visit, part in state.item_keys():
+            key = (source, index, visit)
+            if key not in known:
+                known = {key: self._measure(Draw(source, index, visit, state.mix))}
+            if known[key].faults:
+                self._skip(known[key])
+            items += [item for item in known[key].items if item.part == part]
+        return items

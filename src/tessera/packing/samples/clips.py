@@ -1,0 +1,110 @@
+"""Clips in training: another number of frames and other frames in every visit (facts 5.4), reproducibly.
+
+How many frames a visit takes follows from a hash alone, so lengths are known before a clip is opened.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+
+import PIL.Image
+
+from tessera.chat.message import Conversation, Part, Text, Video, say
+from tessera.imaging.frames import draw_frame_count, sample_training_frames
+from tessera.imaging.video import probe_video, read_frames
+from tessera.records.source import WeightedSource
+from tessera.runtime.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class DrawnClip(Video):
+    """A clip on disk whose `frames` frames are drawn by `seed` when pixels are needed."""
+
+    seed: int = 0
+
+
+def clip_seed(seed: int, source: str, visit: int, number: int) -> int:
+    """The seed of the `number`-th drawn clip of a record in a visit."""
+    return derive_seed("clip", seed, source, visit, number)
+
+
+def frame_count(seed: int, bounds: tuple[int, int]) -> int:
+    """How many frames a clip of this seed gets: uniform from the fewest to the most."""
+    return draw_frame_count(random.Random(seed), *bounds)
+
+
+def is_drawn(part: Part) -> bool:
+    """Whether frames of this part are drawn at random: a clip on disk that doesn't say how many it wants."""
+    return isinstance(part, Video) and part.frames is None and not isinstance(part.source, tuple)
+
+
+def draw_clips(conversation: Conversation, entry: WeightedSource, seed: int, visit: int) -> Conversation:
+    """The conversation with the frame numbers of this visit; no clip is opened."""
+    if entry.frames is None:
+        return conversation
+    numbers, bounds = count(), entry.frames
+
+    def draw(part: Video) -> Video:
+        own = clip_seed(seed, entry.source.name, visit, next(numbers))
+        return DrawnClip(part.source, part.start, part.end, frame_count(own, bounds), own)
+
+    return _change_clips(conversation, draw)
+
+
+def single_frames(conversation: Conversation) -> tuple[Conversation, int]:
+    """Every drawn clip with one frame, and how many there are: what an index measures."""
+    number = sum(map(is_drawn, conversation.media))
+    return _change_clips(conversation, lambda part: replace(part, frames=1)), number
+
+
+def load_clips(conversation: Conversation) -> Conversation:
+    """Drawn clips replaced by their decoded frames."""
+    parts = [part for message in conversation.messages for part in message.parts]
+    if not any(isinstance(part, DrawnClip) for part in parts):
+        return conversation
+    return Conversation(
+        tuple(
+            replace(m, parts=tuple(_load(p) if isinstance(p, DrawnClip) else p for p in m.parts))
+            for m in conversation.messages
+        )
+    )
+
+
+def labelled_frames(most: int) -> Iterator[Conversation]:
+    """Conversations with a clip of 1 to `most` frames: their lengths give the price of every frame."""
+    blank = PIL.Image.new("RGB", (1, 1))
+    for frames in range(1, most + 1):
+        message = replace(say("user", ""), parts=(Video((blank,) * frames), Text("\n?")))
+        yield Conversation((message, say("assistant", "!")))
+
+
+def _load(clip: DrawnClip) -> Video:
+    """One frame at random from each stretch of the clip between its bounds in seconds."""
+    assert clip.frames is not None and not isinstance(clip.source, tuple)
+    info = probe_video(clip.source)
+    start = clip.start or 0.0
+    first, last = int(start * info.fps), info.frames
+    if clip.end is not None:
+        last = min(last, first + int((clip.end - start) * info.fps))
+    if first >= info.frames:
+        raise ValueError(
+            f"video {clip.source}: {info.frames} frames end before {clip.start} s; correct the bounds"
+        )
+    rng = random.Random(derive_seed("frames", clip.seed))
+    chosen = sample_training_frames(max(1, last - first), clip.frames, rng)
+    return Video(tuple(read_frames(clip.source, [first + number for number in chosen])))
+
+
+def _change_clips(conversation: Conversation, change: Callable[[Video], Video]) -> Conversation:
+    """`change` applied to the drawn clips, in order."""
+    if not any(map(is_drawn, conversation.media)):
+        return conversation
+    return Conversation(
+        tuple(
+            replace(m, parts=tuple(change(p) if isinstance(p, Video) and is_drawn(p) else p for p in m.parts))
+            for m in conversation.messages
+        )
+    )

@@ -1,0 +1,128 @@
+"""From a draw to a sample: read the record, draw frames, augment pictures, encode, weigh tokens."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from tessera.chat import encoder as chat_encoder
+from tessera.chat.message import Conversation, Image, Message, Part
+from tessera.imaging.augment import jpeg_augment
+from tessera.imaging.decode import decode_image
+from tessera.imaging.grid import Tiling
+from tessera.packing.mix import Draw
+from tessera.packing.pack import Sample
+from tessera.packing.samples.clips import draw_clips, load_clips
+from tessera.packing.samples.document import DocumentEncoder
+from tessera.packing.samples.overlong import WHOLE, Cut
+from tessera.packing.samples.weights import Averaging, weigh_tokens
+from tessera.records.faults import DataError, Reason, RecordFault
+from tessera.records.source import WeightedSource, sample_key
+from tessera.runtime.seeds import derive_seed
+
+
+class SampleEncoder(Protocol):
+    """What `data` needs of `chat.encoder.Encoder`."""
+
+    @property
+    def tiling(self) -> Tiling:
+        """How pictures are cut."""
+
+    @property
+    def frames(self) -> int:
+        """Frames of a clip on disk that doesn't say how many."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Every setting that changes the lengths."""
+
+    def measure(self, conversation: Conversation) -> chat_encoder.Lengths:
+        """Token and tile counts from picture headers."""
+
+    def encode(self, conversation: Conversation) -> chat_encoder.Encoded:
+        """Ids, weights and tiles."""
+
+
+def encoder_of(entry: WeightedSource, encoder: SampleEncoder) -> SampleEncoder:
+    """The encoder as a source needs it: documents are written without roles. ValueError when it can't be."""
+    if not entry.document:
+        return encoder
+    if not isinstance(encoder, chat_encoder.Encoder):
+        raise ValueError(f"{entry.source.name}: documents need a chat.encoder.Encoder; set document to False")
+    return DocumentEncoder(encoder)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of encoding: a sample, or the faults that prevented it."""
+
+    sample: Sample | None
+    faults: tuple[RecordFault, ...] = ()
+
+
+class DrawEncoder:
+    """Turns draws into conversations and samples; picklable, and a pure function of the draw."""
+
+    def __init__(
+        self,
+        sources: Sequence[WeightedSource],
+        encoder: SampleEncoder,
+        averaging: Averaging,
+        augment: bool,
+        seed: int,
+    ) -> None:
+        self._sources = tuple(sources)
+        self._encoders = tuple(encoder_of(entry, encoder) for entry in sources)
+        self._averaging: Averaging = averaging
+        self._augment = augment
+        self._seed = seed
+
+    def encoder(self, draw: Draw) -> SampleEncoder:
+        """The encoder of the draw's source."""
+        return self._encoders[draw.source]
+
+    def conversation(self, draw: Draw) -> Conversation:
+        """The whole record with the frame numbers of this visit. DataError when it is faulty."""
+        entry = self._sources[draw.source]
+        return draw_clips(entry.source.conversation(draw.index), entry, self._seed, draw.visit)
+
+    def sample(self, draw: Draw, cut: Cut = WHOLE) -> Outcome:
+        """Encode one draw; faults of the record come back as values."""
+        entry = self._sources[draw.source]
+        try:
+            conversation = cut.apply(self.conversation(draw), self.encoder(draw))
+            if self._augment and entry.augment:
+                seed = derive_seed("augment", self._seed, entry.source.name, draw.visit)
+                conversation = augment_pictures(conversation, random.Random(seed))
+            encoded = self.encoder(draw).encode(load_clips(conversation))
+        except (ValueError, OSError) as error:
+            return Outcome(None, self.faults(draw, error))
+        weights = weigh_tokens(encoded.weights, self._averaging)
+        return Outcome(Sample(sample_key(entry.source, draw.index), encoded.ids, weights, encoded.tiles))
+
+    def faults(self, draw: Draw, error: ValueError | OSError) -> tuple[RecordFault, ...]:
+        """What an error says about the record of a draw."""
+        if isinstance(error, DataError):
+            return error.faults
+        return (self.fault(draw, Reason.UNUSABLE, str(error)),)
+
+    def fault(self, draw: Draw, reason: Reason, detail: str) -> RecordFault:
+        """A fault of the whole record, with its place."""
+        file, line = self._sources[draw.source].source.place(draw.index)
+        return RecordFault(file, line, "record", reason, detail)
+
+
+def augment_pictures(conversation: Conversation, rng: random.Random) -> Conversation:
+    """Every picture re-encoded once as JPEG of random quality (facts 3.4); clips stay as they are."""
+    return Conversation(tuple(_augment_message(message, rng) for message in conversation.messages))
+
+
+def _augment_message(message: Message, rng: random.Random) -> Message:
+    parts: list[Part] = []
+    for part in message.parts:
+        if isinstance(part, Image):
+            first, *rest = (jpeg_augment(decode_image(s), rng) for s in (part.source, *part.joined))
+            part = replace(part, source=first, joined=tuple(rest))
+        parts.append(part)
+    return replace(message, parts=tuple(parts))

@@ -1,0 +1,120 @@
+"""What an OpenAI-compatible server feeds: its token ids where it tells them, their number where it does not.
+
+vLLM answers POST /tokenize with the ids of a chat prompt; from 0.17 on with every placeholder of a picture,
+before that without (vllm#35834). Any other server still counts: `usage.prompt_tokens` of a one-token answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tessera.peers.compare import EnginePrompt
+
+NO_SUCH_ROUTE = (404, 405, 501)
+NAMED_FILES = ("image", "video")
+
+
+class Server:
+    """An OpenAI-compatible server at `address`, with or without /v1.
+
+    model: the name it serves, by default the first it lists. key: sent as a bearer token. timeout: seconds.
+    """
+
+    def __init__(
+        self, address: str, model: str | None = None, key: str | None = None, timeout: float = 120.0
+    ) -> None:
+        self.root = address.rstrip("/").removesuffix("/v1")
+        self.model = model
+        self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._timeout = timeout
+
+    def prompt(self, messages: Sequence[Mapping[str, Any]], placeholder: int, pictures: int) -> EnginePrompt:
+        """The prompt that the server makes of OpenAI-style messages whose media are files.
+
+        placeholder: id of `<IMG_CONTEXT>`; pictures: pictures and clips in the messages. Where the server
+        does not show the placeholders, the number of tokens comes from a one-token answer. Raises ValueError
+        when the server cannot be reached, refuses the request or answers with something else.
+        """
+        body = self._body(messages)
+        answer = self._send("POST", "/tokenize", body | {"add_generation_prompt": True}, NO_SUCH_ROUTE)
+        if answer is None:
+            note = f"{self.root} has no /tokenize: only the number of prompt tokens can be compared"
+            return EnginePrompt(self.root, self._count(body), notes=(note,))
+        ids = answer.get("tokens")
+        if not isinstance(ids, list) or not all(isinstance(i, int) for i in ids):
+            raise ValueError(f"{self.root}/tokenize: the answer has no list of token ids under 'tokens'")
+        if not pictures or ids.count(placeholder) > pictures:
+            return EnginePrompt(self.root, len(ids), tuple(ids))
+        note = (
+            f"{self.root}/tokenize does not expand pictures (vLLM before 0.17): the words are compared by "
+            "ids, the pictures by the number of prompt tokens of an answer"
+        )
+        return EnginePrompt(self.root, self._count(body), tuple(ids), notes=(note,))
+
+    def _body(self, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        return {"model": self.model or self._first_model(), "messages": with_data_addresses(messages)}
+
+    def _first_model(self) -> str:
+        answer = self._send("GET", "/v1/models", None) or {}
+        try:
+            return str(answer["data"][0]["id"])
+        except (KeyError, IndexError, TypeError) as error:
+            raise ValueError(f"{self.root}/v1/models: lists no model; give the name it serves") from error
+
+    def _count(self, body: Mapping[str, Any]) -> int:
+        """Prompt tokens that the server bills, from the usage of a one-token answer."""
+        route = "/v1/chat/completions"
+        answer = self._send("POST", route, {**body, "max_tokens": 1, "temperature": 0.0}) or {}
+        tokens = (answer.get("usage") or {}).get("prompt_tokens")
+        if not isinstance(tokens, int):
+            raise ValueError(f"{self.root}{route}: the answer has no usage.prompt_tokens")
+        return tokens
+
+    def _send(
+        self, method: str, route: str, body: Mapping[str, Any] | None, absent: Sequence[int] = ()
+    ) -> dict[str, Any] | None:
+        """The JSON object of an answer; None when its status is one of `absent`."""
+        where = self.root + route
+        try:
+            response = httpx.request(method, where, json=body, headers=self._headers, timeout=self._timeout)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ValueError(f"{where}: no answer ({error}); check the address and that it runs") from error
+        if response.status_code in absent:
+            return None
+        if response.status_code >= 400:
+            raise ValueError(f"{where}: status {response.status_code}: {response.text[:300]}")
+        try:
+            value = response.json()
+        except ValueError as error:
+            raise ValueError(f"{where}: the answer is not JSON: {response.text[:100]!r}") from error
+        if not isinstance(value, dict):
+            raise ValueError(f"{where}: the answer is no JSON object")
+        return value
+
+
+def with_data_addresses(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with `{"type": "image", "image": FILE}` written as image_url parts that hold the file."""
+    return [
+        {**message, "content": [_sendable(part) for part in message["content"]]}
+        if isinstance(message["content"], list)
+        else dict(message)
+        for message in messages
+    ]
+
+
+def _sendable(part: Mapping[str, Any]) -> dict[str, Any]:
+    kind = part["type"]
+    if kind not in NAMED_FILES:
+        return dict(part)
+    path = Path(part[kind])
+    if not path.is_file():
+        raise ValueError(f"{kind}: {str(path)!r} is no file; only single files can be sent to a server")
+    mime = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    body = base64.b64encode(path.read_bytes()).decode()
+    return {"type": f"{kind}_url", f"{kind}_url": {"url": f"data:{mime};base64,{body}"}}

@@ -1,0 +1,111 @@
+"""transformers' InternVL with the shape and weights of one of our models, for parity tests and benchmarks."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
+from tessera.models.vlm import VLM
+
+if TYPE_CHECKING:
+    import transformers
+
+RENAMES = (
+    (r"^vision\.embeddings\.class_embedding$", "model.vision_tower.embeddings.cls_token"),
+    (r"^vision\.embeddings\.position_embedding$", "model.vision_tower.embeddings.position_embeddings"),
+    (r"^vision\.embeddings\.patch_embedding", "model.vision_tower.embeddings.patch_embeddings.projection"),
+    (r"^vision\.layers\.", "model.vision_tower.encoder.layer."),
+    (r"\.attn\.proj\.", ".attention.projection_layer."),
+    (r"\.attn\.", ".attention."),
+    (r"\.norm1\.", ".layernorm_before."),
+    (r"\.norm2\.", ".layernorm_after."),
+    (r"\.ls1$", ".lambda_1"),
+    (r"\.ls2$", ".lambda_2"),
+    (r"^connector\.norm\.", "model.multi_modal_projector.layer_norm."),
+    (r"^connector\.", "model.multi_modal_projector."),
+    (r"^decoder\.lm_head\.", "lm_head."),
+    (r"^decoder\.", "model.language_model."),
+)
+"""Our parameter names to theirs, applied in order (facts 2.2)."""
+
+
+def twin(ours: VLM) -> transformers.InternVLForConditionalGeneration:
+    """Their model in evaluation mode and float32, holding copies of our weights; every key must match."""
+    import transformers
+
+    theirs = transformers.InternVLForConditionalGeneration(_whole(ours.config)).eval()
+    weights = _renamed(ours)
+    if ours.config.decoder.tie_word_embeddings:
+        weights["lm_head.weight"] = weights["model.language_model.embed_tokens.weight"]
+    theirs.load_state_dict(weights)
+    return theirs
+
+
+def _renamed(ours: VLM) -> dict[str, torch.Tensor]:
+    """Our tensors under their names, the ViT's fused qkv cut in three."""
+    renamed: dict[str, torch.Tensor] = {}
+    for name, parameter in ours.named_parameters():
+        for pattern, replacement in RENAMES:
+            name = re.sub(pattern, replacement, name)
+        tensor = parameter.detach()
+        if ".qkv." in name:
+            thirds = zip("qkv", tensor.chunk(3), strict=True)
+            renamed |= {name.replace(".qkv.", f".{letter}_proj."): part for letter, part in thirds}
+        else:
+            renamed[name] = tensor
+    return renamed
+
+
+def _whole(config: VLMConfig) -> transformers.InternVLConfig:
+    import transformers
+
+    return transformers.InternVLConfig(
+        vision_config=_vision(config.vision),
+        text_config=_text(config.decoder),
+        image_token_id=config.image_token_id,
+        downsample_ratio=config.downsample_ratio,
+        tie_word_embeddings=config.decoder.tie_word_embeddings,
+    )
+
+
+def _vision(config: VisionConfig) -> transformers.InternVLVisionConfig:
+    import transformers
+
+    return transformers.InternVLVisionConfig(
+        hidden_size=config.hidden_size,
+        num_hidden_layers=config.num_hidden_layers,
+        num_attention_heads=config.num_attention_heads,
+        intermediate_size=config.intermediate_size,
+        image_size=config.image_size,
+        patch_size=config.patch_size,
+        norm_type=config.norm_type,
+        layer_norm_eps=config.layer_norm_eps,
+        attention_bias=config.qkv_bias,
+        use_qk_norm=config.qk_normalization,
+        use_absolute_position_embeddings=True,
+        use_mean_pooling=True,  # means: no norm after the last layer
+    )
+
+
+def _text(config: DecoderConfig) -> transformers.PretrainedConfig:
+    import transformers
+
+    make: Any = transformers.Qwen2Config if config.attention_bias else transformers.LlamaConfig
+    if config.qk_norm:
+        make = transformers.Qwen3Config
+    return make(
+        vocab_size=config.vocab_size,
+        hidden_size=config.hidden_size,
+        intermediate_size=config.intermediate_size,
+        num_hidden_layers=config.num_hidden_layers,
+        num_attention_heads=config.num_attention_heads,
+        num_key_value_heads=config.num_key_value_heads,
+        head_dim=config.head_width,
+        rms_norm_eps=config.rms_norm_eps,
+        rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
+        tie_word_embeddings=config.tie_word_embeddings,
+        max_position_embeddings=config.max_position_embeddings,
+    )

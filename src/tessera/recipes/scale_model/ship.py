@@ -1,0 +1,88 @@
+"""Put finished runs into the package: bfloat16 weights with a card that names commit, recipe and seed.
+
+Command:   python src/tessera/recipes/scale_model/ship.py vision runs/vision/0_pairs
+           python src/tessera/recipes/scale_model/ship.py decoder runs/text/0_text
+           python src/tessera/recipes/scale_model/ship.py model runs/shipped/2_full --evaluation figures.json
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import tyro
+
+from tessera.chat.tokenizer import load_tokenizer
+from tessera.checkpoints.load import load_checkpoint
+from tessera.checkpoints.save import save_checkpoint
+from tessera.checkpoints.shipped import FOLDERS, assets_folder, shipped_folder
+from tessera.checkpoints.surgery import load_part, save_part
+from tessera.families.catalog import fresh
+from tessera.models.vlm import VLM
+
+CAN = "questions about pictures that the playground draws: shapes, short words, numbers, bar charts, clips"
+CANNOT = (
+    "photographs, documents, free conversation, words outside its list, languages other than simple English"
+)
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Ship one finished run."""
+
+    what: Annotated[Literal["vision", "decoder", "model"], tyro.conf.Positional]
+    """Which asset it becomes."""
+    run: Annotated[Path, tyro.conf.Positional]
+    """Folder of the finished stage."""
+    evaluation: Path | None = None
+    """JSON of `tessera evaluate --json --blind`, kept in the card."""
+    commit: str = "HEAD"
+    """The commit that the run was made with."""
+
+
+def main() -> None:
+    """Read, halve the precision, write with a card."""
+    given = tyro.cli(Arguments)
+    folder = assets_folder() / FOLDERS[given.what]
+    shutil.rmtree(folder, ignore_errors=True)
+    if given.what == "model":
+        loaded = load_checkpoint(given.run)
+        about: dict[str, Any] = {"can": CAN, "cannot": CANNOT}
+        if given.evaluation:
+            about["evaluation"] = json.loads(given.evaluation.read_text(encoding="utf-8"))
+        card = {"commit": full_hash(given.commit), **loaded.card, **about}
+        save_checkpoint(
+            folder, loaded.model, loaded.family, loaded.tokenizer, dtype=torch.bfloat16, card=card
+        )
+    else:
+        model = VLM(fresh("scale_model", load_tokenizer(shipped_folder("tokenizer"))).model)
+        load_part(model, given.what, given.run)
+        save_part(
+            model,
+            given.what,
+            folder,
+            torch.bfloat16,
+            {"commit": full_hash(given.commit), **read_card(given.run)},
+        )
+
+
+def read_card(run: Path) -> dict[str, Any]:
+    """The card that the training run wrote."""
+    file = next(path for path in (run / "part.json", run / "tessera.json") if path.is_file())
+    card: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")).get("card", {})
+    return card
+
+
+def full_hash(commit: str) -> str:
+    """A commit's whole name."""
+    command = ["git", "rev-parse", commit]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""The shipped scale model: the recipe of internvl_2_5.py with longer stages, and a finish on questions.
+
+Command:   tessera train src/tessera/recipes/scale_model/shipped.py --out runs/shipped
+           (the finish with `torchrun --nproc-per-node 2 -m tessera.cli.main train ...`: same numbers, faster)
+Hardware:  two CPU cores
+Time:      about 60 minutes
+Expected:  figures in docs/scale_model.md
+
+Descriptions teach to see, questions teach to look things up; the finish is mostly questions.
+"""
+
+from pathlib import Path
+
+from tessera.records.manifest import PlaygroundSource
+from tessera.train.recipe import Recipe, Stage, load_recipe
+from tessera.train.schedule import Schedule
+
+STEPS = {"connector_warmup": 60, "vit_incremental": 100, "full": 1000}
+HORIZON = 2800
+FINISH_STEPS = 1200
+FINISH_RATE = 1.5e-3
+
+
+def recipe() -> Recipe:
+    """Longer stages, then the rate falls to nothing over the finish."""
+    base = load_recipe(Path(__file__).with_name("internvl_2_5.py"))
+    stages = [lengthen(stage, STEPS[stage.name]) for stage in base.stages]
+    schedule = Schedule(warmup=10, horizon=HORIZON)
+    stages[-1] = stages[-1].model_copy(update={"schedule": schedule})
+    change = {"stages": (*stages, finish(stages[-1])), "name": "scale_model_shipped", "save_every": 250}
+    return base.model_copy(update=change)
+
+
+def lengthen(stage: Stage, steps: int) -> Stage:
+    """More steps with bigger packs."""
+    packing = stage.packing.model_copy(update={"max_tokens": 6144})
+    return stage.model_copy(update={"steps": steps, "packing": packing})
+
+
+def finish(full: Stage) -> Stage:
+    """Two packs a step, mostly questions, down to rate zero."""
+    source = full.sources[0]
+    rules = tuple(rule.model_copy(update={"learning_rate": FINISH_RATE}) for rule in full.rules)
+    assert isinstance(source, PlaygroundSource)
+    change = {
+        "name": "finish",
+        "steps": FINISH_STEPS,
+        "accumulate": 2,
+        "rules": rules,
+        "sources": (source.model_copy(update={"name": "finish", "descriptions": 0.1}),),
+        "schedule": Schedule(warmup=10),
+    }
+    return full.model_copy(update=change)

@@ -1,0 +1,134 @@
+"""Bytes of local and remote files: opened in place and read by ranges, or copied once into the cache.
+
+Parquet files and tar shards are read by ranges; annotation lines, pictures and clips are copied on first use.
+fsspec is imported on first need: it comes with torch, its storage back ends (s3fs, gcsfs…) are the user's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from tessera.records.files.cache import cache_root, file_stamp
+from tessera.records.files.places import Location, suffix
+
+MOST_BYTES = 16 * 2**30
+"""Largest remote file that is copied into the cache."""
+
+
+class Unreachable(OSError):
+    """A remote file that could not be read; the message names it."""
+
+
+def exists(place: Location) -> bool:
+    """Whether there is such a file. Unreachable when the storage doesn't answer."""
+    if isinstance(place, Path):
+        return place.is_file()
+    return bool(_ask(place, lambda system, path: system.isfile(path)))
+
+
+def stamp(place: Location) -> str:
+    """Another text when the file is another one: name, size, and what the storage says of changes."""
+    if isinstance(place, Path):
+        return file_stamp(place)
+    facts: dict[str, Any] = _ask(place, lambda system, path: system.info(path))
+    named = ("size", "mtime", "created", "LastModified", "updated", "ETag", "etag", "md5Hash", "Content-MD5")
+    return f"{place} {[str(facts[key]) for key in named if key in facts]}"
+
+
+def open_binary(place: Location) -> IO[bytes]:
+    """The file, open for reading and seeking. Unreachable or OSError when it can't be opened."""
+    if isinstance(place, Path):
+        return place.open("rb")
+    stream: IO[bytes] = _ask(place, lambda system, path: system.open(path, "rb"))
+    return stream
+
+
+def read_range(place: Location, start: int, size: int) -> bytes:
+    """`size` bytes from `start`; fewer when the file ends before."""
+    if isinstance(place, Path):
+        with place.open("rb") as stream:
+            stream.seek(start)
+            return stream.read(size)
+    return bytes(_ask(place, lambda system, path: system.cat_file(path, start=start, end=start + size)))
+
+
+def local_copy(place: Location) -> Path:
+    """The file itself when it is local, else its copy in the cache, made on first use.
+
+    FileNotFoundError when the storage has no such file, Unreachable when it fails.
+    """
+    if isinstance(place, Path):
+        return place
+
+    def fetch(target: IO[bytes]) -> None:
+        with open_binary(place) as stream:
+            shutil.copyfileobj(stream, target, 1 << 20)
+
+    size = _ask(place, lambda system, path: system.size(path))
+    if size is not None and size > MOST_BYTES:
+        raise Unreachable(
+            f"{place}: {size} bytes are more than {MOST_BYTES}; split the file or fetch it yourself"
+        )
+    return copied(stamp(place), suffix(place), lambda target: _ask(place, lambda *_: fetch(target)))
+
+
+def copied(name: str, ending: str, write: Callable[[IO[bytes]], None]) -> Path:
+    """A file of the cache for this name, written once; readers never see half of it.
+
+    ValueError when the cache folder can't be written.
+    """
+    digest = hashlib.blake2b(name.encode("utf-8", "backslashreplace"), digest_size=16).hexdigest()
+    file = cache_root() / "media" / digest[:2] / (digest + ending)
+    if file.exists():
+        return file
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, fresh = tempfile.mkstemp(dir=file.parent, prefix=digest)
+    except OSError as error:
+        raise ValueError(
+            f"cache folder {file.parent}: {error}; set TESSERA_CACHE to a writable folder"
+        ) from error
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            write(stream)
+        os.replace(fresh, file)
+    finally:
+        Path(fresh).unlink(missing_ok=True)
+    return file
+
+
+def _ask(url: str, question: Callable[[Any, str], Any]) -> Any:
+    """What the storage of a URL answers; its many kinds of errors become OSErrors that name the URL."""
+    import fsspec
+
+    try:
+        system, path = fsspec.core.url_to_fs(url)
+        return question(system, path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{url}: no such file") from error
+    except ImportError as error:
+        raise ValueError(f"{url}: {error}; install the package that fsspec names") from error
+    except Unreachable:
+        raise
+    except storage_errors() as error:
+        raise Unreachable(f"{url}: {type(error).__name__}: {error}") from error
+
+
+def storage_errors() -> tuple[type[BaseException], ...]:
+    """What storage back ends raise besides OSError, as far as their packages are loaded."""
+    import sys
+
+    names = {
+        "aiohttp": ("ClientError",),
+        "botocore.exceptions": ("BotoCoreError", "ClientError"),
+        "gcsfs.retry": ("HttpError",),
+        "azure.core.exceptions": ("AzureError",),
+    }
+    found = [getattr(sys.modules[m], c) for m, cs in names.items() if m in sys.modules for c in cs]
+    return (OSError, ValueError, TimeoutError, *found)

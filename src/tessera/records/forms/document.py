@@ -1,0 +1,99 @@
+"""Interleaved documents for pre-training: OBELICS' and OmniCorpus' lists with empty slots, and MMC4's.
+
+`images` and `texts` of one length, one of the two null in every slot, in reading order. Or MMC4's `text_list`
+with `image_info`: each picture goes in front of the sentence of its `matched_text_index`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tessera.chat.message import Conversation, Image, Message, Part, Text
+from tessera.records.faults import Reason
+from tessera.records.forms.turns import share_tiles
+from tessera.records.record import Parse, RecordPlace, short
+
+
+def parse(record: object, place: RecordPlace) -> Conversation:
+    """The document as one message of texts and pictures. DataError with all faults; files are not opened."""
+    parse = Parse(place)
+    fields = parse.fields(record)
+    if not place.pretraining:
+        parse.fault("record", Reason.DOCUMENT, "it has texts and pictures, no questions")
+        parse.stop()
+    slots = _matched(parse, fields) if "text_list" in fields else _aligned(parse, fields)
+    parts = _parts(parse, slots)
+    if not parts and not parse.faults:
+        parse.fault("texts", Reason.EMPTY_DOCUMENT, f"{len(slots)} slots")
+    if parse.faults:
+        parse.stop()
+    images = iter(share_tiles(place, [part for part in parts if isinstance(part, Image)]))
+    return Conversation((Message("user", tuple(next(images) if isinstance(p, Image) else p for p in parts)),))
+
+
+def fits(record: dict[str, Any]) -> bool:
+    """Whether a record may be of this form."""
+    texts = record.get("texts")
+    if isinstance(texts, list):
+        return all(text is None or isinstance(text, str) for text in texts)
+    return "text_list" in record and "image_info" in record
+
+
+def _parts(parse: Parse, slots: Sequence[tuple[str, object, object]]) -> list[Part]:
+    """Pictures and texts in order; a line break stands between neighbours."""
+    parts: list[Part] = []
+    for where, picture, text in slots:
+        for part in (_picture(parse, where, picture), _text(parse, where, text)):
+            if part is not None:
+                parts += [Text("\n"), part] if parts else [part]
+    return parts
+
+
+def _picture(parse: Parse, where: str, value: object) -> Image | None:
+    source = None if value is None else parse.picture(where, value)
+    return None if source is None else Image(source)
+
+
+def _text(parse: Parse, where: str, value: object) -> Text | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        parse.fault(where, Reason.BAD_FIELD, f"{short(value)} is not a text")
+        return None
+    return Text(value) if parse.sound(where, value) and value.strip() else None
+
+
+def _aligned(parse: Parse, fields: dict[str, Any]) -> list[tuple[str, object, object]]:
+    """OBELICS: (where, picture or None, text or None) of every slot."""
+    texts, images = fields.get("texts"), fields.get("images")
+    if images is None and isinstance(texts, list):
+        images = [None] * len(texts)
+    if not isinstance(texts, list) or not isinstance(images, list) or len(texts) != len(images):
+        parse.fault("texts", Reason.BAD_FIELD, "'texts' and 'images' are not lists of one length")
+        return []
+    for number, (picture, text) in enumerate(zip(images, texts, strict=True)):
+        if picture is not None and text is not None:
+            parse.fault(
+                f"texts[{number}]", Reason.BAD_FIELD, "a slot holds a picture or a text, the other is null"
+            )
+    return [(f"slot {n}", *slot) for n, slot in enumerate(zip(images, texts, strict=True))]
+
+
+def _matched(parse: Parse, fields: dict[str, Any]) -> list[tuple[str, object, object]]:
+    """MMC4: (where, picture or None, text or None), pictures in front of the sentences they match."""
+    texts, infos = fields["text_list"], fields.get("image_info") or []
+    if not isinstance(texts, list) or not isinstance(infos, list):
+        parse.fault("text_list", Reason.BAD_FIELD, "'text_list' and 'image_info' are not lists")
+        return []
+    before: dict[int, list[tuple[str, object, object]]] = {}
+    for number, info in enumerate(infos):
+        index = info.get("matched_text_index") if isinstance(info, dict) else None
+        if type(index) is not int or not 0 <= index < len(texts):
+            parse.fault(f"image_info[{number}]", Reason.BAD_FIELD, f"matched_text_index {short(index)}")
+            continue
+        before.setdefault(index, []).append((f"image_info[{number}]", info.get("image_name"), None))
+    slots: list[tuple[str, object, object]] = []
+    for number, text in enumerate(texts):
+        slots += [*before.get(number, ()), (f"text_list[{number}]", None, text)]
+    return slots

@@ -1,0 +1,115 @@
+"""ShareGPT's form: `conversations` of `from` and `value`, or pairs of question and answer.
+
+`images` and `videos` (or `image` and `video`) are lists of files, marked by `<image>` and `<video>` in the
+questions as LLaMA-Factory has it; `system` is a text. Tool calls are refused: the models know no such role.
+Pairs stand under `conversation` (`human`, `assistant`) or under `texts` (`user`, `assistant`), as in The
+Cauldron and FineVision, whose pictures have no marks: they go in front of the first question, one a line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tessera.chat.message import Conversation, Role
+from tessera.records.faults import Reason
+from tessera.records.forms.turns import (
+    MARKS,
+    Media,
+    Turn,
+    check_order,
+    check_text,
+    conversation_of,
+    read_images,
+    read_turns,
+    read_videos,
+)
+from tessera.records.record import Parse, RecordPlace, short
+
+ROLES: dict[str, Role] = {
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "assistant": "assistant",
+    "system": "system",
+}
+PAIRS: dict[str, dict[str, Role]] = {
+    "conversation": {"human": "user", "assistant": "assistant"},
+    "texts": {"user": "user", "assistant": "assistant"},
+}
+"""Key -> the names of question and answer in every pair under it."""
+
+
+def parse(record: object, place: RecordPlace) -> Conversation:
+    """The record as a conversation. DataError with all faults; media files are not opened."""
+    parse = Parse(place)
+    fields = parse.fields(record)
+    key = next((key for key in PAIRS if fields.get(key) is not None), None)
+    if fields.get("conversations") is None and key is not None:
+        turns = _pairs(parse, key, fields[key])
+    else:
+        turns = read_turns(parse, fields.get("conversations"), "conversations", ROLES, ("from", "value"))
+    media = read_media(parse, fields)
+    if key == "texts":
+        turns = _unmarked(turns, media)
+    return conversation_of(parse, with_system_text(parse, fields, turns), media)
+
+
+def fits(record: dict[str, Any]) -> bool:
+    """Whether a record may be of this form."""
+    for key in PAIRS:
+        pairs = record.get(key)
+        if isinstance(pairs, list) and any(isinstance(pair, dict) for pair in pairs):
+            return True
+    turns = record.get("conversations")
+    return isinstance(turns, list) and all(isinstance(turn, dict) and "content" not in turn for turn in turns)
+
+
+def read_media(parse: Parse, fields: dict[str, Any]) -> Media:
+    """Pictures and clips under their plural or singular keys."""
+    images = "images" if fields.get("images") is not None else "image"
+    videos = "videos" if fields.get("videos") is not None else "video"
+    return Media(read_images(parse, fields, images), read_videos(parse, fields, videos), (images, videos))
+
+
+def with_system_text(parse: Parse, fields: dict[str, Any], turns: list[Turn]) -> list[Turn]:
+    """`system` beside the turns as a leading turn; an empty one is none."""
+    text = fields.get("system")
+    if text is None or text == "":
+        return turns
+    if not isinstance(text, str):
+        parse.fault("system", Reason.BAD_FIELD, f"{short(text)} is not a text")
+    elif turns and turns[0].role == "system":
+        parse.fault("system", Reason.ROLE_ORDER, "the turns begin with a system text, too")
+    elif parse.sound("system", text):
+        return [Turn("system", text, "system"), *turns]
+    return turns
+
+
+def _unmarked(turns: list[Turn], media: Media) -> list[Turn]:
+    """All media in front of the first question when no question marks any."""
+    marked = any(mark in turn.text for turn in turns for mark in MARKS if turn.role == "user")
+    if marked or not turns:
+        return turns
+    front = "".join(f"{mark}\n" * count for mark, _, count in media.named())
+    return [replace(turns[0], text=front + turns[0].text), *turns[1:]]
+
+
+def _pairs(parse: Parse, key: str, entries: object) -> list[Turn]:
+    """Questions and answers in turn."""
+    if not isinstance(entries, list) or not entries:
+        parse.fault(key, Reason.BAD_FIELD, "missing, empty or not a list")
+        return []
+    names = PAIRS[key]
+    turns = []
+    for number, entry in enumerate(entries):
+        where = f"{key}[{number}]"
+        if not isinstance(entry, dict) or not all(isinstance(entry.get(name), str) for name in names):
+            parse.fault(where, Reason.BAD_FIELD, f"not an object with the texts {' and '.join(names)}")
+            return []
+        for name, role in names.items():
+            check_text(parse, f"{where}.{name}", role, entry[name])
+            turns.append(Turn(role, entry[name], f"{where}.{name}"))
+    check_order(parse, turns, "role")
+    return turns

@@ -1,0 +1,111 @@
+"""ms-swift's form: `messages` of `role` and `content` with marks, `images`, `videos` and `objects`.
+
+Also `query`, `response` and `history`, and `instruction`, `input` and `output`. Pictures without a mark go in
+front of the first question, as ms-swift puts them. `<ref-object>` and `<bbox>` stand for the entries of
+`objects`: references and boxes, in pixels of their picture ("real") or as fractions of it ("norm1").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from tessera.chat.message import Conversation, Role
+from tessera.records.faults import Reason
+from tessera.records.forms.objects import fill_objects
+from tessera.records.forms.sharegpt import read_media, with_system_text
+from tessera.records.forms.turns import Media, Turn, conversation_of, read_turns
+from tessera.records.record import Parse, RecordPlace, listed, short
+
+ROLES: dict[str, Role] = {
+    "system": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+}
+REFUSED = ("audios", "rejected_response", "rejected_messages")
+
+
+def parse(record: object, place: RecordPlace) -> Conversation:
+    """The record as a conversation. DataError with all faults.
+
+    Media files are not opened, but for the headers of pictures whose boxes are written in pixels.
+    """
+    parse = Parse(place)
+    fields = parse.fields(record)
+    for key in REFUSED:
+        if fields.get(key):
+            parse.fault(key, Reason.BAD_FIELD, "not understood in supervised training; remove it")
+    messages = fields.get("messages")
+    if messages is None:
+        messages = _messages(parse, fields)
+    where = "messages" if fields.get("messages") is not None else "query"
+    turns = read_turns(parse, messages, where, ROLES, ("role", "content")) if messages is not None else []
+    turns = with_system_text(parse, fields, _losses(parse, messages, turns))
+    media = read_media(parse, fields)
+    turns = fill_objects(parse, fields, turns, media)
+    return conversation_of(parse, _prefix_marks(place, turns, media), media)
+
+
+def fits(record: dict[str, Any]) -> bool:
+    """Whether a record may be of this form."""
+    messages = record.get("messages")
+    if messages is None:
+        return "response" in record or "output" in record
+    return isinstance(messages, list) and not any(
+        isinstance(message, dict) and isinstance(message.get("content"), list) for message in messages
+    )
+
+
+def _losses(parse: Parse, messages: object, turns: list[Turn]) -> list[Turn]:
+    """`loss: false` leaves an answer unsupervised."""
+    entries = listed(messages)
+    if len(entries) != len(turns):
+        return turns
+    out = []
+    for turn, entry in zip(turns, entries, strict=True):
+        loss = entry.get("loss")
+        if loss not in (None, True, False):
+            parse.fault(f"{turn.where}.loss", Reason.BAD_FIELD, f"{short(loss)} is not true or false")
+        out.append(replace(turn, trained=loss is None or bool(loss)))
+    return out
+
+
+def _messages(parse: Parse, fields: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Messages of the older forms; None with a fault."""
+    if "response" in fields:
+        query, answer, where = fields.get("query"), fields.get("response"), "query"
+    else:
+        task, given = fields.get("instruction"), fields.get("input")
+        query, answer, where = (
+            "\n".join(str(t) for t in (task, given) if t),
+            fields.get("output"),
+            "instruction",
+        )
+    history = fields.get("history") or []
+    if not isinstance(history, list) or not all(
+        isinstance(pair, list) and len(pair) == 2 for pair in history
+    ):
+        parse.fault("history", Reason.BAD_FIELD, f"{short(history)} is not a list of [question, answer]")
+        return None
+    pairs = [*history, [query, answer]]
+    if not all(isinstance(text, str) for pair in pairs for text in pair):
+        parse.fault(where, Reason.BAD_FIELD, "a question or answer is missing or not a text")
+        return None
+    names = ("user", "assistant")
+    return [{"role": n, "content": t} for pair in pairs for n, t in zip(names, pair, strict=True)]
+
+
+def _prefix_marks(place: RecordPlace, turns: Sequence[Turn], media: Media) -> Sequence[Turn]:
+    """As many marks as are missing, in front of the first turn that may have some."""
+    roles: tuple[Role, ...] = ("user", "assistant") if place.pretraining else ("user",)
+    open_to = [number for number, turn in enumerate(turns) if turn.role in roles]
+    if not open_to:
+        return turns
+    missing = ""
+    for mark, _, count in media.named():
+        missing += mark * (count - sum(turns[number].text.count(mark) for number in open_to))
+    first = turns[open_to[0]]
+    return [*turns[: open_to[0]], replace(first, text=missing + first.text), *turns[open_to[0] + 1 :]]

@@ -1,0 +1,116 @@
+"""Parquet rows: read once by ranges, kept in the cache as an Arrow file, and looked up there, memory-mapped.
+
+Parquet compresses whole groups of rows, so a random row would cost a group; an Arrow file gives it at once.
+Columns with nested messages, pictures as `{bytes, path}`, and JSON written into text columns are understood,
+as Hugging Face's libraries write them.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tessera.records.faults import Reason
+from tessera.records.files.cache import cached_folder
+from tessera.records.files.places import Location
+from tessera.records.files.remote import open_binary, stamp
+from tessera.records.readers.container import Numbered, fault
+
+ROWS = 64
+"""Rows of a batch in the cache."""
+NESTED = (
+    *("conversations", "conversation", "messages", "history", "images", "videos"),
+    *("texts", "objects", "text_list", "image_info"),
+)
+"""Columns that may hold JSON as text."""
+
+
+def arrow() -> Any:
+    """pyarrow. ValueError that names the extra when it is not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ValueError("parquet needs pyarrow; install tessera-vl[parquet]") from error
+    return pyarrow
+
+
+class ParquetRows(Numbered):
+    """Rows of one file by number."""
+
+    def __init__(self, file: Location) -> None:
+        self.file = file
+        arrow()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"file": self.file}
+
+    @cached_property
+    def _folder(self) -> Path:
+        return cached_folder("parquet", f"1 {self.stamp()}", lambda fresh: write_arrow(self.file, fresh))
+
+    @cached_property
+    def _batches(self) -> Any:
+        return arrow().ipc.open_file(arrow().memory_map(str(self._folder / "rows.arrow")))
+
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        """Rows up to the end of every batch: int64 [batches]."""
+        return np.fromfile(self._folder / "ends", dtype=np.int64)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def stamp(self) -> str:
+        """Path, size and time of change."""
+        return stamp(self.file)
+
+    def record(self, index: int) -> object:
+        """The row as an object; columns without a value are left out."""
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        first = int(self._ends[number - 1]) if number else 0
+        try:
+            row = self._batches.get_batch(number).slice(index - first, 1).to_pylist()[0]
+        except (arrow().ArrowException, ValueError, OverflowError) as error:
+            raise fault(self.file, index + 1, Reason.BROKEN_ARCHIVE, str(error)) from error
+        return {key: self._value(index, key, value) for key, value in row.items() if value is not None}
+
+    def _value(self, index: int, key: str, value: object) -> object:
+        """Lists and objects of a column, whether written as such, as columns of a list, or as JSON."""
+        if key in NESTED and isinstance(value, str) and value[:1] in ("[", "{"):
+            try:
+                return json.loads(value)
+            except (ValueError, RecursionError) as error:
+                raise fault(self.file, index + 1, Reason.BROKEN_JSON, f"column {key}: {error}") from error
+        if key in ("conversations", "messages") and isinstance(value, dict):
+            return _rows(value)
+        return value
+
+
+def write_arrow(file: Location, folder: Path) -> None:
+    """The rows of a parquet file as an Arrow file, a batch at a time. ValueError when it can't be read."""
+    pyarrow = arrow()
+    try:
+        with open_binary(file) as stream:
+            table = pyarrow.parquet.ParquetFile(stream)
+            ends, rows = (folder / "ends").open("wb"), 0
+            with ends, pyarrow.ipc.new_file(str(folder / "rows.arrow"), table.schema_arrow) as out:
+                for batch in table.iter_batches(batch_size=ROWS):
+                    out.write_batch(batch)
+                    rows += batch.num_rows
+                    np.array([rows], dtype=np.int64).tofile(ends)
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise ValueError(f"{file}: not a readable parquet file ({error}); write or fetch it again") from error
+
+
+def _rows(columns: dict[str, Any]) -> object:
+    """`{"from": [..], "value": [..]}`, an older way of writing a list of objects, as that list."""
+    lists = [value for value in columns.values() if isinstance(value, list)]
+    if len(lists) != len(columns) or len({len(column) for column in lists}) != 1:
+        return columns
+    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]

@@ -1,0 +1,189 @@
+"""Files of records as a source: any container, any form, one file or many shards."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tessera.chat.message import Conversation, Image, Part, Video
+from tessera.records.faults import DataError, Reason
+from tessera.records.files.places import Location, expand, suffix
+from tessera.records.files.remote import Unreachable, exists, local_copy
+from tessera.records.forms.detect import LOOKED_AT, FormName, detect, parse_as
+from tessera.records.manifest import DatasetSpec
+from tessera.records.readers.container import Container
+from tessera.records.readers.json_array import open_json
+from tessera.records.readers.jsonl import JsonLines
+from tessera.records.readers.parquet import ParquetRows
+from tessera.records.readers.tar import TarShard
+from tessera.records.record import Parse, RecordPlace
+
+Place = tuple[Location, int]
+"""File or URL, and line from 1 (the record's number where a file has no lines)."""
+
+CONTAINERS = {
+    ".jsonl": JsonLines,
+    ".json": open_json,
+    ".parquet": ParquetRows,
+    ".tar": TarShard,
+}
+"""What opens a file, by what its name ends in."""
+
+
+def open_container(file: Location) -> Container:
+    """The records of one file. ValueError naming file and remedy when it is missing or of no known kind."""
+    if not exists(file):
+        raise ValueError(f"no file {file}; correct the path")
+    kind = CONTAINERS.get(suffix(file))
+    if kind is None:
+        raise ValueError(f"{file} ends in none of {', '.join(CONTAINERS)}; rename or convert it")
+    return kind(file)
+
+
+class RecordReader:
+    """The records of a dataset by number, through all its files; some places may be left out."""
+
+    def __init__(self, spec: DatasetSpec, left_out: frozenset[Place] = frozenset()) -> None:
+        self.spec = spec
+        self._left_out = left_out
+        self._forms: dict[int, FormName | None] = {}
+        try:
+            self.files = tuple(open_container(file) for file in expand(spec.annotation))
+            self._ends = np.cumsum([len(file) for file in self.files], dtype=np.int64)
+        except OSError as error:
+            raise ValueError(f"{spec.name}.annotation: {error}; correct path or access") from error
+        except ValueError as error:
+            raise ValueError(f"{spec.name}.annotation: {error}") from error
+
+    def __reduce__(self) -> tuple[type[RecordReader], tuple[DatasetSpec, frozenset[Place]]]:
+        """Another process maps the offsets again instead of receiving a copy."""
+        return type(self), (self.spec, self._left_out)
+
+    @property
+    def name(self) -> str:
+        """The dataset's name in the manifest."""
+        return self.spec.name
+
+    @property
+    def size(self) -> int:
+        """How many records."""
+        return int(self._ends[-1]) - len(self._missing)
+
+    @cached_property
+    def _missing(self) -> NDArray[np.int64]:
+        """For every record that is left out, in order: how many before it are kept. int64 [left out]"""
+        found = []
+        for number, file in enumerate(self.files):
+            first = int(self._ends[number - 1]) if number else 0
+            lines = (line for place, line in self._left_out if str(place) == str(file.file))
+            found += [first + index for line in lines if (index := file.index(line)) is not None]
+        return np.array(sorted(found), dtype=np.int64) - np.arange(len(found))
+
+    def _find(self, index: int) -> tuple[int, int]:
+        """Number of the file, and of the record in it."""
+        if not 0 <= index < self.size:
+            raise IndexError(f"{self.name}: record {index} of {self.size}")
+        index += int(np.searchsorted(self._missing, index, side="right"))
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        return number, index - (int(self._ends[number - 1]) if number else 0)
+
+    def place(self, index: int) -> Place:
+        """File (or URL) and line of a record."""
+        number, local = self._find(index)
+        return self.files[number].file, self.files[number].line(local)
+
+    def record(self, index: int) -> object:
+        """The record as it is written. DataError when it can't be read."""
+        number, local = self._find(index)
+        return self._read(number, local)
+
+    def form(self, index: int = 0) -> FormName | None:
+        """The form of the file that holds a record: the manifest's, or the one its first records have."""
+        return self._form(self._find(index)[0])
+
+    def conversation(self, index: int) -> Conversation:
+        """The record as a conversation. DataError with all its faults."""
+        number, local = self._find(index)
+        file = self.files[number]
+        place = RecordPlace(
+            file.file,
+            file.line(local),
+            self.spec.root,
+            self.spec.max_dynamic_patch,
+            self.spec.system,
+            self.spec.pretraining,
+            file.members(local),
+        )
+        record, form = self._read(number, local), self._form(number)
+        try:
+            return fetch_media(parse_as(form, record, place), place)
+        except OSError as error:
+            raise _unreachable(place, error) from error
+
+    def fingerprint(self) -> str:
+        """What the files are, the settings, and the records that were left out."""
+        stamps = " ".join(file.stamp() for file in self.files)
+        return f"{stamps} {self.spec.model_dump_json()} {sorted(map(str, self._left_out))}"
+
+    def without(self, places: Collection[Place]) -> RecordReader:
+        """The same files with the records at some places left out."""
+        return RecordReader(self.spec, self._left_out | frozenset(places))
+
+    def _read(self, number: int, local: int) -> object:
+        file = self.files[number]
+        try:
+            return file.record(local)
+        except OSError as error:
+            place = RecordPlace(file.file, file.line(local), self.spec.root)
+            raise _unreachable(place, error) from error
+
+    def _form(self, number: int) -> FormName | None:
+        if self.spec.format != "auto":
+            return self.spec.format
+        if number not in self._forms:
+            self._forms[number] = detect(self._first_records(number))
+        return self._forms[number]
+
+    def _first_records(self, number: int) -> Iterator[object]:
+        """What can be read of the first records of a file."""
+        for local in range(min(LOOKED_AT, len(self.files[number]))):
+            try:
+                yield self._read(number, local)
+            except DataError:
+                continue
+
+
+def _unreachable(place: RecordPlace, error: OSError) -> DataError:
+    parse = Parse(place)
+    parse.fault("record", Reason.UNREACHABLE, str(error))
+    return DataError(parse.faults)
+
+
+def fetch_media(conversation: Conversation, place: RecordPlace) -> Conversation:
+    """The conversation with remote media as files of the cache. DataError for what can't be had."""
+    if not any(isinstance(part.source, str) for part in conversation.media):
+        return conversation
+    parse = Parse(place)
+    messages = tuple(
+        replace(message, parts=tuple(_fetched(parse, part) for part in message.parts))
+        for message in conversation.messages
+    )
+    if parse.faults:
+        parse.stop()
+    return Conversation(messages)
+
+
+def _fetched(parse: Parse, part: Part) -> Part:
+    if isinstance(part, Image | Video) and isinstance(part.source, str):
+        where = "image" if isinstance(part, Image) else "video"
+        try:
+            return replace(part, source=local_copy(part.source))
+        except FileNotFoundError as error:
+            parse.fault(where, Reason.MISSING_FILE, str(error))
+        except Unreachable as error:
+            parse.fault(where, Reason.UNREACHABLE, str(error))
+    return part

@@ -1,0 +1,219 @@
+"""A tar shard as WebDataset writes it: neighbouring members of one name are one record, nothing is unpacked.
+
+`000.jpg` and `000.json` make a record; so do `000.0.jpg`, `000.1.jpg`, `000.json`: the name ends at its first
+dot. The record is the `.json` member, or a caption in a `.txt` member. Members are read where they lie, by
+offset; a remote shard is read by ranges. Only clips are copied into the cache, as decoders want files.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import tarfile
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tessera.imaging.decode import DEFAULT_LIMITS
+from tessera.imaging.video import DEFAULT_VIDEO_LIMITS
+from tessera.records.faults import Reason
+from tessera.records.files.cache import cached_folder
+from tessera.records.files.places import Location
+from tessera.records.files.remote import copied, open_binary, read_range, stamp
+from tessera.records.readers.container import Numbered, fault, parse_json
+from tessera.records.record import MOST_BYTES
+
+PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
+CLIPS = ("mp4", "webm", "mkv", "avi", "mov")
+MEDIA_KEYS = ("image", "images", "video", "videos")
+
+
+class TarShard(Numbered):
+    """Records of one shard by number."""
+
+    def __init__(self, file: Location) -> None:
+        self.file = file
+
+    @cached_property
+    def _folder(self) -> Path:
+        return cached_folder("tar", self.stamp(), lambda folder: write_index(self.file, folder))
+
+    @cached_property
+    def _members(self) -> NDArray[np.int64]:
+        """Offset, size and end of the name of every member: int64 [M, 3], memory-mapped."""
+        return _mapped(self._folder / "members", 3)
+
+    @cached_property
+    def _groups(self) -> NDArray[np.int64]:
+        """The first member of every record, and one past the last of all: int64 [N + 1, 1], memory-mapped."""
+        return _mapped(self._folder / "groups", 1)
+
+    def __len__(self) -> int:
+        return max(0, len(self._groups) - 1)
+
+    def stamp(self) -> str:
+        """Path, size and time of change."""
+        return stamp(self.file)
+
+    def record(self, index: int) -> object:
+        """The object of the `.json` member, or the caption of the `.txt` member, with the media beside it."""
+        found = self._found(index)
+        media = sorted((name for name in found if _kind(name) in PICTURES + CLIPS), key=str.lower)
+        fields: dict[str, Any] = {}
+        if "json" in found:
+            value = parse_json(self._read(index, found["json"], MOST_BYTES), self.file, index + 1)
+            if not isinstance(value, dict):
+                return value
+            fields = dict(value)
+        if "txt" in found and not _conversation(fields):
+            caption = self._read(index, found["txt"], MOST_BYTES)
+            try:
+                fields["caption"] = caption.decode("utf-8").strip()
+            except UnicodeDecodeError as error:
+                detail = f"byte {error.start} of the caption"
+                raise fault(self.file, index + 1, Reason.BAD_UTF8, detail) from error
+        if not fields:
+            detail = f"{', '.join(found)} without .json or .txt"
+            raise fault(self.file, index + 1, Reason.BAD_FIELD, detail)
+        if not any(fields.get(key) is not None for key in MEDIA_KEYS):
+            fields.update(_beside(fields, media))
+        return fields
+
+    def members(self, index: int) -> Mapping[str, bytes | Path]:
+        """Pictures (bytes) and clips (copies in the cache) of the record, read when they are looked up."""
+        return _Beside(self, index, self._found(index))
+
+    def _found(self, index: int) -> dict[str, tuple[int, int]]:
+        """Offset and size of a record's members by the part of their name behind the first dot."""
+        first, last = int(self._groups[index, 0]), int(self._groups[index + 1, 0])
+        rows = self._members[first:last]
+        begin = int(self._members[first - 1, 2]) if first else 0
+        with (self._folder / "names").open("rb") as stream:
+            stream.seek(begin)
+            names = stream.read(int(rows[-1, 2]) - begin)
+        ends = [begin, *map(int, rows[:, 2])]
+        found = {}
+        for (offset, size, _), low, high in zip(rows.tolist(), ends, ends[1:], strict=False):
+            name = names[low - begin : high - begin].decode("utf-8", "replace")
+            found[_split(name)[1]] = (offset, size)
+        return found
+
+    def _read(self, index: int, member: tuple[int, int], most: int) -> bytes:
+        """The bytes of a member. DataError when it is larger than `most` or cut off."""
+        offset, size = member
+        if size > most:
+            raise fault(self.file, index + 1, Reason.LONG_RECORD, f"a member of {size} bytes, limit {most}")
+        data = read_range(self.file, offset, size)
+        if len(data) < size:
+            detail = f"{len(data)} of {size} bytes of a member"
+            raise fault(self.file, index + 1, Reason.BROKEN_ARCHIVE, detail)
+        return data
+
+    def picture(self, index: int, member: tuple[int, int]) -> bytes:
+        """The bytes of a picture. DataError when there are too many."""
+        return self._read(index, member, DEFAULT_LIMITS.max_bytes)
+
+    def clip(self, index: int, member: tuple[int, int], kind: str) -> Path:
+        """A copy of a clip in the cache. DataError when it is too large."""
+        name = f"{self.stamp()} {member}"
+        most = DEFAULT_VIDEO_LIMITS.max_bytes
+
+        def write(out: IO[bytes]) -> None:
+            out.write(self._read(index, member, most))
+
+        return copied(name, f".{kind}", write)
+
+
+class _Beside(Mapping[str, bytes | Path]):
+    """Media of one record by name: `000.jpg` is found as `jpg`, and under any path that ends in `000.jpg`."""
+
+    def __init__(self, shard: TarShard, index: int, found: Mapping[str, tuple[int, int]]) -> None:
+        self._shard, self._index = shard, index
+        self._found = {name: member for name, member in found.items() if _kind(name) in PICTURES + CLIPS}
+
+    def __getitem__(self, name: str) -> bytes | Path:
+        known = name if name in self._found else _split(name)[1]
+        member, kind = self._found[known], _kind(known)
+        if kind in CLIPS:
+            return self._shard.clip(self._index, member, kind)
+        return self._shard.picture(self._index, member)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and (name in self._found or _split(name)[1] in self._found)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+def write_index(file: Location, folder: Path) -> None:
+    """Members and records of a shard as tables in a folder, in memory that doesn't grow with the shard.
+
+    ValueError when the file is no plain tar.
+    """
+    key, count, named = None, 0, 0
+    with (
+        (folder / "members").open("wb") as members,
+        (folder / "groups").open("wb") as groups,
+        (folder / "names").open("wb") as names,
+    ):
+        for name, offset, size in _read_members(file):
+            stem, _ = _split(name)
+            if stem != key:
+                np.array([count], np.int64).tofile(groups)
+                key = stem
+            count += 1
+            data = name.encode("utf-8", "replace")
+            named += len(data)
+            names.write(data)
+            np.array([offset, size, named], np.int64).tofile(members)
+        if count:
+            np.array([count], np.int64).tofile(groups)
+
+
+def _read_members(file: Location) -> Iterator[tuple[str, int, int]]:
+    """Name, offset and size of the files in a tar; links, folders and hidden files are no members."""
+    try:
+        with open_binary(file) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+            for member in archive:
+                hidden = posixpath.basename(member.name).startswith(".")
+                if member.isreg() and not member.issparse() and not hidden:
+                    yield member.name, member.offset_data, member.size
+                vars(archive)["members"] = []  # they would be kept for ever
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        raise ValueError(f"{file}: not a whole, plain tar ({error}); unpack .gz or fetch it again") from error
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Folder and name up to the first dot, and the rest."""
+    folder, base = posixpath.split(name)
+    stem, _, rest = base.partition(".")
+    return posixpath.join(folder, stem), rest.lower()
+
+
+def _kind(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _conversation(fields: Mapping[str, Any]) -> bool:
+    keys = ("conversations", "conversation", "messages", "texts", "text_list", "response", "caption")
+    return any(key in fields for key in keys)
+
+
+def _beside(fields: Mapping[str, Any], media: list[str]) -> dict[str, Any]:
+    """The media of a record that names none, under the keys of its form."""
+    pictures = [name for name in media if _kind(name) in PICTURES]
+    clips = [name for name in media if _kind(name) in CLIPS]
+    ending = "s" if "messages" in fields or "conversation" in fields else ""
+    return {key + ending: names for key, names in (("image", pictures), ("video", clips)) if names}
+
+
+def _mapped(file: Path, columns: int) -> NDArray[np.int64]:
+    if not file.stat().st_size:
+        return np.zeros((0, columns), np.int64)
+    return np.memmap(file, np.int64, mode="r").reshape(-1, columns)

@@ -1,0 +1,144 @@
+"""Records as lines of JSONL: JSONL sources keep their lines to the byte, others become InternVL records."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import IO, Any
+
+from tessera.chat.message import Conversation, Image, Text, Video
+from tessera.records.faults import DataError
+from tessera.records.manifest import DatasetSpec
+from tessera.records.source import Source
+
+NAMES = {"user": "human", "assistant": "gpt", "system": "system"}
+_ENDINGS = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
+
+
+class RecordText:
+    """Lines of one source, asked for in growing order. Media that lie in no file are written to `folder`."""
+
+    def __init__(self, spec: DatasetSpec, source: Source, folder: Path) -> None:
+        self._spec = spec
+        self._source = source
+        self._folder = folder
+        self._stream: IO[bytes] | None = None
+        self._file: str | None = None
+        self._line = 0
+        self._stored = self._referred = False
+        self.verbatim = str(source.place(0)[0]).endswith(".jsonl") and Path(source.place(0)[0]).is_file()
+        """lines are copied as they are, whatever their form"""
+
+    @property
+    def root(self) -> Path | str:
+        """Where the media paths of the written lines start."""
+        return self._folder if self._stored else self._spec.root
+
+    def line(self, record: int) -> bytes:
+        """A record as a line with its end."""
+        if self.verbatim:
+            return self._copied(record).rstrip(b"\r\n") + b"\n"
+        return (json.dumps(self._converted(record), ensure_ascii=False) + "\n").encode()
+
+    def raw(self, record: int) -> str:
+        """A record as text for the rejects, whether it can be read or not."""
+        if self.verbatim:
+            return self._copied(record).decode("utf-8", "backslashreplace").strip()
+        try:
+            return json.dumps(_turns(self._source.conversation(record)), ensure_ascii=False)
+        except DataError as error:
+            return str(error)
+
+    def _copied(self, record: int) -> bytes:
+        """The bytes of the record's line; the file is read once, from its begin to its end."""
+        file, line = self._source.place(record)
+        if self._stream is None or self._file != str(file):
+            if self._stream is not None:
+                self._stream.close()
+            self._stream, self._file, self._line = Path(file).open("rb"), str(file), 0  # noqa: SIM115
+        data = b""
+        while self._line < line:
+            data = self._stream.readline()
+            self._line += 1
+        return data
+
+    def _converted(self, record: int) -> dict[str, Any]:
+        conversation = self._source.conversation(record)
+        if self._spec.pretraining:
+            return self._document(record, conversation)
+        written: dict[str, Any] = {"id": record}
+        images = [part for part in conversation.media if isinstance(part, Image)]
+        clips = [part for part in conversation.media if isinstance(part, Video)]
+        if images:
+            paths = [self._media(part.source, f"{record}_{n}") for n, part in enumerate(images)]
+            written["image"] = paths[0] if len(paths) == 1 else paths
+        if clips:
+            paths = [self._media(part.source, f"{record}_clip{n}") for n, part in enumerate(clips)]
+            bounds = [[part.start, part.end] for part in clips]
+            written["video"] = paths[0] if len(paths) == 1 else paths
+            if any(second is not None for pair in bounds for second in pair):
+                written["clip"] = bounds[0] if len(bounds) == 1 else bounds
+        return {**written, "conversations": _turns(conversation)}
+
+    def _document(self, record: int, conversation: Conversation) -> dict[str, Any]:
+        """Texts and pictures in slots, one of the two null in each."""
+        images: list[str | None] = []
+        texts: list[str | None] = []
+        for part in (part for message in conversation.messages for part in message.parts):
+            if isinstance(part, Video):
+                raise ValueError(f"{self._spec.name}: record {record}: a clip can't stand in a document")
+            texts.append(part.text if isinstance(part, Text) else None)
+            path = self._media(part.source, f"{record}_{len(images)}") if isinstance(part, Image) else None
+            images.append(path)
+        return {"id": record, "images": images, "texts": texts}
+
+    def _media(self, source: object, stem: str) -> str:
+        """The path of a picture or clip from `root`; bytes and files outside the root are copied."""
+        root = str(self._spec.root)
+        below = None if isinstance(source, bytes) else _below(root, str(source))
+        if isinstance(source, str | Path) and below is not None:
+            self._referred = True
+            name = below
+        else:
+            self._stored = True
+            name = self._store(source, stem)
+        if self._stored and self._referred:
+            raise ValueError(
+                f"{self._spec.name}: some media are files below {root} and some are not: "
+                "split the source, one root can't hold both"
+            )
+        return name
+
+    def _store(self, source: object, stem: str) -> str:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(source, bytes):
+            ending = next((end for start, end in _ENDINGS.items() if source.startswith(start)), ".bin")
+            (self._folder / (stem + ending)).write_bytes(source)
+            return stem + ending
+        if isinstance(source, Path) and source.is_file():
+            shutil.copyfile(source, self._folder / (stem + source.suffix))
+            return stem + source.suffix
+        raise ValueError(f"{self._spec.name}: media {source!r} can't be copied; filter a source of files")
+
+
+def _below(root: str, path: str) -> str | None:
+    """The path from the root, if it lies below it."""
+    if "://" in root:
+        anchor = root.rstrip("/") + "/"
+        return path[len(anchor) :] if path.startswith(anchor) else None
+    relative = os.path.relpath(path, root)
+    return None if relative.startswith("..") else relative + ("/" if path.endswith("/") else "")
+
+
+def _turns(conversation: Conversation) -> list[dict[str, str]]:
+    """The messages as `from` and `value`, media as their marks."""
+    return [
+        {"from": NAMES[message.role], "value": "".join(map(_written, message.parts))}
+        for message in conversation.messages
+    ]
+
+
+def _written(part: Text | Image | Video) -> str:
+    return part.text if isinstance(part, Text) else "<image>" if isinstance(part, Image) else "<video>"

@@ -1,0 +1,167 @@
+"""Pictures with captions, and regions with the phrases that name them, for the contrastive start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tessera.chat.message import Image
+from tessera.chat.tokenizer import Tokenizer
+from tessera.imaging.decode import decode_image
+from tessera.playground.parts import Region, Scene
+from tessera.playground.scene import draw_scene
+from tessera.records.manifest import PlaygroundSource
+from tessera.runtime.seeds import derive_seed
+from tessera.runtime.workers import map_in_workers
+
+PREFETCH = 2
+"""Batches that each worker prepares ahead."""
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Pictures beside texts, texts laid end to end without padding.
+
+    tiles uint8 [N, S, S, 3]; caption_ids int64 [T] of N captions; caption_match bool [N, N]; region_owner
+    int64 [R] picture of each region; region_cover float32 [R, P] share of each patch; phrase_ids of B
+    distinct phrases; region_match bool [R, B].
+    """
+
+    tiles: torch.Tensor
+    caption_ids: torch.Tensor
+    caption_lengths: tuple[int, ...]
+    caption_match: torch.Tensor
+    region_owner: torch.Tensor
+    region_cover: torch.Tensor
+    phrase_ids: torch.Tensor
+    phrase_lengths: tuple[int, ...]
+    region_match: torch.Tensor
+
+
+@dataclass
+class PairStats:
+    """What the loader delivered; there is nothing to fill, so the fills are whole."""
+
+    samples: int = 0
+    token_fill: float = field(default=1.0, init=False)
+    tile_fill: float = field(default=1.0, init=False)
+
+
+class PairLoader:
+    """An endless iterator of a rank's batches, each a pure function of its number."""
+
+    def __init__(
+        self,
+        sources: Sequence[PlaygroundSource],
+        tokenizer: Tokenizer,
+        pictures: int,
+        tile_side: int,
+        grid: int,
+        seed: int,
+        workers: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        batches_per_step: int = 1,
+    ) -> None:
+        if batches_per_step % world:
+            raise ValueError(
+                f"accumulate = {batches_per_step} batches a step can't be shared by {world} processes: "
+                f"make it a multiple of {world}"
+            )
+        self.rank, self.world, self.per_rank = rank, world, batches_per_step // world
+        self.sources, self.tokenizer, self.pictures = tuple(sources), tokenizer, pictures
+        self.tile_side, self.grid, self.seed, self.workers = tile_side, grid, seed, workers
+        self.stats = PairStats()
+        self._next = 0
+        self._stream: Iterator[PairBatch] | None = None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> PairBatch:
+        if self._stream is None:
+            numbers = range(self._next + self.rank, 2**31, self.world)
+            self._stream = map_in_workers(self.batch, numbers, self.workers, PREFETCH)
+        batch = next(self._stream)
+        self._next += self.world
+        self.stats.samples += self.pictures * self.world
+        return batch
+
+    def next_step(self) -> list[PairBatch]:
+        """This rank's batches of the next step."""
+        return [next(self) for _ in range(self.per_rank)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of the next batch."""
+        return {"next": self._next}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with the batch of that number."""
+        self._next, self._stream = int(state["next"]), None
+        self.stats.samples = self._next * self.pictures
+
+    def close(self) -> None:
+        """Stop workers."""
+        self._stream = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Workers get everything but the stream that they feed."""
+        return self.__dict__ | {"_stream": None}
+
+    def batch(self, number: int) -> PairBatch:
+        """The batch of a number."""
+        scenes = [self._scene(number * self.pictures + i) for i in range(self.pictures)]
+        captions = [scene.caption for scene in scenes]
+        regions = [(i, region) for i, scene in enumerate(scenes) for region in scene.regions]
+        phrases = sorted({region.phrase for _, region in regions})
+        caption_ids, caption_lengths = self._texts(captions)
+        phrase_ids, phrase_lengths = self._texts(phrases)
+        numbered = {phrase: i for i, phrase in enumerate(phrases)}
+        match = torch.zeros(len(regions), len(phrases), dtype=torch.bool)
+        match[range(len(regions)), [numbered[region.phrase] for _, region in regions]] = True
+        same = np.array(captions)
+        return PairBatch(
+            tiles=torch.from_numpy(np.stack([self._pixels(scene) for scene in scenes])),
+            caption_ids=caption_ids,
+            caption_lengths=caption_lengths,
+            caption_match=torch.from_numpy(same[:, None] == same[None, :]),
+            region_owner=torch.tensor([i for i, _ in regions]),
+            region_cover=torch.from_numpy(np.stack([patch_cover(r, self.grid) for _, r in regions])),
+            phrase_ids=phrase_ids,
+            phrase_lengths=phrase_lengths,
+            region_match=match,
+        )
+
+    def _scene(self, index: int) -> Scene:
+        rng = Random(derive_seed("pairs", self.seed, index))
+        source = rng.choices(self.sources, [s.weight for s in self.sources])[0]
+        suite = rng.choices(list(source.suites), list(source.suites.values()))[0]
+        level = rng.choices(list(source.levels), list(source.levels.values()))[0]
+        return draw_scene(suite, derive_seed("pairs", self.seed, index, "scene"), level=level)
+
+    def _pixels(self, scene: Scene) -> NDArray[np.uint8]:
+        part = scene.media[0]
+        assert isinstance(part, Image), "contrastive suites show one picture"
+        return np.asarray(decode_image(part.source).resize((self.tile_side, self.tile_side)))
+
+    def _texts(self, texts: Sequence[str]) -> tuple[torch.Tensor, tuple[int, ...]]:
+        encoded = [self.tokenizer.encode(text) for text in texts]
+        return torch.tensor([i for ids in encoded for i in ids]), tuple(map(len, encoded))
+
+
+def patch_cover(region: Region, grid: int) -> NDArray[np.float32]:
+    """Share of a region in each patch of a grid x grid tile: float32 [grid * grid], summing to 1."""
+    edges = np.arange(grid + 1) / grid
+    x0, y0, x1, y1 = region.box
+    across = np.clip(np.minimum(edges[1:], x1) - np.maximum(edges[:-1], x0), 0, None)
+    down = np.clip(np.minimum(edges[1:], y1) - np.maximum(edges[:-1], y0), 0, None)
+    cover = np.outer(down, across).ravel()
+    if not cover.sum():
+        raise ValueError(f"region {region.phrase!r}: box {region.box} covers nothing; give 0 <= x0 < x1 <= 1")
+    return (cover / cover.sum()).astype(np.float32)
