@@ -159,6 +159,7 @@ def _building(target: Path) -> Iterator[Path]:
     folder.mkdir(parents=True)
     try:
         yield folder
+        # A mounted disk or a link keeps its place; its content is moved in.
         if inside:
             for path in folder.iterdir():
                 path.rename(target / path.name)
@@ -217,6 +218,7 @@ def _own_tensors(
 def _cast(name: str, tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """The tensor in another number format; ValueError when numbers do not fit into it."""
     given = tensor.to(dtype)
+    # What was infinite before is the source's own.
     if not given.isfinite().all() and tensor.isfinite().all():
         largest = float(tensor.abs().max())
         raise ValueError(

@@ -45,6 +45,7 @@ def fill(
         if builder.wants(name):
             builder.take(name, moved)
         else:
+            # Only packed models depend on their files after loading; all others own their memory.
             window = _is_window(moved, tensor) and linears != "packed"
             kept = moved.clone(memory_format=torch.contiguous_format) if window else moved
             _register(model, sites[name], nn.Parameter(kept))
@@ -92,6 +93,7 @@ class _LinearBuilder:
         # A window into the file: packed layers keep it, int8 ones read the weight once and keep the bias.
         stays = self._kind == "int8" and leaf == "bias"
         parts[leaf] = tensor.clone() if stays else tensor
+        # Weight and bias may lie in different shards.
         if len(parts) < 1 + (self._linears[path].bias is not None):
             return
         del self._waiting[path]

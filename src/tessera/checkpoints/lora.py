@@ -70,6 +70,7 @@ class MergedReader:
         adapter = self._adapters.get(key)
         if adapter is None:
             return weight
+        # Rounded once, at the end.
         wide = torch.promote_types(weight.dtype, torch.float32)
         up, down = (self._reader.tensor(name).to(wide) for name in (adapter.up, adapter.down))
         return torch.addmm(weight.to(wide), up, down, alpha=adapter.scale).to(weight.dtype)

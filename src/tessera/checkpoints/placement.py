@@ -64,6 +64,7 @@ def split_layers(config: VLMConfig, devices: Sequence[str]) -> dict[str, str]:
     share = math.ceil(layers / (len(devices) - 0.5))
     first = math.ceil(share / 2)
     owner = [devices[0]] * first + [device for device in devices[1:] for _ in range(share)]
+    # The last block lies beside norm and head, which read what it writes.
     owner = owner[: layers - 1] + [devices[0]]
     return dict.fromkeys(ENDS, devices[0]) | {f"decoder.layers.{i}": owner[i] for i in range(layers)}
 
@@ -85,6 +86,7 @@ def balance(
     ends, block = _sizes(config, bytes_per_weight, 1 if linears == "int8" else bytes_per_weight)
     layers = config.decoder.num_hidden_layers
     taken = [ends] + [0] * (len(budgets) - 1)
+    # The lowest share that holds all blocks leaves most room for keys and values.
     for percent in range(1, 101):
         left = [room * percent // 100 - start for room, start in zip(budgets.values(), taken, strict=True)]
         counts = [max(0, size // block) for size in left]

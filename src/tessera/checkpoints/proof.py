@@ -118,6 +118,7 @@ def compare_folders(
     for folder, merge in ((source, merge_lora), (target, False)):
         loaded = load_checkpoint(folder, device, dtype, merge_lora=merge)
         answers.append(probe(loaded.model, loaded.tokenizer, seed))
+        # Two models need not fit into memory at once.
         del loaded
         gc.collect()
     found, tolerance = compare(*answers), tolerance_for(kinds, device)

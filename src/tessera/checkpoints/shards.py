@@ -159,6 +159,7 @@ def write_shards(
     batch: dict[str, torch.Tensor] = {}
     total = size = 0
     for key, tensor in tensors:
+        # A tensor larger than a shard gets one of its own.
         if batch and size + tensor.nbytes > max_bytes:
             written.append(_write_part(root, len(written), batch))
             batch, size = {}, 0
@@ -190,6 +191,7 @@ def _write_part(root: Path, number: int, tensors: dict[str, torch.Tensor]) -> li
 
 
 def _swap_in(root: Path, written: list[list[str]], total: int) -> None:
+    # Shards of a longer save would stay beside the new index and be taken for weights.
     for old in [*root.glob("model*.safetensors"), root / INDEX]:
         old.unlink(missing_ok=True)
     if len(written) == 1:

@@ -91,6 +91,7 @@ def _find(
         groups = list(dict.fromkeys(table.group(name) for name in expected))
         keys = [key for group in groups for key in group.stored]
         hits = sum(key in reader.files for key in keys)
+        # Layouts share names: the table that explains most keys is meant.
         if hits > (best[0] if best else 0):
             best = hits, table, groups, keys
     if best is None:

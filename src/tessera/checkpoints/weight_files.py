@@ -59,9 +59,11 @@ class _Safetensors:
         entry = self._header[key]
         start, end = (self._data + offset for offset in entry["data_offsets"])
         dtype = MAPPED.get(entry["dtype"])
+        # What can't be mapped is copied: other dtypes, empty tensors, odd offsets.
         if dtype is None or start == end or start % dtype.itemsize:
             found: torch.Tensor = self._file.get_tensor(key)
             return found
+        # The system maps from the start of a page only.
         page = start - start % mmap.ALLOCATIONGRANULARITY
         mapped = mmap.mmap(self._stream.fileno(), end - page, access=mmap.ACCESS_COPY, offset=page)
         flat = torch.frombuffer(mapped, dtype=dtype, offset=start - page)
@@ -93,6 +95,7 @@ def _load_weights_only(path: Path) -> dict[str, torch.Tensor]:
             f"{path} is damaged or in torch's format of before 1.6 ({str(error)[:80]}): "
             "fetch it again, or save it once more with a newer torch"
         ) from error
+    # Trainers save optimizer states under the same ending.
     if not isinstance(content, dict) or not all(isinstance(v, torch.Tensor) for v in content.values()):
         raise ValueError(f"{path} is no table of tensors: give the weights of a model, not a training state")
     return content
