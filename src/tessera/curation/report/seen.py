@@ -7,7 +7,6 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import PIL.Image
@@ -22,6 +21,7 @@ from tessera.imaging.grid import Tiling, choose_grid
 from tessera.packing.samples.clips import draw_clips, load_clips
 from tessera.packing.samples.encode import encoder_of
 from tessera.packing.samples.weights import Averaging, weigh_tokens
+from tessera.pages.blocks import Box, Media, Piece
 from tessera.records.faults import DataError
 from tessera.records.source import WeightedSource
 
@@ -35,40 +35,6 @@ LONGEST_CHARACTER = 4
 
 _BOX = re.compile(r"(?:<ref>(.*?)</ref>\s*)?<box>(.*?)</box>", re.DOTALL)
 
-Kind = Literal["text", "control", "slots"]
-
-
-@dataclass(frozen=True)
-class Piece:
-    """One token (or the few that share a character, or the slots of a picture) and its loss weight."""
-
-    text: str
-    ids: tuple[int, ...]
-    weight: float
-    kind: Kind = "text"
-
-
-@dataclass(frozen=True)
-class Box:
-    """A box with its reference; corners in thousandths of the picture."""
-
-    name: str
-    corners: tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class SeenMedia:
-    """A picture (None for a clip), small; its tiles or frames, small, and the columns of its grid (0: none);
-    boxes that the conversation names.
-    """
-
-    name: str
-    picture: PIL.Image.Image | None
-    tiles: tuple[PIL.Image.Image, ...]
-    count: int
-    columns: int = 0
-    boxes: tuple[Box, ...] = ()
-
 
 @dataclass(frozen=True)
 class Seen:
@@ -77,7 +43,7 @@ class Seen:
     source: str
     place: str
     pieces: tuple[Piece, ...] = ()
-    media: tuple[SeenMedia, ...] = ()
+    media: tuple[Media, ...] = ()
     tokens: int = 0
     tiles: int = 0
     trained: int = 0
@@ -155,7 +121,7 @@ def _text(tokenizer: Tokenizer, ids: list[int]) -> str:
     return whole.removeprefix(IMG_START)
 
 
-def _media(conversation: Conversation, encoder: Encoder, encoded: Encoded) -> tuple[SeenMedia, ...]:
+def _media(conversation: Conversation, encoder: Encoder, encoded: Encoded) -> tuple[Media, ...]:
     parts = conversation.media
     boxes = tuple(_boxes(conversation)) if len(parts) == 1 and isinstance(parts[0], Image) else ()
     found, start = [], 0
@@ -173,15 +139,15 @@ def _seen(
     count: int,
     tiling: Tiling,
     boxes: tuple[Box, ...],
-) -> SeenMedia:
+) -> Media:
     if isinstance(part, Video):
-        return SeenMedia("clip", None, tiles, count)
+        return Media("clip", None, tiles, count)
     picture = decode_image(part.source)
     name = f"{picture.width} x {picture.height}"
     columns = 0 if part.joined else grid_columns(picture.width, picture.height, count, tiling)
     picture = picture.copy()
     picture.thumbnail((LARGEST, LARGEST))
-    return SeenMedia(name, picture, tiles, count, columns, boxes)
+    return Media(name, picture, tiles, count, columns, boxes)
 
 
 def grid_columns(width: int, height: int, count: int, tiling: Tiling) -> int:
