@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from tessera.curation.report.packs import PackView
 from tessera.curation.report.seen import Seen
 from tessera.curation.survey import Place, SourceSurvey, Survey
-from tessera.pages.blocks import Block, Card, Cards, Columns, Packs, Table, histogram
+from tessera.pages.blocks import Block, Card, Cards, Cell, Columns, Packs, Table, histogram
 from tessera.pages.page import Page
 
 MOST_FAULTS = 100
@@ -47,7 +47,7 @@ def pack_page(view: PackView) -> Page:
         f"{view.bound:,} are needed. Tokens {view.token_fill:.1%} full, tiles {view.tile_fill:.1%}; "
         "nothing is padded."
     )
-    rows = [(name, *counts) for name, counts in zip(view.names, view.by_source, strict=True)]
+    rows: list[list[Cell]] = [[name, *counts] for name, counts in zip(view.names, view.by_source, strict=True)]
     first = Packs(view.shown, view.max_tokens, view.max_tiles, view.names)
     counts = Table(("source", "samples", "tokens", "tiles"), rows)
     return Page("Packs", note, [("First packs", [first]), ("Sources", [counts])])
