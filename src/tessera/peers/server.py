@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tessera.peers.compare import EnginePrompt
-from tessera.runtime.http import Endpoint, RequestError
+from tessera.runtime.http import Endpoint, RequestError, RequestLimits
 
 NO_SUCH_ROUTE = (404, 405, 501)
 NAMED_FILES = ("image", "video")
@@ -22,13 +22,11 @@ NAMED_FILES = ("image", "video")
 class Server:
     """An OpenAI-compatible server at `address`, with or without /v1.
 
-    model: the name it serves, by default the first it lists. key: sent as a bearer token. timeout: seconds.
+    model: the name it serves, by default the first it lists. key: sent as a bearer token.
     """
 
-    def __init__(
-        self, address: str, model: str | None = None, key: str | None = None, timeout: float = 120.0
-    ) -> None:
-        self._endpoint = Endpoint(address, key, timeout=timeout)
+    def __init__(self, address: str, model: str | None = None, key: str | None = None) -> None:
+        self._endpoint = Endpoint(address, key, RequestLimits(attempts=1))
         self.root = self._endpoint.root
         self.model = model
 

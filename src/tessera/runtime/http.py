@@ -10,6 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import Field
+
+from tessera.runtime.config import Config
+
 if TYPE_CHECKING:
     import httpx
 
@@ -18,7 +22,6 @@ Result = TypeVar("Result")
 
 AHEAD = 4
 """Items read ahead, per request in flight: a slow answer at the head doesn't stop the others."""
-FIRST_WAIT = 1.0
 LONGEST_WAIT = 60.0
 """Seconds between two tries, whatever the server asks for."""
 LARGEST = 64 << 20
@@ -43,42 +46,43 @@ class RequestError(ValueError):
         self.wait = wait
 
 
-class Endpoint:
-    """A server at `address`, with or without /v1. Redirects are errors: they could lead the key elsewhere.
+class RequestLimits(Config):
+    """How long, how often and how many at once a server is asked."""
 
-    key: sent as a bearer token. timeout: seconds that an answer may take. attempts: tries of a POST; the wait
-    between them begins with `first_wait` seconds and doubles, or is what the server's Retry-After says.
-    concurrency: most requests at the same time. Raises ValueError for what is no address.
+    concurrency: int = Field(default=16, ge=1)
+    """most requests in flight"""
+    timeout: float = Field(default=120.0, gt=0)
+    """seconds that an answer may take"""
+    attempts: int = Field(default=5, ge=1)
+    """tries of a request, with a doubling wait between them"""
+    first_wait: float = Field(default=1.0, ge=0)
+    """seconds before the second try; a server's Retry-After can make a wait longer"""
+
+
+class Endpoint:
+    """A server at `address`, with or without /v1; `key` is sent as a bearer token.
+
+    Redirects are errors: they could lead the key elsewhere. Raises ValueError for what is no address.
     """
 
-    def __init__(
-        self,
-        address: str,
-        key: str | None = None,
-        *,
-        timeout: float = 120.0,
-        attempts: int = 1,
-        concurrency: int = 1,
-        first_wait: float = FIRST_WAIT,
-    ) -> None:
+    def __init__(self, address: str, key: str | None, limits: RequestLimits) -> None:
         import httpx  # the help of the command line must not wait for it
 
         self.root = address.rstrip("/").removesuffix("/v1")
+        self.limits = limits
         try:
-            valid = httpx.URL(self.root).scheme in ("http", "https") and bool(httpx.URL(self.root).host)
+            url = httpx.URL(self.root)
         except httpx.InvalidURL:
-            valid = False
-        if not valid:
+            url = httpx.URL()
+        if url.scheme not in ("http", "https") or not url.host:
             raise ValueError(f"address: {address!r} is no address; write http://host:port")
-        self.timeout, self.attempts, self.first_wait = timeout, attempts, first_wait
-        self.concurrency = concurrency
         self._client = httpx.Client(
             headers={} if key is None else {"Authorization": f"Bearer {key}"},
-            timeout=timeout,
-            limits=httpx.Limits(max_connections=concurrency),
+            timeout=limits.timeout,
+            limits=httpx.Limits(max_connections=limits.concurrency),
             follow_redirects=False,
         )
-        self._pool = ThreadPoolExecutor(concurrency, "requests")
+        self._pool = ThreadPoolExecutor(limits.concurrency, "requests")
 
     def get(self, route: str) -> dict[str, Any]:
         """The JSON object at a route, tried once. RequestError names address and remedy."""
@@ -86,12 +90,12 @@ class Endpoint:
 
     def post(self, route: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The JSON object that answers a body. RequestError names address and remedy, after the last try."""
-        wait, tries = self.first_wait, 1
+        wait, tries = self.limits.first_wait, 1
         while True:
             try:
                 return self._once("POST", route, body)
             except RequestError as error:
-                if error.wait is None or tries >= self.attempts:
+                if error.wait is None or tries >= self.limits.attempts:
                     raise
                 wait = max(wait, error.wait)
             # Spread out, so that requests which failed together don't come back together.
@@ -105,22 +109,19 @@ class Endpoint:
         except (KeyError, IndexError, TypeError) as error:
             raise ValueError(f"{self.root}/v1/models: lists no model; give the name it serves") from error
 
-    def map(
-        self, function: Callable[[Item], Result], items: Iterable[Item | None]
-    ) -> Iterator[Result | None]:
-        """`function` of every item in threads, in order; None for None. Reads a bounded number ahead."""
-        window: deque[Future[Result] | None] = deque()
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """`function` of every item in threads, in order. Reads a bounded number of items ahead."""
+        window: deque[Future[Result]] = deque()
         try:
             for item in items:
-                window.append(None if item is None else self._pool.submit(function, item))
-                if len(window) >= AHEAD * self.concurrency:
-                    yield _result(window.popleft())
+                window.append(self._pool.submit(function, item))
+                if len(window) >= AHEAD * self.limits.concurrency:
+                    yield window.popleft().result()
             while window:
-                yield _result(window.popleft())
+                yield window.popleft().result()
         finally:
             for future in window:
-                if future is not None:
-                    future.cancel()
+                future.cancel()
 
     def close(self) -> None:
         """End the threads and connections; requests in flight are finished first."""
@@ -151,13 +152,13 @@ class Endpoint:
 
     def _read(self, response: httpx.Response) -> bytes:
         """The whole body. httpx limits the wait for each piece; a trickle of pieces has its end here."""
-        data, end = bytearray(), time.monotonic() + self.timeout
+        data, end = bytearray(), time.monotonic() + self.limits.timeout
         for piece in response.iter_bytes():
             data += piece
             if len(data) > LARGEST:
                 raise RequestError(f"{response.url}: the answer has more than {LARGEST:,} bytes; {_WHOSE}")
             if time.monotonic() > end:
-                reason = f"the answer took more than {self.timeout:g} seconds"
+                reason = f"the answer took more than {self.limits.timeout:g} seconds"
                 raise RequestError(f"{response.url}: {reason}; raise the timeout", wait=0.0)
         return bytes(data)
 
@@ -172,7 +173,3 @@ def _refusal(response: httpx.Response, text: str) -> RequestError:
     # A date instead of seconds counts as no wish.
     wait = (float(asked) if asked.isdigit() else 0.0) if passing else None
     return RequestError(f"{said}; check the address, the model's name and the key", status, wait)
-
-
-def _result(future: Future[Result] | None) -> Result | None:
-    return None if future is None else future.result()

@@ -47,7 +47,7 @@ def pack_page(view: PackView) -> Page:
         f"{view.bound:,} are needed. Tokens {view.token_fill:.1%} full, tiles {view.tile_fill:.1%}; "
         "nothing is padded."
     )
-    rows: list[list[Cell]] = [[name, *counts] for name, counts in zip(view.names, view.by_source, strict=True)]
+    rows: list[list[Cell]] = [[name, *n] for name, n in zip(view.names, view.by_source, strict=True)]
     first = Packs(view.shown, view.max_tokens, view.max_tiles, view.names)
     counts = Table(("source", "samples", "tokens", "tiles"), rows)
     return Page("Packs", note, [("First packs", [first]), ("Sources", [counts])])

@@ -9,28 +9,21 @@ from functools import partial
 
 from tessera.curation.filters.config import ModelConfig
 from tessera.curation.filters.models.scorer import Keep, Reply
-from tessera.runtime.http import FIRST_WAIT, Endpoint, RequestError
+from tessera.runtime.http import Endpoint, RequestError
 
 REFUSED = (401, 403, 404, 405)
 """The address, the key or the model's name is wrong: no prompt will ever be answered."""
 
 
 class EndpointScorer:
-    """A model behind `POST /v1/chat/completions`. `first_wait`: seconds before the second try of a prompt.
+    """A model behind `POST /v1/chat/completions`.
 
     ValueError when there is no such address, or no model is named and the server lists none.
     """
 
-    def __init__(self, config: ModelConfig, key: str | None = None, first_wait: float = FIRST_WAIT) -> None:
+    def __init__(self, config: ModelConfig, key: str | None = None) -> None:
         self.config = config
-        self._endpoint = Endpoint(
-            config.address or "",
-            key,
-            timeout=config.timeout,
-            attempts=config.attempts,
-            concurrency=config.concurrency,
-            first_wait=first_wait,
-        )
+        self._endpoint = Endpoint(config.address or "", key, config)
         self._failures = 0
         self._lock = threading.Lock()
         self._model = config.name or self._endpoint.first_model()
@@ -48,7 +41,9 @@ class EndpointScorer:
         """End the threads and connections; requests in flight are finished first."""
         self._endpoint.close()
 
-    def _reply(self, keep: Keep, prompt: str) -> Reply:
+    def _reply(self, keep: Keep, prompt: str | None) -> Reply | None:
+        if prompt is None:
+            return None
         reply = self._ask(prompt)
         with self._lock:
             self._failures = 0 if reply.error is None else self._failures + 1
