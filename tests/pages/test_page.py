@@ -10,48 +10,60 @@ import PIL.Image
 import pytest
 
 from tessera.pages.blocks import (
-    Bar,
-    Box,
-    Card,
-    Cards,
-    Columns,
-    Media,
+    BarCell,
+    NamedBox,
+    PackDrawing,
     PackedSample,
-    Packs,
     Piece,
+    SampleCard,
+    SampleCards,
+    ShownMedia,
+    SideBySide,
     Table,
     histogram,
 )
 from tessera.pages.chart import Chart, moving_mean
-from tessera.pages.page import Page, ReviewPage, data_address, render, write_page
+from tessera.pages.page import HtmlPage, ReviewPage, data_address, render, write_page
 from tests.pages.markup import check_well_formed
 
 EVIL = "\"'</style><script>alert(1)</script><img src=x onerror=alert(2)>&"
 PICTURE = PIL.Image.new("RGB", (8, 6), "red")
-PACKS = Packs(
+PACKS = PackDrawing(
     [[PackedSample(EVIL, 30, 2, 1), PackedSample("b", 20)], [PackedSample("c", 10, 1)]], 64, 4, [EVIL, "b"]
 )
 
 
-def every_block(text: str) -> Page:
+def every_block(text: str) -> HtmlPage:
     """A page of all kinds of blocks with the text wherever a text goes."""
-    media = Media(
-        text, PICTURE, (PICTURE, PICTURE), 3, 2, (Box(text, (10, 20, 900, 800)), Box("", (0, 0, 1, 1)))
+    media = ShownMedia(
+        text,
+        PICTURE,
+        (PICTURE, PICTURE),
+        3,
+        2,
+        (NamedBox(text, (10, 20, 900, 800)), NamedBox("", (0, 0, 1, 1))),
     )
     pieces = (Piece(text, (1, 2), 0.5), Piece("\n  two", (3,), 0.0), Piece("<img>", (4,), 0.0, "control"))
-    card = Card(
-        [text, "file:1"], [media, Media(text), Media(picture=PICTURE, height=90)], [("good", text)], pieces
+    card = SampleCard(
+        [text, "file:1"],
+        [media, ShownMedia(text), ShownMedia(picture=PICTURE, height=90)],
+        [("good", text)],
+        pieces,
     )
     blocks = [
         text,
-        Table((text, "n"), [(text, 1234), ("sum", Bar(0.75, text, text, (0.5, 1.0)))], text, strong=["sum"]),
+        Table(
+            (text, "n"), [(text, 1234), ("sum", BarCell(0.75, text, text, (0.5, 1.0)))], text, strong=["sum"]
+        ),
         Table((text, "n"), [(text, text)], words=True),
-        Columns([histogram(text, ["0", "1", text], [0, 3, 4]), Chart(text, [(1, 2.0), (9, 0.5)])]),
+        SideBySide([histogram(text, ["0", "1", text], [0, 3, 4]), Chart(text, [(1, 2.0), (9, 0.5)])]),
         Chart(text, [(1, 2.0)]),
         PACKS,
-        Cards([card], narrow=True),
+        SampleCards([card], narrow=True),
     ]
-    return Page(text, text, [(text, blocks), ("nothing here", [Table(("a",), ()), Columns([]), Cards([])])])
+    return HtmlPage(
+        text, text, [(text, blocks), ("nothing here", [Table(("a",), ()), SideBySide([]), SampleCards([])])]
+    )
 
 
 def test_every_block_is_well_formed_and_escaped() -> None:
@@ -76,24 +88,24 @@ def test_texts_keep_their_spaces_and_weights() -> None:
 
 
 def test_tokens_behind_the_thousandth_are_counted() -> None:
-    card = Card(["a"], pieces=[Piece("x", (1,), 1.0)] * 3500)
-    html = render(Page("t", "", [("s", [Cards([card])])]))
+    card = SampleCard(["a"], pieces=[Piece("x", (1,), 1.0)] * 3500)
+    html = render(HtmlPage("t", "", [("s", [SampleCards([card])])]))
     assert html.count("<b title") == 1000 and "and 2,500 more tokens" in html
 
 
 def test_histogram_leaves_empty_ends_out_and_marks_the_last_bar() -> None:
     table = histogram("h", ["0", "1", "2", "3", "> 3"], [0, 4, 0, 8, 0])
     assert [(row[0], row[1]) for row in table.rows] == [
-        ("1", Bar(0.5, "4")),
-        ("2", Bar(0.0, "0")),
-        ("3", Bar(1.0, "8")),
+        ("1", BarCell(0.5, "4")),
+        ("2", BarCell(0.0, "0")),
+        ("3", BarCell(1.0, "8")),
     ]
-    assert histogram("h", ["0", "> 0"], [0, 5]).rows == [("> 0", Bar(1.0, "5", over=True))]
-    assert histogram("h", ["0", "> 0"], [0, 0]).rows == [("0", Bar(0.0, "0"))]
+    assert histogram("h", ["0", "> 0"], [0, 5]).rows == [("> 0", BarCell(1.0, "5", over=True))]
+    assert histogram("h", ["0", "> 0"], [0, 0]).rows == [("0", BarCell(0.0, "0"))]
 
 
 def test_packs_are_as_long_as_their_tokens() -> None:
-    html = render(Page("t", "", [("s", [PACKS])]))
+    html = render(HtmlPage("t", "", [("s", [PACKS])]))
     widths = [float(width) for width in re.findall(r'class="sample" style="width:([\d.]+)%', html)]
     assert widths == [46.875, 31.25, 50.0, 15.625, 25.0]
     assert (
@@ -105,11 +117,11 @@ def test_chart_and_packs_refuse_impossible_values() -> None:
     with pytest.raises(ValueError, match="nan at step 3"):
         Chart("s", [(2, 1.0), (3, float("nan"))])
     with pytest.raises(ValueError, match="30 tokens, more than the capacity 20"):
-        Packs([[PackedSample("a", 10), PackedSample("b", 20)]], 20)
+        PackDrawing([[PackedSample("a", 10), PackedSample("b", 20)]], 20)
 
 
 def test_curve_falls_from_left_to_right() -> None:
-    html = render(Page("t", "", [("s", [Chart("s", [(i, 2.0**-i) for i in range(10)])])]))
+    html = render(HtmlPage("t", "", [("s", [Chart("s", [(i, 2.0**-i) for i in range(10)])])]))
     points = re.search(r'class="thick" points="([^"]*)"', html)
     assert points is not None
     heights = [float(point.split(",")[1]) for point in points[1].split()]
@@ -138,16 +150,16 @@ def test_review_data_reads_back_and_cannot_end_its_script() -> None:
 
 
 def test_half_a_character_does_not_lose_the_page(tmp_path: Path) -> None:
-    file = write_page(tmp_path / "deep" / "page.html", Page("half \ud800", "", []))
+    file = write_page(tmp_path / "deep" / "page.html", HtmlPage("half \ud800", "", []))
     assert "half \\ud800" in file.read_text(encoding="utf-8")
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="name a file in a folder"):
-        write_page(tmp_path / "file" / "page.html", Page("t", "", []))
+        write_page(tmp_path / "file" / "page.html", HtmlPage("t", "", []))
 
 
 def test_a_name_that_a_template_lacks_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError):
-        render(Page("t", "", [("s", [object()])]))  # type: ignore[list-item]
+        render(HtmlPage("t", "", [("s", [object()])]))  # type: ignore[list-item]
 
 
 def test_pictures_become_addresses() -> None:

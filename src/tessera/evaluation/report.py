@@ -10,9 +10,9 @@ from pathlib import Path
 from tessera.chat.message import Image, Video
 from tessera.evaluation.runner import Answered, Share, TaskResults
 from tessera.imaging.decode import decode_image
-from tessera.pages.blocks import Bar, Card, Cards, Cell, Columns, Media, PackedSample, Packs, Table
+from tessera.pages import blocks
 from tessera.pages.chart import Chart
-from tessera.pages.page import Page, write_page
+from tessera.pages.page import HtmlPage, write_page
 from tessera.playground.scene import SINGLE_PICTURE_TASKS
 
 SAMPLE_HEIGHT, PAIR_HEIGHT, FRAME_HEIGHT = 160, 100, 64
@@ -59,20 +59,20 @@ def write_report(file: Path | str, report: Report) -> Path:
     return write_page(Path(file), report_page(report))
 
 
-def report_page(report: Report) -> Page:
+def report_page(report: Report) -> HtmlPage:
     """The page of a report. ValueError for a loss that is not finite and a pack above the capacity."""
     charts = [Chart(stage.name, stage.losses) for stage in report.stages if stage.losses]
-    packs = [[PackedSample("sample", length) for length in pack] for pack in report.packs]
+    packs = [[blocks.PackedSample("sample", length) for length in pack] for pack in report.packs]
     samples = report.samples or mixed_samples(report.stages[-1].results)
     settings = [(str(key), str(value)) for key, value in report.settings.items()]
     sections = (
         ("Accuracy", _accuracy(report)),
-        ("Loss", [Columns(charts)]),
-        ("Packs", [Packs(packs, report.pack_capacity)] if packs else []),
-        ("Questions and answers", [Cards([_card(answer) for answer in samples], narrow=True)]),
-        ("Settings", [Table(("setting", "value"), settings, words=True)]),
+        ("Loss", [blocks.SideBySide(charts)]),
+        ("Packs", [blocks.PackDrawing(packs, report.pack_capacity)] if packs else []),
+        ("Questions and answers", [blocks.SampleCards([_card(answer) for answer in samples], narrow=True)]),
+        ("Settings", [blocks.Table(("setting", "value"), settings, words=True)]),
     )
-    return Page(report.title, report.note, sections)
+    return HtmlPage(report.title, report.note, sections)
 
 
 def mixed_samples(results: TaskResults, per_task: int = 2) -> list[Answered]:
@@ -81,12 +81,12 @@ def mixed_samples(results: TaskResults, per_task: int = 2) -> list[Answered]:
     return [answer for group in zip_longest(*firsts) for answer in group if answer is not None]
 
 
-def _accuracy(report: Report) -> tuple[Table, str]:
+def _accuracy(report: Report) -> tuple[blocks.Table, str]:
     """Tasks as rows, stages as columns, the text-only baseline beside them, cost below."""
     baseline = () if report.baseline is None else (("text only", report.baseline),)
     names, columns = zip(*((stage.name, stage.results) for stage in report.stages), *baseline, strict=True)
     tasks = list(dict.fromkeys(task for results in columns for task in results.tasks))
-    rows: list[Sequence[Cell]] = [row for task in tasks for row in _task_rows(task, columns)]
+    rows: list[blocks.TableRow] = [row for task in tasks for row in _task_rows(task, columns)]
     means = {"mean, all tasks": [_percent(results.mean()) for results in columns]}
     if set(tasks) & set(SINGLE_PICTURE_TASKS):
         means = {"mean, one picture": [_percent(r.single_picture_mean) for r in columns], **means}
@@ -97,24 +97,25 @@ def _accuracy(report: Report) -> tuple[Table, str]:
     rows += [("training tokens/s", *speeds, *spare), ("pack fill", *fills, *spare)]
     asked = max(result.share.total for results in columns for result in results.tasks.values())
     note = f"Held-out questions, up to {asked} per task; in small print, and as a line, the 95 % interval."
-    return Table(("task", *names), rows, strong=means), note
+    return blocks.Table(("task", *names), rows, strong=means), note
 
 
-def _task_rows(task: str, columns: Sequence[TaskResults]) -> list[Sequence[Cell]]:
+def _task_rows(task: str, columns: Sequence[TaskResults]) -> list[blocks.TableRow]:
     """The row of a task, and one for its written steps if it has any."""
     found = [results.tasks.get(task) for results in columns]
-    rows: list[Sequence[Cell]] = [(task, *(_cell(result.share if result else None) for result in found))]
+    rows: list[blocks.TableRow] = [(task, *(_cell(result and result.share) for result in found))]
     if any(result and result.steps.total for result in found):
-        rows.append((f"{task}, every step", *(_cell(result.steps if result else None) for result in found)))
+        rows.append((f"{task}, every step", *(_cell(result and result.steps) for result in found)))
     return rows
 
 
-def _cell(share: Share | None) -> Cell:
+def _cell(share: Share | None) -> blocks.TableCell:
     """A bar, the accuracy and its interval."""
     if share is None or not share.total:
         return "–"
     low, high = share.interval
-    return Bar(share.accuracy, _percent(share.accuracy), f"{low * 100:.0f}–{high * 100:.0f}", (low, high))
+    said = f"{low * 100:.0f}–{high * 100:.0f}"
+    return blocks.BarCell(share.accuracy, _percent(share.accuracy), said, share.interval)
 
 
 def _percent(share: float) -> str:
@@ -125,7 +126,7 @@ def _or_dash(value: float | None, form: str) -> str:
     return "–" if value is None else form.format(value)
 
 
-def _card(answer: Answered) -> Card:
+def _card(answer: Answered) -> blocks.SampleCard:
     """Pictures, question, predicted answer, and the expected one when that is another."""
     question, parts = answer.item.question, answer.item.scene.media
     height = SAMPLE_HEIGHT if len(parts) == 1 else PAIR_HEIGHT
@@ -133,12 +134,12 @@ def _card(answer: Answered) -> Card:
     verdict = ("good", f"{said} ✓") if answer.right else ("bad", f"{said} ✗")
     expected = [] if answer.right else [("", f"expected: {question.answer}")]
     media = [shown for part in parts for shown in _media(part, height)]
-    return Card([question.task], media, [("", question.text), verdict, *expected])
+    return blocks.SampleCard([question.task], media, [("", question.text), verdict, *expected])
 
 
-def _media(part: Image | Video, height: int) -> list[Media]:
+def _media(part: Image | Video, height: int) -> list[blocks.ShownMedia]:
     if isinstance(part, Image):
-        return [Media(picture=decode_image(part.source), height=height)]
+        return [blocks.ShownMedia(picture=decode_image(part.source), height=height)]
     if isinstance(part.source, tuple):
-        return [Media(picture=frame, height=FRAME_HEIGHT) for frame in part.source]
-    return [Media(Path(part.source).name)]
+        return [blocks.ShownMedia(picture=frame, height=FRAME_HEIGHT) for frame in part.source]
+    return [blocks.ShownMedia(Path(part.source).name)]

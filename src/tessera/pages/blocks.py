@@ -12,7 +12,7 @@ from tessera.pages.chart import Chart
 
 
 @dataclass(frozen=True)
-class Bar:
+class BarCell:
     """A cell with a bar as long as `share`, 0 to 1, and its text.
 
     interval: bounds of the share, 0 to 1, drawn over the bar; note: small print; over: above a limit.
@@ -25,8 +25,9 @@ class Bar:
     over: bool = False
 
 
-Cell: TypeAlias = str | int | Bar
+TableCell: TypeAlias = str | int | BarCell
 """Whole numbers are written with separators."""
+TableRow: TypeAlias = Sequence[TableCell]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Table:
     """
 
     head: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[TableRow]
     title: str = ""
     strong: Collection[str] = ()
     words: bool = False
@@ -50,7 +51,7 @@ def histogram(title: str, labels: Sequence[str], counts: Sequence[int]) -> Table
     filled = [number for number, count in enumerate(counts) if count] or [0]
     last = len(counts) - 1
     rows = [
-        (labels[n], Bar(counts[n] / most, f"{counts[n]:,}", over=n == last))
+        (labels[n], BarCell(counts[n] / most, f"{counts[n]:,}", over=n == last))
         for n in range(filled[0], filled[-1] + 1)
     ]
     return Table((), rows, title)
@@ -67,7 +68,7 @@ class PackedSample:
 
 
 @dataclass(frozen=True)
-class Packs:
+class PackDrawing:
     """Packs as rows: samples as long as their tokens, below them as long as their tiles.
 
     max_tokens, max_tiles: what a pack can hold, no tiles are drawn for 0; sources: names for the colours.
@@ -100,7 +101,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Box:
+class NamedBox:
     """A named box; corners in thousandths of the picture: left, top, right, bottom."""
 
     name: str
@@ -108,7 +109,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Media:
+class ShownMedia:
     """A picture (None for a clip) with its boxes, and what the model gets of it: tiles or frames.
 
     count: all tiles, of which `tiles` are some; columns: of their grid, 0 for none. height: pixels on the
@@ -120,39 +121,39 @@ class Media:
     tiles: tuple[PIL.Image.Image, ...] = ()
     count: int = 0
     columns: int = 0
-    boxes: tuple[Box, ...] = ()
+    boxes: tuple[NamedBox, ...] = ()
     height: int | None = None
 
 
 @dataclass(frozen=True)
-class Card:
+class SampleCard:
     """One sample: a line of facts, media, lines of (kind, text), tokens.
 
     A line's kind is "", "good" or "bad".
     """
 
     head: Sequence[str]
-    media: Sequence[Media] = ()
+    media: Sequence[ShownMedia] = ()
     lines: Sequence[tuple[str, str]] = ()
     pieces: Sequence[Piece] = ()
 
 
 @dataclass(frozen=True)
-class Cards:
+class SampleCards:
     """Samples one below the other, or several in a row when they are narrow."""
 
-    cards: Sequence[Card]
+    cards: Sequence[SampleCard]
     narrow: bool = False
     template: ClassVar[str] = "cards.html"
 
 
 @dataclass(frozen=True)
-class Columns:
+class SideBySide:
     """Blocks side by side where the screen is wide enough."""
 
-    blocks: Sequence[Block]
-    template: ClassVar[str] = "columns.html"
+    blocks: Sequence[PageBlock]
+    template: ClassVar[str] = "side_by_side.html"
 
 
-Block: TypeAlias = "str | Table | Chart | Packs | Cards | Columns"
+PageBlock: TypeAlias = "str | Table | Chart | PackDrawing | SampleCards | SideBySide"
 """Plain text is a paragraph."""

@@ -13,19 +13,19 @@ from typing import Any, ClassVar
 import jinja2
 import PIL.Image
 
-from tessera.pages.blocks import Block
+from tessera.pages.blocks import PageBlock
 
 HUES = 10
 """Colours that tell sources apart; they repeat after so many."""
 
 
 @dataclass(frozen=True)
-class Page:
+class HtmlPage:
     """A title, a note below it, and sections of (heading, blocks); those that draw nothing are left out."""
 
     title: str
     note: str
-    sections: Sequence[tuple[str, Sequence[Block]]]
+    sections: Sequence[tuple[str, Sequence[PageBlock]]]
     template: ClassVar[str] = "page.html"
 
 
@@ -38,12 +38,12 @@ class ReviewPage:
     template: ClassVar[str] = "review.html"
 
 
-def render(page: Page | ReviewPage) -> str:
+def render(page: HtmlPage | ReviewPage) -> str:
     """The page as HTML text."""
     return _environment().get_template(page.template).render(page=page)
 
 
-def write_page(file: Path, page: Page | ReviewPage) -> Path:
+def write_page(file: Path, page: HtmlPage | ReviewPage) -> Path:
     """Write a page, making its folder. ValueError when it can't be written."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -7,21 +7,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from tessera.curation.report.packs import PackView
 from tessera.curation.report.seen import Seen
 from tessera.curation.survey import Place, SourceSurvey, Survey
-from tessera.pages.blocks import Block, Card, Cards, Cell, Columns, Packs, Table, histogram
-from tessera.pages.page import Page
+from tessera.pages import blocks
+from tessera.pages.page import HtmlPage
 
 MOST_FAULTS = 100
 """Faults of a source that the page lists."""
 
 
-def check_page(found: Survey, samples: Iterable[Seen], packs_per_step: int) -> Page:
+def check_page(found: Survey, samples: Iterable[Seen], packs_per_step: int) -> HtmlPage:
     """The page of a check."""
     config = found.config
     note = (
         f"{found.records:,} records, {found.faulty:,} with a fault; packs of {config.max_tokens:,} tokens "
         f"and {config.max_tiles} tiles, longer records: {config.over_long}"
     )
-    sections: list[tuple[str, Sequence[Block]]] = [
+    sections: list[tuple[str, Sequence[blocks.PageBlock]]] = [
         ("Sources", [_sources(found.sources)]),
         ("One epoch", [_epoch(found, packs_per_step)]),
         *((source.name, list(_source(source, found))) for source in found.sources),
@@ -30,16 +30,16 @@ def check_page(found: Survey, samples: Iterable[Seen], packs_per_step: int) -> P
         ("Repeated ids", [_pairs(found.id_pairs)]),
         ("Samples", [_cards(samples)]),
     ]
-    return Page("Data check", note, sections)
+    return HtmlPage("Data check", note, sections)
 
 
-def preview_page(title: str, samples: Iterable[Seen]) -> Page:
+def preview_page(title: str, samples: Iterable[Seen]) -> HtmlPage:
     """The page of a preview."""
     note = "Highlighted tokens are trained; hover for their loss weight. Boxes are drawn where they are read."
-    return Page(title, note, [("Samples", [_cards(samples)])])
+    return HtmlPage(title, note, [("Samples", [_cards(samples)])])
 
 
-def pack_page(view: PackView) -> Page:
+def pack_page(view: PackView) -> HtmlPage:
     """The page of packs."""
     note = (
         f"{view.packs:,} packs of {view.max_tokens:,} tokens and {view.max_tiles} tiles hold "
@@ -47,13 +47,13 @@ def pack_page(view: PackView) -> Page:
         f"{view.bound:,} are needed. Tokens {view.token_fill:.1%} full, tiles {view.tile_fill:.1%}; "
         "nothing is padded."
     )
-    rows: list[list[Cell]] = [[name, *n] for name, n in zip(view.names, view.by_source, strict=True)]
-    first = Packs(view.shown, view.max_tokens, view.max_tiles, view.names)
-    counts = Table(("source", "samples", "tokens", "tiles"), rows)
-    return Page("Packs", note, [("First packs", [first]), ("Sources", [counts])])
+    rows: list[blocks.TableRow] = [(name, *n) for name, n in zip(view.names, view.by_source, strict=True)]
+    first = blocks.PackDrawing(view.shown, view.max_tokens, view.max_tiles, view.names)
+    counts = blocks.Table(("source", "samples", "tokens", "tiles"), rows)
+    return HtmlPage("Packs", note, [("First packs", [first]), ("Sources", [counts])])
 
 
-def _sources(sources: Sequence[SourceSurvey]) -> Table:
+def _sources(sources: Sequence[SourceSurvey]) -> blocks.Table:
     head = (
         "source", "records", "faulty", "exact duplicates", "near duplicates", "repeated ids", "tokens",
         "trained", "tiles", "too long",
@@ -65,10 +65,10 @@ def _sources(sources: Sequence[SourceSurvey]) -> Table:
         )
         for s in sources
     ]  # fmt: skip
-    return Table(head, rows)
+    return blocks.Table(head, rows)
 
 
-def _epoch(found: Survey, packs_per_step: int) -> Table:
+def _epoch(found: Survey, packs_per_step: int) -> blocks.Table:
     whole = "all, mixed"
     steps = f"steps of {packs_per_step}"
     head = ("source", "samples", "packs", "at least", steps, "tokens full", "tiles full")
@@ -80,14 +80,14 @@ def _epoch(found: Survey, packs_per_step: int) -> Table:
         for name, e in [*((s.name, s.estimate) for s in found.sources), (whole, found.estimate)]
         if e is not None
     ]  # fmt: skip
-    return Table(head, rows, strong=[whole])
+    return blocks.Table(head, rows, strong=[whole])
 
 
-def _source(source: SourceSurvey, found: Survey) -> Iterator[Block]:
+def _source(source: SourceSurvey, found: Survey) -> Iterator[blocks.PageBlock]:
     """Histograms, what stands out, and the faults."""
     lengths = source.lengths
-    bars = {"tokens": lengths.tokens, "tiles": lengths.tiles}
-    yield Columns([histogram(name, bar.labels, bar.counts.tolist()) for name, bar in bars.items()])
+    bars = (("tokens", lengths.tokens), ("tiles", lengths.tiles))
+    yield blocks.SideBySide([blocks.histogram(name, b.labels, b.counts.tolist()) for name, b in bars])
     if lengths.too_long:
         yield (
             f"{lengths.too_long:,} records are too long; {found.config.over_long}: "
@@ -99,27 +99,27 @@ def _source(source: SourceSurvey, found: Survey) -> Iterator[Block]:
     if total := source.scripts.total():
         mix = ", ".join(f"{name} {count / total:.1%}" for name, count in source.scripts.most_common(8))
         yield f"letters by script: {mix}"
-    yield Table(("fault", "count"), [(str(r), n) for r, n in source.log.counts.most_common()])
+    yield blocks.Table(("fault", "count"), [(str(r), n) for r, n in source.log.counts.most_common()])
     faults = [
         (f"{fault.file}:{fault.line}", fault.field, str(fault.reason), fault.detail, fault.remedy)
         for fault in source.log.kept[:MOST_FAULTS]
     ]
-    yield Table(("place", "field", "fault", "detail", "remedy"), faults, words=True)
+    yield blocks.Table(("place", "field", "fault", "detail", "remedy"), faults, words=True)
 
 
-def _pairs(pairs: Sequence[tuple[Place, Place]]) -> Table:
+def _pairs(pairs: Sequence[tuple[Place, Place]]) -> blocks.Table:
     rows = [(f"{a[0]}:{a[1]}", f"{b[0]}:{b[1]}") for a, b in pairs]
-    return Table(("record", "repeats"), rows, words=True)
+    return blocks.Table(("record", "repeats"), rows, words=True)
 
 
-def _cards(samples: Iterable[Seen]) -> Cards:
-    return Cards([_card(seen) for seen in samples])
+def _cards(samples: Iterable[Seen]) -> blocks.SampleCards:
+    return blocks.SampleCards([_card(seen) for seen in samples])
 
 
-def _card(seen: Seen) -> Card:
+def _card(seen: Seen) -> blocks.SampleCard:
     """A record with its size, or with the reason why it can't be shown."""
     if seen.problem:
-        return Card((seen.source, seen.place), lines=[("bad", seen.problem)])
+        return blocks.SampleCard((seen.source, seen.place), lines=[("bad", seen.problem)])
     share = seen.trained / max(1, seen.tokens)
     size = f"{seen.tokens:,} tokens, {seen.trained:,} trained ({share:.0%}), {seen.tiles} tiles"
-    return Card((seen.source, seen.place, size), seen.media, pieces=seen.pieces)
+    return blocks.SampleCard((seen.source, seen.place, size), seen.media, pieces=seen.pieces)

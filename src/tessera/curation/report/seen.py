@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -21,9 +20,10 @@ from tessera.imaging.grid import Tiling, choose_grid
 from tessera.packing.samples.clips import draw_clips, load_clips
 from tessera.packing.samples.encode import encoder_of
 from tessera.packing.samples.weights import Averaging, weigh_tokens
-from tessera.pages.blocks import Box, Media, Piece
+from tessera.pages.blocks import NamedBox, Piece, ShownMedia
 from tessera.records.faults import DataError
 from tessera.records.source import WeightedSource
+from tessera.scoring.boxes import parse_boxes
 
 LARGEST = 480
 """Longer side in pixels of a picture that is kept for showing."""
@@ -43,7 +43,7 @@ class Seen:
     source: str
     place: str
     pieces: tuple[Piece, ...] = ()
-    media: tuple[Media, ...] = ()
+    media: tuple[ShownMedia, ...] = ()
     tokens: int = 0
     tiles: int = 0
     trained: int = 0
@@ -121,7 +121,7 @@ def _text(tokenizer: Tokenizer, ids: list[int]) -> str:
     return whole.removeprefix(IMG_START)
 
 
-def _media(conversation: Conversation, encoder: Encoder, encoded: Encoded) -> tuple[Media, ...]:
+def _media(conversation: Conversation, encoder: Encoder, encoded: Encoded) -> tuple[ShownMedia, ...]:
     parts = conversation.media
     boxes = tuple(_boxes(conversation)) if len(parts) == 1 and isinstance(parts[0], Image) else ()
     found, start = [], 0
@@ -138,16 +138,16 @@ def _seen(
     tiles: tuple[PIL.Image.Image, ...],
     count: int,
     tiling: Tiling,
-    boxes: tuple[Box, ...],
-) -> Media:
+    boxes: tuple[NamedBox, ...],
+) -> ShownMedia:
     if isinstance(part, Video):
-        return Media("clip", None, tiles, count)
+        return ShownMedia("clip", None, tiles, count)
     picture = decode_image(part.source)
     name = f"{picture.width} x {picture.height}"
     columns = 0 if part.joined else grid_columns(picture.width, picture.height, count, tiling)
     picture = picture.copy()
     picture.thumbnail((LARGEST, LARGEST))
-    return Media(name, picture, tiles, count, columns, boxes)
+    return ShownMedia(name, picture, tiles, count, columns, boxes)
 
 
 def grid_columns(width: int, height: int, count: int, tiling: Tiling) -> int:
@@ -163,17 +163,8 @@ def _small(tile: NDArray[np.uint8]) -> PIL.Image.Image:
     return picture.resize((TILE_SIDE, TILE_SIDE)) if picture.width > TILE_SIDE else picture
 
 
-def _boxes(conversation: Conversation) -> Iterator[Box]:
+def _boxes(conversation: Conversation) -> Iterator[NamedBox]:
     for message in conversation.messages:
-        for name, text in _BOX.findall(message.text):
-            try:
-                boxes = json.loads(text)
-            except (ValueError, RecursionError):
-                continue
-            for box in boxes if isinstance(boxes, list) else ():
-                if (
-                    isinstance(box, list)
-                    and len(box) == 4
-                    and all(type(side) in (int, float) for side in box)
-                ):
-                    yield Box(name, (box[0], box[1], box[2], box[3]))
+        for name, numbers in _BOX.findall(message.text):
+            # As they are written: a fault, such as fractions, shall be seen.
+            yield from (NamedBox(name, corners) for corners in parse_boxes(numbers, scale=1.0))
