@@ -103,9 +103,9 @@ def _accuracy(report: Report) -> tuple[blocks.Table, str]:
 def _task_rows(task: str, columns: Sequence[TaskResults]) -> list[blocks.TableRow]:
     """The row of a task, and one for its written steps if it has any."""
     found = [results.tasks.get(task) for results in columns]
-    rows: list[blocks.TableRow] = [(task, *(_cell(result and result.share) for result in found))]
+    rows: list[blocks.TableRow] = [(task, *(_cell(r.share if r else None) for r in found))]
     if any(result and result.steps.total for result in found):
-        rows.append((f"{task}, every step", *(_cell(result and result.steps) for result in found)))
+        rows.append((f"{task}, every step", *(_cell(r.steps if r else None) for r in found)))
     return rows
 
 
