@@ -15,11 +15,11 @@ from rich.console import Console
 from tessera.cli.data.input import Limited, at_least, manifest_sources, progress_bars
 from tessera.cli.data.tables import show_survey
 from tessera.curation.repair import Repaired, write_repaired
-from tessera.curation.report.page import write_page
 from tessera.curation.report.pages import check_page
 from tessera.curation.report.seen import choose_records, look
 from tessera.curation.survey import Survey, SurveyConfig, survey
 from tessera.curation.values import survey_values
+from tessera.pages.page import write_page
 from tessera.records.files.cache import cache_root
 
 

@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.text import Text
 
 from tessera.cli.data.input import Limited, at_least, manifest_sources, progress_bars
-from tessera.curation.report.page import write_page
+from tessera.curation.report.packs import PackView, plan_view
 from tessera.curation.report.pages import pack_page
-from tessera.curation.report.seats import PackView, Seat, plan_view
 from tessera.packing.loader import PackingConfig
+from tessera.pages.blocks import PackedSample
+from tessera.pages.page import write_page
 
 COLOURS = (
     "blue",
@@ -134,8 +135,8 @@ def show(console: Console, view: PackView) -> None:
     )
 
 
-def _row(number: int, pack: Sequence[Seat], view: PackView) -> Text:
-    tokens, tiles = (sum(getattr(seat, name) for seat in pack) for name in ("tokens", "tiles"))
+def _row(number: int, pack: Sequence[PackedSample], view: PackView) -> Text:
+    tokens, tiles = (sum(getattr(sample, name) for sample in pack) for name in ("tokens", "tiles"))
     row = Text(f"{number:>5} ")
     row.append(_bar(pack, "tokens", view.max_tokens, TOKEN_BAR))
     row.append(f" {tokens / view.max_tokens:>4.0%}  ")
@@ -143,12 +144,12 @@ def _row(number: int, pack: Sequence[Seat], view: PackView) -> Text:
     return row.append(f" {tiles:>3}  {len(pack)} samples")
 
 
-def _bar(pack: Sequence[Seat], what: str, capacity: int, width: int) -> Text:
+def _bar(pack: Sequence[PackedSample], what: str, capacity: int, width: int) -> Text:
     """Blocks as long as the samples' shares; neighbours of one source differ in shade."""
     bar, start, drawn = Text(), 0, 0
-    for number, seat in enumerate(pack):
-        start += getattr(seat, what)
+    for number, sample in enumerate(pack):
+        start += getattr(sample, what)
         end = round(start / max(1, capacity) * width)
-        bar.append("█▓"[number % 2] * (end - drawn), style=COLOURS[seat.source % len(COLOURS)])
+        bar.append("█▓"[number % 2] * (end - drawn), style=COLOURS[sample.source % len(COLOURS)])
         drawn = max(drawn, end)
     return bar.append("·" * (width - drawn), style="dim")

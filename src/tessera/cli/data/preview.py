@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.text import Text
 
 from tessera.cli.data.input import Counted, manifest_sources
-from tessera.curation.report.page import write_page
 from tessera.curation.report.pages import preview_page
 from tessera.curation.report.seen import Seen, choose_records, look
 from tessera.packing.samples.weights import Averaging
+from tessera.pages.page import write_page
 
 _SHOWN = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\n\t"}
 """Control characters as their pictures: data must not steer the terminal."""

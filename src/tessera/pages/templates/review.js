@@ -1,50 +1,3 @@
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-<title>tessera data filter: review</title>
-<style>
-:root { color-scheme: light dark; --line: #8884; --mark: #ffd54f; --keep: #2e7d32; --drop: #c62828; --soft: #8882; }
-* { box-sizing: border-box; }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 0; }
-header { position: sticky; top: 0; padding: .6rem 1rem; background: Canvas; border-bottom: 1px solid var(--line); display: flex;
-  flex-wrap: wrap; gap: .5rem 1rem; align-items: center; z-index: 1; }
-header b { margin-right: auto; }
-main { max-width: 60rem; margin: 0 auto; padding: 1rem; }
-article { border: 1px solid var(--line); border-left: .4rem solid var(--line); border-radius: .4rem; padding: .7rem 1rem; margin-bottom: 1rem; }
-article.keep { border-left-color: var(--keep); }
-article.drop { border-left-color: var(--drop); }
-article.current { outline: 2px solid Highlight; }
-.top { display: flex; flex-wrap: wrap; gap: .5rem; align-items: baseline; }
-.top code { margin-right: auto; overflow-wrap: anywhere; }
-.rows { margin: .4rem 0; padding-left: 1.2rem; }
-.turn { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 18rem; overflow: auto; background: var(--soft); border-radius: .3rem;
-  padding: .4rem .6rem; margin: .3rem 0; }
-.turn::before { content: attr(data-role); display: block; font-size: .75rem; opacity: .7; }
-mark { background: var(--mark); color: black; }
-img { max-height: 12rem; margin: .2rem .4rem .2rem 0; vertical-align: top; }
-button, select, input { font: inherit; }
-button[aria-pressed="true"] { font-weight: bold; outline: 2px solid currentColor; }
-.note { width: 16rem; max-width: 100%; }
-footer { padding: 1rem; text-align: center; opacity: .8; }
-</style>
-</head>
-<body>
-<header>
-  <b id="told"></b>
-  <label>verdict <select id="verdict"><option value="">all</option><option>borderline</option><option>drop</option></select></label>
-  <label>rule <select id="rule"><option value="">all</option></select></label>
-  <label>source <select id="source"><option value="">all</option></select></label>
-  <label><input type="checkbox" id="open"> undecided only</label>
-  <button id="save">download decisions.json</button>
-</header>
-<main id="list"></main>
-<footer>keys: j / n next, k before, + or y keep, - or x drop, 0 undecided. Choices stay in this browser until they are
-downloaded; then run the same command with <code>--decisions decisions.json</code>.</footer>
-<script id="data" type="application/json">{{DATA}}</script>
-<script>
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const PAGE = 50, store = "tessera-review";
@@ -143,6 +96,3 @@ at("save").onclick = () => {
   link.download = "decisions.json"; link.click(); URL.revokeObjectURL(link.href);
 };
 list();
-</script>
-</body>
-</html>
