@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tessera.checkpoints import proof
-from tessera.checkpoints.convert import Conversion, convert
+from tessera.checkpoints.conversion import proof
+from tessera.checkpoints.conversion.convert import Conversion, convert
 from tessera.checkpoints.load import Loaded, load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.models.config import Architecture
@@ -314,7 +314,7 @@ def test_a_failed_proof_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
         (flip_a_bit, "1 weights, 'vision.layers.0.ls1'"),
         (change_theta, "logits differ by"),
     ):
-        monkeypatch.setattr("tessera.checkpoints.convert.read_back", fault)
+        monkeypatch.setattr("tessera.checkpoints.conversion.convert.read_back", fault)
         with pytest.raises(ValueError, match=message):
             convert(source, tmp_path / "b", "tessera")
         assert [path.name for path in tmp_path.iterdir()] == ["a"]
@@ -322,7 +322,7 @@ def test_a_failed_proof_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_memory_and_disk_are_looked_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = saved(tmp_path / "a")
-    monkeypatch.setattr("tessera.checkpoints.convert.free_bytes", lambda device: 1000)
+    monkeypatch.setattr("tessera.checkpoints.conversion.convert.free_bytes", lambda device: 1000)
     with pytest.raises(ValueError, match="device = cpu: comparing logits takes .* GB .*--no-check"):
         convert(source, tmp_path / "b", "tessera")
     assert isinstance(convert(source, tmp_path / "c", "tessera", check=False), Conversion)

@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from tessera.checkpoints.keymap import Group, KeyMap, Rule
+from tessera.families.keymap import Group, KeyMap, Rule
 from tessera.checkpoints.save import save_checkpoint, table_for
 from tessera.checkpoints.weights import tensors_of, write_as
 from tessera.models.config import Architecture

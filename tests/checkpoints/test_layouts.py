@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, GenerationConfig, InternVLForConditional
 
 from tessera.chat.message import Conversation, ask, say
 from tessera.chat.tokenizer import load_tokenizer
-from tessera.checkpoints.layouts.processor import write_processor
+from tessera.families.internvl.preprocess import write_processor
 from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.engine.reference import generate_slowly

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from tessera.checkpoints.lora import is_lora, merged_view
-from tessera.checkpoints.shards import ShardReader
+from tessera.checkpoints.files.lora import is_lora, merged_view
+from tessera.checkpoints.files.shards import ShardReader
 
 LAYER = "language_model.base_model.model.model.layers.0."
 VISION = "vision_model.base_model.model.encoder.layers.1."

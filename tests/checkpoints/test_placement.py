@@ -15,7 +15,7 @@ from tessera.checkpoints.placement import (
     read_map,
     split_layers,
 )
-from tessera.families.catalog import get_family
+from tessera.families.catalogue import get_family
 from tessera.models.config import VLMConfig
 
 

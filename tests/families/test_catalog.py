@@ -14,7 +14,7 @@ from tessera.chat.templates import TEMPLATES, get_template
 from tessera.chat.tokenizer import load_tokenizer
 from tessera.chat.tokens import IMG_CONTEXT
 from tessera.chat.train_tokenizer import train_tokenizer
-from tessera.families.catalog import (
+from tessera.families.catalogue import (
     entries,
     family_names,
     fresh,
@@ -24,7 +24,7 @@ from tessera.families.catalog import (
     nearest_names,
 )
 from tessera.families.entry import Entry
-from tessera.families.refused import refusal
+from tessera.families.internvl.catalogue.refused import refusal
 
 TOKENIZER = train_tokenizer(["a small text"] * 3, 280)
 BY_NAME = {entry.name: entry for entry in entries()}
@@ -250,7 +250,7 @@ def test_doubts_are_named() -> None:
 def test_listing_needs_no_torch(repo_root: Path) -> None:
     """`tessera models` is there at once because the tables are plain data."""
     code = (
-        "import sys; import tessera.cli.models; from tessera.families.catalog import entries;"
+        "import sys; import tessera.cli.models; from tessera.families.catalogue import entries;"
         "sum(e.parameters()['total'] for e in entries());"
         "assert not {'torch', 'pydantic', 'numpy'} & set(sys.modules), 'heavy import'"
     )

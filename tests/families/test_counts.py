@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from tessera.families.catalog import entries
+from tessera.families.catalogue import entries
 from tessera.families.entry import Entry, Published
 from tessera.models.accounting import bytes_to_load, count_parameters, kv_cache_bytes_per_token
 

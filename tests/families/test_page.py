@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tessera.cli.main import main
-from tessera.families.catalog import GENERATIONS, entries
+from tessera.families.catalogue import GENERATIONS, entries
 
 
 @pytest.fixture(scope="module")

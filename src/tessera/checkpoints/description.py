@@ -11,11 +11,13 @@ from pydantic import ValidationError
 
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.chat.tokens import ADDED_TOKENS, IMG_CONTEXT
-from tessera.checkpoints.keymap import KeyMap
-from tessera.checkpoints.layouts import official, own, transformers
-from tessera.checkpoints.layouts.read_json import read_object
-from tessera.checkpoints.layouts.reading import Reading
-from tessera.checkpoints.tables import OWN, official_table, transformers_table
+from tessera.families.keymap import KeyMap
+from tessera.families.internvl.config import official
+from tessera.checkpoints import own
+from tessera.families.internvl.config import transformers
+from tessera.runtime.json_file import read_object
+from tessera.families.internvl.config.section import Reading
+from tessera.families.internvl.weights import OWN, official_table, transformers_table
 from tessera.families.family import Family
 
 LayoutName = Literal["tessera", "official", "transformers"]

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from tessera.checkpoints.keymap import Group
+from tessera.families.keymap import Group
 from tessera.checkpoints.placement import device_of
-from tessera.checkpoints.shards import TensorSource
+from tessera.checkpoints.files.shards import TensorSource
 from tessera.checkpoints.weights import expected_parameters, read_own
 from tessera.nn.linear import LinearKind, make_linear
 

@@ -14,12 +14,12 @@ from tessera.chat.encoder import Encoder
 from tessera.chat.tokenizer import Tokenizer
 from tessera.checkpoints.description import Description, LayoutName, describe, layout_of
 from tessera.checkpoints.fill import fill
-from tessera.checkpoints.keymap import Group
-from tessera.checkpoints.layouts.official import CONFIG_FILE
-from tessera.checkpoints.layouts.read_json import read_object
-from tessera.checkpoints.lora import is_lora, merged_view
-from tessera.checkpoints.shards import ShardReader, TensorSource, holds_weights
-from tessera.checkpoints.views import Int8View, ResizedPositions, is_int8
+from tessera.families.keymap import Group
+from tessera.families.internvl.config.official import CONFIG_FILE
+from tessera.runtime.json_file import read_object
+from tessera.checkpoints.files.lora import is_lora, merged_view
+from tessera.checkpoints.files.shards import ShardReader, TensorSource, holds_weights
+from tessera.checkpoints.files.views import Int8View, ResizedPositions, is_int8
 from tessera.checkpoints.weights import expected_parameters, find_groups
 from tessera.families.family import Family
 from tessera.models.accounting import count_parameters

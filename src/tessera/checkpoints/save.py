@@ -10,13 +10,15 @@ import torch
 
 from tessera.chat.tokenizer import Tokenizer
 from tessera.checkpoints.description import CARD_FILE, LAYOUTS, LayoutName
-from tessera.checkpoints.keymap import KeyMap
-from tessera.checkpoints.layouts import official, own, transformers
-from tessera.checkpoints.layouts.companions import CHAT_TEMPLATE_FILE, GENERATION_FILE, write_json
-from tessera.checkpoints.layouts.decoder_config import published_kind
-from tessera.checkpoints.layouts.processor import PROCESSOR_FILE, VIDEO_FILE
-from tessera.checkpoints.shards import MAX_SHARD_BYTES, write_shards
-from tessera.checkpoints.tables import OWN, official_table, transformers_table
+from tessera.families.keymap import KeyMap
+from tessera.families.internvl.config import official
+from tessera.checkpoints import own
+from tessera.families.internvl.config import transformers
+from tessera.families.internvl.prompt import CHAT_TEMPLATE_FILE, GENERATION_FILE, write_json
+from tessera.families.decoders.config import published_kind
+from tessera.families.internvl.preprocess import PROCESSOR_FILE, VIDEO_FILE
+from tessera.checkpoints.files.shards import MAX_SHARD_BYTES, write_shards
+from tessera.families.internvl.weights import OWN, official_table, transformers_table
 from tessera.checkpoints.weights import tensors_of, write_as
 from tessera.families.family import Family
 from tessera.models.vlm import VLM

@@ -16,11 +16,11 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from tessera.checkpoints.keymap import Group, KeyMap
-from tessera.checkpoints.layouts import own
-from tessera.checkpoints.layouts.read_json import read_object
-from tessera.checkpoints.shards import ShardReader, write_shards
-from tessera.checkpoints.tables import (
+from tessera.families.keymap import Group, KeyMap
+from tessera.checkpoints import own
+from tessera.runtime.json_file import read_object
+from tessera.checkpoints.files.shards import ShardReader, write_shards
+from tessera.families.internvl.weights import (
     OWN,
     bare_decoder_table,
     bare_vision_tables,

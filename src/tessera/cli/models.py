@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from tessera.cli.model_page import show_page
-from tessera.families.catalog import entries, get_entry
+from tessera.families.catalogue import entries, get_entry
 from tessera.families.entry import Entry
 
 WIDTH = 100

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from tessera.models.config import VLMConfig
-from tessera.models.connector import Connector, pixel_shuffle
+from tessera.models.connectors.mlp import Connector, pixel_shuffle
 from tessera.models.decoder import Decoder
 from tessera.models.fusion import fuse
-from tessera.models.vision import VisionTransformer
+from tessera.models.vision.internvit import VisionTransformer
 from tessera.nn.kv_cache import KVCache
 from tessera.nn.layout import Layout
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tessera.checkpoints.layouts.read_json import require
+from tessera.runtime.json_file import require
 from tessera.models.config import DecoderConfig, RopeScaling
 
 KINDS = {name: name for name in ("linear", "dynamic", "llama3", "yarn", "longrope")} | {"su": "longrope"}

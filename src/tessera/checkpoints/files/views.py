@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from tessera.checkpoints.shards import TensorSource
-from tessera.models.vision import resize_positions
+from tessera.checkpoints.files.shards import TensorSource
+from tessera.models.vision.internvit import resize_positions
 
 SCALES = ".SCB"
 FORMAT = ".weight_format"

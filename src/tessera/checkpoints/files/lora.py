@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from tessera.checkpoints.shards import TensorSource
+from tessera.checkpoints.files.shards import TensorSource
 
 WRAPPER = ".base_model.model."
 RANK_KEYS = {"language_model": "use_llm_lora", "vision_model": "use_backbone_lora"}

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tessera.checkpoints.layouts.read_json import read_object
-from tessera.families.catalog import get_entry, identify
+from tessera.runtime.json_file import read_object
+from tessera.families.catalogue import get_entry, identify
 from tessera.families.entry import Entry
 from tessera.families.family import Family
 from tessera.models.config import IMAGENET_MEAN, IMAGENET_STD

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tessera.families.entry import Entry, Published
-from tessera.families.language_models import INTERNLM2_1_8B, INTERNLM2_20B, PHI3_MINI, YI_34B
-from tessera.families.vision_models import LARGE_INITIAL, LARGE_V1_5, SMALL
+from tessera.families.internvl.catalogue.language_models import INTERNLM2_1_8B, INTERNLM2_20B, PHI3_MINI, YI_34B
+from tessera.families.internvl.catalogue.vision_models import LARGE_INITIAL, LARGE_V1_5, SMALL
 
 BLOG = "internvl.github.io/blog/2024-04-30-InternVL-1.5"
 DOCS = "internvl.readthedocs.io, quick start of 1.5"

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from tessera.chat.tokenizer import Tokenizer
-from tessera.checkpoints.agreement import TOLERANCE, Agreement, compare, probe
+from tessera.checkpoints.conversion.agreement import TOLERANCE, Agreement, compare, probe
 from tessera.checkpoints.description import Description
 from tessera.checkpoints.load import load_checkpoint, open_weights
 from tessera.checkpoints.weights import expected_parameters, read_own

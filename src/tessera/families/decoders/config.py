@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tessera.checkpoints.layouts.read_json import require
-from tessera.checkpoints.layouts.rope_config import read_scaling, read_theta
+from tessera.runtime.json_file import require
+from tessera.families.decoders.rope import read_scaling, read_theta
 from tessera.models.config import Architecture, DecoderConfig
 
 CLASSES: dict[str, Architecture] = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from tessera.checkpoints.keymap import KeyMap, Rule
+from tessera.families.keymap import KeyMap, Rule
 from tessera.models.config import Architecture
 
 QKV = ("q", "k", "v")

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tessera.checkpoints.layouts.read_json import read_object
+from tessera.runtime.json_file import read_object
 from tessera.families.family import Family
 
 CONFIG_FILE = "tessera.json"

@@ -12,10 +12,10 @@ from typing import Any
 from tessera.chat.templates import TEMPLATES
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import IMG_CONTEXT
-from tessera.checkpoints.layouts.companions import special_ids, write_generation, write_json
-from tessera.checkpoints.layouts.decoder_config import kind_of, published_kind, read_decoder, write_decoder
-from tessera.checkpoints.layouts.read_json import read_object, require
-from tessera.checkpoints.layouts.reading import (
+from tessera.families.internvl.prompt import special_ids, write_generation, write_json
+from tessera.families.decoders.config import kind_of, published_kind, read_decoder, write_decoder
+from tessera.runtime.json_file import read_object, require
+from tessera.families.internvl.config.section import (
     SECTION,
     Reading,
     catalogue_entry,
@@ -24,8 +24,8 @@ from tessera.checkpoints.layouts.reading import (
     pixel_statistics,
     with_known_label,
 )
-from tessera.checkpoints.layouts.rope_config import rope_scaling
-from tessera.checkpoints.tables import official_table
+from tessera.families.decoders.rope import rope_scaling
+from tessera.families.internvl.weights import official_table
 from tessera.families.entry import Entry
 from tessera.families.family import Family
 from tessera.imaging.grid import Tiling

@@ -15,7 +15,7 @@ from typing import Protocol, Self
 import torch
 from safetensors.torch import save_file
 
-from tessera.checkpoints.weight_files import WeightFile, open_file
+from tessera.checkpoints.files.weight_files import WeightFile, open_file
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"

@@ -7,8 +7,8 @@ all 48 layers are stored; the remote code of that time reads the fourth state fr
 from __future__ import annotations
 
 from tessera.families.entry import ONE_SQUARE, Entry, Published
-from tessera.families.language_models import LLAMA2_13B
-from tessera.families.vision_models import LARGE_INITIAL, LARGE_V1_0
+from tessera.families.internvl.catalogue.language_models import LLAMA2_13B
+from tessera.families.internvl.catalogue.vision_models import LARGE_INITIAL, LARGE_V1_0
 
 BLOG = "internvl.github.io/blog/2024-01-24-InternVL-1.1"
 

@@ -12,15 +12,15 @@ from typing import Any
 
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import IMG_CONTEXT, IMG_END, IMG_START
-from tessera.checkpoints.layouts.companions import (
+from tessera.families.internvl.prompt import (
     CHAT_TEMPLATE_FILE,
     VIDEO_PLACEHOLDER,
     chat_template,
     write_json,
 )
-from tessera.checkpoints.layouts.read_json import read_object
-from tessera.checkpoints.layouts.reading import Triple, pixel_statistics
-from tessera.checkpoints.layouts.sentencepiece_json import as_bytes, as_json
+from tessera.runtime.json_file import read_object
+from tessera.families.internvl.config.section import Triple, pixel_statistics
+from tessera.chat.sentencepiece_json import as_bytes, as_json
 from tessera.families.family import Family
 
 PIXELS_FILE = "preprocessor_config.json"

@@ -21,7 +21,7 @@ from tessera.families import (
     internvl_3_5,
 )
 from tessera.families.entry import OWNER, Entry
-from tessera.families.refused import refusal
+from tessera.families.internvl.catalogue.refused import refusal
 
 if TYPE_CHECKING:
     from tessera.chat.tokenizer import Tokenizer
@@ -82,7 +82,7 @@ def family_names() -> tuple[str, ...]:
 def get_family(name: str) -> Family:
     """The member of this name. Raises ValueError as `get_entry` does."""
     if name in TOYS:
-        from tessera.families import toy
+        from tessera.families.internvl.catalogue import toy
 
         return toy.scale_model() if name == "scale_model" else toy.nano_model()
     return get_entry(name).family()

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tessera.families import language_models as llm
-from tessera.families import vision_models as vit
+from tessera.families.internvl.catalogue import language_models as llm
+from tessera.families.internvl.catalogue import vision_models as vit
 from tessera.families.entry import Entry, Published
-from tessera.families.internvl_1_5 import PHI_NOTE
+from tessera.families.internvl.catalogue.internvl_1_5 import PHI_NOTE
 from tessera.families.parts import LanguageModel
 
 DOCS = "internvl.readthedocs.io, quick start of 2.0"

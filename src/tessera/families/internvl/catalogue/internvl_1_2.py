@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tessera.families.entry import ONE_SQUARE, Entry, Published
-from tessera.families.language_models import YI_34B
-from tessera.families.vision_models import LARGE_INITIAL, LARGE_V1_2
+from tessera.families.internvl.catalogue.language_models import YI_34B
+from tessera.families.internvl.catalogue.vision_models import LARGE_INITIAL, LARGE_V1_2
 
 BLOG = "internvl.github.io/blog/2024-04-30-InternVL-1.5, the column with the same parts"
 

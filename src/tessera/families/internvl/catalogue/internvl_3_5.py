@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tessera.families import language_models as llm
-from tessera.families import vision_models as vit
+from tessera.families.internvl.catalogue import language_models as llm
+from tessera.families.internvl.catalogue import vision_models as vit
 from tessera.families.entry import OWNER, Entry, Published
 
 SOURCE = "model zoo of the official README (InternVL 3.5)"
