@@ -11,14 +11,13 @@ from pydantic import ValidationError
 
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.chat.tokens import ADDED_TOKENS, IMG_CONTEXT
-from tessera.families.keymap import KeyMap
-from tessera.families.internvl.config import official
 from tessera.checkpoints import own
-from tessera.families.internvl.config import transformers
-from tessera.runtime.json_file import read_object
+from tessera.families.family import Family
+from tessera.families.internvl.config import official, transformers
 from tessera.families.internvl.config.section import Reading
 from tessera.families.internvl.weights import OWN, official_table, transformers_table
-from tessera.families.family import Family
+from tessera.families.keymap import KeyMap
+from tessera.runtime.json_file import read_object
 
 LayoutName = Literal["tessera", "official", "transformers"]
 LAYOUTS: tuple[LayoutName, ...] = ("tessera", "official", "transformers")

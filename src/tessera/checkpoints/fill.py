@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from tessera.families.keymap import Group
-from tessera.checkpoints.placement import device_of
 from tessera.checkpoints.files.shards import TensorSource
+from tessera.checkpoints.placement import device_of
 from tessera.checkpoints.weights import expected_parameters, read_own
+from tessera.families.keymap import Group
 from tessera.nn.linear import LinearKind, make_linear
 
 IN_BLOCKS = ("vision.layers.", "decoder.layers.")

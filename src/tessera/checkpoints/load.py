@@ -13,19 +13,19 @@ import torch
 from tessera.chat.encoder import Encoder
 from tessera.chat.tokenizer import Tokenizer
 from tessera.checkpoints.description import Description, LayoutName, describe, layout_of
-from tessera.checkpoints.fill import fill
-from tessera.families.keymap import Group
-from tessera.families.internvl.config.official import CONFIG_FILE
-from tessera.runtime.json_file import read_object
 from tessera.checkpoints.files.lora import is_lora, merged_view
 from tessera.checkpoints.files.shards import ShardReader, TensorSource, holds_weights
 from tessera.checkpoints.files.views import Int8View, ResizedPositions, is_int8
+from tessera.checkpoints.fill import fill
 from tessera.checkpoints.weights import expected_parameters, find_groups
 from tessera.families.family import Family
+from tessera.families.internvl.config.official import CONFIG_FILE
+from tessera.families.keymap import Group
 from tessera.models.accounting import count_parameters
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.nn.linear import LinearKind
+from tessera.runtime.json_file import read_object
 
 POSITIONS = "vision.embeddings.position_embedding"
 LORA_RANKS = ("use_llm_lora", "use_backbone_lora")

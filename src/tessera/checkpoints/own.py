@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tessera.runtime.json_file import read_object
 from tessera.families.family import Family
+from tessera.runtime.json_file import read_object
 
 CONFIG_FILE = "tessera.json"
 FORMAT = 1

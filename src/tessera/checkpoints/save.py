@@ -9,18 +9,17 @@ from typing import Any
 import torch
 
 from tessera.chat.tokenizer import Tokenizer
-from tessera.checkpoints.description import CARD_FILE, LAYOUTS, LayoutName
-from tessera.families.keymap import KeyMap
-from tessera.families.internvl.config import official
 from tessera.checkpoints import own
-from tessera.families.internvl.config import transformers
-from tessera.families.internvl.prompt import CHAT_TEMPLATE_FILE, GENERATION_FILE, write_json
-from tessera.families.decoders.config import published_kind
-from tessera.families.internvl.preprocess import PROCESSOR_FILE, VIDEO_FILE
+from tessera.checkpoints.description import CARD_FILE, LAYOUTS, LayoutName
 from tessera.checkpoints.files.shards import MAX_SHARD_BYTES, write_shards
-from tessera.families.internvl.weights import OWN, official_table, transformers_table
 from tessera.checkpoints.weights import tensors_of, write_as
+from tessera.families.decoders.config import published_kind
 from tessera.families.family import Family
+from tessera.families.internvl.config import official, transformers
+from tessera.families.internvl.preprocess import PROCESSOR_FILE, VIDEO_FILE
+from tessera.families.internvl.prompt import CHAT_TEMPLATE_FILE, GENERATION_FILE, write_json
+from tessera.families.internvl.weights import OWN, official_table, transformers_table
+from tessera.families.keymap import KeyMap
 from tessera.models.vlm import VLM
 
 WRITERS = {"official": official, "transformers": transformers}

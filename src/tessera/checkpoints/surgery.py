@@ -16,10 +16,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from tessera.families.keymap import Group, KeyMap
 from tessera.checkpoints import own
-from tessera.runtime.json_file import read_object
 from tessera.checkpoints.files.shards import ShardReader, write_shards
+from tessera.checkpoints.weights import IGNORED_ENDINGS, check_shapes, read_own, tensors_of
 from tessera.families.internvl.weights import (
     OWN,
     bare_decoder_table,
@@ -27,8 +26,9 @@ from tessera.families.internvl.weights import (
     official_table,
     transformers_table,
 )
-from tessera.checkpoints.weights import IGNORED_ENDINGS, check_shapes, read_own, tensors_of
+from tessera.families.keymap import Group, KeyMap
 from tessera.models.config import Architecture, DecoderConfig
+from tessera.runtime.json_file import read_object
 
 PartName = Literal["vision", "decoder", "connector"]
 PARTS: tuple[PartName, ...] = ("vision", "connector", "decoder")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
+from tessera.checkpoints.files.shards import ShardReader
 from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import Loaded, load_checkpoint, read_description
 from tessera.checkpoints.placement import balance, free_bytes, read_map, split_layers
-from tessera.checkpoints.files.shards import ShardReader
 from tessera.checkpoints.shipped import default_model_folder
 from tessera.engine.chat_model import ChatModel
 from tessera.models.config import VLMConfig

@@ -1,50 +1,28 @@
-"""Every member of the series by name.
-
-The tables are plain data: importing this file and listing all entries needs neither torch nor pydantic.
-`get_family` builds the real configs of one member.
-"""
+"""Every released member by name. The tables are configs and words: listing them needs no torch."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tessera.families import (
-    internvl_1_1,
-    internvl_1_2,
-    internvl_1_5,
-    internvl_2,
-    internvl_2_5,
-    internvl_3,
-    internvl_3_5,
-)
 from tessera.families.entry import OWNER, Entry
-from tessera.families.internvl.catalogue.refused import refusal
+from tessera.families.internvl import catalogue as internvl
+from tessera.models.config import ModelConfig
 
 if TYPE_CHECKING:
     from tessera.chat.tokenizer import Tokenizer
     from tessera.families.family import Family
-    from tessera.models.config import VLMConfig
 
-TOYS = ("scale_model", "nano_model")
-"""Sizes that were never published: the shipped model and a smaller one for tests (families/toy.py)."""
-GENERATIONS = (
-    internvl_1_1,
-    internvl_1_2,
-    internvl_1_5,
-    internvl_2,
-    internvl_2_5,
-    internvl_3,
-    internvl_3_5,
-)
+CATALOGUES = (internvl,)
+"""The catalogue of every family folder."""
 
 
 @cache
 def entries() -> tuple[Entry, ...]:
     """Every released chat model, oldest generation first, variants of a size together."""
-    return tuple(entry for generation in GENERATIONS for entry in generation.ENTRIES)
+    return tuple(entry for catalogue in CATALOGUES for entry in catalogue.ENTRIES)
 
 
 @cache
@@ -60,9 +38,9 @@ def get_entry(name: str) -> Entry:
     found = _by_name().get(_key(name)) or _by_name().get(_key(_without_hf(name)))
     if found is not None:
         return found
-    reason = refusal(name.removeprefix(f"{OWNER}/"))
-    if reason is not None:
-        raise ValueError(f"model: {name} {reason}")
+    for catalogue in CATALOGUES:
+        if reason := catalogue.refusal(name.removeprefix(f"{OWNER}/")):
+            raise ValueError(f"model: {name} {reason}")
     near = nearest_names(name)
     hint = f"did you mean {', '.join(near)}?" if near else "`tessera models` lists the names"
     raise ValueError(f"model: {name!r} is not in the catalogue; {hint}")
@@ -76,15 +54,15 @@ def nearest_names(name: str, count: int = 3) -> tuple[str, ...]:
 
 def family_names() -> tuple[str, ...]:
     """All names that `get_family` knows."""
-    return (*TOYS, *(entry.name for entry in entries()))
+    toys = (name for catalogue in CATALOGUES for name in catalogue.TOYS)
+    return (*toys, *(entry.name for entry in entries()))
 
 
 def get_family(name: str) -> Family:
     """The member of this name. Raises ValueError as `get_entry` does."""
-    if name in TOYS:
-        from tessera.families.internvl.catalogue import toy
-
-        return toy.scale_model() if name == "scale_model" else toy.nano_model()
+    for catalogue in CATALOGUES:
+        if name in catalogue.TOYS:
+            return catalogue.TOYS[name]()
     return get_entry(name).family()
 
 
@@ -116,28 +94,32 @@ def _without_hf(name: str) -> str:
     return re.sub("-hf$", "", name, flags=re.IGNORECASE)
 
 
+SHAPING = {"num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads", "ps_version"} | {
+    "num_key_value_heads",
+    "qk_norm",
+    "attention_bias",
+}
+"""Fields of configs that tell models of different shapes apart, at any depth. The decoder's file format is
+left out: layouts of transformers know no InternLM2."""
+
+
 def _alike(entry: Entry, family: Family) -> bool:
-    """Same template, same shapes. The file format may differ: layouts of transformers know no InternLM2."""
-    vision, decoder = family.model.vision, family.model.decoder
-    ours, theirs = entry.vision, entry.language
-    return (
-        entry.template == family.template
-        and entry.ps_version == family.model.ps_version
-        and (ours.layers, ours.width, ours.inner)
-        == (vision.num_hidden_layers, vision.hidden_size, vision.intermediate_size)
-        and (theirs.layers, theirs.width, theirs.inner)
-        == (decoder.num_hidden_layers, decoder.hidden_size, decoder.intermediate_size)
-        and (theirs.heads, theirs.kv_heads) == (decoder.num_attention_heads, decoder.num_key_value_heads)
-        and (theirs.qk_norm, theirs.biases) == (decoder.qk_norm, decoder.attention_bias)
-    )
+    """Same template, same shapes."""
+    same_prompt = (entry.architecture, entry.template) == (family.architecture, family.template)
+    return same_prompt and _shape(entry.model.model_dump()) == _shape(family.model.model_dump())
 
 
-def _closeness(entry: Entry, model: VLMConfig) -> tuple[bool, bool, float]:
+def _shape(values: dict[str, Any]) -> dict[str, Any]:
+    nested = {name: _shape(value) for name, value in values.items() if isinstance(value, dict)}
+    return nested | {name: value for name, value in values.items() if name in SHAPING}
+
+
+def _closeness(entry: Entry, model: ModelConfig) -> tuple[bool, bool, float]:
     """How well an alike entry fits in what releases of one shape differ in; the newest of equals wins."""
-    scaling = model.decoder.rope_scaling
-    kind = scaling.kind if scaling else None
+    ours, theirs = entry.model.decoder, model.decoder
+    kinds = [decoder.rope_scaling.kind if decoder.rope_scaling else None for decoder in (ours, theirs)]
     return (
-        entry.language.vocabulary == model.decoder.vocab_size,
-        entry.language.scaling.get("kind") == kind and entry.language.theta == model.decoder.rope_theta,
+        ours.vocab_size == theirs.vocab_size,
+        kinds[0] == kinds[1] and ours.rope_theta == theirs.rope_theta,
         float(entry.generation),
     )

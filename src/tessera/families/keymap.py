@@ -1,6 +1,6 @@
 """Between our parameters and the tensors of a layout: names, and matrices that are cut or laid together.
 
-A table is a list of rules; the first whose own prefix matches decides. `tables.py` holds the tables.
+A table is a list of rules; the first whose own prefix matches decides. Family folders hold the tables.
 """
 
 from __future__ import annotations
@@ -101,5 +101,14 @@ class KeyMap:
             if found := rule.group(own):
                 return found
         raise ValueError(
-            f"parameter {own!r} has no name in this layout: add a row to tessera.checkpoints.tables"
+            f"parameter {own!r} has no name in this layout: add a row to the family's weights.py"
         )
+
+
+def renamed(rows: dict[str, str]) -> list[Rule]:
+    """Rules of prefixes that only have another name: own -> stored."""
+    return [Rule((own,), (stored,)) for own, stored in rows.items()]
+
+
+OWN = KeyMap([Rule(("",), ("",))])
+"""Tessera's layout: every parameter under its own name."""

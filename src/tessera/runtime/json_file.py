@@ -23,3 +23,8 @@ def require(config: dict[str, Any], key: str, where: str) -> Any:
     if key not in config:
         raise ValueError(f"{where}: {key!r} is missing; fetch the config again")
     return config[key]
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """One JSON object, readable."""
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -19,10 +19,6 @@ from typing import Any
 import torch
 
 from tessera.checkpoints.conversion.agreement import Agreement
-from tessera.checkpoints.description import LayoutName
-from tessera.checkpoints.load import OpenedWeights, open_weights
-from tessera.checkpoints.files.lora import is_lora
-from tessera.checkpoints.placement import free_bytes
 from tessera.checkpoints.conversion.proof import (
     Ledger,
     Progress,
@@ -31,8 +27,12 @@ from tessera.checkpoints.conversion.proof import (
     read_back,
     tolerance_for,
 )
-from tessera.checkpoints.save import check_layout, write_checkpoint
+from tessera.checkpoints.description import LayoutName
+from tessera.checkpoints.files.lora import is_lora
 from tessera.checkpoints.files.shards import MAX_SHARD_BYTES, ShardReader
+from tessera.checkpoints.load import OpenedWeights, open_weights
+from tessera.checkpoints.placement import free_bytes
+from tessera.checkpoints.save import check_layout, write_checkpoint
 from tessera.checkpoints.weights import expected_parameters, read_own
 from tessera.families.family import Family
 

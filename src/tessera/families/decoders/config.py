@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tessera.runtime.json_file import require
 from tessera.families.decoders.rope import read_scaling, read_theta
-from tessera.models.config import Architecture, DecoderConfig
+from tessera.models.config import DecoderConfig, DecoderKind
+from tessera.runtime.json_file import require
 
-CLASSES: dict[str, Architecture] = {
+CLASSES: dict[str, DecoderKind] = {
     "LlamaForCausalLM": "llama",
     "InternLM2ForCausalLM": "internlm2",
     "InternLM3ForCausalLM": "internlm3",
@@ -28,7 +28,7 @@ LENGTH = {"llama": 2048, "internlm2": 2048, "phi3": 4096}
 """What the classes take for keys that a file leaves out, where it is not 1e-6 and 32768."""
 
 
-def kind_of(config: dict[str, Any], where: str) -> Architecture:
+def kind_of(config: dict[str, Any], where: str) -> DecoderKind:
     """Which kind a config describes. Raises ValueError for any other."""
     name = (config.get("architectures") or [None])[0]
     kind = CLASSES.get(str(name)) or (config.get("model_type") if name is None else None)
@@ -67,7 +67,7 @@ def read_decoder(config: dict[str, Any], where: str) -> DecoderConfig:
     )
 
 
-def _refuse(config: dict[str, Any], kind: Architecture, where: str) -> None:
+def _refuse(config: dict[str, Any], kind: DecoderKind, where: str) -> None:
     """Settings that would change the numbers and that the decoder does not have."""
     if config.get("hidden_act", "silu") != "silu":
         raise ValueError(f"{where}.hidden_act = {config['hidden_act']!r}: the decoder has only 'silu'")
@@ -82,7 +82,7 @@ def _refuse(config: dict[str, Any], kind: Architecture, where: str) -> None:
         )
 
 
-def published_kind(decoder: DecoderConfig) -> Architecture:
+def published_kind(decoder: DecoderConfig) -> DecoderKind:
     """The kind whose class computes what the decoder computes: its own, where that class has its biases.
 
     Raises ValueError when no class has them.
@@ -97,7 +97,7 @@ def published_kind(decoder: DecoderConfig) -> Architecture:
     return decoder.architecture if decoder.architecture in biasless else "llama"
 
 
-def write_decoder(decoder: DecoderConfig, kind: Architecture, ids: dict[str, Any]) -> dict[str, Any]:
+def write_decoder(decoder: DecoderConfig, kind: DecoderKind, ids: dict[str, Any]) -> dict[str, Any]:
     """A nested config for the class of `kind`, without its rotary keys; `ids`: eos, bos and pad."""
     section: dict[str, Any] = {
         "architectures": [CLASS_OF[kind]],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tessera.runtime.json_file import require
 from tessera.models.config import DecoderConfig, RopeScaling
+from tessera.runtime.json_file import require
 
 KINDS = {name: name for name in ("linear", "dynamic", "llama3", "yarn", "longrope")} | {"su": "longrope"}
 """Names in files -> ours; Phi-3's first files say `su`."""

@@ -10,18 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tessera.chat.sentencepiece_json import as_bytes, as_json
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import IMG_CONTEXT, IMG_END, IMG_START
-from tessera.families.internvl.prompt import (
-    CHAT_TEMPLATE_FILE,
-    VIDEO_PLACEHOLDER,
-    chat_template,
-    write_json,
-)
-from tessera.runtime.json_file import read_object
-from tessera.families.internvl.config.section import Triple, pixel_statistics
-from tessera.chat.sentencepiece_json import as_bytes, as_json
 from tessera.families.family import Family
+from tessera.families.internvl.prompt import CHAT_TEMPLATE_FILE, VIDEO_PLACEHOLDER, chat_template
+from tessera.models.config import IMAGENET_MEAN, IMAGENET_STD
+from tessera.runtime.json_file import read_object, write_json
+
+Triple = tuple[float, float, float]
 
 PIXELS_FILE = "preprocessor_config.json"
 VIDEO_FILE = "video_preprocessor_config.json"
@@ -89,7 +86,7 @@ def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
 
 
 def _pixels(family: Family) -> dict[str, Any]:
-    side = family.model.vision.image_size
+    side = family.model.tile_side
     return {
         "do_resize": True,
         "size": {"height": side, "width": side},
@@ -101,3 +98,14 @@ def _pixels(family: Family) -> dict[str, Any]:
         "image_std": list(family.model.std),
         "do_convert_rgb": True,
     }
+
+
+def pixel_statistics(path: Path, inside: str | None = None) -> tuple[Triple, Triple]:
+    """Mean and standard deviation of the pixels from a processor's file, ImageNet's when it says nothing."""
+    content = read_object(path) if path.is_file() else {}
+    content = content.get(inside) or {} if inside else content
+    mean = tuple(content.get("image_mean") or IMAGENET_MEAN)
+    std = tuple(content.get("image_std") or IMAGENET_STD)
+    if len(mean) != 3 or len(std) != 3:
+        raise ValueError(f"{path}: image_mean {mean} and image_std {std} need three numbers each")
+    return mean, std

@@ -6,24 +6,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tessera.chat.templates import Template, get_template
+from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import IMG_CONTEXT
 from tessera.families.family import Family
+from tessera.runtime.json_file import write_json
 
 GENERATION_FILE = "generation_config.json"
 CHAT_TEMPLATE_FILE = "chat_template.jinja"
 VIDEO_PLACEHOLDER = "<video>"
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """One JSON object, readable."""
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 def special_ids(family: Family, tokenizer: Tokenizer) -> dict[str, Any]:
     """eos (every id that ends an answer, the template's own first), bos and pad, None where there is none."""
-    template = get_template(family.template)
+    template = family.chat_template
     stops = [tokenizer.token_id(stop) for stop in template.stops if tokenizer.has_token(stop)]
     if not stops:
         raise ValueError(
@@ -49,7 +45,7 @@ def chat_template(family: Family) -> str:
     Content is a string or a list of parts; a picture is `<IMG_CONTEXT>`, a clip `<video>`, each with a new
     line behind it. Without a system message the family's own sentence is written.
     """
-    template = get_template(family.template)
+    template = family.chat_template
     system = template.system_text if family.system_text is None else family.system_text
     opening = template.system_prefix + system + template.system_end
     user, answer = _turn(template, "user"), _turn(template, "assistant")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
@@ -23,16 +25,19 @@ def pixel_shuffle(features: torch.Tensor, factor: int = 2, version: str = "v2") 
 
 
 class Connector(nn.Module):
-    """LayerNorm, linear, GELU, linear."""
+    """Pixel shuffle, LayerNorm, linear, GELU, linear."""
 
-    def __init__(self, vision_width: int, factor: int, width: int) -> None:
+    def __init__(self, vision_width: int, width: int, factor: int, ps_version: str = "v2") -> None:
         super().__init__()
+        self.factor, self.ps_version = factor, ps_version
         merged = vision_width * factor * factor
         self.norm = nn.LayerNorm(merged)
         self.linear_1 = nn.Linear(merged, width)
         self.linear_2 = nn.Linear(width, width)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[N, tokens, factor^2 * D_vision] to [N, tokens, D]."""
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Patch states of square tiles [N, P, D_vision], row by row, to features [N, P / factor^2, D]."""
+        side = math.isqrt(states.shape[1])
+        x = pixel_shuffle(states.unflatten(1, (side, side)), self.factor, self.ps_version)
         out: torch.Tensor = self.linear_2(linear_then(self.linear_1, self.norm(x), "gelu"))
         return out

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tessera.models.config import VisionConfig
+from tessera.models.vision.encoder import TileEncoder
 from tessera.nn.attention import dense_attention
 from tessera.nn.mlp import MLP
 from tessera.nn.norm import RMSNorm, make_norm
@@ -106,12 +107,13 @@ class VisionBlock(nn.Module):
         return branch * kept / keep
 
 
-class VisionTransformer(nn.Module):
-    """The encoder. `select_layer` names the state to return; later layers are not run."""
+class VisionTransformer(TileEncoder):
+    """The encoder. `select_layer` names the state that `encode` gives; later layers are not run."""
 
-    def __init__(self, config: VisionConfig) -> None:
+    def __init__(self, config: VisionConfig, select_layer: int = -1) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.select_layer = config, select_layer
+        self.patches = config.grid**2
         depth = config.num_hidden_layers
         rates = torch.linspace(
             0, config.drop_path_rate, depth, device="cpu"
@@ -133,3 +135,8 @@ class VisionTransformer(nn.Module):
         for layer in self.layers[: select_layer % (depth + 1)]:
             x = layer(x)
         return x
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Normalised pixels [N, 3, S, S] to patch states [N, P, D], the class token dropped."""
+        states: torch.Tensor = self(pixels, self.select_layer)
+        return states[:, 1:]

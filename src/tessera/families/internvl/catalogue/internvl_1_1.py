@@ -6,14 +6,15 @@ all 48 layers are stored; the remote code of that time reads the fourth state fr
 
 from __future__ import annotations
 
-from tessera.families.entry import ONE_SQUARE, Entry, Published
+from tessera.families.entry import ONE_SQUARE, Published
 from tessera.families.internvl.catalogue.language_models import LLAMA2_13B
+from tessera.families.internvl.catalogue.member import member
 from tessera.families.internvl.catalogue.vision_models import LARGE_INITIAL, LARGE_V1_0
 
 BLOG = "internvl.github.io/blog/2024-01-24-InternVL-1.1"
 
 ENTRIES = (
-    Entry(
+    member(
         base="InternVL-Chat-V1-1",
         generation="1.1",
         vision=LARGE_V1_0,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tessera.families.entry import ONE_SQUARE, Entry, Published
+from tessera.families.entry import ONE_SQUARE, Published
 from tessera.families.internvl.catalogue.language_models import YI_34B
+from tessera.families.internvl.catalogue.member import member
 from tessera.families.internvl.catalogue.vision_models import LARGE_INITIAL, LARGE_V1_2
 
 BLOG = "internvl.github.io/blog/2024-04-30-InternVL-1.5, the column with the same parts"
 
-PLAIN = Entry(
+PLAIN = member(
     base="InternVL-Chat-V1-2",
     generation="1.2",
     vision=LARGE_V1_2,

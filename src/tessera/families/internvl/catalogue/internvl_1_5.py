@@ -9,15 +9,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tessera.families.entry import Entry, Published
-from tessera.families.internvl.catalogue.language_models import INTERNLM2_1_8B, INTERNLM2_20B, PHI3_MINI, YI_34B
+from tessera.families.entry import Published
+from tessera.families.internvl.catalogue.language_models import (
+    INTERNLM2_1_8B,
+    INTERNLM2_20B,
+    PHI3_MINI,
+    YI_34B,
+)
+from tessera.families.internvl.catalogue.member import member
 from tessera.families.internvl.catalogue.vision_models import LARGE_INITIAL, LARGE_V1_5, SMALL
 
 BLOG = "internvl.github.io/blog/2024-04-30-InternVL-1.5"
 DOCS = "internvl.readthedocs.io, quick start of 1.5"
 PHI_NOTE = "the tables print 4.2B; its parts (0.30, 0.02 and Phi-3's 3.82) add up to 4.15B"
 
-PLAIN = Entry(
+PLAIN = member(
     base="InternVL-Chat-V1-5",
     generation="1.5",
     vision=LARGE_V1_5,
@@ -37,17 +43,20 @@ ENTRIES = (
         weight_files="model-*.safetensors with int8 matrices and their row scales (bitsandbytes)",
         notes=("opened as weight = int8 x scale / 127",),
     ),
-    replace(
-        PLAIN,
+    member(
+        "InternVL-Chat-V1-5",
+        "1.5",
+        LARGE_V1_5,
+        YI_34B,
         suffix="-Plus",
-        language=YI_34B,
         template="Hermes-2",
         published=Published("40.07", "5.54", "0.14317", "34.39", BLOG),
-        card_licence="",
+        frame_label="cards",
+        initial=LARGE_INITIAL,
         notes=("described on the blog; we found no public repository",),
         unverified=("repository", "template"),
     ),
-    Entry(
+    member(
         base="Mini-InternVL-Chat-2B-V1-5",
         generation="1.5",
         vision=SMALL,
@@ -56,7 +65,7 @@ ENTRIES = (
         published=Published("2.2", "0.304", source=DOCS),
         frame_label="cards",
     ),
-    Entry(
+    member(
         base="Mini-InternVL-Chat-4B-V1-5",
         generation="1.5",
         vision=SMALL,

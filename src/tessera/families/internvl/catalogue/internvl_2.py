@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tessera.families.entry import Entry, LanguageModel, Published
 from tessera.families.internvl.catalogue import language_models as llm
 from tessera.families.internvl.catalogue import vision_models as vit
-from tessera.families.entry import Entry, Published
 from tessera.families.internvl.catalogue.internvl_1_5 import PHI_NOTE
-from tessera.families.parts import LanguageModel
+from tessera.families.internvl.catalogue.member import member
 
 DOCS = "internvl.readthedocs.io, quick start of 2.0"
 DOMAINS = ("Drivelm", "BDD", "RS", "Medical")
@@ -22,13 +22,20 @@ DOMAINS = ("Drivelm", "BDD", "RS", "Medical")
 def _small(size: str, language: LanguageModel, template: str, total: str, part: str = "") -> Entry:
     note = f"{DOCS}: {PHI_NOTE}" if size == "4B" else DOCS
     published = Published(total, "0.304", language=part, source=note)
-    return Entry(f"InternVL2-{size}", "2", vit.SMALL, language, template, published)
+    return member(
+        f"InternVL2-{size}", "2", vit.SMALL, language, template=template, published=published
+    )
 
 
 def _large(size: str, language: LanguageModel, template: str, total: str, part: str = "") -> Entry:
-    published = Published(total, "5.54", language=part, source=DOCS)
-    return Entry(
-        f"InternVL2-{size}", "2", vit.LARGE_V1_5, language, template, published, initial=vit.LARGE_INITIAL
+    return member(
+        f"InternVL2-{size}",
+        "2",
+        vit.LARGE_V1_5,
+        language,
+        initial=vit.LARGE_INITIAL,
+        template=template,
+        published=Published(total, "5.54", language=part, source=DOCS),
     )
 
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tessera.families.entry import Entry, LanguageModel, Published
 from tessera.families.internvl.catalogue import language_models as llm
 from tessera.families.internvl.catalogue import vision_models as vit
-from tessera.families.entry import Entry, Published
-from tessera.families.parts import LanguageModel
+from tessera.families.internvl.catalogue.member import member
 
 PAPER = "arXiv 2412.05271"
 
 
 def _member(size: str, language: LanguageModel, total: str) -> Entry:
     large = size in ("26B", "38B", "78B")
-    return Entry(
+    return member(
         base=f"InternVL2_5-{size}",
         generation="2.5",
         vision=vit.LARGE_V2_5 if large else vit.SMALL_V2_5,

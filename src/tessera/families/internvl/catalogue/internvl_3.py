@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tessera.families.entry import OWNER, Entry, LanguageModel, Published
 from tessera.families.internvl.catalogue import language_models as llm
 from tessera.families.internvl.catalogue import vision_models as vit
-from tessera.families.entry import OWNER, Entry, Published
-from tessera.families.parts import LanguageModel
+from tessera.families.internvl.catalogue.member import member
 
 DOCS = "internvl.readthedocs.io, quick start of 3.0"
 INITIAL = (0.1, 1e-10, 0.1)
@@ -24,7 +24,7 @@ STAGES = ("-Pretrained", "-Instruct", "")
 
 def _member(size: str, language: LanguageModel, total: str) -> Entry:
     large = size in ("38B", "78B")
-    return Entry(
+    return member(
         base=f"InternVL3-{size}",
         generation="3",
         vision=vit.LARGE_V2_5 if large else vit.SMALL_V2_5,

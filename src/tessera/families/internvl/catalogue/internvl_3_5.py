@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tessera.families.entry import OWNER, Entry, Published
 from tessera.families.internvl.catalogue import language_models as llm
 from tessera.families.internvl.catalogue import vision_models as vit
-from tessera.families.entry import OWNER, Entry, Published
+from tessera.families.internvl.catalogue.member import member
 
 SOURCE = "model zoo of the official README (InternVL 3.5)"
 STAGES = ("-Pretrained", "-Instruct", "-MPO", "")
@@ -22,7 +23,7 @@ STAGES = ("-Pretrained", "-Instruct", "-MPO", "")
 
 def _member(size: str, language: str, part: str, total: str) -> Entry:
     large = size == "38B"
-    return Entry(
+    return member(
         base=f"InternVL3_5-{size}",
         generation="3.5",
         vision=vit.LARGE_V2_5 if large else vit.SMALL_V2_5,

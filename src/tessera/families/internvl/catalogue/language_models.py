@@ -20,7 +20,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tessera.families.parts import LanguageModel
+from tessera.families.entry import LanguageModel
+from tessera.models.config import DecoderConfig, RopeScaling
 
 APACHE = "Apache-2.0"
 INTERNLM2_LICENCE = "InternLM licence (code Apache-2.0; weights free for research, commercial use on request)"
@@ -29,7 +30,7 @@ QWEN_RESEARCH = "Qwen research licence (non-commercial)"
 LLAMA_3 = "Llama 3 community licence"
 LLAMA_2 = "Llama 2 community licence"
 
-BASE_SCALING = {"kind": "dynamic", "factor": 2.0}
+BASE_SCALING = RopeScaling(kind="dynamic", factor=2.0)
 """Written into InternVL3's nested configs (1B; 8B and 78B in a port); inert up to 32,768 tokens."""
 
 PHI3_LONG = (
@@ -52,189 +53,95 @@ PHI3_SHORT = (
 )
 
 
-def _internlm2(
-    name: str, width: int, inner: int, layers: int, heads: int, theta: float, factor: float
+Shape = tuple[int, int, int, int, int]
+"""Width, feed-forward width, layers, heads, key-value heads."""
+
+
+def _decoder(architecture: str, vocabulary: int, shape: Shape, **fields: Any) -> DecoderConfig:
+    """A config without biases unless `fields` say otherwise."""
+    width, inner, layers, heads, kv_heads = shape
+    sizes: dict[str, Any] = {"hidden_size": width, "intermediate_size": inner, "num_hidden_layers": layers}
+    sizes |= {"num_attention_heads": heads, "num_key_value_heads": kv_heads, "vocab_size": vocabulary}
+    sizes |= {"architecture": architecture, "attention_bias": False}
+    return DecoderConfig.model_validate(sizes | fields)
+
+
+def _internlm2(name: str, shape: Shape, theta: float, factor: float) -> LanguageModel:
+    """InternLM2 or 2.5: dynamic NTK, 92,544 tokens and nine."""
+    scaling = RopeScaling(kind="dynamic", factor=factor)
+    config = _decoder("internlm2", 92_553, shape, rms_norm_eps=1e-5, rope_theta=theta, rope_scaling=scaling)
+    return LanguageModel(name, config, 92_546, "SentencePiece", INTERNLM2_LICENCE, "<s>")
+
+
+def _qwen2_5(
+    size: str, shape: Shape, licence: str = APACHE, unverified: tuple[str, ...] = ()
 ) -> LanguageModel:
-    """InternLM2 or 2.5: 8 key-value heads, dynamic NTK, 92,544 tokens and nine."""
-    return LanguageModel(
-        name=name,
-        architecture="internlm2",
-        vocabulary=92_553,
-        image_token=92_546,
-        width=width,
-        inner=inner,
-        layers=layers,
-        heads=heads,
-        kv_heads=8,
-        eps=1e-5,
-        theta=theta,
-        positions=32_768,
-        tokenizer="SentencePiece",
-        licence=INTERNLM2_LICENCE,
-        bos="<s>",
-        scaling={"kind": "dynamic", "factor": factor},
+    config = _decoder("qwen2", 151_674, shape, attention_bias=True)
+    return LanguageModel(f"Qwen2.5-{size}", config, 151_667, "byte-level BPE", licence, "", unverified)
+
+
+def _qwen3(size: str, shape: Shape) -> LanguageModel:
+    """Qwen3: heads of 128 with their own norm, 40,960 positions."""
+    # Written only where it does not follow from the width, as in the released configs.
+    head = None if shape[0] == 128 * shape[3] else 128
+    config = _decoder(
+        "qwen3", 151_936, shape, head_dim=head, qk_norm=True, max_position_embeddings=40_960
     )
-
-
-def _qwen2_5(size: str, shape: tuple[int, int, int, int, int], **changes: Any) -> LanguageModel:
-    """Qwen2.5; shape: width, feed-forward, layers, heads, key-value heads."""
-    width, inner, layers, heads, kv_heads = shape
-    model = LanguageModel(
-        name=f"Qwen2.5-{size}",
-        architecture="qwen2",
-        vocabulary=151_674,
-        image_token=151_667,
-        width=width,
-        inner=inner,
-        layers=layers,
-        heads=heads,
-        kv_heads=kv_heads,
-        eps=1e-6,
-        theta=1e6,
-        positions=32_768,
-        tokenizer="byte-level BPE",
-        licence=APACHE,
-        head_width=width // heads,
-        biases=True,
-    )
-    return replace(model, **changes)
-
-
-def _qwen3(size: str, shape: tuple[int, int, int, int, int]) -> LanguageModel:
-    """Qwen3: heads of 128 with their own norm, no biases, 40,960 positions."""
-    width, inner, layers, heads, kv_heads = shape
-    return LanguageModel(
-        name=f"Qwen3-{size}",
-        architecture="qwen3",
-        vocabulary=151_936,
-        image_token=151_671,
-        width=width,
-        inner=inner,
-        layers=layers,
-        heads=heads,
-        kv_heads=kv_heads,
-        eps=1e-6,
-        theta=1e6,
-        positions=40_960,
-        tokenizer="byte-level BPE",
-        licence=APACHE,
-        qk_norm=True,
-    )
+    return LanguageModel(f"Qwen3-{size}", config, 151_671, "byte-level BPE", APACHE)
 
 
 LLAMA2_13B = LanguageModel(
-    name="LLaMA2-13B (Chinese)",
-    architecture="llama",
+    "LLaMA2-13B (Chinese)",
     # The card counts 13.12B of 19.11B: 41,680 to 41,970 rows fit both; the middle is taken.
-    vocabulary=41_824,
-    image_token=41_817,
-    width=5120,
-    inner=13_824,
-    layers=40,
-    heads=40,
-    kv_heads=40,
-    eps=1e-5,
-    theta=1e4,
-    positions=4096,
-    tokenizer="SentencePiece",
-    licence=LLAMA_2,
-    bos="<s>",
-    unverified=("vocabulary", "image_token", "eps", "positions"),
-)
+    _decoder(
+        "llama", 41_824, (5120, 13_824, 40, 40, 40),
+        rms_norm_eps=1e-5, rope_theta=1e4, max_position_embeddings=4096,
+    ),
+    41_817, "SentencePiece", LLAMA_2, "<s>", ("vocabulary", "image_token", "eps", "positions"),
+)  # fmt: skip
 YI_34B = LanguageModel(
-    name="Nous-Hermes-2-Yi-34B",
-    architecture="llama",
-    vocabulary=64_007,
-    image_token=64_000,
-    width=7168,
-    inner=20_480,
-    layers=60,
-    heads=56,
-    kv_heads=8,
-    eps=1e-5,
-    theta=5e6,
-    positions=4096,
-    tokenizer="SentencePiece",
-    licence=APACHE,
-    unverified=("vocabulary", "image_token"),
-)
+    "Nous-Hermes-2-Yi-34B",
+    _decoder(
+        "llama", 64_007, (7168, 20_480, 60, 56, 8),
+        rms_norm_eps=1e-5, rope_theta=5e6, max_position_embeddings=4096,
+    ),
+    64_000, "SentencePiece", APACHE, "", ("vocabulary", "image_token"),
+)  # fmt: skip
 LLAMA3_70B = LanguageModel(
-    name="Hermes-2-Theta-Llama-3-70B",
-    architecture="llama",
-    vocabulary=128_265,
-    image_token=128_258,
-    width=8192,
-    inner=28_672,
-    layers=80,
-    heads=64,
-    kv_heads=8,
-    eps=1e-5,
-    theta=5e5,
-    positions=8192,
-    tokenizer="byte-level BPE",
-    licence=LLAMA_3,
-    bos="<|begin_of_text|>",
-    unverified=("vocabulary", "image_token", "bos"),
-)
+    "Hermes-2-Theta-Llama-3-70B",
+    _decoder(
+        "llama", 128_265, (8192, 28_672, 80, 64, 8),
+        rms_norm_eps=1e-5, rope_theta=5e5, max_position_embeddings=8192,
+    ),
+    128_258, "byte-level BPE", LLAMA_3, "<|begin_of_text|>", ("vocabulary", "image_token", "bos"),
+)  # fmt: skip
 PHI3_MINI = LanguageModel(
-    name="Phi-3-mini-128k-instruct",
-    architecture="phi3",
-    vocabulary=32_020,
-    image_token=32_013,
-    width=3072,
-    inner=8192,
-    layers=32,
-    heads=32,
-    kv_heads=32,
-    eps=1e-5,
-    theta=1e4,
-    positions=131_072,
-    tokenizer="SentencePiece",
-    licence="MIT",
-    bos="<s>",
-    head_width=96,
-    scaling={
-        "kind": "longrope",
-        "factor": 32.0,
-        "original_max_position_embeddings": 4096,
-        "short_factor": PHI3_SHORT,
-        "long_factor": PHI3_LONG,
-    },
-    unverified=("vocabulary", "image_token", "scaling"),
-)
-INTERNLM2_1_8B = _internlm2("internlm2-chat-1_8b", 2048, 8192, 24, 16, 1e6, 2.0)
-INTERNLM2_20B = _internlm2("internlm2-chat-20b", 6144, 16_384, 48, 48, 1e6, 3.0)
+    "Phi-3-mini-128k-instruct",
+    _decoder(
+        "phi3", 32_020, (3072, 8192, 32, 32, 32),
+        rms_norm_eps=1e-5, rope_theta=1e4, max_position_embeddings=131_072,
+        rope_scaling=RopeScaling(
+            kind="longrope", factor=32.0, original_max_position_embeddings=4096,
+            short_factor=PHI3_SHORT, long_factor=PHI3_LONG,
+        ),
+    ),
+    32_013, "SentencePiece", "MIT", "<s>", ("vocabulary", "image_token", "scaling"),
+)  # fmt: skip
+INTERNLM2_1_8B = _internlm2("internlm2-chat-1_8b", (2048, 8192, 24, 16, 8), 1e6, 2.0)
+INTERNLM2_20B = _internlm2("internlm2-chat-20b", (6144, 16_384, 48, 48, 8), 1e6, 3.0)
 INTERNLM2_5_1_8B = replace(INTERNLM2_1_8B, name="internlm2_5-1_8b-chat")
-INTERNLM2_5_7B = _internlm2("internlm2_5-7b-chat", 4096, 14_336, 32, 32, 1e6, 2.0)
-INTERNLM2_5_20B = _internlm2("internlm2_5-20b-chat", 6144, 16_384, 48, 48, 5e7, 2.5)
+INTERNLM2_5_7B = _internlm2("internlm2_5-7b-chat", (4096, 14_336, 32, 32, 8), 1e6, 2.0)
+INTERNLM2_5_20B = _internlm2("internlm2_5-20b-chat", (6144, 16_384, 48, 48, 8), 5e7, 2.5)
 INTERNLM3_8B = LanguageModel(
-    name="internlm3-8b-instruct",
+    "internlm3-8b-instruct",
     # InternVL3-9B ships configuration_internlm2.py and a nested config of class InternLM2ForCausalLM.
-    architecture="internlm2",
     # <|im_end|> is 128,131 in InternLM3's generation config; a resized fine-tune has 128,133 rows, plus nine.
-    vocabulary=128_142,
-    image_token=128_135,
-    width=4096,
-    inner=10_240,
-    layers=48,
-    heads=32,
-    kv_heads=2,
-    eps=1e-5,
-    theta=5e7,
-    positions=32_768,
-    tokenizer="SentencePiece",
-    licence=APACHE,
-    bos="<s>",
-    scaling={"kind": "dynamic", "factor": 6.0},
-    unverified=("vocabulary", "image_token", "scaling"),
-)
-QWEN2_0_5B = replace(
-    _qwen2_5("0.5B", (896, 4864, 24, 14, 2)),
-    name="Qwen2-0.5B-Instruct",
-    vocabulary=151_655,
-    image_token=151_648,
-    unverified=("vocabulary", "image_token"),
-)
+    _decoder(
+        "internlm2", 128_142, (4096, 10_240, 48, 32, 2), head_dim=None,
+        rms_norm_eps=1e-5, rope_theta=5e7, rope_scaling=RopeScaling(kind="dynamic", factor=6.0),
+    ),
+    128_135, "SentencePiece", APACHE, "<s>", ("vocabulary", "image_token", "scaling"),
+)  # fmt: skip
 QWEN2_5 = {
     "0.5B": _qwen2_5("0.5B", (896, 4864, 24, 14, 2)),
     "1.5B": _qwen2_5("1.5B", (1536, 8960, 28, 12, 2)),
@@ -244,6 +151,12 @@ QWEN2_5 = {
     "32B": _qwen2_5("32B", (5120, 27_648, 64, 40, 8), unverified=("eps",)),
     "72B": _qwen2_5("72B", (8192, 29_568, 80, 64, 8), licence=QWEN_LICENCE),
 }
+QWEN2_0_5B = QWEN2_5["0.5B"].varied(
+    {"vocab_size": 151_655},
+    name="Qwen2-0.5B-Instruct",
+    image_token=151_648,
+    unverified=("vocabulary", "image_token"),
+)
 QWEN3 = {
     "0.6B": _qwen3("0.6B", (1024, 3072, 28, 16, 8)),
     "1.7B": _qwen3("1.7B", (2048, 6144, 28, 16, 8)),
@@ -264,8 +177,7 @@ def qwen2_5_base(size: str) -> LanguageModel:
 
     From 14B on Qwen's own files say eps 1e-5 before tuning, 1e-6 after it; a port of InternVL3-78B has 1e-6.
     """
-    model = QWEN2_5[size]
     guessed = () if size in ("0.5B", "7B", "72B") else ("scaling",)
-    if size in ("14B", "32B", "72B"):
-        model, guessed = replace(model, eps=1e-5), ("eps", *guessed)
-    return replace(model, scaling=BASE_SCALING, unverified=guessed)
+    eps = 1e-5 if size in ("14B", "32B", "72B") else 1e-6
+    unverified = ("eps", *guessed) if eps == 1e-5 else guessed
+    return QWEN2_5[size].varied({"rope_scaling": BASE_SCALING, "rms_norm_eps": eps}, unverified=unverified)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from tessera.families.family import Family
-from tessera.imaging.grid import Tiling
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
+
+if TYPE_CHECKING:
+    from tessera.families.family import Family
 
 VOCABULARY = 768
 """Upper bound; `Family.fitted` sets what the tokenizer has."""
@@ -60,5 +64,12 @@ def nano_model() -> Family:
 
 def _toy(name: str, model: VLMConfig, side: int) -> Family:
     """The published way of writing and cutting, with fewer tiles and no system text."""
+    from tessera.families.family import Family
+    from tessera.imaging.grid import Tiling
+
     tiling = Tiling(tile_side=side, min_tiles=1, max_tiles=6, thumbnail=True)
     return Family(name=name, model=model, tiling=tiling, template="internvl2_5", system_text="")
+
+
+TOYS: dict[str, Callable[[], Family]] = {"scale_model": scale_model, "nano_model": nano_model}
+"""Sizes that were never published: the shipped model and a smaller one for tests."""

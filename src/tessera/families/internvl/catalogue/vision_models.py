@@ -6,15 +6,27 @@ Counts: 304M and 5.54B are the papers' figures, 5.91B the model card of InternVL
 
 from __future__ import annotations
 
-from tessera.families.parts import VisionModel
+from tessera.families.entry import VisionModel
+from tessera.models.config import VisionConfig
 
 
 def _small(name: str) -> VisionModel:
-    return VisionModel(name, layers=24, width=1024, heads=16, inner=4096, large=False)
+    """24 layers of 1,024 channels at 448 px, which are the config's defaults."""
+    return VisionModel(name, "300M", VisionConfig())
 
 
 def _large(name: str, layers: int = 45) -> VisionModel:
-    return VisionModel(name, layers=layers, width=3200, heads=25, inner=12800, large=True)
+    """RMS norm, QK-norm and no bias on query, key and value."""
+    config = VisionConfig(
+        hidden_size=3200,
+        num_hidden_layers=layers,
+        num_attention_heads=25,
+        intermediate_size=12800,
+        norm_type="rms_norm",
+        qk_normalization=True,
+        qkv_bias=False,
+    )
+    return VisionModel(name, "6B", config)
 
 
 SMALL = _small("InternViT-300M-448px")

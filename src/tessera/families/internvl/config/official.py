@@ -12,33 +12,32 @@ from typing import Any
 from tessera.chat.templates import TEMPLATES
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import IMG_CONTEXT
-from tessera.families.internvl.prompt import special_ids, write_generation, write_json
+from tessera.families.architecture import Reading, StoredGrid
 from tessera.families.decoders.config import kind_of, published_kind, read_decoder, write_decoder
-from tessera.runtime.json_file import read_object, require
-from tessera.families.internvl.config.section import (
-    SECTION,
-    Reading,
-    catalogue_entry,
-    kept_section,
-    name_of,
-    pixel_statistics,
-    with_known_label,
-)
 from tessera.families.decoders.rope import rope_scaling
-from tessera.families.internvl.weights import official_table
 from tessera.families.entry import Entry
 from tessera.families.family import Family
-from tessera.imaging.grid import Tiling
-from tessera.models.config import (
-    Architecture,
-    DecoderConfig,
-    VisionConfig,
-    VLMConfig,
+from tessera.families.internvl.config.section import (
+    SECTION,
+    catalogue_entry,
+    internvl,
+    kept_section,
+    name_of,
+    with_known_label,
 )
+from tessera.families.internvl.preprocess import PIXELS_FILE, pixel_statistics
+from tessera.families.internvl.prompt import GENERATION_FILE, special_ids, write_generation
+from tessera.families.internvl.weights import official_table
+from tessera.families.keymap import KeyMap
+from tessera.imaging.grid import Tiling
+from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
+from tessera.runtime.json_file import read_object, require, write_json
 
 CONFIG_FILE = "config.json"
-PIXELS_FILE = "preprocessor_config.json"
 MODEL_TYPE = "internvl_chat"
+FILES = (CONFIG_FILE, PIXELS_FILE, GENERATION_FILE)
+LORA_RANKS = {"language_model": "use_llm_lora", "vision_model": "use_backbone_lora"}
+POSITIONS = "vision.embeddings.position_embedding"
 HEAD = "decoder.lm_head.weight"
 
 VISION_DEFAULTS: dict[str, Any] = {
@@ -59,10 +58,14 @@ VISION_DEFAULTS: dict[str, Any] = {
 """What the official config class takes for keys that a file leaves out."""
 
 
-def kind_in_files(folder: Path) -> Architecture:
-    """Which language model's key table the files follow."""
+def key_table(family: Family, folder: Path | None, keys: Collection[str]) -> KeyMap:
+    """By the language model whose class the folder names, or the one that a new folder will name."""
+    decoder = family.model.decoder
+    if folder is None:
+        return official_table(published_kind(decoder), decoder.head_width)
     path = folder / CONFIG_FILE
-    return kind_of(require(read_object(path), "llm_config", str(path)), f"{path}: llm_config")
+    nested = require(read_object(path), "llm_config", str(path))
+    return official_table(kind_of(nested, f"{path}: llm_config"), decoder.head_width)
 
 
 def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
@@ -87,7 +90,7 @@ def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Re
     family = Family(
         name=name,
         model=model,
-        tiling=_read_tiling(config, model.vision.image_size),
+        tiling=_read_tiling(config, model.tile_side),
         template=template,
         system_text=config.get("system_message"),
     )
@@ -103,17 +106,19 @@ def _catalogue_template(known: Entry | None, path: Path, notes: list[str]) -> st
 
 def _read_model(
     config: dict[str, Any], path: Path, tokenizer: Tokenizer, keys: Collection[str], notes: list[str]
-) -> tuple[VLMConfig, int | None]:
+) -> tuple[VLMConfig, StoredGrid | None]:
     """The model, and the grid of the stored position embedding where it is another."""
     vision = read_vision(require(config, "vision_config", str(path)), f"{path}: vision_config")
     size = config.get("force_image_size") or vision.image_size
-    stored_grid = None if size == vision.image_size else vision.grid
-    if stored_grid:
+    stored_grid = None
+    if size != vision.image_size:
         notes.append(
             f"{path}: force_image_size = {size} but vision_config.image_size = {vision.image_size}: "
             "the position embedding is resized"
         )
-        vision = VisionConfig(**(vision.model_dump() | {"image_size": size}))
+        resized = VisionConfig(**(vision.model_dump() | {"image_size": size}))
+        stored_grid = StoredGrid(POSITIONS, vision.grid, resized.grid)
+        vision = resized
     mean, std = pixel_statistics(path.parent / PIXELS_FILE)
     model = VLMConfig(
         vision=vision,
@@ -165,7 +170,7 @@ def write_config(folder: Path, family: Family, tokenizer: Tokenizer) -> None:
     """Write config.json, preprocessor_config.json and generation_config.json as other engines read them."""
     write_json(folder / CONFIG_FILE, config_of(family, tokenizer))
     write_generation(folder, family, tokenizer)
-    model, side = family.model, family.model.vision.image_size
+    model, side = family.model, family.model.tile_side
     pixels = {"image_processor_type": "CLIPImageProcessor", "size": side, "crop_size": side, "resample": 3}
     pixels |= {"do_resize": True, "do_center_crop": True, "do_normalize": True}
     statistics = {"image_mean": list(model.mean), "image_std": list(model.std)}
@@ -174,7 +179,7 @@ def write_config(folder: Path, family: Family, tokenizer: Tokenizer) -> None:
 
 def config_of(family: Family, tokenizer: Tokenizer) -> dict[str, Any]:
     """The content of config.json; ValueError for a decoder that no published class computes."""
-    model, tiling = family.model, family.tiling
+    model, tiling = internvl(family), family.tiling
     content = {
         "_name_or_path": family.name,
         "architectures": ["InternVLChatModel"],

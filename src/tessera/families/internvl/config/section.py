@@ -1,43 +1,26 @@
-"""What a layout's config says, in our words, and the section in which we keep what it has no words for."""
+"""What both published layouts share: the name of a model, and the section for what they have no words for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tessera.runtime.json_file import read_object
 from tessera.families.catalogue import get_entry, identify
 from tessera.families.entry import Entry
 from tessera.families.family import Family
-from tessera.models.config import IMAGENET_MEAN, IMAGENET_STD
-
-Triple = tuple[float, float, float]
+from tessera.models.config import VLMConfig
 
 SECTION = "tessera"
 """Key of our section in another layout's config.json; other engines do not read it."""
 SNAPSHOTS = "snapshots"
 
 
-@dataclass(frozen=True)
-class Reading:
-    """A family and what is to be known beside it.
-
-    `stored_grid`: patches along a side of the stored position embedding, where the model has others.
-    """
-
-    family: Family
-    notes: tuple[str, ...] = ()
-    card: dict[str, Any] = field(default_factory=dict)
-    stored_grid: int | None = None
-
-
 def kept_section(family: Family) -> dict[str, Any]:
     """What neither the official nor transformers' config can say about a family."""
-    vision = family.model.vision
+    vision, decoder = internvl(family).vision, family.model.decoder
     return {
         "name": family.name,
-        "architecture": family.model.decoder.architecture,
+        "architecture": decoder.architecture,
         "template": family.template,
         "system_text": family.system_text,
         "frame_label": family.frame_label,
@@ -86,12 +69,8 @@ def with_known_label(family: Family, section: dict[str, Any]) -> Family:
     return family if entry is None else family.model_copy(update={"frame_label": entry.frame_label})
 
 
-def pixel_statistics(path: Path, inside: str | None = None) -> tuple[Triple, Triple]:
-    """Mean and standard deviation of the pixels from a processor's file, ImageNet's when it says nothing."""
-    content = read_object(path) if path.is_file() else {}
-    content = content.get(inside) or {} if inside else content
-    mean = tuple(content.get("image_mean") or IMAGENET_MEAN)
-    std = tuple(content.get("image_std") or IMAGENET_STD)
-    if len(mean) != 3 or len(std) != 3:
-        raise ValueError(f"{path}: image_mean {mean} and image_std {std} need three numbers each")
-    return mean, std
+def internvl(family: Family) -> VLMConfig:
+    """The model's config; ValueError for a family of another architecture."""
+    if not isinstance(family.model, VLMConfig):
+        raise ValueError(f"{family.name} is a model of {family.architecture}: this layout is InternVL's")
+    return family.model

@@ -12,26 +12,42 @@ from typing import Any
 
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import IMG_CONTEXT
-from tessera.families.internvl.prompt import special_ids, write_generation, write_json
+from tessera.families.architecture import Reading
 from tessera.families.decoders.config import kind_of, published_kind, read_decoder, write_decoder
-from tessera.families.internvl.preprocess import Processor, read_processor, write_processor
-from tessera.runtime.json_file import read_object, require
+from tessera.families.decoders.rope import rope_parameters
+from tessera.families.family import Family
 from tessera.families.internvl.config.section import (
     SECTION,
-    Reading,
     catalogue_entry,
+    internvl,
     kept_section,
     name_of,
     with_known_label,
 )
-from tessera.families.decoders.rope import rope_parameters
+from tessera.families.internvl.preprocess import (
+    PIXELS_FILE,
+    PROCESSOR_FILE,
+    VIDEO_FILE,
+    Processor,
+    read_processor,
+    write_processor,
+)
+from tessera.families.internvl.prompt import (
+    CHAT_TEMPLATE_FILE,
+    GENERATION_FILE,
+    special_ids,
+    write_generation,
+)
 from tessera.families.internvl.weights import transformers_table
-from tessera.families.family import Family
+from tessera.families.keymap import KeyMap
 from tessera.imaging.grid import Tiling
-from tessera.models.config import Architecture, DecoderConfig, VisionConfig, VLMConfig
+from tessera.models.config import DecoderConfig, DecoderKind, VisionConfig, VLMConfig
+from tessera.runtime.json_file import read_object, require, write_json
 
 CONFIG_FILE = "config.json"
 MODEL_TYPE = "internvl"
+FILES = (CONFIG_FILE, PIXELS_FILE, GENERATION_FILE, CHAT_TEMPLATE_FILE, PROCESSOR_FILE, VIDEO_FILE)
+LORA_RANKS: dict[str, str] = {}
 HEAD = "decoder.lm_head.weight"
 DEFAULT_TEMPLATE = "internvl2_5"
 QK_NORM_EPS = 1e-6
@@ -60,10 +76,13 @@ FIXED: dict[str, tuple[tuple[str, Any], ...]] = {
 """Settings that every release has and that our model does not vary."""
 
 
-def kind_in_files(folder: Path) -> Architecture:
-    """Which language model's key table the files follow."""
+def key_table(family: Family, folder: Path | None, keys: Collection[str]) -> KeyMap:
+    """By the language model whose class the folder names, or the one that a new folder will name."""
+    if folder is None:
+        return transformers_table(text_kind(family.model.decoder))
     path = folder / CONFIG_FILE
-    return kind_of(require(read_object(path), "text_config", str(path)), f"{path}: text_config")
+    nested = require(read_object(path), "text_config", str(path))
+    return transformers_table(kind_of(nested, f"{path}: text_config"), keys)
 
 
 def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
@@ -84,7 +103,7 @@ def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Re
     family = Family(
         name=name_of(folder, config, section),
         model=model,
-        tiling=_read_tiling(model.vision.image_size, section, processor),
+        tiling=_read_tiling(model.tile_side, section, processor),
         template=section.get("template") or (known.template if known else DEFAULT_TEMPLATE),
         system_text=section.get("system_text"),
     )
@@ -204,7 +223,7 @@ def write_config(folder: Path, family: Family, tokenizer: Tokenizer) -> None:
 
 def config_of(family: Family, tokenizer: Tokenizer) -> dict[str, Any]:
     """The content of config.json; ValueError for a model that transformers' class cannot compute."""
-    model = family.model
+    model = internvl(family)
     if model.ps_version != "v2":
         raise ValueError(
             f"ps_version = {model.ps_version!r}: transformers orders visual tokens as v2 does; models before "
@@ -247,7 +266,7 @@ def _vision_section(vision: VisionConfig) -> dict[str, Any]:
     }
 
 
-def text_kind(decoder: DecoderConfig) -> Architecture:
+def text_kind(decoder: DecoderConfig) -> DecoderKind:
     """The class that stands for a decoder: InternLM2 and 3 are LLaMA here."""
     kind = published_kind(decoder)
     if kind == "internlm3" and decoder.attention_bias:
