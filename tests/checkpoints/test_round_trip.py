@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from tessera.checkpoints.files.shards import write_shards
 from tessera.checkpoints.load import empty_model, load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
-from tessera.checkpoints.files.shards import write_shards
 from tessera.families.catalogue import fresh
 from tessera.families.family import Family
 from tessera.models.initialise import initialise

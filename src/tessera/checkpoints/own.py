@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from tessera.families.family import Family
-from tessera.runtime.json_file import read_object
+from tessera.runtime.json_file import read_object, write_json
 
 CONFIG_FILE = "tessera.json"
 FORMAT = 1
@@ -42,5 +41,4 @@ def read_config(folder: Path) -> tuple[Family, dict[str, Any]]:
 def write_config(folder: Path, family: Family, card: dict[str, Any] | None) -> None:
     """Write `tessera.json`."""
     content = {"format": FORMAT, "family": family.model_dump(mode="json"), "card": card or {}}
-    text = json.dumps(content, indent=1, ensure_ascii=False)
-    (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+    write_json(folder / CONFIG_FILE, content)

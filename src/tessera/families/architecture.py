@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.families.keymap import KeyMap
-from tessera.models.config import ModelConfig
+from tessera.models.config import DecoderConfig, ModelConfig
 
 if TYPE_CHECKING:
     from tessera.families.family import Family
+
+PartTables = Callable[[str, DecoderConfig | None, Collection[str]], Iterator[KeyMap]]
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,17 @@ class Reading:
 class PublishedLayout(Protocol):
     """One published way to lay out a checkpoint folder; a module of the family folder."""
 
-    MODEL_TYPE: str
-    """`model_type` of config.json, by which a folder is recognised."""
-    FILES: tuple[str, ...]
-    """Files beside weights and tokenizer that `write_config` makes."""
-    LORA_RANKS: Mapping[str, str]
-    """First word of a stored key -> key of config.json that holds the rank of its LoRA matrices."""
+    @property
+    def MODEL_TYPE(self) -> str:  # a constant of the module
+        """`model_type` of config.json, by which a folder is recognised."""
+
+    @property
+    def FILES(self) -> tuple[str, ...]:
+        """Files beside weights and tokenizer that `write_config` makes."""
+
+    @property
+    def LORA_RANKS(self) -> Mapping[str, str]:
+        """First word of a stored key -> key of config.json that holds the rank of its LoRA matrices."""
 
     def read_config(self, folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
         """The member that the folder describes; `keys` are the tensors in its files, empty when unknown.
@@ -76,5 +83,8 @@ class Architecture:
     templates: Mapping[str, Template] = field(default_factory=dict)
     card_names: tuple[tuple[str, str], ...] = ()
     """(prefix in the model cards' device maps, own prefix)."""
-    part_tables: Mapping[str, tuple[KeyMap, ...]] = field(default_factory=dict)
-    """Part -> key tables of folders that hold this part alone."""
+    part_tables: PartTables = lambda *_: iter(())
+    """Every form in which a part may lie in a folder of other people: whole checkpoints and parts alone.
+
+    Called with the part's name, its config if it is a decoder, and the folder's keys.
+    """

@@ -182,6 +182,15 @@ class DecoderConfig(Config):
         """Channels of one head."""
         return self.head_dim or self.hidden_size // self.num_attention_heads
 
+    @property
+    def description(self) -> str:
+        """Layers and widths, for people."""
+        heads = f"{self.num_attention_heads} heads, {self.num_key_value_heads} for keys and values"
+        return (
+            f"{self.num_hidden_layers} layers of {self.hidden_size} channels, "
+            f"{heads}, feed-forward {self.intermediate_size}" + (", QK-norm" if self.qk_norm else "")
+        )
+
     def weights(self) -> Weights:
         """Weights of embeddings, blocks, last norm and output head; a tied head counts once."""
         width, heads = self.hidden_size, self.num_attention_heads
@@ -227,6 +236,10 @@ class ModelConfig(Config):
         """Parts and sizes in a few words, for the summary of an opened model."""
 
     @abstractmethod
+    def describe_parts(self) -> dict[str, str]:
+        """One line about each part, by the names of `build_parts`, for people."""
+
+    @abstractmethod
     def build_parts(self) -> dict[str, nn.Module]:
         """The modules by name, in order: `vision` (a `TileEncoder`), `connector` and `decoder`.
 
@@ -263,11 +276,27 @@ class VLMConfig(ModelConfig):
 
     @property
     def label(self) -> str:
+        """InternViT and decoder, layers × channels."""
         vision, decoder = self.vision, self.decoder
         return (
             f"InternViT {vision.num_hidden_layers}×{vision.hidden_size} + {decoder.architecture} "
             f"{decoder.num_hidden_layers}×{decoder.hidden_size}"
         )
+
+    def describe_parts(self) -> dict[str, str]:
+        """Layers, widths and what the member's releases differ in."""
+        vision, decoder = self.vision, self.decoder
+        norm = "RMS norm" if vision.norm_type == "rms_norm" else "LayerNorm"
+        norm += ", QK-norm" if vision.qk_normalization else ""
+        read = f", read at state {self.select_layer}" if self.select_layer != -1 else ""
+        merged = self.shuffle_factor**2
+        return {
+            "vision": f"{vision.num_hidden_layers} layers of {vision.hidden_size} channels, "
+            f"{vision.num_attention_heads} heads, {norm}{read}",
+            "connector": f"{merged} patches become one token (pixel shuffle {self.ps_version}), "
+            f"{merged * vision.hidden_size} to {decoder.hidden_size} channels in two layers",
+            "decoder": decoder.description,
+        }
 
     def build_parts(self) -> dict[str, nn.Module]:
         """InternViT read at `select_layer`, the official `mlp1`, and the decoder."""

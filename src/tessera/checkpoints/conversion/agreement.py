@@ -69,7 +69,7 @@ def random_prompt(model: VLM, tokenizer: Tokenizer, seed: int) -> tuple[torch.Te
     words = generator.integers(0, vocabulary - 1, 2 * WORDS)
     words += words >= config.image_token_id  # every id but the placeholder's
     slots = np.full(config.tokens_per_tile, config.image_token_id)
-    side = config.vision.image_size
+    side = config.tile_side
     tile = generator.integers(0, 256, (1, side, side, 3), dtype=np.uint8)
     return torch.from_numpy(np.concatenate((words[:WORDS], slots, words[WORDS:]))), torch.from_numpy(tile)
 

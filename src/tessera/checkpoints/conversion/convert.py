@@ -27,12 +27,12 @@ from tessera.checkpoints.conversion.proof import (
     read_back,
     tolerance_for,
 )
-from tessera.checkpoints.description import LayoutName
+from tessera.checkpoints.description import LayoutName, layout_name
 from tessera.checkpoints.files.lora import is_lora
 from tessera.checkpoints.files.shards import MAX_SHARD_BYTES, ShardReader
 from tessera.checkpoints.load import OpenedWeights, open_weights
 from tessera.checkpoints.placement import free_bytes
-from tessera.checkpoints.save import check_layout, write_checkpoint
+from tessera.checkpoints.save import write_checkpoint
 from tessera.checkpoints.weights import expected_parameters, read_own
 from tessera.families.family import Family
 
@@ -98,7 +98,7 @@ def convert(
     """
     started = time.monotonic()
     root, goal = Path(source), Path(target)
-    check_layout(layout)
+    layout_name(layout)
     _check_request(root, goal, dtype)
     merged = merge_lora and is_lora(ShardReader(root).files)
     unmerged = [] if merged == merge_lora else [f"{root}: there are no LoRA matrices to merge"]

@@ -17,8 +17,6 @@ import torch
 from tessera.checkpoints.files.shards import TensorSource
 
 WRAPPER = ".base_model.model."
-RANK_KEYS = {"language_model": "use_llm_lora", "vision_model": "use_backbone_lora"}
-"""Part in the official layout -> the config key that holds its rank; 0 means that it is not wrapped."""
 ALPHA_PER_RANK = 2
 PLAIN = ("A.default.weight", "B.default.weight", "A.weight", "B.weight")
 """What may stand behind `.lora_`; embeddings, magnitudes (DoRA) and biases may not."""
@@ -39,22 +37,21 @@ def is_lora(keys: Iterable[str]) -> bool:
     return any(mark in key for key in keys for mark in MARKS)
 
 
-def merged_view(reader: TensorSource, config: Mapping[str, Any]) -> MergedReader:
-    """The checkpoint as if merged; `config` is the content of its config.json.
-
-    Nothing is read yet but keys and shapes. Raises ValueError naming file, key and remedy where the factors
-    are not the plain pairs that the official code writes, or where their rank is not the config's.
-    """
-    return MergedReader(reader, config)
-
-
 class MergedReader:
-    """A reader whose keys are those of the merged checkpoint; each weight is merged when it is asked for."""
+    """The checkpoint as if merged: keys of the merged one, each weight merged when it is asked for.
 
-    def __init__(self, reader: TensorSource, config: Mapping[str, Any]) -> None:
+    `config` is the content of its config.json. `rank_keys`: first word of the stored keys of a part -> the
+    config's key with its rank; 0 means that the part is not wrapped. Raises ValueError naming file, key and
+    remedy where factors are not the plain pairs of the official code, or have another rank.
+    """
+
+    def __init__(
+        self, reader: TensorSource, config: Mapping[str, Any], rank_keys: Mapping[str, str]
+    ) -> None:
         self.folder = reader.folder
         self._reader = reader
-        self._ranks = {part: int(config.get(key) or 0) for part, key in RANK_KEYS.items()}
+        self._rank_keys = rank_keys
+        self._ranks = {part: int(config.get(key) or 0) for part, key in rank_keys.items()}
         factors = [key for key in reader.files if ".lora_" in key]
         self._stored = _clean_names(reader, [key for key in reader.files if ".lora_" not in key])
         self._adapters = self._pair(factors)
@@ -113,7 +110,7 @@ class MergedReader:
         """alpha / r; the config must know of the rank, for alpha follows from it."""
         part = module.partition(".")[0]
         if self._ranks.get(part, 0) != rank:
-            name = RANK_KEYS.get(part, "(no key)")
+            name = self._rank_keys.get(part, "(no key)")
             raise ValueError(
                 f"{self.folder / 'config.json'}: {name} = {self._ranks.get(part, 0)} but the factors of "
                 f"{module!r} have rank {rank}; alpha is {ALPHA_PER_RANK} x the config's rank, so set {name} "

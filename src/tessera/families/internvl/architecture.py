@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tessera.families.architecture import Architecture
 from tessera.families.internvl.config import official, transformers
-from tessera.families.internvl.weights import CARD_NAMES, bare_vision_tables
+from tessera.families.internvl.weights import CARD_NAMES, part_tables
 from tessera.models.config import VLMConfig
 
 INTERNVL = Architecture(
@@ -12,5 +12,5 @@ INTERNVL = Architecture(
     config=VLMConfig,
     layouts={"official": official, "transformers": transformers},
     card_names=CARD_NAMES,
-    part_tables={"vision": bare_vision_tables()},
+    part_tables=part_tables,
 )

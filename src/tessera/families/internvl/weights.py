@@ -5,11 +5,11 @@ Inside a prefix the names agree unless a row says otherwise; narrower rows stand
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from tessera.families.decoders.weights import decoder_rules
 from tessera.families.keymap import KeyMap, Rule, renamed
-from tessera.models.config import DecoderKind
+from tessera.models.config import DecoderConfig, DecoderKind
 
 VIT = "vision.layers.#."
 
@@ -74,9 +74,15 @@ def transformers_table(kind: DecoderKind, keys: Collection[str] = ()) -> KeyMap:
     )
 
 
-def bare_vision_tables() -> tuple[KeyMap, ...]:
-    """A released InternViT on its own, from its authors or in transformers' form."""
-    return KeyMap(_vision("")), KeyMap(_vision_transformers(""))
+def part_tables(part: str, decoder: DecoderConfig | None, keys: Collection[str]) -> Iterator[KeyMap]:
+    """Whole checkpoints of both layouts, and a released InternViT alone, from its authors or transformers."""
+    kinds: list[DecoderKind] = [decoder.architecture, "llama"] if decoder else ["llama"]
+    for kind in dict.fromkeys(kinds):
+        yield official_table(kind, decoder.head_width if decoder else 0)
+        yield transformers_table(kind, keys)
+    if part == "vision":
+        yield KeyMap(_vision(""))
+        yield KeyMap(_vision_transformers(""))
 
 
 CARD_NAMES = (
