@@ -19,6 +19,16 @@ ADDED_TOKENS = (IMG_START, IMG_END, IMG_CONTEXT, *GROUNDING_TOKENS)
 
 
 @dataclass(frozen=True)
+class PictureTokens:
+    """What stands around and in the places of a picture's tokens."""
+
+    start: str = IMG_START
+    end: str = IMG_END
+    context: str = IMG_CONTEXT
+    """The placeholder, once for each visual token."""
+
+
+@dataclass(frozen=True)
 class AddedToken:
     """A special string with its id. `strips_right`: white space behind it disappears (Phi-3).
 

@@ -10,9 +10,8 @@ from typing import Any, Literal, get_args
 from pydantic import ValidationError
 
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
-from tessera.chat.tokens import ADDED_TOKENS, IMG_CONTEXT
 from tessera.checkpoints import own
-from tessera.families.architecture import PublishedLayout, Reading, StoredGrid
+from tessera.families.architecture import Architecture, PublishedLayout, Reading, StoredGrid
 from tessera.families.family import Family
 from tessera.families.keymap import OWN, KeyMap
 from tessera.families.registry import find_layout, model_types
@@ -37,10 +36,13 @@ class Description:
     stored_grid: StoredGrid | None = None
 
 
-def published_layout(folder: Path) -> tuple[LayoutName, PublishedLayout | None]:
-    """The layout by the folder's config, None for Tessera's own. Raises ValueError when none is known."""
+def published_layout(folder: Path) -> tuple[Architecture, LayoutName, PublishedLayout] | None:
+    """Architecture and layout by the folder's config, None for Tessera's own.
+
+    Raises ValueError when nobody reads it.
+    """
     if own.describes(folder):
-        return "tessera", None
+        return None
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise ValueError(
@@ -54,7 +56,7 @@ def published_layout(folder: Path) -> tuple[LayoutName, PublishedLayout | None]:
             f"{path}: model_type = {kind!r} is unknown; this version opens {' and '.join(model_types())}, "
             "so give an InternVL chat model in the original, transformers' or Tessera's layout"
         )
-    return layout_name(found[1]), found[2]
+    return found[0], layout_name(found[1]), found[2]
 
 
 def layout_name(name: str) -> LayoutName:
@@ -70,26 +72,25 @@ def describe(folder: Path, keys: Collection[str]) -> Description:
 
     Raises ValueError naming file, key and remedy.
     """
-    name, layout = published_layout(folder)
+    found = published_layout(folder)
     tokenizer = load_tokenizer(folder)
-    _check_added(folder, tokenizer)
-    if layout is None:
+    if found is None:
         family, card = own.read_config(folder)
+        _check_added(folder, tokenizer, family.declaration)
+        name: LayoutName = "tessera"
         reading, keymap = Reading(family, card=card), OWN
     else:
+        architecture, name, layout = found
+        _check_added(folder, tokenizer, architecture)
         reading = _read(folder, layout, tokenizer, keys)
         keymap = layout.key_table(reading.family, folder, keys)
     _check_ids(folder, tokenizer, reading.family)
     card_file = folder / CARD_FILE
     card = reading.card or (read_object(card_file) if card_file.is_file() else {})
-    return Description(
-        reading.family, tokenizer, name, keymap, card, reading.notes, reading.stored_grid
-    )
+    return Description(reading.family, tokenizer, name, keymap, card, reading.notes, reading.stored_grid)
 
 
-def _read(
-    folder: Path, layout: PublishedLayout, tokenizer: Tokenizer, keys: Collection[str]
-) -> Reading:
+def _read(folder: Path, layout: PublishedLayout, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
     """config.json; a value of it that no model can have is told with the file's name."""
     try:
         return layout.read_config(folder, tokenizer, keys)
@@ -101,8 +102,8 @@ def _read(
         ) from error
 
 
-def _check_added(folder: Path, tokenizer: Tokenizer) -> None:
-    if missing := [token for token in ADDED_TOKENS if not tokenizer.has_token(token)]:
+def _check_added(folder: Path, tokenizer: Tokenizer, architecture: Architecture) -> None:
+    if missing := [token for token in architecture.added_tokens if not tokenizer.has_token(token)]:
         raise ValueError(
             f"{folder}: the tokenizer lacks {' '.join(missing)}: these are the files of the language model "
             "alone; fetch the checkpoint's own, or add the tokens with Tokenizer.with_added() and resize the "
@@ -118,8 +119,9 @@ def _check_ids(folder: Path, tokenizer: Tokenizer, family: Family) -> None:
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens but the model's vocab_size is "
             f"{vocabulary}: the tokenizer files belong to another checkpoint"
         )
-    if tokenizer.token_id(IMG_CONTEXT) != image_token:
+    context = family.chat_template.tokens.context
+    if tokenizer.token_id(context) != image_token:
         raise ValueError(
-            f"{folder}: {IMG_CONTEXT} is token {tokenizer.token_id(IMG_CONTEXT)} but the config's "
+            f"{folder}: {context} is token {tokenizer.token_id(context)} but the config's "
             f"image_token_id is {image_token}: the tokenizer files belong to another checkpoint"
         )

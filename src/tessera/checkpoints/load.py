@@ -124,8 +124,8 @@ def open_weights(
     """
     root = Path(folder)
     with ShardReader(root) as reader:
-        _, layout = published_layout(root)  # before the weights: a folder of something else is named as such
-        source, notes = _views(reader, dtype, merge_lora, layout.LORA_RANKS if layout else {})
+        found = published_layout(root)  # before the weights: a folder of something else is named as such
+        source, notes = _views(reader, dtype, merge_lora, found[2].LORA_RANKS if found else {})
         described = describe(root, source.files)
         if grid := described.stored_grid:
             key = described.keymap.group(grid.parameter).stored[0]

@@ -9,7 +9,6 @@ from pydantic import SerializeAsAny, ValidationInfo, field_validator
 from tessera.chat.encoder import Encoder
 from tessera.chat.templates import Template, get_template
 from tessera.chat.tokenizer import Tokenizer
-from tessera.chat.tokens import IMG_CONTEXT
 from tessera.families.architecture import Architecture
 from tessera.families.registry import FIRST, get_architecture
 from tessera.imaging.grid import Tiling
@@ -76,6 +75,6 @@ class Family(Config):
     def fitted(self, tokenizer: Tokenizer) -> Family:
         """This member with the vocabulary size and the id of the visual placeholder of a tokenizer."""
         decoder = self.model.decoder.model_copy(update={"vocab_size": tokenizer.vocab_size})
-        image_token_id = tokenizer.token_id(IMG_CONTEXT)
+        image_token_id = tokenizer.token_id(self.chat_template.tokens.context)
         model = self.model.model_copy(update={"decoder": decoder, "image_token_id": image_token_id})
         return self.model_copy(update={"model": model})

@@ -45,9 +45,7 @@ class MergedReader:
     remedy where factors are not the plain pairs of the official code, or have another rank.
     """
 
-    def __init__(
-        self, reader: TensorSource, config: Mapping[str, Any], rank_keys: Mapping[str, str]
-    ) -> None:
+    def __init__(self, reader: TensorSource, config: Mapping[str, Any], rank_keys: Mapping[str, str]) -> None:
         self.folder = reader.folder
         self._reader = reader
         self._rank_keys = rank_keys

@@ -9,9 +9,7 @@ BLOCK = "decoder.layers.#."
 QUERIES = tuple(f"{BLOCK}self_attn.{letter}_proj." for letter in "qkv")
 
 
-def decoder_rules(
-    kind: DecoderKind, body: str, head: str, head_width: int
-) -> list[Rule]:
+def decoder_rules(kind: DecoderKind, body: str, head: str, head_width: int) -> list[Rule]:
     """A decoder whose parts lie under `body` and whose head is `head`."""
     if kind == "internlm2":
         return _internlm2(body, head.replace("lm_head", "output"), head_width)

@@ -22,9 +22,7 @@ DOMAINS = ("Drivelm", "BDD", "RS", "Medical")
 def _small(size: str, language: LanguageModel, template: str, total: str, part: str = "") -> Entry:
     note = f"{DOCS}: {PHI_NOTE}" if size == "4B" else DOCS
     published = Published(total, "0.304", language=part, source=note)
-    return member(
-        f"InternVL2-{size}", "2", vit.SMALL, language, template=template, published=published
-    )
+    return member(f"InternVL2-{size}", "2", vit.SMALL, language, template=template, published=published)
 
 
 def _large(size: str, language: LanguageModel, template: str, total: str, part: str = "") -> Entry:

@@ -84,9 +84,7 @@ def _qwen3(size: str, shape: Shape) -> LanguageModel:
     """Qwen3: heads of 128 with their own norm, 40,960 positions."""
     # Written only where it does not follow from the width, as in the released configs.
     head = None if shape[0] == 128 * shape[3] else 128
-    config = _decoder(
-        "qwen3", 151_936, shape, head_dim=head, qk_norm=True, max_position_embeddings=40_960
-    )
+    config = _decoder("qwen3", 151_936, shape, head_dim=head, qk_norm=True, max_position_embeddings=40_960)
     return LanguageModel(f"Qwen3-{size}", config, 151_671, "byte-level BPE", APACHE)
 
 
