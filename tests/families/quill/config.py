@@ -1,4 +1,4 @@
-"""Configs of a made-up family: a SigLIP-like encoder without class token, queries in place of a pixel shuffle."""
+"""Configs of a made-up family: SigLIP-like, without class token, and queries instead of a pixel shuffle."""
 
 from __future__ import annotations
 
