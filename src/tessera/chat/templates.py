@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tessera.chat.tokens import PictureTokens
+from tessera.chat.tokens import SpecialTokens
 
 SYSTEM_1 = (
     "你是由上海人工智能实验室联合商汤科技开发的书生多模态大模型，"
@@ -39,7 +39,7 @@ class Template:
     answer_end: str = ""
     strip: bool = False
     extra_stops: tuple[str, ...] = ()
-    tokens: PictureTokens = PictureTokens()
+    tokens: SpecialTokens = SpecialTokens()
 
     @property
     def stops(self) -> tuple[str, ...]:

@@ -103,7 +103,7 @@ def _read(folder: Path, layout: PublishedLayout, tokenizer: Tokenizer, keys: Col
 
 
 def _check_added(folder: Path, tokenizer: Tokenizer, architecture: Architecture) -> None:
-    if missing := [token for token in architecture.added_tokens if not tokenizer.has_token(token)]:
+    if missing := [token for token in architecture.tokens.all if not tokenizer.has_token(token)]:
         raise ValueError(
             f"{folder}: the tokenizer lacks {' '.join(missing)}: these are the files of the language model "
             "alone; fetch the checkpoint's own, or add the tokens with Tokenizer.with_added() and resize the "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
-from tessera.chat.tokens import ADDED_TOKENS
+from tessera.chat.tokens import SpecialTokens
 from tessera.families.keymap import KeyMap
 from tessera.models.config import DecoderConfig, ModelConfig
 
@@ -82,8 +82,8 @@ class Architecture:
     layouts: Mapping[str, PublishedLayout] = field(default_factory=dict)
     """By name (`official`, `transformers`); Tessera's own layout needs no declaration."""
     templates: Mapping[str, Template] = field(default_factory=dict)
-    added_tokens: tuple[str, ...] = ADDED_TOKENS
-    """Special tokens that the tokenizer of every member has."""
+    tokens: SpecialTokens = SpecialTokens()
+    """What the tokenizer of every member has."""
     card_names: tuple[tuple[str, str], ...] = ()
     """(prefix in the model cards' device maps, own prefix)."""
     part_tables: PartTables = lambda *_: iter(())

@@ -12,5 +12,5 @@ QUILL = Architecture(
     config=QuillConfig,
     layouts={"official": layout},
     templates={TEMPLATE.name: TEMPLATE},
-    added_tokens=(TOKENS.start, TOKENS.end, TOKENS.context),
+    tokens=TOKENS,
 )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tessera.chat.templates import Template
-from tessera.chat.tokens import PictureTokens
+from tessera.chat.tokens import SpecialTokens
 
-TOKENS = PictureTokens("<|vision_start|>", "<|vision_end|>", "<|image_pad|>")
+TOKENS = SpecialTokens("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", others=())
 TEMPLATE = Template(
     name="quill",
     system_text="",
