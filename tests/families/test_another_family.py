@@ -53,9 +53,8 @@ def registered() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return train_tokenizer(["how many red circles are there?", "what color is it?"] * 4, 320).with_added(
-        TOKENS.all
-    )
+    sentences = ["how many red circles are there?", "what color is it?"]
+    return train_tokenizer(sentences * 4, 320).with_added(TOKENS.all)
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +98,8 @@ def test_it_opens_and_answers(
     assert "Siglip-like 2×16 + 5 queries" in repr(chat)
     asked = chat.encode("what color is it?", [picture])
     text = opened.encoder.render_text(chat.prompt("what color is it?", [picture]).conversation, generate=True)
-    assert text.startswith(
-        "<|im_start|>system\n<|im_end|>\n<|im_start|>you\n<|vision_start|><|image_pad|>*5<|vision_end|>"
-    )
+    assert text.startswith("<|im_start|>system\n<|im_end|>\n<|im_start|>you\n")
+    assert "you\n<|vision_start|><|image_pad|>*5<|vision_end|>" in text
     assert text.endswith("<|im_start|>me\n") and len(asked.tiles) == 1
     answer = chat.chat("what color is it?", [picture], max_new_tokens=4)
     assert answer == chat.chat("what color is it?", [picture], max_new_tokens=4)
