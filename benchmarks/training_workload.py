@@ -11,7 +11,7 @@ from torch import nn
 
 from tessera.chat.tokenizer import load_tokenizer
 from tessera.checkpoints.shipped import shipped_folder
-from tessera.families.catalog import fresh
+from tessera.families.catalogue import fresh
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM, normalise
 from tessera.packing.pack import Pack, Sample, collate

@@ -20,7 +20,7 @@ from tessera.chat.tokenizer import load_tokenizer
 from tessera.checkpoints.save import save_checkpoint
 from tessera.checkpoints.shipped import FOLDERS, assets_folder, shipped_folder
 from tessera.cli.main import VERBS, main
-from tessera.families.catalog import fresh
+from tessera.families.catalogue import fresh
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
 from tests.docs.pages import HUB_NAME, ROOT, blocks, commands, stand_in

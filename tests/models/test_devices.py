@@ -106,7 +106,7 @@ def test_tiles_go_to_the_vit_and_features_to_the_embeddings() -> None:
     built = model(connector="meta")
     with Ferry() as ferry:
         assert built.see(TILES).device.type == "meta"
-    assert ferry.crossings == [("cpu", "meta", (1, tokens, 64))]
+    assert ferry.crossings == [("cpu", "meta", (1, 4 * tokens, 16))]
 
 
 @torch.no_grad()

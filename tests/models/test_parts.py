@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from tessera.models.config import DecoderConfig, VisionConfig
-from tessera.models.connector import pixel_shuffle
+from tessera.models.connectors.mlp import pixel_shuffle
 from tessera.models.decoder import Decoder
 from tessera.models.fusion import fuse
 from tessera.models.initialise import initialise
-from tessera.models.vision import VisionTransformer
+from tessera.models.vision.internvit import VisionTransformer
 from tessera.models.vlm import normalise
 
 VISION = VisionConfig(

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from tessera.cli.train import bars, prepare, train
-from tessera.families.catalog import fresh
+from tessera.families.catalogue import fresh
 from tessera.models.vlm import normalise
 from tessera.train.build import ConversationBench
 from tessera.train.parallel import Ranks

@@ -20,7 +20,6 @@ from tessera.chat.message import Conversation, Image, PictureSource, Video
 from tessera.chat.render import MediaSpan, Rendered, render
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
-from tessera.chat.tokens import ADDED_TOKENS, IMG_CONTEXT
 from tessera.imaging.decode import decode_image, name_of, read_size
 from tessera.imaging.frames import frame_indices
 from tessera.imaging.grid import Tiling, count_tiles
@@ -127,8 +126,9 @@ class Encoder:
         """The prompt as readable text, runs of placeholders as `<IMG_CONTEXT>*256`; headers only."""
         rendered = self._render(conversation, self.spans(conversation), generate)
         text = self.tokenizer.decode(rendered.ids, skip_special=False)
-        width = len(IMG_CONTEXT)
-        return re.sub(f"(?:{IMG_CONTEXT})+", lambda m: f"{IMG_CONTEXT}*{len(m[0]) // width}", text)
+        context = self.template.tokens.context
+        run = f"(?:{re.escape(context)})+"
+        return re.sub(run, lambda m: f"{context}*{len(m[0]) // len(context)}", text)
 
     def describe(self) -> dict[str, str | int | None]:
         """Every setting that changes the tokens, for the record of a run."""
@@ -250,7 +250,7 @@ def _expected(part: Image, count: int) -> int:
 
 
 def _check_tokens(tokenizer: Tokenizer, template: Template) -> None:
-    missing = [t for t in ADDED_TOKENS if not tokenizer.has_token(t)]
+    missing = [t for t in template.tokens.all if not tokenizer.has_token(t)]
     if missing:
         raise ValueError(
             f"tokenizer: lacks {' '.join(missing)}; "

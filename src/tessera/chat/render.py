@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tessera.chat.message import Conversation, Message, Text
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
-from tessera.chat.tokens import IMG_CONTEXT, IMG_END, IMG_START
+from tessera.chat.tokens import SpecialTokens
 
 ROLES = ("system", "user", "assistant")
 
@@ -53,15 +53,17 @@ class Rendered:
 class _Writer:
     """Ids written so far and the open run of text behind them."""
 
-    def __init__(self, tokenizer: Tokenizer, tokens_per_tile: int, trust_text: bool) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, tokens: SpecialTokens, tokens_per_tile: int, trust_text: bool
+    ) -> None:
         self.tokenizer = tokenizer
         self.ids = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
         self.spans: list[tuple[int, int]] = []
         self._run = ""
         self._left: int | None = None
         self._cut = tokenizer.split if trust_text else tokenizer.split_content
-        self._tile = [tokenizer.token_id(IMG_CONTEXT)] * tokens_per_tile
-        self._picture = (tokenizer.token_id(IMG_START), tokenizer.token_id(IMG_END))
+        self._tile = [tokenizer.token_id(tokens.context)] * tokens_per_tile
+        self._picture = (tokenizer.token_id(tokens.start), tokenizer.token_id(tokens.end))
 
     def control(self, token: int) -> None:
         """Close the run and write a control token."""
@@ -128,7 +130,7 @@ def render(
     is wrong with the conversation.
     """
     system, turns = _check(conversation, generate)
-    writer = _Writer(tokenizer, tokens_per_tile, trust_text)
+    writer = _Writer(tokenizer, template.tokens, tokens_per_tile, trust_text)
     spans = iter(media)
     writer.trusted(template.system_prefix)
     if system is not None:

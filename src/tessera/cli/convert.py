@@ -15,7 +15,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from tessera.checkpoints.convert import Conversion, convert
+from tessera.checkpoints.conversion.convert import Conversion, convert
 from tessera.checkpoints.hub import find_checkpoint
 from tessera.runtime.device import choose_device
 

@@ -15,7 +15,7 @@ from tessera.chat.tokenizer import load_tokenizer
 from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import read_description
 from tessera.checkpoints.shipped import shipped_folder
-from tessera.families.catalog import get_family
+from tessera.families.catalogue import get_family
 from tessera.families.family import Family
 from tessera.imaging.decode import decode_image, read_size
 from tessera.imaging.grid import choose_grid, count_tiles

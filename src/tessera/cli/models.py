@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from tessera.cli.model_page import show_page
-from tessera.families.catalog import entries, get_entry
+from tessera.families.catalogue import entries, get_entry
 from tessera.families.entry import Entry
+from tessera.models.accounting import kv_cache_bytes_per_token
 
 WIDTH = 100
 """Columns of the output where it is no terminal; the table fits them."""
@@ -131,7 +132,7 @@ def describe(entry: Entry) -> dict[str, Any]:
         "tokens_per_tile": entry.tokens_per_tile,
         "largest_picture_tokens": entry.picture_tokens,
         "bytes": {"bf16": entry.bytes_to_load("bf16"), "int8": entry.bytes_to_load("int8")},
-        "cache_bytes_per_token": entry.language.cache_bytes_per_token,
+        "cache_bytes_per_token": kv_cache_bytes_per_token(entry.model),
         "licences": {
             "repository": entry.card_licence or None,
             "vision": entry.vision.licence,

@@ -13,7 +13,7 @@ from torch import nn
 
 from tessera.models.config import IMAGENET_MEAN, IMAGENET_STD, DecoderConfig, VisionConfig
 from tessera.models.decoder import Decoder
-from tessera.models.vision import VisionTransformer
+from tessera.models.vision.internvit import VisionTransformer
 from tessera.models.vlm import normalise
 from tessera.nn.layout import Packed
 from tessera.runtime.config import Config

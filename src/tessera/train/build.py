@@ -14,7 +14,7 @@ from tessera.checkpoints.save import save_checkpoint
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.checkpoints.surgery import load_part, save_part
 from tessera.curation.check import CheckConfig, CheckReport, check_sources
-from tessera.families.catalog import fresh
+from tessera.families.catalogue import fresh
 from tessera.families.family import Family
 from tessera.models.contrastive import ContrastiveConfig, ContrastivePair
 from tessera.models.initialise import initialise

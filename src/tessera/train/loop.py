@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from tessera.models.vision import VisionBlock
+from tessera.models.vision.internvit import VisionBlock
 from tessera.runtime.device import choose_device
 from tessera.runtime.seeds import derive_seed
 from tessera.train.objective import Counts, Objective

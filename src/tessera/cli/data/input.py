@@ -16,7 +16,7 @@ from tessera.chat.tokenizer import load_tokenizer
 from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import read_description
 from tessera.checkpoints.shipped import shipped_folder
-from tessera.families.catalog import fresh
+from tessera.families.catalogue import fresh
 from tessera.packing.loader import PackingConfig
 from tessera.packing.samples.overlong import OverLong
 from tessera.records.manifest import read_meta

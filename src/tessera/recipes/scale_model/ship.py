@@ -22,7 +22,7 @@ from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.checkpoints.shipped import FOLDERS, assets_folder, shipped_folder
 from tessera.checkpoints.surgery import load_part, save_part
-from tessera.families.catalog import fresh
+from tessera.families.catalogue import fresh
 from tessera.models.vlm import VLM
 
 CAN = "questions about pictures that the playground draws: shapes, short words, numbers, bar charts, clips"
