@@ -1,1 +1,4 @@
-"""decoders."""
+"""Language models as they are published: their configs, rotary tables and key names, shared by families.
+
+`config` reads and writes a nested config, `rope` its positions, `weights` has the key tables. Knows no vision.
+"""

@@ -1,1 +1,4 @@
-"""config."""
+"""InternVL's published config files: `official` (OpenGVLab) and `transformers`.
+
+`section` is what both share. Each reads a folder into a member of the family and writes one. Knows no weights.
+"""
