@@ -1,4 +1,4 @@
 """InternVL's published config files: `official` (OpenGVLab) and `transformers`.
 
-`section` is what both share. Each reads a folder into a member of the family and writes one. Knows no weights.
+`section` is what both share. Each reads a folder into a member and writes one. Knows no weights.
 """
