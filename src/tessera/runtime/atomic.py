@@ -10,7 +10,7 @@ from typing import IO
 
 @contextmanager
 def atomic_write(file: Path) -> Iterator[IO[bytes]]:
-    """A stream of bytes whose file takes its name when the block ends; after an error nothing is left of it."""
+    """A stream of bytes whose file takes its name when the block ends well; else nothing is left of it."""
     part = file.with_name(file.name + ".part")
     try:
         with part.open("wb") as stream:
