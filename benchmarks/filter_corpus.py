@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from tessera.chat.message import Conversation
-from tessera.playground.export import official_turns, write_dataset
+from tessera.records.export import official_turns, write_dataset
 from tessera.records.manifest import PlaygroundSource
 from tessera.records.readers.playground import PlaygroundReader
 
