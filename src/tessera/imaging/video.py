@@ -27,6 +27,7 @@ VideoSource = str | Path | tuple[PIL.Image.Image, ...]
 ANIMATED_SUFFIXES = (".gif", ".webp", ".png", ".apng")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 FOLDER_FPS = 1.0  # a folder of frames and frames in memory carry no clock
+SHORTEN = "cut the clip or raise the limit"
 _TRAILING_NUMBER = re.compile(r"(\d+)$")
 
 
@@ -68,17 +69,11 @@ def probe_video(source: VideoSource, limits: VideoLimits = DEFAULT_VIDEO_LIMITS)
         else:
             stat = path.stat()
             if stat.st_size > limits.max_bytes:
-                raise ValueError(
-                    f"video '{path}': {stat.st_size} bytes exceed max_bytes={limits.max_bytes}; "
-                    "cut the clip or raise the limit"
-                )
+                raise _error(path, f"{stat.st_size} bytes exceed max_bytes={limits.max_bytes}; {SHORTEN}")
             # The stamp makes a rewritten file a new question.
             info = _probe_file(path, limits, stat.st_mtime_ns, stat.st_size)
     if info.frames > limits.max_frames:
-        raise ValueError(
-            f"video {_name(source)}: {info.frames} frames exceed max_frames={limits.max_frames}; "
-            "cut the clip or raise the limit"
-        )
+        raise _error(source, f"{info.frames} frames exceed max_frames={limits.max_frames}; {SHORTEN}")
     return info
 
 
@@ -94,10 +89,8 @@ def read_frames(
     wanted = set(indices)
     outside = sorted(index for index in wanted if not 0 <= index < info.frames)
     if outside:
-        raise ValueError(
-            f"video {_name(source)}: frames {outside[:5]} are outside its {info.frames} frames; "
-            "take the numbers from frame_indices()"
-        )
+        what = f"frames {outside[:5]} are outside its {info.frames} frames"
+        raise _error(source, f"{what}; take the numbers from frame_indices()")
     if not wanted:
         return []
     if isinstance(source, tuple):
@@ -122,10 +115,8 @@ def _read_stream(path: Path, wanted: set[int]) -> dict[int, PIL.Image.Image]:
                 found[seen - 1] = PIL.Image.fromarray(frame.to_ndarray(format="rgb24"))
             if seen > last:
                 return found
-    raise ValueError(
-        f"video '{path}': ended after {seen} frames though its header promises more than {last}; "
-        "the file is truncated, replace it or drop the record"
-    )
+    what = f"ended after {seen} frames though its header promises more than {last}"
+    raise _error(path, f"{what}; the file is truncated, replace it or drop the record")
 
 
 def _read_animation(path: Path, wanted: set[int], limits: VideoLimits) -> dict[int, PIL.Image.Image]:
@@ -137,7 +128,7 @@ def _read_animation(path: Path, wanted: set[int], limits: VideoLimits) -> dict[i
                 image.seek(index)
                 found[index] = image.convert("RGB")
     except BROKEN as error:
-        raise ValueError(f"video '{path}': frames are broken ({error}); replace the file") from error
+        raise _error(path, f"frames are broken ({error}); replace the file") from error
     return found
 
 
@@ -148,14 +139,12 @@ def _probe_file(path: Path, limits: VideoLimits, modified_ns: int, size: int) ->
     with _video_stream(path) as (container, stream):
         width, height = stream.width, stream.height
         if width * height > limits.max_pixels:
-            raise ValueError(
-                f"video '{path}': frames of {width}x{height} pixels exceed max_pixels={limits.max_pixels}; "
-                "scale it down or raise the limit"
-            )
+            limit = f"max_pixels={limits.max_pixels}; scale it down or raise the limit"
+            raise _error(path, f"frames of {width}x{height} pixels exceed {limit}")
         rate = stream.average_rate or stream.guessed_rate
         frames = stream.frames or _count_frames(container, stream, limits)
     if frames < 1 or width < 1 or height < 1:
-        raise ValueError(f"video '{path}': it has no frames; replace the file or drop the record")
+        raise _error(path, "it has no frames; replace the file or drop the record")
     return VideoInfo(frames, float(rate) if rate else FOLDER_FPS, width, height)
 
 
@@ -176,7 +165,7 @@ def _probe_animation(path: Path, limits: VideoLimits) -> VideoInfo:
             frames = int(getattr(image, "n_frames", 1))
             milliseconds = float(image.info.get("duration", 0)) or 100.0  # browsers show 0 as 100 ms
         except BROKEN as error:
-            raise ValueError(f"video '{path}': frames are broken ({error}); replace the file") from error
+            raise _error(path, f"frames are broken ({error}); replace the file") from error
         return VideoInfo(frames, 1000.0 / milliseconds, image.width, image.height)
 
 
@@ -215,18 +204,18 @@ def _video_stream(path: Path) -> Iterator[tuple[av.container.InputContainer, av.
     try:
         with av.open(str(path), mode="r") as container:
             if not container.streams.video:
-                raise ValueError(f"video '{path}': no video stream; replace the file or drop the record")
+                raise _error(path, "no video stream; replace the file or drop the record")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             yield container, stream
     except av.error.FFmpegError as error:
-        raise ValueError(f"video '{path}': broken or not a video ({error}); replace the file") from error
+        raise _error(path, f"broken or not a video ({error}); replace the file") from error
 
 
 def _existing(source: str | Path) -> Path:
     path = Path(source)
     if not path.exists():
-        raise ValueError(f"video '{path}': no such file or folder; check the path")
+        raise _error(path, "no such file or folder; check the path")
     return path
 
 
@@ -234,5 +223,6 @@ def _picture_limits(limits: VideoLimits) -> DecodeLimits:
     return DecodeLimits(max_pixels=limits.max_pixels)
 
 
-def _name(source: VideoSource) -> str:
-    return f"<{len(source)} frames>" if isinstance(source, tuple) else f"'{source}'"
+def _error(source: VideoSource, what: str) -> ValueError:
+    name = f"<{len(source)} frames>" if isinstance(source, tuple) else f"'{source}'"
+    return ValueError(f"video {name}: {what}")
