@@ -14,6 +14,7 @@ from tessera.annotations.job import Draft
 from tessera.annotations.pictures import Picture
 from tessera.annotations.settings import BuildSettings, ViewsSettings
 from tessera.annotations.tally import Fault, Rejected, Rule
+from tessera.chat.message import Role
 from tessera.records.faults import DataError
 from tessera.records.forms import internvl
 from tessera.records.record import RecordPlace
@@ -132,11 +133,9 @@ class RecordWriter:
 
 def _record(draft: Draft, number: int) -> dict[str, Any]:
     shown = draft.shown or draft.pictures
-    turns = [
-        (role, text)
-        for turn in draft.turns
-        for role, text in (("user", turn.question), ("assistant", turn.answer))
-    ]
-    turns[0] = ("user", draft.head + turns[0][1])
+    turns: list[tuple[Role, str]] = []
+    for turn in draft.turns:
+        question = turn.question if turns else draft.head + turn.question
+        turns += [("user", question), ("assistant", turn.answer)]
     paths, sizes = [picture.path for picture in shown], [picture.size for picture in shown]
     return internvl_record(number, turns, images=paths, sizes=sizes)

@@ -60,18 +60,15 @@ def probe_video(source: VideoSource, limits: VideoLimits = DEFAULT_VIDEO_LIMITS)
 
     Raises ValueError when the clip is missing, broken, beyond the limits or has no frames.
     """
-    if isinstance(source, tuple):
-        info = _probe_pictures(source)
+    opened = _file_or_stills(source)
+    if isinstance(opened, Path):
+        stat = opened.stat()
+        if stat.st_size > limits.max_bytes:
+            raise _error(opened, f"{stat.st_size} bytes exceed max_bytes={limits.max_bytes}; {SHORTEN}")
+        # The stamp makes a rewritten file a new question.
+        info = _probe_file(opened, limits, stat.st_mtime_ns, stat.st_size)
     else:
-        path = _existing(source)
-        if path.is_dir():
-            info = _probe_folder(path, limits)
-        else:
-            stat = path.stat()
-            if stat.st_size > limits.max_bytes:
-                raise _error(path, f"{stat.st_size} bytes exceed max_bytes={limits.max_bytes}; {SHORTEN}")
-            # The stamp makes a rewritten file a new question.
-            info = _probe_file(path, limits, stat.st_mtime_ns, stat.st_size)
+        info = VideoInfo(len(opened), FOLDER_FPS, *read_size(opened[0], _picture_limits(limits)))
     if info.frames > limits.max_frames:
         raise _error(source, f"{info.frames} frames exceed max_frames={limits.max_frames}; {SHORTEN}")
     return info
@@ -93,15 +90,13 @@ def read_frames(
         raise _error(source, f"{what}; take the numbers from frame_indices()")
     if not wanted:
         return []
-    if isinstance(source, tuple):
-        found = {index: source[index].convert("RGB") for index in wanted}
-    elif (path := Path(source)).is_dir():
-        paths = _frame_paths(path)
-        found = {index: decode_image(paths[index], _picture_limits(limits)) for index in wanted}
-    elif path.suffix.lower() in ANIMATED_SUFFIXES:
-        found = _read_animation(path, wanted, limits)
+    opened = _file_or_stills(source)
+    if not isinstance(opened, Path):
+        found = {index: decode_image(opened[index], _picture_limits(limits)) for index in wanted}
+    elif opened.suffix.lower() in ANIMATED_SUFFIXES:
+        found = _read_animation(opened, wanted, limits)
     else:
-        found = _read_stream(path, wanted)
+        found = _read_stream(opened, wanted)
     return [found[index] for index in indices]
 
 
@@ -169,16 +164,15 @@ def _probe_animation(path: Path, limits: VideoLimits) -> VideoInfo:
         return VideoInfo(frames, 1000.0 / milliseconds, image.width, image.height)
 
 
-def _probe_folder(path: Path, limits: VideoLimits) -> VideoInfo:
-    paths = _frame_paths(path)
-    width, height = read_size(paths[0], _picture_limits(limits))
-    return VideoInfo(len(paths), FOLDER_FPS, width, height)
-
-
-def _probe_pictures(pictures: tuple[PIL.Image.Image, ...]) -> VideoInfo:
-    if not pictures:
-        raise ValueError("video: an empty tuple of frames; pass at least one picture")
-    return VideoInfo(len(pictures), FOLDER_FPS, *pictures[0].size)
+def _file_or_stills(source: VideoSource) -> Path | Sequence[Path | PIL.Image.Image]:
+    """A file, which has to be decoded, or the frames in memory or in a folder."""
+    if isinstance(source, tuple):
+        if not source:
+            raise ValueError("video: an empty tuple of frames; pass at least one picture")
+        return source
+    if not (path := Path(source)).exists():
+        raise _error(path, "no such file or folder; check the path")
+    return _frame_paths(path) if path.is_dir() else path
 
 
 def _frame_paths(folder: Path) -> list[Path]:
@@ -210,13 +204,6 @@ def _video_stream(path: Path) -> Iterator[tuple[av.container.InputContainer, av.
             yield container, stream
     except av.error.FFmpegError as error:
         raise _error(path, f"broken or not a video ({error}); replace the file") from error
-
-
-def _existing(source: str | Path) -> Path:
-    path = Path(source)
-    if not path.exists():
-        raise _error(path, "no such file or folder; check the path")
-    return path
 
 
 def _picture_limits(limits: VideoLimits) -> DecodeLimits:
