@@ -64,11 +64,9 @@ class WordingSampler:
         """One of the section's phrasings with its slots filled."""
         return self.rng.choice(self.phrasings[section]).format_map(slots)
 
-    def turn(
-        self, form: str, asked: Mapping[str, object], answered: Mapping[str, object], about: Iterable[str]
-    ) -> Turn:
-        """Question and answer in the words of `<form>.question` and `<form>.answer`."""
-        question, answer = self.say(f"{form}.question", **asked), self.say(f"{form}.answer", **answered)
+    def turn(self, form: str, about: Iterable[str], **slots: object) -> Turn:
+        """Question and answer in the words of `<form>.question` and `<form>.answer`; each takes its slots."""
+        question, answer = self.say(f"{form}.question", **slots), self.say(f"{form}.answer", **slots)
         return Turn(form, question, answer, frozenset(about))
 
 

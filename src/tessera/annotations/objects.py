@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tessera.annotations.coordinates import Box, Quad, box_text, clip_box, quad_text
 from tessera.annotations.job import Draft, Job, Turn, WordingSampler, choose_turns, in_records
 from tessera.annotations.pictures import Picture
-from tessera.annotations.settings import ObjectSettings
+from tessera.annotations.settings import ObjectForm, ObjectSettings
 from tessera.annotations.tally import Rejected, Rule
 
 
@@ -88,7 +88,7 @@ class _Asking:
 
     def turns(self) -> Iterator[Turn]:
         """Every form that was asked for, class by class from left to right."""
-        makers: dict[str, Callable[[], Iterator[Turn]]] = {
+        makers: dict[ObjectForm, Callable[[], Iterator[Turn]]] = {
             "detection": self._detection,
             "everything": self._everything,
             "grounding": self._grounding,
@@ -115,15 +115,14 @@ class _Asking:
             if len(regions) > self.settings.max_boxes:
                 self.job.tally.reject(self.scene.place, Rule.TOO_MANY, f"{len(regions)} of {label}")
         for label, regions in self._complete():
-            answer = {"label": label, "boxes": self._where(regions)}
-            yield self.sampler.turn("detection", {"label": label}, answer, [label])
+            yield self.sampler.turn("detection", [label], label=label, boxes=self._where(regions))
 
     def _everything(self) -> Iterator[Turn]:
         groups, most = self.groups, self.settings.max_boxes
         if self.scene.incomplete or len(groups) < 2 or len(self.scene.regions) > most:
             return
         found = "".join(f"<ref>{label}</ref>{self._where(regions)}" for label, regions in groups.items())
-        yield self.sampler.turn("everything", {}, {"found": found}, groups)
+        yield self.sampler.turn("everything", groups, found=found)
 
     def _grounding(self) -> Iterator[Turn]:
         """Objects with a phrase of their own, and those that are the only one of their class."""
@@ -131,18 +130,18 @@ class _Asking:
         names = [r.phrase or (r.label if r.label in alone else None) for r in self.scene.regions]
         for region, phrase in zip(self.scene.regions, names, strict=True):
             if phrase is not None and names.count(phrase) == 1:
-                answer = {"phrase": phrase, "boxes": self._where([region])}
-                yield self.sampler.turn("grounding", {"phrase": phrase}, answer, [region.label])
+                boxes = self._where([region])
+                yield self.sampler.turn("grounding", [region.label], phrase=phrase, boxes=boxes)
 
     def _naming(self) -> Iterator[Turn]:
         for region in self.scene.regions:
-            asked, label = {"boxes": self._where([region])}, region.label
-            yield self.sampler.turn("naming", asked, {"label": label}, [label])
+            boxes, label = self._where([region]), region.label
+            yield self.sampler.turn("naming", [label], label=label, boxes=boxes)
 
     def _counting(self) -> Iterator[Turn]:
         for label, regions in self._complete():
-            answer = {"count": len(regions), "label": label, "boxes": self._where(regions)}
-            yield self.sampler.turn("counting", {"label": label}, answer, [label])
+            boxes = self._where(regions)
+            yield self.sampler.turn("counting", [label], count=len(regions), label=label, boxes=boxes)
 
     def _absent(self) -> Iterator[Turn]:
         """Classes of the data set that this picture doesn't show, asked as detection."""

@@ -72,18 +72,17 @@ def _turns(
     texts = [line.text for line in lines]
     whole = page.complete and bool(lines)
     if whole and "transcription" in settings.forms:
-        yield sampler.turn("transcription", {}, {"lines": "\n".join(texts)}, texts)
+        yield sampler.turn("transcription", texts, lines="\n".join(texts))
     if whole and "spotting" in settings.forms:
         if len(lines) > settings.max_boxes:
             job.tally.reject(place, Rule.TOO_MANY, f"{len(lines)} lines")
         else:
             found = "\n".join(f"<ref>{line.text}</ref>{box_text([line.box], size)}" for line in lines)
-            yield sampler.turn("spotting", {}, {"found": found}, texts)
+            yield sampler.turn("spotting", texts, found=found)
     times = Counter(texts)
     for line in lines:
         boxes = box_text([line.box], size)
         if "reading" in settings.forms:
-            yield sampler.turn("reading", {"boxes": boxes}, {"text": line.text}, [line.text])
+            yield sampler.turn("reading", [line.text], text=line.text, boxes=boxes)
         if "locating" in settings.forms and page.complete and times[line.text] == 1:
-            answer = {"text": line.text, "boxes": boxes}
-            yield sampler.turn("locating", {"text": line.text}, answer, [line.text])
+            yield sampler.turn("locating", [line.text], text=line.text, boxes=boxes)

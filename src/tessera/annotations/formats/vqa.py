@@ -73,14 +73,12 @@ def _place_of(answer: Any, options: list[str]) -> int | None:
 
 def is_short(answer: str) -> bool:
     """Whether an answer is a word or phrase."""
-    if answer.isascii():
-        return len(answer.split()) <= SHORT_WORDS
-    return len(answer) <= SHORT_CHARACTERS
+    return len(answer.split()) <= SHORT_WORDS if answer.isascii() else len(answer) <= SHORT_CHARACTERS
 
 
 def _majority(answers: Any) -> str:
     """The answer, or the most frequent of several (the first of equals)."""
-    found = _listed(answers) if isinstance(answers, list) else [answers]
+    found = answers if isinstance(answers, list) else [answers]
     texts = [entry.get("answer") if isinstance(entry, dict) else entry for entry in found]
     if not texts or texts[0] is None:
         raise Rejected(Fault.NO_ANSWER, f"{answers!r}")
@@ -92,13 +90,12 @@ def _listed(value: Any) -> list[Any]:
     if isinstance(value, list):
         return value
     text = str(value)
-    if text.startswith("["):
-        try:
-            found = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise Rejected(Fault.BAD_ROW, f"choices {text[:80]!r}: {error.msg}") from error
-        return list(found)
-    return [part.strip() for part in text.split("|")]
+    if not text.startswith("["):
+        return [part.strip() for part in text.split("|")]
+    try:
+        return list(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise Rejected(Fault.BAD_ROW, f"choices {text[:80]!r}: {error.msg}") from error
 
 
 def _vqa_v2(job: Job, settings: VqaSettings, answers_file: Path) -> Iterator[Row]:

@@ -33,7 +33,6 @@ class Judged:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of its rows."""
         return worst([row.verdict for row in self.rows])
 
     def as_rows(self, source: str) -> Iterator[dict[str, Any]]:

@@ -26,12 +26,10 @@ class Flagged:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the rows."""
         return worst([row["verdict"] for row in self.rows])
 
     @property
     def unreadable(self) -> bool:
-        """Whether the record itself is broken."""
         return any(row["rule"] in UNREADABLE for row in self.rows)
 
 

@@ -46,12 +46,10 @@ class Run:
 
     @property
     def names(self) -> list[str]:
-        """The sources' names in order."""
         return [filtered.source.name for filtered in self.sources]
 
     @property
     def size(self) -> int:
-        """Records of all sources."""
         return sum(filtered.size for filtered in self.sources)
 
     def stamp(self) -> str:

@@ -43,17 +43,14 @@ class Thing:
 
     @property
     def size(self) -> str:
-        """The word for its size."""
         return "big" if self.big else "small"
 
     @property
     def name(self) -> str:
-        """Colour and shape."""
         return f"{self.color} {self.shape}"
 
     @property
     def full_name(self) -> str:
-        """Size, colour and shape."""
         return f"{self.size} {self.color} {self.shape}"
 
     @property
