@@ -12,7 +12,7 @@ import tessera
 from tessera.chat.tokenizer import load_tokenizer
 from tessera.chat.tokens import ADDED_TOKENS
 from tessera.chat.train_tokenizer import SMALLEST, train_tokenizer
-from tessera.playground.words import WORDS
+from tessera.playground.questions.words import WORDS
 
 TEXTS = ["the red circle is left of the blue square.", "1 + 12 = 13", "c a t", "the cat"] * 5
 SMALL = train_tokenizer(TEXTS, SMALLEST + 40)

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import tyro
 
-from tessera.playground.export import write_dataset
 from tessera.playground.scene import SUITES
+from tessera.records.export import write_dataset
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from rich.table import Table
 from tessera.cli.data.input import Bars, progress_bars
 from tessera.curation.filters.clean import Cleaned, refuse_overwriting, write_clean
 from tessera.curation.filters.config import ModelConfig, read_config
-from tessera.curation.filters.decisions import Decisions, read_decisions
 from tessera.curation.filters.models.endpoint import EndpointScorer
 from tessera.curation.filters.models.prompts import load_prompts
 from tessera.curation.filters.models.scorer import Scorer
+from tessera.curation.filters.outcome import Decisions, read_decisions
 from tessera.curation.filters.review import write_review
 from tessera.curation.filters.run import VERDICT_FILE, Run
 from tessera.curation.filters.sources import open_filtered

@@ -19,9 +19,9 @@ from tessera.chat.message import Text
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import GROUNDING_TOKENS
 from tessera.chat.train_tokenizer import train_tokenizer
+from tessera.playground.questions.words import WORDS
 from tessera.playground.scene import LEVELS, SUITES, draw_scene
 from tessera.playground.talk import caption_conversation, conversation
-from tessera.playground.words import WORDS
 
 SIZE = 1088
 """More than enough for every word: training ends at 1,062 tokens, when all words are whole. (With 768 tokens

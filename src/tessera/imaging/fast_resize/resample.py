@@ -15,8 +15,8 @@ from functools import lru_cache
 import numpy as np
 import PIL.Image
 
-from tessera.imaging.bicubic import Pixels
-from tessera.imaging.passes import resample_columns, resample_rows
+from tessera.imaging.fast_resize.bicubic import Pixels
+from tessera.imaging.fast_resize.passes import resample_columns, resample_rows
 
 Size = tuple[int, int]
 

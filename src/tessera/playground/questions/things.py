@@ -6,21 +6,9 @@ from collections import Counter
 from itertools import combinations, permutations
 from random import Random
 
-from tessera.chat.message import Image
-from tessera.playground.asker import Asker
-from tessera.playground.marks import COLOR_NAMES, SHAPES
-from tessera.playground.parts import Scene
-from tessera.playground.shapes import (
-    SLOT_COLUMN,
-    SLOT_ROW,
-    Plan,
-    Thing,
-    describe_things,
-    paint,
-    place_phrase,
-    plan_things,
-    thing_regions,
-)
+from tessera.playground.drawings.marks import COLOR_NAMES, SHAPES
+from tessera.playground.drawings.things import SLOT_COLUMN, SLOT_ROW, Plan, Thing, place_phrase
+from tessera.playground.questions.asker import Asker
 
 MARGIN = 8 / 64
 """Two centres must be this far apart (share of the picture) before left and right are asked about."""
@@ -35,19 +23,13 @@ def plural(shape: str) -> str:
     return "crosses" if shape == "cross" else shape + "s"
 
 
-def shapes_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
-    """One picture of shapes with its questions."""
-    plan = plan_things(rng, level)
-    canvas = paint(plan.things, size, rng, noisy=level >= 3)
-    asker = Asker(rng)
+def ask_about_things(asker: Asker, plan: Plan) -> None:
+    """All questions about the things of one picture."""
     names = unique_names(plan.things)
     _ask_attributes(asker, plan.things, names)
     _ask_counts(asker, plan)
     _ask_pairs(asker, plan.things, names)
     _ask_sums(asker, plan)
-    media = (Image(canvas.image),)
-    regions = thing_regions(plan.things)
-    return Scene("shapes", media, describe_things(plan.things), regions, tuple(asker.questions))
 
 
 def unique_names(things: list[Thing]) -> list[str | None]:

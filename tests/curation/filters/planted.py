@@ -12,12 +12,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tessera.chat.message import Conversation
-from tessera.playground.export import official_turns, write_dataset
+from tessera.chat.message import Role
+from tessera.records.export import write_dataset
 from tessera.records.manifest import PlaygroundSource
 from tessera.records.readers.playground import PlaygroundReader
+from tessera.records.writing import internvl_record, json_line, marked_turns, write_meta
 
-Record = dict[str, Any]
+Turns = list[tuple[Role, str]]
 Planted = dict[tuple[str, int], str]
 """(source, record) -> the rule that should find it"""
 
@@ -331,31 +332,29 @@ FAULTS: dict[str, Callable[[Random], str]] = {
 }  # fmt: skip
 
 
-def turns(question: str, answer: str) -> list[dict[str, str]]:
+def turns(question: str, answer: str) -> Turns:
     """One question and its answer."""
-    return [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
+    return [("user", question), ("assistant", answer)]
 
 
-def _talk(rng: Random, count: int) -> Iterator[list[dict[str, str]]]:
+def _talk(rng: Random, count: int) -> Iterator[Turns]:
     """Playground conversations without their pictures: the caption in words."""
     reader = PlaygroundReader(PlaygroundSource(mode="caption", questions=3, seed=rng.getrandbits(30)))
-    for index in range(count):
-        found: Conversation = reader.conversation(index)
-        yield official_turns(found)
+    yield from (marked_turns(reader.conversation(index)) for index in range(count))
 
 
-def _talks(rng: Random) -> list[tuple[str | None, list[dict[str, str]]]]:
+def _talks(rng: Random) -> list[tuple[str | None, Turns]]:
     """Short text: playground talk, answers with unusual looks, other languages, faults, a few monsters."""
-    made: list[tuple[str | None, list[dict[str, str]]]] = [(None, talk) for talk in _talk(rng, 400)]
+    made: list[tuple[str | None, Turns]] = [(None, talk) for talk in _talk(rng, 400)]
     made += [(None, turns(ask(rng), look(rng))) for look in LOOKALIKES + HARD for _ in range(16)]
     made += [(None, turns(*rng.choice(FOREIGN))) for _ in range(60)]
     made += [(name, turns(ask(rng), plant(rng))) for name, plant in FAULTS.items() for _ in range(EACH)]
     return made
 
 
-def _essays(rng: Random) -> list[tuple[str | None, list[dict[str, str]]]]:
+def _essays(rng: Random) -> list[tuple[str | None, Turns]]:
     """Long text of usual length, and answers far from it."""
-    made: list[tuple[str | None, list[dict[str, str]]]] = []
+    made: list[tuple[str | None, Turns]] = []
     made += [(None, turns(ask(rng), prose(rng, rng.randint(15, 60)))) for _ in range(300)]
     made += [("length_outlier", turns(ask(rng), _monster(rng))) for _ in range(8)]
     made += [
@@ -372,9 +371,9 @@ def write_corpus(folder: Path, seed: int = 0) -> tuple[Path, Planted]:
     meta: dict[str, Any] = {}
     for name, made in (("talk", _talks(rng)), ("essays", _essays(rng))):
         rng.shuffle(made)
-        with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as lines:
+        with (folder / f"{name}.jsonl").open("wb") as lines:
             for index, (fault, talk) in enumerate(made):
-                lines.write(json.dumps({"id": index, "conversations": talk}, ensure_ascii=False) + "\n")
+                lines.write(json_line(internvl_record(index, talk)))
                 if fault is not None:
                     planted[name, index] = fault
         meta[name] = {"root": ".", "annotation": f"{name}.jsonl", "data_augment": False, "repeat_time": 1}
@@ -382,5 +381,5 @@ def write_corpus(folder: Path, seed: int = 0) -> tuple[Path, Planted]:
     for name, entry in json.loads(drawn.meta.read_text(encoding="utf-8")).items():
         meta[name] = {**entry, "root": "drawn", "annotation": f"drawn/{entry['annotation']}"}
     manifest = folder / "manifest.json"
-    manifest.write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
+    write_meta(manifest, meta)
     return manifest, planted

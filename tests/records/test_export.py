@@ -8,8 +8,8 @@ from pathlib import Path
 import PIL.Image
 import pytest
 
-from tessera.playground.export import split_count, write_dataset
 from tessera.playground.scene import SUITES
+from tessera.records.export import split_count, write_dataset
 
 
 def test_records_and_media_agree(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tessera.imaging import resample
-from tessera.imaging.bicubic import make_axis
-from tessera.imaging.passes import resample_rows
-from tessera.imaging.resample import PassOrder, pillow_pass_order, resize
+from tessera.imaging.fast_resize import resample
+from tessera.imaging.fast_resize.bicubic import make_axis
+from tessera.imaging.fast_resize.passes import resample_rows
+from tessera.imaging.fast_resize.resample import PassOrder, pillow_pass_order, resize
 
 SIDES = st.integers(1, 400)
 

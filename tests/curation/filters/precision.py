@@ -1,6 +1,6 @@
 """Precision and recall of the filter's rules on the planted corpus, and records per second on one core.
 
-    python benchmarks/filter_rules.py [--seed 1]
+    python -m tests.curation.filters.precision [--seed 1]
 
 The last line is one JSON object. A hit (borderline or drop) on a clean record is false; a hit on a record
 with another planted fault counts neither way, as a loop also repeats n-grams.
@@ -10,26 +10,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "src")]
-
-from benchmarks.filter_corpus import Planted, write_corpus
 from tessera.curation.filters.config import FilterConfig
 from tessera.curation.filters.outcome import read_flagged
 from tessera.curation.filters.run import VERDICT_FILE, Run
 from tessera.curation.filters.sources import open_filtered
 from tessera.records.manifest import read_meta
+from tests.curation.filters.planted import Planted, write_corpus
 
 
 @dataclass
-class Tally:
+class RuleCounts:
     """One rule on the corpus."""
 
     planted: int = 0
@@ -49,12 +45,12 @@ class Tally:
         return self.found / self.planted if self.planted else 1.0
 
 
-def tally(verdicts: Path, planted: Planted) -> tuple[dict[str, Tally], Counter[str]]:
+def tally(verdicts: Path, planted: Planted) -> tuple[dict[str, RuleCounts], Counter[str]]:
     """Tallies of all rules, and clean records by the verdict they got."""
-    tallies: dict[str, Tally] = {}
+    tallies: dict[str, RuleCounts] = {}
     clean: Counter[str] = Counter()
     for name, count in Counter(planted.values()).items():
-        tallies[name] = Tally(planted=count)
+        tallies[name] = RuleCounts(planted=count)
     for flagged in read_flagged(verdicts):
         fault = planted.get((flagged.source, flagged.record))
         if fault is None:
@@ -66,11 +62,11 @@ def tally(verdicts: Path, planted: Planted) -> tuple[dict[str, Tally], Counter[s
             if fault == rule:
                 tallies[rule].found += 1
             elif fault is None:
-                tallies.setdefault(rule, Tally()).false += 1
+                tallies.setdefault(rule, RuleCounts()).false += 1
     return tallies, clean
 
 
-def run_rules(folder: Path, seed: int) -> tuple[dict[str, Tally], Counter[str], int, float]:
+def run_rules(folder: Path, seed: int) -> tuple[dict[str, RuleCounts], Counter[str], int, float]:
     """Tallies, clean records flagged, records, and seconds in one process."""
     manifest, planted = write_corpus(folder / "corpus", seed)
     config = FilterConfig()

@@ -32,12 +32,8 @@ LIGHT: tuple[Rgb, ...] = ((255, 255, 255), (236, 236, 236), (222, 230, 240))
 DARK: tuple[Rgb, ...] = ((0, 0, 0), (32, 32, 32), (20, 26, 44))
 DARK_INK: tuple[Rgb, ...] = ((0, 0, 0), (150, 0, 0), (0, 80, 20), (10, 20, 150), (90, 0, 110))
 LIGHT_INK: tuple[Rgb, ...] = (
-    (255, 255, 255),
-    (255, 225, 60),
-    (130, 245, 140),
-    (130, 210, 255),
-    (255, 180, 190),
-)
+    (255, 255, 255), (255, 225, 60), (130, 245, 140), (130, 210, 255), (255, 180, 190),
+)  # fmt: skip
 OVERSAMPLE = 4
 FAINT = 48
 """Glyph pixels covered by less than this (of 255) do not count as ink at an edge."""
@@ -75,8 +71,10 @@ def vary(color: Rgb, rng: Random) -> Rgb:
     return (min(255, max(0, red + shift)), min(255, max(0, green + shift)), min(255, max(0, blue + shift)))
 
 
-def add_noise(image: PIL.Image.Image, rng: Random) -> PIL.Image.Image:
-    """Mild grey noise over a picture; every pixel moves by at most an eighth of the full range."""
+def finished(image: PIL.Image.Image, level: int, rng: Random) -> PIL.Image.Image:
+    """A copy of a drawn picture; at level 3 with grey noise of at most an eighth of the full range."""
+    if level < 3:
+        return image.copy()
     noise = PIL.Image.frombytes("L", image.size, rng.randbytes(image.width * image.height))
     return PIL.Image.blend(image, noise.convert("RGB"), 0.14)
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from random import Random
 
-from tessera.playground.asker import YES_NO, Asker
-from tessera.playground.words import LETTER_POOL
+from tessera.playground.questions.asker import YES_NO, Asker
+from tessera.playground.questions.words import LETTER_POOL
 
 
 def ask_word(asker: Asker, word: str) -> str:
     """One word: read it, spell it, its letters."""
     spelled = " ".join(word)
-    asker.add("read", "word", word)
-    asker.add("read", "spell", spelled)
-    asker.add("read", "first_letter", word[0])
-    asker.add("read", "last_letter", word[-1])
-    asker.add("read", "letters", str(len(word)))
+    ends = {"first_letter": word[0], "last_letter": word[-1]}
+    asker.add_all("read", word=word, spell=spelled, **ends, letters=str(len(word)))
     for _ in range(2):
         letter, present = presence(asker.rng, word, LETTER_POOL)
         asker.add("read", "has_letter", YES_NO[present], letter)
@@ -26,11 +23,8 @@ def ask_number(asker: Asker, number: int) -> str:
     """One number: read it, its digits, its size."""
     text = str(number)
     spelled = " ".join(text)
-    asker.add("read", "number", text)
-    asker.add("read", "spell_digits", spelled)
-    asker.add("read", "first_digit", text[0])
-    asker.add("read", "last_digit", text[-1])
-    asker.add("read", "digits", str(len(text)))
+    ends = {"first_digit": text[0], "last_digit": text[-1]}
+    asker.add_all("read", number=text, spell_digits=spelled, **ends, digits=str(len(text)))
     digit, present = presence(asker.rng, text, "0123456789")
     asker.add("read", "has_digit", YES_NO[present], digit)
     limit, over = threshold(asker.rng, number)
@@ -41,8 +35,7 @@ def ask_number(asker: Asker, number: int) -> str:
 def ask_sum(asker: Asker, one: int, two: int) -> str:
     """Two numbers below each other with a plus sign."""
     total, rng = one + two, asker.rng
-    asker.add("read", "top_line", str(one))
-    asker.add("read", "bottom_line", str(two))
+    asker.add_all("read", top_line=str(one), bottom_line=str(two))
     if one != two:
         asker.add("read", "larger_number", str(max(one, two)))
     for _ in range(2):
@@ -55,17 +48,13 @@ def ask_sum(asker: Asker, one: int, two: int) -> str:
 
 def ask_two_words(asker: Asker, first: str, second: str) -> str:
     """Two words."""
-    asker.add("read", "first_word", first)
-    asker.add("read", "second_word", second)
-    asker.add("read", "both_words", f"{first} {second}")
-    asker.add("read", "first_word_letters", str(len(first)))
-    for word, kind in ((first, "spell_first"), (second, "spell_second")):
-        asker.add("read", kind, " ".join(word))
+    one, two = " ".join(first), " ".join(second)
+    asker.add_all("read", first_word=first, second_word=second, both_words=f"{first} {second}")
+    asker.add_all("read", first_word_letters=str(len(first)), spell_first=one, spell_second=two)
     letter, present = presence(asker.rng, first + second, LETTER_POOL)
     asker.add("read", "has_letter_any", YES_NO[present], letter)
-    return f"the first word is {first}. the letters are {' '.join(first)}. the second word is {second}. " + (
-        f"the letters are {' '.join(second)}."
-    )
+    said = f"the first word is {first}. the letters are {one}."
+    return f"{said} the second word is {second}. the letters are {two}."
 
 
 def presence(rng: Random, text: str, pool: str) -> tuple[str, bool]:

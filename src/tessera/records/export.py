@@ -1,8 +1,7 @@
-"""A playground dataset on disk in the format of the released training data (facts 5.1 and 5.2)."""
+"""A playground dataset on disk, in the format of the released training data."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any
 
 import PIL.Image
 
-from tessera.chat.message import Conversation, Image, Message, Video
+from tessera.chat.message import Image, Video
 from tessera.playground.parts import Scene
 from tessera.playground.scene import SUITES, draw_scene
 from tessera.playground.talk import caption_conversation, conversation
+from tessera.records.writing import internvl_record, json_line, marked_turns, write_meta
 from tessera.runtime.seeds import derive_seed
 
 EVEN_MIX: Mapping[str, float] = dict.fromkeys(SUITES, 1.0)
@@ -47,21 +47,17 @@ def write_dataset(
     """
     root = Path(folder)
     shares = split_count(mix, count)
-    meta: dict[str, dict[str, Any]] = {}
-    annotations = []
     for suite, number in shares.items():
-        path = root / f"{suite}.jsonl"
         (root / suite).mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8") as lines:
+        with (root / f"{suite}.jsonl").open("wb") as lines:
             for index in range(number):
                 scene_seed = derive_seed("export", seed, index)
-                record = write_record(root, suite, index, scene_seed, size, level, questions)
-                lines.write(json.dumps(record) + "\n")
-        meta[f"playground_{suite}"] = _meta_entry(path, number, suite)
-        annotations.append(path)
-    meta_path = root / "meta.json"
-    meta_path.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
-    return Written(meta_path, tuple(annotations), sum(shares.values()))
+                scene = draw_scene(suite, scene_seed, size, level)
+                rng = Random(derive_seed("export questions", suite, scene_seed))
+                lines.write(json_line(_write_scene(root, scene, index, questions, rng)))
+    write_meta(root / "meta.json", {f"playground_{suite}": _entry(suite, n) for suite, n in shares.items()})
+    annotations = tuple(root / f"{suite}.jsonl" for suite in shares)
+    return Written(root / "meta.json", annotations, sum(shares.values()))
 
 
 def split_count(mix: Mapping[str, float], count: int) -> dict[str, int]:
@@ -78,11 +74,11 @@ def split_count(mix: Mapping[str, float], count: int) -> dict[str, int]:
     return {suite: number for suite, number in shares.items() if number}
 
 
-def _meta_entry(path: Path, number: int, suite: str) -> dict[str, Any]:
+def _entry(suite: str, number: int) -> dict[str, Any]:
     """Paths start at the meta file's folder, so that the whole dataset can be moved."""
     return {
         "root": ".",
-        "annotation": path.name,
+        "annotation": f"{suite}.jsonl",
         "data_augment": suite != "clip",
         "max_dynamic_patch": 1 if suite == "clip" else 6,
         "repeat_time": 1,
@@ -90,61 +86,29 @@ def _meta_entry(path: Path, number: int, suite: str) -> dict[str, Any]:
     }
 
 
-def write_record(
-    root: Path, suite: str, index: int, seed: int, size: tuple[int, int], level: int, questions: int
-) -> dict[str, Any]:
-    """Draw one scene, save its media below `root`, and return its JSONL record."""
-    scene = draw_scene(suite, seed, size, level)
-    rng = Random(derive_seed("export questions", suite, seed))
+def _write_scene(root: Path, scene: Scene, index: int, questions: int, rng: Random) -> dict[str, Any]:
+    """A scene's record; its media are saved below `root`: pictures as PNG, a clip as a folder of frames."""
     if rng.random() < CAPTION_SHARE:
         talk = caption_conversation(scene, rng)
     else:
         talk = conversation(scene, rng.sample(scene.questions, min(questions, len(scene.questions))))
-    record: dict[str, Any] = {"id": index, **_save_media(root, scene, f"{suite}/{index:06d}")}
-    record["conversations"] = official_turns(talk)
-    return record
-
-
-def _save_media(root: Path, scene: Scene, stem: str) -> dict[str, Any]:
-    """Save pictures as PNG, a clip as a folder of frames; the record's media fields."""
-    first = scene.media[0]
-    if isinstance(first, Video):
+    turns, stem = marked_turns(talk), f"{scene.suite}/{index:06d}"
+    if isinstance(clip := scene.media[0], Video):
         (root / stem).mkdir(parents=True, exist_ok=True)
-        for number, frame in enumerate(_frames(first)):
+        for number, frame in enumerate(_drawn(clip)):
             frame.save(root / stem / f"frame_{number}.png")
-        return {"video": f"{stem}/"}
-    pictures = [_picture(part) for part in scene.media]
+        return internvl_record(index, turns, videos=[f"{stem}/"])
+    pictures = [picture for part in scene.media for picture in _drawn(part)]
     names = [f"{stem}.png"] if len(pictures) == 1 else [f"{stem}_{i + 1}.png" for i in range(len(pictures))]
     for picture, name in zip(pictures, names, strict=True):
         picture.save(root / name)
-    widths, heights = [p.width for p in pictures], [p.height for p in pictures]
-    if len(pictures) == 1:
-        return {"image": names[0], "width": widths[0], "height": heights[0]}
-    return {"image": names, "width_list": widths, "height_list": heights}
+    return internvl_record(index, turns, images=names, sizes=[picture.size for picture in pictures])
 
 
-def _picture(part: Image | Video) -> PIL.Image.Image:
-    if not isinstance(part, Image) or not isinstance(part.source, PIL.Image.Image):
-        raise ValueError(f"media part {part!r} is no decoded picture: export scenes of the playground only")
-    return part.source
-
-
-def _frames(clip: Video) -> Sequence[PIL.Image.Image]:
-    if not isinstance(clip.source, tuple):
-        raise ValueError(f"clip {clip.source!r} is not decoded: export scenes of the playground only")
-    return clip.source
-
-
-def official_turns(talk: Conversation) -> list[dict[str, str]]:
-    """Turns `from` human or gpt; media stand as `<image>` and `<video>` where they are in the message."""
-    return [
-        {"from": "human" if message.role == "user" else "gpt", "value": _with_placeholders(message)}
-        for message in talk.messages
-    ]
-
-
-def _with_placeholders(message: Message) -> str:
-    words = {Image: "<image>", Video: "<video>"}
-    return "".join(
-        words[type(part)] if isinstance(part, Image | Video) else part.text for part in message.parts
-    )
+def _drawn(part: Image | Video) -> Sequence[PIL.Image.Image]:
+    """The picture, or the frames of a clip."""
+    if isinstance(part.source, tuple):
+        return part.source
+    if isinstance(part.source, PIL.Image.Image):
+        return (part.source,)
+    raise ValueError(f"media part {part!r} is not decoded: export scenes of the playground only")

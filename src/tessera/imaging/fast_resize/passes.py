@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from tessera.imaging.bicubic import Axis, Pixels, Sums, Whole, make_axis, spans
+from tessera.imaging.fast_resize.bicubic import Axis, Pixels, Sums, Whole, make_axis, spans
 
 ROWS_TOGETHER = 192, 384  # fewest and most rows in one product: few calls, and still near the processor
 ROWS_BLOCK = 16  # outputs of one product: a full vector; more would multiply more zero weights
