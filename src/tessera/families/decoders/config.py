@@ -23,6 +23,8 @@ CLASSES: dict[str, DecoderKind] = {
 CLASS_OF = {kind: name for name, kind in CLASSES.items()}
 BIAS_KEY: dict[str, str] = {"llama": "attention_bias", "internlm3": "qkv_bias", "qwen3": "attention_bias"}
 """Where a kind says whether query, key and value have biases; Qwen2 always has, the others never."""
+SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+"""What every config has to say, under the same names here and there."""
 EPS = {"phi3": 1e-5}
 LENGTH = {"llama": 2048, "internlm2": 2048, "phi3": 4096}
 """What the classes take for keys that a file leaves out, where it is not 1e-6 and 32768."""
@@ -47,15 +49,12 @@ def read_decoder(config: dict[str, Any], where: str) -> DecoderConfig:
     """
     kind = kind_of(config, where)
     _refuse(config, kind, where)
-    heads, width = require(config, "num_attention_heads", where), require(config, "hidden_size", where)
+    sizes = {name: require(config, name, where) for name in SIZES}
+    heads, width = sizes["num_attention_heads"], sizes["hidden_size"]
     head_dim = config.get("head_dim") or (128 if kind == "qwen3" else None)
     return DecoderConfig(
+        **sizes,
         architecture=kind,
-        vocab_size=require(config, "vocab_size", where),
-        hidden_size=width,
-        intermediate_size=require(config, "intermediate_size", where),
-        num_hidden_layers=require(config, "num_hidden_layers", where),
-        num_attention_heads=heads,
         num_key_value_heads=config.get("num_key_value_heads") or heads,
         head_dim=None if head_dim == width // heads else head_dim,
         rms_norm_eps=config.get("rms_norm_eps", EPS.get(kind, 1e-6)),
@@ -99,20 +98,13 @@ def published_kind(decoder: DecoderConfig) -> DecoderKind:
 
 def write_decoder(decoder: DecoderConfig, kind: DecoderKind, ids: dict[str, Any]) -> dict[str, Any]:
     """A nested config for the class of `kind`, without its rotary keys; `ids`: eos, bos and pad."""
+    names = {*SIZES, "num_key_value_heads", "rms_norm_eps", "max_position_embeddings", "rope_theta"}
     section: dict[str, Any] = {
         "architectures": [CLASS_OF[kind]],
         "model_type": kind,
         "hidden_act": "silu",
-        "vocab_size": decoder.vocab_size,
-        "hidden_size": decoder.hidden_size,
-        "intermediate_size": decoder.intermediate_size,
-        "num_hidden_layers": decoder.num_hidden_layers,
-        "num_attention_heads": decoder.num_attention_heads,
-        "num_key_value_heads": decoder.num_key_value_heads,
+        **decoder.model_dump(include=names),
         "head_dim": decoder.head_width,
-        "rms_norm_eps": decoder.rms_norm_eps,
-        "max_position_embeddings": decoder.max_position_embeddings,
-        "rope_theta": decoder.rope_theta,
         "tie_word_embeddings": False,
         **ids,
     }
