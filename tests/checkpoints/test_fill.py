@@ -17,7 +17,7 @@ from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.families.family import Family
 from tessera.models.vlm import VLM
-from tessera.nn.layout import Packed
+from tessera.nn.attention.layout import Packed
 from tessera.nn.linear import Int8Linear, LinearKind, PackedLinear
 from tests.checkpoints import kinds
 from tests.checkpoints.test_round_trip import assert_same_weights, other_member

@@ -20,7 +20,7 @@ from tessera.engine.reference import generate_slowly
 from tessera.engine.request import Sampling
 from tessera.models.config import Architecture
 from tessera.models.vlm import VLM, normalise
-from tessera.nn.layout import Packed
+from tessera.nn.attention.layout import Packed
 from tests.checkpoints import kinds
 from tests.checkpoints.test_round_trip import assert_same_weights
 from tests.engine import tiny

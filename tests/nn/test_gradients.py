@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from tessera.nn.attention import attend, reference_attention
-from tessera.nn.layout import Packed
+from tessera.nn.attention.layout import Packed
 from tessera.nn.norm import RMSNorm
 from tessera.nn.rope import rotary_tables, rotate
 

@@ -14,7 +14,7 @@ from torch import nn
 from tessera.models.config import VLMConfig
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
-from tessera.nn.kv_cache import KVCache
+from tessera.nn.attention.cache import KVCache
 
 Stored = Literal["bf16", "int8"]
 

@@ -10,8 +10,8 @@ from tessera.models.connector import Connector, pixel_shuffle
 from tessera.models.decoder import Decoder
 from tessera.models.fusion import fuse
 from tessera.models.vision import VisionTransformer
-from tessera.nn.kv_cache import KVCache
-from tessera.nn.layout import Layout
+from tessera.nn.attention.cache import KVCache
+from tessera.nn.attention.layout import Layout
 
 PATCHES_AT_ONCE = 2**16
 PATCHES_AT_ONCE_ON_CPU = 2**11

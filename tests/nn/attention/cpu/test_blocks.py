@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tessera.nn.block_attention import block_attention, prefers_blocks
 from torch.nn import functional as F
 
 from tessera.nn import block_attention as blocks
 from tessera.nn.attention import dense_attention
-from tessera.nn.block_attention import block_attention, prefers_blocks
 
 
 def drawn(queries: int, length: int, heads: int, groups: int) -> tuple[torch.Tensor, ...]:

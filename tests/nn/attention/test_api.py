@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tessera.nn.attention import attend, dense_attention, reference_attention
-from tessera.nn.kv_cache import KVCache
-from tessera.nn.layout import Packed, Paged
+from tessera.nn.attention.cache import KVCache
+from tessera.nn.attention.layout import Packed, Paged
 
 LENGTHS = [(5,), (3, 3, 3), (1, 7, 2, 2, 9)]
 
