@@ -123,7 +123,7 @@ def test_summary(folder: Path) -> None:
     count = sum(p.numel() for p in loaded.model.parameters()) / 1e6
     assert loaded.summary == (
         "toy-internlm2-6B · official layout · InternViT 2×16 + internlm2 2×32 · "
-        f"{count:.2f} M parameters · bfloat16 on cpu"
+        f"{count:.2f} M parameters · bfloat16 on cpu · cpu attention"
     )
 
 

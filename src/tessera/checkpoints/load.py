@@ -25,6 +25,7 @@ from tessera.families.family import Family
 from tessera.models.accounting import count_parameters
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
+from tessera.nn.attention.api import describe_attention
 from tessera.nn.linear import LinearKind
 
 POSITIONS = "vision.embeddings.position_embedding"
@@ -52,17 +53,19 @@ class Loaded:
 
     @property
     def summary(self) -> str:
-        """Name, layout, parts, parameters, dtype and devices in one line."""
+        """Name, layout, parts, parameters, dtype, devices and attention kernel in one line."""
         vision, decoder = self.family.model.vision, self.family.model.decoder
         kept = [*self.model.parameters(), *self.model.buffers()]
         places = ", ".join(sorted({str(tensor.device) for tensor in kept}))
-        dtype = str(self.model.decoder.norm.weight.dtype).removeprefix("torch.")
+        norm = self.model.decoder.norm.weight
+        attention = describe_attention(norm.device, norm.dtype, decoder.head_width)
+        dtype = str(norm.dtype).removeprefix("torch.")
         if any(tensor.dtype == torch.int8 for tensor in kept):
             dtype = f"int8 and {dtype}"
         return (
             f"{self.family.name} · {self.layout} layout · InternViT {vision.num_hidden_layers}×"
             f"{vision.hidden_size} + {decoder.architecture} {decoder.num_hidden_layers}×"
-            f"{decoder.hidden_size} · {_count(self.family)} parameters · {dtype} on {places}"
+            f"{decoder.hidden_size} · {_count(self.family)} parameters · {dtype} on {places} · {attention}"
         )
 
 

@@ -14,7 +14,6 @@ from torch import nn
 from tessera.models.config import VLMConfig
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
-from tessera.nn.attention.cache import KVCache
 
 Stored = Literal["bf16", "int8"]
 
@@ -43,9 +42,8 @@ def bytes_to_load(config: VLMConfig, stored: Stored) -> int:
 def kv_cache_bytes_per_token(config: VLMConfig, dtype: torch.dtype = torch.bfloat16) -> int:
     """Bytes of keys and values that one token of a conversation keeps in the cache over all layers."""
     decoder = config.decoder
-    return KVCache.bytes_per_token(
-        decoder.num_hidden_layers, decoder.num_key_value_heads, decoder.head_width, dtype
-    )
+    width = 2 * decoder.num_key_value_heads * decoder.head_width
+    return decoder.num_hidden_layers * width * dtype.itemsize
 
 
 def _by_part(

@@ -10,7 +10,7 @@ import torch
 
 from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.cpu.kernel import cached_cpu_attention, cpu_attention
-from tessera.nn.attention.layout import Layout, Packed, Paged
+from tessera.nn.attention.layout import Layout, Packed, Paged, Rows
 from tessera.nn.attention.reference import reference_attention
 from tessera.nn.attention.sdpa import sdpa_attention
 from tessera.nn.attention.varlen import runs_varlen, varlen_attention
@@ -54,15 +54,15 @@ def attend(
     layout: Layout,
     cache: KVCache | None = None,
     layer: int = 0,
-    rows: torch.Tensor | None = None,
+    rows: Rows = None,
     kernel: Kernel | None = None,
 ) -> torch.Tensor:
     """Attention of each token to the tokens that the layout lets it see.
 
     query `[T, H, C]`, key and value `[T, K, C]` with `H % K == 0`; returns `[T, H, C]`. A `Paged` layout
-    needs a cache, to which the new keys and values of `layer` are appended. With `rows` int64 `[R]`, which
-    are ascending places in the stream or, of a `Paged` one, the last place of each sequence, query and result
-    hold these alone, `[R, H, C]`. `kernel` None takes the fastest. Raises ValueError without the cache.
+    needs a cache, to which the new keys and values of `layer` are appended. With `rows`, which of a `Paged`
+    layout must be the last place of each sequence, query and result hold these alone, `[R, H, C]`. `kernel`
+    None takes the fastest. Raises ValueError for a `Paged` layout without a cache or with other rows.
     """
     if kernel is None:
         known = isinstance(layout, Packed | Paged)

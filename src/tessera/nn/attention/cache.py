@@ -37,11 +37,6 @@ class KVCache:
         self.keys = [torch.empty(shape, dtype=dtype, device=place) for place in devices]
         self.values = [torch.empty(shape, dtype=dtype, device=place) for place in devices]
 
-    @staticmethod
-    def bytes_per_token(layers: int, kv_heads: int, head_dim: int, dtype: torch.dtype) -> int:
-        """Memory that one cached token takes over all layers."""
-        return 2 * layers * kv_heads * head_dim * dtype.itemsize
-
     def append(self, layer: int, keys: torch.Tensor, values: torch.Tensor, layout: Paged) -> None:
         """Write the stream's keys and values `[T, K, C]` behind each sequence's context."""
         in_rows = keys.device.type == "cpu" and layout.is_contiguous

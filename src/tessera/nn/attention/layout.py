@@ -1,9 +1,9 @@
 """Who may look at whom in a flat stream of tokens.
 
 A batch is one stream of `T` tokens with boundaries, never a padded rectangle. `Packed` is a stream without a
-past (training, the tiles of a ViT). `Paged` continues sequences whose keys and values lie in pages of a cache.
-Another kind of attention is one more subclass of `Layout` with its own `allowed`. Until a faster kernel knows
-it, every device computes it by that mask.
+past (training, the tiles of a ViT). `Paged` continues sequences whose keys and values lie in pages of a
+cache. Another kind of attention is one more subclass of `Layout` with its own `allowed`. Until a faster
+kernel knows it, every device computes it by that mask.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from functools import cached_property
 from itertools import accumulate, pairwise
 
 import torch
+
+Rows = torch.Tensor | None
+"""int64 [R]: the only places of a stream that ask, in ascending order; None for all."""
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from tessera.nn.attention.layout import Layout
+from tessera.nn.attention.layout import Layout, Rows
 
 
 def reference_attention(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    layout: Layout,
-    rows: torch.Tensor | None = None,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, rows: Rows = None
 ) -> torch.Tensor:
     """query `[T, H, C]`, or `[R, H, C]` of the given rows, key and value `[keys, K, C]`; as the query is."""
     allowed = layout.allowed(query.device)

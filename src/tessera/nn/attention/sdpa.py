@@ -1,8 +1,8 @@
 """Any layout on any device by one call of PyTorch's scaled dot-product attention.
 
-Equally long sequences (tiles, a single prompt) are a batch without a mask. Everything else is one masked call
-over the stream. It computes the hidden pairs, too, and its mask takes `T * keys` numbers: the way of float32 on
-CUDA, of old cards and of layouts that no faster kernel knows.
+Equally long sequences (tiles, a single prompt or its next token) are a batch without a mask. Everything else
+is one masked call over the stream. It computes the hidden pairs, too, and its mask takes `T * keys` numbers:
+the way of float32 on CUDA, of old cards and of layouts that no faster kernel knows.
 """
 
 from __future__ import annotations
@@ -10,22 +10,21 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from tessera.nn.attention.layout import Layout, Packed
+from tessera.nn.attention.layout import Layout, Packed, Paged, Rows
 
 ALIGNED = 16
 """Numbers at which a mask's rows begin, so that the fused kernels read them where they are."""
 
 
 def sdpa_attention(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    layout: Layout,
-    rows: torch.Tensor | None = None,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, rows: Rows = None
 ) -> torch.Tensor:
     """query `[T, H, C]`, or `[R, H, C]` of the given rows, key and value `[keys, K, C]`; as the query is."""
-    if rows is None and isinstance(layout, Packed) and len(set(layout.lengths)) == 1:
-        return sdpa(query, key, value, len(layout.lengths), layout.causal)
+    shapes = set(zip(layout.lengths, layout.key_lengths, strict=True))
+    if rows is None and isinstance(layout, Packed | Paged) and len(shapes) == 1:
+        ((new, keys),) = shapes
+        if new in (1, keys):  # PyTorch's causal rule is aligned at the first key: wrong behind a past
+            return sdpa(query, key, value, len(layout.lengths), layout.causal and new > 1)
     bias = layout.kept(f"bias {query.dtype}", query.device, lambda: _bias(layout, query))
     return sdpa(query, key, value, mask=bias if rows is None else bias[rows])
 

@@ -1,8 +1,8 @@
 """Half precision on CUDA: PyTorch's variable-length flash attention, one call for all sequences.
 
-Its causal rule is aligned at the last query and key of each sequence (pytorch/pytorch#193630 states it), so that
-new tokens see their whole cached past. Keys of a paged cache come gathered into one stream. From torch 2.12 on
-the kernel could read them by block table, which was not tried.
+Its causal rule is aligned at the last query and key of each sequence (stated in pytorch/pytorch#193630), so
+that new tokens see their whole cached past. Keys of a paged cache come gathered into one stream. From torch
+2.12 on the kernel could read them by block table, which was not tried.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from inspect import signature
+from typing import Any
 
 import torch
 
-from tessera.nn.attention.layout import Layout
+from tessera.nn.attention.layout import Layout, Rows
 
 HALF = (torch.float16, torch.bfloat16)
 WIDEST_HEAD = 256
@@ -31,11 +32,7 @@ def runs_varlen(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool
 
 
 def varlen_attention(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    layout: Layout,
-    rows: torch.Tensor | None = None,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, rows: Rows = None
 ) -> torch.Tensor:
     """query `[T, H, C]`, or `[R, H, C]` of the given rows, key and value `[keys, K, C]`; as the query is."""
     if rows is not None:
@@ -46,7 +43,7 @@ def varlen_attention(
     if "enable_gqa" not in options:
         repeat = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
-    return call(
+    out: torch.Tensor = call(
         query,
         key,
         value,
@@ -56,10 +53,11 @@ def varlen_attention(
         max(layout.key_lengths),
         **options,
     )
+    return out
 
 
 @cache
-def _library(causal: bool) -> tuple[Callable[..., torch.Tensor], dict[str, object]]:
+def _library(causal: bool) -> tuple[Callable[..., Any], dict[str, object]]:
     """PyTorch's function and how this release spells its options."""
     from torch.nn.attention.varlen import varlen_attn  # registers operators: only where they are used
 

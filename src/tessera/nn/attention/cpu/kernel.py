@@ -18,16 +18,12 @@ from tessera.nn.attention.cpu.short import (
     sequence_spans,
     short_attention,
 )
-from tessera.nn.attention.layout import Layout, Paged
+from tessera.nn.attention.layout import Layout, Paged, Rows
 from tessera.nn.attention.sdpa import sdpa
 
 
 def cpu_attention(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    layout: Layout,
-    rows: torch.Tensor | None = None,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, rows: Rows = None
 ) -> torch.Tensor:
     """query `[T, H, C]`, or `[R, H, C]` of the given rows, key and value `[T, K, C]`; as the query is."""
     short = prefers_products(query, max(layout.lengths))

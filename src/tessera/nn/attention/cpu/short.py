@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from tessera.nn.attention.layout import Layout
+from tessera.nn.attention.layout import Layout, Rows
 from tessera.nn.attention.sdpa import batched
 
 SHORT_SEQUENCE = 512
@@ -35,11 +35,8 @@ def prefers_products(query: torch.Tensor, length: int) -> bool:
     return training and query.dtype == torch.bfloat16 and length <= SHORT_SEQUENCE
 
 
-def sequence_spans(layout: Layout, like: torch.Tensor, rows: torch.Tensor | None = None) -> list[Span]:
-    """The causal sequences of a stream; `rows` int64 `[R]`, ascending, when only these ask.
-
-    Masks take the dtype of `like`.
-    """
+def sequence_spans(layout: Layout, like: torch.Tensor, rows: Rows = None) -> list[Span]:
+    """The causal sequences of a stream; masks take the dtype of `like`."""
     if rows is None:
         return [Span(slice(a, b), slice(a, b), hidden_future(b - a, like.dtype)) for a, b in layout.bounds]
     cuts = [0, *torch.searchsorted(rows, layout.ends(rows.device), right=True).tolist()]
