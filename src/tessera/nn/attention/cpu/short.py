@@ -36,13 +36,13 @@ def prefers_products(query: torch.Tensor, length: int) -> bool:
 
 
 def sequence_spans(layout: Layout, like: torch.Tensor, rows: Rows = None) -> list[Span]:
-    """The causal sequences of a stream; masks take the dtype of `like`."""
+    """The sequences of a stream, which without `rows` is causal; masks take the dtype of `like`."""
     if rows is None:
         return [Span(slice(a, b), slice(a, b), hidden_future(b - a, like.dtype)) for a, b in layout.bounds]
     cuts = [0, *torch.searchsorted(rows, layout.ends(rows.device), right=True).tolist()]
     spans = []
     for (start, end), (first, last) in zip(layout.bounds, pairwise(cuts), strict=True):
-        later = torch.arange(start, end) > rows[first:last, None]
+        later = (torch.arange(start, end) > rows[first:last, None]) & layout.causal
         mask = like.new_zeros(later.shape).masked_fill_(later, float("-inf"))
         spans.append(Span(slice(first, last), slice(start, end), mask))
     return spans
