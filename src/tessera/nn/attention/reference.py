@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from tessera.nn.attention.layout import Layout, Rows
+from tessera.nn.attention.sdpa import repeat_heads
 
 
 def reference_attention(
@@ -13,8 +14,7 @@ def reference_attention(
     """query `[T, H, C]`, or `[R, H, C]` of the given rows, key and value `[keys, K, C]`; as the query is."""
     allowed = layout.allowed(query.device)
     allowed = allowed if rows is None else allowed[rows]
-    repeat = query.shape[1] // key.shape[1]
-    key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
+    key, value = repeat_heads(query, key, value)
     scores = torch.einsum("qhc,khc->hqk", query, key) * query.shape[-1] ** -0.5
     weights = scores.masked_fill(~allowed, float("-inf")).softmax(-1)
     return torch.einsum("hqk,khc->qhc", weights, value)

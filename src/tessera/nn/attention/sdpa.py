@@ -47,6 +47,12 @@ def sdpa(
     return out.transpose(1, 2).flatten(0, 1)
 
 
+def repeat_heads(query: torch.Tensor, *streams: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Keys and values `[L, K, C]` to `[L, H, C]`: a head for each of the query."""
+    repeat = query.shape[1] // streams[0].shape[1]
+    return streams if repeat == 1 else tuple(x.repeat_interleave(repeat, 1) for x in streams)
+
+
 def batched(stream: torch.Tensor, count: int) -> torch.Tensor:
     """`[count * L, H, C]` to `[count, H, L, C]`."""
     return stream.unflatten(0, (count, -1)).transpose(1, 2)

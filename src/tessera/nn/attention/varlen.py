@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from tessera.nn.attention.layout import Layout, Rows
+from tessera.nn.attention.sdpa import repeat_heads
 
 HALF = (torch.float16, torch.bfloat16)
 WIDEST_HEAD = 256
@@ -41,8 +42,7 @@ def varlen_attention(
         return varlen_attention(stream, key, value, layout).index_select(0, rows)
     call, options = _library(layout.causal)
     if "enable_gqa" not in options:
-        repeat = query.shape[1] // key.shape[1]
-        key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
+        key, value = repeat_heads(query, key, value)
     out: torch.Tensor = call(
         query,
         key,

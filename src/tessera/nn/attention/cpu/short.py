@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from tessera.nn.attention.layout import Layout, Rows
-from tessera.nn.attention.sdpa import batched
+from tessera.nn.attention.sdpa import batched, repeat_heads
 
 SHORT_SEQUENCE = 512
 """Up to here plain products beat SDPA's CPU backward pass; their scores take memory with the square of it."""
@@ -55,10 +55,7 @@ def short_attention(
 
     query `[R, H, C]`, key and value `[T, K, C]` with `H % K == 0`; returns `[R, H, C]`.
     """
-    repeat = query.shape[1] // key.shape[1]
-    if repeat > 1:
-        key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
-    out: torch.Tensor = _ShortAttention.apply(query, key, value, spans)
+    out: torch.Tensor = _ShortAttention.apply(query, *repeat_heads(query, key, value), spans)
     return out
 
 
@@ -105,10 +102,7 @@ def product_attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, count: int, causal: bool
 ) -> torch.Tensor:
     """`count` equally long sequences, shaped as for `sdpa`; the backward pass is autograd's own."""
-    q, k, v = (batched(x, count) for x in (query, key, value))  # [count, H or K, L, C]
-    repeat = q.shape[1] // k.shape[1]
-    if repeat > 1:
-        k, v = k.repeat_interleave(repeat, 1), v.repeat_interleave(repeat, 1)
+    q, k, v = (batched(x, count) for x in (query, *repeat_heads(query, key, value)))  # [count, H, L, C]
     scores = torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2))
     if causal:
         scores = scores + hidden_future(q.shape[2], scores.dtype)
