@@ -20,7 +20,7 @@ from tessera.engine.request import Sampling
 from tessera.families.internvl.preprocess import write_processor
 from tessera.models.config import DecoderKind
 from tessera.models.vlm import VLM, normalise
-from tessera.nn.layout import Packed
+from tessera.nn.attention.layout import Packed
 from tests.checkpoints import kinds
 from tests.checkpoints.test_round_trip import assert_same_weights
 from tests.engine import tiny

@@ -16,8 +16,8 @@ from torch.overrides import TorchFunctionMode
 from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
-from tessera.nn.kv_cache import KVCache
-from tessera.nn.layout import Packed, Paged
+from tessera.nn.attention.cache import KVCache
+from tessera.nn.attention.layout import Packed, Paged
 
 IMAGE = 7
 CONFIG = VLMConfig(

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from tessera.models.vlm import VLM
-from tessera.nn.layout import Packed
+from tessera.nn.attention.layout import Packed
 from tessera.packing.pack import Pack, collate
 from tessera.packing.samples.weights import Averaging
 from tessera.train import losses

@@ -29,6 +29,7 @@ from tessera.families.keymap import Group
 from tessera.models.accounting import count_parameters
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
+from tessera.nn.attention.api import describe_attention
 from tessera.nn.linear import LinearKind
 from tessera.runtime.json_file import read_object
 
@@ -54,15 +55,17 @@ class Loaded:
 
     @property
     def summary(self) -> str:
-        """Name, layout, parts, parameters, dtype and devices in one line."""
+        """Name, layout, parts, parameters, dtype, devices and attention kernel in one line."""
         kept = [*self.model.parameters(), *self.model.buffers()]
         places = ", ".join(sorted({str(tensor.device) for tensor in kept}))
-        dtype = str(self.model.decoder.norm.weight.dtype).removeprefix("torch.")
+        norm = self.model.decoder.norm.weight
+        attention = describe_attention(norm.device, norm.dtype, self.family.model.decoder.head_width)
+        dtype = str(norm.dtype).removeprefix("torch.")
         if any(tensor.dtype == torch.int8 for tensor in kept):
             dtype = f"int8 and {dtype}"
         return (
             f"{self.family.name} · {self.layout} layout · {self.family.model.label} · "
-            f"{_count(self.family)} parameters · {dtype} on {places}"
+            f"{_count(self.family)} parameters · {dtype} on {places} · {attention}"
         )
 
 

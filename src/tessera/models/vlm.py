@@ -9,8 +9,8 @@ from tessera.models.config import ModelConfig
 from tessera.models.decoder import Decoder
 from tessera.models.fusion import fuse
 from tessera.models.vision.encoder import TileEncoder
-from tessera.nn.kv_cache import KVCache
-from tessera.nn.layout import Layout
+from tessera.nn.attention.cache import KVCache
+from tessera.nn.attention.layout import Layout
 
 PATCHES_AT_ONCE = 2**16
 PATCHES_AT_ONCE_ON_CPU = 2**11

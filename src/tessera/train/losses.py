@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
 from tessera.models.vlm import VLM
-from tessera.nn.layout import Packed
+from tessera.nn.attention.layout import Packed
 
 CHUNK = 8192
 """Supervised tokens whose logits exist at one time."""

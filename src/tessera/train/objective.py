@@ -9,7 +9,7 @@ import torch
 
 from tessera.models.contrastive import ContrastivePair
 from tessera.models.vlm import VLM
-from tessera.nn.layout import Packed
+from tessera.nn.attention.layout import Packed
 from tessera.packing.pack import Pack
 from tessera.train.losses import next_token_loss, symmetric_contrastive_loss
 from tessera.train.pairs import PairBatch

@@ -13,7 +13,7 @@ import torch
 
 from tessera.chat.tokenizer import Tokenizer
 from tessera.models.vlm import VLM
-from tessera.nn.layout import Packed
+from tessera.nn.attention.layout import Packed
 from tessera.runtime.seeds import derive_seed
 
 WORDS = 24

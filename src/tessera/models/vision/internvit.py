@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from tessera.models.config import VisionConfig
 from tessera.models.vision.encoder import TileEncoder
-from tessera.nn.attention import dense_attention
+from tessera.nn.attention.api import attend
+from tessera.nn.attention.layout import Packed
 from tessera.nn.mlp import MLP
 from tessera.nn.norm import RMSNorm, make_norm
 
@@ -68,15 +69,15 @@ class VisionAttention(nn.Module):
             self.q_norm = RMSNorm(width, config.layer_norm_eps)
             self.k_norm = RMSNorm(width, config.layer_norm_eps)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[N, 1 + P, D] to [N, 1 + P, D]."""
+    def forward(self, x: torch.Tensor, layout: Packed) -> torch.Tensor:
+        """[N, 1 + P, D] to [N, 1 + P, D], each tile a sequence of the layout."""
         query, key, value = self.qkv(x).chunk(3, dim=-1)
         q, k, v = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            part.unflatten(-1, (self.heads, -1)).flatten(0, 1)
             for part in (self.q_norm(query), self.k_norm(key), value)
         )
-        out = dense_attention(q, k, v, causal=False)  # [N, H, 1 + P, C]
-        result: torch.Tensor = self.proj(out.transpose(1, 2).flatten(2))
+        out = attend(q, k, v, layout)  # [N * (1 + P), H, C]
+        result: torch.Tensor = self.proj(out.flatten(1).view(x.shape))
         return result
 
 
@@ -94,9 +95,9 @@ class VisionBlock(nn.Module):
         self.ls2 = nn.Parameter(torch.full((width,), config.initializer_factor))
         self.drop_path = drop_path
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[N, 1 + P, D] to [N, 1 + P, D]."""
-        x = x + self._maybe_drop(self.attn(self.norm1(x)) * self.ls1)
+    def forward(self, x: torch.Tensor, layout: Packed) -> torch.Tensor:
+        """[N, 1 + P, D] to [N, 1 + P, D], each tile a sequence of the layout."""
+        x = x + self._maybe_drop(self.attn(self.norm1(x), layout) * self.ls1)
         return x + self._maybe_drop(self.mlp(self.norm2(x)) * self.ls2)
 
     def _maybe_drop(self, branch: torch.Tensor) -> torch.Tensor:
@@ -132,8 +133,9 @@ class VisionTransformer(TileEncoder):
                 f"select_layer = {select_layer}: this ViT has states 0..{depth} (or -1..-{depth + 1})"
             )
         x: torch.Tensor = self.embeddings(pixels)
+        layout = Packed((x.shape[1],) * len(x), causal=False)
         for layer in self.layers[: select_layer % (depth + 1)]:
-            x = layer(x)
+            x = layer(x, layout)
         return x
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:

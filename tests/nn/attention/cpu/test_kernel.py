@@ -1,13 +1,13 @@
-"""The hand-written gradients against autograd's, and rows against the whole."""
+"""A CPU's ways of training short sequences: gradients, and chosen rows against the whole."""
 
 import pytest
 import torch
-import torch.nn.functional as F
 
-from tessera.nn.attention import attend, reference_attention
-from tessera.nn.layout import Packed
-from tessera.nn.norm import RMSNorm
-from tessera.nn.rope import rotary_tables, rotate
+from tessera.nn.attention.api import attend
+from tessera.nn.attention.cpu.short import product_attention
+from tessera.nn.attention.layout import Packed
+from tessera.nn.attention.reference import reference_attention
+from tessera.nn.attention.sdpa import sdpa
 
 
 def _gradients(out: torch.Tensor, inputs: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
@@ -15,18 +15,13 @@ def _gradients(out: torch.Tensor, inputs: list[torch.Tensor]) -> tuple[torch.Ten
     return torch.autograd.grad((out.float() * weight).sum(), inputs)
 
 
-def test_rms_norm() -> None:
-    norm = RMSNorm(12, eps=1e-3)
-    torch.nn.init.normal_(norm.weight)
-    x = torch.randn(2, 5, 12, requires_grad=True)
-    plain = norm.weight * F.rms_norm(x, (12,), eps=1e-3)
-    torch.testing.assert_close(norm(x), plain)
-    inputs = [x, norm.weight]
-    torch.testing.assert_close(_gradients(norm(x), inputs), _gradients(plain, inputs))
+def test_plain_products_of_bfloat16_training_agree_with_sdpa() -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(60, 4, 16, generator=generator).bfloat16() for _ in range(3))
     with torch.no_grad():
-        torch.testing.assert_close(norm(x), plain)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert norm(x).dtype == torch.bfloat16
+        expected = sdpa(query, key, value, 2, causal=True)
+    trained = product_attention(query.requires_grad_(), key, value, 2, causal=True)
+    torch.testing.assert_close(trained, expected, atol=2e-2, rtol=2e-2)
 
 
 @pytest.mark.parametrize("kv_heads", [4, 2])
@@ -41,15 +36,6 @@ def test_short_bfloat16_attention(kv_heads: int) -> None:
     pairs = zip(_gradients(expected, exact), _gradients(got, rounded), strict=True)
     for wanted, gradient in pairs:
         torch.testing.assert_close(gradient.float(), wanted, atol=4e-2, rtol=4e-2)
-
-
-def test_rotation_by_complex_numbers() -> None:
-    positions, theta = torch.tensor([0.0, 1.0, 2.5, 77.0]), 100.0
-    x = torch.randn(4, 2, 6)
-    turn = torch.polar(torch.ones(4, 3), positions[:, None] * theta ** (-torch.arange(3) / 3))
-    expected = torch.complex(x[..., :3], x[..., 3:]) * turn[:, None]
-    got = rotate(x, *rotary_tables(positions, 6, theta))
-    torch.testing.assert_close(got, torch.cat((expected.real, expected.imag), dim=-1))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tessera.nn import block_attention as blocks
-from tessera.nn.attention import dense_attention
-from tessera.nn.block_attention import block_attention, prefers_blocks
+from tessera.nn.attention.api import attend
+from tessera.nn.attention.cpu import blocks
+from tessera.nn.attention.cpu.blocks import block_attention, prefers_blocks
+from tessera.nn.attention.layout import Packed
 
 
 def drawn(queries: int, length: int, heads: int, groups: int) -> tuple[torch.Tensor, ...]:
@@ -56,11 +57,12 @@ def test_only_long_bfloat16_without_gradients() -> None:
     assert not prefers_blocks(half.clone().requires_grad_(), 1000)
 
 
-def test_dense_attention_in_training_and_inference_agree() -> None:
-    q, k, v = (x.transpose(0, 1)[None].repeat(2, 1, 1, 1) for x in drawn(130, 130, 6, 2))
+def test_equally_long_sequences_in_training_and_inference_agree() -> None:
+    layout = Packed((130, 130))
+    q, k, v = (x.repeat(2, 1, 1) for x in drawn(130, 130, 6, 2))
     with torch.no_grad():
-        seen = dense_attention(q, k, v, causal=True)
-    trained = dense_attention(q.clone().requires_grad_(), k, v, causal=True)
+        seen = attend(q, k, v, layout)
+    trained = attend(q.clone().requires_grad_(), k, v, layout)
     assert trained.requires_grad and trained.shape == seen.shape
     exact = trained.detach().double()
     assert float((seen.double() - exact).norm() / exact.norm()) < 0.008

@@ -1,7 +1,7 @@
-"""Packed causal attention for training on short sequences, by plain matrix products.
+"""Attention for training on short sequences in bfloat16, by plain matrix products.
 
-On CPUs PyTorch's own attention takes three times as long in bfloat16, most of it backward. Here both passes
-walk through the sequences with a few products each, and autograd sees one node.
+PyTorch's own takes three times as long there, most of it backward. Packed causal sequences share one node of
+autograd, whose two passes walk through them with a few products each. This goes when PyTorch's is as fast.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from tessera.nn.layout import Packed
+from tessera.nn.attention.layout import Layout, Rows
+from tessera.nn.attention.sdpa import batched, repeat_heads
 
 SHORT_SEQUENCE = 512
 """Up to here plain products beat SDPA's CPU backward pass; their scores take memory with the square of it."""
@@ -28,18 +29,20 @@ class Span:
     mask: torch.Tensor
 
 
-def causal_spans(layout: Packed, like: torch.Tensor, rows: torch.Tensor | None = None) -> list[Span]:
-    """The sequences of a stream; `rows` int64 `[R]`, ascending, when only these ask.
+def prefers_products(query: torch.Tensor, length: int) -> bool:
+    """Whether plain products are the faster way for sequences of at most so many tokens."""
+    training = torch.is_grad_enabled() and query.requires_grad
+    return training and query.dtype == torch.bfloat16 and length <= SHORT_SEQUENCE
 
-    Masks take dtype and device of `like`.
-    """
+
+def sequence_spans(layout: Layout, like: torch.Tensor, rows: Rows = None) -> list[Span]:
+    """The sequences of a stream, which without `rows` is causal; masks take the dtype of `like`."""
     if rows is None:
-        return [Span(slice(a, b), slice(a, b), hidden_future(b - a, like)) for a, b in layout.bounds]
-    ends = torch.tensor([end for _, end in layout.bounds], device=rows.device)
-    cuts = [0, *torch.searchsorted(rows, ends).tolist()]
+        return [Span(slice(a, b), slice(a, b), hidden_future(b - a, like.dtype)) for a, b in layout.bounds]
+    cuts = [0, *torch.searchsorted(rows, layout.ends(rows.device), right=True).tolist()]
     spans = []
     for (start, end), (first, last) in zip(layout.bounds, pairwise(cuts), strict=True):
-        later = torch.arange(start, end, device=rows.device) > rows[first:last, None]
+        later = (torch.arange(start, end) > rows[first:last, None]) & layout.causal
         mask = like.new_zeros(later.shape).masked_fill_(later, float("-inf"))
         spans.append(Span(slice(first, last), slice(start, end), mask))
     return spans
@@ -52,10 +55,7 @@ def short_attention(
 
     query `[R, H, C]`, key and value `[T, K, C]` with `H % K == 0`; returns `[R, H, C]`.
     """
-    repeat = query.shape[1] // key.shape[1]
-    if repeat > 1:
-        key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
-    out: torch.Tensor = _ShortAttention.apply(query, key, value, spans)
+    out: torch.Tensor = _ShortAttention.apply(query, *repeat_heads(query, key, value), spans)
     return out
 
 
@@ -98,12 +98,23 @@ def _piece(stream: torch.Tensor, part: slice) -> torch.Tensor:
     return stream[part].transpose(0, 1).contiguous()
 
 
-def hidden_future(length: int, like: torch.Tensor) -> torch.Tensor:
+def product_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, count: int, causal: bool
+) -> torch.Tensor:
+    """`count` equally long sequences, shaped as for `sdpa`; the backward pass is autograd's own."""
+    q, k, v = (batched(x, count) for x in (query, *repeat_heads(query, key, value)))  # [count, H, L, C]
+    scores = torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2))
+    if causal:
+        scores = scores + hidden_future(q.shape[2], scores.dtype)
+    return torch.matmul(scores.softmax(-1), v).transpose(1, 2).flatten(0, 1)
+
+
+def hidden_future(length: int, dtype: torch.dtype) -> torch.Tensor:
     """[length, length] to add to scores: minus infinity right of the diagonal."""
-    size = max(length, SHORT_SEQUENCE)
-    return _future(size, like.dtype, like.device)[:length, :length]
+    return _future(max(length, SHORT_SEQUENCE), dtype)[:length, :length]
 
 
 @cache
-def _future(size: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    return torch.full((size, size), float("-inf"), dtype=dtype, device=device).triu(1)
+def _future(size: int, dtype: torch.dtype) -> torch.Tensor:
+    with torch.inference_mode(False):  # training may use what inference made first
+        return torch.full((size, size), float("-inf"), dtype=dtype).triu(1)
