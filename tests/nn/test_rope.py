@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessera.nn.rope import Scaling, ScalingKind, rotary_tables, rotate
+from tessera.nn.rope import rotary_tables, rotate
+from tessera.nn.rope_scaling import Scaling, ScalingKind
 
 C, THETA, TRAINED = 16, 1e4, 32
 POSITIONS = torch.tensor([0.0, 1.0, 2.5, 31.0, 40.0])
