@@ -14,7 +14,7 @@ from tessera.annotations.pictures import Picture
 from tessera.annotations.settings import BuildSettings
 from tessera.annotations.tally import Fault, Rejected, Rule
 from tessera.records.faults import DataError
-from tessera.records.forms import internvl
+from tessera.records.forms.detect import FORMS
 from tessera.records.record import RecordPlace
 from tessera.runtime.seeds import derive_seed
 
@@ -88,7 +88,7 @@ class RecordWriter:
         record = self._record(draft, count.records)
         place = RecordPlace(self._part(side), count.records + 1, self.root)
         try:
-            internvl.parse(record, place)
+            FORMS["internvl"].parse(record, place)
         except DataError as error:
             fault = error.faults[0]
             raise Rejected(Fault.REFUSED, f"{fault.field}: {fault.reason} ({fault.detail})") from error

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from tessera.chat.encoder import Encoder
-from tessera.chat.frame_labels import frame_pattern
 from tessera.chat.message import Video
 from tessera.chat.openai import read_messages
 from tessera.chat.tokens import IMG_CONTEXT
@@ -77,7 +76,7 @@ def diff(given: Arguments, messages: Sequence[dict[str, Any]]) -> Comparison:
     tokenizer, family = description.tokenizer, description.family
     encoder = family.encoder(tokenizer)
     if given.labels is not None:
-        encoder.frame_label = frame_pattern(given.labels)
+        encoder = replace(encoder, frame_label=given.labels)
     ours = our_prompt(encoder, read_messages(messages))
     theirs = ask(given, folder, messages, encoder)
     return compare(ours, with_tiles(theirs, tokenizer, encoder.tokens_per_tile), tokenizer)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from typing import Any
 
@@ -28,8 +27,7 @@ class DocumentEncoder:
             user_end=encoder.template.stop,
             strip=False,
         )
-        self._encoder = copy.copy(encoder)
-        self._encoder.template, self._encoder.system_text = plain, ""
+        self._encoder = replace(encoder, template=plain, system_text="")
         token = encoder.tokenizer.token_id
         self._silent = np.array([token(IMG_START), token(IMG_CONTEXT), token(IMG_END)], dtype=np.int32)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,9 @@ from tessera.records.record import Parse, short
 _TAGS = re.compile(r"<ref-object>|<bbox>")
 
 
-def fill_objects(parse: Parse, fields: Mapping[str, Any], turns: list[Turn], media: Media) -> list[Turn]:
+def fill_objects(
+    parse: Parse, fields: Mapping[str, Any], turns: Sequence[Turn], media: Media
+) -> Sequence[Turn]:
     """The turns with references and boxes written out, in 0 to 1000 of the whole picture (facts 5.6)."""
     objects = fields.get("objects")
     if objects is None or objects == {}:
