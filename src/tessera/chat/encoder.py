@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -163,7 +163,9 @@ class Encoder:
             # A grid that wins among more candidates wins among those of its own area and below, too: the
             # number of tiles alone tells which grid the caller's `max_num` gave.
             limit = part.tiles - 1 if self.tiling.thumbnail and part.tiles > 1 else part.tiles
-        return _limited(self.tiling, limit)
+        return self.tiling.model_copy(
+            update={"max_tiles": limit, "min_tiles": min(self.tiling.min_tiles, limit)}
+        )
 
     def _count(self, part: Image | Video, share: int) -> tuple[int, ...]:
         if isinstance(part, Video):
@@ -213,12 +215,6 @@ class Encoder:
             return frame_indices(len(part.source), 1.0, wanted)
         info = probe_video(part.source)
         return frame_indices(info.frames, info.fps, wanted, part.start, part.end)
-
-
-@lru_cache(maxsize=256)
-def _limited(tiling: Tiling, limit: int) -> Tiling:
-    """The same rule with another limit of tiles."""
-    return tiling.model_copy(update={"max_tiles": limit, "min_tiles": min(tiling.min_tiles, limit)})
 
 
 def _expected(part: Image, count: int) -> int:

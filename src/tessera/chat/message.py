@@ -82,7 +82,8 @@ class Conversation:
 
         InternVL trains and evaluates N pictures with `max(1, max_num // N)` tiles each (facts 3.5).
         """
-        return max(1, limit // max(1, sum(isinstance(part, Image) for part in self.media)))
+        pictures = sum(isinstance(part, Image) for message in self.messages for part in message.parts)
+        return max(1, limit // max(1, pictures))
 
     def limited(self, max_tiles: int) -> Conversation:
         """The conversation in which pictures without a limit of their own have this one."""

@@ -22,7 +22,7 @@ class Form:
 
     line_breaks: a line break follows every picture and clip (`<image>\nquestion`), unless the text begins
     with one. So it is in lists of messages: chat does it, and ms-swift's own template for InternVL does. The
-    trainers of the other forms put media in the places of their marks and leave the text as it is, and so does
+    trainers of the other forms put media in the places of their marks and leave the text as it is. So does
     chat with a question that holds marks (`chat.cards`).
     """
 
