@@ -7,7 +7,7 @@ import pytest
 
 from tessera.chat.encoder import Encoder
 from tessera.chat.templates import TEMPLATES
-from tessera.chat.train_tokenizer import train_tokenizer
+from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.curation.report.seen import choose_records, cut_pieces, grid_columns, look
 from tessera.imaging.grid import Tiling, choose_grid, count_tiles
 from tessera.records.manifest import DatasetSpec

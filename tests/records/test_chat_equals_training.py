@@ -16,7 +16,7 @@ from tessera.chat.encoder import Encoder
 from tessera.chat.message import Conversation, Image, Video
 from tessera.chat.openai import read_messages
 from tessera.chat.templates import TEMPLATES
-from tessera.chat.train_tokenizer import train_tokenizer
+from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.imaging.grid import Tiling
 from tessera.records.forms.detect import FormName, parse_as
 from tessera.records.record import RecordPlace

@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tessera.chat.tokenizer.vocabulary import (
+    JsonVocabulary,
+    SentencePieceVocabulary,
+    Vocabulary,
+    qwen_document,
+)
 from tessera.chat.tokens import ADDED_TOKENS, AddedToken
-from tessera.chat.vocabulary import JsonVocabulary, SentencePieceVocabulary, Vocabulary, qwen_document
 
 
 @dataclass(frozen=True)
