@@ -10,14 +10,13 @@ from typing import Any
 
 from tessera.chat.message import Message, Part, Text, say
 from tessera.records.faults import Reason
-from tessera.records.forms.sharegpt import read_either
-from tessera.records.forms.turns import check_text
+from tessera.records.forms.turns import check_text, read_media
 from tessera.records.record import Parse, short
 
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     """The pair as messages, as far as it is sound."""
-    media = read_either(parse, fields)
+    media = read_media(parse, fields)
     shown: tuple[Part, ...] = (*media.videos, *media.images)
     caption = fields.get("caption")
     if not isinstance(caption, str):

@@ -15,7 +15,6 @@ from tessera.chat.message import Message, Role
 from tessera.records.faults import Reason
 from tessera.records.forms.turns import (
     MARKS,
-    Media,
     Turn,
     check_order,
     check_text,
@@ -50,7 +49,7 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
         turns = _pairs(parse, key, fields[key])
     else:
         turns = read_turns(parse, fields.get("conversations"), "conversations", ROLES, ("from", "value"))
-    media = read_either(parse, fields)
+    media = read_media(parse, fields)
     if key == "texts" and not any(count_marks(parse.place, turns, mark) for mark in MARKS):
         marks = "".join(f"{mark}\n" * count for mark, _, count in media.named())
         turns = put_in_front(parse.place, turns, marks)
@@ -65,13 +64,6 @@ def fits(record: dict[str, Any]) -> bool:
             return True
     turns = record.get("conversations")
     return isinstance(turns, list) and all(isinstance(turn, dict) and "content" not in turn for turn in turns)
-
-
-def read_either(parse: Parse, fields: dict[str, Any]) -> Media:
-    """Pictures and clips under their plural or singular keys."""
-    images = "images" if fields.get("images") is not None else "image"
-    videos = "videos" if fields.get("videos") is not None else "video"
-    return read_media(parse, fields, images, videos)
 
 
 def with_system_text(parse: Parse, fields: dict[str, Any], turns: Sequence[Turn]) -> Sequence[Turn]:

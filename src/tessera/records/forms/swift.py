@@ -14,8 +14,8 @@ from typing import Any
 from tessera.chat.message import Message, Role
 from tessera.records.faults import Reason
 from tessera.records.forms.objects import fill_objects
-from tessera.records.forms.sharegpt import read_either, with_system_text
-from tessera.records.forms.turns import Turn, count_marks, place_media, put_in_front, read_turns
+from tessera.records.forms.sharegpt import with_system_text
+from tessera.records.forms.turns import Turn, count_marks, place_media, put_in_front, read_media, read_turns
 from tessera.records.record import Parse, listed, short
 
 ROLES: dict[str, Role] = {
@@ -38,7 +38,7 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
         messages = _messages(parse, fields)
     where = "messages" if fields.get("messages") is not None else "query"
     turns = read_turns(parse, messages, where, ROLES, ("role", "content")) if messages is not None else []
-    media = read_either(parse, fields)
+    media = read_media(parse, fields)
     said = with_system_text(parse, fields, _losses(parse, messages, turns))
     said = fill_objects(parse, fields, said, media)
     missing = [(mark, count - count_marks(parse.place, said, mark)) for mark, _, count in media.named()]

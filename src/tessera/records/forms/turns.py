@@ -98,10 +98,10 @@ def check_order(parse: Parse, turns: Sequence[Turn], role_key: str) -> None:
         parse.fault(f"{turns[-1].where}.{role_key}", Reason.ROLE_ORDER, "no answer at the end")
 
 
-def read_media(
-    parse: Parse, fields: Mapping[str, Any], images: str = "image", videos: str = "video"
-) -> Media:
-    """Pictures and clips under two keys, one or a list of each."""
+def read_media(parse: Parse, fields: Mapping[str, Any]) -> Media:
+    """Pictures and clips under their plural or singular keys, one or a list of each."""
+    images = "images" if fields.get("images") is not None else "image"
+    videos = "videos" if fields.get("videos") is not None else "video"
     pictures = (parse.picture(images, value) for value in listed(fields.get(images)))
     found = [Image(source) for source in pictures if source is not None]
     return Media(found, _read_videos(parse, fields, videos), (images, videos))
