@@ -11,7 +11,7 @@ from typing import Any
 
 from tessera.chat.message import Message
 from tessera.records.forms.internvl import ROLES
-from tessera.records.forms.turns import MARKS, Turn, place_media, read_media, read_turns
+from tessera.records.forms.turns import MARKS, RecordTurn, place_media, read_media, read_turns
 from tessera.records.record import Parse
 
 
@@ -23,7 +23,7 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     return place_media(parse, [_mark_first(turn, only_clips) for turn in turns], media)
 
 
-def _mark_first(turn: Turn, only_clips: bool) -> Turn:
+def _mark_first(turn: RecordTurn, only_clips: bool) -> RecordTurn:
     """The only mark of a question, moved to its front."""
     if turn.role != "user":
         return turn

@@ -13,7 +13,7 @@ from typing import Any
 from tessera.chat.message import ClipSource, Message, PictureSource, Text
 from tessera.chat.openai import FaultKind, Medium, MessageReader
 from tessera.records.faults import Reason
-from tessera.records.forms.turns import Turn, check_order, check_text
+from tessera.records.forms.turns import RecordTurn, check_order, check_text
 from tessera.records.record import Parse, listed
 
 REASONS: Mapping[FaultKind, Reason] = {"field": Reason.BAD_FIELD, "role": Reason.UNKNOWN_ROLE}
@@ -33,7 +33,7 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
             messages.append(message)
             _check(parse, f"messages[{number}].content", message)
     if len(messages) == len(entries):
-        check_order(parse, [Turn(m.role, "", f"messages[{n}]") for n, m in enumerate(messages)], "role")
+        check_order(parse, [RecordTurn(m.role, "", f"messages[{n}]") for n, m in enumerate(messages)], "role")
     for medium, rest in beside.items():
         if count := len(list(rest)):
             parse.fault(f"{medium}s", Reason.MARK_COUNT, f"{count} files more than parts that take one")

@@ -15,7 +15,7 @@ from tessera.chat.message import Message, Role
 from tessera.records.faults import Reason
 from tessera.records.forms.turns import (
     MARKS,
-    Turn,
+    RecordTurn,
     check_order,
     check_text,
     count_marks,
@@ -44,7 +44,7 @@ PAIRS: dict[str, dict[str, Role]] = {
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     """The record's messages, as far as it is sound."""
     key = next((key for key in PAIRS if fields.get(key) is not None), None)
-    turns: Sequence[Turn]
+    turns: Sequence[RecordTurn]
     if fields.get("conversations") is None and key is not None:
         turns = _pairs(parse, key, fields[key])
     else:
@@ -66,7 +66,9 @@ def fits(record: dict[str, Any]) -> bool:
     return isinstance(turns, list) and all(isinstance(turn, dict) and "content" not in turn for turn in turns)
 
 
-def with_system_text(parse: Parse, fields: dict[str, Any], turns: Sequence[Turn]) -> Sequence[Turn]:
+def with_system_text(
+    parse: Parse, fields: dict[str, Any], turns: Sequence[RecordTurn]
+) -> Sequence[RecordTurn]:
     """`system` beside the turns as a leading turn; an empty one is none."""
     text = fields.get("system")
     if text is None or text == "":
@@ -76,11 +78,11 @@ def with_system_text(parse: Parse, fields: dict[str, Any], turns: Sequence[Turn]
     elif turns and turns[0].role == "system":
         parse.fault("system", Reason.ROLE_ORDER, "the turns begin with a system text, too")
     elif parse.sound("system", text):
-        return [Turn("system", text, "system"), *turns]
+        return [RecordTurn("system", text, "system"), *turns]
     return turns
 
 
-def _pairs(parse: Parse, key: str, entries: object) -> list[Turn]:
+def _pairs(parse: Parse, key: str, entries: object) -> list[RecordTurn]:
     """Questions and answers in turn."""
     if not isinstance(entries, list) or not entries:
         parse.fault(key, Reason.BAD_FIELD, "missing, empty or not a list")
@@ -94,6 +96,6 @@ def _pairs(parse: Parse, key: str, entries: object) -> list[Turn]:
             return []
         for name, role in names.items():
             check_text(parse, f"{where}.{name}", role, entry[name])
-            turns.append(Turn(role, entry[name], f"{where}.{name}"))
+            turns.append(RecordTurn(role, entry[name], f"{where}.{name}"))
     check_order(parse, turns, "role")
     return turns

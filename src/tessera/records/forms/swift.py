@@ -15,7 +15,14 @@ from tessera.chat.message import Message, Role
 from tessera.records.faults import Reason
 from tessera.records.forms.objects import fill_objects
 from tessera.records.forms.sharegpt import with_system_text
-from tessera.records.forms.turns import Turn, count_marks, place_media, put_in_front, read_media, read_turns
+from tessera.records.forms.turns import (
+    RecordTurn,
+    count_marks,
+    place_media,
+    put_in_front,
+    read_media,
+    read_turns,
+)
 from tessera.records.record import Parse, listed, short
 
 ROLES: dict[str, Role] = {
@@ -55,7 +62,7 @@ def fits(record: dict[str, Any]) -> bool:
     )
 
 
-def _losses(parse: Parse, messages: object, turns: list[Turn]) -> list[Turn]:
+def _losses(parse: Parse, messages: object, turns: list[RecordTurn]) -> list[RecordTurn]:
     """`loss: false` leaves an answer unsupervised."""
     entries = listed(messages)
     if len(entries) != len(turns):

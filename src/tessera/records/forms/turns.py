@@ -18,7 +18,7 @@ _MARKS = re.compile(r"(<image>|<video>)")
 
 
 @dataclass(frozen=True)
-class Turn:
+class RecordTurn:
     """A turn as read: role, text with marks, where it stands, and whether an answer is supervised."""
 
     role: Role
@@ -28,7 +28,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Media:
+class RecordMedia:
     """Pictures and clips of a record in the order of their marks, and the keys they came from."""
 
     images: Sequence[Image] = ()
@@ -43,7 +43,7 @@ class Media:
 
 def read_turns(
     parse: Parse, entries: object, where: str, roles: Mapping[str, Role], keys: tuple[str, str]
-) -> list[Turn]:
+) -> list[RecordTurn]:
     """Turns `{keys[0]: role, keys[1]: text}`, checked one by one and in order."""
     if not isinstance(entries, list) or not entries:
         parse.fault(where, Reason.BAD_FIELD, "missing, empty or not a list")
@@ -56,7 +56,7 @@ def read_turns(
 
 def _turn(
     parse: Parse, where: str, entry: object, roles: Mapping[str, Role], keys: tuple[str, str]
-) -> Turn | None:
+) -> RecordTurn | None:
     """One turn; None with a fault when role or text can't be read."""
     role_key, text_key = keys
     if not isinstance(entry, dict) or not isinstance(entry.get(text_key), str):
@@ -69,7 +69,7 @@ def _turn(
         )
         return None
     check_text(parse, f"{where}.{text_key}", roles[name], text)
-    return Turn(roles[name], text, where)
+    return RecordTurn(roles[name], text, where)
 
 
 def check_text(parse: Parse, where: str, role: Role, text: str, wordless: bool = False) -> None:
@@ -83,7 +83,7 @@ def check_text(parse: Parse, where: str, role: Role, text: str, wordless: bool =
         parse.fault(where, Reason.BAD_BOX, problem)
 
 
-def check_order(parse: Parse, turns: Sequence[Turn], role_key: str) -> None:
+def check_order(parse: Parse, turns: Sequence[RecordTurn], role_key: str) -> None:
     """After an optional system turn: user, assistant, user, … and an assistant at the end."""
     if parse.place.pretraining:
         return
@@ -98,13 +98,13 @@ def check_order(parse: Parse, turns: Sequence[Turn], role_key: str) -> None:
         parse.fault(f"{turns[-1].where}.{role_key}", Reason.ROLE_ORDER, "no answer at the end")
 
 
-def read_media(parse: Parse, fields: Mapping[str, Any]) -> Media:
+def read_media(parse: Parse, fields: Mapping[str, Any]) -> RecordMedia:
     """Pictures and clips under their plural or singular keys, one or a list of each."""
     images = "images" if fields.get("images") is not None else "image"
     videos = "videos" if fields.get("videos") is not None else "video"
     pictures = (parse.picture(images, value) for value in listed(fields.get(images)))
     found = [Image(source) for source in pictures if source is not None]
-    return Media(found, _read_videos(parse, fields, videos), (images, videos))
+    return RecordMedia(found, _read_videos(parse, fields, videos), (images, videos))
 
 
 def _read_videos(parse: Parse, fields: Mapping[str, Any], key: str) -> list[Video]:
@@ -133,23 +133,23 @@ def _nested(clip: object) -> bool:
     return isinstance(clip, list) and all(item is None or isinstance(item, list) for item in clip)
 
 
-def put_in_front(place: RecordPlace, turns: Sequence[Turn], marks: str) -> Sequence[Turn]:
+def put_in_front(place: RecordPlace, turns: Sequence[RecordTurn], marks: str) -> Sequence[RecordTurn]:
     """The turns with these marks in front of the first that may have some."""
     first = next((turn for turn in turns if _may_mark(place, turn)), None)
     return [replace(turn, text=marks + turn.text) if turn is first else turn for turn in turns]
 
 
-def count_marks(place: RecordPlace, turns: Sequence[Turn], mark: str) -> int:
+def count_marks(place: RecordPlace, turns: Sequence[RecordTurn], mark: str) -> int:
     """How often a mark stands in turns that may have some."""
     return sum(turn.text.count(mark) for turn in turns if _may_mark(place, turn))
 
 
-def _may_mark(place: RecordPlace, turn: Turn) -> bool:
+def _may_mark(place: RecordPlace, turn: RecordTurn) -> bool:
     """Marks outside questions are words, as in the published rule of 2.5 (facts 5.5); documents have none."""
     return turn.role == "user" or place.pretraining
 
 
-def place_media(parse: Parse, turns: Sequence[Turn], media: Media) -> tuple[Message, ...]:
+def place_media(parse: Parse, turns: Sequence[RecordTurn], media: RecordMedia) -> tuple[Message, ...]:
     """Turns as messages with media in the places of their marks; none, with faults, where these differ.
 
     A single picture (or clip) that no question marks goes first, on a line of its own.
@@ -169,7 +169,7 @@ def place_media(parse: Parse, turns: Sequence[Turn], media: Media) -> tuple[Mess
     return tuple(_message(place, turn, queue) for turn in turns)
 
 
-def _message(place: RecordPlace, turn: Turn, queue: dict[str, Iterator[Part]]) -> Message:
+def _message(place: RecordPlace, turn: RecordTurn, queue: dict[str, Iterator[Part]]) -> Message:
     """A turn as parts."""
     if not _may_mark(place, turn):
         return Message(turn.role, (Text(turn.text),), turn.trained)
