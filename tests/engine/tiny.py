@@ -10,7 +10,7 @@ import torch
 from tessera.chat.encoder import Encoded, Encoder
 from tessera.chat.message import Conversation, Video, ask
 from tessera.chat.tokenizer import Tokenizer
-from tessera.chat.train_tokenizer import train_tokenizer
+from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.families.catalogue import fresh
 from tessera.families.family import Family
 from tessera.models.initialise import initialise

@@ -16,7 +16,7 @@ import torch
 
 import tessera
 from tessera.chat.tokenizer import Tokenizer
-from tessera.chat.train_tokenizer import train_tokenizer
+from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.placement import read_map
 from tessera.checkpoints.save import save_checkpoint

@@ -12,8 +12,8 @@ import pytest
 from tessera.chat.frame_labels import FRAME_LABELS
 from tessera.chat.templates import TEMPLATES, get_template
 from tessera.chat.tokenizer import load_tokenizer
+from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.chat.tokens import IMG_CONTEXT
-from tessera.chat.train_tokenizer import train_tokenizer
 from tessera.families.catalogue import (
     entries,
     family_names,

@@ -16,7 +16,7 @@ from tessera.annotations.settings import BuildSettings, ViewsSettings
 from tessera.annotations.tally import Fault, Rejected, Rule
 from tessera.chat.message import Role
 from tessera.records.faults import DataError
-from tessera.records.forms import internvl
+from tessera.records.forms.detect import FORMS
 from tessera.records.record import RecordPlace
 from tessera.records.writing import internvl_record, json_line, write_meta
 from tessera.runtime.atomic import atomic_write
@@ -92,7 +92,7 @@ class RecordWriter:
         count = self.counts[side]
         record = _record(draft, count.records)
         try:
-            internvl.parse(record, RecordPlace(Path(f"{side}.jsonl"), count.records + 1, self._root))
+            FORMS["internvl"].parse(record, RecordPlace(Path(f"{side}.jsonl"), count.records + 1, self._root))
         except DataError as error:
             fault = error.faults[0]
             raise Rejected(Fault.REFUSED, f"{fault.field}: {fault.reason} ({fault.detail})") from error

@@ -14,7 +14,7 @@ import tyro
 import tessera
 from tessera.chat.message import Conversation, Message, Video, ask, say
 from tessera.engine.chat_model import ChatModel
-from tessera.engine.options import read_options
+from tessera.engine.request import read_sampling
 
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
 CLIPS = {".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".m4v", ".mpg", ".mpeg"}
@@ -166,7 +166,7 @@ def main(argv: list[str]) -> int:
     without_pairs = (tyro.conf.FlagCreatePairsOff,)
     given = tyro.cli(Arguments, args=words_last(argv), prog="tessera chat", config=without_pairs)
     sampling = {name: getattr(given, name) for name in SAMPLING}
-    read_options(sampling)  # before the model is opened, which may take long
+    read_sampling(sampling)  # before the model is opened, which may take long
     media, question = read_media(given)
     on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     if not question and not media and not on_terminal:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from tessera.chat.encoder import Encoder
-from tessera.chat.frame_labels import frame_pattern
 from tessera.chat.message import Video
 from tessera.chat.openai import read_messages
-from tessera.chat.tokens import IMG_CONTEXT
 from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import read_description
 from tessera.cli.chat import Arguments as ChatArguments
@@ -77,7 +75,7 @@ def diff(given: Arguments, messages: Sequence[dict[str, Any]]) -> Comparison:
     tokenizer, family = description.tokenizer, description.family
     encoder = family.encoder(tokenizer)
     if given.labels is not None:
-        encoder.frame_label = frame_pattern(given.labels)
+        encoder = replace(encoder, frame_label=given.labels)
     ours = our_prompt(encoder, read_messages(messages))
     theirs = ask(given, folder, messages, encoder)
     return compare(ours, with_tiles(theirs, tokenizer, encoder.tokens_per_tile), tokenizer)
@@ -99,7 +97,8 @@ def ask(given: Arguments, folder: Path, messages: Sequence[dict[str, Any]], enco
     from tessera.peers.server import Server
 
     server = Server(given.against, given.served_model, given.api_key)
-    return server.prompt(messages, encoder.tokenizer.token_id(IMG_CONTEXT), len(conversation.media))
+    slot = encoder.tokenizer.token_id(encoder.template.tokens.context)
+    return server.prompt(messages, slot, len(conversation.media))
 
 
 def write_messages(question: str, media: Media, system: str | None) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ Progress = Callable[[str, int, int], None]
 
 FAULTY = 1
 """Flag of a record that can't be measured."""
-VERSION = "1"
+VERSION = "2"
 """Raised when what is measured changes."""
 CHUNK = 512
 """Records that a process measures at a time."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tessera.chat.encoder import Encoded, Encoder
 from tessera.chat.message import Conversation, Image, Video
 from tessera.chat.tokenizer import Tokenizer
-from tessera.chat.tokens import IMG_CONTEXT, IMG_START
+from tessera.chat.tokens import IMG_START
 from tessera.imaging.decode import decode_image
 from tessera.imaging.grid import Tiling, choose_grid
 from tessera.packing.samples.clips import draw_clips, load_clips
@@ -79,14 +79,15 @@ def look(entry: WeightedSource, encoder: Encoder, index: int, averaging: Averagi
         faults = error.faults if isinstance(error, DataError) else (error,)
         return Seen(name, place, problem="; ".join(map(str, faults)))
     weights = weigh_tokens(encoded.weights, averaging)
-    pieces = tuple(cut_pieces(encoder.tokenizer, encoded.ids, weights))
+    pieces = tuple(cut_pieces(encoder, encoded.ids, weights))
     trained = int(np.count_nonzero(weights))
     return Seen(name, place, pieces, media, len(encoded.ids), len(encoded.tiles), trained)
 
 
-def cut_pieces(tokenizer: Tokenizer, ids: NDArray[np.int32], weights: NDArray[np.float32]) -> Iterator[Piece]:
+def cut_pieces(encoder: Encoder, ids: NDArray[np.int32], weights: NDArray[np.float32]) -> Iterator[Piece]:
     """Tokens as text, in order; runs of picture slots as one piece."""
-    slot = tokenizer.token_id(IMG_CONTEXT)
+    tokenizer = encoder.tokenizer
+    slot = tokenizer.token_id(encoder.template.tokens.context)
     special = {token.id for token in tokenizer.added.values() if token.special}
     listed, at = ids.tolist(), 0
     while at < len(listed):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tessera.chat.sentencepiece_json import as_bytes, as_json
 from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tokenizer.sentencepiece_json import as_bytes, as_json
 from tessera.chat.tokens import IMG_CONTEXT, IMG_END, IMG_START
 from tessera.families.family import Family
 from tessera.families.internvl.prompt import CHAT_TEMPLATE_FILE, VIDEO_PLACEHOLDER, chat_template

@@ -17,8 +17,8 @@ from string import ascii_lowercase
 import tessera
 from tessera.chat.message import Text
 from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.chat.tokens import GROUNDING_TOKENS
-from tessera.chat.train_tokenizer import train_tokenizer
 from tessera.playground.questions.words import WORDS
 from tessera.playground.scene import LEVELS, SUITES, draw_scene
 from tessera.playground.talk import caption_conversation, conversation

@@ -9,9 +9,9 @@ from typing import Any
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
-from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tokenizer.tokenizer import Tokenizer
+from tessera.chat.tokenizer.vocabulary import QWEN_SPLIT, JsonVocabulary, byte_alphabet, qwen_document
 from tessera.chat.tokens import ADDED_TOKENS, AddedToken
-from tessera.chat.vocabulary import QWEN_SPLIT, JsonVocabulary, byte_alphabet, qwen_document
 
 END_OF_TEXT = "<|endoftext|>"
 CONTROL_TOKENS = (END_OF_TEXT, "<|im_start|>", "<|im_end|>")

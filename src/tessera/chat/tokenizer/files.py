@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tessera.chat.tokenizer.vocabulary import (
+    JsonVocabulary,
+    SentencePieceVocabulary,
+    Vocabulary,
+    qwen_document,
+)
 from tessera.chat.tokens import ADDED_TOKENS, AddedToken
-from tessera.chat.vocabulary import JsonVocabulary, SentencePieceVocabulary, Vocabulary, qwen_document
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,8 @@ def read_tokenizer(folder: str | Path) -> StoredTokenizer:
     tokenizers, and tokenizer.json in the transformers layout (`-hf`), which reads nothing else.
     """
     root = Path(folder)
-    config = _read_json(root / "tokenizer_config.json")
-    named = _named_tokens(config | _read_json(root / "special_tokens_map.json"))
+    config = read_json(root / "tokenizer_config.json")
+    named = _named_tokens(config | read_json(root / "special_tokens_map.json"))
     fast = (root / "tokenizer.json").is_file() and _is_transformers_layout(root, config)
     if (root / "tokenizer.model").is_file() and not fast:
         guarded = named | {v["content"] for v in config.get("added_tokens_decoder", {}).values()}
@@ -49,13 +54,13 @@ def read_tokenizer(folder: str | Path) -> StoredTokenizer:
         vocabulary = JsonVocabulary(document)
         with_bos = _says(config, "add_bos_token", _adds_bos(document, config))
     added = _added_tokens(root, config, document, named, vocabulary)
-    bos = _content(config.get("bos_token"))
+    bos = content_of(config.get("bos_token"))
     return StoredTokenizer(vocabulary, tuple(added), bos if with_bos else None, frozenset(named), config)
 
 
 def _is_transformers_layout(root: Path, config: Mapping[str, Any]) -> bool:
     """Whether the folder is a model of transformers' own InternVL class, or a tokenizer saved for it."""
-    return "context_image_token" in config or _read_json(root / "config.json").get("model_type") == "internvl"
+    return "context_image_token" in config or read_json(root / "config.json").get("model_type") == "internvl"
 
 
 def _says(config: Mapping[str, Any], key: str, default: bool) -> bool:
@@ -66,24 +71,24 @@ def _says(config: Mapping[str, Any], key: str, default: bool) -> bool:
 
 def _read_document(root: Path) -> dict[str, Any]:
     if (root / "tokenizer.json").is_file():
-        return _read_json(root / "tokenizer.json")
+        return read_json(root / "tokenizer.json")
     if (root / "vocab.json").is_file() and (root / "merges.txt").is_file():
         lines = (root / "merges.txt").read_text(encoding="utf-8").split("\n")
         merges = [line for line in lines if line and not line.startswith("#version")]
-        return qwen_document(_read_json(root / "vocab.json"), merges)
+        return qwen_document(read_json(root / "vocab.json"), merges)
     raise ValueError(
         f"tokenizer folder: {str(root)!r} has no tokenizer.model, tokenizer.json or vocab.json + merges.txt; "
         "name the folder of a checkpoint"
     )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file, {} when there is no such file."""
     value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return value
 
 
-def _content(value: Any) -> str | None:
+def content_of(value: Any) -> str | None:
     """The string of a token given as a string or as a table with flags."""
     return value.get("content") if isinstance(value, dict) else value
 
@@ -91,12 +96,12 @@ def _content(value: Any) -> str | None:
 def _named_tokens(config: Mapping[str, Any]) -> set[str]:
     keys = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
     values = [config.get(k) for k in keys] + list(config.get("additional_special_tokens") or ())
-    return {text for text in map(_content, values) if text}
+    return {text for text in map(content_of, values) if text}
 
 
 def _adds_bos(document: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
     """Whether the JSON tokenizer's own post-processor writes the bos token (Llama 3)."""
-    bos = _content(config.get("bos_token"))
+    bos = content_of(config.get("bos_token"))
     return bos is not None and json.dumps(bos) in json.dumps(document.get("post_processor"))
 
 
@@ -113,7 +118,7 @@ def _added_tokens(
         index = vocabulary.token_id(text)
         if index is not None:
             found[text] = AddedToken(text, index)
-    for text, index in _read_json(root / "added_tokens.json").items():
+    for text, index in read_json(root / "added_tokens.json").items():
         found[text] = AddedToken(text, index)
     entries = [(e["id"], e) for e in document.get("added_tokens", ())]
     entries += [(int(k), e) for k, e in config.get("added_tokens_decoder", {}).items()]

@@ -13,9 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tessera.chat.tokenizer_files import read_tokenizer
+from tessera.chat.tokenizer.files import read_tokenizer
+from tessera.chat.tokenizer.vocabulary import Vocabulary
 from tessera.chat.tokens import ADDED_TOKENS, GROUNDING_TOKENS, AddedToken
-from tessera.chat.vocabulary import Vocabulary
 
 CACHE_ENTRIES = 65_536
 CACHE_CHARACTERS = 256
@@ -203,6 +203,6 @@ def _json_bytes(value: Any) -> bytes:
 
 
 def load_tokenizer(folder: str | Path) -> Tokenizer:
-    """The tokenizer of a checkpoint folder; `chat/tokenizer_files.py` says which of its files count."""
+    """The tokenizer of a checkpoint folder; `files.py` says which of its files count."""
     stored = read_tokenizer(folder)
     return Tokenizer(stored.vocabulary, stored.added, stored.bos, stored.named, stored.config)

@@ -18,7 +18,7 @@ from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.chat.tokens import ADDED_TOKENS
 from tessera.imaging.grid import Tiling
 from tests.chat.cases import CASES, as_conversation
-from tests.chat.published_forms import WORDS, write_llama3, write_llama_export
+from tests.chat.tokenizer.published_forms import WORDS, write_llama3, write_llama_export
 
 Get = Callable[[str], Tokenizer]
 INTERNLM2_TOKENS = ["<|plugin|>", "<|interpreter|>", "<|action_end|>", "<|action_start|>"]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import tessera
 from tessera.chat.tokenizer import load_tokenizer
+from tessera.chat.tokenizer.training import SMALLEST, train_tokenizer
 from tessera.chat.tokens import ADDED_TOKENS
-from tessera.chat.train_tokenizer import SMALLEST, train_tokenizer
 from tessera.playground.questions.words import WORDS
 
 TEXTS = ["the red circle is left of the blue square.", "1 + 12 = 13", "c a t", "the cat"] * 5
