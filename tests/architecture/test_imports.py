@@ -41,7 +41,7 @@ LEVELS: tuple[dict[str, set[str]], ...] = (
 BELOW_TRAIN = {room for level in LEVELS for room in level} - {"engine", "annotations", "peers", "pages"}
 TABLE: dict[str, set[str]] = {room: allowed for level in LEVELS for room, allowed in level.items()} | {
     "train": BELOW_TRAIN,
-    "recipes": BELOW_TRAIN | {"train"},
+    "recipes": BELOW_TRAIN | {"train", "engine", "evaluation"},
     "align": BELOW_TRAIN | {"train", "engine"},
     "evaluation": {"engine", "scoring", "playground", "pages", "chat", "imaging", "runtime"},
     "serve": {"engine", "chat", "imaging", "runtime"},

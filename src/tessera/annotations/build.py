@@ -16,7 +16,7 @@ from tessera.annotations.formats.ocr import ocr_drafts
 from tessera.annotations.formats.rows import read_names
 from tessera.annotations.formats.views import view_drafts
 from tessera.annotations.formats.vqa import vqa_drafts
-from tessera.annotations.job import Draft, Job, Progress
+from tessera.annotations.job import Draft, Job
 from tessera.annotations.pictures import Pictures
 from tessera.annotations.settings import (
     BoxesSettings,
@@ -31,6 +31,7 @@ from tessera.annotations.settings import (
 from tessera.annotations.tally import Reject, Rejected, Tally
 from tessera.annotations.wording import load_wording
 from tessera.annotations.writer import META, RecordWriter
+from tessera.runtime.progress import Progress, silent
 
 REJECTS, COUNTS = "rejects.jsonl", "counts.json"
 
@@ -79,7 +80,7 @@ class BuildReport:
         }
 
 
-def build(kind: str, settings: BuildSettings, progress: Progress | None = None) -> BuildReport:
+def build(kind: str, settings: BuildSettings, progress: Progress = silent) -> BuildReport:
     """Write a data set from annotations. The same input, settings and seed give the same files.
 
     ValueError for wrong settings, an unreadable annotation file, more faults than `max_faults`, or no record.
@@ -92,7 +93,7 @@ def build(kind: str, settings: BuildSettings, progress: Progress | None = None) 
     made = isinstance(settings, ViewsSettings) and settings.layout == "mosaic"
     with (out / REJECTS).open("w", encoding="utf-8") as stream:
         tally = Tally(lambda reject: _write_row(stream.write, reject))
-        job = Job(pictures, wording, tally, progress or _silent, settings.seed, settings.language, names)
+        job = Job(pictures, wording, tally, progress, settings.seed, settings.language, names)
         with RecordWriter(settings, settings.name or kind, root, made) as writer:
             for draft in KINDS[kind].drafts(job, settings):
                 try:
@@ -152,7 +153,3 @@ def _why(tally: Tally, out: Path) -> str:
         return f"first fault: {tally.first[0]}"
     rules = ", ".join(f"{count} x {rule}" for rule, count in tally.rules.most_common())
     return f"{rules}; see {out / REJECTS}" if rules else "it holds no items"
-
-
-def _silent(_done: int, _total: int | None) -> None:
-    pass

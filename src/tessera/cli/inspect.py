@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,19 +10,15 @@ import tyro
 
 from tessera.chat.encoder import Encoder
 from tessera.chat.message import Conversation, ask
-from tessera.chat.tokenizer import load_tokenizer
-from tessera.checkpoints.hub import find_checkpoint
-from tessera.checkpoints.load import read_description
-from tessera.checkpoints.shipped import shipped_folder
-from tessera.families.catalog import get_family
+from tessera.cli.command import CountingCommand, ReportingCommand
 from tessera.families.family import Family
 from tessera.imaging.decode import decode_image, read_size
 from tessera.imaging.grid import choose_grid, count_tiles
 from tessera.imaging.montage import draw_montage
 
 
-@dataclass(frozen=True)
-class Arguments:
+@dataclass(frozen=True, kw_only=True)
+class InspectCommand(CountingCommand, ReportingCommand):
     """Show the grid, the tiles, the token count and the prompt that a picture gets; no weights are read."""
 
     picture: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="PICTURE")]
@@ -32,16 +27,16 @@ class Arguments:
     """The words that go with it."""
     max_tiles: int | None = None
     """Most tiles of the grid; the model's own by default."""
-    model: str | None = None
-    """Checkpoint folder (any layout) or name whose settings and tokenizer are used."""
-    family: str = "scale_model"
-    """Without --model: whose settings are used, e.g. InternVL2_5-4B; words are counted by --tokenizer."""
-    tokenizer: Path | None = None
-    """Without --model: folder of the tokenizer; the shipped one by default."""
     out: Path = Path("inspect.png")
     """Where the picture of the tiles is written."""
-    json: bool = False
-    """Print one JSON object instead of lines."""
+
+    def run(self) -> int:
+        """Inspect, write the picture, print what was found."""
+        family, tokenizer = self.described()
+        encoder = limited(family, self.max_tiles).encoder(tokenizer)
+        found = inspect(self.picture, encoder, family.name, self.question, self.out)
+        self.tell(lambda: asdict(found), lambda: show(found))
+        return 0
 
 
 @dataclass(frozen=True)
@@ -62,29 +57,6 @@ class Inspection:
     prompt_tokens: int
     prompt: str
     shown_in: str
-
-
-def main(argv: list[str]) -> int:
-    """Inspect, write the picture, print what was found."""
-    given = tyro.cli(Arguments, args=argv, prog="tessera inspect", config=(tyro.conf.FlagCreatePairsOff,))
-    name, encoder = open_encoder(given)
-    found = inspect(given.picture, encoder, name, given.question, given.out)
-    if given.json:
-        print(json.dumps(asdict(found), ensure_ascii=False))
-    else:
-        show(found)
-    return 0
-
-
-def open_encoder(given: Arguments) -> tuple[str, Encoder]:
-    """Name of the family and its encoder, from a checkpoint folder or from the catalogue."""
-    if given.model is not None:
-        description = read_description(find_checkpoint(given.model))
-        tokenizer, family = description.tokenizer, description.family
-    else:
-        tokenizer = load_tokenizer(given.tokenizer or shipped_folder("tokenizer"))
-        family = get_family(given.family)
-    return family.name, limited(family, given.max_tiles).encoder(tokenizer)
 
 
 def limited(family: Family, max_tiles: int | None) -> Family:

@@ -1,66 +1,86 @@
-"""`tessera <verb> …`: a table of verbs, each imported only when it is called.
+"""`tessera <verb> …`: the tree of verbs, made into a command line by tyro.
 
-Help must come up at once, so nothing here imports torch, numpy or another room.
+Help must come up at once, so a verb's module is imported only when the verb is called (or when shell
+completion needs them all): nothing here imports torch, numpy, pydantic or another room.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Annotated, Any, Union
+
+import tyro
 
 from tessera import __version__
+from tessera.cli.command import Command, WordsCommand
 
-Verb = Callable[[list[str]], int]
 
-VERBS: dict[str, tuple[str, str]] = {
-    "chat": ("tessera.cli.chat", "ask a model about pictures and clips"),
-    "models": ("tessera.cli.models", "list the released models; describe one"),
-    "convert": ("tessera.cli.convert", "write a checkpoint in another layout; merge LoRA matrices"),
-    "diff-prompt": ("tessera.cli.diff_prompt", "compare the tokens of a prompt with another engine's"),
-    "train": ("tessera.cli.train", "run a recipe, stage after stage"),
-    "inspect": ("tessera.cli.inspect", "show how a picture becomes tiles and tokens"),
-    "demo": ("tessera.cli.demo", "train the scale model, evaluate it, write a report (10 minutes)"),
-    "evaluate": ("tessera.cli.evaluate", "measure a model on held-out playground tasks"),
-    "playground": ("tessera.cli.playground", "write drawn pictures with known answers in InternVL's format"),
-    "data": ("tessera.cli.data.verb", "check, preview, pack, filter and build training data"),
+@dataclass(frozen=True)
+class Verb:
+    """A line of help, and what it leads to: `module:Command` inside `tessera.cli`, or more verbs.
+
+    Instead of a class it may be a function that gives one from the words: the verb and all behind it.
+    """
+
+    line: str
+    target: str | Mapping[str, Verb]
+
+
+KINDS = {
+    "boxes": "COCO-style boxes: detection, grounding, region naming, counting",
+    "remote": "DOTA-style rotated boxes of aerial pictures",
+    "classes": "one folder per class, with candidate lists",
+    "vqa": "questions and answers: VQAv2, CSV, JSONL",
+    "captions": "captions: COCO, CSV, JSONL",
+    "ocr": "text lines with boxes: JSONL, PaddleOCR, ICDAR",
+    "views": "several camera views: DriveLM, JSONL",
 }
-"""Verb → (module with `main(argv) -> int`, one line of help)."""
+BUILD = {kind: Verb(line, "data.build:build_command") for kind, line in KINDS.items()} | {
+    "--write-templates": Verb("write the shipped wording into a folder", "data.build:TemplatesCommand")
+}
+DATA = {
+    "check": Verb("check every record: faults, duplicates, lengths, boxes, packs", "data.check:CheckCommand"),
+    "preview": Verb("see random samples as the model gets them", "data.preview:PreviewCommand"),
+    "pack": Verb("see packs as a picture", "data.pack:PackCommand"),
+    "filter": Verb("clean by rules and scores, review, write what stays", "data.filter:FilterCommand"),
+    "build": Verb("make conversations from ordinary annotations", BUILD),
+}
+VERBS = {
+    "chat": Verb("ask a model about pictures and clips", "chat:ChatCommand"),
+    "models": Verb("list the released models; describe one", "models:ModelsCommand"),
+    "convert": Verb("write a checkpoint in another layout; merge LoRA matrices", "convert:ConvertCommand"),
+    "diff-prompt": Verb("compare a prompt with another engine's", "diff_prompt:DiffPromptCommand"),
+    "recipes": Verb("list the recipes that ship; copy one to edit it", "training.recipes:RecipesCommand"),
+    "train": Verb("run a recipe, stage after stage", "training.train:train_command"),
+    "inspect": Verb("show how a picture becomes tiles and tokens", "inspect:InspectCommand"),
+    "demo": Verb("train and measure the scale model (10 minutes)", "training.demo:DemoCommand"),
+    "evaluate": Verb("measure a model on held-out playground tasks", "evaluate:EvaluateCommand"),
+    "playground": Verb("write drawn pictures with known answers", "playground:PlaygroundCommand"),
+    "data": Verb("check, preview, pack, filter and build training data", DATA),
+}
 
 
-def usage() -> str:
-    """The help page: every verb with its line."""
-    lines = ["usage: tessera <verb> [arguments]      (tessera <verb> --help for its arguments)", ""]
-    lines += [f"  {verb:<13}{line}" for verb, (_, line) in VERBS.items()]
-    lines += ["", "  --version    the version of the package", "  --help       this page"]
-    return "\n".join(lines)
-
-
-def load_verb(name: str) -> Verb:
-    """The `main` of a verb. Raises ValueError for a name that is not in the table."""
-    if name not in VERBS:
-        raise ValueError(f"verb: {name!r} is unknown; choose one of {', '.join(VERBS)}")
-    verb: Verb = importlib.import_module(VERBS[name][0]).main
-    return verb
-
-
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run `tessera` with the given arguments (default: the command line) and return the exit code.
 
     0 done, 1 the verb found problems, 2 a wrong argument or input (one line on stderr), 130 interrupted.
     """
-    arguments = sys.argv[1:] if argv is None else argv
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(usage())
-        return 0
-    if arguments[0] == "--version":
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["--version"]:
         print(f"tessera {__version__}")
         return 0
+    name = " ".join(["tessera", *words[:1]])
     try:
-        return load_verb(arguments[0])(arguments[1:])
+        return parse(words).run()
+    except SystemExit as done:  # tyro's way: 0 behind help, 2 behind a mistake
+        return done.code if isinstance(done.code, int) else 2
     except (ValueError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        print(f"tessera {arguments[0]}: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -68,6 +88,71 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130
+
+
+def parse(words: list[str]) -> Command:
+    """The command that the words ask for. ValueError for an unknown verb; tyro's exit for other mistakes."""
+    options: dict[str, Any] = {"prog": "tessera", "config": (tyro.conf.FlagCreatePairsOff,)}
+    commands = subcommands(VERBS, words)
+    words = words if words and not is_group(words) else [*words, "--help"]
+    given, rest = tyro.cli(commands, args=words, return_unknown_args=True, **options)
+    # Words may stand on both sides of an option, where tyro takes one run of them; all behind "--" are words.
+    literal = words[words.index("--") :] if "--" in words else []
+    loose = [word for word in rest if word in literal or not word.startswith("-")]
+    if isinstance(given, WordsCommand) and loose == rest:
+        return replace(given, words=(*given.words, *rest))
+    command: Command = tyro.cli(commands, args=words, **options) if rest else given
+    return command
+
+
+def subcommands(verbs: Mapping[str, Verb], words: Sequence[str]) -> Any:
+    """The union that tyro makes subcommands of; only the branch that the words name leads anywhere.
+
+    Raises ValueError with the nearest names for a verb that is not there.
+    """
+    called = words[0] if words else ""
+    if called and not called.startswith("-") and called not in verbs:
+        near = get_close_matches(called, verbs, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(f"{called!r} is unknown; {hint}choose one of {', '.join(verbs)}")
+    everything = any(word.startswith("--tyro-") for word in words)
+    branches = []
+    for name, verb in verbs.items():
+        target = _target(name, verb, words) if name == called or everything else _NotCalled
+        filled = isinstance(target, Command)
+        about = tyro.conf.subcommand(
+            name,
+            description=verb.line if target is _NotCalled or not isinstance(verb.target, str) else None,
+            constructor=type(target) if filled else target,
+            **({"default": target} if filled else {}),
+        )
+        branches.append(Annotated[Any, about])
+    return Union[tuple(branches)]  # noqa: UP007
+
+
+def is_group(words: Sequence[str]) -> bool:
+    """Whether the words end where more verbs are to choose from."""
+    level: str | Mapping[str, Verb] = VERBS
+    for word in words:
+        if isinstance(level, str) or word not in level:
+            return False
+        level = level[word].target
+    return not isinstance(level, str)
+
+
+@dataclass(frozen=True)
+class _NotCalled:
+    """Stands for a verb that is listed, and not imported."""
+
+
+def _target(name: str, verb: Verb, words: Sequence[str]) -> Any:
+    """The command of a verb: a class, an instance that holds the defaults, or a union of further verbs."""
+    behind = words[1:] if words[:1] == [name] else [word for word in words if word.startswith("--tyro-")]
+    if not isinstance(verb.target, str):
+        return subcommands(verb.target, behind)
+    module, _, attribute = verb.target.partition(":")
+    found = getattr(import_module(f"tessera.cli.{module}"), attribute)
+    return found if isinstance(found, type) else found([name, *behind])
 
 
 if __name__ == "__main__":

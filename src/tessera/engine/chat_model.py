@@ -13,12 +13,13 @@ from tessera.chat.encoder import Encoded, Encoder
 from tessera.chat.message import Conversation
 from tessera.chat.tokenizer import Tokenizer
 from tessera.checkpoints.load import Loaded
-from tessera.engine.engine import Engine, Progress
+from tessera.engine.engine import Engine
 from tessera.engine.options import AskOptions, SamplingOptions, fit_answer, read_options
 from tessera.engine.question import Ask, Clips, History, Pictures, Question
 from tessera.engine.request import Completion, Sampling
 from tessera.families.family import Family
 from tessera.models.positions import require_increment
+from tessera.runtime.progress import Progress, silent
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -131,7 +132,7 @@ class ChatModel:
     def batch(
         self,
         items: Sequence[Question | Mapping[str, Any]],
-        progress: Progress | None = None,
+        progress: Progress = silent,
         **options: Unpack[SamplingOptions],
     ) -> list[str]:
         """Answers to many questions at once, in their order; each is what `chat` answers.
@@ -146,8 +147,7 @@ class ChatModel:
             chunk = range(len(answers), min(len(answers) + self.engine.max_batch, len(asks)))
             prompts = [_named(index, self._prompt, asks[index]) for index in chunk]
             answers += [completion.text for completion in self.complete(prompts)]
-            if progress is not None:
-                progress(len(answers), len(asks))
+            progress("answers", len(answers), len(asks))
         return answers
 
     def encode(

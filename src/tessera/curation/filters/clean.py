@@ -13,9 +13,10 @@ from typing import IO, Any
 
 from tessera.curation.filters.decisions import Decisions
 from tessera.curation.filters.outcome import Flagged, Outcome, outcome, read_flagged
-from tessera.curation.filters.run import VERDICT_FILE, Progress, Run
+from tessera.curation.filters.run import VERDICT_FILE, Run
 from tessera.records.manifest import DatasetSpec
 from tessera.records.writing import RecordText
+from tessera.runtime.progress import Progress
 from tessera.runtime.seeds import derive_seed
 
 MANIFEST = "meta.json"

@@ -18,10 +18,8 @@ from tessera.curation.filters.models.reply_store import Asking, ReplyStore
 from tessera.curation.filters.models.scorer import Scorer
 from tessera.curation.filters.on_ray import map_on_ray
 from tessera.curation.filters.summary import Summary, summary_from
+from tessera.runtime.progress import Progress
 from tessera.runtime.workers import map_in_workers
-
-Progress = Callable[[str, int, int], None]
-"""Called with the name of a pass, records done and records in all."""
 
 VERDICT_FILE = "verdicts.jsonl"
 RUN_FILE = "run.json"
