@@ -64,6 +64,9 @@ VERBS = {
     "data": Verb("check, preview, pack, filter and build training data", DATA),
 }
 
+ABOUT = """The InternVL series, end to end. `tessera VERB --help` lists the options of a verb, `tessera
+--version` prints the version, `tessera --tyro-print-completion bash` (or zsh) what completes in a shell."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `tessera` with the given arguments (default: the command line) and return the exit code.
@@ -74,11 +77,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[:1] == ["--version"]:
         print(f"tessera {__version__}")
         return 0
-    name = " ".join(["tessera", *words[:1]])
+    name = f"tessera {words[0]}" if words and words[0] in VERBS else "tessera"
     try:
         return parse(words).run()
     except SystemExit as done:  # tyro's way: 0 behind help, 2 behind a mistake
-        return done.code if isinstance(done.code, int) else 2
+        return 2 if done.code else 0
     except (ValueError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
@@ -92,7 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(words: list[str]) -> Command:
     """The command that the words ask for. ValueError for an unknown verb; tyro's exit for other mistakes."""
-    options: dict[str, Any] = {"prog": "tessera", "config": (tyro.conf.FlagCreatePairsOff,)}
+    flags = (tyro.conf.FlagCreatePairsOff,)
+    options: dict[str, Any] = {"prog": "tessera", "description": ABOUT, "config": flags}
     commands = subcommands(VERBS, words)
     words = words if words and not is_group(words) else [*words, "--help"]
     given, rest = tyro.cli(commands, args=words, return_unknown_args=True, **options)
@@ -112,7 +116,7 @@ def subcommands(verbs: Mapping[str, Verb], words: Sequence[str]) -> Any:
     """
     called = words[0] if words else ""
     if called and not called.startswith("-") and called not in verbs:
-        near = get_close_matches(called, verbs, 1)
+        near = get_close_matches(called, verbs, 1, cutoff=0.7)
         hint = f"did you mean {near[0]}? " if near else ""
         raise ValueError(f"{called!r} is unknown; {hint}choose one of {', '.join(verbs)}")
     everything = any(word.startswith("--tyro-") for word in words)

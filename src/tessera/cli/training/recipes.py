@@ -30,9 +30,8 @@ class RecipesCommand(WordsCommand):
             raise ValueError(f"{self.words[-1]!r} is one word too many; a file goes with --copy NAME")
         if self.copy is not None:
             file = copy_recipe(self.copy, *map(Path, self.words))
-            self.tell(
-                lambda: {"file": str(file)}, lambda: print(f"{file}: edit it, then tessera train {file}")
-            )
+            remark = f"{file}: edit it, then tessera train {file}"
+            self.tell(lambda: {"file": str(file)}, lambda: print(remark))
             return 0
         found = [describe(name) for name in shipped_recipes()]
         self.tell(lambda: found, lambda: show(found))

@@ -31,7 +31,7 @@ class RunCommand(ReportingCommand):
     --stages.0.sources.0.meta my_data.json: `tessera train RECIPE --help` lists them.
     """
 
-    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE")]
+    chosen: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE")]
     """A name of `tessera recipes`, or a Python file with a function recipe()."""
     out: Path | None = None
     """Folder of the run; runs/RECIPE by default."""
@@ -47,7 +47,7 @@ class TrainCommand(RunCommand):
         """Check the data, train, say where the model is."""
         ranks = join()
         console = Console(stderr=self.json, quiet=not ranks.leads)
-        out = self.out or Path("runs") / Path(self.name).stem
+        out = self.out or Path("runs") / Path(self.chosen).stem
         with progress_bars(keep=True, shown=ranks.leads) as bars:
             trainer = prepare(self.recipe, out, bars, console)
             figures = stage_figures(follow(trainer, trainer.run(), bars, console))
@@ -78,7 +78,7 @@ def train_command(words: Sequence[str]) -> RunCommand | type[RunCommand]:
             return RunCommand
         raise ValueError(f"no recipe: give a .py file or one of {', '.join(shipped_recipes())}")
     recipe = load_recipe(named or free[0])
-    return TrainCommand(name=named or free[0], recipe=recipe)
+    return TrainCommand(chosen=named or free[0], recipe=recipe)
 
 
 def _known(name: str) -> bool:
