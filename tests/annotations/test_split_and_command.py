@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tessera.annotations.build import KINDS
 from tessera.annotations.pictures import Picture
 from tessera.annotations.tally import Rejected, Rule
 from tessera.annotations.writer import Split
-from tessera.cli.main import BUILD
 from tessera.cli.main import main as tessera
 from tests.annotations.annotation_files import built, instances, pictures, records, rejects, rows
 
@@ -164,7 +162,3 @@ def test_command_lists_kinds_and_refuses_others(tmp_path: Path, capsys: pytest.C
     assert "--out" in capsys.readouterr().err, "options of a kind stand behind it"
     assert main(["boxes", str(tmp_path / "none.json"), "--out", str(tmp_path / "o")]) == 2
     assert "none.json; correct the path" in capsys.readouterr().err
-
-
-def test_every_kind_is_a_command() -> None:
-    assert set(BUILD) - {"--write-templates"} == set(KINDS)

@@ -71,6 +71,7 @@ def test_the_name_of_a_recipe_is_a_field_like_others() -> None:
         (["internvl_2_5", "--stages.0.stepz", "3"], "--stages.0.steps"),
         (["internvl_2_5", "--seed", "three"], "three"),
         (["internvl_2_5", "vision"], "vision"),
+        (["internvl_2_5", "--stages.0.name", "full"], "names ['full', 'vit_incremental', 'full'] repeat"),
     ],
 )
 def test_mistakes(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tessera.recipes import shelf
-from tessera.recipes.shelf import copy_recipe, find_recipe, load_recipe, shipped_recipes
+from tessera.recipes.shelf import copy_recipe, find_recipe, load_recipe, match_recipes, shipped_recipes
 
 
 @pytest.mark.parametrize("name", ["internvl_2_5", "internvl-2.5", "scale_model/internvl_2_5"])
 def test_names(name: str) -> None:
-    assert find_recipe(name) == "scale_model/internvl_2_5"
+    assert match_recipes(name) == ["scale_model/internvl_2_5"]
     assert load_recipe(name).name == "scale_model_internvl_2_5"
 
 
@@ -27,7 +27,7 @@ def test_an_ambiguous_name_names_its_meanings(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(shelf, "shipped_recipes", lambda: other)
     with pytest.raises(ValueError, match="'text' is ambiguous; did you mean scale_model/text or big/text"):
         find_recipe("text")
-    assert find_recipe("big/text") == "big/text"
+    assert match_recipes("big/text") == ["big/text"]
 
 
 @pytest.mark.parametrize(

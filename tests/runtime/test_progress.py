@@ -35,9 +35,9 @@ def test_lines_come_after_two_seconds_every_thirty_and_at_the_end(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.splitlines() == [
-        "full:  3 of 100  loss 98  (0:02 gone, 1:05 left)",
-        "full:  33 of 100  loss 68  (0:32 gone, 1:05 left)",
-        "full:  63 of 100  loss 38  (1:02 gone, 0:36 left)",
+        "full:  3 of 100  loss 98  (0:02 gone, 1:37 left)",
+        "full:  33 of 100  loss 68  (0:32 gone, 1:07 left)",
+        "full:  63 of 100  loss 38  (1:02 gone, 0:37 left)",
         "full:  93 of 100  loss 8  (1:32 gone, 0:07 left)",
         "full:  100 of 100  loss 1  (1:39 gone)",
     ]

@@ -72,7 +72,6 @@ class ChatCommand(QuestionCommand):
     sampling: Annotated[SamplingArguments, tyro.conf.arg(name="")] = SamplingArguments()
 
     def run(self) -> int:
-        """Open the model, say on stderr what it is, and answer."""
         sampling = asdict(self.sampling)
         read_options(sampling)  # before the model is opened, which may take long
         media, question = self.media_and_question()

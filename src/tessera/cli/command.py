@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,6 +35,18 @@ class Command(ABC):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"--{name.replace('_', '-')} {value}: give at least {least}")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A line of help, and what it leads to: a command, more verbs, or where to find that.
+
+    `module:name` below `tessera.cli` is imported when the verb is called. A function there gives the command
+    from the words behind the verb.
+    """
+
+    line: str
+    target: str | type[Command] | Mapping[str, Verb]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,6 @@ class ConvertCommand(ReportingCommand):
     """Where the logit check runs: cpu, cuda, auto."""
 
     def run(self) -> int:
-        """Convert, check, say what was done."""
         with progress_bars() as bars:
             done = convert(
                 find_checkpoint(self.source),

@@ -36,7 +36,6 @@ class DiffPromptCommand(QuestionCommand):
     """Key that the server asks for."""
 
     def run(self) -> int:
-        """Compare and print; 0 when the prompts are the same, 1 when not."""
         media, question = self.media_and_question()
         if not question:
             raise ValueError(

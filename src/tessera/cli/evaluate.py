@@ -50,7 +50,6 @@ class EvaluateCommand(ReportingCommand):
     """Write a report page (HTML) here."""
 
     def run(self) -> int:
-        """Load, evaluate, show."""
         device = choose_device(self.device)
         folder = self.model or default_model_folder()
         loaded = load_checkpoint(folder, device, choose_dtype(self.dtype, device))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -31,32 +31,11 @@ class InspectCommand(CountingCommand, ReportingCommand):
     """Where the picture of the tiles is written."""
 
     def run(self) -> int:
-        """Inspect, write the picture, print what was found."""
         family, tokenizer = self.described()
         encoder = limited(family, self.max_tiles).encoder(tokenizer)
         found = inspect(self.picture, encoder, family.name, self.question, self.out)
-        self.tell(lambda: asdict(found), lambda: show(found))
+        self.tell(lambda: found, lambda: show(found))
         return 0
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What was found; sizes in pixels, grid as columns and rows."""
-
-    picture: str
-    width: int
-    height: int
-    family: str
-    columns: int
-    rows: int
-    tile_side: int
-    tiles: int
-    thumbnail: bool
-    tokens_per_tile: int
-    picture_tokens: int
-    prompt_tokens: int
-    prompt: str
-    shown_in: str
 
 
 def limited(family: Family, max_tiles: int | None) -> Family:
@@ -70,15 +49,16 @@ def limited(family: Family, max_tiles: int | None) -> Family:
     return family.model_copy(update={"tiling": tiling})
 
 
-def inspect(picture: Path, encoder: Encoder, family: str, question: str, out: Path) -> Inspection:
-    """Measure a picture as the model would get it and write its montage to `out`."""
+def inspect(picture: Path, encoder: Encoder, family: str, question: str, out: Path) -> dict[str, Any]:
+    """Measure a picture as the model would get it and write its montage to `out`.
+
+    Sizes are in pixels, the grid is in columns and rows.
+    """
     tiling = encoder.tiling
     width, height = read_size(picture)
     columns, rows = choose_grid(width, height, tiling)
     tiles = count_tiles(width, height, tiling)
     conversation = Conversation((ask(question, images=[picture]),))
-    prompt = encoder.render_text(conversation, generate=True)
-    ids = encoder.encode(conversation, generate=True).ids
     montage = draw_montage(decode_image(picture), tiling)
     try:
         montage.save(out)
@@ -86,36 +66,35 @@ def inspect(picture: Path, encoder: Encoder, family: str, question: str, out: Pa
         raise ValueError(
             f"--out {out}: cannot be written ({error}); name a .png file in a folder that is there"
         ) from error
-    return Inspection(
-        picture=str(picture),
-        width=width,
-        height=height,
-        family=family,
-        columns=columns,
-        rows=rows,
-        tile_side=tiling.tile_side,
-        tiles=tiles,
-        thumbnail=tiles > columns * rows,
-        tokens_per_tile=encoder.tokens_per_tile,
-        picture_tokens=tiles * encoder.tokens_per_tile,
-        prompt_tokens=len(ids),
-        prompt=prompt,
-        shown_in=str(out),
-    )
-
-
-def show(found: Inspection) -> None:
-    """The findings as lines."""
-    extra = " + thumbnail" if found.thumbnail else ""
-    grid = f"{found.columns} x {found.rows} tiles of {found.tile_side} px{extra} = {found.tiles}"
-    rows = {
-        "picture": f"{found.picture}, {found.width} x {found.height} pixels",
-        "model": found.family,
-        "grid": grid,
-        "picture tokens": f"{found.tiles} x {found.tokens_per_tile} = {found.picture_tokens}",
-        "prompt tokens": str(found.prompt_tokens),
-        "shown in": found.shown_in,
+    return {
+        "picture": str(picture),
+        "width": width,
+        "height": height,
+        "family": family,
+        "columns": columns,
+        "rows": rows,
+        "tile_side": tiling.tile_side,
+        "tiles": tiles,
+        "thumbnail": tiles > columns * rows,
+        "tokens_per_tile": encoder.tokens_per_tile,
+        "picture_tokens": tiles * encoder.tokens_per_tile,
+        "prompt_tokens": len(encoder.encode(conversation, generate=True).ids),
+        "prompt": encoder.render_text(conversation, generate=True),
+        "shown_in": str(out),
     }
+
+
+def show(found: dict[str, Any]) -> None:
+    """The findings as lines."""
+    rows = {
+        "picture": "{picture}, {width} x {height} pixels",
+        "model": "{family}",
+        "grid": "{columns} x {rows} tiles of {tile_side} px{extra} = {tiles}",
+        "picture tokens": "{tiles} x {tokens_per_tile} = {picture_tokens}",
+        "prompt tokens": "{prompt_tokens}",
+        "shown in": "{shown_in}",
+    }
+    extra = " + thumbnail" if found["thumbnail"] else ""
     for name, value in rows.items():
-        print(f"{name:<16}{value}")
-    print(f"prompt\n{found.prompt}")
+        print(f"{name:<16}{value.format(**found, extra=extra)}")
+    print(f"prompt\n{found['prompt']}")

@@ -17,38 +17,14 @@ from typing import Annotated, Any, Union
 import tyro
 
 from tessera import __version__
-from tessera.cli.command import Command, WordsCommand
+from tessera.cli.command import Command, Verb, WordsCommand
 
-
-@dataclass(frozen=True)
-class Verb:
-    """A line of help, and what it leads to: `module:Command` inside `tessera.cli`, or more verbs.
-
-    Instead of a class it may be a function that gives one from the words: the verb and all behind it.
-    """
-
-    line: str
-    target: str | Mapping[str, Verb]
-
-
-KINDS = {
-    "boxes": "COCO-style boxes: detection, grounding, region naming, counting",
-    "remote": "DOTA-style rotated boxes of aerial pictures",
-    "classes": "one folder per class, with candidate lists",
-    "vqa": "questions and answers: VQAv2, CSV, JSONL",
-    "captions": "captions: COCO, CSV, JSONL",
-    "ocr": "text lines with boxes: JSONL, PaddleOCR, ICDAR",
-    "views": "several camera views: DriveLM, JSONL",
-}
-BUILD = {kind: Verb(line, "data.build:build_command") for kind, line in KINDS.items()} | {
-    "--write-templates": Verb("write the shipped wording into a folder", "data.build:TemplatesCommand")
-}
 DATA = {
     "check": Verb("check every record: faults, duplicates, lengths, boxes, packs", "data.check:CheckCommand"),
     "preview": Verb("see random samples as the model gets them", "data.preview:PreviewCommand"),
     "pack": Verb("see packs as a picture", "data.pack:PackCommand"),
     "filter": Verb("clean by rules and scores, review, write what stays", "data.filter:FilterCommand"),
-    "build": Verb("make conversations from ordinary annotations", BUILD),
+    "build": Verb("make conversations from ordinary annotations", "data.build:BUILD"),
 }
 VERBS = {
     "chat": Verb("ask a model about pictures and clips", "chat:ChatCommand"),
@@ -63,7 +39,8 @@ VERBS = {
     "playground": Verb("write drawn pictures with known answers", "playground:PlaygroundCommand"),
     "data": Verb("check, preview, pack, filter and build training data", DATA),
 }
-
+GROUPS: tuple[list[str], ...] = ([], ["data"], ["data", "build"])
+"""Words behind which another verb is missing: the answer is a list of them."""
 ABOUT = """The InternVL series, end to end. `tessera VERB --help` lists the options of a verb, `tessera
 --version` prints the version, `tessera --tyro-print-completion bash` (or zsh) what completes in a shell."""
 
@@ -77,13 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[:1] == ["--version"]:
         print(f"tessera {__version__}")
         return 0
-    name = f"tessera {words[0]}" if words and words[0] in VERBS else "tessera"
     try:
-        return parse(words).run()
+        return parse([*words, "--help"] if words in GROUPS else words).run()
     except SystemExit as done:  # tyro's way: 0 behind help, 2 behind a mistake
         return 2 if done.code else 0
     except (ValueError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        name = f"tessera {words[0]}" if words[0] in VERBS else "tessera"
+        print(f"{name}: {_line(error)}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -95,53 +72,51 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(words: list[str]) -> Command:
     """The command that the words ask for. ValueError for an unknown verb; tyro's exit for other mistakes."""
-    flags = (tyro.conf.FlagCreatePairsOff,)
-    options: dict[str, Any] = {"prog": "tessera", "description": ABOUT, "config": flags}
     commands = subcommands(VERBS, words)
-    words = words if words and not is_group(words) else [*words, "--help"]
-    given, rest = tyro.cli(commands, args=words, return_unknown_args=True, **options)
+    options: dict[str, Any] = {"args": words, "prog": "tessera", "description": ABOUT}
+    options["config"] = (tyro.conf.FlagCreatePairsOff,)
+    given, rest = tyro.cli(commands, return_unknown_args=True, **options)
     # Words may stand on both sides of an option, where tyro takes one run of them; all behind "--" are words.
     literal = words[words.index("--") :] if "--" in words else []
-    loose = [word for word in rest if word in literal or not word.startswith("-")]
-    if isinstance(given, WordsCommand) and loose == rest:
+    if isinstance(given, WordsCommand) and all(w in literal or not w.startswith("-") for w in rest):
         return replace(given, words=(*given.words, *rest))
-    command: Command = tyro.cli(commands, args=words, **options) if rest else given
+    command: Command = tyro.cli(commands, **options) if rest else given
     return command
 
 
 def subcommands(verbs: Mapping[str, Verb], words: Sequence[str]) -> Any:
     """The union that tyro makes subcommands of; only the branch that the words name leads anywhere.
 
-    Raises ValueError with the nearest names for a verb that is not there.
+    Raises ValueError with the nearest name for a verb that is not there.
     """
     called = words[0] if words else ""
-    if called and not called.startswith("-") and called not in verbs:
+    if called not in verbs and called and not called.startswith("-"):
         near = get_close_matches(called, verbs, 1, cutoff=0.7)
         hint = f"did you mean {near[0]}? " if near else ""
         raise ValueError(f"{called!r} is unknown; {hint}choose one of {', '.join(verbs)}")
-    everything = any(word.startswith("--tyro-") for word in words)
+    completing = called.startswith("--tyro-")
     branches = []
     for name, verb in verbs.items():
-        target = _target(name, verb, words) if name == called or everything else _NotCalled
-        filled = isinstance(target, Command)
-        about = tyro.conf.subcommand(
-            name,
-            description=verb.line if target is _NotCalled or not isinstance(verb.target, str) else None,
-            constructor=type(target) if filled else target,
-            **({"default": target} if filled else {}),
-        )
-        branches.append(Annotated[Any, about])
+        target: Any = _NotCalled
+        about: dict[str, Any] = {"description": verb.line}
+        if completing or name == called:
+            target = _resolved(verb.target, words if completing else words[1:])
+        if isinstance(target, Command):
+            about["default"], target = target, type(target)
+        if isinstance(target, type) and issubclass(target, Command):
+            about["description"] = target.__doc__
+        branches.append(Annotated[Any, tyro.conf.subcommand(name, constructor=target, **about)])
     return Union[tuple(branches)]  # noqa: UP007
 
 
-def is_group(words: Sequence[str]) -> bool:
-    """Whether the words end where more verbs are to choose from."""
-    level: str | Mapping[str, Verb] = VERBS
-    for word in words:
-        if isinstance(level, str) or word not in level:
-            return False
-        level = level[word].target
-    return not isinstance(level, str)
+def _line(error: Exception) -> str:
+    """An error in one line: pydantic writes a page, of which the first fault is told."""
+    if not hasattr(error, "errors"):
+        return str(error)
+    fault = error.errors()[0]
+    place = ".".join(map(str, fault["loc"]))
+    said = str(fault["msg"]).removeprefix("Value error, ")
+    return f"{place}: {fault['input']!r}: {said}" if place else said
 
 
 @dataclass(frozen=True)
@@ -149,14 +124,14 @@ class _NotCalled:
     """Stands for a verb that is listed, and not imported."""
 
 
-def _target(name: str, verb: Verb, words: Sequence[str]) -> Any:
-    """The command of a verb: a class, an instance that holds the defaults, or a union of further verbs."""
-    behind = words[1:] if words[:1] == [name] else [word for word in words if word.startswith("--tyro-")]
-    if not isinstance(verb.target, str):
-        return subcommands(verb.target, behind)
-    module, _, attribute = verb.target.partition(":")
-    found = getattr(import_module(f"tessera.cli.{module}"), attribute)
-    return found if isinstance(found, type) else found([name, *behind])
+def _resolved(target: Any, behind: Sequence[str]) -> Any:
+    """What a verb leads to: a command's class, one that holds the defaults, or a union of further verbs."""
+    if isinstance(target, str):
+        module, _, attribute = target.partition(":")
+        target = getattr(import_module(f"tessera.cli.{module}"), attribute)
+    if isinstance(target, Mapping):
+        return subcommands(target, behind)
+    return target if isinstance(target, type) else target(behind)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,6 @@ class ModelsCommand(WordsCommand):
     """Only models of up to so many billion parameters."""
 
     def run(self) -> int:
-        """Table, page or JSON. Raises ValueError with the nearest names when nothing matches."""
         console = Console()
         if not console.is_terminal:
             console = Console(width=WIDTH)

@@ -37,7 +37,6 @@ class PlaygroundCommand(Command):
     """Another seed gives other pictures."""
 
     def run(self) -> int:
-        """Write the dataset and say where it is."""
         mix, size = dict.fromkeys(self.suite, 1.0), (self.side, self.side)
         written = write_dataset(self.out, mix, self.count, self.seed, size, self.level, self.questions)
         print(f"{written.records} records in {', '.join(map(str, written.annotations))}")

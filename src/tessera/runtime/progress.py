@@ -37,22 +37,22 @@ class _Lines(Bars):
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._started: dict[str, float] = {}
+        self._first: dict[str, tuple[float, int]] = {}
         self._told: dict[str, float] = {}
 
     def __call__(self, what: str, done: int, total: int | None, note: str = "") -> None:
         now = time.monotonic()
-        started = self._started.setdefault(what, now)
-        due = self._told[what] + LINE_SECONDS if what in self._told else started + QUIET_SECONDS
-        ended = what in self._told and done == total
-        if now < due and not ended:
+        started, begun = self._first.setdefault(what, (now, done))
+        told = what in self._told
+        due = self._told.get(what, started) + (LINE_SECONDS if told else QUIET_SECONDS)
+        if now < due and not (told and done == total):
             return
         self._told[what] = now
         count = f"{done:,}" if total is None else f"{done:,} of {total:,}"
-        left = (now - started) * (total - done) / done if total and done else 0
-        times = f"{_clock(now - started)} gone" + (f", {_clock(left)} left" if left else "")
-        words = (f"{what}:", count, note, f"({times})")
-        self._stream.write("  ".join(word for word in words if word) + "\n")
+        times = f"{_clock(now - started)} gone"
+        if total and begun < done < total:  # begun: a resumed run starts in the middle
+            times += f", {_clock((now - started) * (total - done) / (done - begun))} left"
+        self._stream.write("  ".join(filter(None, (f"{what}:", count, note, f"({times})"))) + "\n")
         self._stream.flush()
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from pydantic import create_model
@@ -14,7 +13,7 @@ from rich.console import Console
 from tessera.annotations.build import KINDS, BuildReport, build
 from tessera.annotations.settings import BuildSettings
 from tessera.annotations.wording import write_templates
-from tessera.cli.command import Command, ReportingCommand
+from tessera.cli.command import Command, ReportingCommand, Verb
 from tessera.cli.tables import figures_table, say
 from tessera.runtime.progress import progress_bars
 
@@ -33,28 +32,10 @@ class BuildCommand(ReportingCommand):
     settings: BuildSettings
 
     def run(self) -> int:
-        """Build and say what came of it: 0 done, 1 done but items with faults were left out."""
         with progress_bars() as bars:
             report = build(self.kind, self.settings, bars)
         self.tell(report.as_json, lambda: show(report, self.settings.out))
         return 1 if report.faults else 0
-
-
-def build_command(words: Sequence[str]) -> type[BuildCommand]:
-    """The command of a kind, the first of the words: its options are the settings of that kind."""
-    kind = words[0]
-    settings = KINDS[kind].settings
-    positional = create_model(settings.__name__, __base__=settings, annotations=(ANNOTATIONS, ...))
-    field = Annotated[positional, tyro.conf.arg(name="")]
-    made = make_dataclass(
-        f"{settings.__name__}Command",
-        [("kind", tyro.conf.Suppress[str], kind), ("settings", field)],
-        bases=(BuildCommand,),
-        frozen=True,
-        kw_only=True,
-    )
-    made.__doc__ = settings.__doc__
-    return made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +46,30 @@ class TemplatesCommand(Command):
     """Folder to write to; made when it is missing."""
 
     def run(self) -> int:
-        """Write, and say how to build with it."""
         written = write_templates(self.folder)
         folder = self.folder
         print(f"{len(written)} template files in {folder}; edit them and build with --templates {folder}")
         return 0
+
+
+def build_command(kind: str) -> type[BuildCommand]:
+    """The command of a kind: its options are the settings of that kind."""
+    settings = KINDS[kind].settings
+    positional = create_model(settings.__name__, __base__=settings, annotations=(ANNOTATIONS, ...))
+    fields: list[tuple[str, Any, Any] | tuple[str, Any]] = [
+        ("kind", tyro.conf.Suppress[str], kind),
+        ("settings", Annotated[positional, tyro.conf.arg(name="")]),
+    ]
+    name = f"{settings.__name__}Command"
+    made = make_dataclass(name, fields, bases=(BuildCommand,), frozen=True, kw_only=True)
+    made.__doc__ = settings.__doc__
+    return made
+
+
+BUILD = {kind: Verb(str(KINDS[kind].settings.__doc__), build_command(kind)) for kind in KINDS} | {
+    "--write-templates": Verb("Write the shipped wording into a folder.", TemplatesCommand)
+}
+"""The verbs behind `tessera data build`."""
 
 
 def show(report: BuildReport, out: Path) -> None:

@@ -46,7 +46,6 @@ class CheckCommand(LimitedCommand, WorkersCommand, ReportingCommand):
     """Faults listed of each source; all are counted."""
 
     def run(self) -> int:
-        """Check, report, and write the clean copy if asked."""
         if not 0 <= self.tolerate <= 1:
             raise ValueError(f"--tolerate {self.tolerate}: give a share from 0 to 1")
         self.at_least(max_tokens=1, max_tiles=0, workers=0, packs_per_step=1, samples=0, shown=0)

@@ -48,7 +48,6 @@ class FilterCommand(ManifestCommand, WorkersCommand, ReportingCommand):
     """Where the rules run: processes of this machine, or Ray Data (needs ray)."""
 
     def run(self) -> int:
-        """Filter and report. ValueError for wrong arguments, data or an unusable model."""
         config = read_config(self.config)
         load_prompts(config.prompts)  # a mistake there shows before anything runs
         specs = read_meta(self.manifest)

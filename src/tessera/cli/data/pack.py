@@ -19,17 +19,7 @@ from tessera.curation.report.seats import PackView, Seat, plan_view
 from tessera.packing.loader import PackingConfig
 from tessera.runtime.progress import progress_bars
 
-COLOURS = (
-    "blue",
-    "green",
-    "magenta",
-    "yellow",
-    "cyan",
-    "red",
-    "bright_blue",
-    "bright_green",
-    "bright_magenta",
-)
+COLOURS = ("blue", "green", "magenta", "yellow", "cyan", "red", "bright_blue", "bright_green", "bright_red")
 TOKEN_BAR, TILE_BAR = 48, 16
 
 
@@ -51,7 +41,6 @@ class PackCommand(LimitedCommand, WorkersCommand, ReportingCommand):
     """Where the page is written."""
 
     def run(self) -> int:
-        """Plan, draw, count."""
         self.at_least(max_tokens=1, max_tiles=0, workers=0, window=1, packs=0, most=1)
         config = PackingConfig(
             max_tokens=self.max_tokens,

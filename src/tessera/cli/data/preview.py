@@ -41,7 +41,6 @@ class PreviewCommand(ManifestCommand, CountingCommand):
     """Where the page is written."""
 
     def run(self) -> int:
-        """Show the samples; exit code 1 when one of them has a fault."""
         self.at_least(count=1)
         encoder, entries = self.encoder(), self.sources(self.source)
         chosen = choose_records(entries, self.count, self.seed)

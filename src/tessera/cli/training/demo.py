@@ -32,7 +32,6 @@ class DemoCommand(ReportingCommand):
     """Held-out questions per task."""
 
     def run(self) -> int:
-        """Train, measure, report."""
         began = perf_counter()
         console = Console(stderr=self.json)
         with progress_bars(keep=True) as bars:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +25,6 @@ class RecipesCommand(WordsCommand):
     """Copy the recipe of this name."""
 
     def run(self) -> int:
-        """List, or copy."""
         if len(self.words) > (self.copy is not None):
             raise ValueError(f"{self.words[-1]!r} is one word too many; a file goes with --copy NAME")
         if self.copy is not None:
@@ -40,7 +39,7 @@ class RecipesCommand(WordsCommand):
 
 def describe(name: str) -> dict[str, Any]:
     """The card of a recipe and its stages, as plain values."""
-    return asdict(read_card(name)) | {"stages": {s.name: s.steps for s in load_recipe(name).stages}}
+    return {"name": name, **read_card(name)} | {"stages": {s.name: s.steps for s in load_recipe(name).stages}}
 
 
 def show(found: list[dict[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tessera.cli.command import ReportingCommand
 from tessera.cli.tables import figures_table, say
-from tessera.recipes.shelf import find_recipe, load_recipe, shipped_recipes
+from tessera.recipes.shelf import load_recipe, match_recipes, shipped_recipes
 from tessera.runtime.progress import Bars, Progress, progress_bars
 from tessera.train.build import build
 from tessera.train.loop import StageHook, Trainer
@@ -44,7 +44,6 @@ class TrainCommand(RunCommand):
     recipe: Annotated[Recipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff]
 
     def run(self) -> int:
-        """Check the data, train, say where the model is."""
         ranks = join()
         console = Console(stderr=self.json, quiet=not ranks.leads)
         out = self.out or Path("runs") / Path(self.chosen).stem
@@ -66,26 +65,15 @@ def train_command(words: Sequence[str]) -> RunCommand | type[RunCommand]:
     The recipe is the first free word that names one, wherever it stands. ValueError when there is none.
     """
     flags = ("--json", "--help")
-    taking = [word.startswith("--") and "=" not in word and word not in flags for word in words]
-    free = [
-        word
-        for before, word in zip(taking, words[1:], strict=False)
-        if not before and not word.startswith("-")
-    ]
-    named = next((word for word in free if word.endswith(".py") or _known(word)), None)
-    if named is None and not free:
+    before = ["", *("" if "=" in word or word in flags else word for word in words)]
+    pairs = zip(before, words, strict=False)
+    free = [word for option, word in pairs if not option.startswith("--") and not word.startswith("-")]
+    if not free:
         if any(word in ("-h", "--help") or word.startswith("--tyro-") for word in words):
             return RunCommand
         raise ValueError(f"no recipe: give a .py file or one of {', '.join(shipped_recipes())}")
-    recipe = load_recipe(named or free[0])
-    return TrainCommand(chosen=named or free[0], recipe=recipe)
-
-
-def _known(name: str) -> bool:
-    try:
-        return bool(find_recipe(name))
-    except ValueError:
-        return False
+    named = [word for word in free if word.endswith(".py") or match_recipes(word)] or free
+    return TrainCommand(chosen=named[0], recipe=load_recipe(named[0]))
 
 
 def prepare(
