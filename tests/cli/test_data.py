@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tessera.cli.data import verb as data
-from tessera.cli.main import main
+from tessera.cli.main import DATA, main
 from tests.records.planted import PLANTED, SOUND, good, write_corpus, write_lines
 
 LIMITS = ["--max-tokens", "1200", "--max-tiles", "40", "--workers", "0"]
@@ -29,7 +28,7 @@ def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_help_names_every_verb_without_importing_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data"]) == 0 and main(["data", "--help"]) == 0
     shown = capsys.readouterr().out
-    assert all(f"  {verb} " in shown for verb in data.VERBS)
+    assert all(f"• {verb} " in shown for verb in DATA)
 
 
 def test_an_unknown_verb_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,7 +41,7 @@ TESSERA = [words[1:] for words in commands(README) if words[0] == "tessera"]
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with the recipes and the files that the page takes for granted."""
+    """A folder with the files that the page takes for granted."""
     with furnished(tmp_path_factory.mktemp("readme")) as folder:
         yield folder
 
@@ -67,7 +67,7 @@ def runnable(words: list[str], model: Path) -> list[str]:
     verb, arguments = words[0], [str(model) if word == HUB_NAME else word for word in words[1:]]
     if verb == "train":
         arguments += SHORTER["train"]
-        if "internvl_2_5" in arguments[0]:
+        if "internvl_2_5" in arguments:
             arguments += [word for pair in THREE_STAGES for word in pair.split("=")]
             for part in ("vision", "decoder"):
                 arguments += [] if shipped(part) else [f"--start.{part}", "None"]

@@ -16,7 +16,7 @@ from tessera.annotations.formats.ocr import ocr_drafts
 from tessera.annotations.formats.rows import read_names
 from tessera.annotations.formats.views import view_drafts
 from tessera.annotations.formats.vqa import vqa_drafts
-from tessera.annotations.job import Draft, Job, Progress
+from tessera.annotations.job import Draft, Job
 from tessera.annotations.pictures import Pictures
 from tessera.annotations.settings import (
     BoxesSettings,
@@ -31,6 +31,7 @@ from tessera.annotations.settings import (
 from tessera.annotations.tally import Tally
 from tessera.annotations.wording import load_wording
 from tessera.annotations.writer import META, RecordWriter
+from tessera.runtime.progress import Progress, silent
 
 REJECTS, COUNTS = "rejects.jsonl", "counts.json"
 
@@ -70,7 +71,7 @@ class BuildReport:
         return asdict(self) | {"files": [file.name for file in self.files]}
 
 
-def build(kind: str, settings: BuildSettings, progress: Progress = lambda _done, _total: None) -> BuildReport:
+def build(kind: str, settings: BuildSettings, progress: Progress = silent) -> BuildReport:
     """Write a data set from annotations. The same input, settings and seed give the same files.
 
     ValueError for wrong settings, an unreadable annotation file, more faults than `max_faults`, or no record.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
@@ -12,11 +12,10 @@ from tessera.annotations.pictures import Picture, Pictures
 from tessera.annotations.tally import Fault, Rejected, Tally
 from tessera.annotations.wording import LANGUAGES, Phrasings
 from tessera.chat.tokens import ADDED_TOKENS, IMG_CONTEXT, IMG_END, IMG_START
+from tessera.runtime.progress import Progress
 from tessera.runtime.seeds import derive_seed
 
 Item = TypeVar("Item")
-Progress = Callable[[int, int | None], None]
-"""Called with items done and items in all, None where a file is streamed."""
 MEDIA_MARKS = ("<image>", "<video>", IMG_START, IMG_END, IMG_CONTEXT)
 """Marks that no text of the input may hold: they would add pictures to the prompt."""
 ALL_MARKS = ("<image>", "<video>", *ADDED_TOKENS)
@@ -103,7 +102,7 @@ class Job:
     def count(self, done: int, total: int | None) -> None:
         """One more item of the input; `done` of `total` for the progress bar."""
         self.tally.items += 1
-        self.progress(done, total)
+        self.progress("items", done, total)
 
     def each(self, items: Iterable[Item], total: int | None = None) -> Iterator[Item]:
         """Items of the input one by one, each counted."""

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, Unpack, overload
 from tessera.chat.encoder import Encoded
 from tessera.chat.message import Conversation
 from tessera.checkpoints.load import Loaded
-from tessera.engine.engine import Engine, Progress
+from tessera.engine.engine import Engine
 from tessera.engine.request import (
     ChatInput,
     ChatOptions,
@@ -20,6 +20,7 @@ from tessera.engine.request import (
     SamplingOptions,
     fit_answer,
 )
+from tessera.runtime.progress import Progress, silent
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -91,9 +92,9 @@ class ChatModel:
         """
         request = ChatRequest.read(self._limit, {"question": question, "pictures": pictures, **options})
         prompt = self._prompt(request)
-        answer = self.engine.generate([prompt.encoded], prompt.sampling, None, prompt.visual_increment)[
-            0
-        ].text
+        increment = prompt.visual_increment
+        (found,) = self.engine.generate([prompt.encoded], prompt.sampling, visual_increment=increment)
+        answer = found.text
         return (answer, request.remembered(answer)) if return_history else answer
 
     def stream(
@@ -106,7 +107,7 @@ class ChatModel:
     def batch(
         self,
         items: Sequence[ChatInput | Mapping[str, Any]],
-        progress: Progress | None = None,
+        progress: Progress = silent,
         **options: Unpack[SamplingOptions],
     ) -> list[str]:
         """Answers to many questions at once, in their order; each is what `chat` answers.
@@ -122,8 +123,7 @@ class ChatModel:
             chunk = range(len(answers), min(len(answers) + self.engine.max_batch, len(requests)))
             prompts = [_named(index, self._prompt, requests[index]) for index in chunk]
             answers += [completion.text for completion in self.complete(prompts)]
-            if progress is not None:
-                progress(len(answers), len(requests))
+            progress("answers", len(answers), len(requests))
         return answers
 
     def encode(self, question: ChatInput, pictures: Pictures = (), **options: Unpack[ChatOptions]) -> Encoded:

@@ -19,11 +19,12 @@ from tessera.families.family import Family
 from tessera.models.contrastive import ContrastiveConfig, ContrastivePair
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
-from tessera.packing.index import Progress, open_index
+from tessera.packing.index import open_index
 from tessera.packing.loader import PackLoader
 from tessera.records.manifest import PlaygroundSource, read_meta
 from tessera.records.open import open_sources
 from tessera.records.source import WeightedSource
+from tessera.runtime.progress import Progress, silent
 from tessera.runtime.seeds import derive_seed
 from tessera.train.loop import Loader
 from tessera.train.objective import ContrastiveObjective, ConversationObjective, Objective
@@ -46,7 +47,7 @@ class ConversationBench:
         self.objective: Objective = ConversationObjective(self.model)
         self.sources: list[tuple[WeightedSource, ...]] = []
 
-    def check(self, progress: Progress | None = None) -> CheckReport:
+    def check(self, progress: Progress = silent) -> CheckReport:
         """Open and check the sources of every stage; raises DataError with all faults."""
         total = CheckReport()
         self.sources = []
@@ -104,7 +105,7 @@ class ContrastiveBench:
         assert isinstance(first, ContrastiveStage)
         self.objective: Objective = ContrastiveObjective(self.model, first.region_share)
 
-    def check(self, progress: Progress | None = None) -> CheckReport:
+    def check(self, progress: Progress = silent) -> CheckReport:
         """Drawn pairs are right by construction; other sources are refused."""
         for stage in self.recipe.stages:
             for source in stage.sources:

@@ -1,9 +1,7 @@
-"""Recipes: what a run is, as one typed value. A recipe file holds a function `recipe()` that returns one."""
+"""Recipes: what a run is, as one typed value. `tessera.recipes` has those that ship."""
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -90,21 +88,3 @@ class Recipe(Config):
                     f"{self.objective!r}; contrastive recipes are made of ContrastiveStage, others of Stage"
                 )
         return self
-
-
-def load_recipe(file: Path) -> Recipe:
-    """The recipe that a Python file's `recipe()` returns. The file is code: run only files you trust."""
-    if not file.is_file():
-        raise ValueError(f"recipe file {file} does not exist; recipes ship in recipes/")
-    spec = importlib.util.spec_from_file_location(f"tessera_recipe_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"recipe file {file} is not a Python file (.py)")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    make = getattr(module, "recipe", None)
-    result = make() if callable(make) else None
-    if not isinstance(result, Recipe):
-        raise ValueError(
-            f"recipe file {file} needs a function recipe() that returns tessera.train.recipe.Recipe"
-        )
-    return result

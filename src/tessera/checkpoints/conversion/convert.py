@@ -21,7 +21,6 @@ import torch
 from tessera.checkpoints.conversion.agreement import Agreement
 from tessera.checkpoints.conversion.proof import (
     Ledger,
-    Progress,
     check_tokenizer,
     compare_folders,
     read_back,
@@ -35,6 +34,7 @@ from tessera.checkpoints.placement import free_bytes
 from tessera.checkpoints.save import write_checkpoint
 from tessera.checkpoints.weights import expected_parameters, read_own
 from tessera.families.family import Family
+from tessera.runtime.progress import Progress, silent
 
 EMBEDDING, HEAD = "decoder.embed_tokens.weight", "decoder.lm_head.weight"
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -87,7 +87,7 @@ def convert(
     device: torch.device | str = "cpu",
     seed: int = 0,
     max_shard_bytes: int = MAX_SHARD_BYTES,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Conversion:
     """Write the checkpoint in `source` into the new or empty folder `target` in another layout.
 

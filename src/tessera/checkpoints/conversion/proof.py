@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -14,9 +14,8 @@ from tessera.checkpoints.conversion.agreement import TOLERANCE, Agreement, compa
 from tessera.checkpoints.description import Description
 from tessera.checkpoints.load import load_checkpoint, open_weights
 from tessera.checkpoints.weights import expected_parameters, read_own
+from tessera.runtime.progress import Progress, silent
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, weights done and weights in all."""
 Kinds = tuple[set[torch.dtype], set[torch.dtype]]
 """Number formats of the weights that were read and of those that were written."""
 SENTENCES = (
@@ -31,7 +30,7 @@ SENTENCES = (
 class Ledger:
     """What goes by: names and checksums of own tensors, how much it is, in which number formats."""
 
-    def __init__(self, what: str, total: int, progress: Progress | None = None) -> None:
+    def __init__(self, what: str, total: int, progress: Progress = silent) -> None:
         self.sums: dict[str, int] = {}
         self.dtypes: set[torch.dtype] = set()
         self.parameters = self.bytes = 0
@@ -44,8 +43,7 @@ class Ledger:
             self.dtypes.add(tensor.dtype)
             self.parameters += tensor.numel()
             self.bytes += tensor.nbytes
-            if self._progress is not None:
-                self._progress(self._what, self.parameters, self._total)
+            self._progress(self._what, self.parameters, self._total)
             yield name, tensor
 
 
@@ -55,7 +53,7 @@ def checksum(tensor: torch.Tensor) -> int:
     return zlib.crc32(flat.view(torch.uint8).numpy().data)
 
 
-def read_back(folder: Path, written: Ledger, progress: Progress | None = None) -> Description:
+def read_back(folder: Path, written: Ledger, progress: Progress = silent) -> Description:
     """Open a folder and compare every weight with what was written; returns the folder's description.
 
     Raises ValueError naming a weight that differs.

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from tessera.curation.filters.outcome import Decisions, Flagged, Outcome, outcome, read_flagged
-from tessera.curation.filters.run import VERDICT_FILE, Progress, Run
+from tessera.curation.filters.run import VERDICT_FILE, Run
 from tessera.records.manifest import DatasetSpec
 from tessera.records.writing import RecordText, json_line, write_meta
 from tessera.runtime.atomic import atomic_write
+from tessera.runtime.progress import Progress
 from tessera.runtime.seeds import derive_seed
 
 MANIFEST = "meta.json"

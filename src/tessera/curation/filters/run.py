@@ -22,10 +22,8 @@ from tessera.curation.filters.sources import Filtered, Key, chunk_keys
 from tessera.curation.filters.summary import Summary, summary_from
 from tessera.records.writing import json_line
 from tessera.runtime.atomic import atomic_write
+from tessera.runtime.progress import Progress
 from tessera.runtime.workers import map_in_workers
-
-Progress = Callable[[str, int, int], None]
-"""Called with the name of a pass, records done and records in all."""
 
 VERDICT_FILE = "verdicts.jsonl"
 RUN_FILE = "run.json"

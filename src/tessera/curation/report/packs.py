@@ -10,13 +10,13 @@ import numpy as np
 
 from tessera.curation.estimate import PackEstimate
 from tessera.packing.delivery import Tally
-from tessera.packing.index import Progress
 from tessera.packing.loader import PackingConfig, PackLoader
 from tessera.packing.measure import Item
 from tessera.packing.planning.plan import least_packs
 from tessera.packing.samples.encode import SampleEncoder
 from tessera.pages.blocks import PackedSample
 from tessera.records.source import WeightedSource
+from tessera.runtime.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Contrastive start of the scale model's ViT.
 
-Command:   tessera train src/tessera/recipes/scale_model/vision.py --out runs/vision
+Command:   tessera train vision --out runs/vision
 Hardware:  one CPU core
 Time:      about 35 minutes
 Expected:  loss below 1.0; see docs/scale_model.md for the run that made the shipped weights
