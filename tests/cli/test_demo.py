@@ -9,7 +9,7 @@ import pytest
 
 from tessera.cli.main import main
 
-RECIPE = '''
+RECIPE = """
 from tessera.packing.loader import PackingConfig
 from tessera.records.manifest import PlaygroundSource
 from tessera.train.param_groups import Rule
@@ -23,7 +23,7 @@ def stage(name, pattern):
 def recipe():
     stages = (stage("first", "^connector"), stage("second", "^(connector|decoder)"))
     return Recipe(name="tiny", stages=stages, start=Start(family="nano_model"), precision="float32")
-'''
+"""
 
 
 @pytest.fixture

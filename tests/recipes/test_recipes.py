@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from tessera.cli.train import bars, prepare, train
+from tessera.train.objective.contrastive import Contrastive
 from tessera.train.recipe import Recipe, Start, load_recipe
 
 ROOT = Path(__file__).resolve().parents[2] / "src" / "tessera" / "recipes"
@@ -20,8 +21,8 @@ def _small(recipe: Recipe) -> Recipe:
     for stage in recipe.stages:
         packing = stage.packing.model_copy(update={"max_tokens": 768, "max_tiles": 8, "lookahead": 4})
         change = {"steps": 2, "packing": packing, "accumulate": 1}
-        if hasattr(stage, "pictures"):
-            change["pictures"] = 4
+        if isinstance(stage.objective, Contrastive):
+            change["objective"] = stage.objective.model_copy(update={"pictures": 4})
         stages.append(stage.model_copy(update=change))
     return recipe.model_copy(update={"stages": tuple(stages), "start": Start(), "precision": "float32"})
 

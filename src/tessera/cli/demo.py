@@ -25,8 +25,8 @@ from tessera.imaging.decode import decode_image
 from tessera.playground.scene import SINGLE_PICTURE_TASKS, draw_scene
 from tessera.playground.talk import Mode
 from tessera.runtime.seeds import derive_seed
-from tessera.train.build import ConversationBench
 from tessera.train.loop import Trainer
+from tessera.train.objective.learner import ChatLearner
 from tessera.train.recipe import load_recipe
 from tessera.train.telemetry import read_reports
 
@@ -73,17 +73,17 @@ class Demo:
 
     def __init__(self, trainer: Trainer, count: int, progress: Progress) -> None:
         self.trainer, self.count, self.progress = trainer, count, progress
-        if not isinstance(trainer.bench, ConversationBench):
+        if not isinstance(trainer.setup.learner, ChatLearner):
             raise ValueError(
-                "recipe.objective: the demo shows conversations; choose a recipe of that objective"
+                f"recipe {trainer.recipe.name!r}: the demo shows conversations; choose one that trains them"
             )
-        self.bench = trainer.bench
+        self.learner = trainer.setup.learner
         self.results: dict[int, TaskResults] = {}
         self.packs = self._look_at_packs()
 
     def run(self) -> None:
         """Baseline, then the stages; stages that an earlier call finished are measured from their folders."""
-        engine = Engine(self.bench.model.eval(), self.bench.tokenizer, self.bench.encoder.stop_ids)
+        engine = Engine(self.learner.model.eval(), self.learner.tokenizer, self.learner.encoder.stop_ids)
         self.baseline = self._evaluate(engine, "text only", "blind")
         for index in range(self.trainer.resumed_at[0] if self.trainer.resumed_at else 0):
             self._measure(index)
@@ -97,7 +97,7 @@ class Demo:
     def _evaluate(self, engine: Engine, name: str, mode: Mode) -> TaskResults:
         task = self.progress.add_task(f"measure {name}", total=None, note="")
         move = partial(self._move, task)
-        results = evaluate(engine, self.bench.encoder, count=self.count, mode=mode, progress=move)
+        results = evaluate(engine, self.learner.encoder, count=self.count, mode=mode, progress=move)
         mean = results.single_picture_mean
         self.progress.console.print(f"{name}: {mean:.1%} of the questions about one picture right")
         return results
@@ -108,7 +108,7 @@ class Demo:
     def _look_at_packs(self) -> list[tuple[int, ...]]:
         """Sample lengths of the last stage's first packs."""
         index = len(self.trainer.recipe.stages) - 1
-        loader = self.bench.loader(self.trainer.recipe.stages[index], index)
+        loader = self.trainer.setup.loader(index)
         packs = [next(loader).lengths for _ in range(SHOWN_PACKS)]
         loader.close()
         return packs
@@ -150,7 +150,7 @@ class Demo:
             for index, stage in enumerate(recipe.stages)
         ]
         settings = {"recipe": recipe.name, "seed": recipe.seed, "tessera": tessera.__version__}
-        settings |= self.bench.encoder.describe()
+        settings |= self.learner.encoder.describe()
         capacity = recipe.stages[-1].packing.max_tokens
         return Report("Tessera: the scale model", stages, self.baseline, settings, self.packs, capacity)
 
@@ -163,8 +163,8 @@ class Demo:
         decode_image(part.source).save(file)
         questions = {q.kind: q for q in scene.questions}
         items = [Item(scene, q) for q in questions.values()][:QUESTIONS_SHOWN]
-        prompts = [self.bench.encoder.encode(item.prompt("picture"), generate=True) for item in items]
-        engine = Engine(self.bench.model.eval(), self.bench.tokenizer, self.bench.encoder.stop_ids)
+        prompts = [self.learner.encoder.encode(item.prompt("picture"), generate=True) for item in items]
+        engine = Engine(self.learner.model.eval(), self.learner.tokenizer, self.learner.encoder.stop_ids)
         table = Table("question", "answer", "right answer", title=f"{file}, not seen in training")
         for item, answer in zip(items, engine.generate(prompts, Sampling()), strict=True):
             table.add_row(item.question.text, answer.text, item.question.answer)

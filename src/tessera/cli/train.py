@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tessera.train.build import Bench, build
 from tessera.train.loop import Trainer
 from tessera.train.parallel import join
 from tessera.train.param_groups import table
 from tessera.train.recipe import Recipe, load_recipe
+from tessera.train.setup import Setup, set_up
 from tessera.train.telemetry import StepReport
 
 USAGE = """usage: tessera train RECIPE.py [--out FOLDER] [--json] [--FIELD VALUE ...]
@@ -51,17 +51,15 @@ def main(argv: list[str]) -> int:
 
 def prepare(recipe: Recipe, out: Path, progress: Progress) -> Trainer:
     """Build, check every record, and open the run's folder. Raises DataError with all faults."""
-    bench = build(recipe)
-    check(bench, progress)
-    trainer = Trainer(recipe, bench, out)
+    trainer = Trainer(checked(recipe, progress), out)
     if trainer.resumed_at:
         stage, step = trainer.resumed_at
         progress.console.print(f"{out}: going on at stage {stage}, step {step}", soft_wrap=True)
     return trainer
 
 
-def check(bench: Bench, progress: Progress) -> None:
-    """Every record of every source before the first step, with a bar where there is something to read."""
+def checked(recipe: Recipe, progress: Progress) -> Setup:
+    """Set up, every record checked before the first step, with a bar where there is something to read."""
     tasks: dict[str, TaskID] = {}
 
     def move(name: str, done: int, total: int) -> None:
@@ -69,9 +67,10 @@ def check(bench: Bench, progress: Progress) -> None:
             tasks[name] = progress.add_task(f"check {name}", total=total, note="")
         progress.update(tasks[name], completed=done)
 
-    report = bench.check(move)
-    if report.records:
-        progress.console.print(report.describe(), highlight=False, soft_wrap=True)
+    setup = set_up(recipe, move)
+    if setup.report.records:
+        progress.console.print(setup.report.describe(), highlight=False, soft_wrap=True)
+    return setup
 
 
 def train(trainer: Trainer, progress: Progress) -> Figures:
@@ -99,7 +98,7 @@ def rules_table(trainer: Trainer, index: int) -> Table:
     """What a stage trains and what it freezes."""
     stage = trainer.recipe.stages[index]
     grid = Table("pattern", "parameters", "rate", title=f"stage {index}: {stage.name}", title_justify="left")
-    for pattern, count, rate in table(trainer.bench.model, stage.rules):
+    for pattern, count, rate in table(trainer.model, stage.rules):
         grid.add_row(pattern, f"{count:,}", rate)
     return grid
 

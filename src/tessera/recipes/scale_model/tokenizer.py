@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 from string import ascii_lowercase
 
-import tessera
 from tessera.chat.message import Text
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import GROUNDING_TOKENS
 from tessera.chat.train_tokenizer import train_tokenizer
+from tessera.checkpoints.shipped import FOLDERS, assets_folder
 from tessera.playground.scene import LEVELS, SUITES, draw_scene
 from tessera.playground.talk import caption_conversation, conversation
 from tessera.playground.words import WORDS
@@ -28,7 +27,7 @@ SIZE = 1088
 220 of some 520 words fell apart, most of them words to be read.)"""
 SCENES = 300
 """Scenes drawn for every suite and level."""
-FOLDER = Path(tessera.__file__).parent / "assets" / "tokenizer"
+FOLDER = assets_folder() / FOLDERS["tokenizer"]
 MARKS = re.compile("|".join(map(re.escape, GROUNDING_TOKENS)))
 
 
