@@ -4,7 +4,7 @@
 
 One run, the same weights, the same drawn conversations, the same samples in every step. Variants:
 
-- ours: the samples of a batch laid end to end, `train.step.accumulate_gradients`, loss on supervised tokens;
+- ours: the samples of a batch laid end to end, `train.step.Step.gradients`, loss on supervised tokens;
 - padded: transformers' InternVL, the batch padded on the right, its own loss, labels -100 elsewhere;
 - padded, all tokens: the same with a loss on every token that is no padding.
 
@@ -37,10 +37,10 @@ import transformers
 from torch import nn
 from training_workload import Workload, workload
 
-from tessera.train.objective import ConversationObjective
+from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.optimizers import Optimizer, OptimizerConfig
 from tessera.train.param_groups import Rule, assign
-from tessera.train.step import accumulate_gradients, precision_context
+from tessera.train.step import Step, precision_context
 
 CPU = torch.device("cpu")
 VARIANTS = ("ours", "padded", "padded, all tokens")
@@ -48,7 +48,7 @@ VARIANTS = ("ours", "padded", "padded, all tokens")
 
 def our_gradients(work: Workload, index: int, precision: str) -> float:
     """Forward and backward of a pack; returns the loss."""
-    return accumulate_gradients(ConversationObjective(work.ours), [work.packs[index]], CPU, precision)[0]
+    return float(Step(ConversationObjective(), work.ours, CPU, precision).gradients([work.packs[index]])[0])
 
 
 def their_gradients(work: Workload, index: int, precision: str, every: bool) -> float:

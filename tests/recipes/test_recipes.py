@@ -9,6 +9,7 @@ from rich.console import Console
 from tessera.cli.training.train import follow, prepare
 from tessera.recipes.shelf import load_recipe, match_recipes, read_card, shipped_recipes
 from tessera.runtime.progress import Bars
+from tessera.train.objective.contrastive import ContrastiveObjective
 from tessera.train.recipe import Recipe, Start
 from tessera.train.telemetry import stage_figures
 
@@ -21,8 +22,8 @@ def _small(recipe: Recipe) -> Recipe:
     for stage in recipe.stages:
         packing = stage.packing.model_copy(update={"max_tokens": 768, "max_tiles": 8, "lookahead": 4})
         change = {"steps": 2, "packing": packing, "accumulate": 1}
-        if hasattr(stage, "pictures"):
-            change["pictures"] = 4
+        if isinstance(stage.objective, ContrastiveObjective):
+            change["objective"] = stage.objective.model_copy(update={"pictures": 4})
         stages.append(stage.model_copy(update=change))
     return recipe.model_copy(update={"stages": tuple(stages), "start": Start(), "precision": "float32"})
 

@@ -8,11 +8,11 @@ from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
 from tessera.packing.pack import Pack, collate
 from tessera.packing.samples.weights import Averaging
-from tessera.train import losses
-from tessera.train.losses import symmetric_contrastive_loss
-from tessera.train.objective import ConversationObjective
+from tessera.train.objective import conversation
+from tessera.train.objective.contrastive import symmetric_contrastive_loss
+from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.param_groups import Rule, assign
-from tessera.train.step import accumulate_gradients
+from tessera.train.step import Step
 from tests.train import tiny
 
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
@@ -20,8 +20,8 @@ TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 
 def _loss_and_gradients(model: VLM, packs: list[Pack]) -> tuple[float, dict[str, torch.Tensor]]:
     model.zero_grad()
-    loss, _ = accumulate_gradients(ConversationObjective(model), packs, tiny.CPU, "float32")
-    return loss, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    loss, _ = Step(ConversationObjective(), model, tiny.CPU).gradients(packs)
+    return float(loss), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
 def _same(model: VLM, left: list[Pack], right: list[Pack]) -> None:
@@ -65,7 +65,7 @@ def test_cut_of_a_step_changes_nothing() -> None:
 def test_chunks_equal_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     model, packs = tiny.model(), [collate(tiny.samples(3))]
     loss, gradients = _loss_and_gradients(model, packs)
-    monkeypatch.setattr(losses, "CHUNK", 7)
+    monkeypatch.setattr(conversation, "CHUNK", 7)
     chunked_loss, chunked = _loss_and_gradients(model, packs)
     assert loss == pytest.approx(chunked_loss, abs=1e-6)
     torch.testing.assert_close(gradients, chunked, **TOLERANCE)
@@ -75,8 +75,8 @@ def test_bfloat16_stays_near() -> None:
     model, packs = tiny.model(), [collate(tiny.samples(4))]
     loss, gradients = _loss_and_gradients(model, packs)
     model.zero_grad()
-    rounded, _ = accumulate_gradients(ConversationObjective(model), packs, tiny.CPU, "bfloat16")
-    assert rounded == pytest.approx(loss, rel=1e-2)
+    rounded, _ = Step(ConversationObjective(), model, tiny.CPU, "bfloat16").gradients(packs)
+    assert float(rounded) == pytest.approx(loss, rel=1e-2)
     flat = torch.cat([gradient.flatten() for gradient in gradients.values()])
     other = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
     assert float(F.cosine_similarity(flat, other, dim=0)) > 0.99

@@ -8,14 +8,15 @@ from tessera.chat.tokenizer import load_tokenizer
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.playground.parts import Region
 from tessera.records.manifest import PlaygroundSource
-from tessera.train.pairs import PairBatch, PairLoader, patch_cover
+from tessera.train.objective.pairs import PairBatch, PairLoader, PairMaker, patch_cover
 
 SOURCE = PlaygroundSource(suites={"shapes": 1.0, "text": 1.0, "chart": 1.0})
 
 
 def _loader(seed: int = 0, workers: int = 0) -> PairLoader:
     tokenizer = load_tokenizer(shipped_folder("tokenizer"))
-    return PairLoader([SOURCE], tokenizer, pictures=6, tile_side=64, grid=8, seed=seed, workers=workers)
+    maker = PairMaker((SOURCE,), tokenizer, pictures=6, tile_side=64, grid=8, seed=seed)
+    return PairLoader(maker, workers)
 
 
 def _same(one: PairBatch, two: PairBatch) -> bool:
@@ -28,10 +29,10 @@ def test_regions_match_the_phrase_that_names_them() -> None:
     batch = next(loader)
     starts = np.cumsum([0, *batch.phrase_lengths])
     ids = batch.phrase_ids.tolist()
-    phrases = [loader.tokenizer.decode(ids[a:b]) for a, b in zip(starts, starts[1:], strict=False)]
+    phrases = [loader.maker.tokenizer.decode(ids[a:b]) for a, b in zip(starts, starts[1:], strict=False)]
     assert len(set(phrases)) == len(phrases)
     assert batch.region_match.sum(1).eq(1).all()
-    expected = [r.phrase for i in range(6) for r in loader._scene(i).regions]
+    expected = [r.phrase for i in range(6) for r in loader.maker.scene(i).regions]
     assert [phrases[row.nonzero().item()] for row in batch.region_match] == expected
     assert batch.tiles.shape == (6, 64, 64, 3) and batch.tiles.dtype == torch.uint8
     torch.testing.assert_close(batch.region_cover.sum(1), torch.ones(len(expected)))

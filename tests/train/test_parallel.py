@@ -11,10 +11,9 @@ from safetensors.torch import load_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from tessera.cli.main import main
-from tessera.families.catalogue import fresh
-from tessera.models.vlm import normalise
-from tessera.train.build import ConversationBench
+from tessera.nn.attention.layout import Packed
 from tessera.train.parallel import Ranks
+from tessera.train.setup import set_up
 from tessera.train.telemetry import read_reports
 from tessera.train.work import estimate_work
 from tests.train import tiny
@@ -60,14 +59,21 @@ def test_steps_that_ranks_cannot_share_are_refused() -> None:
     recipe = tiny.recipe()
     stage = recipe.stages[0].model_copy(update={"accumulate": 3})
     with pytest.raises(ValueError, match="packs_per_step = 3 can't be shared by 2 ranks"):
-        ConversationBench(recipe).loader(stage, 0, Ranks(0, 2))
+        set_up(recipe.model_copy(update={"stages": (stage,)})).loader(0, Ranks(0, 2))
 
 
 def test_work_counts_what_a_pass_computes() -> None:
-    """Against PyTorch's own counter: matrices of one layer of ViT and decoder."""
-    config = fresh("nano_model", tiny.tokenizer()).model
-    model, work = tiny.model().eval(), estimate_work(config)
-    tiles = torch.zeros(3, config.vision.image_size, config.vision.image_size, 3, dtype=torch.uint8)
+    """A tile by the formulas of its parts, tokens and pairs by PyTorch's own counter, which knows no mask."""
+    model = tiny.model().eval()
+    vision, width, tokens = model.config.vision, model.config.vision.hidden_size, 24
+    work = estimate_work(model, vision.image_size)
+    patches = vision.grid**2 + 1
+    weights = 4 * width**2 + 2 * width * vision.intermediate_size
+    layer = 2 * weights * patches + 4 * width * patches**2
+    embedding = 2 * vision.grid**2 * 3 * vision.patch_size**2 * width
+    wide, merged = model.config.decoder.hidden_size, width * model.config.shuffle_factor**2
+    connector = 2 * model.config.tokens_per_tile * (merged * wide + wide**2)
+    assert work.tile == embedding + vision.num_hidden_layers * layer + connector
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model.vision(normalise(tiles, config.mean, config.std, torch.float32), config.select_layer)
-    assert counter.get_total_flops() == pytest.approx(3 * work.tile, rel=0.25)
+        model.decoder.to("meta")(torch.zeros(tokens, wide, device="meta"), Packed((tokens,)))
+    assert counter.get_total_flops() == tokens * work.token + tokens**2 * work.pair

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tessera.train.build import build
 from tessera.train.loop import Trainer
 from tessera.train.recipe import Recipe
+from tessera.train.setup import set_up
 from tessera.train.telemetry import StepReport, TelemetryWriter, read_reports
 from tests.train import tiny
 
@@ -19,7 +19,7 @@ TOTAL = 8
 
 
 def _trainer(recipe: Recipe, folder: Path) -> Trainer:
-    return Trainer(recipe, build(recipe), folder)
+    return Trainer(set_up(recipe), folder)
 
 
 def _facts(report: StepReport) -> tuple[object, ...]:
@@ -79,7 +79,7 @@ def test_changed_recipe_is_refused_by_field(whole: tuple[Path, list[StepReport]]
 
 def test_warm_up_moved_the_connector_alone(whole: tuple[Path, list[StepReport]]) -> None:
     recipe = tiny.recipe()
-    start = dict(build(recipe).model.named_parameters())
+    start = dict(set_up(recipe).learner.model.named_parameters())
     after = load_file(next((whole[0] / "0_warm_up").glob("*.safetensors")))
     moved = {name for name, value in after.items() if not torch.equal(value.float(), start[name])}
     assert {name.split(".")[0] for name in moved} == {"connector"}

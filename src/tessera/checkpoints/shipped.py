@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import tessera
-
 Shipped = Literal["model", "vision", "decoder", "tokenizer"]
 FOLDERS: dict[Shipped, str] = {
     "model": "scale_model",
@@ -29,7 +27,7 @@ def shipped_folder(what: Shipped = "model") -> Path:
 
 def assets_folder() -> Path:
     """Where shipped files lie, or are written by the recipes that make them."""
-    return Path(tessera.__file__).parent / "assets"
+    return Path(__file__).resolve().parents[1] / "assets"
 
 
 def default_model_folder() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -42,14 +42,22 @@ class CheckConfig(Config):
     """processes that check; 0 checks in the main process"""
 
 
-@dataclass
+@dataclass(frozen=True)
 class CheckReport:
-    """What was checked and found."""
+    """What was checked and found; reports add up."""
 
     records: int = 0
     tokens: int = 0
     tiles: int = 0
-    faults: list[RecordFault] = field(default_factory=list)
+    faults: tuple[RecordFault, ...] = ()
+
+    def __add__(self, other: CheckReport) -> CheckReport:
+        return CheckReport(
+            self.records + other.records,
+            self.tokens + other.tokens,
+            self.tiles + other.tiles,
+            self.faults + other.faults,
+        )
 
     @property
     def counts(self) -> dict[Reason, int]:
@@ -78,9 +86,10 @@ def check_sources(
     checked = []
     for entry in sources:
         if isinstance(entry.source, RecordReader):
-            faults = check_source(entry, encoder, config, report, progress)
-            if faults and config.on_fault == "skip":
-                entry = replace(entry, source=_without(entry.source, faults))
+            found = check_source(entry, encoder, config, progress)
+            if found.faults and config.on_fault == "skip":
+                entry = replace(entry, source=_without(entry.source, found.faults))
+            report += found
         checked.append(entry)
     if report.faults and config.on_fault == "error":
         raise DataError(report.faults)
@@ -91,45 +100,39 @@ def check_source(
     entry: WeightedSource,
     encoder: SampleEncoder,
     config: CheckConfig,
-    report: CheckReport,
     progress: Progress = silent,
-) -> list[RecordFault]:
-    """All faults of one finite source in order; they are added to the report, too."""
+) -> CheckReport:
+    """One finite source: its size, lengths, and all faults in order."""
     size = entry.source.size or 0
     found: dict[int, tuple[RecordFault, ...]] = {}
     for part in examine(entry, Examiner(entry, config.headers_only, deep=False), size, config.workers):
         found.update(part.faults)
         progress(entry.source.name, part.first + len(part.content), size)
     with tempfile.TemporaryDirectory() as folder:
-        _check_lengths(entry, encoder, config, report, found, Path(folder))
-    faults = [fault for index in sorted(found) for fault in found[index]]
-    report.records += size
-    report.faults += faults
-    return faults
+        tokens, tiles = _check_lengths(entry, encoder, config, found, Path(folder))
+    return CheckReport(size, tokens, tiles, tuple(f for index in sorted(found) for f in found[index]))
 
 
 def _check_lengths(
     entry: WeightedSource,
     encoder: SampleEncoder,
     config: CheckConfig,
-    report: CheckReport,
     found: dict[int, tuple[RecordFault, ...]],
     folder: Path,
-) -> None:
-    """Records that are too long, or can't be measured, by the index that training uses afterwards."""
+) -> tuple[int, int]:
+    """Tokens and tiles; records that are too long, or can't be measured, are found by the index that training
+    uses afterwards."""
     limits = config.max_tokens, config.max_tiles
     index = open_index(entry, encoder, config.workers)
     if index is None:
-        return
+        return 0, 0
     rejected = np.zeros(len(index), dtype=np.uint8)
     rejected[list(found)] = 1
     encode = DrawEncoder([entry], encoder, "token", False, 0)
     measure = Measurer([entry], [index], encode, limits, config.over_long, 0)
     policy = Policy(entry, measure, limits, config.over_long, found.__setitem__)
-    items = policy.apply(Columns.of_index(index), rejected, folder)
-    tokens, tiles = items.arrays()
-    report.tokens += int(tokens.sum())
-    report.tiles += int(tiles.sum())
+    tokens, tiles = policy.apply(Columns.of_index(index), rejected, folder).arrays()
+    return int(tokens.sum()), int(tiles.sum())
 
 
 def _without(source: RecordReader, faults: Sequence[RecordFault]) -> RecordReader:

@@ -1,9 +1,12 @@
-"""Device and dtype choice."""
+"""Device and dtype choice, and what CPUs keep for the products they compute."""
 
 from __future__ import annotations
 
+import os
+
 import torch
 
+CACHED_PRODUCTS = "128"
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -33,3 +36,14 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
             "dtype = 'float16' on a CPU is many times slower than bfloat16: choose bfloat16 or float32"
         )
     return _DTYPES[name]
+
+
+def bound_product_caches() -> None:
+    """Keep compiled code of at most 128 bfloat16 products on a CPU; call it before the first product.
+
+    oneDNN compiles code for each shape, and every pack has shapes of its own. It keeps the last 1024, and so
+    does ideep, PyTorch's layer above it: half of the 2 GiB that training of a 5 M model took (docs/log.md).
+    A pack's own shapes, which all layers share, are about 128. Values that are set outside stay.
+    """
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(name, CACHED_PRODUCTS)

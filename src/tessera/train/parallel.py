@@ -51,15 +51,15 @@ def totals(values: Sequence[float], ranks: Ranks, device: torch.device) -> list[
     return list(sums.tolist())
 
 
-def add_up(loss: float, parameters: Sequence[nn.Parameter], ranks: Ranks) -> float:
-    """Sum gradients over ranks in place, in one transfer; returns the sum of the losses."""
+def add_up(loss: torch.Tensor, parameters: Sequence[nn.Parameter], ranks: Ranks) -> torch.Tensor:
+    """Sum gradients over ranks in place, in one transfer; returns the sum of the losses, a scalar."""
     if ranks.world == 1:
         return loss
     gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-    flat = torch.cat([gradient.flatten() for gradient in gradients] + [gradients[0].new_tensor([loss])])
+    flat = torch.cat([gradient.flatten() for gradient in (*gradients, loss.to(gradients[0].dtype))])
     dist.all_reduce(flat)
     start = 0
     for parameter in parameters:
         parameter.grad = flat[start : start + parameter.numel()].view_as(parameter)
         start += parameter.numel()
-    return float(flat[-1])
+    return flat[-1]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
-from tessera.train.objective import Objective
+from tessera.train.objective.contract import Objective
 from tessera.train.optimizers import Optimizer
 from tessera.train.parallel import ALONE, Ranks, add_up, totals
 
@@ -23,43 +24,47 @@ class StepResult:
     gradient_norm: float
 
 
+@dataclass(frozen=True)
+class Step:
+    """What is minimised for which model, and where it is computed."""
+
+    objective: Objective
+    model: nn.Module
+    device: torch.device
+    precision: str = "float32"
+    ranks: Ranks = ALONE
+
+    def gradients(self, batches: Sequence[Any]) -> tuple[torch.Tensor, float]:
+        """Backward over this rank's batches, maybe none; returns (its part of the loss, normaliser).
+
+        The loss is a float64 scalar that stays on the device. The normaliser is the sum over all batches of
+        all ranks before the first forward pass, so that splitting a step into more batches or over more
+        processes changes nothing but rounding.
+        """
+        own = sum(self.objective.weight(batch) for batch in batches)
+        (normaliser,) = totals([own], self.ranks, self.device)
+        if normaliser <= 0:
+            raise ValueError(
+                "this step has no supervised token; check that the data contains answers to learn"
+            )
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        for batch in batches:
+            with precision_context(self.precision, self.device):
+                loss = self.objective.loss_sum(self.model, batch, self.device) / normaliser
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()  # read once a step: every reading waits for the device
+        return total, normaliser
+
+    def update(self, batches: Sequence[Any], optimizer: Optimizer, factor: float) -> StepResult:
+        """Gradients, clipping and one update at `factor` times the peak rates."""
+        own, normaliser = self.gradients(batches)
+        loss = add_up(own, optimizer.parameters, self.ranks)
+        norm = optimizer.step(factor)
+        return StepResult(float(loss), normaliser, norm)
+
+
 def precision_context(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """bfloat16 products with float32 weights, or plain float32."""
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
-
-
-def accumulate_gradients(
-    objective: Objective, batches: Sequence[Any], device: torch.device, precision: str, ranks: Ranks = ALONE
-) -> tuple[float, float]:
-    """Backward over this rank's batches of the step, maybe none; returns (its part of the loss, normaliser).
-
-    The normaliser is the sum over all batches of all ranks before the first forward pass, so that splitting
-    a step into more batches or over more processes changes nothing but rounding.
-    """
-    (normaliser,) = totals([sum(objective.weight(batch) for batch in batches)], ranks, device)
-    if normaliser <= 0:
-        raise ValueError("this step has no supervised token; check that the data contains answers to learn")
-    total = 0.0
-    for batch in batches:
-        with precision_context(precision, device):
-            loss = objective.loss_sum(batch, device) / normaliser
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.item()
-    return total, normaliser
-
-
-def train_step(
-    objective: Objective,
-    batches: Sequence[Any],
-    optimizer: Optimizer,
-    factor: float,
-    device: torch.device,
-    precision: str,
-    ranks: Ranks = ALONE,
-) -> StepResult:
-    """Gradients, clipping and one update at `factor` times the peak rates."""
-    loss, normaliser = accumulate_gradients(objective, batches, device, precision, ranks)
-    loss = add_up(loss, optimizer.parameters, ranks)
-    return StepResult(loss, normaliser, optimizer.step(factor))

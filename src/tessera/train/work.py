@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from tessera.models.config import VLMConfig
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from tessera.models.initialise import without_memory
+from tessera.models.vlm import VLM
 from tessera.packing.planning.balance import Work
 
 
-def estimate_work(config: VLMConfig) -> Work:
-    """FLOPs of a forward pass: two for each weight of a matrix, four for each channel of an attended pair."""
-    vision, decoder = config.vision, config.decoder
-    patches = vision.grid**2 + 1
-    weights = 4 * vision.hidden_size**2 + 2 * vision.hidden_size * vision.intermediate_size
-    layer = 2 * weights * patches + 4 * vision.hidden_size * patches**2
+def estimate_work(model: VLM, tile_side: int) -> Work:
+    """FLOPs of a forward pass; those of a tile are counted by PyTorch on a copy without memory.
+
+    In the decoder two for each weight of a matrix, and four for each channel of an attended pair.
+    """
+    with without_memory(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        VLM(model.config).see(torch.empty(1, tile_side, tile_side, 3, dtype=torch.uint8))
+    decoder = model.config.decoder
     width = decoder.head_width * (2 * decoder.num_attention_heads + 2 * decoder.num_key_value_heads)
     weights = decoder.hidden_size * (width + 3 * decoder.intermediate_size)
     return Work(
-        tile=float(vision.num_hidden_layers * layer),
+        tile=float(counter.get_total_flops()),
         token=float(2 * decoder.num_hidden_layers * weights),
         pair=float(4 * decoder.num_hidden_layers * decoder.num_attention_heads * decoder.head_width),
     )

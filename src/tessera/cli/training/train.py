@@ -15,11 +15,11 @@ from tessera.cli.command import ReportingCommand
 from tessera.cli.tables import figures_table, say
 from tessera.recipes.shelf import load_recipe, match_recipes, shipped_recipes
 from tessera.runtime.progress import Bars, Progress, progress_bars
-from tessera.train.build import build
 from tessera.train.loop import StageHook, Trainer
 from tessera.train.parallel import join
 from tessera.train.param_groups import table
 from tessera.train.recipe import Recipe
+from tessera.train.setup import set_up
 from tessera.train.telemetry import StepReport, stage_figures
 
 
@@ -80,11 +80,10 @@ def prepare(
     recipe: Recipe, out: Path, progress: Progress, console: Console, after_stage: StageHook | None = None
 ) -> Trainer:
     """Build, check every record, and open the run's folder. Raises DataError with all faults."""
-    bench = build(recipe)
-    checked = bench.check(lambda what, done, total: progress(f"check {what}", done, total))
-    if checked.records:
-        say(console, checked.describe())
-    trainer = Trainer(recipe, bench, out, after_stage)
+    setup = set_up(recipe, lambda what, done, total: progress(f"check {what}", done, total))
+    if setup.report.records:
+        say(console, setup.report.describe())
+    trainer = Trainer(setup, out, after_stage)
     if trainer.resumed_at:
         stage, step = trainer.resumed_at
         say(console, f"{out}: going on at stage {stage}, step {step}")
@@ -110,6 +109,6 @@ def rules_table(trainer: Trainer, index: int) -> Table:
     grid = figures_table(
         "pattern", "parameters", "rate", title=f"stage {index}: {stage.name}", title_justify="left"
     )
-    for pattern, count, rate in table(trainer.bench.model, stage.rules):
+    for pattern, count, rate in table(trainer.model, stage.rules):
         grid.add_row(pattern, f"{count:,}", rate)
     return grid

@@ -16,8 +16,8 @@ from tessera.playground.scene import draw_scene
 from tessera.playground.talk import Mode
 from tessera.runtime.progress import Progress
 from tessera.runtime.seeds import derive_seed
-from tessera.train.build import ConversationBench
 from tessera.train.loop import Trainer
+from tessera.train.objective.learner import ChatLearner
 from tessera.train.recipe import Stage
 from tessera.train.telemetry import StepReport, read_reports, stage_figures
 
@@ -41,11 +41,11 @@ class Demo:
 
     def run(self, trainer: Trainer) -> Iterator[StepReport]:
         """Baseline, then the stages; stages that an earlier call finished are measured from their folders."""
-        if not isinstance(trainer.bench, ConversationBench):
+        if not isinstance(trainer.setup.learner, ChatLearner):
             raise ValueError(
-                "recipe.objective: the demo shows conversations; choose a recipe of that objective"
+                f"recipe {trainer.recipe.name!r}: the demo shows conversations; choose one that trains them"
             )
-        self.trainer, self.bench = trainer, trainer.bench
+        self.trainer, self.learner = trainer, trainer.setup.learner
         self.packs = self._look_at_packs()
         self.baseline = self._evaluate(self._engine(), "text only", "blind")
         for index in range(trainer.resumed_at[0] if trainer.resumed_at else 0):
@@ -72,7 +72,7 @@ class Demo:
             figures = self.figures.get(stage.name, {})
             speed, fill = figures.get("tokens_per_second"), figures.get("token_fill")
             stages.append(StageResult(stage.name, self.results[index], losses[stage.name], speed, fill))
-        settings = {"recipe": recipe.name, "seed": recipe.seed, **versions, **self.bench.encoder.describe()}
+        settings = {"recipe": recipe.name, "seed": recipe.seed, **versions, **self.learner.encoder.describe()}
         capacity = recipe.stages[-1].packing.max_tokens
         return Report("Tessera: the scale model", stages, self.baseline, settings, self.packs, capacity)
 
@@ -85,7 +85,7 @@ class Demo:
         decode_image(part.source).save(file)
         questions = {q.kind: q for q in scene.questions}
         items = [Item(scene, q) for q in questions.values()][:QUESTIONS_SHOWN]
-        prompts = [self.bench.encoder.encode(item.prompt("picture"), generate=True) for item in items]
+        prompts = [self.learner.encoder.encode(item.prompt("picture"), generate=True) for item in items]
         answers = self._engine().generate(prompts, Sampling())
         return file, [
             (i.question.text, a.text, i.question.answer) for i, a in zip(items, answers, strict=True)
@@ -107,20 +107,20 @@ class Demo:
 
     def _engine(self) -> Engine:
         """The model as it is now."""
-        return Engine(self.bench.model.eval(), self.bench.tokenizer, self.bench.encoder.stop_ids)
+        return Engine(self.learner.model.eval(), self.learner.tokenizer, self.learner.encoder.stop_ids)
 
     def _evaluate(self, engine: Engine, name: str, mode: Mode) -> TaskResults:
         def move(_: str, done: int, total: int | None) -> None:
             self.progress(f"measure {name}", done, total)
 
-        results = evaluate(engine, self.bench.encoder, count=self.count, mode=mode, progress=move)
+        results = evaluate(engine, self.learner.encoder, count=self.count, mode=mode, progress=move)
         self.told(f"{name}: {results.single_picture_mean:.1%} of the questions about one picture right")
         return results
 
     def _look_at_packs(self) -> list[tuple[int, ...]]:
         """Sample lengths of the last stage's first packs."""
         index = len(self.trainer.recipe.stages) - 1
-        loader = self.bench.loader(self.trainer.recipe.stages[index], index)
+        loader = self.trainer.setup.loader(index)
         packs = [next(loader).lengths for _ in range(SHOWN_PACKS)]
         loader.close()
         return packs

@@ -10,9 +10,10 @@ them ("big red circle", "letter g", "blue bar 7"), because the connector reads p
 """
 
 from tessera.records.manifest import PlaygroundSource
+from tessera.train.objective.contrastive import ContrastiveObjective
 from tessera.train.optimizers import OptimizerConfig
 from tessera.train.param_groups import Rule
-from tessera.train.recipe import ContrastiveStage, Recipe
+from tessera.train.recipe import Recipe, Stage
 from tessera.train.schedule import Schedule
 
 PICTURES = PlaygroundSource(
@@ -22,14 +23,13 @@ PICTURES = PlaygroundSource(
 
 def recipe() -> Recipe:
     """One stage, everything trained."""
-    stage = ContrastiveStage(
+    stage = Stage(
         name="pairs",
         steps=2000,
         rules=(Rule(pattern=".", learning_rate=2e-3, weight_decay=0.05),),
         sources=(PICTURES,),
-        pictures=64,
-        region_share=0.7,
+        objective=ContrastiveObjective(pictures=64, region_share=0.7),
         optimizer=OptimizerConfig(kind="muon", betas=(0.9, 0.95)),
         schedule=Schedule(warmup=50),
     )
-    return Recipe(name="scale_model_vision", stages=(stage,), objective="contrastive", save_every=250)
+    return Recipe(name="scale_model_vision", stages=(stage,), save_every=250)

@@ -19,6 +19,7 @@ from tessera.playground.scene import draw_scene
 from tessera.records.manifest import PlaygroundSource
 from tessera.runtime.seeds import derive_seed
 from tessera.runtime.workers import map_in_workers
+from tessera.train.parallel import ALONE, Ranks
 
 PREFETCH = 2
 """Batches that each worker prepares ahead."""
@@ -53,70 +54,22 @@ class PairStats:
     tile_fill: float = field(default=1.0, init=False)
 
 
-class PairLoader:
-    """An endless iterator of a rank's batches, each a pure function of its number."""
+@dataclass(frozen=True)
+class PairMaker:
+    """Batches of drawn pictures, each a pure function of its number."""
 
-    def __init__(
-        self,
-        sources: Sequence[PlaygroundSource],
-        tokenizer: Tokenizer,
-        pictures: int,
-        tile_side: int,
-        grid: int,
-        seed: int,
-        workers: int = 0,
-        rank: int = 0,
-        world: int = 1,
-        batches_per_step: int = 1,
-    ) -> None:
-        if batches_per_step % world:
-            raise ValueError(
-                f"accumulate = {batches_per_step} batches a step can't be shared by {world} processes: "
-                f"make it a multiple of {world}"
-            )
-        self.rank, self.world, self.per_rank = rank, world, batches_per_step // world
-        self.sources, self.tokenizer, self.pictures = tuple(sources), tokenizer, pictures
-        self.tile_side, self.grid, self.seed, self.workers = tile_side, grid, seed, workers
-        self.stats = PairStats()
-        self._next = 0
-        self._stream: Iterator[PairBatch] | None = None
+    sources: tuple[PlaygroundSource, ...]
+    tokenizer: Tokenizer
+    pictures: int
+    """In a batch."""
+    tile_side: int
+    grid: int
+    """Patches along one side of a tile."""
+    seed: int
 
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> PairBatch:
-        if self._stream is None:
-            numbers = range(self._next + self.rank, 2**31, self.world)
-            self._stream = map_in_workers(self.batch, numbers, self.workers, PREFETCH)
-        batch = next(self._stream)
-        self._next += self.world
-        self.stats.samples += self.pictures * self.world
-        return batch
-
-    def next_step(self) -> list[PairBatch]:
-        """This rank's batches of the next step."""
-        return [next(self) for _ in range(self.per_rank)]
-
-    def state_dict(self) -> dict[str, Any]:
-        """The number of the next batch."""
-        return {"next": self._next}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with the batch of that number."""
-        self._next, self._stream = int(state["next"]), None
-        self.stats.samples = self._next * self.pictures
-
-    def close(self) -> None:
-        """Stop workers."""
-        self._stream = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Workers get everything but the stream that they feed."""
-        return self.__dict__ | {"_stream": None}
-
-    def batch(self, number: int) -> PairBatch:
+    def __call__(self, number: int) -> PairBatch:
         """The batch of a number."""
-        scenes = [self._scene(number * self.pictures + i) for i in range(self.pictures)]
+        scenes = [self.scene(number * self.pictures + i) for i in range(self.pictures)]
         captions = [scene.caption for scene in scenes]
         regions = [(i, region) for i, scene in enumerate(scenes) for region in scene.regions]
         phrases = sorted({region.phrase for _, region in regions})
@@ -138,7 +91,8 @@ class PairLoader:
             region_match=match,
         )
 
-    def _scene(self, index: int) -> Scene:
+    def scene(self, index: int) -> Scene:
+        """The picture of a number, counted over all batches."""
         rng = Random(derive_seed("pairs", self.seed, index))
         source = rng.choices(self.sources, [s.weight for s in self.sources])[0]
         suite = rng.choices(list(source.suites), list(source.suites.values()))[0]
@@ -153,6 +107,53 @@ class PairLoader:
     def _texts(self, texts: Sequence[str]) -> tuple[torch.Tensor, tuple[int, ...]]:
         encoded = [self.tokenizer.encode(text) for text in texts]
         return torch.tensor([i for ids in encoded for i in ids]), tuple(map(len, encoded))
+
+
+class PairLoader:
+    """An endless iterator of a rank's batches."""
+
+    def __init__(
+        self, maker: PairMaker, workers: int = 0, ranks: Ranks = ALONE, batches_per_step: int = 1
+    ) -> None:
+        if batches_per_step % ranks.world:
+            raise ValueError(
+                f"accumulate = {batches_per_step} batches a step can't be shared by {ranks.world} processes: "
+                f"make it a multiple of {ranks.world}"
+            )
+        self.maker, self.workers, self.ranks = maker, workers, ranks
+        self.per_rank = batches_per_step // ranks.world
+        self.stats = PairStats()
+        self._next = 0
+        self._stream: Iterator[PairBatch] | None = None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> PairBatch:
+        if self._stream is None:
+            numbers = range(self._next + self.ranks.rank, 2**31, self.ranks.world)
+            self._stream = map_in_workers(self.maker, numbers, self.workers, PREFETCH)
+        batch = next(self._stream)
+        self._next += self.ranks.world
+        self.stats.samples += self.maker.pictures * self.ranks.world
+        return batch
+
+    def next_step(self) -> list[PairBatch]:
+        """This rank's batches of the next step."""
+        return [next(self) for _ in range(self.per_rank)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of the next batch."""
+        return {"next": self._next}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with the batch of that number."""
+        self._next, self._stream = int(state["next"]), None
+        self.stats.samples = self._next * self.maker.pictures
+
+    def close(self) -> None:
+        """Stop workers."""
+        self._stream = None
 
 
 def patch_cover(region: Region, grid: int) -> NDArray[np.float32]:

@@ -1,0 +1,16 @@
+"""What a stage learns from and minimises: one frozen value, told apart by its `kind`.
+
+Read `contract` (what every objective offers), then one of them. A new one is a file here and an entry below.
+An objective knows its batches and its learner; it must not know the loop, the optimizer or other stages.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tessera.train.objective.contrastive import ContrastiveObjective
+from tessera.train.objective.conversation import ConversationObjective
+
+AnyObjective = Annotated[ConversationObjective | ContrastiveObjective, Field(discriminator="kind")]

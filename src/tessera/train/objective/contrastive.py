@@ -1,0 +1,131 @@
+"""Pictures and texts that belong together: the contrastive start of a ViT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+
+from tessera.chat.tokenizer import Tokenizer
+from tessera.checkpoints.surgery import save_part
+from tessera.curation.check import CheckReport
+from tessera.models.config import VLMConfig
+from tessera.models.contrastive import ContrastiveConfig, ContrastivePair
+from tessera.nn.attention.layout import Packed
+from tessera.records.manifest import PlaygroundSource
+from tessera.records.source import WeightedSource
+from tessera.runtime.config import Config
+from tessera.runtime.progress import Progress, silent
+from tessera.train.objective.contract import Checked, Counts, Place, StageData, Start
+from tessera.train.objective.learner import first_weights, fresh_family
+from tessera.train.objective.pairs import PairBatch, PairLoader, PairMaker
+
+TEXT_TOWER_LAYERS = 2
+
+
+@dataclass(frozen=True)
+class PairLearner:
+    """A ViT and a throw-away text tower; what is saved is the ViT."""
+
+    model: ContrastivePair
+    tokenizer: Tokenizer
+
+    @classmethod
+    def start(cls, start: Start, seed: int) -> Self:
+        """Fresh towers as wide as the family's own, with the parts that `start` names laid over them."""
+        if start.checkpoint:
+            raise ValueError(
+                f"start.checkpoint = {start.checkpoint!r}: a contrastive run trains two towers; "
+                "leave it out, or give start.vision"
+            )
+        family, tokenizer = fresh_family(start)
+        if not isinstance(family.model, VLMConfig):
+            raise ValueError(f"start.family = {start.family!r}: contrastive runs train an InternViT")
+        vision, decoder = family.model.vision, family.model.decoder
+        text = decoder.model_copy(update={"num_hidden_layers": TEXT_TOWER_LAYERS})
+        model = ContrastivePair(ContrastiveConfig(vision=vision, text=text, width=decoder.hidden_size))
+        first_weights(model, start, seed)
+        return cls(model, tokenizer)
+
+    def save(self, folder: Path, card: dict[str, object]) -> None:
+        """The ViT alone."""
+        save_part(self.model, "vision", folder, card=card)
+
+
+class ContrastiveObjective(Config):
+    """Learn from drawn pictures with captions: of the stage's packing only `workers` is used."""
+
+    kind: Literal["contrastive"] = "contrastive"
+    pictures: int = Field(default=64, gt=1)
+    """Pictures in a batch."""
+    region_share: float = Field(default=0.5, ge=0, le=1)
+    """Weight of the region-phrase loss; the rest is the whole-picture loss."""
+    learner: ClassVar[type[PairLearner]] = PairLearner
+
+    def check(self, data: StageData, learner: PairLearner, progress: Progress = silent) -> Checked:
+        """Drawn pairs are right by construction; other sources are refused."""
+        _drawn(data)
+        return (), CheckReport()
+
+    def loader(
+        self, data: StageData, learner: PairLearner, sources: tuple[WeightedSource, ...], place: Place
+    ) -> PairLoader:
+        """Batches of one rank."""
+        vision = learner.model.config.vision
+        sizes = (self.pictures, vision.image_size, vision.grid)
+        maker = PairMaker(_drawn(data), learner.tokenizer, *sizes, seed=place.derive())
+        return PairLoader(maker, data.packing.workers, place.ranks, data.accumulate)
+
+    def weight(self, batch: PairBatch) -> float:
+        """Pictures in the batch."""
+        return float(len(batch.tiles))
+
+    def loss_sum(self, model: ContrastivePair, batch: PairBatch, device: torch.device) -> torch.Tensor:
+        """Loss per picture times pictures: the symmetric image-text loss, and the same loss between regions
+        and the phrases that name them."""
+        whole, patches = model.encode_images(batch.tiles.to(device))
+        captions = model.encode_texts(batch.caption_ids.to(device), Packed(batch.caption_lengths))
+        loss = symmetric_contrastive_loss(whole, captions, model.scale(), batch.caption_match.to(device))
+        if self.region_share:
+            regions = model.encode_regions(
+                patches, batch.region_owner.to(device), batch.region_cover.to(device)
+            )
+            phrases = model.encode_texts(batch.phrase_ids.to(device), Packed(batch.phrase_lengths))
+            dense = symmetric_contrastive_loss(regions, phrases, model.scale(), batch.region_match.to(device))
+            loss = (1 - self.region_share) * loss + self.region_share * dense
+        return loss * len(batch.tiles)
+
+    def counts(self, batch: PairBatch) -> Counts:
+        """Pictures, text tokens, tiles and region-phrase pairs."""
+        tokens = len(batch.caption_ids) + len(batch.phrase_ids)
+        return Counts(len(batch.tiles), tokens, len(batch.tiles), len(batch.region_owner))
+
+
+def symmetric_contrastive_loss(
+    left: torch.Tensor, right: torch.Tensor, scale: torch.Tensor, match: torch.Tensor
+) -> torch.Tensor:
+    """Mean over both directions of the softmax cross-entropy between two sets of unit vectors.
+
+    left [A, D], right [B, D], scale the inverse temperature, match bool [A, B] marks the pairs that belong
+    together; several matches in a row share the target evenly. Rows without a match don't count.
+    """
+    scores = (left @ right.t()).float() * scale.float()
+    return 0.5 * (_matched(scores, match) + _matched(scores.t(), match.t()))
+
+
+def _matched(scores: torch.Tensor, match: torch.Tensor) -> torch.Tensor:
+    rows = match.any(1)
+    target = match[rows].float()
+    target = target / target.sum(1, keepdim=True)
+    return -(target * F.log_softmax(scores[rows], dim=1)).sum(1).mean()
+
+
+def _drawn(data: StageData) -> tuple[PlaygroundSource, ...]:
+    drawn = tuple(source for source in data.sources if isinstance(source, PlaygroundSource))
+    if len(drawn) < len(data.sources):
+        raise ValueError(f"stage {data.name!r}: contrastive stages draw their pairs; use PlaygroundSource")
+    return drawn

@@ -1,0 +1,67 @@
+"""The model of a run about conversations, and where first weights come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import nn
+
+from tessera.chat.encoder import Encoder
+from tessera.chat.tokenizer import Tokenizer, load_tokenizer
+from tessera.checkpoints.load import load_checkpoint
+from tessera.checkpoints.save import save_checkpoint
+from tessera.checkpoints.shipped import Shipped, shipped_folder
+from tessera.checkpoints.surgery import load_part
+from tessera.families.catalogue import fresh
+from tessera.families.family import Family
+from tessera.models.initialise import initialise
+from tessera.models.vlm import VLM
+from tessera.runtime.seeds import derive_seed
+from tessera.train.objective.contract import Start
+
+
+@dataclass(frozen=True)
+class ChatLearner:
+    """A whole model with the tokenizer and the encoder that belong to it."""
+
+    model: VLM
+    tokenizer: Tokenizer
+    encoder: Encoder
+    family: Family
+
+    @classmethod
+    def start(cls, start: Start, seed: int) -> Self:
+        """A checkpoint, or a fresh model with parts laid over it."""
+        if start.checkpoint:
+            loaded = load_checkpoint(_folder(start.checkpoint, "model"), dtype=torch.float32)
+            return cls(loaded.model, loaded.tokenizer, loaded.encoder, loaded.family)
+        family, tokenizer = fresh_family(start)
+        model = VLM(family.model)
+        first_weights(model, start, seed)
+        return cls(model, tokenizer, family.encoder(tokenizer), family)
+
+    def save(self, folder: Path, card: dict[str, object]) -> None:
+        """The whole model in Tessera's own layout."""
+        save_checkpoint(folder, self.model, self.family, self.tokenizer, card=card)
+
+
+def fresh_family(start: Start) -> tuple[Family, Tokenizer]:
+    """The architecture of a model made from nothing, fitted to the shipped tokenizer."""
+    tokenizer = load_tokenizer(shipped_folder("tokenizer"))
+    return fresh(start.family, tokenizer), tokenizer
+
+
+def first_weights(model: nn.Module, start: Start, seed: int) -> None:
+    """Fill a fresh model in place: at random from `seed`, then with the parts that `start` names."""
+    initialise(model, derive_seed("initialise", seed) % 2**31)
+    if start.vision:
+        load_part(model, "vision", _folder(start.vision, "vision"))
+    if start.decoder:
+        load_part(model, "decoder", _folder(start.decoder, "decoder"))
+
+
+def _folder(given: str, what: Shipped) -> Path:
+    return shipped_folder(what) if given == "shipped" else Path(given)

@@ -1,0 +1,57 @@
+"""From a recipe to objects: the learner, and the checked sources of every stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tessera.curation.check import CheckReport
+from tessera.records.source import WeightedSource
+from tessera.runtime.progress import Progress, silent
+from tessera.train.objective.contract import Loader, Place
+from tessera.train.parallel import ALONE, Ranks
+from tessera.train.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A recipe that can run."""
+
+    recipe: Recipe
+    learner: Any
+    """The `Learner` of the recipe's objectives."""
+    sources: tuple[tuple[WeightedSource, ...], ...]
+    """Of each stage, as far as they may be used."""
+    report: CheckReport
+    """What was found in all of them."""
+
+    def loader(self, index: int, ranks: Ranks = ALONE) -> Loader:
+        """The batches of a stage for one rank, seeded by recipe and stage."""
+        stage = self.recipe.stages[index]
+        place = Place(self.recipe.seed, index, ranks)
+        return stage.objective.loader(stage, self.learner, self.sources[index], place)
+
+    def save(self, folder: Path) -> None:
+        """The model, with a card that says how it was made."""
+        recipe = self.recipe
+        settings = recipe.model_dump(mode="json")
+        self.learner.save(folder, {"recipe": recipe.name, "seed": recipe.seed, "settings": settings})
+
+
+def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
+    """Build the model and check the sources of every stage.
+
+    Raises DataError with all faults, ValueError for stages that can't train one and the same model.
+    """
+    first = recipe.stages[0]
+    for stage in recipe.stages:
+        if stage.objective.learner is not first.objective.learner:
+            raise ValueError(
+                f"stages: {stage.name!r} ({stage.objective.kind}) can't train the model of {first.name!r} "
+                f"({first.objective.kind}); make it a recipe of its own, and let its start name the result"
+            )
+    learner: Any = first.objective.learner.start(recipe.start, recipe.seed)
+    checked = [stage.objective.check(stage, learner, progress) for stage in recipe.stages]
+    report = sum((found for _, found in checked), CheckReport())
+    return Setup(recipe, learner, tuple(sources for sources, _ in checked), report)
