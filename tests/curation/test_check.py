@@ -12,7 +12,8 @@ from tessera.chat.templates import TEMPLATES
 from tessera.chat.train_tokenizer import train_tokenizer
 from tessera.curation.check import CheckConfig, check_sources
 from tessera.imaging.grid import Tiling
-from tessera.packing.loader import PackingConfig, PackLoader
+from tessera.packing.config import PackingConfig
+from tessera.packing.loader import PackLoader
 from tessera.records.faults import REMEDIES, DataError, Reason, describe
 from tessera.records.manifest import DatasetSpec
 from tessera.records.open import open_sources

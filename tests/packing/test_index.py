@@ -15,8 +15,9 @@ from tessera.chat.templates import TEMPLATES
 from tessera.chat.train_tokenizer import train_tokenizer
 from tessera.imaging.grid import Tiling
 from tessera.packing import index
+from tessera.packing.config import PackingConfig
 from tessera.packing.index import FAULTY, open_index
-from tessera.packing.loader import PackingConfig, PackLoader
+from tessera.packing.loader import PackLoader
 from tessera.records.open import open_sources
 from tessera.records.source import WeightedSource
 from tests.records.doubles import ListSource, SizedEncoder

@@ -24,7 +24,8 @@ from tessera.chat.message import Conversation, Image, Video, say
 from tessera.chat.templates import TEMPLATES
 from tessera.chat.train_tokenizer import train_tokenizer
 from tessera.imaging.grid import Tiling
-from tessera.packing.loader import PackingConfig, PackLoader
+from tessera.packing.config import PackingConfig
+from tessera.packing.loader import PackLoader
 from tessera.records.faults import DataError, Reason
 from tessera.records.files.cache import file_stamp
 from tessera.records.manifest import DatasetSpec, read_meta

@@ -17,7 +17,7 @@ from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import read_description
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.families.catalog import fresh
-from tessera.packing.loader import PackingConfig
+from tessera.packing.config import PackingConfig
 from tessera.packing.samples.overlong import OverLong
 from tessera.records.manifest import read_meta
 from tessera.records.open import open_sources

@@ -17,7 +17,7 @@ from tessera.cli.data.input import Limited, at_least, manifest_sources, progress
 from tessera.curation.report.page import write_page
 from tessera.curation.report.pages import pack_page
 from tessera.curation.report.seats import PackView, Seat, plan_view
-from tessera.packing.loader import PackingConfig
+from tessera.packing.config import PackingConfig
 
 COLOURS = (
     "blue",

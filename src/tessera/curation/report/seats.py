@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tessera.packing.config import PackingConfig
 from tessera.packing.delivery import Tally
 from tessera.packing.index import Progress
-from tessera.packing.loader import PackingConfig, PackLoader
+from tessera.packing.loader import PackLoader
 from tessera.packing.measure import Item
 from tessera.packing.planning.plan import least_packs
 from tessera.packing.samples.encode import SampleEncoder

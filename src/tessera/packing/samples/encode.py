@@ -68,15 +68,14 @@ class DrawEncoder:
         self,
         sources: Sequence[WeightedSource],
         encoder: SampleEncoder,
-        averaging: Averaging,
-        augment: bool,
-        seed: int,
+        averaging: Averaging = "token",
+        augment: bool = False,
+        seed: int = 0,
     ) -> None:
-        self._sources = tuple(sources)
+        self.sources, self.seed = tuple(sources), seed
         self._encoders = tuple(encoder_of(entry, encoder) for entry in sources)
         self._averaging: Averaging = averaging
         self._augment = augment
-        self._seed = seed
 
     def encoder(self, draw: Draw) -> SampleEncoder:
         """The encoder of the draw's source."""
@@ -84,16 +83,16 @@ class DrawEncoder:
 
     def conversation(self, draw: Draw) -> Conversation:
         """The whole record with the frame numbers of this visit. DataError when it is faulty."""
-        entry = self._sources[draw.source]
-        return draw_clips(entry.source.conversation(draw.index), entry, self._seed, draw.visit)
+        entry = self.sources[draw.source]
+        return draw_clips(entry.source.conversation(draw.index), entry, self.seed, draw.visit)
 
     def sample(self, draw: Draw, cut: Cut = WHOLE) -> Outcome:
         """Encode one draw; faults of the record come back as values."""
-        entry = self._sources[draw.source]
+        entry = self.sources[draw.source]
         try:
             conversation = cut.apply(self.conversation(draw), self.encoder(draw))
             if self._augment and entry.augment:
-                seed = derive_seed("augment", self._seed, entry.source.name, draw.visit)
+                seed = derive_seed("augment", self.seed, entry.source.name, draw.visit)
                 conversation = augment_pictures(conversation, random.Random(seed))
             encoded = self.encoder(draw).encode(load_clips(conversation))
         except (ValueError, OSError) as error:
@@ -109,7 +108,7 @@ class DrawEncoder:
 
     def fault(self, draw: Draw, reason: Reason, detail: str) -> RecordFault:
         """A fault of the whole record, with its place."""
-        file, line = self._sources[draw.source].source.place(draw.index)
+        file, line = self.sources[draw.source].source.place(draw.index)
         return RecordFault(file, line, "record", reason, detail)
 
 
