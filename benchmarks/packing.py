@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-
 from packing_workload import (
     DISTRIBUTIONS,
     MAX_TILES,
@@ -29,6 +28,7 @@ from packing_workload import (
     dual_feasible,
     lower_bound,
 )
+
 from tessera.chat.encoder import Lengths
 from tessera.packing.config import PackingConfig
 from tessera.packing.measure import Item, Measured

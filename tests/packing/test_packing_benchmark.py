@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "packing.py"
+ROOT = Path(__file__).resolve().parents[2]
 PLANNERS = {
     "ours, whole epoch",
     "ours, default window",
@@ -21,7 +22,12 @@ def test_goals_hold_on_small_samples() -> None:
     """A coarse bound is found sooner; the script itself stops when a case by hand comes out otherwise."""
     options = ["--samples", "500", "--seed", "3", "--repeats", "1", "--token-steps", "32"]
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), *options], capture_output=True, text=True, timeout=110, check=False
+        [sys.executable, str(ROOT / "benchmarks" / "packing.py"), *options],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tessera.chat.message import Conversation, Image, Video
-from tessera.curation.sizes import size_faults
+from tessera.curation.examine import size_faults
+from tessera.curation.inspector import MediaInspector
 from tessera.records import record as record_module
 from tessera.records.boxes import box_problems
 from tessera.records.faults import REMEDIES, DataError, Reason
@@ -346,12 +347,14 @@ def test_stated_sizes_are_held_against_headers(tmp_path: Path, stated: dict[str,
     write_picture(tmp_path / "b.png", (10, 20))
     record = {"image": ["a.png", "b.png"], "conversations": turns("<image><image>", "x"), **stated}
     found = parse_as("internvl", record, RecordPlace(Path("a.jsonl"), 4, tmp_path))
-    faults = size_faults(record, found, (Path("a.jsonl"), 4))
+    seen = [(part, MediaInspector().inspect(part)) for part in found.media]
+    faults = size_faults(record, seen, (Path("a.jsonl"), 4))
     assert [fault.reason for fault in faults] == [Reason.WRONG_SIZE] * wrong
     out = io.BytesIO()
     PIL.Image.new("RGB", (5, 6)).save(out, "PNG")
-    inside = Conversation((found.messages[0].__class__("user", (Image(out.getvalue()),)),))
-    assert not size_faults({"width": 5, "height": 6}, inside, (Path("a"), 1))
+    inside = Image(out.getvalue())
+    seen = [(inside, MediaInspector().inspect(inside))]
+    assert not size_faults({"width": 5, "height": 6}, seen, (Path("a"), 1))
 
 
 def test_every_reason_has_a_remedy() -> None:

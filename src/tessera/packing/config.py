@@ -1,4 +1,4 @@
-"""What a pack holds, what becomes of records that don't fit it, and how packs are made: one value, passed whole."""
+"""What a pack holds, what becomes of records that don't fit, and how packs are made: values passed whole."""
 
 from __future__ import annotations
 

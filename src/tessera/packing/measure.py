@@ -61,9 +61,7 @@ class Measured:
 class Measurer:
     """A pure function of the draw, picklable. Indexed sources are looked up, others are encoded."""
 
-    def __init__(
-        self, encode: DrawEncoder, indexes: Sequence[SourceIndex | None], limits: Limits
-    ) -> None:
+    def __init__(self, encode: DrawEncoder, indexes: Sequence[SourceIndex | None], limits: Limits) -> None:
         self._encode, self._indexes, self._limits = encode, tuple(indexes), limits
 
     def __call__(self, draw: Draw) -> Measured:

@@ -13,7 +13,7 @@ from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.checkpoints.surgery import load_part, save_part
-from tessera.curation.check import CheckConfig, CheckReport, check_sources
+from tessera.curation.check import CheckReport, check_sources
 from tessera.families.catalog import fresh
 from tessera.families.family import Family
 from tessera.models.contrastive import ContrastiveConfig, ContrastivePair
@@ -52,19 +52,11 @@ class ConversationBench:
         self.sources = []
         for stage in self.recipe.stages:
             packing = stage.packing
-            limits = CheckConfig(
-                max_tokens=packing.max_tokens,
-                max_tiles=packing.max_tiles,
-                over_long=packing.over_long,
-                on_fault=packing.on_fault,
-                workers=packing.workers,
-            )
-            checked, report = check_sources(stage_sources(stage), self.encoder, limits, progress)
+            checked, report = check_sources(stage_sources(stage), self.encoder, packing, progress)
             self.sources.append(checked)
             for entry in checked:  # once here, with a bar; the loaders of the stages find it in the cache
                 open_index(entry, self.encoder, packing.workers, progress)
-            total.records += report.records
-            total.faults += report.faults
+            total += report
         return total
 
     def loader(self, stage: Stage, index: int, ranks: Ranks = ALONE) -> Loader:

@@ -18,8 +18,9 @@ from tessera.curation.repair import Repaired, write_repaired
 from tessera.curation.report.page import write_page
 from tessera.curation.report.pages import check_page
 from tessera.curation.report.seen import choose_records, look
-from tessera.curation.survey import Survey, SurveyConfig, survey
+from tessera.curation.survey import Survey, survey
 from tessera.curation.values import survey_values
+from tessera.packing.config import Limits
 from tessera.records.files.cache import cache_root
 
 
@@ -59,18 +60,15 @@ def main(argv: list[str]) -> int:
         raise ValueError(f"--tolerate {given.tolerate}: give a share from 0 to 1")
     at_least(given, max_tokens=1, max_tiles=0, workers=0, packs_per_step=1, samples=0, shown=0)
     workers = os.cpu_count() or 1 if given.workers is None else given.workers
-    config = SurveyConfig(
-        max_tokens=given.max_tokens,
-        max_tiles=given.max_tiles,
-        over_long=given.over_long,
-        headers_only=given.headers_only,
-        workers=workers,
+    limits = Limits(
+        max_tokens=given.max_tokens, max_tiles=given.max_tiles, over_long=given.over_long, workers=workers
     )
     encoder, entries = given.encoder(), manifest_sources(given.manifest)
     cache_root().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_root(), prefix="check") as folder:
         with progress_bars() as bars:
-            found = survey(entries, encoder, config, Path(folder), bars)
+            headers_only = given.headers_only
+            found = survey(entries, encoder, limits, Path(folder), bars, headers_only=headers_only)
             fixed = write_repaired(found, given.fix, bars) if given.fix is not None else None
         if given.report is not None:
             chosen = choose_records(entries, given.samples, seed=0)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from tessera.curation.record_table import Place
 from tessera.curation.report.drawings import histogram_figure, legend, packs_figure
 from tessera.curation.report.page import render_page, table
 from tessera.curation.report.samples import sample_cards
 from tessera.curation.report.seats import PackView
 from tessera.curation.report.seen import Seen
-from tessera.curation.survey import Place, SourceSurvey, Survey
+from tessera.curation.survey import SourceSurvey, Survey
 
 MOST_FAULTS = 100
 """Faults of a source that the page lists."""
