@@ -14,7 +14,7 @@ from tessera.curation.check import check_sources
 from tessera.imaging.grid import Tiling
 from tessera.packing.config import Limits, PackingConfig
 from tessera.packing.loader import PackLoader
-from tessera.records.faults import REMEDIES, DataError, Reason, describe
+from tessera.records.faults import DataError, Reason, describe
 from tessera.records.manifest import DatasetSpec
 from tessera.records.open import open_sources
 from tests.records.jsonl_files import turns, write_clip, write_picture, write_records
@@ -93,7 +93,7 @@ def test_all_faults_are_each_named_before_the_first_step(media: Path, encoder: E
         text = str(fault)
         assert text in str(caught.value)
         assert f"photos.jsonl:{line}: {field}" in text
-        assert REMEDIES[reason] in text
+        assert reason.remedy in text
 
 
 def test_skip_leaves_them_out_and_reports_them(media: Path, encoder: Encoder) -> None:
@@ -164,7 +164,3 @@ def test_a_missing_or_empty_annotation_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("\n\n")
     with pytest.raises(ValueError, match=r"photos: .*a.jsonl has no records"):
         open_sources([spec])
-
-
-def test_every_reason_has_a_remedy() -> None:
-    assert set(REMEDIES) == set(Reason)

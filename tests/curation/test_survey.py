@@ -22,9 +22,9 @@ from tessera.imaging.grid import Tiling
 from tessera.packing.config import Limits
 from tessera.packing.planning.plan import plan_packs
 from tessera.records.faults import Reason
-from tessera.records.files import lines
 from tessera.records.manifest import DatasetSpec, PlaygroundSource, read_meta
 from tessera.records.open import open_sources
+from tessera.records.readers import json_bounds
 from tests.records.planted import PLANTED, SOUND, good, write_corpus, write_lines
 
 LIMITS = Limits(max_tokens=600, max_tiles=40)
@@ -243,7 +243,7 @@ def test_memory_does_not_grow_with_the_records(
     tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A Python object for every record would take 50 bytes each or more."""
-    monkeypatch.setattr(lines, "BLOCK", 1 << 12)  # or such small files would be one block
+    monkeypatch.setattr(json_bounds, "BLOCK", 1 << 12)  # or such small files would be one block
     for module, name in ((duplicates, "AT_A_TIME"), (estimate, "AT_A_TIME"), (lengths, "BLOCK")):
         monkeypatch.setattr(module, name, 256)
     peak_memory(40, tmp_path / "warm", encoder)

@@ -66,7 +66,8 @@ class Examiner:
         return found
 
     def _look(self, found: Findings, row: int, index: int) -> list[RecordFault]:
-        record, place = None, self._source.place(index)
+        place: Place = self._source.place(index)
+        record = None
         try:
             if self._readable:
                 record = self._source.record(index)

@@ -54,7 +54,7 @@ class SampleLengths:
         self._measure = Measurer(DrawEncoder([entry], encoder), [index], limits)
 
     def take(self, rejected: NDArray[np.uint8], on_fault: OnFault) -> None:
-        """Add the samples of the records that are not rejected: uint8 [N]. What no pack can hold is a fault"""
+        """Add the samples of the records that are not rejected: uint8 [N]. What can't be packed is told."""
         index, limits = self._index, self._limits
         for start in range(0, len(index), BLOCK):
             span = slice(start, start + BLOCK)

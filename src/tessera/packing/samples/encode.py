@@ -11,28 +11,19 @@ from tessera.chat import encoder as chat_encoder
 from tessera.chat.message import Conversation, Image, Message, Part
 from tessera.imaging.augment import jpeg_augment
 from tessera.imaging.decode import decode_image
-from tessera.imaging.grid import Tiling
 from tessera.packing.mix import Draw
 from tessera.packing.pack import Sample
 from tessera.packing.samples.clips import draw_clips, load_clips
 from tessera.packing.samples.document import DocumentEncoder
-from tessera.packing.samples.overlong import WHOLE, Cut
+from tessera.packing.samples.overlong import WHOLE, Cut, Sizing
 from tessera.packing.samples.weights import Averaging, weigh_tokens
 from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.source import WeightedSource, sample_key
 from tessera.runtime.seeds import derive_seed
 
 
-class SampleEncoder(Protocol):
-    """What `data` needs of `chat.encoder.Encoder`."""
-
-    @property
-    def tiling(self) -> Tiling:
-        """How pictures are cut."""
-
-    @property
-    def frames(self) -> int:
-        """Frames of a clip on disk that doesn't say how many."""
+class SampleEncoder(Sizing, Protocol):
+    """What packing needs of `chat.encoder.Encoder`."""
 
     def describe(self) -> Mapping[str, Any]:
         """Every setting that changes the lengths."""
