@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tessera.curation.estimate import AT_A_TIME, estimate_packs
-from tessera.curation.statistics import BoxEvidence, boxes_in, count_scripts, tile_histogram, token_histogram
+from tessera.curation.scripts import count_scripts
+from tessera.curation.statistics import BoxEvidence, boxes_in, tile_histogram, token_histogram
 from tessera.packing.config import Limits
 from tessera.packing.planning.plan import plan_packs
 

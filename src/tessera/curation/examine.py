@@ -14,7 +14,8 @@ from tessera.chat.message import Conversation, Image, Video
 from tessera.curation.duplicates import HASHES, content_key, id_key, signature
 from tessera.curation.inspector import MediaFinding, MediaInspector
 from tessera.curation.record_table import Place
-from tessera.curation.statistics import BoxEvidence, boxes_in, count_scripts
+from tessera.curation.scripts import count_scripts
+from tessera.curation.statistics import BoxEvidence, boxes_in
 from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.record import listed, short
 from tessera.records.source import Source, WeightedSource
