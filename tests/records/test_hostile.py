@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import io
 import json
-import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from tessera.records.readers import container, json_file
 from tessera.records.readers.records import RecordReader
 from tessera.records.record import RecordPlace
 from tests.records.jsonl_files import turns, write_picture
+from tests.records.planted import bomb
 
 GOOD = json.dumps({"conversations": turns("a", "b")}).encode()
 INLINE = "data:a/b;base64,AA=="
@@ -258,16 +257,6 @@ def test_many_open_boxes_take_one_pass() -> None:
     ):
         (problem,) = box_problems(f"<box>{content}</box>", strict=True)
         assert len(problem) < 200
-
-
-def bomb(width: int, height: int) -> bytes:
-    """A PNG that is small as a file and huge as a picture."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
 def picture_files(folder: Path) -> dict[str, Reason | None]:

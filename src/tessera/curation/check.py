@@ -59,7 +59,7 @@ def check_sources(
     DataError with all faults when it is "error", or when no record of a source is left.
     """
     checked, report = list(sources), CheckReport()
-    files = [number for number, entry in enumerate(sources) if isinstance(entry.source, RecordReader)]
+    files = [n for n, s in enumerate(sources) if isinstance(s.source, RecordReader) and s.source.size]
     with tempfile.TemporaryDirectory() as folder:
         found = survey(
             [sources[number] for number in files], encoder, limits, Path(folder), progress,
