@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
-from tessera.curation.check import CheckConfig, check_sources
+from tessera.curation.check import check_sources
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
 from tessera.packing.index import open_index
@@ -36,14 +36,7 @@ class ConversationObjective(Config):
     def check(self, data: StageData, learner: ChatLearner, progress: Progress = silent) -> Checked:
         """Every record of every source. Raises DataError with all faults."""
         packing = data.packing
-        limits = CheckConfig(
-            max_tokens=packing.max_tokens,
-            max_tiles=packing.max_tiles,
-            over_long=packing.over_long,
-            on_fault=packing.on_fault,
-            workers=packing.workers,
-        )
-        checked, report = check_sources(_open(data), learner.encoder, limits, progress)
+        checked, report = check_sources(_open(data), learner.encoder, packing, progress)
         for entry in checked:  # once here, with a bar; the loader finds it in the cache
             open_index(entry, learner.encoder, packing.workers, progress)
         return checked, report
