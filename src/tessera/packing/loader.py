@@ -22,7 +22,7 @@ from tessera.packing.measure import Item, ItemKey, Measurer
 from tessera.packing.mix import Mixer, MixState
 from tessera.packing.pack import Pack
 from tessera.packing.planning.balance import Work
-from tessera.packing.planning.rows import Position, Row, Share, deal_rows
+from tessera.packing.planning.rows import Row, RowPosition, Share, deal_rows
 from tessera.packing.planning.window import Round, Window, WindowState
 from tessera.packing.samples.encode import DrawEncoder, SampleEncoder
 from tessera.records.faults import DataError, RecordFault
@@ -69,7 +69,7 @@ class PackLoader(IterableDataset[Pack]):
             self._mixer, measure, config, self._per_step, self._work, indexed=all(self._indexed)
         )
         self._decode = PackDecoder(encode)
-        self._position = Position(WindowState(self._mixer().state))
+        self._position = RowPosition(WindowState(self._mixer().state))
         self._stream: Iterator[tuple[Row, Decoded]] | None = None
 
     def __iter__(self) -> Self:
@@ -135,7 +135,7 @@ class PackLoader(IterableDataset[Pack]):
         self.close()
         mix = MixState(int(state["mix"]["draws"]), tuple(state["mix"]["positions"]))
         start = WindowState(mix, tuple(ItemKey(*key) for key in state["waiting"]))
-        self._position = Position(start, int(taken["steps"]), int(taken["rows"]))
+        self._position = RowPosition(start, int(taken["steps"]), int(taken["rows"]))
         self.stats = LoaderStats(**state["stats"])
 
     def plan(self) -> Iterator[Round]:

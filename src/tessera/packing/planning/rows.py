@@ -23,7 +23,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Position:
+class RowPosition:
     """Behind so many steps of the round that begins at `start`, and so many rows of the next step."""
 
     start: WindowState
@@ -40,7 +40,7 @@ class Row:
 
     mine: tuple[Item, ...]
     others: tuple[PackItems, ...]
-    after: Position
+    after: RowPosition
     news: Round | None
 
     @property
@@ -49,13 +49,13 @@ class Row:
         return self.after.rows == 0
 
 
-def deal_rows(rounds: Iterable[Round], position: Position, share: Share, work: Work) -> Iterator[Row]:
+def deal_rows(rounds: Iterable[Round], position: RowPosition, share: Share, work: Work) -> Iterator[Row]:
     """All rows behind a position in the first of the rounds. A round without packs gives one empty row."""
     steps, rows = position.steps, position.rows
     for planned in rounds:
         # An empty row carries what was skipped, and moves the position on.
         if not planned.steps and not steps:
-            yield Row((), (), Position(planned.start, 1), planned)
+            yield Row((), (), RowPosition(planned.start, 1), planned)
         for step in range(steps, len(planned.steps)):
             yield from _deal_step(planned, step, share, work)[rows:]
             rows = 0
@@ -70,7 +70,7 @@ def _deal_step(planned: Round, step: int, share: Share, work: Work) -> list[Row]
     for number in range(depth):
         row = [packs[own[number]] if number < len(own) else [] for own in shares]
         last = number + 1 == depth
-        after = Position(planned.start, step + last, 0 if last else number + 1)
+        after = RowPosition(planned.start, step + last, 0 if last else number + 1)
         others = tuple(pack for rank, pack in enumerate(row) if pack and rank != share.rank)
         made.append(Row(tuple(row[share.rank]), others, after, None if step or number else planned))
     return made
