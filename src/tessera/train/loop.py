@@ -25,7 +25,7 @@ from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
 from tessera.train.state import Position, StateFolder
 from tessera.train.step import Step
-from tessera.train.telemetry import StepReport, TelemetryWriter
+from tessera.train.telemetry import StepReport, write_reports
 
 StageHook = Callable[[int, Stage], None]
 
@@ -55,11 +55,11 @@ class Trainer:
         torch.manual_seed(derive_seed("train", self.recipe.seed))
         start = self.resumed_at or (0, 0)
         file = self.folder / "telemetry.jsonl" if self.ranks.leads else Path(os.devnull)
-        with TelemetryWriter(file, start) as writer:
+        with write_reports(file, start) as write:
             for index in range(start[0], len(self.recipe.stages)):
                 for report in self._run_stage(index, self._saved if index == start[0] else None):
                     if self.ranks.leads:
-                        writer.write(report)
+                        write(report)
                     yield report
 
     def stage_folder(self, index: int) -> Path:
