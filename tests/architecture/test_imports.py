@@ -156,7 +156,7 @@ def test_the_check_sees_a_forbidden_edge() -> None:
     ["import tessera", "import tessera as t", "from tessera import load", "from tessera import __version__"],
 )
 def test_the_check_sees_the_root_package(line: str) -> None:
-    """The root imports the engine when it is asked for a model: a room that imports it could reach anything."""
+    """The root opens models with the engine: a room that imports it could reach anything."""
     assert len(forbidden_imports(SOURCE / "models" / "imagined.py", ast.parse(line))) == 1
     assert not forbidden_imports(SOURCE / "cli" / "imagined.py", ast.parse(line))
 
