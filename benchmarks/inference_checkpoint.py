@@ -15,7 +15,7 @@ from tessera.checkpoints.description import LayoutName
 from tessera.checkpoints.load import empty_model
 from tessera.checkpoints.save import write_checkpoint
 from tessera.checkpoints.shipped import shipped_folder
-from tessera.families.catalog import get_family
+from tessera.families.catalogue import get_family
 from tessera.families.family import Family
 from tessera.imaging.grid import Tiling
 from tessera.models.vlm import normalise

@@ -84,7 +84,7 @@ class Ours:
     @torch.inference_mode()
     def logits(self, prompt: Mapping[str, np.ndarray]) -> torch.Tensor:
         """Scores float [V] behind a prompt."""
-        from tessera.nn.layout import Packed
+        from tessera.nn.attention.layout import Packed
 
         ids = torch.from_numpy(prompt["ids"])
         rows = torch.tensor([len(ids) - 1])

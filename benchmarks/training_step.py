@@ -37,7 +37,7 @@ import transformers
 from torch import nn
 from training_workload import Workload, workload
 
-from tessera.train.objective.conversation import Conversation
+from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.optimizers import Optimizer, OptimizerConfig
 from tessera.train.param_groups import Rule, assign
 from tessera.train.step import Step, precision_context
@@ -48,7 +48,7 @@ VARIANTS = ("ours", "padded", "padded, all tokens")
 
 def our_gradients(work: Workload, index: int, precision: str) -> float:
     """Forward and backward of a pack; returns the loss."""
-    return float(Step(Conversation(), work.ours, CPU, precision).gradients([work.packs[index]])[0])
+    return float(Step(ConversationObjective(), work.ours, CPU, precision).gradients([work.packs[index]])[0])
 
 
 def their_gradients(work: Workload, index: int, precision: str, every: bool) -> float:

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from tessera.chat.tokenizer import load_tokenizer
 from tessera.checkpoints.shipped import shipped_folder
-from tessera.families.catalog import fresh
+from tessera.families.catalogue import fresh
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM, normalise
 from tessera.packing.pack import Pack, Sample, collate
 from tessera.peers.transformers_twin import twin
+from tessera.recipes.shelf import load_recipe
 from tessera.records.manifest import PlaygroundSource
 from tessera.records.readers.playground import PlaygroundReader
-from tessera.train.recipe import load_recipe
 
 UNSUPERVISED = -100
-RECIPE = Path(__file__).resolve().parents[1] / "src/tessera/recipes/scale_model/internvl_2_5.py"
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Workload:
 
 def mixture() -> PlaygroundSource:
     """What the recipe's last stage trains on."""
-    source = load_recipe(RECIPE).stages[-1].sources[0]
+    source = load_recipe("internvl_2_5").stages[-1].sources[0]
     assert isinstance(source, PlaygroundSource)
     return source
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessera.annotations.coordinates import box_text, clip_box, hull, numbers, quad_text, scale, to_pixels
+from tessera.annotations.coordinates import box_text, clip_box, hull, numbers, quad_text, scale
 from tessera.annotations.tally import Fault, Rejected, Rule
 
 sizes = st.tuples(st.integers(1, 9000), st.integers(1, 9000))
@@ -18,7 +18,7 @@ shares = st.floats(0, 1)
 @given(sizes, shares, shares)
 def test_round_trip_stays_within_half_a_unit(size: tuple[int, int], x: float, y: float) -> None:
     point = (x * size[0], y * size[1])
-    back = to_pixels(scale(point, size), size)
+    back = [side * extent / 1000 for side, extent in zip(scale(point, size), size, strict=True)]
     for side in (0, 1):
         assert abs(back[side] - point[side]) <= size[side] / 2000 + 1e-9
 

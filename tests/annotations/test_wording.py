@@ -7,9 +7,10 @@ from random import Random
 
 import pytest
 
-from tessera.annotations.sections import SECTIONS
+from tessera.annotations.job import WordingSampler
 from tessera.annotations.wording import (
     LANGUAGES,
+    SECTIONS,
     file_names,
     load_wording,
     read_phrasings,
@@ -38,10 +39,11 @@ def test_own_sections_replace_shipped_ones(tmp_path: Path) -> None:
     text = "# mine\n[detection.question]\nShow me {label}!\\nNow {{please}}.\n"
     written(tmp_path / "w" / "boxes.en.txt", text)
     wording = load_wording("boxes", tmp_path / "w")
-    said = wording.say("en", "detection.question", Random(0), label="{dogs}")
+    sampler = WordingSampler(wording["en"], "en", Random(0))
+    said = sampler.say("detection.question", label="{dogs}")
     assert said == "Show me {dogs}!\nNow {please}."
-    assert wording.languages["zh"] == load_wording("boxes").languages["zh"]
-    assert wording.say("en", "detection.answer", Random(0), label="a", boxes="b") == "<ref>a</ref>b"
+    assert wording["zh"] == load_wording("boxes")["zh"]
+    assert sampler.say("detection.answer", label="a", boxes="b") == "<ref>a</ref>b"
     out = tmp_path / "out"
     file = instances(tmp_path / "in", [(1, 5, 5, 50, 50)])
     built("boxes", file, out, templates=tmp_path / "w", forms=("detection",))

@@ -67,6 +67,7 @@ def test_detail_and_limits() -> None:
 
     assert [limit(), limit(detail="auto"), limit(detail="high"), limit(detail="low")] == [None, None, None, 1]
     assert limit(max_tiles=24, detail="low") == 24
+    assert limit(detail=None) is None and limit(max_tiles=None, detail="low") == 1
     assert parts_of({"type": "image", "image": RED, "max_tiles": 3})[0] == Image(RED, 3)
 
 
@@ -124,6 +125,12 @@ def test_a_root_confines_paths(tmp_path: Path) -> None:
         (user({"type": "image", "image": RED, "max_tiles": 0}), r"max_tiles: 0 is no count"),
         (user({"type": "video", "video": "a", "frames": 0}), r"frames=0 is no count"),
         (user({"type": "video", "video": "a", "start": "1"}), r"start='1' is no number"),
+        (user({"type": "video", "video": "a", "start": 3, "end": 1}), r"start=3 is not before end=1"),
+        (user({"type": "video", "video": "a", "end": float("nan")}), r"end=nan is no number of seconds"),
+        (user(), r"messages\[0\]\.content: \[\] is neither text nor a list of parts"),
+        (["hi"], r"messages\[0\]\.role: None is unknown"),
+        ([{"role": "assistant", "content": [{"type": "image", "image": RED}]}], r"put them in a user turn"),
+        ([{"role": "assistant", "content": "x", "weight": 2}], r"messages\[0\]\.weight: 2 is not 0 or 1"),
         (user({"type": "video", "video": ["a"]}), r"a list must hold decoded pictures"),
         (user({"type": "video_url", "video_url": "data:video/mp4;base64,"}), r"write it to a file"),
     ],

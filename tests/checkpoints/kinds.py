@@ -10,15 +10,15 @@ import torch
 
 from tessera.chat.encoder import Encoded
 from tessera.families.family import Family
-from tessera.models.config import Architecture, RopeScaling
+from tessera.models.config import DecoderKind, RopeScaling
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
 from tests.engine import tiny
 
-KINDS: tuple[Architecture, ...] = ("llama", "internlm2", "internlm3", "qwen2", "qwen3", "phi3")
+KINDS: tuple[DecoderKind, ...] = ("llama", "internlm2", "internlm3", "qwen2", "qwen3", "phi3")
 VITS = ("300M", "6B")
 
-DECODERS: dict[Architecture, dict[str, Any]] = {
+DECODERS: dict[DecoderKind, dict[str, Any]] = {
     "llama": {"rope_theta": 1e4, "rms_norm_eps": 1e-5},
     "internlm2": {"rms_norm_eps": 1e-5, "rope_scaling": RopeScaling(kind="dynamic", factor=2.0)},
     "internlm3": {
@@ -45,10 +45,10 @@ VISIONS: dict[str, dict[str, Any]] = {
     "300M": {"norm_type": "layer_norm", "qk_normalization": False, "qkv_bias": True},
     "6B": {"norm_type": "rms_norm", "qk_normalization": True, "qkv_bias": False},
 }
-TEMPLATES: dict[Architecture, str] = {"internlm2": "internlm2-chat", "llama": "Hermes-2"}
+TEMPLATES: dict[DecoderKind, str] = {"internlm2": "internlm2-chat", "llama": "Hermes-2"}
 
 
-def family(kind: Architecture, vit: str = "300M") -> Family:
+def family(kind: DecoderKind, vit: str = "300M") -> Family:
     """A toy member; its name says what it is."""
     base = tiny.family()
     decoder = base.model.decoder.model_copy(
@@ -61,7 +61,7 @@ def family(kind: Architecture, vit: str = "300M") -> Family:
 
 
 @functools.cache
-def model(kind: Architecture, vit: str = "300M") -> VLM:
+def model(kind: DecoderKind, vit: str = "300M") -> VLM:
     """Random weights, norms and biases too, so that no tensor may be taken for another."""
     built = VLM(family(kind, vit).model).eval()
     initialise(built, 5)

@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from tessera.checkpoints.agreement import WORDS, compare, compare_logits, probe, random_prompt
+from tessera.checkpoints.conversion.agreement import WORDS, compare, compare_logits, probe, random_prompt
 from tessera.models.vlm import VLM
 from tests.engine import tiny
 

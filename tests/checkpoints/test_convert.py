@@ -12,19 +12,19 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tessera.checkpoints import proof
-from tessera.checkpoints.convert import Conversion, convert
+from tessera.checkpoints.conversion import proof
+from tessera.checkpoints.conversion.convert import Conversion, convert
 from tessera.checkpoints.load import Loaded, load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
-from tessera.models.config import Architecture
+from tessera.models.config import DecoderKind
 from tests.checkpoints import kinds
 from tests.checkpoints.test_round_trip import assert_same_weights, other_member
 from tests.engine import tiny
 
-MEMBERS: list[tuple[Architecture, str]] = [("internlm2", "6B"), ("phi3", "300M"), ("qwen3", "300M")]
+MEMBERS: list[tuple[DecoderKind, str]] = [("internlm2", "6B"), ("phi3", "300M"), ("qwen3", "300M")]
 
 
-def saved(folder: Path, layout: str = "official", kind: Architecture = "qwen2", **more: Any) -> Path:
+def saved(folder: Path, layout: str = "official", kind: DecoderKind = "qwen2", **more: Any) -> Path:
     arguments = (kinds.model(kind), kinds.family(kind), tiny.tokenizer(), layout)
     return save_checkpoint(folder, *arguments, **more)  # type: ignore[arg-type]
 
@@ -43,7 +43,7 @@ def assert_same_files(first: Path, second: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "vit"), MEMBERS)
-def test_around_all_layouts(kind: Architecture, vit: str, tmp_path: Path) -> None:
+def test_around_all_layouts(kind: DecoderKind, vit: str, tmp_path: Path) -> None:
     """official -> transformers -> tessera -> official is the file one began with, and both ends agree."""
     family = kinds.family(kind, vit)
     save_checkpoint(tmp_path / "a", kinds.model(kind, vit), family, tiny.tokenizer(), "official")
@@ -107,7 +107,7 @@ def test_two_models_are_never_in_memory(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(models) == 2, "without the logit check no model is built at all"
 
 
-def lora(folder: Path, kind: Architecture = "internlm2", rank: int = 3) -> dict[str, torch.Tensor]:
+def lora(folder: Path, kind: DecoderKind = "internlm2", rank: int = 3) -> dict[str, torch.Tensor]:
     """An official folder made a LoRA checkpoint, both parts wrapped; returns what merging must give."""
     saved(folder, kind=kind)
     generator = torch.Generator().manual_seed(1)
@@ -314,7 +314,7 @@ def test_a_failed_proof_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
         (flip_a_bit, "1 weights, 'vision.layers.0.ls1'"),
         (change_theta, "logits differ by"),
     ):
-        monkeypatch.setattr("tessera.checkpoints.convert.read_back", fault)
+        monkeypatch.setattr("tessera.checkpoints.conversion.convert.read_back", fault)
         with pytest.raises(ValueError, match=message):
             convert(source, tmp_path / "b", "tessera")
         assert [path.name for path in tmp_path.iterdir()] == ["a"]
@@ -322,7 +322,7 @@ def test_a_failed_proof_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_memory_and_disk_are_looked_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = saved(tmp_path / "a")
-    monkeypatch.setattr("tessera.checkpoints.convert.free_bytes", lambda device: 1000)
+    monkeypatch.setattr("tessera.checkpoints.conversion.convert.free_bytes", lambda device: 1000)
     with pytest.raises(ValueError, match="device = cpu: comparing logits takes .* GB .*--no-check"):
         convert(source, tmp_path / "b", "tessera")
     assert isinstance(convert(source, tmp_path / "c", "tessera", check=False), Conversion)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tessera.checkpoints.layouts.decoder_config import published_kind, read_decoder, write_decoder
-from tessera.checkpoints.layouts.rope_config import read_scaling, rope_parameters, rope_scaling
+from tessera.families.decoders.config import published_kind, read_decoder, write_decoder
+from tessera.families.decoders.rope import read_scaling, rope_parameters, rope_scaling
 from tessera.models.config import DecoderConfig, RopeScaling
 
 SIZES = {

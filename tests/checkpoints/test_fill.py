@@ -17,7 +17,7 @@ from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.families.family import Family
 from tessera.models.vlm import VLM
-from tessera.nn.layout import Packed
+from tessera.nn.attention.layout import Packed
 from tessera.nn.linear import Int8Linear, LinearKind, PackedLinear
 from tests.checkpoints import kinds
 from tests.checkpoints.test_round_trip import assert_same_weights, other_member
@@ -123,7 +123,7 @@ def test_summary(folder: Path) -> None:
     count = sum(p.numel() for p in loaded.model.parameters()) / 1e6
     assert loaded.summary == (
         "toy-internlm2-6B · official layout · InternViT 2×16 + internlm2 2×32 · "
-        f"{count:.2f} M parameters · bfloat16 on cpu"
+        f"{count:.2f} M parameters · bfloat16 on cpu · cpu attention"
     )
 
 

@@ -9,10 +9,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from tessera.checkpoints.keymap import Group, KeyMap, Rule
-from tessera.checkpoints.save import save_checkpoint, table_for
+from tessera.checkpoints.save import layout_for, save_checkpoint
 from tessera.checkpoints.weights import tensors_of, write_as
-from tessera.models.config import Architecture
+from tessera.families.keymap import Group, KeyMap, Rule
+from tessera.models.config import DecoderKind
 from tests.checkpoints import kinds
 from tests.engine import tiny
 
@@ -26,7 +26,7 @@ def llama_block(prefix: str) -> set[str]:
     return keys | {f"{prefix}.{name}.weight" for name in ("input_layernorm", "post_attention_layernorm")}
 
 
-def official_decoder(kind: Architecture) -> set[str]:
+def official_decoder(kind: DecoderKind) -> set[str]:
     """Facts 2.1, written out by hand."""
     blocks = [f"language_model.model.layers.{i}" for i in range(2)]
     if kind == "internlm2":
@@ -50,7 +50,7 @@ def official_decoder(kind: Architecture) -> set[str]:
 
 @pytest.mark.parametrize("vit", kinds.VITS)
 @pytest.mark.parametrize("kind", kinds.KINDS)
-def test_official_keys(kind: Architecture, vit: str, tmp_path: Path) -> None:
+def test_official_keys(kind: DecoderKind, vit: str, tmp_path: Path) -> None:
     save_checkpoint(tmp_path, kinds.model(kind, vit), kinds.family(kind, vit), tiny.tokenizer(), "official")
     expected = official_decoder(kind)
     expected |= {f"vision_model.embeddings.{k}" for k in ("class_embedding", "position_embedding")}
@@ -134,4 +134,4 @@ def test_an_incomplete_group_is_an_error() -> None:
     family = kinds.family("internlm2")
     tensors = [(name, t) for name, t in tensors_of(kinds.model("internlm2")) if "k_proj" not in name]
     with pytest.raises(ValueError, match=r"wqkv.weight' needs 'decoder.layers.0.self_attn.k_proj.weight'"):
-        list(write_as(tensors, table_for(family, "official")))
+        list(write_as(tensors, layout_for(family, "official").key_table(family, None, ())))

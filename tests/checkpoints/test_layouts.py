@@ -13,14 +13,14 @@ from transformers import AutoTokenizer, GenerationConfig, InternVLForConditional
 
 from tessera.chat.message import Conversation, ask, say
 from tessera.chat.tokenizer import load_tokenizer
-from tessera.checkpoints.layouts.processor import write_processor
 from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.engine.reference import generate_slowly
 from tessera.engine.request import Sampling
-from tessera.models.config import Architecture
+from tessera.families.internvl.preprocess import write_processor
+from tessera.models.config import DecoderKind
 from tessera.models.vlm import VLM, normalise
-from tessera.nn.layout import Packed
+from tessera.nn.attention.layout import Packed
 from tests.checkpoints import kinds
 from tests.checkpoints.test_round_trip import assert_same_weights
 from tests.engine import tiny
@@ -31,7 +31,7 @@ MEMBERS = [(kind, vit) for kind in kinds.KINDS for vit in kinds.VITS]
 ANSWER = 6
 
 
-def saved(folder: Path, kind: Architecture, vit: str, layout: str) -> Path:
+def saved(folder: Path, kind: DecoderKind, vit: str, layout: str) -> Path:
     arguments = (kinds.model(kind, vit), kinds.family(kind, vit), tiny.tokenizer(), layout)
     return save_checkpoint(folder, *arguments)  # type: ignore[arg-type]
 
@@ -67,13 +67,13 @@ def assert_same_answers(ours: VLM, theirs: InternVLForConditionalGeneration) -> 
 
 
 @pytest.mark.parametrize("kind, vit", MEMBERS)
-def test_transformers_opens_what_we_write(kind: Architecture, vit: str, tmp_path: Path) -> None:
+def test_transformers_opens_what_we_write(kind: DecoderKind, vit: str, tmp_path: Path) -> None:
     theirs = open_theirs(saved(tmp_path, kind, vit, "transformers"))
     assert_same_answers(kinds.model(kind, vit), theirs)
 
 
 @pytest.mark.parametrize("kind, vit", MEMBERS)
-def test_we_open_what_transformers_writes(kind: Architecture, vit: str, tmp_path: Path) -> None:
+def test_we_open_what_transformers_writes(kind: DecoderKind, vit: str, tmp_path: Path) -> None:
     theirs = open_theirs(saved(tmp_path / "ours", kind, vit, "transformers"))
     for name in ("template", "tessera"):
         if hasattr(theirs.config, name):
@@ -89,7 +89,7 @@ def test_we_open_what_transformers_writes(kind: Architecture, vit: str, tmp_path
 
 
 @pytest.mark.parametrize("kind, vit", MEMBERS)
-def test_around_all_layouts_and_back(kind: Architecture, vit: str, tmp_path: Path) -> None:
+def test_around_all_layouts_and_back(kind: DecoderKind, vit: str, tmp_path: Path) -> None:
     """own -> official -> transformers -> own, bit for bit, and the family with them."""
     saved(tmp_path / "own", kind, vit, "tessera")
     steps = (("own", "official"), ("official", "transformers"), ("transformers", "tessera"))
@@ -126,7 +126,7 @@ def test_we_open_a_tied_model_of_transformers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["internlm2", "phi3"])
-def test_the_older_tree_of_the_hub(kind: Architecture, tmp_path: Path) -> None:
+def test_the_older_tree_of_the_hub(kind: DecoderKind, tmp_path: Path) -> None:
     """Files on the hub say `vision_tower.` and `language_model.model.`; both engines read them."""
     saved(tmp_path, kind, "6B", "transformers")
     path = tmp_path / "model.safetensors"
@@ -143,7 +143,7 @@ def test_the_older_tree_of_the_hub(kind: Architecture, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["qwen2", "internlm2"])
-def test_transformers_writes_our_prompts(kind: Architecture, tmp_path: Path) -> None:
+def test_transformers_writes_our_prompts(kind: DecoderKind, tmp_path: Path) -> None:
     """Their tokenizer with our chat template gives our prompt, pictures before they are expanded."""
     saved(tmp_path, kind, "300M", "transformers")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)

@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from tessera.checkpoints.lora import is_lora, merged_view
-from tessera.checkpoints.shards import ShardReader
+from tessera.checkpoints.files.lora import MergedReader, is_lora
+from tessera.checkpoints.files.shards import ShardReader
+from tessera.families.internvl.config.official import LORA_RANKS as RANKS
 
 LAYER = "language_model.base_model.model.model.layers.0."
 VISION = "vision_model.base_model.model.encoder.layers.1."
@@ -51,7 +52,7 @@ def reader_of(folder: Path, tensors: dict[str, torch.Tensor]) -> ShardReader:
 
 def test_keys_lose_the_wrapping(tmp_path: Path) -> None:
     with reader_of(tmp_path, internlm2()) as reader:
-        view = merged_view(reader, CONFIG)
+        view = MergedReader(reader, CONFIG, RANKS)
         assert set(view.files) == {
             "language_model.model.layers.0.attention.wqkv.weight",
             "language_model.model.layers.0.feed_forward.w1.weight",
@@ -71,7 +72,7 @@ def test_merging_is_the_formula(tmp_path: Path) -> None:
     """W + (alpha / r) B A with alpha = 2 r, whatever the rank; other tensors pass through."""
     stored = internlm2()
     with reader_of(tmp_path, stored) as reader:
-        view = merged_view(reader, CONFIG)
+        view = MergedReader(reader, CONFIG, RANKS)
         for part in (f"{LAYER}attention.wqkv", f"{LAYER}feed_forward.w1", f"{VISION}attn.qkv"):
             up, down = stored[f"{part}.lora_B.default.weight"], stored[f"{part}.lora_A.default.weight"]
             expected = stored[f"{part}.base_layer.weight"] + 2.0 * (up @ down)
@@ -87,7 +88,9 @@ def test_half_precision_is_merged_in_float32(tmp_path: Path) -> None:
     stored = wrapped(f"{LAYER}attention.wo", 64, 64, 4, dtype=torch.bfloat16)
     base, down, up = (tensor.float() for tensor in stored.values())
     with reader_of(tmp_path, stored) as reader:
-        merged = merged_view(reader, CONFIG).tensor("language_model.model.layers.0.attention.wo.weight")
+        merged = MergedReader(reader, CONFIG, RANKS).tensor(
+            "language_model.model.layers.0.attention.wo.weight"
+        )
     assert merged.dtype == torch.bfloat16
     assert torch.equal(merged, (base + 2 * (up @ down)).bfloat16())
 
@@ -99,7 +102,8 @@ def test_old_wrapping_without_base_layer(tmp_path: Path) -> None:
     name = "language_model.model.layers.0.attention.wo.weight"
     (tmp_path / "new").mkdir()
     with reader_of(tmp_path, old) as one, reader_of(tmp_path / "new", new) as two:
-        assert torch.equal(merged_view(one, CONFIG).tensor(name), merged_view(two, CONFIG).tensor(name))
+        first, second = (MergedReader(reader, CONFIG, RANKS).tensor(name) for reader in (one, two))
+        assert torch.equal(first, second)
 
 
 class Toy(nn.Module):
@@ -127,7 +131,7 @@ def test_peft_merges_to_the_same(part: str, rank: int, tmp_path: Path) -> None:
     config = {"use_llm_lora": rank} if part == "language_model" else {"use_backbone_lora": rank}
     expected = model.merge_and_unload().state_dict()
     with reader_of(tmp_path, stored) as reader:
-        view = merged_view(reader, config)
+        view = MergedReader(reader, config, RANKS)
         assert set(view.files) == {f"{part}.{name}" for name in expected}
         for name, tensor in expected.items():
             torch.testing.assert_close(view.tensor(f"{part}.{name}"), tensor, rtol=0, atol=1e-6)
@@ -165,5 +169,5 @@ def test_what_is_not_the_official_form(
         if shape is not None:
             tensors[key] = noise(*shape)
     with reader_of(tmp_path, tensors) as reader, pytest.raises(ValueError, match=message) as caught:
-        merged_view(reader, config)
+        MergedReader(reader, config, RANKS)
     assert str(tmp_path) in str(caught.value)

@@ -14,7 +14,7 @@ import torch
 from tessera.chat.message import Conversation, ask
 from tessera.checkpoints.load import load_checkpoint, read_description
 from tessera.checkpoints.save import save_checkpoint
-from tessera.models.vision import resize_positions
+from tessera.models.vision.internvit import resize_positions
 from tests.checkpoints import kinds
 from tests.checkpoints.test_faults import edit, edit_weights
 from tests.checkpoints.test_round_trip import assert_same_weights

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from tessera.checkpoints.files.shards import ShardReader
 from tessera.checkpoints.save import save_checkpoint
-from tessera.checkpoints.shards import ShardReader
 from tessera.checkpoints.surgery import load_part, save_part
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM

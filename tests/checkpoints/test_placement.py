@@ -7,15 +7,16 @@ import math
 import pytest
 
 from tessera.checkpoints.placement import (
-    ENDS,
     balance,
     device_of,
+    ends_of,
     free_bytes,
     modules_of,
     read_map,
     split_layers,
 )
-from tessera.families.catalog import get_family
+from tessera.families.catalogue import get_family
+from tessera.families.internvl.weights import CARD_NAMES
 from tessera.models.config import VLMConfig
 
 
@@ -24,6 +25,9 @@ def config(layers: int = 8) -> VLMConfig:
     return model.model_copy(
         update={"decoder": model.decoder.model_copy(update={"num_hidden_layers": layers})}
     )
+
+
+ENDS = ends_of(config())
 
 
 def cards(layers: int, count: int) -> dict[int, int]:
@@ -106,7 +110,7 @@ def test_maps_of_the_model_cards(words: str) -> None:
         "language_model.model.norm": 0,
         "language_model.model.rotary_emb": 0,
     }
-    placed = read_map(config(4), given)
+    placed = read_map(config(4), given, CARD_NAMES)
     assert [placed[f"decoder.layers.{i}"] for i in range(4)] == ["cuda:0", "cuda:1"] * 2
     assert {placed[name] for name in ENDS} == {"cuda:0"}
 

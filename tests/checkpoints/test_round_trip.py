@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from tessera.checkpoints.files.shards import write_shards
 from tessera.checkpoints.load import empty_model, load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
-from tessera.checkpoints.shards import write_shards
-from tessera.families.catalog import fresh
+from tessera.families.catalogue import fresh
 from tessera.families.family import Family
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
@@ -158,7 +158,7 @@ def test_official_keys_are_the_published_ones(tmp_path: Path) -> None:
 def test_a_model_without_memory_has_the_released_size() -> None:
     """Parameter counts of the catalogue's tables against the published ones (facts 1.3), in billions."""
     for name, billions in (("InternVL2_5-1B", 0.94), ("InternVL2_5-4B", 3.71), ("InternVL3-8B", 7.94)):
-        from tessera.families.catalog import get_family
+        from tessera.families.catalogue import get_family
 
         model = empty_model(get_family(name))
         count = sum(parameter.numel() for parameter in model.parameters())

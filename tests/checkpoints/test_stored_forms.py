@@ -11,10 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tessera.checkpoints.files.shards import ShardReader
+from tessera.checkpoints.files.views import Int8View
 from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
-from tessera.checkpoints.shards import ShardReader
-from tessera.checkpoints.views import Int8View
 from tests.checkpoints import kinds
 from tests.checkpoints.test_faults import edit_weights
 from tests.checkpoints.test_round_trip import assert_same_weights

@@ -11,7 +11,8 @@ import pytest
 
 from tessera.checkpoints.save import save_checkpoint
 from tessera.cli import chat
-from tessera.cli.main import main
+from tessera.cli.main import main, parse
+from tessera.cli.question import Media
 from tests.engine import tiny
 
 
@@ -70,10 +71,13 @@ def test_options_may_stand_anywhere(
 
 
 def test_words_keep_their_order_and_values() -> None:
+    """A value that looks like an option is a value, and all behind "--" are words."""
     given = ["a.png", "--temperature", "-1", "--json", "b.png", "--seed=3", "why", "--", "--model", "?"]
-    expected = ["--temperature", "-1", "--json", "--seed=3", "--", "a.png", "b.png", "why", "--model", "?"]
-    assert chat.words_last(given) == expected
-    assert chat.words_last(["--model"]) == ["--model"]
+    command = parse(["chat", *given])
+    assert isinstance(command, chat.ChatCommand) and command.json
+    assert command.words == ("a.png", "b.png", "why", "--model", "?")
+    assert (command.sampling.temperature, command.sampling.seed) == (-1, 3)
+    assert main(["chat", "--model"]) == 2
 
 
 def test_what_was_opened_is_said_on_stderr(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,7 +130,7 @@ def test_a_conversation_remembers(
     prompts: list[str] = []
     speak = chat.Talk.answer_aloud
 
-    def listen(talk: chat.Talk, question: str, media: chat.Media) -> str:
+    def listen(talk: chat.Talk, question: str, media: Media) -> str:
         said = speak(talk, question, media)
         prompts.append("|".join(f"{m.role}:{len(m.parts)}" for m in talk.messages))
         return said

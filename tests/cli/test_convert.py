@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
-from tessera.cli import convert
 from tessera.cli.main import main
 from tests.checkpoints.test_convert import lora
 from tests.engine import tiny
@@ -53,16 +50,6 @@ def test_the_outcome_of_a_cast_is_said(
     assert "logits     not checked" in capsys.readouterr().out
 
 
-def test_a_long_conversion_shows_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawn once the quiet time is over, gone at the end."""
-    drawn = io.StringIO()
-    monkeypatch.setattr(convert, "QUIET_SECONDS", 0.0)
-    monkeypatch.setattr(convert, "Console", lambda stderr: Console(file=drawn, force_terminal=True))
-    with convert.progress_bar() as show:
-        show("writing", 50, 100)
-    assert "writing" in drawn.getvalue() and "50" in drawn.getvalue()
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -78,11 +65,7 @@ def test_mistakes(
     arguments: list[str], message: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     filled = [argument.format(folder=tmp_path, src=source) for argument in arguments]
-    try:
-        code = main(["convert", *filled])
-    except SystemExit as stopped:  # the argument parser's way
-        code = stopped.code  # type: ignore[assignment]
-    assert code == 2
+    assert main(["convert", *filled]) == 2
     assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["src"]
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tessera.cli.data import verb as data
-from tessera.cli.main import main
+from tessera.cli.main import DATA, main
 from tests.records.planted import PLANTED, SOUND, good, write_corpus, write_lines
 
 LIMITS = ["--max-tokens", "1200", "--max-tiles", "40", "--workers", "0"]
@@ -29,7 +28,7 @@ def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_help_names_every_verb_without_importing_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data"]) == 0 and main(["data", "--help"]) == 0
     shown = capsys.readouterr().out
-    assert all(f"  {verb} " in shown for verb in data.VERBS)
+    assert all(f"• {verb} " in shown for verb in DATA)
 
 
 def test_an_unknown_verb_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,7 +74,7 @@ def test_the_report_is_one_file_with_everything_in_it(manifest: Path, tmp_path: 
     main(["data", "check", str(manifest), *LIMITS, "--report", str(page), "--samples", "40"])
     html = page.read_text(encoding="utf-8")
     assert not re.search(r"https?://|<script|<link", html)
-    assert html.count("<svg") >= 4 and "prefers-color-scheme: dark" in html
+    assert html.count("<caption>") >= 4 and "prefers-color-scheme: dark" in html
     assert "missing file" in html and "planted.jsonl:1" in html
     assert 'src="data:image/jpeg;base64,' in html
     assert re.search(r'<rect style="stroke:[^"]*" x="10" y="20" width="890" height="780"/>', html), "a box"
@@ -128,7 +127,7 @@ def test_packs_as_a_picture(manifest: Path, capsys: pytest.CaptureFixture[str]) 
     shown = capsys.readouterr().out
     assert "5 samples; tokens" in shown and "padding 0" in shown and "█" in shown
     html = Path("packs.html").read_text(encoding="utf-8")
-    assert html.count('class="seat"') >= 5 and "sound.jsonl:1: " in html
+    assert html.count('class="sample"') >= 5 and "sound.jsonl:1: " in html
 
 
 def test_packs_as_json_hold_every_record_once(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from tessera.chat.tokenizer import load_tokenizer
 from tessera.checkpoints.save import save_checkpoint
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.cli.main import main
-from tessera.families.catalog import fresh
+from tessera.families.catalogue import fresh
 from tessera.models.vlm import VLM
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 
@@ -10,13 +9,14 @@ import pytest
 
 from tessera import __version__
 from tessera.cli import main as command
+from tessera.cli.command import Command
 from tessera.cli.main import VERBS, main
 
 
 def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0 and main(["--help"]) == 0
     shown = capsys.readouterr().out
-    assert all(f"  {verb} " in shown for verb in VERBS)
+    assert all(f"• {verb} " in shown for verb in VERBS)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,17 +26,29 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("verb", list(VERBS))
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    verb_main = importlib.import_module(VERBS[verb][0]).main
-    try:
-        assert verb_main(["--help"]) == 0
-    except SystemExit as done:
-        assert not done.code
-    assert "usage" in capsys.readouterr().out.lower()
+    assert main([verb, "--help"]) == 0
+    assert f"usage: tessera {verb}" in capsys.readouterr().out.lower()
 
 
 def test_unknown_verb_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["paint"]) == 2
     assert "'paint' is unknown; choose one of chat, models" in capsys.readouterr().err
+    assert main(["inspct"]) == 2
+    assert "did you mean inspect?" in capsys.readouterr().err
+
+
+def test_an_unknown_option_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chat", "what?", "--max-tile", "3"]) == 2
+    shown = capsys.readouterr()
+    assert "Perhaps you meant" in shown.err and "--max-tiles" in shown.err and not shown.out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_knows_verbs_and_their_options(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--tyro-print-completion", shell]) == 0
+    shown = capsys.readouterr().out
+    for word in ("diff-prompt", "preview", "captions", "--max-new-tokens", "--packs-per-step", "--copy"):
+        assert word in shown
 
 
 @pytest.mark.parametrize(
@@ -50,17 +62,17 @@ def test_errors_become_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def fail(argv: list[str]) -> int:
+    def fail(words: list[str]) -> Command:
         raise error
 
-    monkeypatch.setattr(command, "load_verb", lambda name: fail)
+    monkeypatch.setattr(command, "parse", fail)
     assert main(["chat"]) == code
     shown = capsys.readouterr().err.strip()
     assert said in shown and "\n" not in shown
 
 
 def test_a_programming_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "load_verb", lambda name: [].pop)
+    monkeypatch.setattr(command, "parse", lambda words: [].pop(words))
     with pytest.raises(TypeError):
         main(["chat", "x"])
 

@@ -14,7 +14,7 @@ from tessera.chat.message import Conversation, ask
 from tessera.chat.tokenizer import load_tokenizer
 from tessera.cli.main import main
 from tessera.cli.model_page import prompt_example, suggest_device
-from tessera.families.catalog import entries, get_entry
+from tessera.families.catalogue import entries, get_entry
 
 Run = Callable[..., str]
 

@@ -9,7 +9,7 @@ import pytest
 
 from tessera.chat.encoder import Encoder
 from tessera.chat.templates import TEMPLATES
-from tessera.chat.train_tokenizer import train_tokenizer
+from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.curation.check import CheckConfig, check_sources
 from tessera.imaging.grid import Tiling
 from tessera.packing.loader import PackingConfig, PackLoader

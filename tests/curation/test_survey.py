@@ -13,7 +13,7 @@ import pytest
 
 from tessera.chat.encoder import Encoder
 from tessera.chat.templates import TEMPLATES
-from tessera.chat.train_tokenizer import train_tokenizer
+from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.curation import duplicates, estimate, lengths
 from tessera.curation.repair import EXACT, write_repaired
 from tessera.curation.spool import KEPT

@@ -49,8 +49,7 @@ def stand_in(folder: Path) -> Callable[..., ChatModel]:
 
 @contextmanager
 def workplace(folder: Path) -> Iterator[Path]:
-    """The folder, furnished with recipes, drawn pictures and a clip, as the current directory."""
-    (folder / "src").symlink_to(ROOT / "src")
+    """The folder, furnished with drawn pictures and a clip, as the current directory."""
     for number, name in enumerate(PICTURES):
         size = (192, 64) if name == "image1.jpg" else (64, 64)
         picture = draw_scene("shapes", number, size=size).media[0].source

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tessera.checkpoints.agreement import TOLERANCE
+from tessera.checkpoints.conversion.agreement import TOLERANCE
 from tessera.checkpoints.description import LAYOUTS
 from tessera.checkpoints.save import save_checkpoint
 from tessera.cli.main import main

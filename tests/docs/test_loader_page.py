@@ -12,7 +12,7 @@ import torch
 
 from tessera.chat.tokenizer import load_tokenizer
 from tessera.checkpoints.shipped import shipped_folder
-from tessera.families.catalog import fresh
+from tessera.families.catalogue import fresh
 from tests.records.jsonl_files import turns, write_picture
 
 

@@ -20,7 +20,7 @@ from tessera.chat.tokenizer import load_tokenizer
 from tessera.checkpoints.save import save_checkpoint
 from tessera.checkpoints.shipped import FOLDERS, assets_folder, shipped_folder
 from tessera.cli.main import VERBS, main
-from tessera.families.catalog import fresh
+from tessera.families.catalogue import fresh
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
 from tests.docs.pages import HUB_NAME, ROOT, blocks, commands, stand_in
@@ -41,7 +41,7 @@ TESSERA = [words[1:] for words in commands(README) if words[0] == "tessera"]
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with the recipes and the files that the page takes for granted."""
+    """A folder with the files that the page takes for granted."""
     with furnished(tmp_path_factory.mktemp("readme")) as folder:
         yield folder
 
@@ -67,7 +67,7 @@ def runnable(words: list[str], model: Path) -> list[str]:
     verb, arguments = words[0], [str(model) if word == HUB_NAME else word for word in words[1:]]
     if verb == "train":
         arguments += SHORTER["train"]
-        if "internvl_2_5" in arguments[0]:
+        if "internvl_2_5" in arguments:
             arguments += [word for pair in THREE_STAGES for word in pair.split("=")]
             for part in ("vision", "decoder"):
                 arguments += [] if shipped(part) else [f"--start.{part}", "None"]

@@ -13,9 +13,8 @@ import pytest
 from tessera.chat.message import Conversation, Video, ask
 from tessera.checkpoints.load import Loaded
 from tessera.engine.chat_model import ChatModel
-from tessera.engine.options import DEFAULT_NEW_TOKENS
 from tessera.engine.reference import generate_slowly
-from tessera.engine.request import Sampling
+from tessera.engine.request import DEFAULT_NEW_TOKENS, Sampling
 from tessera.imaging.grid import count_tiles
 from tests.chat.official import internvl2_5
 from tests.engine import tiny
@@ -67,8 +66,8 @@ def test_a_mixed_batch_answers_as_one_by_one(model: ChatModel) -> None:
         {"question": "and now?", "pictures": [SMALL], "history": [("<image>\nred?", "no")]},
         {"question": "which?", "pictures": TALL, "visual_increment": 1 / 4, "max_new_tokens": 5},
     ]
-    seen: list[tuple[int, int]] = []
-    answers = model.batch(items, lambda *count: seen.append(count), max_new_tokens=10)
+    seen: list[tuple[int, int | None]] = []
+    answers = model.batch(items, lambda _, *count: seen.append(count), max_new_tokens=10)
     alone = [model.chat(**({"max_new_tokens": 10} | _named(item))) for item in items]
     assert answers == alone and len(set(answers)) > 4
     assert seen == [(3, 7), (6, 7), (7, 7)]

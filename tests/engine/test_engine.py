@@ -116,11 +116,11 @@ def test_the_vit_runs_once_for_every_tile(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_progress_counts_prompts() -> None:
-    calls: list[tuple[int, int]] = []
+    calls: list[tuple[str, int, int]] = []
     make_engine(max_batch=4).generate(
         tiny.mixed_prompts(), Sampling(max_new_tokens=1), lambda *c: calls.append(c)
     )
-    assert calls == [(4, 6), (6, 6)]
+    assert calls == [("answers", 4, 6), ("answers", 6, 6)]
     assert make_engine().generate([]) == []
 
 

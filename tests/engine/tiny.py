@@ -10,8 +10,8 @@ import torch
 from tessera.chat.encoder import Encoded, Encoder
 from tessera.chat.message import Conversation, Video, ask
 from tessera.chat.tokenizer import Tokenizer
-from tessera.chat.train_tokenizer import train_tokenizer
-from tessera.families.catalog import fresh
+from tessera.chat.tokenizer.training import train_tokenizer
+from tessera.families.catalogue import fresh
 from tessera.families.family import Family
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM

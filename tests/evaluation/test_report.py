@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from tessera.evaluation.drawings import loss_curve, pack_picture
-from tessera.evaluation.report import Report, StageResult, mixed_samples, render_report, write_report
+from tessera.evaluation.report import Report, StageResult, mixed_samples, report_page, write_report
 from tessera.evaluation.runner import TaskResults, gather, grade_answer
 from tessera.evaluation.tasks import heldout_items
-
-VOID = {"meta", "img", "rect", "path", "polyline"}
+from tessera.pages.page import render
+from tests.pages.markup import check_well_formed
 
 
 def results(prediction: str | None, mode: str = "picture") -> TaskResults:
@@ -27,40 +25,16 @@ def results(prediction: str | None, mode: str = "picture") -> TaskResults:
 
 def page(prediction: str | None = None) -> str:
     losses = [(step, 5.0 / (step + 1)) for step in range(40)]
-    return render_report(
-        Report(
-            "A <title>",
-            [
-                StageResult("first", results("red"), losses, 1234.0, 0.9),
-                StageResult("last", results(prediction)),
-            ],
-            results("red", "blind"),
-            {"commit": "abc"},
-            [[10, 20], [25]],
-            32,
-        )
-    )
-
-
-class Balance(HTMLParser):
-    """Every tag that opens is closed, in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert tag in VOID or self.open.pop() == tag
+    stages = [
+        StageResult("first", results("red"), losses, 1234.0, 0.9),
+        StageResult("last", results(prediction)),
+    ]
+    report = Report("A <title>", stages, results("red", "blind"), {"commit": "abc"}, [[10, 20], [25]], 32)
+    return render(report_page(report))
 
 
 def test_page_is_well_formed() -> None:
-    parser = Balance()
-    parser.feed(page())
-    assert not parser.open
+    check_well_formed(page())
 
 
 def test_page_needs_nothing_outside() -> None:
@@ -109,17 +83,3 @@ def test_write_makes_folders(tmp_path: Path) -> None:
 def test_a_report_without_stages_is_refused() -> None:
     with pytest.raises(ValueError, match="stages: none given"):
         Report("t", [])
-
-
-def test_curve_and_packs_refuse_impossible_values() -> None:
-    with pytest.raises(ValueError, match="nan at step 3"):
-        loss_curve("s", [(2, 1.0), (3, float("nan"))])
-    with pytest.raises(ValueError, match="30 tokens, more than the capacity 20"):
-        pack_picture([[10, 20]], 20)
-
-
-def test_curve_falls_from_left_to_right() -> None:
-    points = re.search(r'class="thick" points="([^"]*)"', loss_curve("s", [(i, 2.0**-i) for i in range(10)]))
-    assert points is not None
-    heights = [float(point.split(",")[1]) for point in points[1].split()]
-    assert heights == sorted(heights), "SVG counts downwards"

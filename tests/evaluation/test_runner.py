@@ -63,7 +63,7 @@ def test_final_value_and_steps_are_graded_apart() -> None:
 
 def test_batches_cover_every_question_once() -> None:
     seen: list[tuple[int, int]] = []
-    _, engine = run(lambda _: "red", batch=10, progress=lambda done, total: seen.append((done, total)))
+    _, engine = run(lambda _: "red", batch=10, progress=lambda _, done, total: seen.append((done, total)))
     assert engine.batches == [10, 10, 10, 6]
     assert seen == [(10, 36), (20, 36), (30, 36), (36, 36)]
 

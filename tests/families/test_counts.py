@@ -8,10 +8,12 @@ apart.
 from __future__ import annotations
 
 import pytest
+from torch import nn
 
-from tessera.families.catalog import entries
+from tessera.families.catalogue import entries
 from tessera.families.entry import Entry, Published
-from tessera.models.accounting import bytes_to_load, count_parameters, kv_cache_bytes_per_token
+from tessera.models.initialise import without_memory
+from tessera.models.vlm import VLM
 
 DISTINCT = list({(e.vision.name, e.language.name): e for e in entries()}.values())
 
@@ -22,12 +24,26 @@ def name(entry: Entry) -> str:
 
 @pytest.mark.parametrize("entry", DISTINCT, ids=name)
 def test_sums_are_those_of_the_modules(entry: Entry) -> None:
-    """The catalogue adds up tables; the same model on the meta device has the very same numbers."""
-    config = entry.family().model
-    assert entry.parameters() == count_parameters(config)
-    assert entry.bytes_to_load("bf16") == bytes_to_load(config, "bf16")
-    assert entry.bytes_to_load("int8") == bytes_to_load(config, "int8")
-    assert entry.language.cache_bytes_per_token == kv_cache_bytes_per_token(config)
+    """Configs add up formulas; the same model on the meta device has the very same numbers."""
+    with without_memory():
+        model = VLM(entry.model)
+    parts = {part: numbers(module) for part, module in model.named_children()}
+    linears = [
+        linear
+        for stack in (model.vision.layers, model.decoder.layers)
+        for linear in stack.modules()
+        if isinstance(linear, nn.Linear)
+    ]
+    saved = sum(linear.weight.numel() - 2 * linear.out_features for linear in linears)
+    counted = entry.parameters()
+    assert counted.pop("embeddings") == model.decoder.embed_tokens.weight.numel()
+    assert counted == {**parts, "total": numbers(model)}
+    assert entry.bytes_to_load("bf16") == 2 * numbers(model)
+    assert entry.bytes_to_load("int8") == 2 * numbers(model) - saved
+
+
+def numbers(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 @pytest.mark.parametrize("entry", entries(), ids=name)

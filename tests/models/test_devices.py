@@ -16,8 +16,8 @@ from torch.overrides import TorchFunctionMode
 from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
-from tessera.nn.kv_cache import KVCache
-from tessera.nn.layout import Packed, Paged
+from tessera.nn.attention.cache import KVCache
+from tessera.nn.attention.layout import Packed, Paged
 
 IMAGE = 7
 CONFIG = VLMConfig(
@@ -106,7 +106,7 @@ def test_tiles_go_to_the_vit_and_features_to_the_embeddings() -> None:
     built = model(connector="meta")
     with Ferry() as ferry:
         assert built.see(TILES).device.type == "meta"
-    assert ferry.crossings == [("cpu", "meta", (1, tokens, 64))]
+    assert ferry.crossings == [("cpu", "meta", (1, 4 * tokens, 16))]
 
 
 @torch.no_grad()

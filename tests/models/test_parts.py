@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from tessera.models.config import DecoderConfig, VisionConfig
-from tessera.models.connector import pixel_shuffle
+from tessera.models.connectors.mlp import pixel_shuffle
 from tessera.models.decoder import Decoder
 from tessera.models.fusion import fuse
 from tessera.models.initialise import initialise
-from tessera.models.vision import VisionTransformer
+from tessera.models.vision.internvit import VisionTransformer
 from tessera.models.vlm import normalise
+from tessera.nn.attention.layout import Packed
 
 VISION = VisionConfig(
     image_size=32,
@@ -52,7 +53,8 @@ def test_selected_layer_runs_no_later_one() -> None:
         layer.register_forward_hook(lambda *_, i=index: calls.append(i))
     early = model(pixels, select_layer=-2)
     assert calls == [0, 1]
-    torch.testing.assert_close(model.layers[2](early), model(pixels))
+    tiles = Packed((1 + model.config.grid**2,) * 2, causal=False)
+    torch.testing.assert_close(model.layers[2](early, tiles), model(pixels))
     with pytest.raises(ValueError, match="select_layer"):
         model(pixels, select_layer=4)
 

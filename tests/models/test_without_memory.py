@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from tessera.families.catalog import get_family
+from tessera.families.catalogue import get_family
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 
@@ -28,7 +28,7 @@ def test_no_compiler_is_imported() -> None:
     """Drawing starting values on the meta device imported torch._dynamo, half of opening a 1B model."""
     code = (
         "import sys; from tessera.checkpoints.load import empty_model;"
-        "from tessera.families.catalog import get_family; empty_model(get_family('InternVL3-1B'));"
+        "from tessera.families.catalogue import get_family; empty_model(get_family('InternVL3-1B'));"
         "print('torch._dynamo' in sys.modules)"
     )
     done = subprocess.run(

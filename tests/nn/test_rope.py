@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessera.nn.rope import Scaling, ScalingKind, rotary_tables
+from tessera.nn.rope import rotary_tables, rotate
+from tessera.nn.rope_scaling import Scaling, ScalingKind
 
 C, THETA, TRAINED = 16, 1e4, 32
 POSITIONS = torch.tensor([0.0, 1.0, 2.5, 31.0, 40.0])
@@ -87,3 +88,12 @@ def test_fast_channels_stay_and_slow_ones_slow_down(kind: ScalingKind, factor: f
     torch.testing.assert_close(got[turns > 64], PLAIN[turns > 64], atol=1e-4, rtol=1e-3)
     slow = turns < 0.2
     torch.testing.assert_close(got[slow], PLAIN[slow] / factor, atol=1e-4, rtol=1e-2)
+
+
+def test_rotation_by_complex_numbers() -> None:
+    positions, theta = torch.tensor([0.0, 1.0, 2.5, 77.0]), 100.0
+    x = torch.randn(4, 2, 6)
+    turn = torch.polar(torch.ones(4, 3), positions[:, None] * theta ** (-torch.arange(3) / 3))
+    expected = torch.complex(x[..., :3], x[..., 3:]) * turn[:, None]
+    got = rotate(x, *rotary_tables(positions, 6, theta))
+    torch.testing.assert_close(got, torch.cat((expected.real, expected.imag), dim=-1))

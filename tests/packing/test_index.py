@@ -12,7 +12,7 @@ import pytest
 
 from tessera.chat.encoder import Encoder
 from tessera.chat.templates import TEMPLATES
-from tessera.chat.train_tokenizer import train_tokenizer
+from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.imaging.grid import Tiling
 from tessera.packing import index
 from tessera.packing.index import FAULTY, open_index

@@ -15,8 +15,8 @@ import transformers
 
 from tessera.models.config import DecoderConfig
 from tessera.models.decoder import Decoder
-from tessera.nn.kv_cache import KVCache
-from tessera.nn.layout import Packed, Paged
+from tessera.nn.attention.cache import KVCache
+from tessera.nn.attention.layout import Packed, Paged
 
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 TRAINED = 16

@@ -5,7 +5,7 @@ import torch
 
 from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
 from tessera.models.vlm import VLM, normalise
-from tessera.nn.layout import Packed
+from tessera.nn.attention.layout import Packed
 from tessera.peers.transformers_twin import twin
 
 IMAGE = 7

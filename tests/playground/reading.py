@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from tessera.playground.scene import Question
-from tessera.playground.wording import WORDINGS
+from tessera.playground.parts import Question
+from tessera.playground.questions.asker import wordings
 
 REFERENCE = {
     "red": (222, 28, 36),
@@ -134,7 +134,7 @@ def read_caption(caption: str) -> list[Seen]:
 
 def phrases(question: Question) -> tuple[str, str]:
     """What the wording was filled with, found by matching the question against its kind's wordings."""
-    for wording in WORDINGS[question.kind]:
+    for wording in wordings()[question.kind]:
         pattern = re.escape(wording).replace(r"\{a\}", "(?P<a>.+)", 1).replace(r"\{a\}", "(?P=a)")
         pattern = pattern.replace(r"\{b\}", "(?P<b>.+)", 1).replace(r"\{b\}", "(?P=b)")
         match = re.fullmatch(pattern, question.text)

@@ -6,7 +6,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tessera.playground.scene import Question, Scene, draw_scene
+from tessera.playground.parts import Question, Scene
+from tessera.playground.scene import draw_scene
 from tests.playground.reading import REFERENCE, phrases
 
 Bars = list[tuple[str, int]]

@@ -6,7 +6,8 @@ import PIL.Image
 import pytest
 
 from tessera.chat.message import Video
-from tessera.playground.scene import Question, Scene, draw_scene
+from tessera.playground.parts import Question, Scene
+from tessera.playground.scene import draw_scene
 from tests.playground.reading import Seen, phrases, see
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import PIL.Image
 import pytest
 
-from tessera.playground.scene import Question, draw_scene
+from tessera.playground.parts import Question
+from tessera.playground.scene import draw_scene
 from tests.playground.reading import Seen, number_of, only, phrases, read_caption, see
 
 

@@ -12,8 +12,9 @@ from collections import defaultdict
 import PIL.Image
 import pytest
 
-from tessera.playground.scene import SINGLE_PICTURE_TASKS, SUITES, TASK_SUITES, TASKS, Scene, draw_scene
-from tessera.playground.wording import WORDINGS
+from tessera.playground.parts import Scene
+from tessera.playground.questions.asker import wordings
+from tessera.playground.scene import SINGLE_PICTURE_TASKS, SUITES, TASK_SUITES, TASKS, draw_scene
 from tessera.scoring.exact import grade, grade_steps
 from tests.playground.reading import phrases
 
@@ -94,9 +95,9 @@ def test_wordings_vary_and_are_all_used() -> None:
                 used[question.kind].add(
                     re.sub(f"({re.escape(a)}|{re.escape(b)})" if a else "$^", "_", question.text)
                 )
-    assert set(used) == set(WORDINGS)
-    assert all(len(set(wordings)) >= 3 for wordings in WORDINGS.values())
-    assert all(len(used[kind]) >= 3 for kind in WORDINGS)
+    assert set(used) == set(wordings())
+    assert all(len(set(wordings)) >= 3 for wordings in wordings().values())
+    assert all(len(used[kind]) >= 3 for kind in wordings())
 
 
 def test_the_language_is_small_and_in_lower_case() -> None:

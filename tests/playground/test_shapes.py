@@ -6,7 +6,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tessera.playground.scene import Scene, draw_scene
+from tessera.playground.parts import Scene
+from tessera.playground.scene import draw_scene
 from tests.playground.reading import answer_about_shapes, only, phrases, read_caption, see
 
 SIZES = [(64, 64), (128, 128), (160, 96)]

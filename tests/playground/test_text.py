@@ -11,7 +11,8 @@ import PIL.Image
 import pytest
 from PIL import ImageDraw, ImageFont
 
-from tessera.playground.scene import Question, Scene, draw_scene
+from tessera.playground.parts import Question, Scene
+from tessera.playground.scene import draw_scene
 from tests.playground.reading import phrases
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"

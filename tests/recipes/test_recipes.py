@@ -1,18 +1,19 @@
 """Every shipped recipe builds and takes two steps a stage; its card says how to run it and what to expect."""
 
-import ast
 import math
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from tessera.cli.train import bars, prepare, train
-from tessera.train.objective.contrastive import Contrastive
-from tessera.train.recipe import Recipe, Start, load_recipe
+from tessera.cli.training.train import follow, prepare
+from tessera.recipes.shelf import load_recipe, match_recipes, read_card, shipped_recipes
+from tessera.runtime.progress import Bars
+from tessera.train.objective.contrastive import ContrastiveObjective
+from tessera.train.recipe import Recipe, Start
+from tessera.train.telemetry import stage_figures
 
-ROOT = Path(__file__).resolve().parents[2] / "src" / "tessera" / "recipes"
-RECIPES = [file for file in sorted(ROOT.rglob("*.py")) if "def recipe(" in file.read_text(encoding="utf-8")]
+RECIPES = shipped_recipes()
 
 
 def _small(recipe: Recipe) -> Recipe:
@@ -21,30 +22,32 @@ def _small(recipe: Recipe) -> Recipe:
     for stage in recipe.stages:
         packing = stage.packing.model_copy(update={"max_tokens": 768, "max_tiles": 8, "lookahead": 4})
         change = {"steps": 2, "packing": packing, "accumulate": 1}
-        if isinstance(stage.objective, Contrastive):
+        if isinstance(stage.objective, ContrastiveObjective):
             change["objective"] = stage.objective.model_copy(update={"pictures": 4})
         stages.append(stage.model_copy(update=change))
     return recipe.model_copy(update={"stages": tuple(stages), "start": Start(), "precision": "float32"})
 
 
-@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
-def test_two_steps(file: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    recipe = load_recipe(file)
-    if file.stem == "fine_tune":
+@pytest.mark.parametrize("name", RECIPES)
+def test_two_steps(name: str, tmp_path: Path) -> None:
+    recipe = load_recipe(name)
+    if name.endswith("fine_tune"):
         pytest.skip("needs the user's own data: covered by tests/docs")
-    with bars(Console(quiet=True)) as progress:
-        trainer = prepare(_small(recipe), tmp_path, progress)
-        figures = train(trainer, progress)
+    silent, console = Bars(), Console(quiet=True)
+    trainer = prepare(_small(recipe), tmp_path, silent, console)
+    figures = stage_figures(follow(trainer, trainer.run(), silent, console))
     assert list(figures) == [stage.name for stage in recipe.stages]
     assert all(math.isfinite(f["loss"]) and f["steps"] == 2 for f in figures.values())
     assert all(any(trainer.stage_folder(i).iterdir()) for i in range(len(recipe.stages)))
 
 
-@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
-def test_card(file: Path) -> None:
-    card = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    for field in ("Command:", "Hardware:", "Time:", "Expected:"):
-        assert field in card, f"{file.name}: the first docstring lacks {field!r}"
+@pytest.mark.parametrize("name", RECIPES)
+def test_card(name: str) -> None:
+    """Every field is there, and the command runs this recipe."""
+    card = read_card(name)
+    for field in ("purpose", "command", "hardware", "time", "expected"):
+        assert card.get(field), f"{name}: the first docstring lacks {field!r}"
+    assert match_recipes(card["command"].split()[2]) == [name]
 
 
 def test_recipes_were_found() -> None:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from tessera.chat.encoder import Encoder
 from tessera.chat.message import Conversation, Image, Video, say
 from tessera.chat.templates import TEMPLATES
-from tessera.chat.train_tokenizer import train_tokenizer
+from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.imaging.grid import Tiling
 from tessera.packing.loader import PackingConfig, PackLoader
 from tessera.records.faults import DataError, Reason

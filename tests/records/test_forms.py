@@ -212,9 +212,17 @@ def test_sharegpt_system_text_and_refused_roles() -> None:
 
 
 def test_swift_puts_missing_marks_in_front_reads_history_and_losses() -> None:
+    """A line break follows every picture, as in ms-swift's template for InternVL and as chat asks messages.
+
+    `<image>What` was trained as `</img>What` once, while chat asked `</img>\\nWhat`.
+    """
     messages = [{"role": "user", "content": "what?"}, {**ANSWER, "loss": False}]
     conversation = parse("swift", {"images": ["a", "b"], "messages": messages})
-    assert conversation.messages[0].parts == (Image(ROOT / "a"), Image(ROOT / "b"), Text("what?"))
+    line = Text("\n")
+    assert conversation.messages[0].parts == (
+        *(Image(ROOT / "a"), line),
+        *(Image(ROOT / "b"), line, Text("what?")),
+    )
     assert not conversation.messages[1].trained
     record = {"query": "c", "response": "d", "history": [["a", "b"]], "system": "s"}
     assert [m.text for m in parse("swift", record).messages] == ["s", "a", "b", "c", "d"]
@@ -292,9 +300,10 @@ def test_captions_answer_a_picture_or_follow_it() -> None:
 
 
 def test_conversations_in_pretraining_need_no_questions() -> None:
+    """The line break of ms-swift's template stands in pre-training, too."""
     said = {"role": "assistant", "content": "<image> is a puppy"}
     (message,) = parse("swift", {"images": ["a.png"], "messages": [said]}, PAGES).messages
-    assert message.parts == (Image(ROOT / "a.png"), Text(" is a puppy"))
+    assert message.parts == (Image(ROOT / "a.png"), Text("\n"), Text(" is a puppy"))
 
 
 def test_the_system_text_of_a_source_goes_to_records_without_one() -> None:

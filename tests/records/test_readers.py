@@ -13,7 +13,7 @@ import pytest
 from tessera.chat.encoder import Encoder
 from tessera.chat.message import Conversation, Image, Video
 from tessera.chat.templates import TEMPLATES
-from tessera.chat.train_tokenizer import train_tokenizer
+from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.imaging.decode import decode_image
 from tessera.imaging.grid import Tiling
 from tessera.packing.loader import PackingConfig, PackLoader

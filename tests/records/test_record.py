@@ -9,7 +9,7 @@ import pytest
 
 from tessera.chat.message import Conversation, Image, Text, Video
 from tessera.records.faults import DataError, Reason
-from tessera.records.forms.internvl import parse as parse_record
+from tessera.records.forms.detect import FORMS
 from tessera.records.record import RecordPlace
 from tests.records.jsonl_files import turns
 
@@ -18,7 +18,7 @@ PLACE = RecordPlace(Path("a.jsonl"), 3, ROOT, max_tiles=12)
 
 
 def parse(**record: Any) -> Conversation:
-    return parse_record(record, PLACE)
+    return FORMS["internvl"].parse(record, PLACE)
 
 
 def reasons(**record: Any) -> list[tuple[str, Reason]]:
@@ -85,7 +85,7 @@ def test_a_path_must_stay_below_the_root(path: str) -> None:
 def test_an_absolute_path_below_the_root_passes() -> None:
     record = {"image": "/x/a.png", "conversations": turns("<image>", "a cat")}
     for root in (Path("/x"), Path("/")):
-        conversation = parse_record(record, RecordPlace(Path("a.jsonl"), 1, root))
+        conversation = FORMS["internvl"].parse(record, RecordPlace(Path("a.jsonl"), 1, root))
         assert conversation.media == (Image(Path("/x/a.png")),)
 
 
@@ -124,7 +124,7 @@ def test_all_faults_of_a_record_are_told() -> None:
 
 def test_a_record_must_be_an_object() -> None:
     with pytest.raises(DataError, match="list instead of an object"):
-        parse_record([1], PLACE)
+        FORMS["internvl"].parse([1], PLACE)
 
 
 @pytest.mark.parametrize(

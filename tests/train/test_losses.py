@@ -5,12 +5,12 @@ import torch
 import torch.nn.functional as F
 
 from tessera.models.vlm import VLM
-from tessera.nn.layout import Packed
+from tessera.nn.attention.layout import Packed
 from tessera.packing.pack import Pack, collate
 from tessera.packing.samples.weights import Averaging
 from tessera.train.objective import conversation
 from tessera.train.objective.contrastive import symmetric_contrastive_loss
-from tessera.train.objective.conversation import Conversation
+from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.param_groups import Rule, assign
 from tessera.train.step import Step
 from tests.train import tiny
@@ -20,7 +20,7 @@ TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 
 def _loss_and_gradients(model: VLM, packs: list[Pack]) -> tuple[float, dict[str, torch.Tensor]]:
     model.zero_grad()
-    loss, _ = Step(Conversation(), model, tiny.CPU).gradients(packs)
+    loss, _ = Step(ConversationObjective(), model, tiny.CPU).gradients(packs)
     return float(loss), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
@@ -75,7 +75,7 @@ def test_bfloat16_stays_near() -> None:
     model, packs = tiny.model(), [collate(tiny.samples(4))]
     loss, gradients = _loss_and_gradients(model, packs)
     model.zero_grad()
-    rounded, _ = Step(Conversation(), model, tiny.CPU, "bfloat16").gradients(packs)
+    rounded, _ = Step(ConversationObjective(), model, tiny.CPU, "bfloat16").gradients(packs)
     assert float(rounded) == pytest.approx(loss, rel=1e-2)
     flat = torch.cat([gradient.flatten() for gradient in gradients.values()])
     other = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])

@@ -10,8 +10,8 @@ from torch import nn
 
 from tessera.train.loop import set_drop_path
 from tessera.train.objective.contract import Counts
-from tessera.train.objective.contrastive import Contrastive
-from tessera.train.objective.conversation import Conversation
+from tessera.train.objective.contrastive import ContrastiveObjective
+from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.optimizers import Optimizer, OptimizerConfig
 from tessera.train.param_groups import assign
 from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start
@@ -22,7 +22,7 @@ from tests.train import tiny
 
 def _stage(**changes: object) -> Stage:
     settings = {"name": "pairs", "steps": 1, "rules": (tiny.ALL,), "sources": (tiny.PICTURES,)}
-    return Stage(**settings | {"objective": Contrastive(pictures=4)} | changes)
+    return Stage(**settings | {"objective": ContrastiveObjective(pictures=4)} | changes)
 
 
 def _recipe(*stages: Stage, **start: str) -> Recipe:
@@ -33,9 +33,8 @@ def test_the_kind_decides() -> None:
     plain = _stage().model_dump(mode="json")
     assert plain["objective"] == {"kind": "contrastive", "pictures": 4, "region_share": 0.5}
     assert Stage.model_validate(plain) == _stage()
-    assert isinstance(
-        Stage.model_validate({k: v for k, v in plain.items() if k != "objective"}).objective, Conversation
-    )
+    unnamed = Stage.model_validate({name: value for name, value in plain.items() if name != "objective"})
+    assert isinstance(unnamed.objective, ConversationObjective)
     for wrong, message in (
         ({"kind": "guessing"}, "'guessing' found using 'kind'"),
         ({"kind": "conversation", "pictures": 4}, "Extra inputs are not permitted"),
@@ -45,7 +44,7 @@ def test_the_kind_decides() -> None:
 
 
 def test_stages_that_train_different_models_are_refused() -> None:
-    mixed = _recipe(_stage(name="talk", objective=Conversation()), _stage())
+    mixed = _recipe(_stage(name="talk", objective=ConversationObjective()), _stage())
     with pytest.raises(
         ValueError, match=r"'pairs' \(contrastive\) can't train the model of 'talk' \(conversation\)"
     ):

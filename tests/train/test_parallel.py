@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 from safetensors.torch import load_file
 from torch.utils.flop_counter import FlopCounterMode
 
-from tessera.cli.train import bars, prepare, train
-from tessera.nn.layout import Packed
+from tessera.cli.main import main
+from tessera.nn.attention.layout import Packed
 from tessera.train.objective.conversation import estimate_work
 from tessera.train.parallel import Ranks
-from tessera.train.recipe import load_recipe
 from tessera.train.setup import set_up
 from tessera.train.telemetry import read_reports
 from tests.train import tiny
@@ -40,8 +38,7 @@ def recipe():
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     file = tmp_path / "two.py"
     file.write_text(RECIPE, encoding="utf-8")
-    with bars(Console(quiet=True)) as progress:
-        train(prepare(load_recipe(file), tmp_path / "one", progress), progress)
+    assert main(["train", str(file), "--out", str(tmp_path / "one")]) == 0
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "tessera.cli.main", "train", str(file), "--out", str(tmp_path / "two")]
     path = os.pathsep.join(p for p in sys.path if p)

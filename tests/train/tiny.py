@@ -8,7 +8,7 @@ import torch
 
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.checkpoints.shipped import shipped_folder
-from tessera.families.catalog import fresh
+from tessera.families.catalogue import fresh
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
 from tessera.packing.loader import PackingConfig

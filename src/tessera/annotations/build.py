@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tessera.annotations.formats.captions import caption_drafts
 from tessera.annotations.formats.coco import coco_drafts
@@ -16,7 +16,7 @@ from tessera.annotations.formats.ocr import ocr_drafts
 from tessera.annotations.formats.rows import read_names
 from tessera.annotations.formats.views import view_drafts
 from tessera.annotations.formats.vqa import vqa_drafts
-from tessera.annotations.job import Draft, Job, Progress
+from tessera.annotations.job import Draft, Job
 from tessera.annotations.pictures import Pictures
 from tessera.annotations.settings import (
     BoxesSettings,
@@ -28,15 +28,15 @@ from tessera.annotations.settings import (
     ViewsSettings,
     VqaSettings,
 )
-from tessera.annotations.tally import Reject, Rejected, Tally
+from tessera.annotations.tally import Tally
 from tessera.annotations.wording import load_wording
 from tessera.annotations.writer import META, RecordWriter
+from tessera.runtime.progress import Progress, silent
 
 REJECTS, COUNTS = "rejects.jsonl", "counts.json"
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of annotations: its settings and what makes drafts of them."""
 
     settings: type[BuildSettings]
@@ -56,62 +56,49 @@ KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What was built: counts per side, rules and faults by reason, the first faults, the files."""
+    """What was built: counts per side, rules and faults by reason, the first faults in words, the files."""
 
     kind: str
     items: int
     sides: dict[str, dict[str, Any]]
     rules: dict[str, int]
     faults: dict[str, int]
-    first: tuple[Reject, ...]
+    first: tuple[str, ...]
     files: tuple[Path, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, without places of this machine."""
-        return {
-            "kind": self.kind,
-            "items": self.items,
-            "sides": self.sides,
-            "rules": self.rules,
-            "faults": self.faults,
-            "first": [str(reject) for reject in self.first],
-            "files": [file.name for file in self.files],
-        }
+        return asdict(self) | {"files": [file.name for file in self.files]}
 
 
-def build(kind: str, settings: BuildSettings, progress: Progress | None = None) -> BuildReport:
+def build(kind: str, settings: BuildSettings, progress: Progress = silent) -> BuildReport:
     """Write a data set from annotations. The same input, settings and seed give the same files.
 
     ValueError for wrong settings, an unreadable annotation file, more faults than `max_faults`, or no record.
     """
-    root = _root(settings)
+    root, out = _root(settings), settings.out
     pictures, names = Pictures(root), read_names(settings.names)
     wording = load_wording(kind, settings.templates)
     _make_room(settings)
-    out = settings.out
-    made = isinstance(settings, ViewsSettings) and settings.layout == "mosaic"
-    with (out / REJECTS).open("w", encoding="utf-8") as stream:
-        tally = Tally(lambda reject: _write_row(stream.write, reject))
-        job = Job(pictures, wording, tally, progress or _silent, settings.seed, settings.language, names)
-        with RecordWriter(settings, settings.name or kind, root, made) as writer:
+    with (out / REJECTS).open("wb") as rejects:
+        tally = Tally(rejects)
+        job = Job(pictures, wording, tally, progress, settings.seed, settings.language, names)
+        writer = RecordWriter(settings, settings.name or kind, root)
+        with writer.open():
             for draft in KINDS[kind].drafts(job, settings):
-                try:
+                with tally.catching(draft.place):
                     writer.write(draft)
-                except Rejected as error:
-                    tally.reject(draft.place, error)
             tally.check(settings.max_faults)
             if not any(count.records for count in writer.counts.values()):
                 raise ValueError(f"{settings.annotations}: no record came of it; {_why(tally, out)}")
-            files = writer.finish()
-            sides = {side: count.as_row() for side, count in writer.counts.items()}
     report = BuildReport(
         kind,
         tally.items,
-        sides,
+        {side: count.as_row() for side, count in writer.counts.items()},
         dict(tally.rules.most_common()),
         dict(tally.faults.most_common()),
         tuple(tally.first),
-        (*files, out / REJECTS, out / COUNTS),
+        (*writer.files, out / REJECTS, out / COUNTS),
     )
     text = json.dumps(report.as_json(), indent=2, ensure_ascii=False)
     (out / COUNTS).write_text(text + "\n", encoding="utf-8")
@@ -132,6 +119,7 @@ def _make_room(settings: BuildSettings) -> None:
     """The output folder, without files of an earlier build. ValueError when they are there and may not go."""
     names = ("train.jsonl", "val.jsonl", *META.values(), REJECTS, COUNTS)
     present = [settings.out / name for name in names if (settings.out / name).exists()]
+    # Rejects alone are what a build leaves that was stopped by faults.
     finished = [file for file in present if file.name != REJECTS]
     if finished and not settings.overwrite:
         raise ValueError(f"out: {finished[0]} is there already; choose another folder, or overwrite")
@@ -143,16 +131,8 @@ def _make_room(settings: BuildSettings) -> None:
         file.unlink()
 
 
-def _write_row(write: Callable[[str], object], reject: Reject) -> None:
-    write(json.dumps(reject.as_row(), ensure_ascii=False) + "\n")
-
-
 def _why(tally: Tally, out: Path) -> str:
     if tally.first:
         return f"first fault: {tally.first[0]}"
     rules = ", ".join(f"{count} x {rule}" for rule, count in tally.rules.most_common())
     return f"{rules}; see {out / REJECTS}" if rules else "it holds no items"
-
-
-def _silent(_done: int, _total: int | None) -> None:
-    pass

@@ -26,11 +26,6 @@ def scale(pixels: Sequence[float], size: Size) -> Scaled:
     )
 
 
-def to_pixels(scaled: Sequence[float], size: Size) -> tuple[float, ...]:
-    """The inverse of `scale` within half a unit: width / 2000 or height / 2000 pixels."""
-    return tuple(value * size[number % 2] / LARGEST for number, value in enumerate(scaled))
-
-
 def clip_box(box: Sequence[float], size: Size, smallest: int) -> tuple[Box, bool]:
     """The part of a box inside the picture, and whether anything was cut off.
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
-from typing import Literal
+from typing import Literal, TypeVar
 
 from tessera.annotations.pictures import Picture, Pictures
 from tessera.annotations.tally import Fault, Rejected, Tally
-from tessera.annotations.wording import LANGUAGES, Wording
+from tessera.annotations.wording import LANGUAGES, Phrasings
 from tessera.chat.tokens import ADDED_TOKENS, IMG_CONTEXT, IMG_END, IMG_START
+from tessera.runtime.progress import Progress
 from tessera.runtime.seeds import derive_seed
 
-Progress = Callable[[int, int | None], None]
-"""Called with items done and items in all, None where a file is streamed."""
+Item = TypeVar("Item")
 MEDIA_MARKS = ("<image>", "<video>", IMG_START, IMG_END, IMG_CONTEXT)
 """Marks that no text of the input may hold: they would add pictures to the prompt."""
 ALL_MARKS = ("<image>", "<video>", *ADDED_TOKENS)
@@ -52,42 +52,40 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Voice:
-    """Random choices and wording for one picture."""
+class WordingSampler:
+    """Draws the wording, and makes all other random choices, for one picture."""
 
-    wording: Wording
+    phrasings: Phrasings
     language: str
     rng: Random
 
     def say(self, section: str, **slots: object) -> str:
         """One of the section's phrasings with its slots filled."""
-        return self.wording.say(self.language, section, self.rng, **slots)
+        return self.rng.choice(self.phrasings[section]).format_map(slots)
 
-    def turn(
-        self, form: str, asked: Mapping[str, object], answered: Mapping[str, object], about: Iterable[str]
-    ) -> Turn:
-        """Question and answer in the words of `<form>.question` and `<form>.answer`."""
-        question, answer = self.say(f"{form}.question", **asked), self.say(f"{form}.answer", **answered)
+    def turn(self, form: str, about: Iterable[str], **slots: object) -> Turn:
+        """Question and answer in the words of `<form>.question` and `<form>.answer`; each takes its slots."""
+        question, answer = self.say(f"{form}.question", **slots), self.say(f"{form}.answer", **slots)
         return Turn(form, question, answer, frozenset(about))
 
 
 @dataclass(frozen=True)
 class Job:
-    """A build on its way."""
+    """A build on its way. wording: by language. names: other names of classes."""
 
     pictures: Pictures
-    wording: Wording
+    wording: Mapping[str, Phrasings]
     tally: Tally
     progress: Progress
     seed: int
     language: Literal["en", "zh", "both"]
     names: Mapping[str, str]
 
-    def voice(self, *parts: int | str) -> Voice:
-        """The voice of a place: the same for the same seed and parts, whatever else is built."""
+    def sampler(self, *parts: int | str) -> WordingSampler:
+        """The sampler of a place: the same for the same seed and parts, whatever else is built."""
         rng = Random(derive_seed("build", self.seed, *parts))
         language = rng.choice(LANGUAGES) if self.language == "both" else self.language
-        return Voice(self.wording, language, rng)
+        return WordingSampler(self.wording[language], language, rng)
 
     def label(self, name: object) -> str:
         """What a class is called in conversations. Rejected when that is no plain text."""
@@ -104,7 +102,13 @@ class Job:
     def count(self, done: int, total: int | None) -> None:
         """One more item of the input; `done` of `total` for the progress bar."""
         self.tally.items += 1
-        self.progress(done, total)
+        self.progress("items", done, total)
+
+    def each(self, items: Iterable[Item], total: int | None = None) -> Iterator[Item]:
+        """Items of the input one by one, each counted."""
+        for done, item in enumerate(items, 1):
+            self.count(done, total)
+            yield item
 
 
 def clean(text: object, what: str, marks: Sequence[str] = MEDIA_MARKS) -> str:

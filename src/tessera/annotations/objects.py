@@ -7,15 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tessera.annotations.coordinates import Box, Quad, box_text, clip_box, quad_text
-from tessera.annotations.job import Draft, Job, Turn, Voice, choose_turns, in_records
+from tessera.annotations.job import Draft, Job, Turn, WordingSampler, choose_turns, in_records
 from tessera.annotations.pictures import Picture
-from tessera.annotations.settings import ObjectSettings
+from tessera.annotations.settings import ObjectForm, ObjectSettings
 from tessera.annotations.tally import Rejected, Rule
 
 
 @dataclass(frozen=True)
 class Region:
-    """An object: class, upright box inside the picture in pixels, corners and a phrase of its own if any."""
+    """An object: class, upright box inside the picture in pixels, a phrase of its own if any.
+
+    quad: its corners, where the answer shall give them instead of the box.
+    """
 
     label: str
     box: Box
@@ -23,25 +26,17 @@ class Region:
     phrase: str | None = None
 
 
-@dataclass(frozen=True)
-class Scene:
-    """A picture with its objects. `incomplete`: classes with objects that were left out, so not countable."""
-
-    place: str
-    picture: Picture
-    regions: tuple[Region, ...]
-    incomplete: frozenset[str]
-    classes: tuple[str, ...]
-
-
 @dataclass
-class SceneMaker:
-    """Gathers the objects of one picture; what is left out makes its class incomplete."""
+class Scene:
+    """A picture with its objects as they are gathered.
 
-    job: Job
+    incomplete: classes with objects that were left out, so neither listed nor counted. classes: all of the
+    data set, if absent ones shall be asked for.
+    """
+
     place: str
     picture: Picture
-    smallest: int
+    classes: tuple[str, ...]
     regions: list[Region] = field(default_factory=list)
     incomplete: set[str] = field(default_factory=set)
 
@@ -54,29 +49,30 @@ class SceneMaker:
             self.incomplete.add(label)
             raise
 
-    def add(self, label: str, box: Box, quad: Quad | None = None, phrase: str | None = None) -> None:
-        """Take an object, clipped to the picture. Rejected for a box that is bad, outside or tiny."""
-        inside, clipped = clip_box(box, self.picture.size, self.smallest)
-        if clipped:
-            self.job.tally.note(Rule.CLIPPED)
-        self.regions.append(Region(label, inside, quad, phrase))
-
-    def scene(self, classes: tuple[str, ...]) -> Scene:
-        """The picture with what was taken."""
-        regions, incomplete = tuple(self.regions), frozenset(self.incomplete)
-        return Scene(self.place, self.picture, regions, incomplete, classes)
+    def by_label(self) -> dict[str, list[Region]]:
+        """Regions by class, both from left to right: one order for all answers is easier to learn."""
+        groups: dict[str, list[Region]] = {}
+        for region in sorted(self.regions, key=lambda region: (region.box, region.label)):
+            groups.setdefault(region.label, []).append(region)
+        return groups
 
 
-def object_drafts(
-    job: Job, scenes: Iterator[Scene], settings: ObjectSettings, rotated: bool = False
-) -> Iterator[Draft]:
+def clipped(job: Job, box: Sequence[float], picture: Picture, smallest: int) -> Box:
+    """The part of a box inside its picture; a cut is counted. Rejected when bad, outside or tiny."""
+    inside, cut = clip_box(box, picture.size, smallest)
+    if cut:
+        job.tally.note(Rule.CLIPPED)
+    return inside
+
+
+def object_drafts(job: Job, scenes: Iterator[Scene], settings: ObjectSettings) -> Iterator[Draft]:
     """Conversations about each scene; scenes that leave nothing to ask are counted."""
     for scene in scenes:
-        voice = job.voice(scene.picture.path)
-        asking = _Asking(job, scene, settings, voice, rotated)
-        turns = choose_turns(asking.turns(), settings.questions, voice.rng)
+        sampler = job.sampler(scene.picture.path)
+        asking = _Asking(job, scene, settings, sampler, scene.by_label())
+        turns = choose_turns(asking.turns(), settings.questions, sampler.rng)
         if not turns:
-            job.tally.reject(scene.place, Rejected(Rule.NOTHING, scene.picture.path))
+            job.tally.reject(scene.place, Rule.NOTHING, scene.picture.path)
         yield from in_records(scene.place, scene.picture, turns, settings.turns)
 
 
@@ -87,12 +83,12 @@ class _Asking:
     job: Job
     scene: Scene
     settings: ObjectSettings
-    voice: Voice
-    rotated: bool
+    sampler: WordingSampler
+    groups: dict[str, list[Region]]
 
     def turns(self) -> Iterator[Turn]:
         """Every form that was asked for, class by class from left to right."""
-        makers: dict[str, Callable[[], Iterator[Turn]]] = {
+        makers: dict[ObjectForm, Callable[[], Iterator[Turn]]] = {
             "detection": self._detection,
             "everything": self._everything,
             "grounding": self._grounding,
@@ -105,31 +101,28 @@ class _Asking:
 
     def _where(self, regions: Sequence[Region]) -> str:
         size = self.scene.picture.size
-        if self.rotated:
-            return quad_text([region.quad for region in regions if region.quad is not None], size)
-        return box_text([region.box for region in regions], size)
+        quads = [region.quad for region in regions if region.quad is not None]
+        return quad_text(quads, size) if quads else box_text([region.box for region in regions], size)
 
     def _complete(self) -> Iterator[tuple[str, list[Region]]]:
         """Classes with all their objects, if all are known and not too many."""
-        for label, regions in by_label(self.scene.regions).items():
+        for label, regions in self.groups.items():
             if label not in self.scene.incomplete and len(regions) <= self.settings.max_boxes:
                 yield label, regions
 
     def _detection(self) -> Iterator[Turn]:
-        for label, regions in by_label(self.scene.regions).items():
+        for label, regions in self.groups.items():
             if len(regions) > self.settings.max_boxes:
-                detail = f"{len(regions)} of {label}"
-                self.job.tally.reject(self.scene.place, Rejected(Rule.TOO_MANY, detail))
+                self.job.tally.reject(self.scene.place, Rule.TOO_MANY, f"{len(regions)} of {label}")
         for label, regions in self._complete():
-            answer = {"label": label, "boxes": self._where(regions)}
-            yield self.voice.turn("detection", {"label": label}, answer, [label])
+            yield self.sampler.turn("detection", [label], label=label, boxes=self._where(regions))
 
     def _everything(self) -> Iterator[Turn]:
-        groups = by_label(self.scene.regions)
-        if self.scene.incomplete or len(groups) < 2 or len(self.scene.regions) > self.settings.max_boxes:
+        groups, most = self.groups, self.settings.max_boxes
+        if self.scene.incomplete or len(groups) < 2 or len(self.scene.regions) > most:
             return
         found = "".join(f"<ref>{label}</ref>{self._where(regions)}" for label, regions in groups.items())
-        yield self.voice.turn("everything", {}, {"found": found}, groups)
+        yield self.sampler.turn("everything", groups, found=found)
 
     def _grounding(self) -> Iterator[Turn]:
         """Objects with a phrase of their own, and those that are the only one of their class."""
@@ -137,31 +130,22 @@ class _Asking:
         names = [r.phrase or (r.label if r.label in alone else None) for r in self.scene.regions]
         for region, phrase in zip(self.scene.regions, names, strict=True):
             if phrase is not None and names.count(phrase) == 1:
-                answer = {"phrase": phrase, "boxes": self._where([region])}
-                yield self.voice.turn("grounding", {"phrase": phrase}, answer, [region.label])
+                boxes = self._where([region])
+                yield self.sampler.turn("grounding", [region.label], phrase=phrase, boxes=boxes)
 
     def _naming(self) -> Iterator[Turn]:
         for region in self.scene.regions:
-            asked, label = {"boxes": self._where([region])}, region.label
-            yield self.voice.turn("naming", asked, {"label": label}, [label])
+            boxes, label = self._where([region]), region.label
+            yield self.sampler.turn("naming", [label], label=label, boxes=boxes)
 
     def _counting(self) -> Iterator[Turn]:
         for label, regions in self._complete():
-            answer = {"count": len(regions), "label": label, "boxes": self._where(regions)}
-            yield self.voice.turn("counting", {"label": label}, answer, [label])
+            boxes = self._where(regions)
+            yield self.sampler.turn("counting", [label], count=len(regions), label=label, boxes=boxes)
 
     def _absent(self) -> Iterator[Turn]:
         """Classes of the data set that this picture doesn't show, asked as detection."""
-        present = {region.label for region in self.scene.regions} | self.scene.incomplete
-        others = sorted(set(self.scene.classes) - present)
-        for label in self.voice.rng.sample(others, min(self.settings.absent, len(others))):
-            question = self.voice.say("detection.question", label=label)
-            yield Turn("absent", question, self.voice.say("absent.answer", label=label))
-
-
-def by_label(regions: Sequence[Region]) -> dict[str, list[Region]]:
-    """Regions by class, both from left to right: one order for all answers is easier to learn."""
-    groups: dict[str, list[Region]] = {}
-    for region in sorted(regions, key=lambda region: (region.box, region.label)):
-        groups.setdefault(region.label, []).append(region)
-    return groups
+        others = sorted(set(self.scene.classes) - set(self.groups) - self.scene.incomplete)
+        for label in self.sampler.rng.sample(others, min(self.settings.absent, len(others))):
+            question = self.sampler.say("detection.question", label=label)
+            yield Turn("absent", question, self.sampler.say("absent.answer", label=label))

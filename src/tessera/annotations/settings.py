@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
 from tessera.runtime.config import Config
+
+ObjectForm = Literal["detection", "everything", "grounding", "naming", "counting"]
+TextForm = Literal["transcription", "spotting", "reading", "locating"]
 
 
 class BuildSettings(Config):
@@ -43,25 +46,24 @@ class BuildSettings(Config):
     """Tile limit to write into the meta file."""
 
 
-class ObjectSettings(BuildSettings):
+class PlacesSettings(BuildSettings):
+    """What answers with boxes share."""
+
+    max_boxes: int = Field(default=50, ge=1)
+    """Longest list of boxes in an answer; longer ones are not asked for."""
+    smallest: int = Field(default=1, ge=1)
+    """Smallest side of a box on the scale of 1000; smaller ones are left out and counted."""
+
+
+class ObjectSettings(PlacesSettings):
     """What conversations about boxes share."""
 
-    forms: tuple[Literal["detection", "everything", "grounding", "naming", "counting"], ...] = (
-        "detection",
-        "everything",
-        "grounding",
-        "naming",
-        "counting",
-    )
+    forms: tuple[ObjectForm, ...] = get_args(ObjectForm)
     """Which kinds of questions to ask."""
     questions: int = Field(default=8, ge=1)
     """Most questions per picture; kinds take turns."""
     absent: int = Field(default=0, ge=0)
     """Classes per picture asked for although they are not there; right only if every object is annotated."""
-    max_boxes: int = Field(default=50, ge=1)
-    """Longest list of boxes in an answer; longer ones are not asked for."""
-    smallest: int = Field(default=1, ge=1)
-    """Smallest side of a box on the scale of 1000; smaller ones are left out and counted."""
 
 
 class BoxesSettings(ObjectSettings):
@@ -104,27 +106,20 @@ class CaptionsSettings(BuildSettings):
     """Every caption as a record of its own, or one of each picture's."""
 
 
-class OcrSettings(BuildSettings):
+class OcrSettings(PlacesSettings):
     """Text lines with boxes or corners: JSONL, PaddleOCR's label file, or a folder of ICDAR .txt files."""
 
-    forms: tuple[Literal["transcription", "spotting", "reading", "locating"], ...] = (
-        "transcription",
-        "spotting",
-        "reading",
-        "locating",
-    )
+    forms: tuple[TextForm, ...] = get_args(TextForm)
     """Which kinds of questions to ask."""
     order: Literal["reading", "given"] = "reading"
     """Lines from top to bottom and left to right, or as in the file."""
     questions: int = Field(default=4, ge=1)
     """Most questions per picture; kinds take turns."""
     max_boxes: int = Field(default=100, ge=1)
-    """Longest list of boxes in an answer."""
-    smallest: int = Field(default=1, ge=1)
-    """Smallest side of a box on the scale of 1000."""
+    """Longest list of boxes in an answer; longer ones are not asked for."""
 
 
-class ViewsSettings(BuildSettings):
+class ViewsSettings(PlacesSettings):
     """Several camera views of one moment: DriveLM's JSON, or JSONL rows with named views."""
 
     layout: Literal["pictures", "mosaic"] = "pictures"
@@ -133,7 +128,3 @@ class ViewsSettings(BuildSettings):
     """Columns of the mosaic."""
     cell: tuple[int, int] = (896, 448)
     """Width and height of a view in the mosaic, in pixels."""
-    max_boxes: int = Field(default=50, ge=1)
-    """Longest list of boxes in an answer."""
-    smallest: int = Field(default=1, ge=1)
-    """Smallest side of a box on the scale of 1000."""

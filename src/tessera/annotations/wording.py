@@ -10,10 +10,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from string import Formatter
-
-from tessera.annotations.sections import SECTIONS, Slots
 
 LANGUAGES = ("en", "zh")
 Phrasings = dict[str, tuple[str, ...]]
@@ -21,24 +18,68 @@ Phrasings = dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Wording:
-    """The phrasings of one kind in each language."""
+class Slots:
+    """Slots of a section, by spaces; without the needed ones the question would have no answer."""
 
-    languages: Mapping[str, Phrasings]
-
-    def say(self, language: str, section: str, rng: Random, **slots: object) -> str:
-        """One of a section's phrasings with its slots filled."""
-        return rng.choice(self.languages[language][section]).format_map(slots)
+    needed: str = ""
+    allowed: str = ""
 
 
-def load_wording(kind: str, folder: Path | None = None) -> Wording:
-    """The shipped phrasings of a kind, with the sections that files in `folder` replace.
+OBJECTS: Mapping[str, Slots] = {
+    "detection.question": Slots("label"),
+    "detection.answer": Slots("label boxes"),
+    "everything.question": Slots(),
+    "everything.answer": Slots("found"),
+    "grounding.question": Slots("phrase"),
+    "grounding.answer": Slots("boxes", "phrase"),
+    "naming.question": Slots("boxes"),
+    "naming.answer": Slots("label"),
+    "counting.question": Slots("label"),
+    "counting.answer": Slots("count", "label boxes"),
+    "absent.answer": Slots("", "label"),
+}
+
+SECTIONS: Mapping[str, Mapping[str, Slots]] = {
+    "boxes": OBJECTS,
+    "remote": OBJECTS,
+    "classes": {
+        "list.question": Slots("candidates"),
+        "letters.question": Slots("options"),
+        "open.question": Slots(),
+        "answer": Slots("label"),
+    },
+    "vqa": {
+        "short.question": Slots("question"),
+        "plain.question": Slots("question"),
+        "choice.question": Slots("question options"),
+    },
+    "captions": {"question": Slots()},
+    "ocr": {
+        "transcription.question": Slots(),
+        "transcription.answer": Slots("lines"),
+        "spotting.question": Slots(),
+        "spotting.answer": Slots("found"),
+        "reading.question": Slots("boxes"),
+        "reading.answer": Slots("text"),
+        "locating.question": Slots("text"),
+        "locating.answer": Slots("boxes", "text"),
+    },
+    "views": {
+        "detection.question": Slots("label"),
+        "detection.item": Slots("view boxes", "label"),
+    },
+}
+"""Kind → section → slots."""
+
+
+def load_wording(kind: str, folder: Path | None = None) -> dict[str, Phrasings]:
+    """The shipped phrasings of a kind by language, with the sections that files in `folder` replace.
 
     ValueError naming file, line and slot for anything unknown, missing or malformed.
     """
     if folder is not None:
         _check_folder(folder)
-    return Wording({language: _phrasings(kind, language, folder) for language in LANGUAGES})
+    return {language: _phrasings(kind, language, folder) for language in LANGUAGES}
 
 
 def write_templates(folder: Path) -> list[Path]:
@@ -119,10 +160,12 @@ def _check_slots(where: str, line: str, slots: Slots) -> None:
         used = set(_used(line))
     except ValueError as error:
         raise ValueError(f"{where}: {error}; write {{slot}}, and {{{{ or }}}} for a brace") from error
-    for slot in sorted(used - slots.known):
-        known = ", ".join(sorted(slots.known)) or "no slots"
-        raise ValueError(f"{where}: slot {{{slot}}} is unknown; this section knows {known}")
-    for slot in slots.needed:
+    needed = slots.needed.split()
+    known = {*needed, *slots.allowed.split()}
+    for slot in sorted(used - known):
+        choices = ", ".join(sorted(known)) or "no slots"
+        raise ValueError(f"{where}: slot {{{slot}}} is unknown; this section knows {choices}")
+    for slot in needed:
         if slot not in used:
             raise ValueError(f"{where}: slot {{{slot}}} is missing; this section can't do without it")
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 from tessera.annotations.job import Draft
 from tessera.annotations.pictures import Picture
-from tessera.annotations.settings import BuildSettings
+from tessera.annotations.settings import BuildSettings, ViewsSettings
 from tessera.annotations.tally import Fault, Rejected, Rule
+from tessera.chat.message import Role
 from tessera.records.faults import DataError
-from tessera.records.forms import internvl
+from tessera.records.forms.detect import FORMS
 from tessera.records.record import RecordPlace
+from tessera.records.writing import internvl_record, json_line, write_meta
+from tessera.runtime.atomic import atomic_write
 from tessera.runtime.seeds import derive_seed
 
 SIDES = ("train", "val")
@@ -55,93 +59,60 @@ class SideCounts:
 
     def as_row(self) -> dict[str, object]:
         """Plain numbers."""
-        forms = dict(sorted(self.forms.items()))
-        return {"records": self.records, "turns": self.turns, "pictures": len(self.pictures), "forms": forms}
+        return vars(self) | {"pictures": len(self.pictures), "forms": dict(sorted(self.forms.items()))}
 
 
 class RecordWriter:
-    """Writes train.jsonl and val.jsonl; files appear under their names when all is done."""
+    """Writes train.jsonl, val.jsonl and their meta files, which appear when the block of `open` ends well."""
 
-    def __init__(self, settings: BuildSettings, name: str, root: Path, made: bool) -> None:
-        self.settings, self.name, self.source = settings, name, root
+    def __init__(self, settings: BuildSettings, name: str, source: Path) -> None:
+        self.settings, self.name, self.source = settings, name, source
         self.counts = {side: SideCounts() for side in (SIDES if settings.val else SIDES[:1])}
+        self.files = [settings.out / name for side in self.counts for name in (f"{side}.jsonl", META[side])]
+        # Pictures that were made for the records stand below the output, where the others are not looked for.
+        self._made = isinstance(settings, ViewsSettings) and settings.layout == "mosaic"
         self._split = Split(settings.val, settings.seed)
-        self._copied: set[str] = set()
-        self._made = made
-        self._streams: dict[str, TextIO] = {}
+        self._copied: set[Path] = set()
+        self._streams: dict[str, IO[bytes]] = {}
 
-    def __enter__(self) -> RecordWriter:
-        for side in self.counts:
-            self._streams[side] = self._part(side).open("w", encoding="utf-8")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for stream in self._streams.values():
-            stream.close()
-        for side in self.counts:
-            self._part(side).unlink(missing_ok=True)
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """The time of writing."""
+        with ExitStack() as stack:
+            for side in self.counts:
+                file = self.settings.out / f"{side}.jsonl"
+                self._streams[side] = stack.enter_context(atomic_write(file))
+            yield
+        for side, count in self.counts.items():
+            write_meta(self.settings.out / META[side], {self.name: self._entry(side, count)})
 
     def write(self, draft: Draft) -> None:
         """Write a draft's record to its side. Rejected when the split or the package's check refuses it."""
         side = self._split.side(draft.pictures)
         count = self.counts[side]
-        record = self._record(draft, count.records)
-        place = RecordPlace(self._part(side), count.records + 1, self.root)
+        record = _record(draft, count.records)
         try:
-            internvl.parse(record, place)
+            FORMS["internvl"].parse(record, RecordPlace(Path(f"{side}.jsonl"), count.records + 1, self._root))
         except DataError as error:
             fault = error.faults[0]
             raise Rejected(Fault.REFUSED, f"{fault.field}: {fault.reason} ({fault.detail})") from error
-        if self.settings.copy_pictures:
+        if self.settings.copy_pictures and not self._made:
             self._copy(draft.pictures)
-        self._streams[side].write(json.dumps(record, ensure_ascii=False) + "\n")
+        self._streams[side].write(json_line(record))
         count.records += 1
         count.turns += len(draft.turns)
         count.pictures.update(picture.path for picture in draft.pictures)
         count.forms.update(turn.form for turn in draft.turns)
 
-    def finish(self) -> list[Path]:
-        """Give the files their names and write the meta files; all of them."""
-        files = []
-        for side, count in self.counts.items():
-            self._streams[side].close()
-            file = self._part(side).replace(self.settings.out / f"{side}.jsonl")
-            meta = self.settings.out / META[side]
-            meta.write_text(
-                json.dumps({self.name: self._entry(side, count)}, indent=2) + "\n", encoding="utf-8"
-            )
-            files += [file, meta]
-        return files
-
     @property
-    def root(self) -> Path:
+    def _root(self) -> Path:
         """The folder that paths of the records start from."""
         if self._made:
             return self.settings.out
         return self.settings.out / COPIES if self.settings.copy_pictures else self.source
 
-    def _part(self, side: str) -> Path:
-        return self.settings.out / f"{side}.jsonl.part"
-
-    def _record(self, draft: Draft, number: int) -> dict[str, Any]:
-        """The record in InternVL's form (facts 5.2)."""
-        shown = draft.shown or draft.pictures
-        record: dict[str, Any] = {"id": number}
-        if len(shown) == 1:
-            record |= {"image": shown[0].path, "width": shown[0].size[0], "height": shown[0].size[1]}
-        else:
-            record["image"] = [picture.path for picture in shown]
-            record["width_list"] = [picture.size[0] for picture in shown]
-            record["height_list"] = [picture.size[1] for picture in shown]
-        record["conversations"] = [
-            {"from": who, "value": (draft.head if not n and who == "human" else "") + text}
-            for n, turn in enumerate(draft.turns)
-            for who, text in (("human", turn.question), ("gpt", turn.answer))
-        ]
-        return record
-
     def _entry(self, side: str, count: SideCounts) -> dict[str, Any]:
-        """The meta file's entry (facts 5.1). Paths start at its folder; other pictures have a whole path."""
+        """The meta file's entry. Paths start at its folder; other pictures have a whole path."""
         elsewhere = COPIES if self.settings.copy_pictures else str(self.source.absolute())
         entry: dict[str, Any] = {
             "root": "." if self._made else elsewhere,
@@ -154,10 +125,17 @@ class RecordWriter:
         return entry | ({"max_dynamic_patch": limit} if limit is not None else {})
 
     def _copy(self, pictures: tuple[Picture, ...]) -> None:
-        for picture in pictures:
-            if self._made or picture.path in self._copied:
-                continue
-            target = self.root / picture.path
+        for target in {self._root / picture.path for picture in pictures} - self._copied:
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.source / picture.path, target)
-            self._copied.add(picture.path)
+            shutil.copyfile(self.source / target.relative_to(self._root), target)
+            self._copied.add(target)
+
+
+def _record(draft: Draft, number: int) -> dict[str, Any]:
+    shown = draft.shown or draft.pictures
+    turns: list[tuple[Role, str]] = []
+    for turn in draft.turns:
+        question = turn.question if turns else draft.head + turn.question
+        turns += [("user", question), ("assistant", turn.answer)]
+    paths, sizes = [picture.path for picture in shown], [picture.size for picture in shown]
+    return internvl_record(number, turns, images=paths, sizes=sizes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +20,11 @@ from tessera.chat.message import Conversation, Image, PictureSource, Video
 from tessera.chat.render import MediaSpan, Rendered, render
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
-from tessera.chat.tokens import ADDED_TOKENS, IMG_CONTEXT
 from tessera.imaging.decode import decode_image, name_of, read_size
 from tessera.imaging.frames import frame_indices
 from tessera.imaging.grid import Tiling, count_tiles
-from tessera.imaging.tiles import cut_tiles
+from tessera.imaging.tiles import Resize, cut_tiles
 from tessera.imaging.video import probe_video, read_frames
-
-Part = Image | Video
 
 
 @dataclass(frozen=True)
@@ -53,6 +50,7 @@ class Encoded:
     tiles_per_image: tuple[int, ...]
 
 
+@dataclass(frozen=True)
 class Encoder:
     """Encodes conversations for one model.
 
@@ -63,31 +61,20 @@ class Encoder:
     trust_text: special strings in content become control tokens, as in the official code.
     """
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        template: Template,
-        tiling: Tiling,
-        tokens_per_tile: int,
-        frame_label: str = "training",
-        system_text: str | None = None,
-        frames: int = 8,
-        max_frames: int = 64,
-        resize: Literal["exact", "fast"] = "exact",
-        trust_text: bool = False,
-    ) -> None:
-        _check_tokens(tokenizer, template)
-        self.tokenizer = tokenizer
-        self.template = template
-        self.tiling = tiling
-        self.tokens_per_tile = tokens_per_tile
-        self.frame_label = frame_pattern(frame_label)
-        self.system_text = system_text
-        self.frames = frames
-        self.max_frames = max_frames
-        self.resize = resize
-        self.trust_text = trust_text
-        self._tilings: dict[int, Tiling] = {}
+    tokenizer: Tokenizer
+    template: Template
+    tiling: Tiling
+    tokens_per_tile: int
+    frame_label: str = "training"
+    system_text: str | None = None
+    frames: int = 8
+    max_frames: int = 64
+    resize: Resize = "exact"
+    trust_text: bool = False
+
+    def __post_init__(self) -> None:
+        _check_tokens(self.tokenizer, self.template)
+        frame_pattern(self.frame_label)
 
     @property
     def stop_ids(self) -> frozenset[int]:
@@ -97,27 +84,25 @@ class Encoder:
 
     def spans(self, conversation: Conversation) -> list[MediaSpan]:
         """Tiles and labels of every picture and clip, in order; reads file headers only."""
-        media = conversation.media
-        budget = self._budget(media)
-        return [self._span(part, self._count(part, budget)) for part in media]
+        share = conversation.share_tiles(self.tiling.max_tiles)
+        return [self._span(part, self._count(part, share)) for part in conversation.media]
 
     def measure(self, conversation: Conversation) -> Lengths:
         """Tokens, tiles and supervised tokens that `encode` will give; reads file headers only."""
         spans = self.spans(conversation)
-        rendered = self._render(conversation, spans, generate=False)
+        rendered = self._render(conversation, media=spans)
         return Lengths(len(rendered.ids), sum(sum(s.tiles) for s in spans), rendered.trained)
 
     def prompt_ids(self, conversation: Conversation) -> npt.NDArray[np.int32]:
         """The ids int32 [T] that `encode` with `generate` will give; reads file headers only."""
-        return self._render(conversation, self.spans(conversation), generate=True).arrays()[0]
+        return self._render(conversation, media=self.spans(conversation), generate=True).arrays()[0]
 
     def encode(self, conversation: Conversation, generate: bool = False) -> Encoded:
         """Ids, weights and tiles; `generate` ends the prompt with the empty assistant role."""
-        media = conversation.media
-        budget = self._budget(media)
-        cut = [self._cut(part, budget) for part in media]
+        media, share = conversation.media, conversation.share_tiles(self.tiling.max_tiles)
+        cut = [self._cut(part, share) for part in media]
         spans = [self._span(part, tuple(map(len, tiles))) for part, tiles in zip(media, cut, strict=True)]
-        ids, weights = self._render(conversation, spans, generate).arrays()
+        ids, weights = self._render(conversation, media=spans, generate=generate).arrays()
         flat = [tiles for part in cut for tiles in part]
         side = self.tiling.tile_side
         tiles = np.concatenate(flat) if flat else np.zeros((0, side, side, 3), dtype=np.uint8)
@@ -125,10 +110,11 @@ class Encoder:
 
     def render_text(self, conversation: Conversation, generate: bool = False) -> str:
         """The prompt as readable text, runs of placeholders as `<IMG_CONTEXT>*256`; headers only."""
-        rendered = self._render(conversation, self.spans(conversation), generate)
+        rendered = self._render(conversation, media=self.spans(conversation), generate=generate)
         text = self.tokenizer.decode(rendered.ids, skip_special=False)
-        width = len(IMG_CONTEXT)
-        return re.sub(f"(?:{IMG_CONTEXT})+", lambda m: f"{IMG_CONTEXT}*{len(m[0]) // width}", text)
+        context = self.template.tokens.context
+        run = f"(?:{re.escape(context)})+"
+        return re.sub(run, lambda m: f"{context}*{len(m[0]) // len(context)}", text)
 
     def describe(self) -> dict[str, str | int | None]:
         """Every setting that changes the tokens, for the record of a run."""
@@ -145,61 +131,53 @@ class Encoder:
             "max_tiles": self.tiling.max_tiles,
             "thumbnail": int(self.tiling.thumbnail),
             "tokens_per_tile": self.tokens_per_tile,
-            "frame_label": self.frame_label,
+            "frame_label": frame_pattern(self.frame_label),
             "frames": self.frames,
             "resize": self.resize,
             "trust_text": int(self.trust_text),
         }
 
-    def _render(self, conversation: Conversation, spans: list[MediaSpan], generate: bool) -> Rendered:
-        return render(
-            conversation,
-            self.template,
-            self.tokenizer,
-            spans,
-            self.tokens_per_tile,
-            self.system_text,
-            generate,
-            self.trust_text,
+    @property
+    def _render(self) -> partial[Rendered]:
+        """`render` with the settings of this encoder."""
+        return partial(
+            render,
+            template=self.template,
+            tokenizer=self.tokenizer,
+            tokens_per_tile=self.tokens_per_tile,
+            system_text=self.system_text,
+            trust_text=self.trust_text,
         )
 
-    def _span(self, part: Part, tiles: tuple[int, ...]) -> MediaSpan:
+    def _span(self, part: Image | Video, tiles: tuple[int, ...]) -> MediaSpan:
         if isinstance(part, Image):
             return MediaSpan(tiles)
-        return MediaSpan(tiles, tuple(self.frame_label.format(index=i + 1) for i in range(len(tiles))))
+        label = frame_pattern(self.frame_label)
+        return MediaSpan(tiles, tuple(label.format(index=i + 1) for i in range(len(tiles))))
 
-    def _budget(self, media: Sequence[Part]) -> int:
-        """Tiles a picture may have: the limit shared by the pictures of a conversation (facts 3.5)."""
-        pictures = sum(isinstance(part, Image) for part in media)
-        return max(1, self.tiling.max_tiles // max(1, pictures))
-
-    def _picture_tiling(self, part: Image, budget: int) -> Tiling:
-        limit = budget if part.max_tiles is None else part.max_tiles
+    def _picture_tiling(self, part: Image, share: int) -> Tiling:
+        limit = share if part.max_tiles is None else part.max_tiles
         if limit < 1:
             raise ValueError(f"image.max_tiles: {limit} is below 1; leave it out or give at least 1")
         if part.tiles is not None and not part.joined:
             # A grid that wins among more candidates wins among those of its own area and below, too: the
             # number of tiles alone tells which grid the caller's `max_num` gave.
             limit = part.tiles - 1 if self.tiling.thumbnail and part.tiles > 1 else part.tiles
-        found = self._tilings.get(limit)
-        if found is None:
-            least = min(self.tiling.min_tiles, limit)
-            found = self.tiling.model_copy(update={"max_tiles": limit, "min_tiles": least})
-            self._tilings[limit] = found
-        return found
+        return self.tiling.model_copy(
+            update={"max_tiles": limit, "min_tiles": min(self.tiling.min_tiles, limit)}
+        )
 
-    def _count(self, part: Part, budget: int) -> tuple[int, ...]:
+    def _count(self, part: Image | Video, share: int) -> tuple[int, ...]:
         if isinstance(part, Video):
             return (1,) * len(self._frame_indices(part))
-        tiling = self._picture_tiling(part, budget)
-        sources = (part.source, *part.joined)
-        count = sum(count_tiles(*read_size(source), tiling) for source in sources)
+        tiling = self._picture_tiling(part, share)
+        count = sum(count_tiles(*read_size(source), tiling) for source in (part.source, *part.joined))
         return (_expected(part, count),)
 
-    def _cut(self, part: Part, budget: int) -> list[npt.NDArray[np.uint8]]:
+    def _cut(self, part: Image | Video, share: int) -> list[npt.NDArray[np.uint8]]:
         """Tiles uint8 [n, S, S, 3] of a picture, or of every frame of a clip."""
         if isinstance(part, Image):
-            tiling = self._picture_tiling(part, budget)
+            tiling = self._picture_tiling(part, share)
             tiles = [self._tiles(source, tiling) for source in (part.source, *part.joined)]
             _expected(part, sum(map(len, tiles)))
             return [np.concatenate(tiles) if part.joined else tiles[0]]
@@ -250,7 +228,7 @@ def _expected(part: Image, count: int) -> int:
 
 
 def _check_tokens(tokenizer: Tokenizer, template: Template) -> None:
-    missing = [t for t in ADDED_TOKENS if not tokenizer.has_token(t)]
+    missing = [t for t in template.tokens.all if not tokenizer.has_token(t)]
     if missing:
         raise ValueError(
             f"tokenizer: lacks {' '.join(missing)}; "

@@ -6,8 +6,8 @@ A part stands exactly where its placeholder stood. Nothing here adds labels or l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -77,10 +77,43 @@ class Conversation:
         """Pictures and clips in the order in which the model meets them."""
         return tuple(p for m in self.messages for p in m.parts if not isinstance(p, Text))
 
+    def share_tiles(self, limit: int) -> int:
+        """Tiles of each picture when all pictures of the conversation share a limit: at least one.
+
+        InternVL trains and evaluates N pictures with `max(1, max_num // N)` tiles each (facts 3.5).
+        """
+        pictures = sum(isinstance(part, Image) for message in self.messages for part in message.parts)
+        return max(1, limit // max(1, pictures))
+
+    def limited(self, max_tiles: int) -> Conversation:
+        """The conversation in which pictures without a limit of their own have this one."""
+
+        def limit(part: Part) -> Part:
+            if isinstance(part, Image) and part.max_tiles is None:
+                return replace(part, max_tiles=max_tiles)
+            return part
+
+        return self.map_parts(limit)
+
+    def map_parts(self, change: Callable[[Part], Part]) -> Conversation:
+        """The conversation with every part changed."""
+        return Conversation(tuple(replace(m, parts=tuple(map(change, m.parts))) for m in self.messages))
+
 
 def say(role: Role, text: str) -> Message:
     """A message of words only."""
     return Message(role, (Text(text),))
+
+
+def with_line_breaks(parts: Iterable[Part]) -> tuple[Part, ...]:
+    r"""A line break behind every picture and clip, where none follows, as in training (`<image>\n`)."""
+    out: list[Part] = []
+    for part in parts:
+        broken = isinstance(part, Text) and part.text.startswith("\n")
+        if out and not isinstance(out[-1], Text) and not broken:
+            out.append(Text("\n"))
+        out.append(part)
+    return (*out, Text("\n")) if out and not isinstance(out[-1], Text) else tuple(out)
 
 
 def ask(

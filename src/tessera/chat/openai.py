@@ -1,30 +1,68 @@
-r"""OpenAI-style message lists as conversations: parts stay in the order in which the user put them.
+r"""The only reader of OpenAI-style messages, for chat and for training records alike.
 
-A line break follows every picture and clip, as in training (`<image>\nquestion`), unless the text behind it
-begins with one. Nothing else is added: write "Image-1: " before a picture where several are to be told apart.
+Parts stay in the order in which the user put them. A line break follows every picture and clip, as in
+training (`<image>\nquestion`), unless the text behind it begins with one. Nothing else is added: write
+"Image-1: " before a picture where several are to be told apart. What differs between chat and training is a
+`MessageContext`: what becomes of a mistake, and where files may lie.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from reprlib import repr as short
+from typing import Any, Literal, NoReturn, Protocol, get_args
 from urllib.parse import unquote, urlparse
 
 import PIL.Image
 
-from tessera.chat.message import Conversation, Image, Message, Part, PictureSource, Role, Text, Video
+from tessera.chat.message import (
+    ClipSource,
+    Conversation,
+    Image,
+    Message,
+    Part,
+    PictureSource,
+    Role,
+    Text,
+    Video,
+    with_line_breaks,
+)
 
 Fetch = Callable[[str], bytes | str | Path]
 """Gives the bytes of a web address, or a file that holds them."""
 
 Detail = Literal["auto", "low", "high"]
+FaultKind = Literal["field", "role"]
+Medium = Literal["image", "video"]
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 REFUSED = ("tool_calls", "function_call", "audio")
-PART_TYPES = ("text", "image_url", "image", "video_url", "video")
+WORDS = ("text", "input_text", "output_text")
+PICTURES = ("image_url", "image", "input_image")
+CLIPS = ("video_url", "video")
+PART_TYPES = (*WORDS, *PICTURES, *CLIPS)
+MOST_SECONDS = 1e7
+"""Largest bound of a clip: some hundred days."""
+_DATA_ADDRESS = re.compile(r"data:[\w.+/\-]*(?:;[\w=\-]+)*;base64,", re.ASCII)
+
+
+class MessageContext(Protocol):
+    """What surrounds messages: a sink of faults, and the way from what a part names to pixels."""
+
+    def fault(self, where: str, kind: FaultKind, detail: str) -> None:
+        """Take a fault: raise it, or note it; what is faulty is then left out."""
+
+    def unnamed(self, where: str, medium: Medium) -> object:
+        """The file of a part that names none; None with a fault."""
+
+    def picture(self, where: str, value: object) -> PictureSource | None:
+        """The picture that a part names; None with a fault."""
+
+    def clip(self, where: str, value: object) -> ClipSource | None:
+        """The clip that a part names; None with a fault."""
 
 
 def read_messages(
@@ -35,151 +73,201 @@ def read_messages(
     Parts: `text`; `image_url` (a file, file: or data: address; `detail` low is one tile, high and auto leave
     the model's own rule; `max_tiles` sets a limit) or `image` (a file, bytes or a PIL picture); `video_url`
     or `video` (a file, a folder of frames or a list of pictures), with `start`, `end` (seconds) and `frames`.
+    `input_text`, `output_text` and `input_image` are names of the same. `weight: 0` leaves answers untrained.
     root: relative paths start here, and no path may lead out of it. fetch: opens http(s) addresses, which are
     refused without it. Raises ValueError that names the message and part, and what to write instead.
     """
-    reader = _Reader(None if root is None else Path(root).resolve(), fetch)
-    return Conversation(tuple(reader.message(m, f"messages[{i}]") for i, m in enumerate(messages)))
+    reader = MessageReader(_ChatContext(None if root is None else Path(root).resolve(), fetch))
+    read = (reader.message(f"messages[{number}]", entry) for number, entry in enumerate(messages))
+    return Conversation(tuple(message for message in read if message is not None))
 
 
 @dataclass(frozen=True)
-class _Reader:
+class MessageReader:
+    """Reads messages one at a time; mistakes go to the context, whose choice it is to go on."""
+
+    context: MessageContext
+
+    def message(self, where: str, entry: object) -> Message | None:
+        """One message; None with a fault when its role cannot be read."""
+        told = entry if isinstance(entry, Mapping) else {}
+        role = ROLES.get(str(told.get("role")))
+        if role is None:
+            detail = f"{short(told.get('role'))} is unknown; use one of {', '.join(ROLES)}"
+            self.context.fault(f"{where}.role", "role", detail)
+            return None
+        for key in REFUSED:
+            if told.get(key):
+                self._fault(f"{where}.{key}", "not understood by these models; leave it out")
+        if (weight := told.get("weight")) not in (None, 0, 1):
+            self._fault(f"{where}.weight", f"{short(weight)} is not 0 or 1")
+        return Message(role, self._parts(f"{where}.content", role, told.get("content")), weight != 0)
+
+    def _fault(self, where: str, detail: str) -> None:
+        self.context.fault(where, "field", detail)
+
+    def _parts(self, where: str, role: Role, content: object) -> tuple[Part, ...]:
+        if isinstance(content, str):
+            return (Text(content),)
+        if not isinstance(content, list | tuple) or not content:
+            self._fault(where, f"{short(content)} is neither text nor a list of parts")
+            return ()
+        read = [self._part(f"{where}[{number}]", entry) for number, entry in enumerate(content)]
+        parts = with_line_breaks(part for part in read if part is not None)
+        if role != "user" and not all(isinstance(part, Text) for part in parts):
+            self._fault(where, f"the {role} shows pictures or clips; put them in a user turn")
+        return parts
+
+    def _part(self, where: str, entry: object) -> Part | None:
+        if isinstance(entry, str):
+            return Text(entry)
+        told = entry if isinstance(entry, Mapping) else {}
+        kind = told.get("type")
+        if kind in WORDS:
+            text = told.get("text")
+            if isinstance(text, str):
+                return Text(text)
+            self._fault(f"{where}.text", f"{short(text)} is no text")
+        elif kind in PICTURES:
+            value, options = self._named(f"{where}.{kind}", "image", told)
+            limit = self._limit(where, options)
+            source = self.context.picture(f"{where}.{kind}", value)
+            return None if source is None else Image(source, limit)
+        elif kind in CLIPS:
+            return self._clip(f"{where}.{kind}", *self._named(f"{where}.{kind}", "video", told))
+        else:
+            self._fault(f"{where}.type", f"{short(kind)} is unknown; use one of {', '.join(PART_TYPES)}")
+        return None
+
+    def _named(
+        self, where: str, medium: Medium, entry: Mapping[str, Any]
+    ) -> tuple[object, Mapping[str, Any]]:
+        """What a part names, and its options, which stand beside the name or with the address."""
+        value = _first(entry, (*(PICTURES if medium == "image" else CLIPS), "url", "path"))
+        if value is None:
+            value = self.context.unnamed(where, medium)
+        if not isinstance(value, Mapping):
+            return value, entry
+        options = {**entry, **{key: told for key, told in value.items() if told is not None}}
+        return unwrapped(value), options
+
+    def _clip(self, where: str, value: object, options: Mapping[str, Any]) -> Video | None:
+        start, end = (_first(options, (key, f"video_{key}")) for key in ("start", "end"))
+        frames = options.get("frames")
+        if problem := bounds_problem(start, end):
+            self._fault(where, problem)
+        if frames is not None and not _is_count(frames):
+            self._fault(where, f"frames={short(frames)} is no count; give a whole number from 1")
+        source = self.context.clip(where, value)
+        return None if source is None else Video(source, start, end, frames)
+
+    def _limit(self, where: str, options: Mapping[str, Any]) -> int | None:
+        """Most tiles of a picture: `max_tiles`, one for `detail` low, None for the model's own rule."""
+        limit, detail, known = options.get("max_tiles"), options.get("detail"), get_args(Detail)
+        if limit is not None:
+            if not _is_count(limit):
+                self._fault(f"{where}.max_tiles", f"{short(limit)} is no count; give a whole number from 1")
+        elif detail is not None and detail not in known:
+            choices = f"use one of {', '.join(known)}, or give max_tiles"
+            self._fault(f"{where}.detail", f"{short(detail)} is unknown; {choices}")
+        elif detail == "low":
+            return 1
+        return limit
+
+
+@dataclass(frozen=True)
+class _ChatContext:
+    """Chat stops at the first fault; files may lie anywhere, or below `root`."""
+
     root: Path | None
     fetch: Fetch | None
 
-    def message(self, message: Mapping[str, Any], where: str) -> Message:
-        role = ROLES.get(str(message.get("role")))
-        if role is None:
-            known = ", ".join(ROLES)
-            raise ValueError(f"{where}.role: {message.get('role')!r} is unknown; use one of {known}")
-        for key in REFUSED:
-            if message.get(key):
-                raise ValueError(f"{where}.{key}: not understood by these models; leave it out")
-        content = message.get("content")
-        if isinstance(content, str):
-            return Message(role, (Text(content),))
-        if not isinstance(content, Sequence) or isinstance(content, bytes):
-            raise ValueError(f"{where}.content: {content!r} is neither text nor a list of parts")
-        return Message(role, self._parts(content, where))
+    def fault(self, where: str, kind: FaultKind, detail: str) -> NoReturn:
+        raise ValueError(f"{where}: {detail}")
 
-    def _parts(self, content: Sequence[Any], where: str) -> tuple[Part, ...]:
-        parts: list[Part] = []
-        for index, entry in enumerate(content):
-            part = self._part(entry, f"{where}.content[{index}]")
-            broken = isinstance(part, Text) and part.text.startswith("\n")
-            if parts and not isinstance(parts[-1], Text) and not broken:
-                parts.append(Text("\n"))
-            parts.append(part)
-        if parts and not isinstance(parts[-1], Text):
-            parts.append(Text("\n"))
-        return tuple(parts)
+    def unnamed(self, where: str, medium: Medium) -> object:
+        self.fault(where, "field", "missing; name the file, or a data: address")
 
-    def _part(self, entry: Any, where: str) -> Part:
-        if isinstance(entry, str):
-            return Text(entry)
-        kind = entry.get("type") if isinstance(entry, Mapping) else None
-        if kind not in PART_TYPES:
-            raise ValueError(f"{where}.type: {kind!r} is unknown; use one of {', '.join(PART_TYPES)}")
-        if kind == "text":
-            return Text(_text(entry, where))
-        if kind not in entry and "url" not in entry and "path" not in entry:
-            raise ValueError(f"{where}.{kind}: missing; name the file, or a data: address")
-        value = entry.get(kind, entry.get("url", entry.get("path")))
-        options = dict(entry)
-        if isinstance(value, Mapping):
-            options |= value
-            value = value.get("url")
-        if kind.startswith("image"):
-            return Image(self._picture(value, f"{where}.{kind}"), _limit(options, where))
-        return self._video(value, options, f"{where}.{kind}")
-
-    def _picture(self, value: Any, where: str) -> PictureSource:
+    def picture(self, where: str, value: object) -> PictureSource:
         if isinstance(value, bytes | PIL.Image.Image):
             return value
-        address = _address(value, where)
-        if address.startswith("data:"):
-            return _data(address, where)
-        if address.startswith(("http://", "https://")):
-            return self._fetched(address, where)
-        return self._path(address, where)
+        address = self._address(where, value)
+        if not address.startswith("data:"):
+            return self._file(where, address)
+        try:
+            return inline_bytes(address)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
 
-    def _video(self, value: Any, options: Mapping[str, Any], where: str) -> Video:
-        start, end = (_number(options, key, where) for key in ("start", "end"))
-        frames = options.get("frames")
-        if frames is not None and (not isinstance(frames, int) or frames < 1):
-            raise ValueError(f"{where}: frames={frames!r} is no count; give a whole number from 1")
+    def clip(self, where: str, value: object) -> ClipSource:
         if isinstance(value, list | tuple):
             if not all(isinstance(frame, PIL.Image.Image) for frame in value):
-                raise ValueError(f"{where}: a list must hold decoded pictures; or name a file or a folder")
-            return Video(tuple(value), start, end, frames)
-        address = _address(value, where)
+                detail = "a list must hold decoded pictures; or name a file or a folder"
+                self.fault(where, "field", detail)
+            return tuple(value)
+        address = self._address(where, value)
         if address.startswith("data:"):
-            raise ValueError(f"{where}: a clip cannot be read from a data: address; write it to a file")
-        if not address.startswith(("http://", "https://")):
-            return Video(self._path(address, where), start, end, frames)
-        file = self._fetched(address, where)
+            self.fault(where, "field", "a clip cannot be read from a data: address; write it to a file")
+        file = self._file(where, address)
         if isinstance(file, bytes):
-            raise ValueError(f"{where}: fetch gave bytes; for a clip it must return the path of a file")
-        return Video(file, start, end, frames)
+            self.fault(where, "field", "fetch gave bytes; for a clip it must return the path of a file")
+        return file
 
-    def _fetched(self, address: str, where: str) -> bytes | str | Path:
-        if self.fetch is None:
-            raise ValueError(
-                f"{where}: {address[:80]!r} is on the web and nothing is fetched by itself; download it, or "
-                "pass fetch=... to read_messages"
-            )
-        return self.fetch(address)
+    def _address(self, where: str, value: object) -> str:
+        if not isinstance(value, str | Path) or not str(value):
+            self.fault(where, "field", f"{short(value)} is no address; name a file or a data: address")
+        return str(value)
 
-    def _path(self, address: str, where: str) -> Path:
+    def _file(self, where: str, address: str) -> bytes | str | Path:
+        if address.startswith(("http://", "https://")):
+            if self.fetch is None:
+                detail = "is on the web and nothing is fetched by itself; download it, or pass fetch=..."
+                self.fault(where, "field", f"{address[:80]!r} {detail} to read_messages")
+            return self.fetch(address)
         path = Path(unquote(urlparse(address).path) if address.startswith("file:") else address)
         if self.root is None:
             return path
         found = (self.root / path).resolve()
         if not found.is_relative_to(self.root):
-            raise ValueError(f"{where}: {str(path)!r} leads out of {str(self.root)!r}; name a file inside it")
+            detail = f"{str(path)!r} leads out of {str(self.root)!r}; name a file inside it"
+            self.fault(where, "field", detail)
         return found
 
 
-def _text(entry: Mapping[str, Any], where: str) -> str:
-    text = entry.get("text")
-    if not isinstance(text, str):
-        raise ValueError(f"{where}.text: {text!r} is no text")
-    return text
-
-
-def _address(value: Any, where: str) -> str:
-    if not isinstance(value, str | Path) or not str(value):
-        raise ValueError(f"{where}: {value!r} is no address; name a file or a data: address")
-    return str(value)
-
-
-def _data(address: str, where: str) -> bytes:
-    """The bytes of `data:image/png;base64,...`."""
-    head, comma, body = address.partition(",")
-    if not comma or not head.endswith(";base64"):
-        raise ValueError(f"{where}: {head[:60]!r} is not base64; write data:image/png;base64,...")
+def inline_bytes(address: str) -> bytes:
+    """The bytes of `data:image/png;base64,...`. ValueError when it is no such address."""
+    match = _DATA_ADDRESS.match(address)
+    if match is None:
+        raise ValueError(
+            f"{address[:60].partition(',')[0]!r} is not base64; write data:<kind>;base64,<bytes>"
+        )
     try:
-        return base64.b64decode(body, validate=True)
-    except binascii.Error as error:
-        raise ValueError(f"{where}: the data: address is not valid base64 ({error})") from error
+        return base64.b64decode(address[match.end() :], validate=True)
+    except ValueError as error:  # binascii.Error is one; characters beyond ASCII are another
+        raise ValueError(f"the data: address is not valid base64 ({error})") from error
 
 
-def _limit(options: Mapping[str, Any], where: str) -> int | None:
-    """Most tiles of a picture: `max_tiles`, one for `detail` low, None for the model's own rule."""
-    limit = options.get("max_tiles")
-    if limit is not None:
-        if not isinstance(limit, int) or limit < 1:
-            raise ValueError(f"{where}.max_tiles: {limit!r} is no count; give a whole number from 1")
-        return limit
-    detail = options.get("detail", "auto")
-    if detail not in get_args(Detail):
-        known = ", ".join(get_args(Detail))
-        raise ValueError(f"{where}.detail: {detail!r} is unknown; use one of {known}, or give max_tiles")
-    return 1 if detail == "low" else None
+def unwrapped(value: object) -> object:
+    """What an object with bytes, path or url holds; pictures in parquet files come so."""
+    return _first(value, ("bytes", "path", "url")) if isinstance(value, Mapping) else value
 
 
-def _number(options: Mapping[str, Any], key: str, where: str) -> float | None:
-    value = options.get(key)
-    if value is not None and not isinstance(value, int | float):
-        raise ValueError(f"{where}: {key}={value!r} is no number of seconds")
-    return value
+def bounds_problem(start: object, end: object) -> str | None:
+    """What is wrong with the bounds of a clip in seconds, either of which may be None; None when they fit."""
+    for name, second in (("start", start), ("end", end)):
+        if second is None:
+            continue
+        if type(second) not in (int, float) or not 0 <= second <= MOST_SECONDS:  # type: ignore[operator]
+            return f"{name}={short(second)} is no number of seconds from 0 to {MOST_SECONDS:.0f}"
+    if start is not None and end is not None and start >= end:  # type: ignore[operator]
+        return f"start={start} is not before end={end}"
+    return None
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value > 0
+
+
+def _first(entry: Mapping[str, Any], keys: Sequence[str]) -> Any:
+    """The value of the first key that has one."""
+    return next((entry[key] for key in keys if entry.get(key) is not None), None)

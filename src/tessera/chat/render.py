@@ -8,7 +8,7 @@ wrote. The result equals the official tokenisation of the whole prompt and that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,10 @@ import numpy.typing as npt
 from tessera.chat.message import Conversation, Message, Text
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
-from tessera.chat.tokens import IMG_CONTEXT, IMG_END, IMG_START
+from tessera.chat.tokens import SpecialTokens
 
 ROLES = ("system", "user", "assistant")
+Split = Callable[[str], list[int | str]]
 
 
 @dataclass(frozen=True)
@@ -53,61 +54,41 @@ class Rendered:
 class _Writer:
     """Ids written so far and the open run of text behind them."""
 
-    def __init__(self, tokenizer: Tokenizer, tokens_per_tile: int, trust_text: bool) -> None:
-        self.tokenizer = tokenizer
+    def __init__(
+        self, tokenizer: Tokenizer, tokens: SpecialTokens, tokens_per_tile: int, trust_text: bool
+    ) -> None:
         self.ids = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
         self.spans: list[tuple[int, int]] = []
+        self.cut = tokenizer.split if trust_text else tokenizer.split_content
+        """Cuts what a person or the model said: turn markers in it stay characters."""
+        self.image_start, self.image_end = (tokenizer.token_id(text) for text in (tokens.start, tokens.end))
+        self.tile = [tokenizer.token_id(tokens.context)] * tokens_per_tile
+        self._tokenizer = tokenizer
         self._run = ""
         self._left: int | None = None
-        self._cut = tokenizer.split if trust_text else tokenizer.split_content
-        self._tile = [tokenizer.token_id(IMG_CONTEXT)] * tokens_per_tile
-        self._picture = (tokenizer.token_id(IMG_START), tokenizer.token_id(IMG_END))
 
-    def control(self, token: int) -> None:
-        """Close the run and write a control token."""
-        if self._run:
-            self.ids += self.tokenizer.encode_run(self._run, self._left)
-            self._run = ""
-        elif self._left is None:
-            self.ids += self.tokenizer.opening(token)
-        self.ids.append(token)
-        self._left = token
-
-    def trusted(self, text: str) -> None:
-        """Write template text: every special string in it is a control token."""
-        self._write(self.tokenizer.split(text))
-
-    def content(self, text: str) -> None:
-        """Write what a person or the model said: turn markers in it stay characters."""
-        self._write(self._cut(text))
-
-    def label(self, text: str) -> None:
-        """Write words of ours that hold no special string."""
-        self._run += text
-
-    def picture(self, tiles: int) -> None:
-        """Write the placeholder of a picture of so many tiles."""
-        start, end = self._picture
-        self.control(start)
-        self.ids += self._tile * tiles
-        self._left = end
-        self.ids.append(end)
+    def write(self, pieces: Iterable[int | str]) -> None:
+        """Text joins the open run; a control token closes it."""
+        for piece in pieces:
+            if isinstance(piece, str):
+                self._run += piece
+                continue
+            if self._run:
+                self.ids += self._tokenizer.encode_run(self._run, self._left)
+                self._run = ""
+            elif self._left is None:
+                self.ids += self._tokenizer.opening(piece)
+            self.ids.append(piece)
+            self._left = piece
 
     def position(self) -> int:
         """Tokens so far, the open run counted as if it ended here (the official mask counts so)."""
-        return len(self.ids) + len(self.tokenizer.encode_run(self._run, self._left))
+        return len(self.ids) + len(self._tokenizer.encode_run(self._run, self._left))
 
     def close(self) -> None:
         """Write the open run."""
-        self.ids += self.tokenizer.encode_run(self._run, self._left)
+        self.ids += self._tokenizer.encode_run(self._run, self._left)
         self._run = ""
-
-    def _write(self, pieces: list[int | str]) -> None:
-        for piece in pieces:
-            if isinstance(piece, int):
-                self.control(piece)
-            else:
-                self._run += piece
 
 
 def render(
@@ -128,23 +109,25 @@ def render(
     is wrong with the conversation.
     """
     system, turns = _check(conversation, generate)
-    writer = _Writer(tokenizer, tokens_per_tile, trust_text)
-    spans = iter(media)
-    writer.trusted(template.system_prefix)
+    writer = _Writer(tokenizer, template.tokens, tokens_per_tile, trust_text)
+    trusted, spans = tokenizer.split, iter(media)
+    writer.write(trusted(template.system_prefix))
     if system is not None:
-        writer.content(system.text)
+        writer.write(writer.cut(system.text))
     else:
-        writer.trusted(template.system_text if system_text is None else system_text)
-    writer.trusted(template.system_end)
+        writer.write(trusted(template.system_text if system_text is None else system_text))
+    writer.write(trusted(template.system_end))
     # The training code strips turns for some templates; the authors' inference code feeds them as typed.
     strip = template.strip and not generate
     for message in turns:
         if message.role == "user":
-            _write_user(writer, message, template, spans, strip)
+            writer.write(trusted(template.user_prefix))
+            _write_question(writer, message, spans, strip)
+            writer.write(trusted(template.user_end))
         else:
-            _write_answer(writer, message, template, generate, strip)
+            _write_answer(writer, message, template, trusted, generate, strip)
     if generate:
-        writer.trusted(template.assistant_prefix)
+        writer.write(trusted(template.assistant_prefix))
     writer.close()
     if next(spans, None) is not None:
         parts = len(conversation.media)
@@ -174,38 +157,35 @@ def _check(conversation: Conversation, generate: bool) -> tuple[Message | None, 
     return system, turns
 
 
-def _write_user(
-    writer: _Writer, message: Message, template: Template, spans: Iterator[MediaSpan], strip: bool
-) -> None:
-    writer.trusted(template.user_prefix)
+def _write_question(writer: _Writer, message: Message, spans: Iterator[MediaSpan], strip: bool) -> None:
     texts = iter(_texts(message, strip))
     for part in message.parts:
         if isinstance(part, Text):
-            writer.content(next(texts))
+            writer.write(writer.cut(next(texts)))
             continue
         span = next(spans, None)
         if span is None:
             raise ValueError("media: fewer spans than media parts; give one span for each picture and clip")
         for index, (tiles, label) in enumerate(zip(span.tiles, span.labels, strict=True)):
-            writer.label("\n" + label if index else label)
-            writer.picture(tiles)
-    writer.trusted(template.user_end)
+            writer.write((f"\n{label}" if index else label, writer.image_start))
+            writer.ids += writer.tile * tiles
+            writer.write((writer.image_end,))
 
 
-def _write_answer(writer: _Writer, message: Message, template: Template, generate: bool, strip: bool) -> None:
+def _write_answer(
+    writer: _Writer, message: Message, template: Template, split: Split, generate: bool, strip: bool
+) -> None:
     answer = "".join(_texts(message, strip))
     if message.trained and not generate and not answer.strip():
         raise ValueError(
             f"messages: a trained answer is empty ({message.text!r}); drop the record or set trained=False"
         )
-    writer.trusted(template.assistant_prefix)
+    writer.write(split(template.assistant_prefix))
     start = writer.position()
-    writer.label(template.answer_lead)
-    writer.content(answer)
-    writer.trusted(template.stop)
+    writer.write((template.answer_lead, *writer.cut(answer), *split(template.stop)))
     if message.trained:
         writer.spans.append((start, len(writer.ids)))
-    writer.trusted(template.answer_end)
+    writer.write(split(template.answer_end))
 
 
 def _texts(message: Message, strip: bool) -> list[str]:

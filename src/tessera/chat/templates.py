@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tessera.chat.tokens import SpecialTokens
+
 SYSTEM_1 = (
     "你是由上海人工智能实验室联合商汤科技开发的书生多模态大模型，"
     "英文名叫InternVL, 是一个有用无害的人工智能助手。"
@@ -37,6 +39,7 @@ class Template:
     answer_end: str = ""
     strip: bool = False
     extra_stops: tuple[str, ...] = ()
+    tokens: SpecialTokens = SpecialTokens()
 
     @property
     def stops(self) -> tuple[str, ...]:

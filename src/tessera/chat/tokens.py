@@ -19,6 +19,22 @@ ADDED_TOKENS = (IMG_START, IMG_END, IMG_CONTEXT, *GROUNDING_TOKENS)
 
 
 @dataclass(frozen=True)
+class SpecialTokens:
+    """What stands around and in the places of a picture, and what else the tokenizer of a family has."""
+
+    start: str = IMG_START
+    end: str = IMG_END
+    context: str = IMG_CONTEXT
+    """The placeholder, once for each visual token."""
+    others: tuple[str, ...] = GROUNDING_TOKENS
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every one, in the order in which they are added to a language model's tokenizer."""
+        return (self.start, self.end, self.context, *self.others)
+
+
+@dataclass(frozen=True)
 class AddedToken:
     """A special string with its id. `strips_right`: white space behind it disappears (Phi-3).
 

@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
 
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
-from tessera.chat.tokens import ADDED_TOKENS, IMG_CONTEXT
-from tessera.checkpoints.keymap import KeyMap
-from tessera.checkpoints.layouts import official, own, transformers
-from tessera.checkpoints.layouts.read_json import read_object
-from tessera.checkpoints.layouts.reading import Reading
-from tessera.checkpoints.tables import OWN, official_table, transformers_table
+from tessera.checkpoints import own
+from tessera.families.architecture import Architecture, PublishedLayout, Reading, StoredGrid
 from tessera.families.family import Family
+from tessera.families.keymap import OWN, KeyMap
+from tessera.families.registry import find_layout, model_types
+from tessera.runtime.json_file import read_object
 
 LayoutName = Literal["tessera", "official", "transformers"]
-LAYOUTS: tuple[LayoutName, ...] = ("tessera", "official", "transformers")
+LAYOUTS: tuple[LayoutName, ...] = get_args(LayoutName)
+CONFIG_FILE = "config.json"
 CARD_FILE = "card.json"
-Reader = Callable[[Path, Tokenizer, Collection[str]], Reading]
-READERS: dict[LayoutName, Reader] = {
-    "official": official.read_config,
-    "transformers": transformers.read_config,
-}
-MODEL_TYPES: dict[str, LayoutName] = {
-    official.MODEL_TYPE: "official",
-    transformers.MODEL_TYPE: "transformers",
-}
 
 
 @dataclass(frozen=True)
 class Description:
-    """Everything about a checkpoint but its weights.
-
-    `stored_grid`: patches along a side of the stored position embedding, where it is resized on the way in.
-    """
+    """Everything about a checkpoint but its weights."""
 
     family: Family
     tokenizer: Tokenizer
@@ -45,26 +33,38 @@ class Description:
     keymap: KeyMap
     card: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    stored_grid: int | None = None
+    stored_grid: StoredGrid | None = None
 
 
-def layout_of(folder: Path) -> LayoutName:
-    """The layout by the folder's config. Raises ValueError when there is none that we know."""
+def published_layout(folder: Path) -> tuple[Architecture, LayoutName, PublishedLayout] | None:
+    """Architecture and layout by the folder's config, None for Tessera's own.
+
+    Raises ValueError when nobody reads it.
+    """
     if own.describes(folder):
-        return "tessera"
-    path = folder / official.CONFIG_FILE
+        return None
+    path = folder / CONFIG_FILE
     if not path.is_file():
         raise ValueError(
-            f"{folder} holds neither {own.CONFIG_FILE} nor {official.CONFIG_FILE}: "
+            f"{folder} holds neither {own.CONFIG_FILE} nor {CONFIG_FILE}: "
             "copy the checkpoint's config beside the weights"
         )
     kind = read_object(path).get("model_type")
-    if kind not in MODEL_TYPES:
+    found = find_layout(kind)
+    if found is None:
         raise ValueError(
-            f"{path}: model_type = {kind!r} is unknown; this version opens {' and '.join(MODEL_TYPES)}, "
+            f"{path}: model_type = {kind!r} is unknown; this version opens {' and '.join(model_types())}, "
             "so give an InternVL chat model in the original, transformers' or Tessera's layout"
         )
-    return MODEL_TYPES[kind]
+    return found[0], layout_name(found[1]), found[2]
+
+
+def layout_name(name: str) -> LayoutName:
+    """The name as one of `LAYOUTS`; ValueError for a name that is none."""
+    for known in LAYOUTS:
+        if name == known:
+            return known
+    raise ValueError(f"layout = {name!r}: choose {', '.join(map(repr, LAYOUTS))}")
 
 
 def describe(folder: Path, keys: Collection[str]) -> Description:
@@ -72,50 +72,38 @@ def describe(folder: Path, keys: Collection[str]) -> Description:
 
     Raises ValueError naming file, key and remedy.
     """
-    layout = layout_of(folder)
+    found = published_layout(folder)
     tokenizer = load_tokenizer(folder)
-    _check_added(folder, tokenizer)
-    if layout == "tessera":
+    if found is None:
         family, card = own.read_config(folder)
-        reading = Reading(family, card=card)
+        _check_added(folder, tokenizer, family.declaration)
+        name: LayoutName = "tessera"
+        reading, keymap = Reading(family, card=card), OWN
     else:
+        architecture, name, layout = found
+        _check_added(folder, tokenizer, architecture)
         reading = _read(folder, layout, tokenizer, keys)
+        keymap = layout.key_table(reading.family, folder, keys)
     _check_ids(folder, tokenizer, reading.family)
     card_file = folder / CARD_FILE
-    return Description(
-        reading.family,
-        tokenizer,
-        layout,
-        _keymap(folder, layout, reading.family, keys),
-        reading.card or (read_object(card_file) if card_file.is_file() else {}),
-        reading.notes,
-        reading.stored_grid,
-    )
+    card = reading.card or (read_object(card_file) if card_file.is_file() else {})
+    return Description(reading.family, tokenizer, name, keymap, card, reading.notes, reading.stored_grid)
 
 
-def _read(folder: Path, layout: LayoutName, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
+def _read(folder: Path, layout: PublishedLayout, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
     """config.json; a value of it that no model can have is told with the file's name."""
     try:
-        return READERS[layout](folder, tokenizer, keys)
+        return layout.read_config(folder, tokenizer, keys)
     except ValidationError as error:
         first = error.errors()[0]
         field = "".join(f"{part}: " for part in first["loc"])
         raise ValueError(
-            f"{folder / official.CONFIG_FILE}: {field}{first['msg']}; fetch the config again, or "
-            "mend the value"
+            f"{folder / CONFIG_FILE}: {field}{first['msg']}; fetch the config again, or mend the value"
         ) from error
 
 
-def _keymap(folder: Path, layout: LayoutName, family: Family, keys: Collection[str]) -> KeyMap:
-    if layout == "official":
-        return official_table(official.kind_in_files(folder), family.model.decoder.head_width)
-    if layout == "transformers":
-        return transformers_table(transformers.kind_in_files(folder), keys)
-    return OWN
-
-
-def _check_added(folder: Path, tokenizer: Tokenizer) -> None:
-    if missing := [token for token in ADDED_TOKENS if not tokenizer.has_token(token)]:
+def _check_added(folder: Path, tokenizer: Tokenizer, architecture: Architecture) -> None:
+    if missing := [token for token in architecture.tokens.all if not tokenizer.has_token(token)]:
         raise ValueError(
             f"{folder}: the tokenizer lacks {' '.join(missing)}: these are the files of the language model "
             "alone; fetch the checkpoint's own, or add the tokens with Tokenizer.with_added() and resize the "
@@ -131,8 +119,9 @@ def _check_ids(folder: Path, tokenizer: Tokenizer, family: Family) -> None:
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens but the model's vocab_size is "
             f"{vocabulary}: the tokenizer files belong to another checkpoint"
         )
-    if tokenizer.token_id(IMG_CONTEXT) != image_token:
+    context = family.chat_template.tokens.context
+    if tokenizer.token_id(context) != image_token:
         raise ValueError(
-            f"{folder}: {IMG_CONTEXT} is token {tokenizer.token_id(IMG_CONTEXT)} but the config's "
+            f"{folder}: {context} is token {tokenizer.token_id(context)} but the config's "
             f"image_token_id is {image_token}: the tokenizer files belong to another checkpoint"
         )

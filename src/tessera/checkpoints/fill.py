@@ -11,15 +11,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from tessera.checkpoints.keymap import Group
+from tessera.checkpoints.files.shards import TensorSource
 from tessera.checkpoints.placement import device_of
-from tessera.checkpoints.shards import TensorSource
 from tessera.checkpoints.weights import expected_parameters, read_own
+from tessera.families.keymap import Group
 from tessera.nn.linear import LinearKind, make_linear
-
-IN_BLOCKS = ("vision.layers.", "decoder.layers.")
-PACKED_BESIDE = ("connector.linear_1", "connector.linear_2", "decoder.lm_head")
-"""Linears outside the blocks that are packed; in 8 bits they stay what they are."""
 
 
 def fill(
@@ -45,6 +41,7 @@ def fill(
         if builder.wants(name):
             builder.take(name, moved)
         else:
+            # Only packed models depend on their files after loading; all others own their memory.
             window = _is_window(moved, tensor) and linears != "packed"
             kept = moved.clone(memory_format=torch.contiguous_format) if window else moved
             _register(model, sites[name], nn.Parameter(kept))
@@ -92,6 +89,7 @@ class _LinearBuilder:
         # A window into the file: packed layers keep it, int8 ones read the weight once and keep the bias.
         stays = self._kind == "int8" and leaf == "bias"
         parts[leaf] = tensor.clone() if stays else tensor
+        # Weight and bias may lie in different shards.
         if len(parts) < 1 + (self._linears[path].bias is not None):
             return
         del self._waiting[path]
@@ -101,13 +99,13 @@ class _LinearBuilder:
 
 
 def _replaceable(model: nn.Module, kind: LinearKind) -> dict[str, nn.Linear]:
-    """Linears of the blocks, and for packing those beside them whose weight is not tied to another."""
-    names = tuple(path for path in PACKED_BESIDE if kind == "packed")
+    """Linears whose weight is not tied to another: for packing all of them, in 8 bits those of blocks."""
     tied = {path.rpartition(".")[0] for group in _sites(model).values() if len(group) > 1 for path in group}
+    stacks = tuple(f"{path}." for path, module in model.named_modules() if isinstance(module, nn.ModuleList))
     return {
         path: module
         for path, module in model.named_modules()
         if isinstance(module, nn.Linear)
         and path not in tied
-        and (path.startswith(IN_BLOCKS) or path in names)
+        and (kind == "packed" or path.startswith(stacks))
     }

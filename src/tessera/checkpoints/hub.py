@@ -1,21 +1,17 @@
 """From a name to a folder: the local hub cache first, then a download where one is possible.
 
-The cache is read as it lies on disk (`models--owner--name/refs` and `/snapshots`), so a model that is there
-opens without huggingface_hub and without a network. A download leaves Python files and images behind: nothing
-of a checkpoint is ever run.
+huggingface_hub knows where its cache is and how it lies on disk; it is imported when a name is looked up. A
+model that is complete there opens without a network. A download leaves Python files and images behind:
+nothing of a checkpoint is ever run.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 
-from tessera.families.catalog import get_entry
+from tessera.families.catalogue import get_entry
 
 WEIGHT_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -64,26 +60,21 @@ def hub_name(name: str) -> str:
     raise ValueError(f"{name}: no such folder; give a checkpoint folder, owner/name of the hub, or a name")
 
 
-def cache_root(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where the hub's tools keep models on this machine."""
-    for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        if environment.get(variable):
-            return Path(environment[variable]).expanduser()
-    if environment.get("HF_HOME"):
-        return Path(environment["HF_HOME"]).expanduser() / "hub"
-    caches = Path(environment.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return caches / "huggingface" / "hub"
-
-
 def cached_snapshot(repository: str, revision: str | None = None) -> Path | None:
     """The folder of a repository in the local cache, complete or not; None when it is not there."""
-    root = cache_root() / ("models--" + repository.replace("/", "--"))
-    reference = root / "refs" / (revision or "main")
-    commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
-    snapshots = sorted(path for path in (root / "snapshots").glob("*") if path.is_dir())
-    if commit is None:  # copied by hand, without refs
-        return snapshots[0] if len(snapshots) == 1 else None
-    return next((path for path in snapshots if path.name == commit), None)
+    from huggingface_hub import constants, file_download, try_to_load_from_cache
+
+    root = Path(constants.HF_HUB_CACHE)
+    for name in CONFIG_FILES:
+        found = try_to_load_from_cache(repository, name, cache_dir=root, revision=revision)
+        if isinstance(found, str):
+            return Path(found).parent
+    home = root / file_download.repo_folder_name(repo_id=repository, repo_type="model")
+    if revision is not None or any((home / "refs").glob("*")):
+        return None
+    # Copied by hand, without refs: one snapshot is the one that is meant, of two each would be a guess.
+    snapshots = [path for path in (home / "snapshots").glob("*") if path.is_dir()]
+    return snapshots[0] if len(snapshots) == 1 else None
 
 
 def lacking(folder: Path | None) -> list[str]:
@@ -112,16 +103,19 @@ def _indexed(index: Path) -> list[str]:
 
 def _download(repository: str, revision: str | None, found: Path | None) -> Path:
     """Fetch a repository, safetensors first and pickles only where there is nothing else."""
-    try:
-        hub = importlib.import_module("huggingface_hub")
-    except ImportError:
-        raise _unreachable(repository, found, "huggingface_hub is not installed") from None
+    import httpx  # what huggingface_hub talks with; its errors pass through
+    from huggingface_hub import constants, snapshot_download
+
     for patterns in (WANTED, WANTED + PICKLED):
         try:
-            answer = hub.snapshot_download(
-                repository, revision=revision, allow_patterns=list(patterns), ignore_patterns=list(UNWANTED)
+            answer = snapshot_download(
+                repository,
+                revision=revision,
+                cache_dir=constants.HF_HUB_CACHE,
+                allow_patterns=list(patterns),
+                ignore_patterns=list(UNWANTED),
             )
-        except _failures(hub) as error:
+        except (OSError, ValueError, httpx.HTTPError) as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise _unreachable(repository, found, reason[0]) from error
         if not lacking(folder := Path(answer)):
@@ -129,18 +123,10 @@ def _download(repository: str, revision: str | None, found: Path | None) -> Path
     raise _unreachable(repository, folder, "the repository does not hold them")
 
 
-def _failures(hub: ModuleType) -> tuple[type[BaseException], ...]:
-    """What a download may raise: files, network (httpx, which huggingface_hub brings), refused names."""
-    try:
-        network: type[BaseException] = importlib.import_module("httpx").HTTPError
-    except ImportError:
-        network = OSError
-    return (OSError, ValueError, network)
-
-
 def _unreachable(repository: str, found: Path | None, reason: str) -> ValueError:
-    name = repository.partition("/")[2]
-    where = cache_root()
+    from huggingface_hub import constants
+
+    name, where = repository.partition("/")[2], constants.HF_HUB_CACHE
     wanted = ", ".join(lacking(found))
     state = f"{found} is incomplete" if found else f"no folder {name!r} here and no copy in {where}"
     return ValueError(

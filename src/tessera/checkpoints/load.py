@@ -12,23 +12,26 @@ import torch
 
 from tessera.chat.encoder import Encoder
 from tessera.chat.tokenizer import Tokenizer
-from tessera.checkpoints.description import Description, LayoutName, describe, layout_of
+from tessera.checkpoints.description import (
+    CONFIG_FILE,
+    Description,
+    LayoutName,
+    describe,
+    published_layout,
+)
+from tessera.checkpoints.files.lora import MergedReader, is_lora
+from tessera.checkpoints.files.shards import ShardReader, TensorSource, holds_weights
+from tessera.checkpoints.files.views import Int8View, ResizedPositions, is_int8
 from tessera.checkpoints.fill import fill
-from tessera.checkpoints.keymap import Group
-from tessera.checkpoints.layouts.official import CONFIG_FILE
-from tessera.checkpoints.layouts.read_json import read_object
-from tessera.checkpoints.lora import is_lora, merged_view
-from tessera.checkpoints.shards import ShardReader, TensorSource, holds_weights
-from tessera.checkpoints.views import Int8View, ResizedPositions, is_int8
 from tessera.checkpoints.weights import expected_parameters, find_groups
 from tessera.families.family import Family
+from tessera.families.keymap import Group
 from tessera.models.accounting import count_parameters
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
+from tessera.nn.attention.api import describe_attention
 from tessera.nn.linear import LinearKind
-
-POSITIONS = "vision.embeddings.position_embedding"
-LORA_RANKS = ("use_llm_lora", "use_backbone_lora")
+from tessera.runtime.json_file import read_object
 
 
 @dataclass(frozen=True)
@@ -52,17 +55,17 @@ class Loaded:
 
     @property
     def summary(self) -> str:
-        """Name, layout, parts, parameters, dtype and devices in one line."""
-        vision, decoder = self.family.model.vision, self.family.model.decoder
+        """Name, layout, parts, parameters, dtype, devices and attention kernel in one line."""
         kept = [*self.model.parameters(), *self.model.buffers()]
         places = ", ".join(sorted({str(tensor.device) for tensor in kept}))
-        dtype = str(self.model.decoder.norm.weight.dtype).removeprefix("torch.")
+        norm = self.model.decoder.norm.weight
+        attention = describe_attention(norm.device, norm.dtype, self.family.model.decoder.head_width)
+        dtype = str(norm.dtype).removeprefix("torch.")
         if any(tensor.dtype == torch.int8 for tensor in kept):
             dtype = f"int8 and {dtype}"
         return (
-            f"{self.family.name} · {self.layout} layout · InternViT {vision.num_hidden_layers}×"
-            f"{vision.hidden_size} + {decoder.architecture} {decoder.num_hidden_layers}×"
-            f"{decoder.hidden_size} · {_count(self.family)} parameters · {dtype} on {places}"
+            f"{self.family.name} · {self.layout} layout · {self.family.model.label} · "
+            f"{_count(self.family)} parameters · {dtype} on {places} · {attention}"
         )
 
 
@@ -124,13 +127,12 @@ def open_weights(
     """
     root = Path(folder)
     with ShardReader(root) as reader:
-        layout_of(root)  # before the weights: a folder of something else is named as such
-        source, notes = _views(root, reader, dtype, merge_lora)
+        found = published_layout(root)  # before the weights: a folder of something else is named as such
+        source, notes = _views(reader, dtype, merge_lora, found[2].LORA_RANKS if found else {})
         described = describe(root, source.files)
-        if described.stored_grid is not None:
-            key = described.keymap.group(POSITIONS).stored[0]
-            grid = described.family.model.vision.grid
-            source = ResizedPositions(source, key, described.stored_grid, grid)
+        if grid := described.stored_grid:
+            key = described.keymap.group(grid.parameter).stored[0]
+            source = ResizedPositions(source, key, grid.stored, grid.wanted)
         model = empty_model(described.family)
         groups = find_groups(expected_parameters(model), described.keymap, source)
         yield OpenedWeights(described, model, groups, source, (*described.notes, *notes))
@@ -152,35 +154,31 @@ def empty_model(family: Family) -> VLM:
 
 
 def _views(
-    root: Path, reader: ShardReader, dtype: torch.dtype | None, merge_lora: bool
+    reader: ShardReader, dtype: torch.dtype | None, merge_lora: bool, rank_keys: Mapping[str, str]
 ) -> tuple[TensorSource, list[str]]:
     """The files' tensors with LoRA merged and 8-bit weights as floats, and what is to be said about it."""
     source: TensorSource = reader
     notes: list[str] = []
-    config = read_object(root / CONFIG_FILE) if (root / CONFIG_FILE).is_file() else {}
-    _check_quantisation(root / CONFIG_FILE, config)
-    if lora := is_lora(reader.files):
+    path = reader.folder / CONFIG_FILE
+    config = read_object(path) if path.is_file() else {}
+    _check_quantisation(path, config)
+    said = [f"{key} = {config[key]}" for key in rank_keys.values() if config.get(key)]
+    if is_lora(reader.files):
         if not merge_lora:
-            raise ValueError(_lora_message(root, config))
-        source = merged_view(reader, config)
-        notes.append(f"{root}: LoRA matrices were merged into the weights")
-    if not lora and (ranks := [key for key in LORA_RANKS if config.get(key)]):
+            raise ValueError(
+                f"{reader.folder} is a LoRA checkpoint ({', '.join(said) or 'by its keys'}): open it with "
+                "merge_lora=True, or write a merged one with tessera convert --merge-lora"
+            )
+        source = MergedReader(reader, config, rank_keys)
+        notes.append(f"{reader.folder}: LoRA matrices were merged into the weights")
+    elif said:
         notes.append(
-            f"{root / CONFIG_FILE}: {ranks[0]} = {config[ranks[0]]} but the files hold no LoRA matrices: "
-            "the weights are taken as merged"
+            f"{path}: {said[0]} but the files hold no LoRA matrices: the weights are taken as merged"
         )
     if is_int8(source):
         source = Int8View(source, dtype)
-        notes.append(f"{root}: weights stored in 8 bits were opened as floats")
+        notes.append(f"{reader.folder}: weights stored in 8 bits were opened as floats")
     return source, notes
-
-
-def _lora_message(root: Path, config: Mapping[str, Any]) -> str:
-    said = ", ".join(f"{key} = {config[key]}" for key in LORA_RANKS if config.get(key))
-    return (
-        f"{root} is a LoRA checkpoint ({said or 'by its keys'}): open it with merge_lora=True, "
-        "or write a merged one with tessera convert --merge-lora"
-    )
 
 
 def _check_quantisation(path: Path, config: Mapping[str, Any]) -> None:

@@ -16,22 +16,10 @@ from typing import Literal
 
 import torch
 
-from tessera.models.config import VLMConfig
+from tessera.models.accounting import Weights
+from tessera.models.config import ModelConfig
 
-ENDS = ("vision", "connector", "decoder.embed_tokens", "decoder.norm", "decoder.lm_head")
-"""Modules that are no blocks of the decoder; the model cards, and the splits here, put them on one device."""
-
-CARD_NAMES = (
-    ("vision_model", "vision"),
-    ("mlp1", "connector"),
-    ("language_model.model.tok_embeddings", "decoder.embed_tokens"),
-    ("language_model.model.embed_tokens", "decoder.embed_tokens"),
-    ("language_model.model.norm", "decoder.norm"),
-    ("language_model.output", "decoder.lm_head"),
-    ("language_model.lm_head", "decoder.lm_head"),
-    ("language_model.model.layers", "decoder.layers"),
-)
-"""(prefix in the model cards' maps, own prefix)."""
+HEAD_AND_TAIL = ("decoder.embed_tokens", "decoder.norm", "decoder.lm_head")
 CARD_NAMES_WITHOUT_WEIGHTS = ("language_model.model.rotary_emb",)
 
 MEMINFO = Path("/proc/meminfo")
@@ -39,9 +27,15 @@ MEMINFO = Path("/proc/meminfo")
 Devices = Mapping[str, str]
 
 
-def modules_of(config: VLMConfig) -> tuple[str, ...]:
+def ends_of(config: ModelConfig) -> tuple[str, ...]:
+    """Modules that are no blocks of the decoder; model cards, and the splits here, keep them together."""
+    parts = (name for name in config.part_weights() if name != "decoder")
+    return (*parts, *HEAD_AND_TAIL)
+
+
+def modules_of(config: ModelConfig) -> tuple[str, ...]:
     """Own names of everything that is placed as a whole: the ends and every block of the decoder."""
-    return (*ENDS, *(f"decoder.layers.{i}" for i in range(config.decoder.num_hidden_layers)))
+    return (*ends_of(config), *(f"decoder.layers.{i}" for i in range(config.decoder.num_hidden_layers)))
 
 
 def device_of(name: str, devices: Devices) -> str | None:
@@ -54,7 +48,7 @@ def device_of(name: str, devices: Devices) -> str | None:
     return None
 
 
-def split_layers(config: VLMConfig, devices: Sequence[str]) -> dict[str, str]:
+def split_layers(config: ModelConfig, devices: Sequence[str]) -> dict[str, str]:
     """The model cards' split (facts 13.2): ceil(L / (n - 1/2)) blocks a device and half of it on the first.
 
     The first device also holds ViT, connector, embeddings, final norm, head and the last block.
@@ -64,12 +58,14 @@ def split_layers(config: VLMConfig, devices: Sequence[str]) -> dict[str, str]:
     share = math.ceil(layers / (len(devices) - 0.5))
     first = math.ceil(share / 2)
     owner = [devices[0]] * first + [device for device in devices[1:] for _ in range(share)]
+    # The last block lies beside norm and head, which read what it writes.
     owner = owner[: layers - 1] + [devices[0]]
-    return dict.fromkeys(ENDS, devices[0]) | {f"decoder.layers.{i}": owner[i] for i in range(layers)}
+    blocks = {f"decoder.layers.{i}": owner[i] for i in range(layers)}
+    return dict.fromkeys(ends_of(config), devices[0]) | blocks
 
 
 def balance(
-    config: VLMConfig,
+    config: ModelConfig,
     budgets: Mapping[str, int],
     *,
     linears: Literal["plain", "packed", "int8"] = "plain",
@@ -82,16 +78,17 @@ def balance(
     there is.
     """
     _check_names(tuple(budgets))
-    ends, block = _sizes(config, bytes_per_weight, 1 if linears == "int8" else bytes_per_weight)
+    ends, block = _sizes(config, linears, bytes_per_weight)
     layers = config.decoder.num_hidden_layers
     taken = [ends] + [0] * (len(budgets) - 1)
+    # The lowest share that holds all blocks leaves most room for keys and values.
     for percent in range(1, 101):
         left = [room * percent // 100 - start for room, start in zip(budgets.values(), taken, strict=True)]
         counts = [max(0, size // block) for size in left]
         if left[0] >= 0 and sum(counts) >= layers:
             owner = [device for device, count in zip(budgets, counts, strict=True) for _ in range(count)]
             blocks = {f"decoder.layers.{i}": owner[i] for i in range(layers)}
-            return dict.fromkeys(ENDS, next(iter(budgets))) | blocks
+            return dict.fromkeys(ends_of(config), next(iter(budgets))) | blocks
     there = ", ".join(f"{device} {_gib(size)}" for device, size in budgets.items())
     raise ValueError(
         f"devices: the model needs {_gib(ends)} on the first device and {layers} blocks of {_gib(block)}, "
@@ -109,14 +106,18 @@ def free_bytes(device: str) -> int:
     raise ValueError(f"devices: free memory of {device!r} is unknown here; give a map of modules instead")
 
 
-def read_map(config: VLMConfig, devices: Mapping[str, str | int]) -> dict[str, str]:
-    """An explicit map, checked, under own names; the model cards' names and device numbers are understood.
+def read_map(
+    config: ModelConfig, devices: Mapping[str, str | int], card_names: Sequence[tuple[str, str]] = ()
+) -> dict[str, str]:
+    """An explicit map, checked, under own names; device numbers are understood.
+
+    `card_names`: (prefix in the model cards' maps, own prefix), `Architecture.card_names`.
 
     Raises ValueError for a prefix that fits no module, a module that no prefix covers, a block or a ViT that
     is divided, and a head that lies apart from the norm in front of it.
     """
     named = {name: device for name, device in devices.items() if name not in CARD_NAMES_WITHOUT_WEIGHTS}
-    own = {_own_name(name): _device_name(name, device) for name, device in named.items()}
+    own = {_own_name(name, card_names): _device_name(name, device) for name, device in named.items()}
     modules = modules_of(config)
     for prefix in own:
         if prefix and not any(name == prefix or name.startswith(f"{prefix}.") for name in modules):
@@ -151,8 +152,8 @@ def _what_is_wrong(prefix: str, modules: Sequence[str]) -> str:
     return "is no module of this model" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
-def _own_name(name: str) -> str:
-    for card, own in CARD_NAMES:
+def _own_name(name: str, cards: Sequence[tuple[str, str]]) -> str:
+    for card, own in cards:
         if name == card or name.startswith(f"{card}."):
             return own + name.removeprefix(card)
     return name
@@ -175,17 +176,21 @@ def _check_names(devices: Sequence[str]) -> None:
         _device_name("", device)
 
 
-def _sizes(config: VLMConfig, plain: int, linear: int) -> tuple[int, int]:
-    """Bytes of the ends together and of one decoder block; `linear`: bytes a weight inside blocks."""
-    decoder, vision = config.decoder, config.vision
-    width, heads = decoder.hidden_size, decoder.num_attention_heads + decoder.num_key_value_heads
-    block = 2 * width * heads * decoder.head_width + 3 * width * decoder.intermediate_size
-    vision_block = 4 * vision.hidden_size**2 + 2 * vision.hidden_size * vision.intermediate_size
-    patches = vision.hidden_size * (3 * vision.patch_size**2 + vision.grid**2)
-    connector = width * (vision.hidden_size * config.shuffle_factor**2 + width)
-    vocabulary = decoder.vocab_size * width * (1 if decoder.tie_word_embeddings else 2)
-    ends = vision.num_hidden_layers * vision_block * linear + (patches + connector + vocabulary) * plain
-    return ends, block * linear
+def _sizes(config: ModelConfig, linears: str, bytes_per_weight: int) -> tuple[int, int]:
+    """Bytes of the ends together and of one decoder block."""
+    decoder = config.decoder
+    without = decoder.model_copy(update={"num_hidden_layers": 0})
+    blocks = _bytes(decoder.weights(), linears, bytes_per_weight) - (
+        ends := _bytes(without.weights(), linears, bytes_per_weight)
+    )
+    others = (w for name, w in config.part_weights().items() if name != "decoder")
+    ends += sum(_bytes(weights, linears, bytes_per_weight) for weights in others)
+    return ends, blocks // decoder.num_hidden_layers
+
+
+def _bytes(weights: Weights, linears: str, bytes_per_weight: int) -> int:
+    saved = (bytes_per_weight - 1) * weights.int8_entries - 2 * weights.int8_rows
+    return bytes_per_weight * weights.total - (saved if linears == "int8" else 0)
 
 
 def _gib(size: float) -> str:

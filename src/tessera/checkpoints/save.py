@@ -9,32 +9,17 @@ from typing import Any
 import torch
 
 from tessera.chat.tokenizer import Tokenizer
-from tessera.checkpoints.description import CARD_FILE, LAYOUTS, LayoutName
-from tessera.checkpoints.keymap import KeyMap
-from tessera.checkpoints.layouts import official, own, transformers
-from tessera.checkpoints.layouts.companions import CHAT_TEMPLATE_FILE, GENERATION_FILE, write_json
-from tessera.checkpoints.layouts.decoder_config import published_kind
-from tessera.checkpoints.layouts.processor import PROCESSOR_FILE, VIDEO_FILE
-from tessera.checkpoints.shards import MAX_SHARD_BYTES, write_shards
-from tessera.checkpoints.tables import OWN, official_table, transformers_table
+from tessera.checkpoints import own
+from tessera.checkpoints.description import CARD_FILE, LayoutName, layout_name
+from tessera.checkpoints.files.shards import MAX_SHARD_BYTES, write_shards
 from tessera.checkpoints.weights import tensors_of, write_as
+from tessera.families.architecture import PublishedLayout
 from tessera.families.family import Family
+from tessera.families.keymap import OWN
 from tessera.models.vlm import VLM
+from tessera.runtime.json_file import write_json
 
-WRITERS = {"official": official, "transformers": transformers}
 TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "added_tokens.json", "special_tokens_map.json")
-REPLACED_FILES = (
-    official.CONFIG_FILE,
-    official.PIXELS_FILE,
-    own.CONFIG_FILE,
-    GENERATION_FILE,
-    CHAT_TEMPLATE_FILE,
-    PROCESSOR_FILE,
-    VIDEO_FILE,
-    CARD_FILE,
-    *TOKENIZER_FILES,
-)
-"""Files of an earlier save, perhaps in another layout, which would contradict the new one."""
 
 
 def save_checkpoint(
@@ -57,7 +42,6 @@ def save_checkpoint(
             f"family {family.name!r} describes another model than the one given: pass the family that the "
             "model was built from (Family.fitted sets the vocabulary)"
         )
-    check_layout(layout)
     tensors = tensors_of(model, dtype, with_tied=layout != "tessera")
     return write_checkpoint(folder, tensors, family, tokenizer, layout, card, max_shard_bytes)
 
@@ -75,12 +59,13 @@ def write_checkpoint(
 
     A model that the layout cannot express is refused before anything in the folder changes.
     """
-    check_layout(layout)
-    if layout != "tessera":
-        WRITERS[layout].config_of(family, tokenizer)
+    published = layout_for(family, layout)
+    if published is not None:
+        published.config_of(family, tokenizer)
     root = Path(folder)
-    write_shards(root, write_as(tensors, table_for(family, layout)), max_shard_bytes)
-    for name in REPLACED_FILES:
+    table = OWN if published is None else published.key_table(family, None, ())
+    write_shards(root, write_as(tensors, table), max_shard_bytes)
+    for name in _replaced(family):
         (root / name).unlink(missing_ok=True)
     tokenizer.save(root)
     write_config(root, family, tokenizer, layout, card)
@@ -91,26 +76,30 @@ def write_config(
     folder: Path, family: Family, tokenizer: Tokenizer, layout: LayoutName, card: dict[str, Any] | None = None
 ) -> None:
     """Everything but weights and vocabulary, into a folder with a saved tokenizer."""
-    check_layout(layout)
-    if layout == "tessera":
+    published = layout_for(family, layout)
+    if published is None:
         own.write_config(folder, family, card)
         return
-    WRITERS[layout].write_config(folder, family, tokenizer)
+    published.write_config(folder, family, tokenizer)
     if card is not None:
         write_json(folder / CARD_FILE, card)
 
 
-def table_for(family: Family, layout: LayoutName) -> KeyMap:
-    """The key table that a family is written with."""
-    decoder = family.model.decoder
-    if layout == "official":
-        return official_table(published_kind(decoder), decoder.head_width)
-    if layout == "transformers":
-        return transformers_table(transformers.text_kind(decoder))
-    return OWN
+def layout_for(family: Family, layout: LayoutName) -> PublishedLayout | None:
+    """The published layout of this name, None for Tessera's own.
+
+    Raises ValueError for a name that is none, and for a layout in which the family is not published.
+    """
+    if layout_name(layout) == "tessera":
+        return None
+    layouts = family.declaration.layouts
+    if layout not in layouts:
+        known = ", ".join(map(repr, ("tessera", *layouts)))
+        raise ValueError(f"layout = {layout!r}: {family.architecture} is not published in it; choose {known}")
+    return layouts[layout]
 
 
-def check_layout(layout: LayoutName) -> None:
-    """ValueError for a name that is none."""
-    if layout not in LAYOUTS:
-        raise ValueError(f"layout = {layout!r}: choose {', '.join(map(repr, LAYOUTS))}")
+def _replaced(family: Family) -> set[str]:
+    """Files of an earlier save, perhaps in another layout, which would contradict the new one."""
+    made = {name for layout in family.declaration.layouts.values() for name in layout.FILES}
+    return {own.CONFIG_FILE, CARD_FILE, *TOKENIZER_FILES, *made}

@@ -20,7 +20,7 @@ def shipped_folder(what: Shipped = "model") -> Path:
     if not folder.is_dir():
         raise ValueError(
             f"this installation carries no trained {what} ({folder.name}): "
-            "make one with recipes/scale_model, or give a checkpoint folder"
+            "make one with `tessera train shipped`, or give a checkpoint folder"
         )
     return folder
 

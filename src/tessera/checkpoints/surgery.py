@@ -7,31 +7,26 @@ InternViT or language-model folder by its keys.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
-from tessera.checkpoints.keymap import Group, KeyMap
-from tessera.checkpoints.layouts import own
-from tessera.checkpoints.layouts.read_json import read_object
-from tessera.checkpoints.shards import ShardReader, write_shards
-from tessera.checkpoints.tables import (
-    OWN,
-    bare_decoder_table,
-    bare_vision_tables,
-    official_table,
-    transformers_table,
-)
+from tessera.checkpoints import own
+from tessera.checkpoints.files.shards import ShardReader, write_shards
 from tessera.checkpoints.weights import IGNORED_ENDINGS, check_shapes, read_own, tensors_of
-from tessera.models.config import Architecture, DecoderConfig
+from tessera.families.decoders.weights import bare_decoder_table
+from tessera.families.keymap import OWN, Group, KeyMap
+from tessera.families.registry import architectures
+from tessera.models.config import DecoderConfig, DecoderKind
+from tessera.runtime.json_file import read_object, write_json
 
-PartName = Literal["vision", "decoder", "connector"]
-PARTS: tuple[PartName, ...] = ("vision", "connector", "decoder")
+HEAD = "decoder.lm_head.weight"
+LLAMA: DecoderKind = "llama"
+"""The form of most language models, whatever their architecture."""
 PART_FILE = "part.json"
 SEEN_WITHOUT_EFFECT = {"drop_path_rate", "initializer_range", "initializer_factor", "max_position_embeddings"}
 """Config fields that may differ between a part and the model it goes into."""
@@ -39,7 +34,7 @@ SEEN_WITHOUT_EFFECT = {"drop_path_rate", "initializer_range", "initializer_facto
 
 def save_part(
     model: nn.Module,
-    part: PartName,
+    part: str,
     folder: str | Path,
     dtype: torch.dtype | None = None,
     card: dict[str, Any] | None = None,
@@ -50,12 +45,12 @@ def save_part(
     weights = ((f"{part}.{name}", tensor) for name, tensor in tensors_of(module, dtype))
     write_shards(root, weights)
     config = getattr(module, "config", None)
-    content = {"part": part, "config": config.model_dump(mode="json") if config else {}, "card": card or {}}
-    (root / PART_FILE).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    said = config.model_dump(mode="json") if config else {}
+    write_json(root / PART_FILE, {"part": part, "config": said, "card": card or {}})
     return root
 
 
-def load_part(model: nn.Module, part: PartName, folder: str | Path) -> None:
+def load_part(model: nn.Module, part: str, folder: str | Path) -> None:
     """Lay the weights of a part over `model`, in place, on its device and in its dtype.
 
     Everything of the part is replaced or nothing is: ValueError when the folder holds no such part, lacks or
@@ -73,17 +68,17 @@ def load_part(model: nn.Module, part: PartName, folder: str | Path) -> None:
                 expected[name].copy_(tensor)
 
 
-def _part_of(model: nn.Module, part: PartName) -> nn.Module:
-    if part not in PARTS:
-        raise ValueError(f"part = {part!r}: choose one of {', '.join(PARTS)}")
-    module = getattr(model, part, None)
-    if not isinstance(module, nn.Module):
-        raise ValueError(f"part = {part!r}: {type(model).__name__} has no such part")
-    return module
+def _part_of(model: nn.Module, part: str) -> nn.Module:
+    parts = dict(model.named_children())
+    if part not in parts:
+        raise ValueError(
+            f"part = {part!r}: {type(model).__name__} has no such part; choose one of {', '.join(parts)}"
+        )
+    return parts[part]
 
 
 def _find(
-    reader: ShardReader, part: PartName, expected: dict[str, nn.Parameter], module: nn.Module
+    reader: ShardReader, part: str, expected: dict[str, nn.Parameter], module: nn.Module
 ) -> list[Group]:
     """What to read, by the table that explains most keys; ValueError when it is not all there."""
     best: tuple[int, KeyMap, list[Group], list[str]] | None = None
@@ -91,6 +86,7 @@ def _find(
         groups = list(dict.fromkeys(table.group(name) for name in expected))
         keys = [key for group in groups for key in group.stored]
         hits = sum(key in reader.files for key in keys)
+        # Layouts share names: the table that explains most keys is meant.
         if hits > (best[0] if best else 0):
             best = hits, table, groups, keys
     if best is None:
@@ -109,26 +105,22 @@ def _find(
     return sorted(groups, key=lambda group: reader.files[group.stored[0]])
 
 
-def _tables(part: PartName, module: nn.Module, keys: Collection[str]) -> Iterator[KeyMap]:
+def _tables(part: str, module: nn.Module, keys: Collection[str]) -> Iterator[KeyMap]:
     """Every form in which the part may lie in a folder."""
     config = getattr(module, "config", None)
     decoder = config if isinstance(config, DecoderConfig) else None
-    kinds: list[Architecture] = [decoder.architecture, "llama"] if decoder else ["llama"]
     yield OWN
-    for kind in dict.fromkeys(kinds):
-        width = decoder.head_width if decoder else 0
-        yield official_table(kind, width)
-        yield transformers_table(kind, keys)
-        if part == "decoder":
-            yield bare_decoder_table(kind, width)
-    if part == "vision":
-        yield from bare_vision_tables()
+    for architecture in architectures().values():
+        yield from architecture.part_tables(part, decoder, keys)
+    if decoder:
+        for kind in dict.fromkeys((decoder.architecture, LLAMA)):
+            yield bare_decoder_table(kind, decoder.head_width)
 
 
-def _check_extra(reader: ShardReader, keys: Collection[str], table: KeyMap, part: PartName) -> None:
+def _check_extra(reader: ShardReader, keys: Collection[str], table: KeyMap, part: str) -> None:
     """More layers, biases or a head of its own than the model has: another model's part."""
     lists = {key[: number.start()] for key in keys if (number := re.search(r"\d+\.", key))}
-    heads = table.group("decoder.lm_head.weight").stored if part == "decoder" else ()
+    heads = table.group(HEAD).stored if part == HEAD.partition(".")[0] else ()
     for key in reader.files:
         more = key.startswith(tuple(lists)) or key in heads
         if more and key not in keys and not key.endswith(IGNORED_ENDINGS):
@@ -138,7 +130,7 @@ def _check_extra(reader: ShardReader, keys: Collection[str], table: KeyMap, part
             )
 
 
-def _check_config(module: nn.Module, part: PartName, root: Path) -> None:
+def _check_config(module: nn.Module, part: str, root: Path) -> None:
     """Heads, epsilons and rope bases leave no trace in shapes: compare the configs where one is saved."""
     path, saved = _saved_config(part, root)
     config = getattr(module, "config", None)
@@ -153,7 +145,7 @@ def _check_config(module: nn.Module, part: PartName, root: Path) -> None:
             )
 
 
-def _saved_config(part: PartName, root: Path) -> tuple[Path, dict[str, Any]]:
+def _saved_config(part: str, root: Path) -> tuple[Path, dict[str, Any]]:
     """File and config of the part in a folder of ours; empty for folders of other layouts."""
     if own.describes(root):
         family, _ = own.read_config(root)

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import torch
 from torch import nn
 
-from tessera.checkpoints.keymap import Group, KeyMap
-from tessera.checkpoints.lora import is_lora
-from tessera.checkpoints.shards import TensorSource
+from tessera.checkpoints.files.lora import is_lora
+from tessera.checkpoints.files.shards import TensorSource
+from tessera.families.keymap import Group, KeyMap
 
 IGNORED_ENDINGS = (".rotary_emb.inv_freq",)
 """Buffers that old files carry and that follow from the config."""

@@ -5,50 +5,25 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
 import tessera
-from tessera.chat.message import Conversation, Message, Video, ask, say
+from tessera.chat.message import Conversation, Message, ask, say
+from tessera.cli.question import Media, QuestionCommand
 from tessera.engine.chat_model import ChatModel
-from tessera.engine.options import read_options
+from tessera.engine.request import read_sampling
 
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
-CLIPS = {".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".m4v", ".mpg", ".mpeg"}
-DESCRIBE = {
-    "picture": "describe the picture.",
-    "pictures": "describe the pictures.",
-    "clip": "describe the clip.",
-}
-"""Asked when there is media but no question and no terminal to ask for one."""
 COMMANDS = "/image FILE   /video FILE   /reset   /quit"
 
 
 @dataclass(frozen=True)
-class Arguments:
-    """Ask a model about pictures and clips. Without a question, a conversation starts on a terminal."""
+class SamplingArguments:
+    """How tokens are chosen."""
 
-    words: Annotated[
-        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[FILE ...] [QUESTION]")
-    ] = ()
-    """Pictures or clips, and the question."""
-    image: Annotated[tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(metavar="FILE")] = ()
-    """A picture; give the option again for more."""
-    video: Annotated[tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(metavar="FILE")] = ()
-    """A clip, or a folder of frames; give the option again for more."""
-    start: float | None = None
-    """Begin of the clips in seconds."""
-    end: float | None = None
-    """End of the clips in seconds."""
-    frames: int | None = None
-    """Frames taken from a clip; the model's own number by default."""
-    model: str | None = None
-    """Checkpoint folder, or a name such as OpenGVLab/InternVL3-1B; the shipped scale model by default."""
-    system: str | None = None
-    """System text in place of the model's own."""
     temperature: float = 0.0
     """0 takes the best token; higher values vary the answers."""
     top_k: int = 0
@@ -59,19 +34,19 @@ class Arguments:
     """Above 1: tokens already seen become less likely."""
     max_new_tokens: int = 256
     """Longest answer."""
-    max_tiles: int | None = None
-    """Most tiles of a picture; the model's own limit, shared by the pictures, by default."""
-    visual_increment: float = 1.0
-    """Step of position from a visual token to the next: 1, or 0.5, 0.25 ... 1/256 for long clips (V2PE)."""
     seed: int = 0
     """Start of the random stream for temperatures above 0."""
-    json: bool = False
-    """Print one JSON object with the answer and every setting."""
+
+
+@dataclass(frozen=True)
+class LoadArguments:
+    """How the model is opened: the arguments of `tessera.load`."""
+
     device: str = "auto"
     """Where to run: auto, cpu, cuda."""
     dtype: str = "auto"
     """Number format of the weights: auto (as stored), bfloat16, float32, float16."""
-    int8: bool = False
+    load_in_8bit: Annotated[bool, tyro.conf.arg(name="int8")] = False
     """Keep the weights of the blocks in int8: half the memory."""
     device_map: Literal["auto", "split"] | None = None
     """Lay the model over all GPUs: by free memory, or as the model cards do."""
@@ -79,39 +54,44 @@ class Arguments:
     """Merge the LoRA matrices of the checkpoint into its weights."""
 
 
-SAMPLING = ("temperature", "top_k", "top_p", "repetition_penalty", "max_new_tokens", "seed")
-SWITCHES = {"--" + field.name.replace("_", "-") for field in fields(Arguments) if field.type == "bool"}
-SWITCHES |= {"-h", "--help"}
-"""Options that take no value."""
+@dataclass(frozen=True, kw_only=True)
+class ChatCommand(QuestionCommand):
+    """Ask a model about pictures and clips. Without a question, a conversation starts on a terminal."""
 
+    image: Annotated[tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(metavar="FILE")] = ()
+    """A picture; give the option again for more."""
+    video: Annotated[tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(metavar="FILE")] = ()
+    """A clip, or a folder of frames; give the option again for more."""
+    model: str | None = None
+    """Checkpoint folder, or a name such as OpenGVLab/InternVL3-1B; the shipped scale model by default."""
+    loading: Annotated[LoadArguments, tyro.conf.arg(name="")] = LoadArguments()
+    max_tiles: int | None = None
+    """Most tiles of a picture; the model's own limit, shared by the pictures, by default."""
+    visual_increment: float = 1.0
+    """Step of position from a visual token to the next: 1, or 0.5, 0.25 ... 1/256 for long clips (V2PE)."""
+    sampling: Annotated[SamplingArguments, tyro.conf.arg(name="")] = SamplingArguments()
 
-@dataclass(frozen=True)
-class Media:
-    """Files that go with the next question; clips are bounded as the command line says."""
-
-    images: tuple[Path, ...] = ()
-    videos: tuple[Video, ...] = ()
-    bounds: Video = Video("")
-
-    def __bool__(self) -> bool:
-        return bool(self.images or self.videos)
-
-    @property
-    def default_question(self) -> str:
-        """What to ask about these files when nobody says."""
-        return DESCRIBE["clip" if self.videos else "pictures" if len(self.images) > 1 else "picture"]
-
-    def with_file(self, path: Path, clip: bool) -> Media:
-        """One file more; ValueError when it does not exist."""
-        if not path.exists():
-            raise ValueError(f"{path}: no such file; check the path")
-        if clip:
-            return replace(self, videos=(*self.videos, replace(self.bounds, source=path)))
-        return replace(self, images=(*self.images, path))
-
-    def emptied(self) -> Media:
-        """No files, the same bounds."""
-        return Media(bounds=self.bounds)
+    def run(self) -> int:
+        sampling = asdict(self.sampling)
+        read_sampling(sampling)  # before the model is opened, which may take long
+        media, question = self.media_and_question()
+        for path, clip in [(path, False) for path in self.image] + [(path, True) for path in self.video]:
+            media = media.with_file(path, clip)
+        on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        if not question and not media and not on_terminal:
+            raise ValueError("nothing to ask: give a picture, a clip or a question")
+        model = tessera.load(self.model, **asdict(self.loading))
+        print(model.summary, file=sys.stderr)
+        options = {"max_tiles": self.max_tiles, "visual_increment": self.visual_increment, **sampling}
+        talk = Talk(model, options, self.system)
+        if self.json:
+            print(talk.answer_as_json(question or media.default_question, media))
+        elif question or not on_terminal:
+            talk.answer_aloud(question or media.default_question, media)
+        else:
+            print(COMMANDS, file=sys.stderr)
+            converse(talk, media)
+        return 0
 
 
 class Talk:
@@ -159,81 +139,6 @@ class Talk:
             | prompt.sampling.model_dump(mode="json"),
         }
         return json.dumps(facts, ensure_ascii=False)
-
-
-def main(argv: list[str]) -> int:
-    """Open the model, say on stderr what it is, and answer."""
-    without_pairs = (tyro.conf.FlagCreatePairsOff,)
-    given = tyro.cli(Arguments, args=words_last(argv), prog="tessera chat", config=without_pairs)
-    sampling = {name: getattr(given, name) for name in SAMPLING}
-    read_options(sampling)  # before the model is opened, which may take long
-    media, question = read_media(given)
-    on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    if not question and not media and not on_terminal:
-        raise ValueError("nothing to ask: give a picture, a clip or a question")
-    model = tessera.load(
-        given.model,
-        given.device,
-        given.dtype,
-        load_in_8bit=given.int8,
-        device_map=given.device_map,
-        merge_lora=given.merge_lora,
-    )
-    print(model.summary, file=sys.stderr)
-    options = {"max_tiles": given.max_tiles, "visual_increment": given.visual_increment, **sampling}
-    talk = Talk(model, options, given.system)
-    if given.json:
-        print(talk.answer_as_json(question or media.default_question, media))
-    elif question or not on_terminal:
-        talk.answer_aloud(question or media.default_question, media)
-    else:
-        print(COMMANDS, file=sys.stderr)
-        converse(talk, media)
-    return 0
-
-
-def words_last(argv: list[str]) -> list[str]:
-    """The arguments with files and question behind the options, in their order.
-
-    The parser takes positional words in one place only; people write `PICTURE --model X "question"`.
-    """
-    options: list[str] = []
-    words: list[str] = []
-    rest = iter(argv)
-    for word in rest:
-        if word == "--":
-            words += rest
-        elif not word.startswith("-") or word == "-":
-            words.append(word)
-        else:
-            options.append(word)
-            if word not in SWITCHES and "=" not in word:
-                options += [value for value in [next(rest, None)] if value is not None]
-    return [*options, "--", *words] if words else options
-
-
-def read_media(given: Arguments) -> tuple[Media, str]:
-    """Files and question. A word that is a file, or is named like one, is media; the rest is the question."""
-    media, words = Media(bounds=Video("", given.start, given.end, given.frames)), []
-    for word in given.words:
-        path = Path(word)
-        suffix = path.suffix.lower()
-        if suffix in PICTURES | CLIPS or _exists(path):
-            media = media.with_file(path, clip=suffix in CLIPS or path.is_dir())
-        else:
-            words.append(word)
-    for path in given.image:
-        media = media.with_file(path, clip=False)
-    for path in given.video:
-        media = media.with_file(path, clip=True)
-    return media, " ".join(words).strip()
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a long question is no valid file name
-        return False
 
 
 def converse(talk: Talk, media: Media) -> None:

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from tessera.checkpoints.convert import Conversion, convert
+from tessera.checkpoints.conversion.convert import Conversion, convert
 from tessera.checkpoints.hub import find_checkpoint
+from tessera.cli.command import ReportingCommand
 from tessera.runtime.device import choose_device
+from tessera.runtime.progress import progress_bars
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-QUIET_SECONDS = 2.0
-"""Conversions that are over sooner show no progress bar."""
 
 
-@dataclass(frozen=True)
-class Arguments:
+@dataclass(frozen=True, kw_only=True)
+class ConvertCommand(ReportingCommand):
     """Write a checkpoint in another layout, and check that it says the same before saying done."""
 
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SRC")]
@@ -43,65 +37,21 @@ class Arguments:
     """Leave out the logit check, which needs memory for one model; weights are read back all the same."""
     device: str = "cpu"
     """Where the logit check runs: cpu, cuda, auto."""
-    json: bool = False
-    """Print one JSON object instead of lines."""
 
-
-def main(argv: list[str]) -> int:
-    """Convert, check, say what was done."""
-    given = tyro.cli(Arguments, args=argv, prog="tessera convert", config=(tyro.conf.FlagCreatePairsOff,))
-    folder = find_checkpoint(given.source)
-    with progress_bar() as show:
-        done = convert(
-            folder,
-            given.target,
-            given.layout,
-            merge_lora=given.merge_lora,
-            dtype=DTYPES[given.dtype] if given.dtype else None,
-            check=not given.no_check,
-            device=choose_device(given.device),
-            progress=show,
-        )
-    if given.json:
-        print(json.dumps(as_json(done), ensure_ascii=False))
-    else:
-        print("\n".join(lines_of(done)))
-    return 0
-
-
-class Bar:
-    """Telemetry of a conversion as a bar on stderr, drawn once it has taken a few seconds."""
-
-    def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-        console = Console(stderr=True)
-        self._bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
-        self._tasks: dict[str, TaskID] = {}
-        self._start = time.monotonic()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Bytes done of one step."""
-        if time.monotonic() - self._start < QUIET_SECONDS:
-            return
-        self._bar.start()
-        if what not in self._tasks:
-            self._tasks[what] = self._bar.add_task(what, total=total)
-        self._bar.update(self._tasks[what], completed=done)
-
-    def stop(self) -> None:
-        """Take the bar from the screen."""
-        if self._tasks:
-            self._bar.stop()
-
-
-@contextmanager
-def progress_bar() -> Iterator[Bar]:
-    """A bar that is gone afterwards, whatever happens."""
-    bar = Bar()
-    try:
-        yield bar
-    finally:
-        bar.stop()
+    def run(self) -> int:
+        with progress_bars() as bars:
+            done = convert(
+                find_checkpoint(self.source),
+                self.target,
+                self.layout,
+                merge_lora=self.merge_lora,
+                dtype=DTYPES[self.dtype] if self.dtype else None,
+                check=not self.no_check,
+                device=choose_device(self.device),
+                progress=bars,
+            )
+        self.tell(lambda: as_json(done), lambda: print("\n".join(lines_of(done))))
+        return 0
 
 
 def as_json(done: Conversion) -> dict[str, object]:

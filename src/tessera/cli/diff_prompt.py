@@ -2,104 +2,78 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 from tessera.chat.encoder import Encoder
-from tessera.chat.frame_labels import frame_pattern
 from tessera.chat.message import Video
 from tessera.chat.openai import read_messages
-from tessera.chat.tokens import IMG_CONTEXT
 from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import read_description
-from tessera.cli.chat import Arguments as ChatArguments
-from tessera.cli.chat import Media, read_media, words_last
+from tessera.cli.question import Media, QuestionCommand
 from tessera.peers.compare import Comparison, EnginePrompt, compare, our_prompt, with_tiles
 
 
-@dataclass(frozen=True)
-class Arguments:
+@dataclass(frozen=True, kw_only=True)
+class DiffPromptCommand(QuestionCommand):
     """Compare the prompt of a question, token by token, with what another engine makes of it.
 
-    No weights are read. The exit code is 1 when the prompts differ.
+    No weights are read. Without --system each engine writes its own. The exit code is 1 for a difference.
     """
 
     against: str
     """Address of an OpenAI-compatible server (vLLM, SGLang, LMDeploy ...), or the word transformers."""
     model: str
     """Checkpoint folder (any layout), or a name such as OpenGVLab/InternVL3-1B."""
-    words: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[FILE ...] QUESTION")] = ()
-    """Pictures or clips, and the question."""
-    system: str | None = None
-    """A system message for both; without it each engine writes its own."""
     labels: str | None = None
     """Our words before a frame: training, cards, spaced, none, or a pattern with {index}."""
-    start: float | None = None
-    """Begin of the clips in seconds."""
-    end: float | None = None
-    """End of the clips in seconds."""
-    frames: int | None = None
-    """Frames taken from a clip; the model's own number by default."""
     served_model: str | None = None
     """Name under which the server knows the model; the first it lists by default."""
     api_key: str | None = None
     """Key that the server asks for."""
-    json: bool = False
-    """Print one JSON object instead of lines."""
 
+    def run(self) -> int:
+        media, question = self.media_and_question()
+        if not question:
+            raise ValueError(
+                'no question: write it behind the files, as in diff-prompt ... picture.jpg "What?"'
+            )
+        found = self.diff(write_messages(question, media, self.system))
+        self.tell(found.as_dict, lambda: show(found))
+        return 0 if found.same else 1
 
-def main(argv: list[str]) -> int:
-    """Compare and print; 0 when the prompts are the same, 1 when not."""
-    without_pairs = (tyro.conf.FlagCreatePairsOff,)
-    given = tyro.cli(Arguments, args=words_last(argv), prog="tessera diff-prompt", config=without_pairs)
-    media, question = read_media(
-        ChatArguments(words=given.words, start=given.start, end=given.end, frames=given.frames)
-    )
-    if not question:
-        raise ValueError('no question: write it behind the files, as in diff-prompt ... picture.jpg "What?"')
-    found = diff(given, write_messages(question, media, given.system))
-    if given.json:
-        print(json.dumps(found.as_dict(), ensure_ascii=False))
-    else:
-        show(found)
-    return 0 if found.same else 1
+    def diff(self, messages: Sequence[dict[str, Any]]) -> Comparison:
+        """Both prompts of the messages, compared."""
+        folder = find_checkpoint(self.model)
+        description = read_description(folder)
+        tokenizer, family = description.tokenizer, description.family
+        encoder = family.encoder(tokenizer)
+        if self.labels is not None:
+            encoder = replace(encoder, frame_label=self.labels)
+        theirs = self.ask(folder, messages, encoder)
+        ours = our_prompt(encoder, read_messages(messages))
+        return compare(ours, with_tiles(theirs, tokenizer, encoder.tokens_per_tile), tokenizer)
 
+    def ask(self, folder: Path, messages: Sequence[dict[str, Any]], encoder: Encoder) -> EnginePrompt:
+        """The other engine's prompt."""
+        conversation = read_messages(messages)
+        if self.against == "transformers":
+            from tessera.peers.transformers_prompts import feed_transformers
 
-def diff(given: Arguments, messages: Sequence[dict[str, Any]]) -> Comparison:
-    """Both prompts of the messages, compared."""
-    folder = find_checkpoint(given.model)
-    description = read_description(folder)
-    tokenizer, family = description.tokenizer, description.family
-    encoder = family.encoder(tokenizer)
-    if given.labels is not None:
-        encoder.frame_label = frame_pattern(given.labels)
-    ours = our_prompt(encoder, read_messages(messages))
-    theirs = ask(given, folder, messages, encoder)
-    return compare(ours, with_tiles(theirs, tokenizer, encoder.tokens_per_tile), tokenizer)
+            parts = zip(conversation.media, encoder.spans(conversation), strict=True)
+            frames = [len(span.tiles) for part, span in parts if isinstance(part, Video)]
+            return feed_transformers(folder, messages, encoder.tokenizer, encoder.tokens_per_tile, frames)
+        if not self.against.startswith(("http://", "https://")):
+            raise ValueError(
+                f"--against {self.against}: neither an address nor 'transformers'; write http://host:port"
+            )
+        from tessera.peers.server import Server
 
-
-def ask(given: Arguments, folder: Path, messages: Sequence[dict[str, Any]], encoder: Encoder) -> EnginePrompt:
-    """The other engine's prompt."""
-    conversation = read_messages(messages)
-    if given.against == "transformers":
-        from tessera.peers.transformers_prompts import feed_transformers
-
-        parts = zip(conversation.media, encoder.spans(conversation), strict=True)
-        frames = [len(span.tiles) for part, span in parts if isinstance(part, Video)]
-        return feed_transformers(folder, messages, encoder.tokenizer, encoder.tokens_per_tile, frames)
-    if not given.against.startswith(("http://", "https://")):
-        raise ValueError(
-            f"--against {given.against}: neither an address nor 'transformers'; write http://host:port"
-        )
-    from tessera.peers.server import Server
-
-    server = Server(given.against, given.served_model, given.api_key)
-    return server.prompt(messages, encoder.tokenizer.token_id(IMG_CONTEXT), len(conversation.media))
+        server = Server(self.against, self.served_model, self.api_key)
+        slot = encoder.tokenizer.token_id(encoder.template.tokens.context)
+        return server.prompt(messages, slot, len(conversation.media))
 
 
 def write_messages(question: str, media: Media, system: str | None) -> list[dict[str, Any]]:

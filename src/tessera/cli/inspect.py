@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from tessera.chat.encoder import Encoder
 from tessera.chat.message import Conversation, ask
-from tessera.chat.tokenizer import load_tokenizer
-from tessera.checkpoints.hub import find_checkpoint
-from tessera.checkpoints.load import read_description
-from tessera.checkpoints.shipped import shipped_folder
-from tessera.families.catalog import get_family
+from tessera.cli.command import CountingCommand, ReportingCommand
 from tessera.families.family import Family
 from tessera.imaging.decode import decode_image, read_size
 from tessera.imaging.grid import choose_grid, count_tiles
 from tessera.imaging.montage import draw_montage
 
 
-@dataclass(frozen=True)
-class Arguments:
+@dataclass(frozen=True, kw_only=True)
+class InspectCommand(CountingCommand, ReportingCommand):
     """Show the grid, the tiles, the token count and the prompt that a picture gets; no weights are read."""
 
     picture: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="PICTURE")]
@@ -32,59 +27,15 @@ class Arguments:
     """The words that go with it."""
     max_tiles: int | None = None
     """Most tiles of the grid; the model's own by default."""
-    model: str | None = None
-    """Checkpoint folder (any layout) or name whose settings and tokenizer are used."""
-    family: str = "scale_model"
-    """Without --model: whose settings are used, e.g. InternVL2_5-4B; words are counted by --tokenizer."""
-    tokenizer: Path | None = None
-    """Without --model: folder of the tokenizer; the shipped one by default."""
     out: Path = Path("inspect.png")
     """Where the picture of the tiles is written."""
-    json: bool = False
-    """Print one JSON object instead of lines."""
 
-
-@dataclass(frozen=True)
-class Inspection:
-    """What was found; sizes in pixels, grid as columns and rows."""
-
-    picture: str
-    width: int
-    height: int
-    family: str
-    columns: int
-    rows: int
-    tile_side: int
-    tiles: int
-    thumbnail: bool
-    tokens_per_tile: int
-    picture_tokens: int
-    prompt_tokens: int
-    prompt: str
-    shown_in: str
-
-
-def main(argv: list[str]) -> int:
-    """Inspect, write the picture, print what was found."""
-    given = tyro.cli(Arguments, args=argv, prog="tessera inspect", config=(tyro.conf.FlagCreatePairsOff,))
-    name, encoder = open_encoder(given)
-    found = inspect(given.picture, encoder, name, given.question, given.out)
-    if given.json:
-        print(json.dumps(asdict(found), ensure_ascii=False))
-    else:
-        show(found)
-    return 0
-
-
-def open_encoder(given: Arguments) -> tuple[str, Encoder]:
-    """Name of the family and its encoder, from a checkpoint folder or from the catalogue."""
-    if given.model is not None:
-        description = read_description(find_checkpoint(given.model))
-        tokenizer, family = description.tokenizer, description.family
-    else:
-        tokenizer = load_tokenizer(given.tokenizer or shipped_folder("tokenizer"))
-        family = get_family(given.family)
-    return family.name, limited(family, given.max_tiles).encoder(tokenizer)
+    def run(self) -> int:
+        family, tokenizer = self.described()
+        encoder = limited(family, self.max_tiles).encoder(tokenizer)
+        found = inspect(self.picture, encoder, family.name, self.question, self.out)
+        self.tell(lambda: found, lambda: show(found))
+        return 0
 
 
 def limited(family: Family, max_tiles: int | None) -> Family:
@@ -98,15 +49,16 @@ def limited(family: Family, max_tiles: int | None) -> Family:
     return family.model_copy(update={"tiling": tiling})
 
 
-def inspect(picture: Path, encoder: Encoder, family: str, question: str, out: Path) -> Inspection:
-    """Measure a picture as the model would get it and write its montage to `out`."""
+def inspect(picture: Path, encoder: Encoder, family: str, question: str, out: Path) -> dict[str, Any]:
+    """Measure a picture as the model would get it and write its montage to `out`.
+
+    Sizes are in pixels, the grid is in columns and rows.
+    """
     tiling = encoder.tiling
     width, height = read_size(picture)
     columns, rows = choose_grid(width, height, tiling)
     tiles = count_tiles(width, height, tiling)
     conversation = Conversation((ask(question, images=[picture]),))
-    prompt = encoder.render_text(conversation, generate=True)
-    ids = encoder.encode(conversation, generate=True).ids
     montage = draw_montage(decode_image(picture), tiling)
     try:
         montage.save(out)
@@ -114,36 +66,35 @@ def inspect(picture: Path, encoder: Encoder, family: str, question: str, out: Pa
         raise ValueError(
             f"--out {out}: cannot be written ({error}); name a .png file in a folder that is there"
         ) from error
-    return Inspection(
-        picture=str(picture),
-        width=width,
-        height=height,
-        family=family,
-        columns=columns,
-        rows=rows,
-        tile_side=tiling.tile_side,
-        tiles=tiles,
-        thumbnail=tiles > columns * rows,
-        tokens_per_tile=encoder.tokens_per_tile,
-        picture_tokens=tiles * encoder.tokens_per_tile,
-        prompt_tokens=len(ids),
-        prompt=prompt,
-        shown_in=str(out),
-    )
-
-
-def show(found: Inspection) -> None:
-    """The findings as lines."""
-    extra = " + thumbnail" if found.thumbnail else ""
-    grid = f"{found.columns} x {found.rows} tiles of {found.tile_side} px{extra} = {found.tiles}"
-    rows = {
-        "picture": f"{found.picture}, {found.width} x {found.height} pixels",
-        "model": found.family,
-        "grid": grid,
-        "picture tokens": f"{found.tiles} x {found.tokens_per_tile} = {found.picture_tokens}",
-        "prompt tokens": str(found.prompt_tokens),
-        "shown in": found.shown_in,
+    return {
+        "picture": str(picture),
+        "width": width,
+        "height": height,
+        "family": family,
+        "columns": columns,
+        "rows": rows,
+        "tile_side": tiling.tile_side,
+        "tiles": tiles,
+        "thumbnail": tiles > columns * rows,
+        "tokens_per_tile": encoder.tokens_per_tile,
+        "picture_tokens": tiles * encoder.tokens_per_tile,
+        "prompt_tokens": len(encoder.encode(conversation, generate=True).ids),
+        "prompt": encoder.render_text(conversation, generate=True),
+        "shown_in": str(out),
     }
+
+
+def show(found: dict[str, Any]) -> None:
+    """The findings as lines."""
+    rows = {
+        "picture": "{picture}, {width} x {height} pixels",
+        "model": "{family}",
+        "grid": "{columns} x {rows} tiles of {tile_side} px{extra} = {tiles}",
+        "picture tokens": "{tiles} x {tokens_per_tile} = {picture_tokens}",
+        "prompt tokens": "{prompt_tokens}",
+        "shown in": "{shown_in}",
+    }
+    extra = " + thumbnail" if found["thumbnail"] else ""
     for name, value in rows.items():
-        print(f"{name:<16}{value}")
-    print(f"prompt\n{found.prompt}")
+        print(f"{name:<16}{value.format(**found, extra=extra)}")
+    print(f"prompt\n{found['prompt']}")

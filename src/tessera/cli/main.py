@@ -1,66 +1,66 @@
-"""`tessera <verb> …`: a table of verbs, each imported only when it is called.
+"""`tessera <verb> …`: the tree of verbs, made into a command line by tyro.
 
-Help must come up at once, so nothing here imports torch, numpy or another room.
+Help must come up at once, so a verb's module is imported only when the verb is called (or when shell
+completion needs them all): nothing here imports torch, numpy, pydantic or another room.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Annotated, Any, Union
+
+import tyro
 
 from tessera import __version__
+from tessera.cli.command import Command, Verb, WordsCommand
 
-Verb = Callable[[list[str]], int]
-
-VERBS: dict[str, tuple[str, str]] = {
-    "chat": ("tessera.cli.chat", "ask a model about pictures and clips"),
-    "models": ("tessera.cli.models", "list the released models; describe one"),
-    "convert": ("tessera.cli.convert", "write a checkpoint in another layout; merge LoRA matrices"),
-    "diff-prompt": ("tessera.cli.diff_prompt", "compare the tokens of a prompt with another engine's"),
-    "train": ("tessera.cli.train", "run a recipe, stage after stage"),
-    "inspect": ("tessera.cli.inspect", "show how a picture becomes tiles and tokens"),
-    "demo": ("tessera.cli.demo", "train the scale model, evaluate it, write a report (10 minutes)"),
-    "evaluate": ("tessera.cli.evaluate", "measure a model on held-out playground tasks"),
-    "playground": ("tessera.cli.playground", "write drawn pictures with known answers in InternVL's format"),
-    "data": ("tessera.cli.data.verb", "check, preview, pack, filter and build training data"),
+DATA = {
+    "check": Verb("check every record: faults, duplicates, lengths, boxes, packs", "data.check:CheckCommand"),
+    "preview": Verb("see random samples as the model gets them", "data.preview:PreviewCommand"),
+    "pack": Verb("see packs as a picture", "data.pack:PackCommand"),
+    "filter": Verb("clean by rules and scores, review, write what stays", "data.filter:FilterCommand"),
+    "build": Verb("make conversations from ordinary annotations", "data.build:BUILD"),
 }
-"""Verb → (module with `main(argv) -> int`, one line of help)."""
+VERBS = {
+    "chat": Verb("ask a model about pictures and clips", "chat:ChatCommand"),
+    "models": Verb("list the released models; describe one", "models:ModelsCommand"),
+    "convert": Verb("write a checkpoint in another layout; merge LoRA matrices", "convert:ConvertCommand"),
+    "diff-prompt": Verb("compare a prompt with another engine's", "diff_prompt:DiffPromptCommand"),
+    "recipes": Verb("list the recipes that ship; copy one to edit it", "training.recipes:RecipesCommand"),
+    "train": Verb("run a recipe, stage after stage", "training.train:train_command"),
+    "inspect": Verb("show how a picture becomes tiles and tokens", "inspect:InspectCommand"),
+    "demo": Verb("train and measure the scale model (10 minutes)", "training.demo:DemoCommand"),
+    "evaluate": Verb("measure a model on held-out playground tasks", "evaluate:EvaluateCommand"),
+    "playground": Verb("write drawn pictures with known answers", "playground:PlaygroundCommand"),
+    "data": Verb("check, preview, pack, filter and build training data", DATA),
+}
+GROUPS: tuple[list[str], ...] = ([], ["data"], ["data", "build"])
+"""Words behind which another verb is missing: the answer is a list of them."""
+ABOUT = """The InternVL series, end to end. `tessera VERB --help` lists the options of a verb, `tessera
+--version` prints the version, `tessera --tyro-print-completion bash` (or zsh) what completes in a shell."""
 
 
-def usage() -> str:
-    """The help page: every verb with its line."""
-    lines = ["usage: tessera <verb> [arguments]      (tessera <verb> --help for its arguments)", ""]
-    lines += [f"  {verb:<13}{line}" for verb, (_, line) in VERBS.items()]
-    lines += ["", "  --version    the version of the package", "  --help       this page"]
-    return "\n".join(lines)
-
-
-def load_verb(name: str) -> Verb:
-    """The `main` of a verb. Raises ValueError for a name that is not in the table."""
-    if name not in VERBS:
-        raise ValueError(f"verb: {name!r} is unknown; choose one of {', '.join(VERBS)}")
-    verb: Verb = importlib.import_module(VERBS[name][0]).main
-    return verb
-
-
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run `tessera` with the given arguments (default: the command line) and return the exit code.
 
     0 done, 1 the verb found problems, 2 a wrong argument or input (one line on stderr), 130 interrupted.
     """
-    arguments = sys.argv[1:] if argv is None else argv
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(usage())
-        return 0
-    if arguments[0] == "--version":
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["--version"]:
         print(f"tessera {__version__}")
         return 0
     try:
-        return load_verb(arguments[0])(arguments[1:])
+        return parse([*words, "--help"] if words in GROUPS else words).run()
+    except SystemExit as done:  # tyro's way: 0 behind help, 2 behind a mistake
+        return 2 if done.code else 0
     except (ValueError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        print(f"tessera {arguments[0]}: {error}", file=sys.stderr)
+        name = f"tessera {words[0]}" if words[0] in VERBS else "tessera"
+        print(f"{name}: {_line(error)}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -68,6 +68,70 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130
+
+
+def parse(words: list[str]) -> Command:
+    """The command that the words ask for. ValueError for an unknown verb; tyro's exit for other mistakes."""
+    commands = subcommands(VERBS, words)
+    options: dict[str, Any] = {"args": words, "prog": "tessera", "description": ABOUT}
+    options["config"] = (tyro.conf.FlagCreatePairsOff,)
+    given, rest = tyro.cli(commands, return_unknown_args=True, **options)
+    # Words may stand on both sides of an option, where tyro takes one run of them; all behind "--" are words.
+    literal = words[words.index("--") :] if "--" in words else []
+    if isinstance(given, WordsCommand) and all(w in literal or not w.startswith("-") for w in rest):
+        return replace(given, words=(*given.words, *rest))
+    command: Command = tyro.cli(commands, **options) if rest else given
+    return command
+
+
+def subcommands(verbs: Mapping[str, Verb], words: Sequence[str]) -> Any:
+    """The union that tyro makes subcommands of; only the branch that the words name leads anywhere.
+
+    Raises ValueError with the nearest name for a verb that is not there.
+    """
+    called = words[0] if words else ""
+    if called not in verbs and called and not called.startswith("-"):
+        near = get_close_matches(called, verbs, 1, cutoff=0.7)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(f"{called!r} is unknown; {hint}choose one of {', '.join(verbs)}")
+    completing = called.startswith("--tyro-")
+    branches = []
+    for name, verb in verbs.items():
+        target: Any = _NotCalled
+        about: dict[str, Any] = {"description": verb.line}
+        if completing or name == called:
+            target = _resolved(verb.target, words if completing else words[1:])
+        if isinstance(target, Command):
+            about["default"], target = target, type(target)
+        if isinstance(target, type) and issubclass(target, Command):
+            about["description"] = target.__doc__
+        branches.append(Annotated[Any, tyro.conf.subcommand(name, constructor=target, **about)])
+    return Union[tuple(branches)]  # noqa: UP007
+
+
+def _line(error: Exception) -> str:
+    """An error in one line: pydantic writes a page, of which the first fault is told."""
+    if not hasattr(error, "errors"):
+        return str(error)
+    fault = error.errors()[0]
+    place = ".".join(map(str, fault["loc"]))
+    said = str(fault["msg"]).removeprefix("Value error, ")
+    return f"{place}: {fault['input']!r}: {said}" if place else said
+
+
+@dataclass(frozen=True)
+class _NotCalled:
+    """Stands for a verb that is listed, and not imported."""
+
+
+def _resolved(target: Any, behind: Sequence[str]) -> Any:
+    """What a verb leads to: a command's class, one that holds the defaults, or a union of further verbs."""
+    if isinstance(target, str):
+        module, _, attribute = target.partition(":")
+        target = getattr(import_module(f"tessera.cli.{module}"), attribute)
+    if isinstance(target, Mapping):
+        return subcommands(target, behind)
+    return target if isinstance(target, type) else target(behind)
 
 
 if __name__ == "__main__":

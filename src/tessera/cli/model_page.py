@@ -11,6 +11,7 @@ from rich.table import Table
 from tessera.chat.frame_labels import FRAME_LABELS
 from tessera.chat.templates import get_template
 from tessera.families.entry import Entry
+from tessera.models.accounting import kv_cache_bytes_per_token
 
 GPUS = (8, 12, 16, 24, 32, 48, 80, 141)
 """Memory of the devices that a suggestion may name, in GB."""
@@ -24,6 +25,7 @@ TOKENIZER_FILES = {
     "byte-level BPE": "vocab.json and merges.txt, or tokenizer.json",
     "SentencePiece": "tokenizer.model",
 }
+PART_NAMES = {"vision": "ViT", "decoder": "language model"}
 Rows = Iterator[tuple[str, str]]
 
 
@@ -72,40 +74,29 @@ def suggest_device(gigabytes: float) -> str:
 
 
 def _parts(entry: Entry) -> Rows:
-    vision, language, counts = entry.vision, entry.language, entry.parameters()
-    norm = "RMS norm, QK-norm" if vision.large else "LayerNorm"
-    layer = f", read at state {entry.select_layer}" if entry.select_layer != -1 else ""
-    yield (
-        "ViT",
-        f"{vision.name}: {_count(counts['vision'])}, {vision.layers} layers of {vision.width} channels, "
-        f"{vision.heads} heads, {norm}{layer}",
-    )
-    yield (
-        "connector",
-        f"{_count(counts['connector'])}: four patches become one token (pixel shuffle {entry.ps_version}), "
-        f"{4 * vision.width} to {language.width} channels in two layers",
-    )
-    heads = f"{language.heads} heads, {language.kv_heads} for keys and values"
-    inner = f"feed-forward {language.inner}" + (", QK-norm" if language.qk_norm else "")
-    yield (
-        "language model",
-        f"{language.name} ({language.architecture} files): {_count(counts['decoder'])}, "
-        f"{language.layers} layers of {language.width} channels, {heads}, {inner}",
-    )
+    counts = entry.parameters()
+    named = {
+        "vision": f"{entry.vision.name}: ",
+        "decoder": f"{entry.language.name} ({entry.model.decoder.architecture} files): ",
+    }
+    for part, described in entry.model.describe_parts().items():
+        yield PART_NAMES.get(part, part), f"{named.get(part, '')}{_count(counts[part])}, {described}"
+    decoder, language = entry.model.decoder, entry.language
     yield (
         "vocabulary",
-        f"{language.vocabulary:,} rows, {language.tokenizer}; <IMG_CONTEXT> is {language.image_token}",
+        f"{decoder.vocab_size:,} rows, {language.tokenizer}; <IMG_CONTEXT> is {language.image_token}",
     )
-    scaling = language.scaling
-    stretched = f", {scaling['kind']} scaling × {scaling['factor']:g}" if scaling else ""
-    yield "positions", f"{language.positions:,}, rotary base {language.theta:,.0f}{stretched}"
+    scaling = decoder.rope_scaling
+    stretched = f", {scaling.kind} scaling × {scaling.factor:g}" if scaling else ""
+    base = f"rotary base {decoder.rope_theta:,.0f}"
+    yield "positions", f"{decoder.max_position_embeddings:,}, {base}{stretched}"
     named = {name.replace("decoder", "language model"): f for name, f in entry.published.parts().items()}
     published = ", ".join(f"{name} {figure}B" for name, figure in named.items())
     yield "parameters", f"{_count(counts['total'])}; published: {published} ({entry.published.source})"
 
 
 def _pictures(entry: Entry) -> Rows:
-    side = entry.vision.image_size
+    side = entry.model.tile_side
     if entry.tiles.dynamic:
         cut = f"1 to {entry.tiles.most} squares of {side} px by shape and size, then the whole as one more"
     else:
@@ -146,7 +137,7 @@ def _licences(entry: Entry) -> Rows:
 
 
 def _running(entry: Entry) -> Rows:
-    cache = entry.language.cache_bytes_per_token
+    cache = kv_cache_bytes_per_token(entry.model)
     for kind, words in (("bf16", ""), ("int8", " (connector, head and embeddings stay in bf16)")):
         weights = entry.bytes_to_load("bf16" if kind == "bf16" else "int8") / 1e9
         whole = weights + cache * CONTEXT / 1e9 + WORKING_GB

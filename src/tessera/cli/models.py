@@ -5,7 +5,6 @@ Neither torch nor a config is loaded: the table is there at once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -15,9 +14,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 
+from tessera.cli.command import WordsCommand
 from tessera.cli.model_page import show_page
-from tessera.families.catalog import entries, get_entry
+from tessera.families.catalogue import entries, get_entry
 from tessera.families.entry import Entry
+from tessera.models.accounting import kv_cache_bytes_per_token
 
 WIDTH = 100
 """Columns of the output where it is no terminal; the table fits them."""
@@ -27,37 +28,34 @@ CAPTION = (
 )
 
 
-@dataclass(frozen=True)
-class Arguments:
+@dataclass(frozen=True, kw_only=True)
+class ModelsCommand(WordsCommand):
     """List the released chat models, or show the page of one."""
 
-    words: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[WORDS]")] = ()
+    words: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[WORDS]")] = ()
     """A name for its page; else words that must all occur (name, ViT, language model, template)."""
     generation: str | None = None
     """Only this generation: 1.1, 1.2, 1.5, 2, 2.5, 3, 3.5."""
     max_params: float | None = None
     """Only models of up to so many billion parameters."""
-    json: bool = False
-    """Print JSON instead of a table or a page."""
 
-
-def main(argv: list[str]) -> int:
-    """Table, page or JSON. Raises ValueError with the nearest names when nothing matches."""
-    given = tyro.cli(Arguments, args=argv, prog="tessera models", config=(tyro.conf.FlagCreatePairsOff,))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
-    single = _named(given.words)
-    if single is not None:
-        print(json.dumps(describe(single), ensure_ascii=False)) if given.json else show_page(single, console)
+    def run(self) -> int:
+        console = Console()
+        if not console.is_terminal:
+            console = Console(width=WIDTH)
+        single = _named(self.words)
+        if single is not None:
+            self.tell(lambda: describe(single), lambda: show_page(single, console))
+            return 0
+        found = choose(entries(), self.words, self.generation, self.max_params)
+        self.tell(lambda: [describe(entry) for entry in found], lambda: show_table(found, console))
         return 0
-    found = choose(entries(), given.words, given.generation, given.max_params)
-    if given.json:
-        print(json.dumps([describe(entry) for entry in found], ensure_ascii=False))
-    else:
-        console.print(models_table(found))
-        console.print(f"\n{len(found)} models. {CAPTION}", style="dim", highlight=False)
-    return 0
+
+
+def show_table(found: Sequence[Entry], console: Console) -> None:
+    """The table with its caption."""
+    console.print(models_table(found))
+    console.print(f"\n{len(found)} models. {CAPTION}", style="dim", highlight=False)
 
 
 def choose(
@@ -131,7 +129,7 @@ def describe(entry: Entry) -> dict[str, Any]:
         "tokens_per_tile": entry.tokens_per_tile,
         "largest_picture_tokens": entry.picture_tokens,
         "bytes": {"bf16": entry.bytes_to_load("bf16"), "int8": entry.bytes_to_load("int8")},
-        "cache_bytes_per_token": entry.language.cache_bytes_per_token,
+        "cache_bytes_per_token": kv_cache_bytes_per_token(entry.model),
         "licences": {
             "repository": entry.card_licence or None,
             "vision": entry.vision.licence,

@@ -12,12 +12,13 @@ from typing import Annotated
 
 import tyro
 
-from tessera.playground.export import write_dataset
+from tessera.cli.command import Command
 from tessera.playground.scene import SUITES
+from tessera.records.export import write_dataset
 
 
-@dataclass(frozen=True)
-class Arguments:
+@dataclass(frozen=True, kw_only=True)
+class PlaygroundCommand(Command):
     """Write drawn pictures with questions and answers."""
 
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
@@ -35,19 +36,9 @@ class Arguments:
     seed: int = 0
     """Another seed gives other pictures."""
 
-
-def main(argv: list[str]) -> int:
-    """Write the dataset and say where it is."""
-    given = tyro.cli(Arguments, args=argv, prog="tessera playground")
-    written = write_dataset(
-        given.out,
-        dict.fromkeys(given.suite, 1.0),
-        given.count,
-        given.seed,
-        (given.side, given.side),
-        given.level,
-        given.questions,
-    )
-    print(f"{written.records} records in {', '.join(str(path) for path in written.annotations)}")
-    print(f"meta file: {written.meta}")
-    return 0
+    def run(self) -> int:
+        mix, size = dict.fromkeys(self.suite, 1.0), (self.side, self.side)
+        written = write_dataset(self.out, mix, self.count, self.seed, size, self.level, self.questions)
+        print(f"{written.records} records in {', '.join(map(str, written.annotations))}")
+        print(f"meta file: {written.meta}")
+        return 0

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from tessera.curation.examine import Examiner, examine
 from tessera.curation.lengths import Columns, Policy
-from tessera.packing.index import Progress, open_index
+from tessera.packing.index import open_index
 from tessera.packing.measure import Measurer
 from tessera.packing.samples.encode import DrawEncoder, SampleEncoder
 from tessera.packing.samples.overlong import OverLong
@@ -22,6 +22,7 @@ from tessera.records.faults import DataError, Reason, RecordFault, describe
 from tessera.records.readers.records import RecordReader
 from tessera.records.source import WeightedSource
 from tessera.runtime.config import Config
+from tessera.runtime.progress import Progress, silent
 
 
 class CheckConfig(Config):
@@ -74,7 +75,7 @@ def check_sources(
     sources: Sequence[WeightedSource],
     encoder: SampleEncoder,
     config: CheckConfig,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> tuple[tuple[WeightedSource, ...], CheckReport]:
     """Check the sources that are read from files; drawn ones are right by construction.
 
@@ -99,15 +100,14 @@ def check_source(
     entry: WeightedSource,
     encoder: SampleEncoder,
     config: CheckConfig,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> CheckReport:
     """One finite source: its size, lengths, and all faults in order."""
     size = entry.source.size or 0
     found: dict[int, tuple[RecordFault, ...]] = {}
     for part in examine(entry, Examiner(entry, config.headers_only, deep=False), size, config.workers):
         found.update(part.faults)
-        if progress is not None:
-            progress(entry.source.name, part.first + len(part.content), size)
+        progress(entry.source.name, part.first + len(part.content), size)
     with tempfile.TemporaryDirectory() as folder:
         tokens, tiles = _check_lengths(entry, encoder, config, found, Path(folder))
     return CheckReport(size, tokens, tiles, tuple(f for index in sorted(found) for f in found[index]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -16,6 +16,7 @@ from tessera.curation.survey import SourceSurvey, Survey
 from tessera.records.manifest import DatasetSpec
 from tessera.records.readers.records import RecordReader
 from tessera.records.writing import RecordText
+from tessera.runtime.progress import Progress, silent
 
 MANIFEST = "meta.json"
 REJECTS = "rejects.jsonl"
@@ -34,9 +35,7 @@ class Repaired:
     rejected: dict[str, int]
 
 
-def write_repaired(
-    survey: Survey, folder: Path, progress: Callable[[str, int, int], None] | None = None
-) -> Repaired:
+def write_repaired(survey: Survey, folder: Path, progress: Progress = silent) -> Repaired:
     """Write `<source>.jsonl` for every source of files, `meta.json` and `rejects.jsonl`.
 
     Left out are records with a fault, and exact repeats of an earlier record, also of another source. Lines
@@ -78,7 +77,7 @@ def _write_kept(
     source: SourceSurvey,
     text: RecordText,
     file: Path,
-    progress: Callable[[str, int, int], None] | None,
+    progress: Progress,
 ) -> int:
     """The lines of a source's sound records, in order; how many there are."""
     rejected, same_as = survey.spool["rejected"], survey.spool["same_as"]
@@ -89,7 +88,7 @@ def _write_kept(
             if not rejected[number] and same_as[number] < 0:
                 lines.write(text.line(index))
                 kept += 1
-            if progress is not None and (index + 1 == source.size or not (index + 1) % TOLD):
+            if index + 1 == source.size or not (index + 1) % TOLD:
                 progress(f"{source.name}: writing", index + 1, source.size)
     return kept
 

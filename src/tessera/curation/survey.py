@@ -16,7 +16,7 @@ from tessera.curation.examine import Examiner, examine
 from tessera.curation.lengths import BLOCK, Columns, ItemLengths, LengthSummary, OnFault, Policy
 from tessera.curation.spool import FaultLog, Spool
 from tessera.curation.statistics import BoxEvidence
-from tessera.packing.index import Progress, open_index
+from tessera.packing.index import open_index
 from tessera.packing.measure import Measurer
 from tessera.packing.samples.encode import DrawEncoder, SampleEncoder, encoder_of
 from tessera.packing.samples.overlong import OverLong
@@ -24,6 +24,7 @@ from tessera.records.faults import RecordFault
 from tessera.records.files.places import Location
 from tessera.records.source import WeightedSource
 from tessera.runtime.config import Config
+from tessera.runtime.progress import Progress
 
 SHOWN = 50
 """Pairs of duplicates that a report names."""

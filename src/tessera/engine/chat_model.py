@@ -6,19 +6,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, Unpack, overload
 
-import numpy as np
-import numpy.typing as npt
-
-from tessera.chat.encoder import Encoded, Encoder
+from tessera.chat.encoder import Encoded
 from tessera.chat.message import Conversation
-from tessera.chat.tokenizer import Tokenizer
 from tessera.checkpoints.load import Loaded
-from tessera.engine.engine import Engine, Progress
-from tessera.engine.options import AskOptions, SamplingOptions, fit_answer, read_options
-from tessera.engine.question import Ask, Clips, History, Pictures, Question
-from tessera.engine.request import Completion, Sampling
-from tessera.families.family import Family
-from tessera.models.positions import require_increment
+from tessera.engine.engine import Engine
+from tessera.engine.request import (
+    ChatInput,
+    ChatOptions,
+    ChatRequest,
+    Completion,
+    Pictures,
+    Sampling,
+    SamplingOptions,
+    fit_answer,
+)
+from tessera.runtime.progress import Progress, silent
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -38,72 +40,48 @@ class ChatModel:
     """One model with its tokenizer and encoder. An answer depends on the question and its options alone.
 
     A question is a string in which `<image>` and `<video>` stand for media, a list of OpenAI-style messages,
-    or a `Conversation`. Options, all by name: num_patches_list (tiles of each `<image>`, as on the cards),
-    system (in place of the model's own system text), max_tiles (of a picture), visual_increment (V2PE: 1 or
-    1/2 ... 1/256), and how to choose: max_new_tokens, temperature, top_k, top_p, repetition_penalty, seed,
-    stop, do_sample. docs/open.md shows them in use, beside the model cards' calls.
+    or a `Conversation`. Options, all by name: videos, history (see `chat`), num_patches_list (tiles of each
+    `<image>`, as on the cards), system (in place of the model's own system text), max_tiles (of a picture),
+    visual_increment (V2PE: 1 or 1/2 ... 1/256), and how to choose: max_new_tokens, temperature, top_k, top_p,
+    repetition_penalty, seed, stop, do_sample. docs/open.md shows them in use, beside the model cards' calls.
+
+    `summary` says in one line what was opened; `notes` are harmless oddities and what was made of them.
     """
 
     def __init__(self, loaded: Loaded, max_batch: int = 64) -> None:
         self.loaded = loaded
+        self.family, self.tokenizer, self.encoder = loaded.family, loaded.tokenizer, loaded.encoder
+        self.summary, self.notes = loaded.summary, loaded.notes
         self.engine = Engine.of(loaded, max_batch)
 
     def __repr__(self) -> str:
         return self.summary
 
-    @property
-    def summary(self) -> str:
-        """What was opened, in one line: name, layout, parts, parameters, number format, device."""
-        return self.loaded.summary
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Harmless oddities of the checkpoint or the machine and what was made of them."""
-        return self.loaded.notes
-
-    @property
-    def family(self) -> Family:
-        return self.loaded.family
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self.loaded.tokenizer
-
-    @property
-    def encoder(self) -> Encoder:
-        return self.loaded.encoder
-
     @overload
     def chat(
         self,
-        question: Question,
+        question: ChatInput,
         pictures: Pictures = (),
-        videos: Clips = (),
-        history: History | None = None,
         return_history: Literal[False] = False,
-        **options: Unpack[AskOptions],
+        **options: Unpack[ChatOptions],
     ) -> str: ...
 
     @overload
     def chat(
         self,
-        question: Question,
+        question: ChatInput,
         pictures: Pictures = (),
-        videos: Clips = (),
-        history: History | None = None,
         *,
         return_history: Literal[True],
-        **options: Unpack[AskOptions],
+        **options: Unpack[ChatOptions],
     ) -> tuple[str, Any]: ...
 
     def chat(
         self,
-        question: Question,
+        question: ChatInput,
         pictures: Pictures = (),
-        videos: Clips = (),
-        history: History | None = None,
         return_history: bool = False,
-        **options: Unpack[AskOptions],
+        **options: Unpack[ChatOptions],
     ) -> str | tuple[str, Any]:
         """The answer, a string; with `return_history` a pair of it and the history for the next call.
 
@@ -112,26 +90,24 @@ class ChatModel:
         in order. Messages carry media and turns themselves; their history is the messages and the answer.
         Raises ValueError naming what is wrong with question, media or options.
         """
-        ask = _ask(question, pictures, videos, history, options)
-        answer = self.complete([self._prompt(ask)])[0].text
-        return (answer, ask.remembered(answer)) if return_history else answer
+        request = ChatRequest.read(self._limit, {"question": question, "pictures": pictures, **options})
+        prompt = self._prompt(request)
+        increment = prompt.visual_increment
+        (found,) = self.engine.generate([prompt.encoded], prompt.sampling, visual_increment=increment)
+        answer = found.text
+        return (answer, request.remembered(answer)) if return_history else answer
 
     def stream(
-        self,
-        question: Question,
-        pictures: Pictures = (),
-        videos: Clips = (),
-        history: History | None = None,
-        **options: Unpack[AskOptions],
+        self, question: ChatInput, pictures: Pictures = (), **options: Unpack[ChatOptions]
     ) -> Iterator[str]:
         """The answer of `chat` in pieces, each as soon as it is certain. Mistakes are raised by the call."""
-        prompt = self._prompt(_ask(question, pictures, videos, history, options))
+        prompt = self.prompt(question, pictures, **options)
         return self.engine.stream(prompt.encoded, prompt.sampling, prompt.visual_increment)
 
     def batch(
         self,
-        items: Sequence[Question | Mapping[str, Any]],
-        progress: Progress | None = None,
+        items: Sequence[ChatInput | Mapping[str, Any]],
+        progress: Progress = silent,
         **options: Unpack[SamplingOptions],
     ) -> list[str]:
         """Answers to many questions at once, in their order; each is what `chat` answers.
@@ -140,37 +116,24 @@ class ChatModel:
         batch's. Text, pictures of any number of tiles and clips may stand side by side. Raises ValueError
         naming the first bad item; all but undecodable media are found before anything is computed.
         """
-        asks = [self._checked(index, item, options) for index, item in enumerate(items)]
+        given = [{**options, **(item if isinstance(item, Mapping) else {"question": item})} for item in items]
+        requests = [_named(index, self._checked, one) for index, one in enumerate(given)]
         answers: list[str] = []
-        while len(answers) < len(asks):  # pixels of one chunk at a time
-            chunk = range(len(answers), min(len(answers) + self.engine.max_batch, len(asks)))
-            prompts = [_named(index, self._prompt, asks[index]) for index in chunk]
+        while len(answers) < len(requests):  # pixels of one chunk at a time
+            chunk = range(len(answers), min(len(answers) + self.engine.max_batch, len(requests)))
+            prompts = [_named(index, self._prompt, requests[index]) for index in chunk]
             answers += [completion.text for completion in self.complete(prompts)]
-            if progress is not None:
-                progress(len(answers), len(asks))
+            progress("answers", len(answers), len(requests))
         return answers
 
-    def encode(
-        self,
-        question: Question,
-        pictures: Pictures = (),
-        videos: Clips = (),
-        history: History | None = None,
-        **options: Unpack[AskOptions],
-    ) -> Encoded:
+    def encode(self, question: ChatInput, pictures: Pictures = (), **options: Unpack[ChatOptions]) -> Encoded:
         """The ids int32 [T] and tiles uint8 [N, S, S, 3] that `chat` would give the model."""
-        return self._prompt(_ask(question, pictures, videos, history, options)).encoded
+        return self.prompt(question, pictures, **options).encoded
 
-    def prompt(
-        self,
-        question: Question,
-        pictures: Pictures = (),
-        videos: Clips = (),
-        history: History | None = None,
-        **options: Unpack[AskOptions],
-    ) -> Prompt:
+    def prompt(self, question: ChatInput, pictures: Pictures = (), **options: Unpack[ChatOptions]) -> Prompt:
         """What `chat` asks: for `complete`, or to look at (`encoder.render_text(prompt.conversation)`)."""
-        return self._prompt(_ask(question, pictures, videos, history, options))
+        given = {"question": question, "pictures": pictures, **options}
+        return self._prompt(ChatRequest.read(self._limit, given))
 
     def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
         """Answers with their ids, why they ended and the length of their prompts, all at once."""
@@ -180,38 +143,21 @@ class ChatModel:
             visual_increment=[prompt.visual_increment for prompt in prompts],
         )
 
-    def _prompt(self, ask: Ask) -> Prompt:
-        read_options(ask.options)
-        increment = require_increment(ask.visual_increment)
-        conversation = ask.conversation(self.encoder.tiling.max_tiles)
-        encoded = self.encoder.encode(conversation, generate=True)
-        return Prompt(conversation, encoded, self._sampling(ask, encoded.ids), increment)
+    @property
+    def _limit(self) -> int:
+        """Most tiles of a picture."""
+        return self.encoder.tiling.max_tiles
 
-    def _sampling(self, ask: Ask, ids: npt.NDArray[np.int32]) -> Sampling:
-        """How the answer is chosen, no longer than fits behind the ids int32 [T] of the prompt."""
-        chosen = "max_new_tokens" in ask.options
-        return fit_answer(ids, read_options(ask.options), self.family.model, ask.visual_increment, chosen)
+    def _prompt(self, request: ChatRequest) -> Prompt:
+        encoded = self.encoder.encode(request.conversation, generate=True)
+        sampling = fit_answer(encoded.ids, request, self.family.model)
+        return Prompt(request.conversation, encoded, sampling, request.visual_increment)
 
-    def _checked(self, index: int, item: Question | Mapping[str, Any], options: Mapping[str, Any]) -> Ask:
-        """The item as a question whose options, marks, file headers and length are in order."""
-
-        def check(given: Mapping[str, Any]) -> Ask:
-            ask = Ask.read(given)
-            read_options(ask.options)
-            require_increment(ask.visual_increment)
-            conversation = ask.conversation(self.encoder.tiling.max_tiles)
-            self._sampling(ask, self.encoder.prompt_ids(conversation))
-            return ask
-
-        given = item if isinstance(item, Mapping) else {"question": item}
-        return _named(index, check, {**options, **given})
-
-
-def _ask(
-    question: Question, pictures: Pictures, videos: Clips, history: History | None, options: AskOptions
-) -> Ask:
-    given = {"question": question, "pictures": pictures, "videos": videos, "history": history}
-    return Ask.read({**given, **options})
+    def _checked(self, given: Mapping[str, Any]) -> ChatRequest:
+        """A request whose options, marks, file headers and length are in order."""
+        request = ChatRequest.read(self._limit, given)
+        fit_answer(self.encoder.prompt_ids(request.conversation), request, self.family.model)
+        return request
 
 
 def _named(index: int, make: Callable[[A], B], given: A) -> B:

@@ -5,7 +5,7 @@ First version: the prompts of a batch start together; a batch is at most `max_ba
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from collections.abc import Sequence as Seq
 from typing import Self, TypeVar, cast
 
@@ -20,12 +20,11 @@ from tessera.engine.sampler import choose_all
 from tessera.engine.sequence import Sequence
 from tessera.models.positions import require_increment, v2pe_positions
 from tessera.models.vlm import VLM
+from tessera.runtime.progress import Progress, silent
 
-__all__ = ["Completion", "Engine", "Progress", "Sampling"]
+__all__ = ["Completion", "Engine", "Sampling"]
 
 T = TypeVar("T")
-Progress = Callable[[int, int], None]
-"""Called with prompts answered and prompts in all."""
 
 
 class Engine:
@@ -50,7 +49,7 @@ class Engine:
         self,
         prompts: Seq[Encoded],
         sampling: Sampling | Seq[Sampling] | None = None,
-        progress: Progress | None = None,
+        progress: Progress = silent,
         visual_increment: float | Seq[float] = 1.0,
     ) -> list[Completion]:
         """Answers in the order of the prompts; `sampling` is one for all or one each (None: greedy).
@@ -69,8 +68,7 @@ class Engine:
             for _ in self._run(sequences):
                 pass
             completions += [sequence.completion() for sequence in sequences]
-            if progress is not None:
-                progress(len(completions), len(prompts))
+            progress("answers", len(completions), len(prompts))
         return completions
 
     def stream(

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
+from tessera.checkpoints.files.shards import ShardReader
 from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import Loaded, load_checkpoint, read_description
 from tessera.checkpoints.placement import balance, free_bytes, read_map, split_layers
-from tessera.checkpoints.shards import ShardReader
 from tessera.checkpoints.shipped import default_model_folder
 from tessera.engine.chat_model import ChatModel
-from tessera.models.config import VLMConfig
+from tessera.models.config import ModelConfig
 from tessera.runtime.device import choose_device, choose_dtype
 
 logger = logging.getLogger("tessera")
@@ -77,7 +77,8 @@ def _placement(
     if device_map is None:
         return None, ()
     if isinstance(device_map, Mapping):
-        table = read_map(read_description(folder).family.model, device_map)
+        family = read_description(folder).family
+        table = read_map(family.model, device_map, family.declaration.card_names)
         for name in table.values():
             choose_device(name)
         return table, ()
@@ -93,7 +94,7 @@ def _placement(
     return _balanced(config, cards, int8), ()
 
 
-def _balanced(config: VLMConfig, cards: list[str], int8: bool) -> dict[str, str]:
+def _balanced(config: ModelConfig, cards: list[str], int8: bool) -> dict[str, str]:
     budgets = {card: int(free_bytes(card) * SPARE) for card in cards}
     return balance(config, budgets, linears="int8" if int8 else "plain")
 

@@ -10,7 +10,7 @@ from tessera.engine.request import Completion, Sampling
 from tessera.engine.sampler import choose, forbid, make_generator
 from tessera.models.positions import v2pe_positions
 from tessera.models.vlm import VLM
-from tessera.nn.layout import Packed
+from tessera.nn.attention.layout import Packed
 
 
 @torch.inference_mode()

@@ -1,17 +1,33 @@
-"""What is asked of the engine and what comes back."""
+"""What is asked of the engine and what comes back: how to choose tokens, a question read once, an answer."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from pathlib import Path
+from typing import Any, Literal, Self, TypedDict
 
-from pydantic import field_validator
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+import torch
+from pydantic import ValidationError, model_validator
 
+from tessera.chat.cards import History, card_question, from_card_call
+from tessera.chat.message import Conversation, PictureSource, Video, say
+from tessera.chat.openai import read_messages
+from tessera.models.config import ModelConfig
+from tessera.models.positions import require_increment, v2pe_positions
 from tessera.runtime.config import Config
 
-T = TypeVar("T")
 Finish = Literal["stop", "length"]
+
+DEFAULT_NEW_TOKENS = 1024
+"""Longest answer when nobody says, as in the model cards; less where the context is nearly full."""
+
+CARD_TOP_K = 50
+"""What `do_sample=True` draws from in the cards' library when no top_k is given."""
 
 
 class Sampling(Config):
@@ -32,50 +48,24 @@ class Sampling(Config):
     stop: tuple[str, ...] = ()
     """Strings that end the answer; they are not part of it."""
 
-    @field_validator("max_new_tokens")
-    @classmethod
-    def _some(cls, value: int) -> int:
-        return _require(value >= 1, "max_new_tokens", value, "give at least 1")
-
-    @field_validator("temperature")
-    @classmethod
-    def _not_negative(cls, value: float) -> float:
-        fine = math.isfinite(value) and value >= 0
-        return _require(fine, "temperature", value, "give 0 for greedy or a positive number")
-
-    @field_validator("top_k")
-    @classmethod
-    def _count(cls, value: int) -> int:
-        return _require(value >= 0, "top_k", value, "give 0 for off or at least 1")
-
-    @field_validator("top_p")
-    @classmethod
-    def _share(cls, value: float) -> float:
-        return _require(0 < value <= 1, "top_p", value, "give a share above 0 and up to 1")
-
-    @field_validator("repetition_penalty")
-    @classmethod
-    def _positive(cls, value: float) -> float:
-        fine = math.isfinite(value) and value > 0
-        return _require(fine, "repetition_penalty", value, "give 1 for off or another positive number")
-
-    @field_validator("seed")
-    @classmethod
-    def _seed(cls, value: int) -> int:
-        return _require(0 <= value < 2**63, "seed", value, "give a number from 0 to 2^63 - 1")
-
-    @field_validator("stop")
-    @classmethod
-    def _not_empty(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return _require(
-            "" not in value, "stop", value, "an empty string would end every answer: leave it out"
-        )
+    @model_validator(mode="after")
+    def _in_range(self) -> Self:
+        for name, (fits, remedy) in RANGES.items():
+            if not fits(value := getattr(self, name)):
+                raise ValueError(f"{name} = {value!r}: {remedy}")
+        return self
 
 
-def _require(fine: bool, name: str, value: T, remedy: str) -> T:
-    if not fine:
-        raise ValueError(f"{name} = {value!r}: {remedy}")
-    return value
+RANGES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "max_new_tokens": (lambda count: count >= 1, "give at least 1"),
+    "temperature": (lambda heat: 0 <= heat < math.inf, "give 0 for greedy or a positive number"),
+    "top_k": (lambda count: count >= 0, "give 0 for off or at least 1"),
+    "top_p": (lambda share: 0 < share <= 1, "give a share above 0 and up to 1"),
+    "repetition_penalty": (lambda factor: 0 < factor < math.inf, "give 1 for off or another positive number"),
+    "seed": (lambda seed: 0 <= seed < 2**63, "give a number from 0 to 2^63 - 1"),
+    "stop": (lambda stops: "" not in stops, "an empty string would end every answer: leave it out"),
+}
+"""Field of `Sampling` -> what its value must meet (NaN meets nothing), and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -86,3 +76,186 @@ class Completion:
     ids: tuple[int, ...]
     finish: Finish
     prompt_tokens: int
+
+
+Messages = Sequence[Mapping[str, Any]]
+ChatInput = str | Messages | Conversation
+"""A question as text, a talk as OpenAI-style messages, or a talk as a value of this package."""
+MEDIA_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "pictures": (
+        (str, Path, bytes, PIL.Image.Image),
+        "a file, bytes nor a PIL picture; give the pictures themselves, tiles are cut here",
+    ),
+    "videos": ((str, Path, Video), "a file, a folder of frames nor a tessera.Video"),
+}
+"""Argument of `ChatModel.chat` -> what one of it may be."""
+Pictures = PictureSource | Sequence[PictureSource]
+Clips = Video | str | Path | Sequence[Video | str | Path]
+
+
+class SamplingOptions(TypedDict, total=False):
+    """Keywords of `ChatModel.chat`, `stream` and `batch`; fields of `Sampling` and the cards' own words."""
+
+    max_new_tokens: int
+    temperature: float
+    top_k: int
+    top_p: float
+    repetition_penalty: float
+    seed: int
+    stop: tuple[str, ...]
+    do_sample: bool
+    num_beams: int
+
+
+class ChatOptions(SamplingOptions, total=False):
+    """Keywords that belong to one question; `ChatModel` says what they mean."""
+
+    videos: Clips
+    history: History | None
+    num_patches_list: Sequence[int] | None
+    system: str | None
+    max_tiles: int | None
+    visual_increment: float
+
+
+QUESTION_KEYS = {"question", "pictures", *ChatOptions.__annotations__} - {*SamplingOptions.__annotations__}
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """A question read once: what is asked, how its answer is chosen, and the talk so far as it was given."""
+
+    conversation: Conversation
+    sampling: Sampling
+    visual_increment: float
+    question: ChatInput
+    history: History = ()
+
+    @classmethod
+    def read(cls, most_tiles: int, given: Mapping[str, Any]) -> ChatRequest:
+        """From the arguments of `ChatModel.chat` by name. ValueError for whatever is wrong with them.
+
+        most_tiles: the model's limit, which marks give to every picture; messages divide it, as in training.
+        """
+        if "question" not in given:
+            raise ValueError(f"question: missing among {', '.join(map(repr, given)) or 'no keys'}; add it")
+        sampling = read_sampling({name: given[name] for name in given if name not in QUESTION_KEYS})
+        increment = require_increment(given.get("visual_increment", 1.0))
+        question, history = _checked_question(given["question"]), _checked_history(given.get("history"))
+        pictures, videos = _several(given, "pictures"), _several(given, "videos")
+        counts, limit, system = (given.get(name) for name in ("num_patches_list", "max_tiles", "system"))
+        if isinstance(question, str):
+            most = most_tiles if limit is None else limit
+            talk = from_card_call(
+                question, pictures, history, counts, max_tiles=most, system=system, videos=videos
+            )
+            asked = card_question(question, pictures, history, videos)
+            return cls(talk, sampling, increment, asked, history or ())
+        media = {"pictures": pictures, "videos": videos, "history": history, "num_patches_list": counts}
+        if extra := next((name for name, value in media.items() if value), None):
+            raise ValueError(f"{extra}: messages carry their own media and turns; leave {extra} out")
+        talk = question if isinstance(question, Conversation) else read_messages(question)
+        talk = talk if limit is None else talk.limited(limit)
+        return cls(talk if system is None else _with_system(talk, system), sampling, increment, question)
+
+    def remembered(self, answer: str) -> Any:
+        """The talk with its answer: what goes into the next call as `history` or as messages."""
+        if isinstance(self.question, str):
+            return [*self.history, (self.question, answer)]
+        if isinstance(self.question, Conversation):
+            return Conversation((*self.question.messages, say("assistant", answer)))
+        return [*self.question, {"role": "assistant", "content": answer}]
+
+
+def read_sampling(options: Mapping[str, Any]) -> Sampling:
+    """The sampling that keywords ask for; ValueError names a keyword that is unknown or out of range.
+
+    Without `do_sample` the temperature alone decides (0, the default, takes the best token). With it the
+    words mean what they mean on the model cards: False is greedy whatever the temperature, True draws at
+    temperature 1 from the 50 best tokens unless told otherwise.
+    """
+    fields = dict(options)
+    drawn = fields.pop("do_sample", None)
+    if (beams := fields.pop("num_beams", 1)) != 1:
+        raise ValueError(f"num_beams = {beams}: beam search is not offered; leave it out")
+    if drawn is True:
+        fields = {"temperature": 1.0, "top_k": CARD_TOP_K} | fields
+    elif drawn is False:
+        fields |= {"temperature": 0.0}
+    if isinstance(fields.get("stop"), str):
+        fields["stop"] = (fields["stop"],)
+    known = set(Sampling.model_fields)
+    if unknown := sorted(set(fields) - known):
+        choices = ", ".join(sorted(known | {"do_sample"}))
+        raise ValueError(f"{unknown[0]} = {fields[unknown[0]]!r}: no such setting; choose from {choices}")
+    try:
+        return Sampling(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
+        named = message if first["type"] == "value_error" else f"{first['loc'][0]}: {message}"
+        raise ValueError(named) from error
+
+
+def fit_answer(prompt: npt.NDArray[np.int32], request: ChatRequest, config: ModelConfig) -> Sampling:
+    """The sampling of a request with an answer that fits behind its prompt, ids int32 [T].
+
+    An answer whose max_new_tokens the caller chose is left as it is, or is an error when it is too long;
+    otherwise it is shortened to the room there is. Raises ValueError when there is none.
+    """
+    ids, chosen = torch.from_numpy(prompt).long(), "max_new_tokens" in request.sampling.model_fields_set
+    used = int(v2pe_positions(ids, config.image_token_id, request.visual_increment)[-1]) + 1
+    longest = config.decoder.longest_context
+    wanted = request.sampling.max_new_tokens if chosen else 1
+    if used + wanted > longest:
+        tiles = int((ids == config.image_token_id).sum()) // config.tokens_per_tile
+        raise ValueError(
+            f"the prompt has {len(ids)} tokens ({tiles} tiles) and max_new_tokens is {wanted}, "
+            f"but the model was made for {longest} positions: give fewer pictures, frames or tiles "
+            "(max_tiles=...), shorter text, or a smaller visual_increment"
+        )
+    room = {} if chosen else {"max_new_tokens": min(DEFAULT_NEW_TOKENS, longest - used)}
+    return request.sampling.model_copy(update=room)
+
+
+def _with_system(talk: Conversation, system: str) -> Conversation:
+    if any(message.role == "system" for message in talk.messages):
+        raise ValueError("system: the messages begin with a system message; leave one of the two out")
+    return Conversation((say("system", system), *talk.messages))
+
+
+def _checked_question(question: Any) -> ChatInput:
+    listed = isinstance(question, list | tuple) and question
+    if isinstance(question, str | Conversation) or (listed and all(isinstance(m, Mapping) for m in question)):
+        return question
+    raise ValueError(
+        f"question: {type(question).__name__} is neither text nor a list of messages; the order here is "
+        "chat(question, pictures), without the tokenizer of the model cards' call"
+    )
+
+
+def _checked_history(history: Any) -> History | None:
+    listed = isinstance(history, list | tuple)
+    if history is None or (listed and all(map(_is_pair, history))):
+        return history
+    raise ValueError(
+        "history: give (question, answer) pairs of text, as return_history=True returns them; "
+        "a talk as messages is the question itself, with no history beside it"
+    )
+
+
+def _is_pair(turn: Any) -> bool:
+    pair = isinstance(turn, list | tuple) and len(turn) == 2
+    return pair and all(isinstance(said, str) for said in turn)
+
+
+def _several(given: Mapping[str, Any], name: str) -> tuple[Any, ...]:
+    """One picture or clip, or several, as a tuple."""
+    kinds, named = MEDIA_KINDS[name]
+    media = given.get(name)
+    if media is None:
+        return ()
+    found = tuple(media) if isinstance(media, Iterable) and not isinstance(media, kinds) else (media,)
+    if odd := next((type(one).__name__ for one in found if not isinstance(one, kinds)), None):
+        raise ValueError(f"{name}: {odd} is neither {named}")
+    return found

@@ -10,8 +10,8 @@ import torch
 from tessera.engine.sampler import forbid
 from tessera.engine.sequence import Sequence
 from tessera.models.vlm import VLM
-from tessera.nn.kv_cache import KVCache
-from tessera.nn.layout import Paged
+from tessera.nn.attention.cache import KVCache
+from tessera.nn.attention.layout import Paged
 
 
 class Runner:
@@ -58,7 +58,7 @@ class Runner:
         layout = Paged(lengths, tuple(contexts), tuple((sequence.page,) for sequence in sequences))
         features = self._see([sequence for sequence, context in pairs if context == 0])
         stream = torch.tensor(ids, device=self.device)
-        last = torch.tensor(lengths).cumsum(0) - 1
+        last = layout.ends(self.device)
         hidden = self.model(
             stream, layout, torch.tensor(positions), cache=self.cache, features=features, rows=last
         )

@@ -36,12 +36,12 @@ class Sequence:
     @property
     def room(self) -> int:
         """Most tokens that the cache will have to hold."""
-        return self.prompt_tokens + self.sampling.max_new_tokens
+        return len(self.prompt.ids) + self.sampling.max_new_tokens
 
     @property
     def reach(self) -> float:
         """Positions that the sequence may come to span; the same as `room` unless V2PE shortens it."""
-        return self.positions[self.prompt_tokens - 1] + 1 + self.sampling.max_new_tokens
+        return self.positions[len(self.prompt.ids) - 1] + 1 + self.sampling.max_new_tokens
 
     def outgrows(self, config: DecoderConfig) -> bool:
         """Whether the newest token takes the sequence over the border between short and long angles.

@@ -1,22 +1,18 @@
-"""The report page: one HTML file with nothing outside it, readable without a network."""
+"""The report page: accuracy by task and stage, losses, packs, and questions with their answers."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from itertools import zip_longest
 from pathlib import Path
 
-import PIL.Image
-
 from tessera.chat.message import Image, Video
-from tessera.evaluation.drawings import loss_curve, pack_picture
 from tessera.evaluation.runner import Answered, Share, TaskResults
-from tessera.evaluation.style import STYLE
 from tessera.imaging.decode import decode_image
+from tessera.pages import blocks
+from tessera.pages.chart import Chart
+from tessera.pages.page import HtmlPage, write_page
 from tessera.playground.scene import SINGLE_PICTURE_TASKS
 
 SAMPLE_HEIGHT, PAIR_HEIGHT, FRAME_HEIGHT = 160, 100, 64
@@ -39,7 +35,10 @@ class StageResult:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything the page shows. `samples` are taken from the last stage when not given."""
+    """Everything the page shows. `samples` are taken from the last stage when not given.
+
+    packs: tokens of every sample, pack by pack; pack_capacity: tokens that a pack can hold.
+    """
 
     title: str
     stages: Sequence[StageResult]
@@ -56,30 +55,24 @@ class Report:
 
 
 def write_report(file: Path | str, report: Report) -> Path:
-    """Write the page and return its path; folders are made."""
-    file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(render_report(report), encoding="utf-8")
-    return file
+    """Write the page and return its path; folders are made. ValueError when it can't be written."""
+    return write_page(Path(file), report_page(report))
 
 
-def render_report(report: Report) -> str:
-    """The page as HTML text."""
+def report_page(report: Report) -> HtmlPage:
+    """The page of a report. ValueError for a loss that is not finite and a pack above the capacity."""
+    charts = [Chart(stage.name, stage.losses) for stage in report.stages if stage.losses]
+    packs = [[blocks.PackedSample("sample", length) for length in pack] for pack in report.packs]
     samples = report.samples or mixed_samples(report.stages[-1].results)
-    sections = [
-        ("Accuracy", _accuracy_table(report)),
-        ("Loss", _losses(report.stages)),
-        ("Packs", pack_picture(report.packs, report.pack_capacity) if report.packs else ""),
-        ("Questions and answers", _samples(samples)),
-        ("Settings", _settings(report.settings)),
-    ]
-    body = "".join(f"<section><h2>{name}</h2>{content}</section>" for name, content in sections if content)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(report.title)}</title><style>{STYLE}</style></head><body>"
-        f"<h1>{escape(report.title)}</h1><p class=quiet>{escape(report.note)}</p>{body}</body></html>\n"
+    settings = [(str(key), str(value)) for key, value in report.settings.items()]
+    sections = (
+        ("Accuracy", _accuracy(report)),
+        ("Loss", [blocks.SideBySide(charts)]),
+        ("Packs", [blocks.PackDrawing(packs, report.pack_capacity)] if packs else []),
+        ("Questions and answers", [blocks.SampleCards([_card(answer) for answer in samples], narrow=True)]),
+        ("Settings", [blocks.Table(("setting", "value"), settings, words=True)]),
     )
+    return HtmlPage(report.title, report.note, sections)
 
 
 def mixed_samples(results: TaskResults, per_task: int = 2) -> list[Answered]:
@@ -88,49 +81,41 @@ def mixed_samples(results: TaskResults, per_task: int = 2) -> list[Answered]:
     return [answer for group in zip_longest(*firsts) for answer in group if answer is not None]
 
 
-def _accuracy_table(report: Report) -> str:
+def _accuracy(report: Report) -> tuple[blocks.Table, str]:
     """Tasks as rows, stages as columns, the text-only baseline beside them, cost below."""
-    columns = [(stage.name, stage.results) for stage in report.stages]
-    if report.baseline is not None:
-        columns.append(("text only", report.baseline))
-    head = "".join(f"<th>{escape(name)}</th>" for name, _ in columns)
-    tasks = list(dict.fromkeys(task for _, results in columns for task in results.tasks))
-    rows = [row for task in tasks for row in _task_rows(task, [results for _, results in columns])]
+    baseline = () if report.baseline is None else (("text only", report.baseline),)
+    names, columns = zip(*((stage.name, stage.results) for stage in report.stages), *baseline, strict=True)
+    tasks = list(dict.fromkeys(task for results in columns for task in results.tasks))
+    rows: list[blocks.TableRow] = [row for task in tasks for row in _task_rows(task, columns)]
+    means = {"mean, all tasks": [_percent(results.mean()) for results in columns]}
     if set(tasks) & set(SINGLE_PICTURE_TASKS):
-        means = [_percent(results.single_picture_mean) for _, results in columns]
-        rows.append(_row("mean, one picture", means, "total"))
-    rows.append(_row("mean, all tasks", [_percent(results.mean()) for _, results in columns], "total"))
-    spare = [""] * (len(columns) - len(report.stages))
+        means = {"mean, one picture": [_percent(r.single_picture_mean) for r in columns], **means}
+    rows += [(name, *cells) for name, cells in means.items()]
+    spare = [""] * len(baseline)
     speeds = [_or_dash(stage.tokens_per_second, "{:,.0f}") for stage in report.stages]
     fills = [_or_dash(stage.pack_fill, "{:.1%}") for stage in report.stages]
-    rows += [_row("training tokens/s", speeds + spare), _row("pack fill", fills + spare)]
-    asked = max(result.share.total for _, results in columns for result in results.tasks.values())
-    note = f"<p class=quiet>Held-out questions, up to {asked} per task; in small print the 95 % interval.</p>"
-    return f"<div class=wide><table><tr><th>task</th>{head}</tr>{''.join(rows)}</table></div>{note}"
+    rows += [("training tokens/s", *speeds, *spare), ("pack fill", *fills, *spare)]
+    asked = max(result.share.total for results in columns for result in results.tasks.values())
+    note = f"Held-out questions, up to {asked} per task; in small print, and as a line, the 95 % interval."
+    return blocks.Table(("task", *names), rows, strong=means), note
 
 
-def _row(name: str, cells: Sequence[str], kind: str = "") -> str:
-    return f'<tr class="{kind}"><td>{escape(name)}</td>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
-
-
-def _task_rows(task: str, columns: Sequence[TaskResults]) -> list[str]:
+def _task_rows(task: str, columns: Sequence[TaskResults]) -> list[blocks.TableRow]:
     """The row of a task, and one for its written steps if it has any."""
     found = [results.tasks.get(task) for results in columns]
-    rows = [_row(task, [_cell(result.share if result else None) for result in found])]
+    rows: list[blocks.TableRow] = [(task, *(_cell(r.share if r else None) for r in found))]
     if any(result and result.steps.total for result in found):
-        rows.append(
-            _row(f"{task}, every step", [_cell(result.steps if result else None) for result in found])
-        )
+        rows.append((f"{task}, every step", *(_cell(r.steps if r else None) for r in found)))
     return rows
 
 
-def _cell(share: Share | None) -> str:
+def _cell(share: Share | None) -> blocks.TableCell:
     """A bar, the accuracy and its interval."""
     if share is None or not share.total:
         return "–"
     low, high = share.interval
-    bar = f'<span class="track"><span class="bar" style="width:{share.accuracy:.0%}"></span></span>'
-    return f"{bar}{_percent(share.accuracy)}<small>{low * 100:.0f}–{high * 100:.0f}</small>"
+    said = f"{low * 100:.0f}–{high * 100:.0f}"
+    return blocks.BarCell(share.accuracy, _percent(share.accuracy), said, share.interval)
 
 
 def _percent(share: float) -> str:
@@ -141,50 +126,20 @@ def _or_dash(value: float | None, form: str) -> str:
     return "–" if value is None else form.format(value)
 
 
-def _losses(stages: Sequence[StageResult]) -> str:
-    curves = "".join(loss_curve(stage.name, stage.losses) for stage in stages if stage.losses)
-    return f"<div class=row>{curves}</div>" if curves else ""
+def _card(answer: Answered) -> blocks.SampleCard:
+    """Pictures, question, predicted answer, and the expected one when that is another."""
+    question, parts = answer.item.question, answer.item.scene.media
+    height = SAMPLE_HEIGHT if len(parts) == 1 else PAIR_HEIGHT
+    said = answer.prediction or "(no answer)"
+    verdict = ("good", f"{said} ✓") if answer.right else ("bad", f"{said} ✗")
+    expected = [] if answer.right else [("", f"expected: {question.answer}")]
+    media = [shown for part in parts for shown in _media(part, height)]
+    return blocks.SampleCard([question.task], media, [("", question.text), verdict, *expected])
 
 
-def _samples(samples: Sequence[Answered]) -> str:
-    return f"<div class=samples>{''.join(map(_sample, samples))}</div>" if samples else ""
-
-
-def _sample(answer: Answered) -> str:
-    """One card: pictures, question, expected and predicted answer."""
-    question = answer.item.question
-    verdict = "right" if answer.right else "wrong"
-    expected = "" if answer.right else f"<p>expected: {escape(question.answer)}</p>"
-    parts = answer.item.scene.media
-    media = "".join(_media(part, SAMPLE_HEIGHT if len(parts) == 1 else PAIR_HEIGHT) for part in parts)
-    mark = "✓" if answer.right else "✗"
-    return (
-        f'<div class="sample"><div class="media">{media}</div>'
-        f'<p class="task">{escape(question.task)}</p>'
-        f"<p>{escape(question.text)}</p>"
-        f'<p class="{verdict}">{escape(answer.prediction) or "(no answer)"} {mark}</p>'
-        f"{expected}</div>"
-    )
-
-
-def _media(part: Image | Video, height: int) -> str:
+def _media(part: Image | Video, height: int) -> list[blocks.ShownMedia]:
     if isinstance(part, Image):
-        return picture_tag(decode_image(part.source), height)
+        return [blocks.ShownMedia(picture=decode_image(part.source), height=height)]
     if isinstance(part.source, tuple):
-        return "".join(picture_tag(frame, FRAME_HEIGHT) for frame in part.source)
-    return f"<span class=quiet>{escape(Path(part.source).name)}</span>"
-
-
-def picture_tag(picture: PIL.Image.Image, height: int) -> str:
-    """The picture inside an <img> tag as PNG, shown `height` pixels high with its pixels visible."""
-    stream = io.BytesIO()
-    picture.save(stream, format="PNG")
-    data = base64.b64encode(stream.getvalue()).decode("ascii")
-    return f'<img alt="" height="{height}" src="data:image/png;base64,{data}">'
-
-
-def _settings(settings: Mapping[str, object]) -> str:
-    rows = "".join(
-        f"<dt>{escape(str(key))}</dt><dd>{escape(str(value))}</dd>" for key, value in settings.items()
-    )
-    return f"<dl>{rows}</dl>" if rows else ""
+        return [blocks.ShownMedia(picture=frame, height=FRAME_HEIGHT) for frame in part.source]
+    return [blocks.ShownMedia(Path(part.source).name)]

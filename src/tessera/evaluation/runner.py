@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from tessera.chat.encoder import Encoder
@@ -13,10 +13,8 @@ from tessera.evaluation.interval import wilson_interval
 from tessera.evaluation.tasks import Item, choose_tasks, heldout_items
 from tessera.playground.scene import SINGLE_PICTURE_TASKS
 from tessera.playground.talk import Mode
+from tessera.runtime.progress import Progress, silent
 from tessera.scoring.exact import grade, grade_steps, steps_of
-
-Progress = Callable[[int, int], None]
-"""Called with questions answered and questions in all."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ def evaluate(
     size: tuple[int, int] = (64, 64),
     sampling: Sampling | None = None,
     batch: int = 64,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> TaskResults:
     """Answer `count` held-out questions of each task (default: all tasks), greedily unless told otherwise.
 
@@ -131,8 +129,7 @@ def evaluate(
         answers += [grade_answer(item, c.text) for item, c in zip(chunk, completions, strict=True)]
         prompt_tokens += sum(len(prompt.ids) for prompt in prompts)
         new_tokens += sum(len(completion.ids) for completion in completions)
-        if progress is not None:
-            progress(len(answers), len(items))
+        progress("questions", len(answers), len(items))
     settings = {"count": count, "level": level, "size": list(size), **encoder.describe()}
     settings |= {f"sampling.{name}": value for name, value in sampling.model_dump().items()}
     return TaskResults(mode, gather(answers), prompt_tokens, new_tokens, seconds, settings)

@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from tessera.families.parts import LanguageModel, VisionModel, Weights, connector_weights
+from tessera.models.accounting import Stored, bytes_to_load, count_parameters
+from tessera.models.config import DecoderConfig, ModelConfig, VisionConfig
 
 if TYPE_CHECKING:
     from tessera.families.family import Family
 
 OWNER = "OpenGVLab"
 Layout = Literal["official", "transformers"]
+
+
+Vocabulary = Literal["byte-level BPE", "SentencePiece"]
+"""Which kind of tokenizer file stands in the repository."""
+
+
+@dataclass(frozen=True)
+class VisionModel:
+    """A released InternViT."""
+
+    name: str
+    label: str
+    """300M or 6B, as the names of the series say it."""
+    config: VisionConfig
+    licence: str = "MIT"
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A decoder as the series stores it: nine tokens added, output head apart from the embeddings."""
+
+    name: str
+    config: DecoderConfig
+    image_token: int
+    """Id of `<IMG_CONTEXT>`."""
+    tokenizer: Vocabulary
+    licence: str
+    bos: str = ""
+    """Token that the tokenizer puts before every prompt."""
+    unverified: tuple[str, ...] = ()
+    """Fields whose number we could not read in a released file."""
+
+    def varied(self, config: dict[str, Any], **changes: Any) -> Self:
+        """The same model with other fields, those of its config in `config`."""
+        return replace(self, config=self.config.model_copy(update=config), **changes)
 
 
 @dataclass(frozen=True)
@@ -63,24 +99,24 @@ ONE_SQUARE = Tiles(most=1, dynamic=False)
 
 @dataclass(frozen=True)
 class Entry:
-    """A released model. Cheap to make; `family()` builds the real thing.
+    """A released model. Cheap to make; `family()` gives what opens it.
 
-    `base` and `suffix` make the name: variants of one size differ in their weights alone.
+    `base` and `suffix` make the name: variants of one size differ in their weights alone. `vision` and
+    `language` say which parts were put together, `model` what they are made of.
     """
 
     base: str
     generation: str
+    architecture: str
+    """Name of the family folder that builds it."""
     vision: VisionModel
     language: LanguageModel
+    model: ModelConfig
     template: str
     published: Published
     suffix: str = ""
     tiles: Tiles = Tiles()
     frame_label: str = "training"
-    ps_version: Literal["v1", "v2"] = "v2"
-    select_layer: int = -1
-    initial: tuple[float, float, float] = (1.0, 0.02, 0.0)
-    """Layer scale, deviation of weights and drop path that the released vision config writes down."""
     card_licence: str = ""
     """Licence tag of the repository, where we saw it."""
     weight_files: str = "model-*.safetensors"
@@ -115,8 +151,8 @@ class Entry:
 
     @property
     def tokens_per_tile(self) -> int:
-        """Tokens of a square: a quarter of its patches."""
-        return self.vision.tokens // 4
+        """Visual tokens of a square."""
+        return self.model.tokens_per_tile
 
     @property
     def picture_tokens(self) -> int:
@@ -126,44 +162,26 @@ class Entry:
 
     def parameters(self) -> dict[str, int]:
         """Weights by part: vision, connector, decoder, embeddings (part of decoder) and total."""
-        vision, connector, decoder = (w.total for w in self._weights())
-        embeddings = self.language.vocabulary * self.language.width
-        total = vision + connector + decoder
-        return {
-            "vision": vision,
-            "connector": connector,
-            "decoder": decoder,
-            "embeddings": embeddings,
-            "total": total,
-        }
+        return count_parameters(self.model)
 
-    def bytes_to_load(self, kind: Literal["bf16", "int8"] = "bf16") -> int:
+    def bytes_to_load(self, kind: Stored = "bf16") -> int:
         """Bytes of the weights in memory; int8 shrinks the matrices of the blocks alone."""
-        return sum(w.bytes_bf16 if kind == "bf16" else w.bytes_int8 for w in self._weights())
+        return bytes_to_load(self.model, kind)
 
     def family(self) -> Family:
         """Everything needed to build the model and to write its prompts."""
         from tessera.families.family import Family
         from tessera.imaging.grid import Tiling
-        from tessera.models.config import VLMConfig
 
-        model = VLMConfig(
-            vision=self.vision.config(*self.initial),
-            decoder=self.language.config(),
-            image_token_id=self.language.image_token,
-            select_layer=self.select_layer,
-            ps_version=self.ps_version,
-        )
+        dynamic = self.tiles.dynamic
         tiling = Tiling(
-            tile_side=self.vision.image_size,
-            max_tiles=self.tiles.most,
-            thumbnail=self.tiles.dynamic,
-            dynamic=self.tiles.dynamic,
+            tile_side=self.model.tile_side, max_tiles=self.tiles.most, thumbnail=dynamic, dynamic=dynamic
         )
         return Family(
-            name=self.name, model=model, tiling=tiling, template=self.template, frame_label=self.frame_label
+            name=self.name,
+            architecture=self.architecture,
+            model=self.model,
+            tiling=tiling,
+            template=self.template,
+            frame_label=self.frame_label,
         )
-
-    def _weights(self) -> tuple[Weights, Weights, Weights]:
-        connector = connector_weights(self.vision.width, self.language.width)
-        return self.vision.weights(), connector, self.language.weights()

@@ -1,15 +1,18 @@
-"""What makes a member of the series: the model, how pictures are cut and how conversations are written."""
+"""What makes a member of a family: the model, how pictures are cut and how conversations are written."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import SerializeAsAny, ValidationInfo, field_validator
 
 from tessera.chat.encoder import Encoder
-from tessera.chat.templates import get_template
+from tessera.chat.templates import Template, get_template
 from tessera.chat.tokenizer import Tokenizer
-from tessera.chat.tokens import IMG_CONTEXT
+from tessera.families.architecture import Architecture
+from tessera.families.registry import FIRST, get_architecture
 from tessera.imaging.grid import Tiling
-from tessera.models.config import VLMConfig
+from tessera.models.config import ModelConfig
 from tessera.runtime.config import Config
 
 
@@ -17,10 +20,12 @@ class Family(Config):
     """One member. Pixel normalisation is part of `model` (mean and std), because the model applies it."""
 
     name: str
-    model: VLMConfig
+    architecture: str = FIRST
+    """Name of the family folder that declares config, key tables and templates."""
+    model: SerializeAsAny[ModelConfig]
     tiling: Tiling
     template: str
-    """Name of a conversation template in `tessera.chat.templates`."""
+    """Name of a conversation template, the architecture's own or one of `tessera.chat.templates`."""
     frame_label: str = "training"
     """Words before a video frame: a name of `tessera.chat.frame_labels.FRAME_LABELS`, or a pattern."""
     system_text: str | None = None
@@ -28,18 +33,36 @@ class Family(Config):
     frames: int = 8
     """Frames taken from a clip that does not say how many."""
 
+    @field_validator("model", mode="before")
+    @classmethod
+    def _model_of_the_architecture(cls, value: Any, info: ValidationInfo) -> Any:
+        """Plain values, as files hold them, become the config class that the architecture declares."""
+        if isinstance(value, ModelConfig) or "architecture" not in info.data:
+            return value
+        return get_architecture(info.data["architecture"]).config.model_validate(value)
+
+    @property
+    def declaration(self) -> Architecture:
+        """What the family folder declares."""
+        return get_architecture(self.architecture)
+
+    @property
+    def chat_template(self) -> Template:
+        """The template, looked up in the architecture first."""
+        return self.declaration.templates.get(self.template) or get_template(self.template)
+
     def encoder(
         self, tokenizer: Tokenizer, resize: Literal["exact", "fast"] = "exact", trust_text: bool = False
     ) -> Encoder:
         """The encoder that writes conversations as this member was trained to read them."""
-        if self.tiling.tile_side != self.model.vision.image_size:
+        if self.tiling.tile_side != self.model.tile_side:
             raise ValueError(
                 f"tiling.tile_side = {self.tiling.tile_side} but the ViT of {self.name} was trained at "
-                f"{self.model.vision.image_size} px: make them equal, tokens per tile follow from the latter"
+                f"{self.model.tile_side} px: make them equal, tokens per tile follow from the latter"
             )
         return Encoder(
             tokenizer,
-            get_template(self.template),
+            self.chat_template,
             self.tiling,
             self.model.tokens_per_tile,
             self.frame_label,
@@ -50,8 +73,8 @@ class Family(Config):
         )
 
     def fitted(self, tokenizer: Tokenizer) -> Family:
-        """This member with the vocabulary size and the id of `<IMG_CONTEXT>` of a tokenizer."""
+        """This member with the vocabulary size and the id of the visual placeholder of a tokenizer."""
         decoder = self.model.decoder.model_copy(update={"vocab_size": tokenizer.vocab_size})
-        image_token_id = tokenizer.token_id(IMG_CONTEXT)
+        image_token_id = tokenizer.token_id(self.chat_template.tokens.context)
         model = self.model.model_copy(update={"decoder": decoder, "image_token_id": image_token_id})
         return self.model_copy(update={"model": model})

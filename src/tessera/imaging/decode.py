@@ -12,7 +12,7 @@ import os
 import struct
 import zlib
 from contextlib import nullcontext
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -88,10 +88,8 @@ def decode_image(
     image = open_lazily(source, limits)
     frames = int(getattr(image, "n_frames", 1)) if animation == "refuse" else 1
     if frames > 1:
-        raise ValueError(
-            f"picture {name_of(source)}: it has {frames} frames and animation is 'refuse'; "
-            "pass it as a video or use animation='first'"
-        )
+        remedy = "pass it as a video or use animation='first'"
+        raise _error(source, f"it has {frames} frames and animation is 'refuse'; {remedy}")
     try:
         # Leaving the block closes the file, not the pixels; a picture of the caller's stays open.
         with nullcontext() if image is source else image:
@@ -100,10 +98,8 @@ def decode_image(
                 image = PIL.ImageOps.exif_transpose(image)
             return _to_rgb(image, alpha, sixteen_bit)
     except BROKEN as error:
-        raise ValueError(
-            f"picture {name_of(source)}: pixel data is truncated or broken ({error}); "
-            "replace the file or drop the record"
-        ) from error
+        remedy = "replace the file or drop the record"
+        raise _error(source, f"pixel data is truncated or broken ({error}); {remedy}") from error
 
 
 def open_lazily(source: Source, limits: DecodeLimits = DEFAULT_LIMITS) -> PIL.Image.Image:
@@ -116,16 +112,12 @@ def open_lazily(source: Source, limits: DecodeLimits = DEFAULT_LIMITS) -> PIL.Im
     try:
         image = PIL.Image.open(stream, formats=_known_formats())
     except FileNotFoundError as error:
-        raise ValueError(f"picture {name_of(source)}: no such file; check the path") from error
+        raise _error(source, "no such file; check the path") from error
     except BOMBS as error:
-        raise ValueError(
-            f"picture {name_of(source)}: {error}; scale it down, or raise PIL.Image.MAX_IMAGE_PIXELS"
-        ) from error
+        raise _error(source, f"{error}; scale it down, or raise PIL.Image.MAX_IMAGE_PIXELS") from error
     except BROKEN as error:
         formats = ", ".join(_known_formats())
-        raise ValueError(
-            f"picture {name_of(source)}: not a readable picture ({error}); use one of {formats}"
-        ) from error
+        raise _error(source, f"not a readable picture ({error}); use one of {formats}") from error
     _check_pixels(image, source, limits)
     return image
 
@@ -139,7 +131,11 @@ def name_of(source: Source) -> str:
     return repr(str(source))
 
 
-@lru_cache(maxsize=1)
+def _error(source: Source, what: str) -> ValueError:
+    return ValueError(f"picture {name_of(source)}: {what}")
+
+
+@cache
 def _known_formats() -> tuple[str, ...]:
     """Those of our formats that this build of Pillow can open."""
     PIL.Image.init()
@@ -153,34 +149,28 @@ def _check_bytes(source: str | Path | bytes, limits: DecodeLimits) -> None:
         try:
             size = os.stat(source).st_size
         except (OSError, ValueError) as error:
-            raise ValueError(f"picture {name_of(source)}: unreadable ({error}); check the path") from error
+            raise _error(source, f"unreadable ({error}); check the path") from error
     if size == 0:
-        raise ValueError(f"picture {name_of(source)}: the file is empty; replace it or drop the record")
+        raise _error(source, "the file is empty; replace it or drop the record")
     if size > limits.max_bytes:
-        raise ValueError(
-            f"picture {name_of(source)}: {size} bytes exceed max_bytes={limits.max_bytes}; "
-            "shrink the file or raise the limit"
-        )
+        remedy = "shrink the file or raise the limit"
+        raise _error(source, f"{size} bytes exceed max_bytes={limits.max_bytes}; {remedy}")
 
 
 def _check_pixels(image: PIL.Image.Image, source: Source, limits: DecodeLimits) -> None:
     width, height = image.size
     if width < 1 or height < 1:
-        raise ValueError(f"picture {name_of(source)}: size {width}x{height} has no pixels; replace the file")
+        raise _error(source, f"size {width}x{height} has no pixels; replace the file")
     if width * height > limits.max_pixels:
-        raise ValueError(
-            f"picture {name_of(source)}: {width}x{height} pixels exceed max_pixels={limits.max_pixels}; "
-            "scale it down or raise the limit"
-        )
+        limit = f"max_pixels={limits.max_pixels}; scale it down or raise the limit"
+        raise _error(source, f"{width}x{height} pixels exceed {limit}")
 
 
 def _orientation(image: PIL.Image.Image, source: Source) -> int:
     try:
         return int(image.getexif().get(_EXIF_ORIENTATION, 1))
     except BROKEN as error:
-        raise ValueError(
-            f"picture {name_of(source)}: EXIF block is broken ({error}); use apply_exif=False or strip it"
-        ) from error
+        raise _error(source, f"EXIF block is broken ({error}); use apply_exif=False or strip it") from error
 
 
 def _to_rgb(image: PIL.Image.Image, alpha: Alpha, sixteen_bit: SixteenBit) -> PIL.Image.Image:

@@ -7,7 +7,7 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from tessera.imaging.bicubic import Pixels
+from tessera.imaging.fast_resize.bicubic import Pixels
 from tessera.imaging.grid import Tiling, choose_grid
 from tessera.imaging.tiles import cut_tiles
 

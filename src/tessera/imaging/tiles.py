@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 import PIL.Image
 
-from tessera.imaging.bicubic import Pixels
+from tessera.imaging.fast_resize.bicubic import Pixels
+from tessera.imaging.fast_resize.resample import resize as resize_picture
 from tessera.imaging.grid import Tiling, choose_grid
-from tessera.imaging.resample import resize as resize_picture
 
 Resize = Literal["exact", "fast"]
 

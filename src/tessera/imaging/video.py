@@ -27,6 +27,7 @@ VideoSource = str | Path | tuple[PIL.Image.Image, ...]
 ANIMATED_SUFFIXES = (".gif", ".webp", ".png", ".apng")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 FOLDER_FPS = 1.0  # a folder of frames and frames in memory carry no clock
+SHORTEN = "cut the clip or raise the limit"
 _TRAILING_NUMBER = re.compile(r"(\d+)$")
 
 
@@ -59,26 +60,17 @@ def probe_video(source: VideoSource, limits: VideoLimits = DEFAULT_VIDEO_LIMITS)
 
     Raises ValueError when the clip is missing, broken, beyond the limits or has no frames.
     """
-    if isinstance(source, tuple):
-        info = _probe_pictures(source)
+    opened = _file_or_stills(source)
+    if isinstance(opened, Path):
+        stat = opened.stat()
+        if stat.st_size > limits.max_bytes:
+            raise _error(opened, f"{stat.st_size} bytes exceed max_bytes={limits.max_bytes}; {SHORTEN}")
+        # The stamp makes a rewritten file a new question.
+        info = _probe_file(opened, limits, stat.st_mtime_ns, stat.st_size)
     else:
-        path = _existing(source)
-        if path.is_dir():
-            info = _probe_folder(path, limits)
-        else:
-            stat = path.stat()
-            if stat.st_size > limits.max_bytes:
-                raise ValueError(
-                    f"video '{path}': {stat.st_size} bytes exceed max_bytes={limits.max_bytes}; "
-                    "cut the clip or raise the limit"
-                )
-            # The stamp makes a rewritten file a new question.
-            info = _probe_file(path, limits, stat.st_mtime_ns, stat.st_size)
+        info = VideoInfo(len(opened), FOLDER_FPS, *read_size(opened[0], _picture_limits(limits)))
     if info.frames > limits.max_frames:
-        raise ValueError(
-            f"video {_name(source)}: {info.frames} frames exceed max_frames={limits.max_frames}; "
-            "cut the clip or raise the limit"
-        )
+        raise _error(source, f"{info.frames} frames exceed max_frames={limits.max_frames}; {SHORTEN}")
     return info
 
 
@@ -94,21 +86,17 @@ def read_frames(
     wanted = set(indices)
     outside = sorted(index for index in wanted if not 0 <= index < info.frames)
     if outside:
-        raise ValueError(
-            f"video {_name(source)}: frames {outside[:5]} are outside its {info.frames} frames; "
-            "take the numbers from frame_indices()"
-        )
+        what = f"frames {outside[:5]} are outside its {info.frames} frames"
+        raise _error(source, f"{what}; take the numbers from frame_indices()")
     if not wanted:
         return []
-    if isinstance(source, tuple):
-        found = {index: source[index].convert("RGB") for index in wanted}
-    elif (path := Path(source)).is_dir():
-        paths = _frame_paths(path)
-        found = {index: decode_image(paths[index], _picture_limits(limits)) for index in wanted}
-    elif path.suffix.lower() in ANIMATED_SUFFIXES:
-        found = _read_animation(path, wanted, limits)
+    opened = _file_or_stills(source)
+    if not isinstance(opened, Path):
+        found = {index: decode_image(opened[index], _picture_limits(limits)) for index in wanted}
+    elif opened.suffix.lower() in ANIMATED_SUFFIXES:
+        found = _read_animation(opened, wanted, limits)
     else:
-        found = _read_stream(path, wanted)
+        found = _read_stream(opened, wanted)
     return [found[index] for index in indices]
 
 
@@ -122,10 +110,8 @@ def _read_stream(path: Path, wanted: set[int]) -> dict[int, PIL.Image.Image]:
                 found[seen - 1] = PIL.Image.fromarray(frame.to_ndarray(format="rgb24"))
             if seen > last:
                 return found
-    raise ValueError(
-        f"video '{path}': ended after {seen} frames though its header promises more than {last}; "
-        "the file is truncated, replace it or drop the record"
-    )
+    what = f"ended after {seen} frames though its header promises more than {last}"
+    raise _error(path, f"{what}; the file is truncated, replace it or drop the record")
 
 
 def _read_animation(path: Path, wanted: set[int], limits: VideoLimits) -> dict[int, PIL.Image.Image]:
@@ -137,7 +123,7 @@ def _read_animation(path: Path, wanted: set[int], limits: VideoLimits) -> dict[i
                 image.seek(index)
                 found[index] = image.convert("RGB")
     except BROKEN as error:
-        raise ValueError(f"video '{path}': frames are broken ({error}); replace the file") from error
+        raise _error(path, f"frames are broken ({error}); replace the file") from error
     return found
 
 
@@ -148,14 +134,12 @@ def _probe_file(path: Path, limits: VideoLimits, modified_ns: int, size: int) ->
     with _video_stream(path) as (container, stream):
         width, height = stream.width, stream.height
         if width * height > limits.max_pixels:
-            raise ValueError(
-                f"video '{path}': frames of {width}x{height} pixels exceed max_pixels={limits.max_pixels}; "
-                "scale it down or raise the limit"
-            )
+            limit = f"max_pixels={limits.max_pixels}; scale it down or raise the limit"
+            raise _error(path, f"frames of {width}x{height} pixels exceed {limit}")
         rate = stream.average_rate or stream.guessed_rate
         frames = stream.frames or _count_frames(container, stream, limits)
     if frames < 1 or width < 1 or height < 1:
-        raise ValueError(f"video '{path}': it has no frames; replace the file or drop the record")
+        raise _error(path, "it has no frames; replace the file or drop the record")
     return VideoInfo(frames, float(rate) if rate else FOLDER_FPS, width, height)
 
 
@@ -176,20 +160,19 @@ def _probe_animation(path: Path, limits: VideoLimits) -> VideoInfo:
             frames = int(getattr(image, "n_frames", 1))
             milliseconds = float(image.info.get("duration", 0)) or 100.0  # browsers show 0 as 100 ms
         except BROKEN as error:
-            raise ValueError(f"video '{path}': frames are broken ({error}); replace the file") from error
+            raise _error(path, f"frames are broken ({error}); replace the file") from error
         return VideoInfo(frames, 1000.0 / milliseconds, image.width, image.height)
 
 
-def _probe_folder(path: Path, limits: VideoLimits) -> VideoInfo:
-    paths = _frame_paths(path)
-    width, height = read_size(paths[0], _picture_limits(limits))
-    return VideoInfo(len(paths), FOLDER_FPS, width, height)
-
-
-def _probe_pictures(pictures: tuple[PIL.Image.Image, ...]) -> VideoInfo:
-    if not pictures:
-        raise ValueError("video: an empty tuple of frames; pass at least one picture")
-    return VideoInfo(len(pictures), FOLDER_FPS, *pictures[0].size)
+def _file_or_stills(source: VideoSource) -> Path | Sequence[Path | PIL.Image.Image]:
+    """A file, which has to be decoded, or the frames in memory or in a folder."""
+    if isinstance(source, tuple):
+        if not source:
+            raise ValueError("video: an empty tuple of frames; pass at least one picture")
+        return source
+    if not (path := Path(source)).exists():
+        raise _error(path, "no such file or folder; check the path")
+    return _frame_paths(path) if path.is_dir() else path
 
 
 def _frame_paths(folder: Path) -> list[Path]:
@@ -215,24 +198,18 @@ def _video_stream(path: Path) -> Iterator[tuple[av.container.InputContainer, av.
     try:
         with av.open(str(path), mode="r") as container:
             if not container.streams.video:
-                raise ValueError(f"video '{path}': no video stream; replace the file or drop the record")
+                raise _error(path, "no video stream; replace the file or drop the record")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             yield container, stream
     except av.error.FFmpegError as error:
-        raise ValueError(f"video '{path}': broken or not a video ({error}); replace the file") from error
-
-
-def _existing(source: str | Path) -> Path:
-    path = Path(source)
-    if not path.exists():
-        raise ValueError(f"video '{path}': no such file or folder; check the path")
-    return path
+        raise _error(path, f"broken or not a video ({error}); replace the file") from error
 
 
 def _picture_limits(limits: VideoLimits) -> DecodeLimits:
     return DecodeLimits(max_pixels=limits.max_pixels)
 
 
-def _name(source: VideoSource) -> str:
-    return f"<{len(source)} frames>" if isinstance(source, tuple) else f"'{source}'"
+def _error(source: VideoSource, what: str) -> ValueError:
+    name = f"<{len(source)} frames>" if isinstance(source, tuple) else f"'{source}'"
+    return ValueError(f"video {name}: {what}")

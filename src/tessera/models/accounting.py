@@ -1,83 +1,73 @@
 """What a model of some config takes: parameters by part, bytes of weights, bytes of cache.
 
-Nothing is allocated: one block of each kind is built on the meta device and counted as often as there is one.
+Sums over what the configs say of their parts, so a table of all released models needs no torch. Tests hold
+them against modules on the meta device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import nn
+if TYPE_CHECKING:
+    import torch
 
-from tessera.models.config import VLMConfig
-from tessera.models.initialise import without_memory
-from tessera.models.vlm import VLM
-from tessera.nn.kv_cache import KVCache
+    from tessera.models.config import ModelConfig
 
 Stored = Literal["bf16", "int8"]
 
 
-def count_parameters(config: VLMConfig) -> dict[str, int]:
-    """Parameters of `vision`, `connector`, `decoder` and `total`, which is all of them.
+@dataclass(frozen=True)
+class Weights:
+    """How many weights: all of them, and entries and rows of the blocks' matrices, which int8 shrinks."""
+
+    total: int
+    int8_entries: int = 0
+    int8_rows: int = 0
+
+    def __add__(self, other: Weights) -> Weights:
+        return Weights(
+            self.total + other.total,
+            self.int8_entries + other.int8_entries,
+            self.int8_rows + other.int8_rows,
+        )
+
+    def __mul__(self, count: int) -> Weights:
+        return Weights(self.total * count, self.int8_entries * count, self.int8_rows * count)
+
+    def bytes(self, stored: Stored) -> int:
+        """`bf16`: two a weight. `int8`: one an entry of the blocks' matrices and two a row for its scale."""
+        saved = self.int8_entries - 2 * self.int8_rows if stored == "int8" else 0
+        return 2 * self.total - saved
+
+
+def matrix(rows: int, columns: int, bias: bool = False) -> Weights:
+    """A linear layer of a block; its bias stays as it is."""
+    return Weights(rows * columns + (rows if bias else 0), rows * columns, rows)
+
+
+def count_parameters(config: ModelConfig) -> dict[str, int]:
+    """Parameters of each part and `total`, which is all of them.
 
     `embeddings` is the input embedding matrix, which `decoder` has in it. A head tied to it counts once.
     """
-    parts = _by_part(config, _parameters)
-    return {**parts, "embeddings": config.decoder.vocab_size * config.decoder.hidden_size}
+    parts = {name: weights.total for name, weights in config.part_weights().items()}
+    embeddings = config.decoder.vocab_size * config.decoder.hidden_size
+    return {**parts, "embeddings": embeddings, "total": sum(parts.values())}
 
 
-def bytes_to_load(config: VLMConfig, stored: Stored) -> int:
-    """Bytes of all weights once loaded.
+def bytes_to_load(config: ModelConfig, stored: Stored) -> int:
+    """Bytes of all weights once loaded, int8 as `load_checkpoint(linears="int8")` makes them.
 
-    `bf16`: two a parameter. `int8`: as `load_checkpoint(linears="int8")` makes them; linears of ViT and
-    decoder blocks take a byte a weight and two a row for its scale, all else two a parameter. Raises
-    ValueError for another word.
+    Raises ValueError for another word.
     """
     if stored not in ("bf16", "int8"):
         raise ValueError(f"stored = {stored!r}: give bf16 or int8")
-    return _by_part(config, _bf16_bytes, _int8_bytes if stored == "int8" else _bf16_bytes)["total"]
+    return sum(weights.bytes(stored) for weights in config.part_weights().values())
 
 
-def kv_cache_bytes_per_token(config: VLMConfig, dtype: torch.dtype = torch.bfloat16) -> int:
-    """Bytes of keys and values that one token of a conversation keeps in the cache over all layers."""
+def kv_cache_bytes_per_token(config: ModelConfig, dtype: torch.dtype | None = None) -> int:
+    """Bytes of keys and values that one token keeps in the cache over all layers; None is bfloat16."""
     decoder = config.decoder
-    return KVCache.bytes_per_token(
-        decoder.num_hidden_layers, decoder.num_key_value_heads, decoder.head_width, dtype
-    )
-
-
-def _by_part(
-    config: VLMConfig,
-    measure: Callable[[nn.Module], int],
-    in_blocks: Callable[[nn.Module], int] | None = None,
-) -> dict[str, int]:
-    """Sizes of the parts; blocks have their own measure when `in_blocks` is given."""
-    in_blocks = in_blocks or measure
-    single = {
-        name: getattr(config, name).model_copy(update={"num_hidden_layers": 1})
-        for name in ("vision", "decoder")
-    }
-    with without_memory():
-        model = VLM(config.model_copy(update=single))
-    sizes = {"vision": 0, "connector": measure(model.connector), "decoder": 0}
-    for name in single:
-        part, depth = getattr(model, name), getattr(config, name).num_hidden_layers
-        block = part.layers[0]
-        sizes[name] = measure(part) - measure(block) + depth * in_blocks(block)
-    return {**sizes, "total": sum(sizes.values())}
-
-
-def _parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _bf16_bytes(module: nn.Module) -> int:
-    return torch.bfloat16.itemsize * _parameters(module)
-
-
-def _int8_bytes(block: nn.Module) -> int:
-    linears = [module for module in block.modules() if isinstance(module, nn.Linear)]
-    saved = sum(linear.weight.numel() - torch.bfloat16.itemsize * linear.out_features for linear in linears)
-    return _bf16_bytes(block) - saved
+    numbers = 2 * decoder.num_hidden_layers * decoder.num_key_value_heads * decoder.head_width
+    return numbers * (dtype.itemsize if dtype else 2)

@@ -1,14 +1,22 @@
-"""What a model is made of. Field names follow the released configs where the meaning is the same."""
+"""What a model is made of. Field names follow the released configs where the meaning is the same.
+
+Nothing here needs torch. A part's config counts its own weights; a model's config builds its modules, which
+imports torch when it is called.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import model_validator
 
-from tessera.nn.norm import NormKind
-from tessera.nn.rope import Scaling, ScalingKind
+from tessera.models.accounting import Weights, matrix
+from tessera.nn.rope_scaling import Scaling, ScalingKind
 from tessera.runtime.config import Config
+
+if TYPE_CHECKING:
+    from torch import nn
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -23,7 +31,7 @@ class VisionConfig(Config):
     num_hidden_layers: int = 24
     num_attention_heads: int = 16
     intermediate_size: int = 4096
-    norm_type: NormKind = "layer_norm"
+    norm_type: Literal["rms_norm", "layer_norm"] = "layer_norm"
     layer_norm_eps: float = 1e-6
     qk_normalization: bool = False
     qkv_bias: bool = True
@@ -50,8 +58,23 @@ class VisionConfig(Config):
         """Patches along one side of a tile."""
         return self.image_size // self.patch_size
 
+    def weights(self) -> Weights:
+        """Weights of embeddings and blocks."""
+        width, inner = self.hidden_size, self.intermediate_size
+        norm = width if self.norm_type == "rms_norm" else 2 * width
+        vectors = 2 * norm + 2 * width + (2 * width if self.qk_normalization else 0)  # norms, layer scales
+        block = (
+            matrix(3 * width, width, self.qkv_bias)
+            + matrix(width, width, bias=True)
+            + matrix(inner, width, bias=True)
+            + matrix(width, inner, bias=True)
+            + Weights(vectors)
+        )
+        patches = 3 * self.patch_size**2 * width + width
+        return block * self.num_hidden_layers + Weights(patches + width + (1 + self.grid**2) * width)
 
-Architecture = Literal["llama", "internlm2", "internlm3", "qwen2", "qwen3", "phi3"]
+
+DecoderKind = Literal["llama", "internlm2", "internlm3", "qwen2", "qwen3", "phi3"]
 """Whose file format a decoder is published in; the arithmetic follows from the other fields alone."""
 
 
@@ -89,7 +112,7 @@ class RopeScaling(Config):
 class DecoderConfig(Config):
     """One decoder for LLaMA, Yi, InternLM2/3, Qwen2/2.5/3 and Phi-3 (facts 1.4)."""
 
-    architecture: Architecture = "qwen2"
+    architecture: DecoderKind = "qwen2"
     vocab_size: int
     hidden_size: int
     intermediate_size: int
@@ -159,20 +182,83 @@ class DecoderConfig(Config):
         """Channels of one head."""
         return self.head_dim or self.hidden_size // self.num_attention_heads
 
+    @property
+    def description(self) -> str:
+        """Layers and widths, for people."""
+        heads = f"{self.num_attention_heads} heads, {self.num_key_value_heads} for keys and values"
+        return (
+            f"{self.num_hidden_layers} layers of {self.hidden_size} channels, "
+            f"{heads}, feed-forward {self.intermediate_size}" + (", QK-norm" if self.qk_norm else "")
+        )
 
-class VLMConfig(Config):
-    """ViT, connector and decoder together (facts 1.2)."""
+    def weights(self) -> Weights:
+        """Weights of embeddings, blocks, last norm and output head; a tied head counts once."""
+        width, heads = self.hidden_size, self.num_attention_heads
+        queries, keys = heads * self.head_width, self.num_key_value_heads * self.head_width
+        block = (
+            matrix(queries, width, self.attention_bias)
+            + matrix(keys, width, self.attention_bias) * 2
+            + matrix(width, queries)
+            + matrix(self.intermediate_size, width) * 2
+            + matrix(width, self.intermediate_size)
+            + Weights(2 * width + (2 * self.head_width if self.qk_norm else 0))
+        )
+        tables = 1 if self.tie_word_embeddings else 2
+        return block * self.num_hidden_layers + Weights(tables * self.vocab_size * width + width)
 
-    vision: VisionConfig
+
+class ModelConfig(Config):
+    """What the rest of the package asks of every family's model; the family adds its own parts.
+
+    Every model has a decoder of `models.decoder`, a placeholder whose embedding a visual feature replaces,
+    and square tiles of `tile_side` pixels that become `tokens_per_tile` features each.
+    """
+
     decoder: DecoderConfig
     image_token_id: int
-    """Id of `<IMG_CONTEXT>`, looked up by string in the tokenizer."""
+    """Id of the visual placeholder, looked up by string in the tokenizer."""
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    @property
+    @abstractmethod
+    def tile_side(self) -> int:
+        """Side of a tile in pixels."""
+
+    @property
+    @abstractmethod
+    def tokens_per_tile(self) -> int:
+        """Visual tokens that one tile becomes."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """Parts and sizes in a few words, for the summary of an opened model."""
+
+    @abstractmethod
+    def describe_parts(self) -> dict[str, str]:
+        """One line about each part, by the names of `build_parts`, for people."""
+
+    @abstractmethod
+    def build_parts(self) -> dict[str, nn.Module]:
+        """The modules by name, in order: `vision` (a `TileEncoder`), `connector` and `decoder`.
+
+        The connector maps the encoder's states [N, P, D_vision] to features [N, tokens_per_tile, D].
+        """
+
+    @abstractmethod
+    def part_weights(self) -> dict[str, Weights]:
+        """Weights of each part, by the names of `build_parts`."""
+
+
+class VLMConfig(ModelConfig):
+    """InternViT, pixel shuffle with an MLP, and a decoder (facts 1.2)."""
+
+    vision: VisionConfig
     select_layer: int = -1
     """Which ViT state feeds the connector: -1 is the last layer; index into embeddings + layers."""
     downsample_ratio: float = 0.5
     ps_version: Literal["v1", "v2"] = "v2"
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
 
     @property
     def shuffle_factor(self) -> int:
@@ -180,6 +266,53 @@ class VLMConfig(Config):
         return round(1 / self.downsample_ratio)
 
     @property
+    def tile_side(self) -> int:
+        return self.vision.image_size
+
+    @property
     def tokens_per_tile(self) -> int:
-        """Visual tokens that one tile becomes (256 for 448 px, patch 14, ratio 0.5)."""
+        """256 for 448 px, patch 14, ratio 0.5."""
         return int(self.vision.grid**2 * self.downsample_ratio**2)
+
+    @property
+    def label(self) -> str:
+        """InternViT and decoder, layers × channels."""
+        vision, decoder = self.vision, self.decoder
+        return (
+            f"InternViT {vision.num_hidden_layers}×{vision.hidden_size} + {decoder.architecture} "
+            f"{decoder.num_hidden_layers}×{decoder.hidden_size}"
+        )
+
+    def describe_parts(self) -> dict[str, str]:
+        """Layers, widths and what the member's releases differ in."""
+        vision, decoder = self.vision, self.decoder
+        norm = "RMS norm" if vision.norm_type == "rms_norm" else "LayerNorm"
+        norm += ", QK-norm" if vision.qk_normalization else ""
+        read = f", read at state {self.select_layer}" if self.select_layer != -1 else ""
+        merged = self.shuffle_factor**2
+        return {
+            "vision": f"{vision.num_hidden_layers} layers of {vision.hidden_size} channels, "
+            f"{vision.num_attention_heads} heads, {norm}{read}",
+            "connector": f"{merged} patches become one token (pixel shuffle {self.ps_version}), "
+            f"{merged * vision.hidden_size} to {decoder.hidden_size} channels in two layers",
+            "decoder": decoder.description,
+        }
+
+    def build_parts(self) -> dict[str, nn.Module]:
+        """InternViT read at `select_layer`, the official `mlp1`, and the decoder."""
+        from tessera.models.connectors.mlp import Connector
+        from tessera.models.decoder import Decoder
+        from tessera.models.vision.internvit import VisionTransformer
+
+        widths = self.vision.hidden_size, self.decoder.hidden_size
+        return {
+            "vision": VisionTransformer(self.vision, self.select_layer),
+            "connector": Connector(*widths, self.shuffle_factor, self.ps_version),
+            "decoder": Decoder(self.decoder),
+        }
+
+    def part_weights(self) -> dict[str, Weights]:
+        """The connector has a norm over the merged patches and two linears with biases."""
+        merged, width = self.vision.hidden_size * self.shuffle_factor**2, self.decoder.hidden_size
+        connector = Weights(2 * merged + merged * width + width**2 + 2 * width)
+        return {"vision": self.vision.weights(), "connector": connector, "decoder": self.decoder.weights()}

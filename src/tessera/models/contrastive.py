@@ -13,9 +13,9 @@ from torch import nn
 
 from tessera.models.config import IMAGENET_MEAN, IMAGENET_STD, DecoderConfig, VisionConfig
 from tessera.models.decoder import Decoder
-from tessera.models.vision import VisionTransformer
+from tessera.models.vision.internvit import VisionTransformer
 from tessera.models.vlm import normalise
-from tessera.nn.layout import Packed
+from tessera.nn.attention.layout import Packed
 from tessera.runtime.config import Config
 
 
@@ -63,6 +63,5 @@ class ContrastivePair(nn.Module):
 
     def encode_texts(self, ids: torch.Tensor, layout: Packed) -> torch.Tensor:
         """Texts laid end to end, ids int64 [T], to unit vectors [B, width] of their last tokens."""
-        last = torch.tensor([end - 1 for _, end in layout.bounds], device=ids.device)
-        hidden = self.text(self.text.embed(ids), layout, rows=last)
+        hidden = self.text(self.text.embed(ids), layout, rows=layout.ends(ids.device))
         return F.normalize(self.text_projection_head(hidden).float(), dim=-1)

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from tessera.models.config import DecoderConfig
-from tessera.nn.attention import attend
-from tessera.nn.kv_cache import KVCache
-from tessera.nn.layout import Layout
+from tessera.nn.attention.api import attend
+from tessera.nn.attention.cache import KVCache
+from tessera.nn.attention.layout import Layout
 from tessera.nn.mlp import GatedMLP
 from tessera.nn.norm import RMSNorm
 from tessera.nn.rope import rotary_tables, rotate
@@ -156,9 +156,9 @@ class Decoder(nn.Module):
     def _tables(self, positions: torch.Tensor, layout: Layout, dtype: torch.dtype) -> Tables:
         reach = None
         if self.scaling is not None and self.scaling.needs_reach:
-            ends = torch.tensor([end - 1 for _, end in layout.bounds], device=positions.device)
-            lengths = torch.tensor([end - start for start, end in layout.bounds], device=positions.device)
-            reach = (positions[ends] + 1).repeat_interleave(lengths)
+            lengths = torch.tensor(layout.lengths, device=positions.device)
+            reach = positions[layout.ends(positions.device)] + 1
+            reach = reach.repeat_interleave(lengths, output_size=len(positions))
         width, theta = self.config.head_width, self.config.rope_theta
         cosine, sine = rotary_tables(positions, width, theta, self.scaling, reach)
         return cosine.to(dtype), sine.to(dtype)  # once, not in every block

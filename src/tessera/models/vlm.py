@@ -1,17 +1,16 @@
-"""ViT, connector and decoder as one module that maps tensors to tensors."""
+"""Vision encoder, connector and decoder as one module that maps tensors to tensors."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-from tessera.models.config import VLMConfig
-from tessera.models.connector import Connector, pixel_shuffle
+from tessera.models.config import ModelConfig
 from tessera.models.decoder import Decoder
 from tessera.models.fusion import fuse
-from tessera.models.vision import VisionTransformer
-from tessera.nn.kv_cache import KVCache
-from tessera.nn.layout import Layout
+from tessera.models.vision.encoder import TileEncoder
+from tessera.nn.attention.cache import KVCache
+from tessera.nn.attention.layout import Layout
 
 PATCHES_AT_ONCE = 2**16
 PATCHES_AT_ONCE_ON_CPU = 2**11
@@ -19,36 +18,32 @@ PATCHES_AT_ONCE_ON_CPU = 2**11
 
 
 class VLM(nn.Module):
-    """The whole model. Parameter names start with `vision.`, `connector.` or `decoder.`."""
+    """The whole model, of the parts that its config builds: parameter names start with theirs."""
 
-    def __init__(self, config: VLMConfig) -> None:
+    vision: TileEncoder
+    connector: nn.Module
+    decoder: Decoder
+
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.vision = VisionTransformer(config.vision)
-        self.connector = Connector(
-            config.vision.hidden_size, config.shuffle_factor, config.decoder.hidden_size
-        )
-        self.decoder = Decoder(config.decoder)
+        for name, part in config.build_parts().items():
+            self.add_module(name, part)
 
     def see(self, tiles: torch.Tensor) -> torch.Tensor:
         """uint8 tiles [N, S, S, 3], on any device, to visual features [N, tokens_per_tile, D] where the
         connector lies. Without gradients few tiles go through at a time, which bounds the memory."""
         if torch.is_grad_enabled():
             return self._see(tiles)
-        kind = self.vision.embeddings.class_embedding.device.type
-        at_once = PATCHES_AT_ONCE_ON_CPU if kind == "cpu" else PATCHES_AT_ONCE
-        parts = tiles.split(max(1, at_once // self.config.vision.grid**2))
+        at_once = PATCHES_AT_ONCE_ON_CPU if self.vision.like.device.type == "cpu" else PATCHES_AT_ONCE
+        parts = tiles.split(max(1, at_once // self.vision.patches))
         return torch.cat([self._see(part) for part in parts])
 
     def _see(self, tiles: torch.Tensor) -> torch.Tensor:
-        like = self.vision.embeddings.class_embedding
-        pixels = normalise(tiles.to(like.device), self.config.mean, self.config.std, like.dtype)
-        states = self.vision(pixels, self.config.select_layer)[:, 1:]  # class token dropped
-        grid = pixels.shape[-1] // self.config.vision.patch_size
-        shuffled = pixel_shuffle(
-            states.unflatten(1, (grid, grid)), self.config.shuffle_factor, self.config.ps_version
-        )
-        features: torch.Tensor = self.connector(shuffled.to(self.connector.norm.weight.device))
+        like, config = self.vision.like, self.config
+        pixels = normalise(tiles.to(like.device), config.mean, config.std, like.dtype)
+        states = self.vision.encode(pixels)
+        features: torch.Tensor = self.connector(states.to(next(self.connector.parameters()).device))
         return features
 
     def embed(

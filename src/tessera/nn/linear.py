@@ -15,12 +15,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tessera.nn.cpu import can_pack, int8_product, packed_product, packed_weight
+
 LinearKind = Literal["plain", "packed", "int8"]
 
 Activation = Literal["gelu", "silu"]
 ACTIVATIONS: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {"gelu": F.gelu, "silu": F.silu}
-FUSED = {None: ("none", ""), "gelu": ("gelu", "none"), "silu": ("swish", "")}
-"""oneDNN's names: the function and its variant."""
 
 FEW_ROWS = 8
 """Up to so many rows torch's int8 kernel beats dequantising on a CPU."""
@@ -96,14 +96,14 @@ class PackedLinear(InferenceLinear):
             out = F.linear(x, self._weight, self.bias)
             return out if then is None else ACTIVATIONS[then](out)
         if self._used and not self.is_packed:
-            self._weight = torch.ops.mkldnn._reorder_linear_weight(self._weight, None)
+            self._weight = packed_weight(self._weight)
         self._used = True
         rows = x.numel() // self.in_features
         if rows > 2 or x.dtype != torch.bfloat16 or self._weight.numel() < LARGE:
-            return self._product(x, then)
+            return packed_product(x, self._weight, self.bias, then)
         # oneDNN reads a large weight up to a fifth faster for four rows than for one or two.
         four = x.reshape(rows, -1).repeat(4 // rows, 1)
-        return self._product(four, then)[:rows].view(*x.shape[:-1], -1)
+        return packed_product(four, self._weight, self.bias, then)[:rows].view(*x.shape[:-1], -1)
 
     @property
     def is_packed(self) -> bool:
@@ -114,11 +114,6 @@ class PackedLinear(InferenceLinear):
     def weight(self) -> torch.Tensor:
         """The dense weight [out, in]; once packed, a copy to look at."""
         return self._weight.to_dense() if self.is_packed else self._weight
-
-    def _product(self, x: torch.Tensor, then: Activation | None) -> torch.Tensor:
-        name, form = FUSED[then]
-        out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self.bias, name, [], form)
-        return out
 
     def _hold(self, weight: torch.Tensor) -> None:
         # A plain attribute: oneDNN tensors can be neither moved nor cast as buffers are.
@@ -161,7 +156,7 @@ class Int8Linear(InferenceLinear):
         self._refuse_gradients(x)
         rows = x.reshape(-1, self.in_features)
         if len(rows) <= FEW_ROWS and x.device.type == "cpu":
-            out = torch._weight_int8pack_mm(rows, self.weight, self.scale)
+            out = int8_product(rows, self.weight, self.scale)
             out = out if self.bias is None else out.add_(self.bias)
         else:
             out = self._by_slices(rows)
@@ -203,15 +198,3 @@ def linear_then(layer: nn.Module, x: torch.Tensor, then: Activation) -> torch.Te
         fused: torch.Tensor = layer(x, then)
         return fused
     return ACTIVATIONS[then](layer(x))
-
-
-def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether oneDNN's prepacked product exists here for this device and dtype; its operators are private."""
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return False
-    operators = torch.ops.mkldnn
-    if not (hasattr(operators, "_reorder_linear_weight") and hasattr(operators, "_linear_pointwise")):
-        return False
-    if dtype == torch.bfloat16:
-        return bool(operators._is_mkldnn_bf16_supported())
-    return dtype == torch.float32

@@ -21,14 +21,12 @@ from tessera.packing.samples.clips import labelled_frames, single_frames
 from tessera.packing.samples.encode import SampleEncoder, encoder_of
 from tessera.records.files.cache import cached_folder
 from tessera.records.source import WeightedSource
+from tessera.runtime.progress import Progress, silent
 from tessera.runtime.workers import map_in_workers
-
-Progress = Callable[[str, int, int], None]
-"""Called with source name, records done and records in all."""
 
 FAULTY = 1
 """Flag of a record that can't be measured."""
-VERSION = "1"
+VERSION = "2"
 """Raised when what is measured changes."""
 CHUNK = 512
 """Records that a process measures at a time."""
@@ -66,7 +64,7 @@ class SourceIndex:
 
 
 def open_index(
-    entry: WeightedSource, encoder: SampleEncoder, workers: int = 0, progress: Progress | None = None
+    entry: WeightedSource, encoder: SampleEncoder, workers: int = 0, progress: Progress = silent
 ) -> SourceIndex | None:
     """The index of a source, built by `workers` processes when the cache has none; None for a source
     without fingerprint, end or records. ValueError when the cache folder can't be written.
@@ -96,7 +94,7 @@ def _open(folder: Path) -> SourceIndex:
 
 
 def _build(
-    folder: Path, entry: WeightedSource, encoder: SampleEncoder, workers: int, progress: Progress | None
+    folder: Path, entry: WeightedSource, encoder: SampleEncoder, workers: int, progress: Progress
 ) -> None:
     size, done = entry.source.size or 0, 0
     encoder = encoder_of(entry, encoder)
@@ -108,8 +106,7 @@ def _build(
         for number, column in enumerate(columns.values()):
             column[done : done + len(rows)] = rows[:, number]
         done += len(rows)
-        if progress is not None:
-            progress(entry.source.name, done, size)
+        progress(entry.source.name, done, size)
     clips = bool(columns["clips"].any())
     np.save(folder / "frame_tokens.npy", _frame_tokens(encoder, entry.frames if clips else None))
 

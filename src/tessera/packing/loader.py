@@ -17,7 +17,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from tessera.packing.decode import Decoded, PackDecoder
 from tessera.packing.delivery import LoaderStats, Tally
-from tessera.packing.index import Progress, open_index
+from tessera.packing.index import open_index
 from tessera.packing.measure import Item, ItemKey, Measurer
 from tessera.packing.mix import Mixer, MixState
 from tessera.packing.pack import Pack
@@ -30,6 +30,7 @@ from tessera.packing.samples.weights import Averaging
 from tessera.records.faults import DataError, RecordFault
 from tessera.records.source import WeightedSource
 from tessera.runtime.config import Config
+from tessera.runtime.progress import Progress, silent
 from tessera.runtime.workers import map_in_workers
 
 
@@ -83,7 +84,7 @@ class PackLoader(IterableDataset[Pack]):
         world: int = 1,
         packs_per_step: int | None = None,
         work: Work | None = None,
-        progress: Progress | None = None,
+        progress: Progress = silent,
     ) -> None:
         self.config, self.stats = config, LoaderStats()
         self.skipped: dict[RecordFault, None] = {}

@@ -7,7 +7,7 @@ tiles, so that two prompts align on what was said and a wrong grid shows as a wr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
@@ -81,12 +81,12 @@ def with_tiles(prompt: EnginePrompt, tokenizer: Tokenizer, tokens_per_tile: int)
     runs = [length for _, length, _ in symbols if length]
     if all(length % tokens_per_tile == 0 for length in runs):
         tiles = tuple(length // tokens_per_tile for length in runs)
-        return EnginePrompt(prompt.engine, prompt.tokens, prompt.ids, tiles, prompt.notes)
+        return replace(prompt, tiles=tiles)
     note = (
         f"{prompt.engine}: placeholder runs of {runs} tokens are no multiples of {tokens_per_tile}: its "
         "tiles have another number of tokens"
     )
-    return EnginePrompt(prompt.engine, prompt.tokens, prompt.ids, None, (*prompt.notes, note))
+    return replace(prompt, tiles=None, notes=(*prompt.notes, note))
 
 
 def compare(ours: EnginePrompt, theirs: EnginePrompt, tokenizer: Tokenizer) -> Comparison:

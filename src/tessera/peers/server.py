@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from tessera.peers.compare import EnginePrompt
+from tessera.runtime.http import Endpoint, RequestError, RequestLimits
 
 NO_SUCH_ROUTE = (404, 405, 501)
 NAMED_FILES = ("image", "video")
@@ -23,16 +22,13 @@ NAMED_FILES = ("image", "video")
 class Server:
     """An OpenAI-compatible server at `address`, with or without /v1.
 
-    model: the name it serves, by default the first it lists. key: sent as a bearer token. timeout: seconds.
+    model: the name it serves, by default the first it lists. key: sent as a bearer token.
     """
 
-    def __init__(
-        self, address: str, model: str | None = None, key: str | None = None, timeout: float = 120.0
-    ) -> None:
-        self.root = address.rstrip("/").removesuffix("/v1")
+    def __init__(self, address: str, model: str | None = None, key: str | None = None) -> None:
+        self._endpoint = Endpoint(address, key, RequestLimits(attempts=1))
+        self.root = self._endpoint.root
         self.model = model
-        self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self._timeout = timeout
 
     def prompt(self, messages: Sequence[Mapping[str, Any]], placeholder: int, pictures: int) -> EnginePrompt:
         """The prompt that the server makes of OpenAI-style messages whose media are files.
@@ -42,8 +38,11 @@ class Server:
         when the server cannot be reached, refuses the request or answers with something else.
         """
         body = self._body(messages)
-        answer = self._send("POST", "/tokenize", body | {"add_generation_prompt": True}, NO_SUCH_ROUTE)
-        if answer is None:
+        try:
+            answer = self._endpoint.post("/tokenize", body | {"add_generation_prompt": True})
+        except RequestError as error:
+            if error.status not in NO_SUCH_ROUTE:
+                raise
             note = f"{self.root} has no /tokenize: only the number of prompt tokens can be compared"
             return EnginePrompt(self.root, self._count(body), notes=(note,))
         ids = answer.get("tokens")
@@ -58,44 +57,19 @@ class Server:
         return EnginePrompt(self.root, self._count(body), tuple(ids), notes=(note,))
 
     def _body(self, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        return {"model": self.model or self._first_model(), "messages": with_data_addresses(messages)}
-
-    def _first_model(self) -> str:
-        answer = self._send("GET", "/v1/models", None) or {}
-        try:
-            return str(answer["data"][0]["id"])
-        except (KeyError, IndexError, TypeError) as error:
-            raise ValueError(f"{self.root}/v1/models: lists no model; give the name it serves") from error
+        return {
+            "model": self.model or self._endpoint.first_model(),
+            "messages": with_data_addresses(messages),
+        }
 
     def _count(self, body: Mapping[str, Any]) -> int:
         """Prompt tokens that the server bills, from the usage of a one-token answer."""
         route = "/v1/chat/completions"
-        answer = self._send("POST", route, {**body, "max_tokens": 1, "temperature": 0.0}) or {}
+        answer = self._endpoint.post(route, {**body, "max_tokens": 1, "temperature": 0.0})
         tokens = (answer.get("usage") or {}).get("prompt_tokens")
         if not isinstance(tokens, int):
             raise ValueError(f"{self.root}{route}: the answer has no usage.prompt_tokens")
         return tokens
-
-    def _send(
-        self, method: str, route: str, body: Mapping[str, Any] | None, absent: Sequence[int] = ()
-    ) -> dict[str, Any] | None:
-        """The JSON object of an answer; None when its status is one of `absent`."""
-        where = self.root + route
-        try:
-            response = httpx.request(method, where, json=body, headers=self._headers, timeout=self._timeout)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ValueError(f"{where}: no answer ({error}); check the address and that it runs") from error
-        if response.status_code in absent:
-            return None
-        if response.status_code >= 400:
-            raise ValueError(f"{where}: status {response.status_code}: {response.text[:300]}")
-        try:
-            value = response.json()
-        except ValueError as error:
-            raise ValueError(f"{where}: the answer is not JSON: {response.text[:100]!r}") from error
-        if not isinstance(value, dict):
-            raise ValueError(f"{where}: the answer is no JSON object")
-        return value
 
 
 def with_data_addresses(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

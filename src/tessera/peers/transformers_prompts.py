@@ -7,13 +7,13 @@ number of tiles, the processor's expansion of placeholders (facts 2.4), transfor
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tokenizer.files import content_of, read_json
 from tessera.chat.tokens import IMG_CONTEXT, IMG_END, IMG_START
 from tessera.imaging.decode import decode_image, read_size
 from tessera.peers.compare import EnginePrompt
@@ -58,7 +58,7 @@ def feed_transformers(
             notes.append(f"its processor cannot be made here ({_first_line(error)}): taken part by part")
     else:
         notes.append("its processor samples no frames by itself: as many as ours, taken part by part")
-    prompt = _text(transformers, Path(folder), messages, notes)
+    prompt = _text(Path(folder), messages, notes)
     marks = _placeholders(transformers, Path(folder), messages, tokens_per_tile, frames, notes)
     found = _MARKS.findall(prompt)
     if len(found) != len(marks):
@@ -92,8 +92,10 @@ def _whole(transformers: Any, folder: str | Path, messages: Sequence[Mapping[str
     return EnginePrompt(ENGINE, len(flat), tuple(int(i) for i in flat))
 
 
-def _text(transformers: Any, folder: Path, messages: Sequence[Mapping[str, Any]], notes: list[str]) -> str:
+def _text(folder: Path, messages: Sequence[Mapping[str, Any]], notes: list[str]) -> str:
     """The prompt with one placeholder a picture, by the folder's chat template."""
+    from transformers.utils.chat_template_utils import render_jinja_template
+
     template = _chat_template(folder)
     if template is None:
         notes.append("the folder has no chat template: that of the -hf files is taken")
@@ -101,18 +103,12 @@ def _text(transformers: Any, folder: Path, messages: Sequence[Mapping[str, Any]]
     elif "image" not in template:
         notes.append("the folder's chat template knows no pictures: placeholders stand before the text")
         messages = [_flattened(message) for message in messages]
-    config = _read(folder / "tokenizer_config.json")
-    known = {key: _content(config.get(key)) or "" for key in ("bos_token", "eos_token")}
-    rendered, _ = _renderer(transformers)(
+    config = read_json(folder / "tokenizer_config.json")
+    known = {key: content_of(config.get(key)) or "" for key in ("bos_token", "eos_token")}
+    rendered, _ = render_jinja_template(
         conversations=[list(messages)], chat_template=template, add_generation_prompt=True, **known
     )
     return str(rendered[0])
-
-
-def _renderer(transformers: Any) -> Any:
-    from transformers.utils.chat_template_utils import render_jinja_template
-
-    return render_jinja_template
 
 
 def _chat_template(folder: Path) -> str | None:
@@ -121,7 +117,7 @@ def _chat_template(folder: Path) -> str | None:
     if jinja.is_file():
         return jinja.read_text(encoding="utf-8")
     for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):
-        template = _read(folder / name).get("chat_template")
+        template = read_json(folder / name).get("chat_template")
         if isinstance(template, list):
             template = next((t["template"] for t in template if t.get("name") == "default"), None)
         if isinstance(template, str):
@@ -168,8 +164,8 @@ def _placeholders(
 
 def _picture_processor(transformers: Any, folder: Path, notes: list[str]) -> Any:
     """transformers' tiler with the settings of the folder; 448 px and 1 to 12 tiles where it has none."""
-    written = _read(folder / "processor_config.json").get("image_processor", {})
-    written = written or _read(folder / "preprocessor_config.json")
+    written = read_json(folder / "processor_config.json").get("image_processor", {})
+    written = written or read_json(folder / "preprocessor_config.json")
     if "max_patches" not in written:
         notes.append("the folder has no tile limits for transformers: 448 px and 1 to 12 tiles are taken")
         written = {"size": {"height": 448, "width": 448}, "min_patches": 1, "max_patches": 12}
@@ -198,15 +194,6 @@ def _ids(transformers: Any, folder: Path, prompt: str, tokenizer: Tokenizer, not
         return ([] if bos is None or text_has_bos else [bos]) + tokenizer.encode(prompt)
     begins = theirs.bos_token is not None and prompt.startswith(theirs.bos_token)
     return [int(i) for i in theirs(prompt, add_special_tokens=not begins).input_ids]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return value
-
-
-def _content(value: Any) -> str | None:
-    return value.get("content") if isinstance(value, dict) else value
 
 
 def _first_line(error: BaseException) -> str:

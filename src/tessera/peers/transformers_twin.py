@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -36,7 +36,7 @@ def twin(ours: VLM) -> transformers.InternVLForConditionalGeneration:
     """Their model in evaluation mode and float32, holding copies of our weights; every key must match."""
     import transformers
 
-    theirs = transformers.InternVLForConditionalGeneration(_whole(ours.config)).eval()
+    theirs = transformers.InternVLForConditionalGeneration(_whole(cast(VLMConfig, ours.config))).eval()
     weights = _renamed(ours)
     if ours.config.decoder.tie_word_embeddings:
         weights["lm_head.weight"] = weights["model.language_model.embed_tokens.weight"]

@@ -8,9 +8,9 @@ from random import Random
 from PIL import ImageDraw
 
 from tessera.chat.message import Image
-from tessera.playground.asker import YES_NO, Asker
-from tessera.playground.marks import COLOR_NAMES, COLORS, Canvas, Rgb, add_noise, choose_background, vary
+from tessera.playground.drawings.marks import COLOR_NAMES, COLORS, Canvas, choose_background, finished, vary
 from tessera.playground.parts import Region, Scene
+from tessera.playground.questions.asker import YES_NO, Asker
 
 BARS = {1: (3, 3), 2: (3, 4), 3: (4, 5)}
 HIGHEST = {1: 5, 2: 9, 3: 9}
@@ -33,7 +33,7 @@ def chart_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
     _ask_pairs(asker, bars)
     region = rng.choice(regions)
     asker.add_box(region.phrase.rsplit(" ", 1)[0], region.box)
-    image = add_noise(canvas.image, rng) if level >= 3 else canvas.image
+    image = finished(canvas.image, level, rng)
     caption = f"a chart with {count} bars. " + " ".join(f"{color} {value}." for color, value in bars)
     return Scene("chart", (Image(image),), caption, tuple(regions), tuple(asker.questions))
 
@@ -42,7 +42,7 @@ def draw_chart(canvas: Canvas, bars: list[Bar], highest: int, dark: bool, rng: R
     """Grid, bars and axis; returns the bars' regions ("red bar 7") from left to right."""
     pen = ImageDraw.Draw(canvas.image)
     unit = (FLOOR - TOP) // highest
-    grid, axis = (_grey(80), _grey(255)) if dark else (_grey(190), _grey(0))
+    grid, axis = [(grey,) * 3 for grey in ((80, 255) if dark else (190, 0))]
     floor = round(FLOOR * canvas.scale_y)
     left, right = round(4 * canvas.scale_x), round(62 * canvas.scale_x)
     for value in range(1, highest + 1):
@@ -60,10 +60,6 @@ def draw_chart(canvas: Canvas, bars: list[Bar], highest: int, dark: bool, rng: R
     pen.line((left - 1, floor, right, floor), fill=axis)
     pen.line((left - 1, round(2 * canvas.scale_y), left - 1, floor), fill=axis)
     return regions
-
-
-def _grey(value: int) -> Rgb:
-    return (value, value, value)
 
 
 def _ask_reads(asker: Asker, bars: list[Bar]) -> None:

@@ -7,18 +7,18 @@ from random import Random
 import PIL.Image
 
 from tessera.chat.message import Video
-from tessera.playground.asker import YES_NO, Asker
-from tessera.playground.marks import (
+from tessera.playground.drawings.marks import (
     COLOR_NAMES,
     COLORS,
     SHAPES,
     Canvas,
-    add_noise,
     choose_background,
+    finished,
     shape_mask,
 )
+from tessera.playground.drawings.things import Thing, draw_things, place_phrase, place_things
 from tessera.playground.parts import Region, Scene
-from tessera.playground.shapes import Thing, draw_things, place_phrase, place_things
+from tessera.playground.questions.asker import YES_NO, Asker
 
 FRAMES = (4, 5, 6)
 STEPS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
@@ -93,7 +93,7 @@ def _film(
     for x, y in path:
         frame = base.image.copy()
         frame.paste(COLORS[mover.color], (x, y), mask)
-        frames.append(add_noise(frame, rng) if level >= 3 else frame)
+        frames.append(finished(frame, level, rng))
     x, y = path[0]
     regions.append(Region(mover.full_name, base.share((x, y, x + side, y + side))))
     return frames, tuple(regions)
@@ -105,8 +105,7 @@ def _ask_motion(asker: Asker, mover: Thing, still: Thing | None, direction: str,
     asker.add("motion", "direction", direction, f"{mover.color} thing")
     claim = direction if rng.random() < 0.5 else rng.choice([d for d in DIRECTIONS if d != direction])
     asker.add("motion", "moves_to", YES_NO[claim == direction], mover.name, claim)
-    asker.add("motion", "moving_color", mover.color)
-    asker.add("motion", "moving_shape", mover.shape)
+    asker.add_all("motion", moving_color=mover.color, moving_shape=mover.shape)
     asker.add("order", "frames", str(count))
     if still:
         asker.add("motion", "still_color", still.color)
@@ -127,7 +126,7 @@ def _order_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
     frames = []
     for index in range(count):
         draw_things([t for t, when in zip(things, times, strict=True) if when == index], canvas, rng)
-        frames.append(add_noise(canvas.image, rng) if level >= 3 else canvas.image.copy())
+        frames.append(finished(canvas.image, level, rng))
     asker = Asker(rng)
     _ask_order(asker, things, count)
     story = " ".join(
@@ -140,16 +139,14 @@ def _order_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
 
 def _ask_order(asker: Asker, things: list[Thing], count: int) -> None:
     rng = asker.rng
-    asker.add("order", "first_color", things[0].color)
-    asker.add("order", "last_color", things[-1].color)
-    asker.add("order", "first_shape", things[0].shape)
-    asker.add("order", "last_shape", things[-1].shape)
+    first, *_, last = things
+    asker.add_all("order", first_color=first.color, last_color=last.color)
+    asker.add_all("order", first_shape=first.shape, last_shape=last.shape)
     step = rng.randrange(len(things) - 1)
     asker.add("order", "after", things[step + 1].color, things[step].color)
     early, late = sorted(rng.sample(range(len(things)), 2))
     answer = rng.random() < 0.5
-    first, second = (early, late) if answer else (late, early)
-    asker.add("order", "before", YES_NO[answer], things[first].color, things[second].color)
-    asker.add("order", "order", ", ".join(t.color for t in things))
-    asker.add("order", "things_at_end", str(len(things)))
-    asker.add("order", "frames", str(count))
+    one, two = (early, late) if answer else (late, early)
+    asker.add("order", "before", YES_NO[answer], things[one].color, things[two].color)
+    colors = ", ".join(t.color for t in things)
+    asker.add_all("order", order=colors, things_at_end=str(len(things)), frames=str(count))

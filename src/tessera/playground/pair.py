@@ -5,11 +5,11 @@ from __future__ import annotations
 from random import Random
 
 from tessera.chat.message import Image
-from tessera.playground.asker import YES_NO, Asker
-from tessera.playground.marks import COLOR_NAMES, SHAPES
+from tessera.playground.drawings.marks import COLOR_NAMES, SHAPES
+from tessera.playground.drawings.things import Thing, describe_things, paint, thing_regions
 from tessera.playground.parts import Scene
-from tessera.playground.shape_questions import plural
-from tessera.playground.shapes import Thing, describe_things, paint, thing_regions
+from tessera.playground.questions.asker import YES_NO, Asker
+from tessera.playground.questions.things import plural
 
 BOTH = (0, 1)
 MOST = {1: 2, 2: 3, 3: 3}
@@ -24,7 +24,7 @@ def pair_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
     same_color = rng.random() < 0.5
     colors = (color, color if same_color else rng.choice([c for c in COLOR_NAMES if c != color]))
     pictures = [_things(rng, counted, counts[i], (shared, colors[i]), rest, level) for i in BOTH]
-    canvases = [paint(things, size, rng, noisy=level >= 3) for things in pictures]
+    media = tuple(Image(paint(things, size, level, rng)) for things in pictures)
     asker = Asker(rng)
     _ask_counts(asker, plural(counted), counts)
     asker.add("compare", "same_color", YES_NO[same_color], shared, images=BOTH)
@@ -32,7 +32,6 @@ def pair_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
         asker.add("compare", "color_in", colors[index], shared, index + 1, images=(index,))
         asker.add("compare", "count_in", str(len(things)), "things", index + 1, images=(index,))
     caption = " ".join(f"picture {i + 1}: {describe_things(things)}" for i, things in enumerate(pictures))
-    media = tuple(Image(canvas.image) for canvas in canvases)
     return Scene("pair", media, caption, thing_regions(pictures[0]), tuple(asker.questions))
 
 

@@ -13,24 +13,10 @@ from random import Random
 from tessera.playground.chart import chart_scene
 from tessera.playground.clip import clip_scene
 from tessera.playground.pair import pair_scene
-from tessera.playground.parts import Question, Region, Scene, UnitBox, box_text
-from tessera.playground.shape_questions import shapes_scene
+from tessera.playground.parts import Scene
+from tessera.playground.shapes import shapes_scene
 from tessera.playground.text import text_scene
 from tessera.runtime.seeds import derive_seed
-
-__all__ = [
-    "LEVELS",
-    "Question",
-    "Region",
-    "SINGLE_PICTURE_TASKS",
-    "SUITES",
-    "Scene",
-    "TASKS",
-    "TASK_SUITES",
-    "UnitBox",
-    "box_text",
-    "draw_scene",
-]
 
 _DRAW: dict[str, Callable[[Random, tuple[int, int], int], Scene]] = {
     "shapes": shapes_scene,
@@ -57,20 +43,16 @@ TASKS: dict[str, str] = {
     "order": "what came first, next and last in a clip",
 }
 TASK_SUITES: dict[str, tuple[str, ...]] = {
-    "attribute": ("shapes",),
-    "count": ("shapes",),
-    "relation": ("shapes",),
-    "size": ("shapes",),
+    **dict.fromkeys(("attribute", "count", "relation", "size"), ("shapes",)),
     "box": ("shapes", "text", "chart"),
     "arithmetic": ("shapes", "text", "chart"),
     "read": ("text",),
     "chart": ("chart",),
     "compare": ("pair",),
-    "motion": ("clip",),
-    "order": ("clip",),
+    **dict.fromkeys(("motion", "order"), ("clip",)),
 }
 """Where the questions of a task come from."""
-SINGLE_PICTURE_TASKS = ("attribute", "count", "relation", "size", "box", "arithmetic", "read", "chart")
+SINGLE_PICTURE_TASKS = tuple(task for task, suites in TASK_SUITES.items() if not {"pair", "clip"} & {*suites})
 
 
 def draw_scene(suite: str, seed: int, size: tuple[int, int] = (64, 64), level: int = 2) -> Scene:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import reprlib
 from collections.abc import Mapping
@@ -12,15 +10,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tessera.chat.message import PictureSource
+from tessera.chat.openai import inline_bytes, unwrapped
 from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.files.places import Location, OutsideRoot, inside
 
 MOST_BYTES = 64 * 2**20
 """Largest record as text, in bytes."""
-MOST_SECONDS = 1e7
-"""Largest bound of a clip: some hundred days."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_DATA_ADDRESS = re.compile(r"data:[\w.+/\-]*(?:;[\w=\-]+)*;base64,", re.ASCII)
 LONGEST = 160
 """Most characters of a value in a message."""
 _SHORT = reprlib.Repr()
@@ -82,16 +78,28 @@ class Parse:
 
     def picture(self, where: str, value: object) -> PictureSource | None:
         """Path, URL or bytes, from text, bytes, `{"bytes", "path"}` or `{"url"}`; None with a fault."""
-        value = _unwrapped(value)
+        value = unwrapped(value)
         if isinstance(value, bytes):
             return value
-        if isinstance(value, str) and value[:5].lower() == "data:":
-            return self._inline(where, value)
-        return self.file(where, value)
+        if not isinstance(value, str) or value[:5].lower() != "data:":
+            return self.file(where, value)
+        try:
+            return inline_bytes(value)
+        except ValueError as error:
+            self.fault(where, Reason.BAD_FIELD, str(error))
+            return None
+
+    def clip(self, where: str, value: object) -> Location | None:
+        """A file or a folder of frames; None with a fault."""
+        source = self.file(where, value)
+        if isinstance(source, bytes):
+            self.fault(where, Reason.BAD_FIELD, "bytes can't be a clip; keep clips in files")
+            return None
+        return source
 
     def file(self, where: str, value: object) -> bytes | Location | None:
         """A member of the shard, or the location below the root; None with a fault."""
-        value = _unwrapped(value)
+        value = unwrapped(value)
         if not isinstance(value, str) or not value:
             self.fault(where, Reason.BAD_FIELD, f"{short(value)} is not a path")
             return None
@@ -105,29 +113,6 @@ class Parse:
             self.fault(where, Reason.OUTSIDE_ROOT, str(error))
             return None
 
-    def bounds(self, where: str, value: object) -> tuple[float | None, float | None] | None:
-        """`[start, end]` of a clip in seconds, either may be None; None with a fault."""
-        if isinstance(value, list | tuple) and len(value) == 2:
-            start, end = value
-            numbers = [second for second in value if second is not None]
-            if all(type(s) in (int, float) and 0 <= s <= MOST_SECONDS for s in numbers) and (
-                start is None or end is None or start < end
-            ):
-                return _seconds(start), _seconds(end)
-        self.fault(where, Reason.BAD_FIELD, f"{short(value)} is not [start, end] in seconds")
-        return None
-
-    def _inline(self, where: str, value: str) -> bytes | None:
-        """The bytes of a `data:` address."""
-        match = _DATA_ADDRESS.match(value)
-        try:
-            if match is not None:
-                return base64.b64decode(value[match.end() :], validate=True)
-        except (binascii.Error, ValueError):
-            pass
-        self.fault(where, Reason.BAD_FIELD, f"{short(value)} is not data:<kind>;base64,<bytes>")
-        return None
-
 
 def short(value: object) -> str:
     """A value for a message, cut to a line however large or deep it is."""
@@ -140,14 +125,3 @@ def listed(value: object) -> list[Any]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
-
-
-def _unwrapped(value: object) -> object:
-    """What an object with bytes, path or url holds; pictures in parquet files come so."""
-    if isinstance(value, dict):
-        return next((value[key] for key in ("bytes", "path", "url") if value.get(key) is not None), None)
-    return value
-
-
-def _seconds(value: float | None) -> float | None:
-    return None if value is None else float(value)

@@ -1,20 +1,67 @@
-"""Records as lines of JSONL: JSONL sources keep their lines to the byte, others become InternVL records."""
+"""The one writer of records and meta files, in InternVL's form.
+
+Records of sources become lines of JSONL: JSONL sources keep their lines to the byte, others are converted.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from tessera.chat.message import Conversation, Image, Text, Video
+from tessera.chat.message import Conversation, Image, Part, Role, Text, Video
 from tessera.records.faults import DataError
 from tessera.records.manifest import DatasetSpec
 from tessera.records.source import Source
+from tessera.runtime.atomic import atomic_write
 
-NAMES = {"user": "human", "assistant": "gpt", "system": "system"}
+NAMES: dict[Role, str] = {"user": "human", "assistant": "gpt", "system": "system"}
 _ENDINGS = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
+
+
+def json_line(value: object) -> bytes:
+    """A value as a line of JSONL; half a surrogate pair, which is no text, is written as its escape."""
+    return (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+
+
+def write_meta(file: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write a meta file: name of a dataset to its entry."""
+    with atomic_write(file) as stream:
+        stream.write((json.dumps(entries, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def internvl_record(
+    number: int,
+    turns: Iterable[tuple[Role, str]],
+    images: Sequence[str] = (),
+    sizes: Sequence[tuple[int, int]] = (),
+    videos: Sequence[str] = (),
+    bounds: Sequence[tuple[float | None, float | None]] = (),
+) -> dict[str, Any]:
+    """A record of turns as (role, text with its marks), of media paths from the root.
+
+    sizes: width and height of the pictures, if they shall stand there. bounds: seconds of the clips.
+    """
+    record: dict[str, Any] = {"id": number}
+    if images:
+        record["image"] = _single(images)
+    if len(sizes) == 1:
+        record["width"], record["height"] = sizes[0]
+    elif sizes:
+        record["width_list"], record["height_list"] = map(list, zip(*sizes, strict=True))
+    if videos:
+        record["video"] = _single(videos)
+    if any(second is not None for pair in bounds for second in pair):
+        record["clip"] = _single([list(pair) for pair in bounds])
+    return record | {"conversations": [{"from": NAMES[role], "value": text} for role, text in turns]}
+
+
+def marked_turns(conversation: Conversation) -> list[tuple[Role, str]]:
+    """Role and text of every message, media as their marks."""
+    return [(message.role, "".join(map(_marked, message.parts))) for message in conversation.messages]
 
 
 class RecordText:
@@ -40,14 +87,15 @@ class RecordText:
         """A record as a line with its end."""
         if self.verbatim:
             return self._copied(record).rstrip(b"\r\n") + b"\n"
-        return (json.dumps(self._converted(record), ensure_ascii=False) + "\n").encode()
+        return json_line(self._converted(record))
 
     def raw(self, record: int) -> str:
         """A record as text for the rejects, whether it can be read or not."""
         if self.verbatim:
             return self._copied(record).decode("utf-8", "backslashreplace").strip()
         try:
-            return json.dumps(_turns(self._source.conversation(record)), ensure_ascii=False)
+            turns = marked_turns(self._source.conversation(record))
+            return json.dumps(internvl_record(record, turns)["conversations"], ensure_ascii=False)
         except DataError as error:
             return str(error)
 
@@ -64,23 +112,28 @@ class RecordText:
             self._line += 1
         return data
 
+    def entry(self, annotation: str, kept: int) -> dict[str, Any]:
+        """The source's settings as an entry of a meta file, with its new file and number of records."""
+        given = self._spec.model_dump(mode="json", exclude_defaults=True)
+        left_out = {"name", "length"} if self.verbatim else {"name", "length", "format"}
+        settings = {key: value for key, value in given.items() if key not in left_out}
+        root = self.root if isinstance(self.root, str) else str(Path(self.root).resolve())
+        fixed = {"root": root, "annotation": annotation, "data_augment": self._spec.data_augment}
+        return {**settings, **fixed, "repeat_time": self._spec.repeat_time, "length": kept}
+
     def _converted(self, record: int) -> dict[str, Any]:
         conversation = self._source.conversation(record)
         if self._spec.pretraining:
             return self._document(record, conversation)
-        written: dict[str, Any] = {"id": record}
         images = [part for part in conversation.media if isinstance(part, Image)]
         clips = [part for part in conversation.media if isinstance(part, Video)]
-        if images:
-            paths = [self._media(part.source, f"{record}_{n}") for n, part in enumerate(images)]
-            written["image"] = paths[0] if len(paths) == 1 else paths
-        if clips:
-            paths = [self._media(part.source, f"{record}_clip{n}") for n, part in enumerate(clips)]
-            bounds = [[part.start, part.end] for part in clips]
-            written["video"] = paths[0] if len(paths) == 1 else paths
-            if any(second is not None for pair in bounds for second in pair):
-                written["clip"] = bounds[0] if len(bounds) == 1 else bounds
-        return {**written, "conversations": _turns(conversation)}
+        return internvl_record(
+            record,
+            marked_turns(conversation),
+            images=[self._media(part.source, f"{record}_{n}") for n, part in enumerate(images)],
+            videos=[self._media(part.source, f"{record}_clip{n}") for n, part in enumerate(clips)],
+            bounds=[(part.start, part.end) for part in clips],
+        )
 
     def _document(self, record: int, conversation: Conversation) -> dict[str, Any]:
         """Texts and pictures in slots, one of the two null in each."""
@@ -132,13 +185,10 @@ def _below(root: str, path: str) -> str | None:
     return None if relative.startswith("..") else relative + ("/" if path.endswith("/") else "")
 
 
-def _turns(conversation: Conversation) -> list[dict[str, str]]:
-    """The messages as `from` and `value`, media as their marks."""
-    return [
-        {"from": NAMES[message.role], "value": "".join(map(_written, message.parts))}
-        for message in conversation.messages
-    ]
-
-
-def _written(part: Text | Image | Video) -> str:
+def _marked(part: Part) -> str:
     return part.text if isinstance(part, Text) else "<image>" if isinstance(part, Image) else "<video>"
+
+
+def _single(values: Sequence[Any]) -> Any:
+    """One value by itself, several as a list."""
+    return values[0] if len(values) == 1 else list(values)

@@ -21,6 +21,7 @@ def choose_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise ValueError(f"device = {name!r} is no device: write auto, cpu, cuda or cuda:0") from error
+    # torch.device takes any number; the error would come with the first tensor, long after.
     if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
         raise ValueError(f"device = {name!r}: torch finds {count} CUDA devices here; write auto or cpu")
     return device

@@ -20,6 +20,7 @@ def map_in_workers(
     The function must be picklable. Tensors in results come through shared memory. Keys are drawn in this
     process, ahead of the results.
     """
+    # In this process a debugger can step in, and small jobs start at once.
     if not workers:
         return map(function, keys)
     return iter(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
+from tessera.models.vision.encoder import TileEncoder
 from tessera.runtime.config import Config
 
 
@@ -21,7 +22,7 @@ class Rule(Config):
     weight_decay: float = 0.0
     """Applies to matrices; vectors (norms, biases, layer scale) never decay."""
     layer_decay: float = 1.0
-    """Rate factor per ViT layer counted from the top; 1 gives all layers the same rate."""
+    """Rate factor per layer of a vision encoder, counted from the top; 1 gives all layers the same rate."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ def assign(model: nn.Module, rules: Sequence[Rule]) -> list[Assignment]:
     """
     used: set[int] = set()
     trained, orphans = [], []
-    depth = _vision_depth(model)
+    modules = model.named_modules()
+    encoders = {f"{name}.": len(m.layers) for name, m in modules if isinstance(m, TileEncoder)}
     for name, parameter in model.named_parameters():
         index = next((i for i, rule in enumerate(rules) if re.search(rule.pattern, name)), None)
         if index is None:
@@ -52,7 +54,7 @@ def assign(model: nn.Module, rules: Sequence[Rule]) -> list[Assignment]:
         rule = rules[index]
         parameter.requires_grad_(rule.learning_rate is not None)
         if rule.learning_rate is not None:
-            rate = rule.learning_rate * rule.layer_decay ** _layers_above(name, depth)
+            rate = rule.learning_rate * rule.layer_decay ** _layers_above(name, encoders)
             decay = rule.weight_decay if parameter.dim() > 1 else 0.0
             trained.append(Assignment(name, parameter, rule, rate, decay))
     _require_complete(rules, used, orphans, trained)
@@ -77,17 +79,13 @@ def _require_complete(
         raise ValueError("rules freeze everything; give at least one pattern a learning_rate")
 
 
-def _vision_depth(model: nn.Module) -> int:
-    numbers = [
-        int(m[1]) for n, _ in model.named_parameters() if (m := re.search(r"^vision\.layers\.(\d+)\.", n))
-    ]
-    return max(numbers, default=-1) + 1
-
-
-def _layers_above(name: str, depth: int) -> int:
-    if match := re.search(r"^vision\.layers\.(\d+)\.", name):
-        return depth - 1 - int(match[1])
-    return depth if name.startswith("vision.") else 0
+def _layers_above(name: str, encoders: Mapping[str, int]) -> int:
+    """Blocks of the parameter's encoder above it, embeddings below the first; 0 outside encoders."""
+    for prefix, depth in encoders.items():
+        if name.startswith(prefix):
+            block = re.match(r"layers\.(\d+)\.", name.removeprefix(prefix))
+            return depth - 1 - int(block[1]) if block else depth
+    return 0
 
 
 def table(model: nn.Module, rules: Sequence[Rule]) -> list[tuple[str, int, str]]:

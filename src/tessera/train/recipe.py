@@ -1,9 +1,7 @@
-"""Recipes: what a run is, as one typed value. A recipe file holds a function `recipe()` that returns one."""
+"""Recipes: what a run is, as one typed value. `tessera.recipes` has those that ship."""
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -11,13 +9,13 @@ from pydantic import Field, model_validator
 from tessera.runtime.config import Config
 from tessera.train.objective import AnyObjective
 from tessera.train.objective.contract import ManifestSpec, StageData
-from tessera.train.objective.conversation import Conversation
+from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.objective.learner import Start
 from tessera.train.optimizers import OptimizerConfig
 from tessera.train.param_groups import Rule
 from tessera.train.schedule import Schedule
 
-__all__ = ["ManifestSpec", "Recipe", "Stage", "Start", "load_recipe"]
+__all__ = ["ManifestSpec", "Recipe", "Stage", "Start"]
 
 
 class Stage(StageData):
@@ -26,7 +24,7 @@ class Stage(StageData):
     steps: int = Field(gt=0)
     rules: tuple[Rule, ...]
     """Ordered; the first pattern that matches a parameter decides."""
-    objective: AnyObjective = Conversation()
+    objective: AnyObjective = ConversationObjective()
     schedule: Schedule = Schedule()
     optimizer: OptimizerConfig = OptimizerConfig()
     drop_path: float | None = None
@@ -52,21 +50,3 @@ class Recipe(Config):
         if len(set(names)) < len(names):
             raise ValueError(f"stages: names {names} repeat; give every stage its own name")
         return self
-
-
-def load_recipe(file: Path) -> Recipe:
-    """The recipe that a Python file's `recipe()` returns. The file is code: run only files you trust."""
-    if not file.is_file():
-        raise ValueError(f"recipe file {file} does not exist; recipes ship in recipes/")
-    spec = importlib.util.spec_from_file_location(f"tessera_recipe_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"recipe file {file} is not a Python file (.py)")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    make = getattr(module, "recipe", None)
-    result = make() if callable(make) else None
-    if not isinstance(result, Recipe):
-        raise ValueError(
-            f"recipe file {file} needs a function recipe() that returns tessera.train.recipe.Recipe"
-        )
-    return result

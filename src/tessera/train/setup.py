@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tessera.curation.check import CheckReport
-from tessera.packing.index import Progress
+from tessera.runtime.progress import Progress, silent
 from tessera.train.objective.contract import Loader, Sources
 from tessera.train.parallel import ALONE, Ranks
 from tessera.train.recipe import Recipe
@@ -38,7 +38,7 @@ class Setup:
         self.learner.save(folder, {"recipe": recipe.name, "seed": recipe.seed, "settings": settings})
 
 
-def set_up(recipe: Recipe, progress: Progress | None = None) -> Setup:
+def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
     """Build the model and check the sources of every stage.
 
     Raises DataError with all faults, ValueError for stages that can't train one and the same model.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,3 +58,15 @@ def read_reports(file: Path) -> Iterator[StepReport]:
         except json.JSONDecodeError:
             if number < len(lines) - 1:
                 raise ValueError(f"{file}:{number + 1} is not JSON; restore or remove the file") from None
+
+
+def stage_figures(reports: Iterable[StepReport]) -> dict[str, dict[str, float]]:
+    """Per stage: the sums of its steps, its last step, loss and token fill, and tokens per second."""
+    figures: dict[str, dict[str, float]] = {}
+    for report in reports:
+        stage = figures.setdefault(report.stage, {})
+        for name in ("seconds", "wait", "tokens", "trained", "samples"):
+            stage[name] = stage.get(name, 0.0) + getattr(report, name)
+        stage |= {"steps": report.step + 1, "loss": report.loss, "token_fill": report.token_fill}
+        stage["tokens_per_second"] = stage["tokens"] / stage["seconds"]
+    return figures

@@ -13,7 +13,7 @@ import pytest
 from tessera.chat.message import Image
 from tessera.curation.filters.clean import Cleaned, file_name, write_clean
 from tessera.curation.filters.config import FilterConfig
-from tessera.curation.filters.decisions import Decision, Decisions, read_decisions
+from tessera.curation.filters.outcome import Decision, Decisions, read_decisions
 from tessera.curation.filters.run import Run
 from tessera.records.manifest import read_meta
 from tessera.records.open import open_sources

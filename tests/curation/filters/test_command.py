@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tessera.cli.data.filter import main
+from tessera.cli.main import parse
 from tessera.records.manifest import read_meta
 from tests.curation.filters.small import FakeServer, serve, turns, write_manifest
 from tests.curation.filters.test_run import text_records
+
+
+def main(words: list[str]) -> int:
+    return parse(["data", "filter", *words]).run()
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:

@@ -16,8 +16,8 @@ from tests.curation.filters.small import FakeScorer, FakeServer, serve
 
 
 def scorer(server: FakeServer, **settings: object) -> EndpointScorer:
-    config = ModelConfig(address=server.address, **settings)
-    return EndpointScorer(config, "secret", first_wait=0.01)
+    config = ModelConfig(address=server.address, first_wait=0.01, **settings)
+    return EndpointScorer(config, "secret")
 
 
 def nothing(prompt: str, reply: Reply) -> None:

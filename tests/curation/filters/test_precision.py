@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.filter_rules import Tally, run_rules
 from tessera.curation.filters.rules.table import DEFAULTS
+from tests.curation.filters.precision import RuleCounts, run_rules
 
-Result = tuple[dict[str, Tally], Counter[str], int, float]
+Result = tuple[dict[str, RuleCounts], Counter[str], int, float]
 
 BOUNDS = {
     "character_run": (0.98, 0.85),

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from tessera.curation.filters.config import FilterConfig
-from tessera.curation.filters.decisions import Decision, read_decisions
-from tessera.curation.filters.outcome import Flagged
+from tessera.curation.filters.outcome import Decision, Flagged, read_decisions
 from tessera.curation.filters.review import choose, write_review
 from tests.curation.filters.small import open_run, silent, turns, write_manifest
 from tests.curation.filters.test_run import LOOP, pictured, text_records

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.filter_corpus import prose as words_of
 from tessera.curation.filters.length import LengthSample
 from tessera.curation.filters.rules.content import (
     garbled,
@@ -29,6 +28,7 @@ from tessera.curation.filters.rules.repetition import (
     repeated_lines,
     zero_run,
 )
+from tests.curation.filters.planted import prose as words_of
 
 T = st.integers(4, 12)
 CLEAN = words_of(Random(0), 12)

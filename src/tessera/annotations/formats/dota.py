@@ -8,7 +8,7 @@ from typing import cast
 
 from tessera.annotations.coordinates import Quad, hull
 from tessera.annotations.job import Draft, Job
-from tessera.annotations.objects import Scene, SceneMaker, object_drafts
+from tessera.annotations.objects import Region, Scene, clipped, object_drafts
 from tessera.annotations.settings import RemoteSettings
 from tessera.annotations.tally import Fault, Rejected, Rule
 
@@ -18,7 +18,7 @@ HEAD = ("imagesource:", "gsd:")
 
 def dota_drafts(job: Job, settings: RemoteSettings) -> Iterator[Draft]:
     """Conversations about rotated boxes, upright unless `rotated`."""
-    return object_drafts(job, _scenes(job, settings), settings, settings.rotated)
+    return object_drafts(job, _scenes(job, settings), settings)
 
 
 def _scenes(job: Job, settings: RemoteSettings) -> Iterator[Scene]:
@@ -26,21 +26,13 @@ def _scenes(job: Job, settings: RemoteSettings) -> Iterator[Scene]:
     if not files:
         raise ValueError(f"annotations: no .txt files in {settings.annotations}; give DOTA's folder labelTxt")
     classes = _all_classes(job, files) if settings.absent else ()
-    for number, file in enumerate(files):
-        job.count(number + 1, len(files))
-        try:
-            picture = job.pictures.find_stem(file.stem)
-        except Rejected as error:
-            job.tally.reject(str(file), error)
-            continue
-        maker = SceneMaker(job, str(file), picture, settings.smallest)
-        for place, words in _lines(file):
-            job.tally.items += 1
-            try:
-                _add(job, maker, words, settings.difficult == "skip")
-            except Rejected as error:
-                job.tally.reject(place, error)
-        yield maker.scene(classes)
+    for file in job.each(files, len(files)):
+        with job.tally.catching(str(file)):
+            scene = Scene(str(file), job.pictures.find_stem(file.stem), classes)
+            for place, words in _lines(file):
+                with job.tally.catching(place, items=1):
+                    _add(job, scene, words, settings)
+            yield scene
 
 
 def _lines(file: Path) -> Iterator[tuple[str, list[str]]]:
@@ -51,17 +43,18 @@ def _lines(file: Path) -> Iterator[tuple[str, list[str]]]:
                 yield f"{file}:{number}", line.split()
 
 
-def _add(job: Job, maker: SceneMaker, words: list[str], skip_difficult: bool) -> None:
+def _add(job: Job, scene: Scene, words: list[str], settings: RemoteSettings) -> None:
     """One line. Rejected when it is not eight numbers and a class."""
     if len(words) not in (9, 10):
         raise Rejected(Fault.BAD_ROW, f"{len(words)} words instead of 8 numbers, class and difficult")
     label = job.label(words[8])
-    with maker.taking(label):
+    with scene.taking(label):
         # DOTA: 0 plain, 1 difficult, 2 very difficult.
-        if skip_difficult and len(words) == 10 and words[9] != "0":
+        if settings.difficult == "skip" and len(words) == 10 and words[9] != "0":
             raise Rejected(Rule.DIFFICULT, label)
         quad = _corners(words[:8])
-        maker.add(label, hull(quad), quad)
+        box = clipped(job, hull(quad), scene.picture, settings.smallest)
+        scene.regions.append(Region(label, box, quad if settings.rotated else None))
 
 
 def _corners(words: list[str]) -> Quad:

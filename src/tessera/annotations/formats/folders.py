@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
-from tessera.annotations.job import Draft, Job, Turn, Voice
+from tessera.annotations.job import Draft, Job, Turn, WordingSampler
 from tessera.annotations.pictures import is_picture
 from tessera.annotations.settings import ClassesSettings
 from tessera.annotations.tally import Rejected
@@ -16,24 +17,23 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 def class_drafts(job: Job, settings: ClassesSettings) -> Iterator[Draft]:
     """One question per picture. ValueError for fewer than two classes, or one that has no pictures."""
-    folder = settings.annotations
     labels = _labels(job, settings)
-    places = BalancedPlaces(min(settings.distractors + 1, len(labels)), job.seed)
+    places = balanced_places(min(settings.distractors + 1, len(labels)), job.seed)
     for done, (name, label) in enumerate(labels.items(), 1):
-        files = sorted(file for file in (folder / name).rglob("*") if is_picture(file))
-        if not files:
-            raise ValueError(f"{folder / name}: no pictures in the folder of a class; remove it or fill it")
-        for file in files:
+        wrong = [other for other in dict.fromkeys(labels.values()) if other != label]
+        for file in _pictures(settings.annotations / name):
             job.count(done, len(labels))
-            place = str(file)
-            try:
+            with job.tally.catching(str(file)):
                 picture = job.pictures.find(str(file.absolute()))
-            except Rejected as error:
-                job.tally.reject(place, error)
-                continue
-            voice = job.voice(picture.path)
-            wrong = [other for other in dict.fromkeys(labels.values()) if other != label]
-            yield Draft(place, (picture,), (_turn(voice, label, wrong, places, settings),))
+                turn = _turn(job.sampler(picture.path), label, wrong, places, settings)
+                yield Draft(str(file), (picture,), (turn,))
+
+
+def _pictures(folder: Path) -> list[Path]:
+    files = sorted(file for file in folder.rglob("*") if is_picture(file))
+    if not files:
+        raise ValueError(f"{folder}: no pictures in the folder of a class; remove it or fill it")
+    return files
 
 
 def _labels(job: Job, settings: ClassesSettings) -> dict[str, str]:
@@ -54,20 +54,20 @@ def _labels(job: Job, settings: ClassesSettings) -> dict[str, str]:
 
 
 def _turn(
-    voice: Voice, label: str, wrong: list[str], places: BalancedPlaces, settings: ClassesSettings
+    sampler: WordingSampler, label: str, wrong: list[str], places: Iterator[int], settings: ClassesSettings
 ) -> Turn:
     """The question in the chosen style."""
     if settings.style == "open":
-        return Turn("open", voice.say("open.question"), voice.say("answer", label=label))
-    chosen = voice.rng.sample(wrong, min(settings.distractors, len(wrong)))
-    place = places.next() % (len(chosen) + 1)
+        return Turn("open", sampler.say("open.question"), sampler.say("answer", label=label))
+    chosen = sampler.rng.sample(wrong, min(settings.distractors, len(wrong)))
+    place = next(places) % (len(chosen) + 1)
     options = [*chosen[:place], label, *chosen[place:]]
     if settings.style == "letters":
         lines = lettered(options)
-        return Turn("letters", voice.say("letters.question", options=lines), LETTERS[place])
-    comma = "、" if voice.language == "zh" else ", "
-    question = voice.say("list.question", candidates=comma.join(options))
-    return Turn("list", question, voice.say("answer", label=label))
+        return Turn("letters", sampler.say("letters.question", options=lines), LETTERS[place])
+    comma = "、" if sampler.language == "zh" else ", "
+    question = sampler.say("list.question", candidates=comma.join(options))
+    return Turn("list", question, sampler.say("answer", label=label))
 
 
 def lettered(options: list[str]) -> str:
@@ -75,16 +75,9 @@ def lettered(options: list[str]) -> str:
     return "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
 
 
-class BalancedPlaces:
-    """Places of the right answer: every run of `count` answers has each place once, in random order."""
-
-    def __init__(self, count: int, seed: int) -> None:
-        self._rng = Random(derive_seed("build places", seed))
-        self._count = count
-        self._left: list[int] = []
-
-    def next(self) -> int:
-        """The next place, from 0."""
-        if not self._left:
-            self._left = self._rng.sample(range(self._count), self._count)
-        return self._left.pop()
+def balanced_places(count: int, seed: int) -> Iterator[int]:
+    """Places of the right answer, from 0: every run of `count` has each place once, in random order."""
+    rng = Random(derive_seed("build places", seed))
+    while True:
+        # Taken from the end.
+        yield from reversed(rng.sample(range(count), count))

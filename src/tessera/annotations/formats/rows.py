@@ -12,9 +12,14 @@ from typing import Any
 from tessera.annotations.job import Job
 from tessera.annotations.tally import Fault, Rejected
 
+IMAGE = ("image", "image_path", "file_name", "filename", "path")
+"""Columns that name a row's picture."""
 TABLES = {".csv": ",", ".tsv": "\t"}
 MOST_CHARACTERS = 2**24
 """Longest field of a table."""
+
+Columns = tuple[tuple[str, ...], ...]
+"""Columns that a row needs, each with its other names."""
 
 
 @dataclass(frozen=True)
@@ -29,87 +34,79 @@ class Row:
         return next((self.fields[name] for name in names if self.fields.get(name) not in (None, "")), None)
 
 
-def read_rows(file: Path, job: Job, needed: tuple[tuple[str, ...], ...]) -> Iterator[Row]:
-    """All rows, streamed but for .json. `needed`: the columns a row needs, each with its other names.
+def read_rows(file: Path, job: Job, needed: Columns) -> Iterator[Row]:
+    """All rows, streamed but for .json.
 
     ValueError for a missing file, another kind of file, a header without a needed column; rows that can't be
     read, or lack a needed column, are rejected.
     """
-    if not file.is_file():
-        raise ValueError(f"annotations: no file {file}; correct the path")
-    suffix = file.suffix.lower()
+    suffix = existing(file).suffix.lower()
     if suffix in TABLES:
-        yield from _table_rows(file, job, needed)
+        raw = _table(file, needed)
     elif suffix in (".jsonl", ".json"):
-        for number, row in enumerate(_json_rows(file, job), 1):
-            job.count(number, None)
-            if (lacks := _lacking(row.fields, needed)) is None:
-                yield row
-            else:
-                job.tally.reject(row.place, Rejected(Fault.BAD_ROW, f"no {lacks}"))
+        raw = file_lines(file) if suffix == ".jsonl" else _list(file)
     else:
         raise ValueError(f"{file}: {suffix or 'no'} ending; rows come as .csv, .tsv, .json or .jsonl")
+    for place, found in job.each(raw):
+        with job.tally.catching(place):
+            fields = _fields(found)
+            if (lacks := _lacking(fields, needed)) is not None:
+                raise Rejected(Fault.BAD_ROW, f"no {lacks}")
+            yield Row(place, fields)
 
 
-def _table_rows(file: Path, job: Job, needed: tuple[tuple[str, ...], ...]) -> Iterator[Row]:
+def file_lines(file: Path) -> Iterator[tuple[str, bytes]]:
+    """Place and bytes of every line that is not empty."""
+    with file.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            if line.strip():
+                yield f"{file}:{number}", line
+
+
+def _list(file: Path) -> Iterator[tuple[str, object]]:
+    content = read_json(file)
+    if not isinstance(content, list):
+        raise ValueError(f"{file}: not a list of objects; see docs/data_build.md for the formats")
+    yield from ((f"{file}: entry {number}", entry) for number, entry in enumerate(content, 1))
+
+
+def _table(file: Path, needed: Columns) -> Iterator[tuple[str, object]]:
     """Rows of a table with a header; quoted line breaks are part of a field."""
     csv.field_size_limit(MOST_CHARACTERS)
     with file.open(encoding="utf-8-sig", newline="") as stream:
         table = csv.DictReader(stream, delimiter=TABLES[file.suffix.lower()], strict=True)
         try:
-            header = [name.strip() for name in table.fieldnames or ()]
-            table.fieldnames = header
-            if (lacks := _lacking(dict.fromkeys(header, True), needed)) is not None:
+            table.fieldnames = header = [name.strip() for name in table.fieldnames or ()]
+            if (lacks := _lacking(dict.fromkeys(header), needed)) is not None:
                 raise ValueError(
                     f"{file}:1: the header {', '.join(header) or '(empty)'} has no column {lacks}; "
                     "name it in the first line"
                 )
-            for number, fields in enumerate(table, 1):
-                job.count(number, None)
-                place = f"{file}:{table.line_num}"
-                if None in fields or None in fields.values():
-                    fault = Rejected(Fault.BAD_ROW, f"not {len(header)} columns as in the header")
-                    job.tally.reject(place, fault)
-                else:
-                    yield Row(place, fields)
+            for fields in table:
+                uneven = None in fields or None in fields.values()
+                fault = Rejected(Fault.BAD_ROW, f"not {len(header)} columns as in the header")
+                yield f"{file}:{table.line_num}", fault if uneven else fields
         except csv.Error as error:
             raise ValueError(f"{file}: behind line {table.line_num}: {error}; correct the quotes") from error
         except UnicodeDecodeError as error:
             raise ValueError(f"{file}: not UTF-8 ({error.reason}); save the file as UTF-8") from error
 
 
-def _json_rows(file: Path, job: Job) -> Iterator[Row]:
-    """Objects of a JSON list, or one a line."""
-    if file.suffix.lower() == ".json":
-        content = read_json(file)
-        if not isinstance(content, list):
-            raise ValueError(f"{file}: not a list of objects; see docs/data_build.md for the formats")
-        for number, fields in enumerate(content, 1):
-            yield from _object(f"{file}: entry {number}", fields, job)
-        return
-    with file.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.strip():
-                continue
-            place = f"{file}:{number}"
-            try:
-                fields = json.loads(line.decode("utf-8-sig"))
-            except (ValueError, RecursionError) as error:
-                job.tally.items += 1
-                job.tally.reject(place, Rejected(Fault.BAD_ROW, str(error)))
-                continue
-            yield from _object(place, fields, job)
+def _fields(found: object) -> dict[str, Any]:
+    """The columns of a row: an object, or a line that holds one. Rejected for all else."""
+    if isinstance(found, bytes):
+        try:
+            found = json.loads(found.decode("utf-8-sig"))
+        except (ValueError, RecursionError) as error:
+            raise Rejected(Fault.BAD_ROW, str(error)) from error
+    if isinstance(found, Rejected):
+        raise found
+    if not isinstance(found, dict):
+        raise Rejected(Fault.BAD_ROW, f"{type(found).__name__} instead of an object")
+    return found
 
 
-def _object(place: str, fields: object, job: Job) -> Iterator[Row]:
-    if isinstance(fields, dict):
-        yield Row(place, fields)
-    else:
-        job.tally.items += 1
-        job.tally.reject(place, Rejected(Fault.BAD_ROW, f"{type(fields).__name__} instead of an object"))
-
-
-def _lacking(fields: Mapping[str, Any], needed: tuple[tuple[str, ...], ...]) -> str | None:
+def _lacking(fields: Mapping[str, Any], needed: Columns) -> str | None:
     """The first needed column that is not there, under any of its names."""
     for names in needed:
         if not any(name in fields for name in names):
@@ -117,12 +114,17 @@ def _lacking(fields: Mapping[str, Any], needed: tuple[tuple[str, ...], ...]) -> 
     return None
 
 
+def existing(file: Path, setting: str = "annotations") -> Path:
+    """The file. ValueError naming the setting when there is none."""
+    if not file.is_file():
+        raise ValueError(f"{setting}: no file {file}; correct the path")
+    return file
+
+
 def read_json(file: Path) -> Any:
     """The content of a JSON file. ValueError naming the file when it is missing or broken."""
-    if not file.is_file():
-        raise ValueError(f"annotations: no file {file}; correct the path")
     try:
-        return json.loads(file.read_text(encoding="utf-8-sig"))
+        return json.loads(existing(file).read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ValueError(f"{file}: not UTF-8 ({error.reason}); save the file as UTF-8") from error
     except json.JSONDecodeError as error:
@@ -141,9 +143,7 @@ def read_names(file: Path | None) -> dict[str, str]:
     """Other names of classes from a JSON object or lines of 'class name'. ValueError naming file and line."""
     if file is None:
         return {}
-    if not file.is_file():
-        raise ValueError(f"names: no file {file}; correct the path")
-    if file.suffix.lower() == ".json":
+    if existing(file, "names").suffix.lower() == ".json":
         found = read_json(file)
         if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
             raise ValueError(f"names: {file} is not a JSON object of class -> name; correct it")
@@ -151,7 +151,7 @@ def read_names(file: Path | None) -> dict[str, str]:
     names = {}
     for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), 1):
         parts = line.split(None, 1)
-        if parts and len(parts) < 2:
+        if len(parts) == 1:
             raise ValueError(f"names: {file}:{number}: {line!r} has no name; write 'class name'")
         if parts:
             names[parts[0]] = parts[1].strip()

@@ -7,11 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tessera.annotations.coordinates import Box, hull, numbers
-from tessera.annotations.formats.captions import IMAGE
-from tessera.annotations.formats.rows import Row, read_rows
+from tessera.annotations.formats.rows import IMAGE, Row, existing, file_lines, read_rows
 from tessera.annotations.job import Job
 from tessera.annotations.pictures import Picture
 from tessera.annotations.tally import Fault, Rejected
@@ -26,14 +24,6 @@ _ICDAR = re.compile(
 
 
 @dataclass(frozen=True)
-class RawLine:
-    """A line as it stands in the file: its place, text and box or corners."""
-
-    place: str
-    fields: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class TextLine:
     """A line of text and its upright box in pixels."""
 
@@ -41,8 +31,12 @@ class TextLine:
     box: Box
 
 
-def read_pages(file: Path, job: Job) -> Iterator[tuple[str, Picture, list[RawLine]]]:
-    """Place, picture and lines of every picture. ValueError when the file is none of the known formats."""
+Found = Iterator[tuple[str, Picture, list[Row]]]
+"""Place, picture and lines of every picture; a line has its text, and its box or corners."""
+
+
+def read_pages(file: Path, job: Job) -> Found:
+    """All pages of a file or folder. ValueError when it is none of the known formats."""
     if file.is_dir():
         yield from _icdar_pages(file, job)
     elif file.suffix.lower() == ".txt":
@@ -52,71 +46,56 @@ def read_pages(file: Path, job: Job) -> Iterator[tuple[str, Picture, list[RawLin
             yield from _page(job, row.place, row.get(*IMAGE), row.get(*LINES))
 
 
-def _page(job: Job, place: str, name: object, lines: object) -> Iterator[tuple[str, Picture, list[RawLine]]]:
+def _page(job: Job, place: str, name: object, lines: object) -> Found:
     """One picture with its lines; rejected when either can't be read."""
-    try:
+    with job.tally.catching(place):
         if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
             raise Rejected(Fault.BAD_ROW, "its lines are not a list of objects with text and box")
         picture = job.pictures.find(name)
-    except Rejected as error:
-        job.tally.reject(place, error)
-        return
-    yield place, picture, [RawLine(f"{place}: line {number}", line) for number, line in enumerate(lines, 1)]
+        yield place, picture, [Row(f"{place}: line {number}", line) for number, line in enumerate(lines, 1)]
 
 
-def _paddle_pages(file: Path, job: Job) -> Iterator[tuple[str, Picture, list[RawLine]]]:
+def _paddle_pages(file: Path, job: Job) -> Found:
     """`picture<tab>[{"transcription": …, "points": [[x, y], …]}, …]`, one picture a line."""
-    if not file.is_file():
-        raise ValueError(f"annotations: no file {file}; correct the path")
-    with file.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.strip():
-                continue
-            job.count(number, None)
-            place = f"{file}:{number}"
-            try:
-                name, _, rest = line.decode("utf-8-sig").partition("\t")
-                lines = json.loads(rest)
-            except (ValueError, RecursionError) as error:
-                job.tally.reject(place, Rejected(Fault.BAD_ROW, f"no picture, tab and JSON list: {error}"))
-                continue
-            yield from _page(job, place, name, lines)
+    for place, line in job.each(file_lines(existing(file))):
+        try:
+            name, _, rest = line.decode("utf-8-sig").partition("\t")
+            lines = json.loads(rest)
+        except (ValueError, RecursionError) as error:
+            job.tally.reject(place, Fault.BAD_ROW, f"no picture, tab and JSON list: {error}")
+            continue
+        yield from _page(job, place, name, lines)
 
 
-def _icdar_pages(folder: Path, job: Job) -> Iterator[tuple[str, Picture, list[RawLine]]]:
+def _icdar_pages(folder: Path, job: Job) -> Found:
     """`x1,y1,…,x4,y4,text` or `left,top,right,bottom,text` per line; names lose their `gt_`."""
     files = sorted(folder.glob("*.txt"))
     if not files:
         raise ValueError(f"annotations: no .txt files in {folder}; see docs/data_build.md for the formats")
-    for number, file in enumerate(files, 1):
-        job.count(number, len(files))
-        try:
+    for file in job.each(files, len(files)):
+        with job.tally.catching(str(file)):
             picture = job.pictures.find_stem(file.stem.removeprefix("gt_"))
-            lines = file.read_text(encoding="utf-8-sig").splitlines()
-        except Rejected as error:
-            job.tally.reject(str(file), error)
-            continue
-        except UnicodeDecodeError as error:
-            job.tally.reject(str(file), Rejected(Fault.BAD_ROW, f"not UTF-8 ({error.reason})"))
-            continue
-        found = [_icdar_line(f"{file}:{n}", line) for n, line in enumerate(lines, 1) if line.strip()]
-        yield str(file), picture, found
+            try:
+                lines = file.read_text(encoding="utf-8-sig").splitlines()
+            except UnicodeDecodeError as error:
+                raise Rejected(Fault.BAD_ROW, f"not UTF-8 ({error.reason})") from error
+            found = [_icdar_line(f"{file}:{n}", line) for n, line in enumerate(lines, 1) if line.strip()]
+            yield str(file), picture, found
 
 
-def _icdar_line(place: str, line: str) -> RawLine:
+def _icdar_line(place: str, line: str) -> Row:
     match = _ICDAR.match(line)
     if match is None:
-        return RawLine(place, {"text": line})  # without a box: rejected when the line is used
+        return Row(place, {"text": line})  # without a box: rejected when the line is used
     values = [float(value) for value in re.split(r"[,\s]+", match.group(1).strip())]
     text = match.group(2).strip()
     if len(values) == 4 and len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1]
-    return RawLine(place, {"text": text, "box" if len(values) == 4 else "quad": values})
+    return Row(place, {"text": text, "box" if len(values) == 4 else "quad": values})
 
 
-def upright(fields: dict[str, Any]) -> Box:
+def upright(row: Row) -> Box:
     """The upright box of a line in pixels: `box` as left, top, right, bottom, or the hull of its corners."""
-    row = Row("", fields)
     if (corners := row.get(*CORNERS)) is not None:
         count = sum(len(pair) if isinstance(pair, list) else 1 for pair in corners) if corners else 0
         if count < 6 or count % 2:

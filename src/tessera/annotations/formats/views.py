@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tessera.annotations.coordinates import clip_box, numbers
+from tessera.annotations.coordinates import numbers
 from tessera.annotations.formats.rows import Row, read_json, read_rows
-from tessera.annotations.job import Draft, Job, Turn, clean
+from tessera.annotations.job import Draft, Job, Turn, WordingSampler, clean
 from tessera.annotations.mosaic import Cell, draw_mosaic, mosaic_cells, mosaic_name, ordered, single_cells
+from tessera.annotations.objects import clipped
 from tessera.annotations.pictures import Picture
 from tessera.annotations.settings import ViewsSettings
 from tessera.annotations.tally import Fault, Rejected, Rule
@@ -27,33 +28,35 @@ class Moment:
 
     place: str
     views: Mapping[str, object]
-    questions: list[tuple[str, object, object]]
-    objects: list[dict[str, Any]] = field(default_factory=list)
+    questions: list[Row]
+    objects: list[Row] = field(default_factory=list)
 
 
 def view_drafts(job: Job, settings: ViewsSettings) -> Iterator[Draft]:
     """Conversations about each moment, in pictures behind their names or in a mosaic."""
     drawn: set[str] = set()
     for moment in _moments(job, settings.annotations):
-        try:
+        with job.tally.catching(moment.place):
             views = ordered({name: job.pictures.find(path) for name, path in moment.views.items()})
             if not views:
                 raise Rejected(Fault.BAD_ROW, "no views")
-            yield from _Sheet(job, settings, moment, views).drafts(drawn)
-        except Rejected as error:
-            job.tally.reject(moment.place, error)
+            cells = single_cells(views)
+            if settings.layout == "mosaic":
+                cells = mosaic_cells(views, settings.columns, settings.cell)
+            sampler = job.sampler(*(picture.path for picture in views.values()))
+            yield from _Sheet(job, settings, moment, views, cells, sampler).drafts(drawn)
 
 
+@dataclass(frozen=True)
 class _Sheet:
     """One moment laid out."""
 
-    def __init__(self, job: Job, settings: ViewsSettings, moment: Moment, views: dict[str, Picture]) -> None:
-        self.job, self.settings, self.moment, self.views = job, settings, moment, views
-        if settings.layout == "mosaic":
-            self.cells = mosaic_cells(views, settings.columns, settings.cell)
-        else:
-            self.cells = single_cells(views)
-        self.voice = job.voice(*(picture.path for picture in views.values()))
+    job: Job
+    settings: ViewsSettings
+    moment: Moment
+    views: Mapping[str, Picture]
+    cells: Mapping[str, Cell]
+    sampler: WordingSampler
 
     def drafts(self, drawn: set[str]) -> Iterator[Draft]:
         """Records of at most `turns` turns; the mosaic is drawn once, when there is something to ask."""
@@ -78,82 +81,74 @@ class _Sheet:
 
     def _given(self) -> Iterator[Turn]:
         """Questions that the file holds, with names of objects on the scale of 1000."""
-        for place, question, answer in self.moment.questions:
-            self.job.tally.items += 1
-            try:
-                asked = self._retold(clean(question, "question"))
-                yield Turn("question", asked, self._retold(clean(answer, "answer")))
-            except Rejected as error:
-                self.job.tally.reject(place, error)
+        for row in self.moment.questions:
+            with self.job.tally.catching(row.place, items=1):
+                asked = self._retold(clean(row.get("question", "Q"), "question"))
+                yield Turn("question", asked, self._retold(clean(row.get("answer", "A"), "answer")))
 
     def _retold(self, text: str) -> str:
         """`<c1,CAM_FRONT,x,y>` in pixels as `<c1,CAM_FRONT,[x,y]>` of what is shown, 0 to 1000."""
 
         def move(match: re.Match[str]) -> str:
-            number, view = match.group(1), match.group(2)
-            point = (float(match.group(3)), float(match.group(4)))
-            cell, size = self._cell(view)
-            if not (0 <= point[0] <= size[0] and 0 <= point[1] <= size[1]):
-                raise Rejected(Fault.OUTSIDE_PICTURE, f"{match.group()} of {size[0]} x {size[1]}")
-            x, y = cell.scaled(point, size)
+            number, view, *point = match.groups()
+            x, y = map(float, point)
+            cell, picture = self._view(view)
+            width, height = picture.size
+            if not (0 <= x <= width and 0 <= y <= height):
+                raise Rejected(Fault.OUTSIDE_PICTURE, f"{match.group()} of {width} x {height}")
+            x, y = cell.scaled((x, y), picture.size)
             return f"<{number},{view},[{x},{y}]>"
 
         return _TAG.sub(move, text)
 
-    def _cell(self, view: object) -> tuple[Cell, tuple[int, int]]:
-        if view not in self.cells:
-            raise Rejected(Fault.UNKNOWN_VIEW, f"{view!r}; views are {', '.join(self.cells)}")
-        return self.cells[str(view)], self.views[str(view)].size
+    def _view(self, name: object) -> tuple[Cell, Picture]:
+        if name not in self.cells:
+            raise Rejected(Fault.UNKNOWN_VIEW, f"{name!r}; views are {', '.join(self.cells)}")
+        return self.cells[str(name)], self.views[str(name)]
 
     def _detection(self) -> Iterator[Turn]:
         """All objects of a class over all views, a line per view."""
         found: dict[str, dict[str, list[list[int]]]] = {}
         incomplete: set[str] = set()
-        for number, entry in enumerate(self.moment.objects, 1):
-            self.job.tally.items += 1
-            label = ""
-            try:
-                label = self.job.label(entry.get("label"))
-                view, box = self._object(entry)
+        for row in self.moment.objects:
+            with self.job.tally.catching(row.place, items=1):
+                label = self.job.label(row.fields.get("label"))
+                try:
+                    view, box = self._object(row.fields)
+                except Rejected:
+                    incomplete.add(label)
+                    raise
                 found.setdefault(label, {}).setdefault(view, []).append(box)
-            except Rejected as error:
-                self.job.tally.reject(f"{self.moment.place}: object {number}", error)
-                incomplete.add(label)
         for label, views in found.items():
             count = sum(map(len, views.values()))
             if count > self.settings.max_boxes:
-                self.job.tally.reject(self.moment.place, Rejected(Rule.TOO_MANY, f"{count} of {label}"))
+                self.job.tally.reject(self.moment.place, Rule.TOO_MANY, f"{count} of {label}")
             elif label not in incomplete:
-                question = self.voice.say("detection.question", label=label)
+                question = self.sampler.say("detection.question", label=label)
                 yield Turn("detection", question, self._answer(label, views))
 
-    def _object(self, entry: dict[str, Any]) -> tuple[str, list[int]]:
+    def _object(self, entry: Mapping[str, Any]) -> tuple[str, list[int]]:
         """View of an object, and its box on the scale of what is shown."""
-        cell, size = self._cell(entry.get("view"))
-        box, clipped = clip_box(numbers(entry.get("box"), 4, "box"), size, self.settings.smallest)
-        if clipped:
-            self.job.tally.note(Rule.CLIPPED)
-        return str(entry["view"]), list(cell.scaled(box, size))
+        cell, picture = self._view(entry.get("view"))
+        box = clipped(self.job, numbers(entry.get("box"), 4, "box"), picture, self.settings.smallest)
+        return str(entry["view"]), list(cell.scaled(box, picture.size))
 
     def _answer(self, label: str, views: Mapping[str, list[list[int]]]) -> str:
         """Lines in the order of the views, boxes from left to right."""
         shown = [name for name in self.views if name in views]
         boxes = {name: f"<box>{sorted(views[name])}</box>" for name in shown}
-        lines = [self.voice.say("detection.item", view=n, label=label, boxes=boxes[n]) for n in shown]
+        lines = [self.sampler.say("detection.item", view=n, label=label, boxes=boxes[n]) for n in shown]
         return "\n".join(lines)
 
 
 def _moments(job: Job, file: Path) -> Iterator[Moment]:
-    if file.suffix.lower() == ".json":
-        content = read_json(file)
-        if isinstance(content, dict):
-            yield from _drivelm(job, file, content)
-            return
+    content = read_json(file) if file.suffix.lower() == ".json" else None
+    if isinstance(content, dict):
+        yield from _drivelm(job, file, content)
+        return
     for row in read_rows(file, job, (("views",),)):
-        try:
+        with job.tally.catching(row.place):
             yield _row_moment(row)
-        except Rejected as error:
-            job.tally.reject(row.place, error)
 
 
 def _row_moment(row: Row) -> Moment:
@@ -166,12 +161,11 @@ def _row_moment(row: Row) -> Moment:
     for name, found in (("qa", pairs), ("objects", objects)):
         if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
             raise Rejected(Fault.BAD_ROW, f"{name!r} is not a list of objects")
-    return Moment(row.place, views, _pairs(row.place, pairs), objects)
+    return Moment(row.place, views, _rows(row.place, "question", pairs), _rows(row.place, "object", objects))
 
 
-def _pairs(place: str, entries: list[dict[str, Any]]) -> list[tuple[str, object, object]]:
-    rows = [Row(f"{place}: question {number}", entry) for number, entry in enumerate(entries, 1)]
-    return [(row.place, row.get("question", "Q"), row.get("answer", "A")) for row in rows]
+def _rows(place: str, what: str, entries: list[dict[str, Any]]) -> list[Row]:
+    return [Row(f"{place}: {what} {number}", entry) for number, entry in enumerate(entries, 1)]
 
 
 def _drivelm(job: Job, file: Path, content: dict[str, Any]) -> Iterator[Moment]:
@@ -183,10 +177,8 @@ def _drivelm(job: Job, file: Path, content: dict[str, Any]) -> Iterator[Moment]:
         for name, frame in frames.items():
             job.count(done, len(content))
             place = f"{file}: {scene}_{name}"
-            try:
+            with job.tally.catching(place):
                 yield _drivelm_moment(place, frame)
-            except Rejected as error:
-                job.tally.reject(place, error)
 
 
 def _drivelm_moment(place: str, frame: object) -> Moment:
@@ -197,4 +189,6 @@ def _drivelm_moment(place: str, frame: object) -> Moment:
         raise Rejected(Fault.BAD_ROW, "no 'image_paths' and 'QA'")
     entries = [entry for found in tasks.values() if isinstance(found, list) for entry in found]
     views = {name: str(path).removeprefix("../") for name, path in paths.items()}
-    return Moment(place, views, _pairs(place, [entry for entry in entries if isinstance(entry, dict)]))
+    return Moment(
+        place, views, _rows(place, "question", [entry for entry in entries if isinstance(entry, dict)])
+    )

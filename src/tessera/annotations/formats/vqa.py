@@ -6,54 +6,48 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
-from tessera.annotations.formats.captions import IMAGE
 from tessera.annotations.formats.folders import LETTERS, lettered
-from tessera.annotations.formats.rows import Row, entries, read_json, read_rows
-from tessera.annotations.job import Draft, Job, Turn, Voice, clean, in_records
+from tessera.annotations.formats.rows import IMAGE, Row, entries, read_json, read_rows
+from tessera.annotations.job import Draft, Job, Turn, WordingSampler, clean, in_records
 from tessera.annotations.settings import VqaSettings
 from tessera.annotations.tally import Fault, Rejected
 
 QUESTION = ("question", "query")
 ANSWER = ("answer", "answers", "label", "multiple_choice_answer")
 CHOICES = ("choices", "options")
+COLUMNS = (IMAGE, QUESTION, ANSWER)
 SHORT_WORDS, SHORT_CHARACTERS = 3, 8
 """Longest answers asked for as a word or phrase: in words, or in characters where words have no spaces."""
 
 
 def vqa_drafts(job: Job, settings: VqaSettings) -> Iterator[Draft]:
     """Neighbouring questions about the same picture share records of at most `turns` turns."""
-    rows = read_vqa_v2(job, settings) if settings.answers is not None else _plain_rows(job, settings)
+    file = settings.annotations
+    rows = _vqa_v2(job, settings, settings.answers) if settings.answers else read_rows(file, job, COLUMNS)
     for number, (name, group) in enumerate(groupby(rows, key=lambda row: str(row.get(*IMAGE)))):
-        questions = list(group)
-        try:
-            picture = job.pictures.find(questions[0].get(*IMAGE))
-        except Rejected as error:
-            for row in questions:
-                job.tally.reject(row.place, error)
-            continue
-        voice = job.voice(name, number)
-        turns = []
-        for row in questions:
-            try:
-                turns.append(_turn(row, settings, voice))
-            except Rejected as error:
-                job.tally.reject(row.place, error)
-        yield from in_records(questions[0].place, picture, turns, settings.turns)
+        sampler, turns = job.sampler(name, number), []
+        for row in (questions := list(group)):
+            with job.tally.catching(row.place):
+                picture = job.pictures.find(row.get(*IMAGE))
+                turns.append(_turn(row, settings, sampler))
+        if turns:
+            yield from in_records(questions[0].place, picture, turns, settings.turns)
 
 
-def _turn(row: Row, settings: VqaSettings, voice: Voice) -> Turn:
+def _turn(row: Row, settings: VqaSettings, sampler: WordingSampler) -> Turn:
     question = clean(row.get(*QUESTION), "question")
     if (choices := row.get(*CHOICES)) is not None:
-        return _choice_turn(question, _listed(choices), row, voice)
+        return _choice_turn(question, _listed(choices), row, sampler)
     answer = _majority(row.get(*ANSWER))
     short = settings.style == "short" or (settings.style == "auto" and is_short(answer))
     form = "short" if short else "plain"
-    return Turn(form, voice.say(f"{form}.question", question=question), answer)
+    return Turn(form, sampler.say(f"{form}.question", question=question), answer)
 
 
-def _choice_turn(question: str, choices: list[Any], row: Row, voice: Voice) -> Turn:
+def _choice_turn(question: str, choices: list[Any], row: Row, sampler: WordingSampler) -> Turn:
     """Lettered options; the answer is one of them, its letter, or its number from 0."""
     options = [clean(choice, "choice") for choice in choices]
     if not 2 <= len(options) <= len(LETTERS):
@@ -62,7 +56,7 @@ def _choice_turn(question: str, choices: list[Any], row: Row, voice: Voice) -> T
     place = _place_of(answer, options)
     if place is None:
         raise Rejected(Fault.NO_ANSWER, f"{answer!r} is none of {options}")
-    asked = voice.say("choice.question", question=question, options=lettered(options))
+    asked = sampler.say("choice.question", question=question, options=lettered(options))
     return Turn("choice", asked, LETTERS[place])
 
 
@@ -79,14 +73,12 @@ def _place_of(answer: Any, options: list[str]) -> int | None:
 
 def is_short(answer: str) -> bool:
     """Whether an answer is a word or phrase."""
-    if answer.isascii():
-        return len(answer.split()) <= SHORT_WORDS
-    return len(answer) <= SHORT_CHARACTERS
+    return len(answer.split()) <= SHORT_WORDS if answer.isascii() else len(answer) <= SHORT_CHARACTERS
 
 
 def _majority(answers: Any) -> str:
     """The answer, or the most frequent of several (the first of equals)."""
-    found = _listed(answers) if isinstance(answers, list) else [answers]
+    found = answers if isinstance(answers, list) else [answers]
     texts = [entry.get("answer") if isinstance(entry, dict) else entry for entry in found]
     if not texts or texts[0] is None:
         raise Rejected(Fault.NO_ANSWER, f"{answers!r}")
@@ -98,40 +90,33 @@ def _listed(value: Any) -> list[Any]:
     if isinstance(value, list):
         return value
     text = str(value)
-    if text.startswith("["):
-        try:
-            found = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise Rejected(Fault.BAD_ROW, f"choices {text[:80]!r}: {error.msg}") from error
-        return list(found)
-    return [part.strip() for part in text.split("|")]
+    if not text.startswith("["):
+        return [part.strip() for part in text.split("|")]
+    try:
+        return list(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise Rejected(Fault.BAD_ROW, f"choices {text[:80]!r}: {error.msg}") from error
 
 
-def _plain_rows(job: Job, settings: VqaSettings) -> Iterator[Row]:
-    return read_rows(settings.annotations, job, (IMAGE, QUESTION, ANSWER))
-
-
-def read_vqa_v2(job: Job, settings: VqaSettings) -> Iterator[Row]:
+def _vqa_v2(job: Job, settings: VqaSettings, answers_file: Path) -> Iterator[Row]:
     """Questions joined with their answers by question_id, picture by picture."""
-    assert settings.answers is not None, "the caller has seen the answers file"
     file = settings.annotations
-    content, answers = read_json(file), read_json(settings.answers)
+    content, answers = read_json(file), read_json(answers_file)
     name = settings.image_name or _image_name(content, answers)
-    answer_of = {e.get("question_id"): e for e in entries(answers, "annotations", settings.answers)}
+    answer_of = {e.get("question_id"): e for e in entries(answers, "annotations", answers_file)}
     questions = entries(content, "questions", file)
     # Stable: questions of a picture keep their order, and pictures that of their first question.
     first: dict[object, int] = {}
-    order = sorted(questions, key=lambda e: first.setdefault(e.get("image_id"), len(first)))
-    for done, entry in enumerate(order, 1):
-        job.count(done, len(order))
+    questions.sort(key=lambda e: first.setdefault(e.get("image_id"), len(first)))
+    for entry in job.each(questions, len(questions)):
         place = f"{file}: question {entry.get('question_id')!r}"
-        answer = answer_of.get(entry.get("question_id"))
-        if answer is None:
-            job.tally.reject(place, Rejected(Fault.NO_ANSWER, f"none in {settings.answers}"))
-            continue
-        found = answer.get("multiple_choice_answer") or answer.get("answers")
-        image = _named(name, entry.get("image_id"))
-        yield Row(place, {"image": image, "question": entry.get("question"), "answer": found})
+        with job.tally.catching(place):
+            answer = answer_of.get(entry.get("question_id"))
+            if answer is None:
+                raise Rejected(Fault.NO_ANSWER, f"none in {answers_file}")
+            found = answer.get("multiple_choice_answer") or answer.get("answers")
+            image = _named(name, entry.get("image_id"))
+            yield Row(place, {"image": image, "question": entry.get("question"), "answer": found})
 
 
 def _image_name(content: dict[str, Any], answers: dict[str, Any]) -> str:

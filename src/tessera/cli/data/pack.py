@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
 from rich.console import Console
 from rich.text import Text
 
-from tessera.cli.data.input import Limited, at_least, manifest_sources, progress_bars
-from tessera.curation.report.page import write_page
+from tessera.cli.command import ReportingCommand, WorkersCommand
+from tessera.cli.data.input import LimitedCommand
+from tessera.cli.tables import say
+from tessera.curation.report.packs import PackView, plan_view
 from tessera.curation.report.pages import pack_page
-from tessera.curation.report.seats import PackView, Seat, plan_view
 from tessera.packing.loader import PackingConfig
+from tessera.pages.blocks import PackedSample
+from tessera.pages.page import write_page
+from tessera.runtime.progress import progress_bars
 
-COLOURS = (
-    "blue",
-    "green",
-    "magenta",
-    "yellow",
-    "cyan",
-    "red",
-    "bright_blue",
-    "bright_green",
-    "bright_magenta",
-)
+COLOURS = ("blue", "green", "magenta", "yellow", "cyan", "red", "bright_blue", "bright_green", "bright_red")
 TOKEN_BAR, TILE_BAR = 48, 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments(Limited):
+class PackCommand(LimitedCommand, WorkersCommand, ReportingCommand):
     """Plan the packs of one epoch as the loader would, from lengths alone, and draw the first of them."""
 
-    manifest: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MANIFEST")]
-    """Manifest or InternVL's meta file."""
     packs: int = 40
     """Packs that are drawn; all are counted."""
     most: int = 1_000_000
@@ -49,37 +38,31 @@ class Arguments(Limited):
     """Samples that are planned together."""
     skip: bool = False
     """Leave faulty records out and count them instead of stopping."""
-    workers: int | None = None
-    """Processes that measure; one per core by default."""
     out: Path = Path("packs.html")
     """Where the page is written."""
-    json: bool = False
-    """Print one JSON object, and write no page."""
 
-
-def main(argv: list[str]) -> int:
-    """Plan, draw, count."""
-    given = tyro.cli(Arguments, args=argv, prog="tessera data pack", config=(tyro.conf.FlagCreatePairsOff,))
-    at_least(given, max_tokens=1, max_tiles=0, workers=0, window=1, packs=0, most=1)
-    config = PackingConfig(
-        max_tokens=given.max_tokens,
-        max_tiles=given.max_tiles,
-        over_long=given.over_long,
-        window=given.window,
-        seed=given.seed,
-        epochs=1,
-        on_fault="skip" if given.skip else "error",
-        workers=os.cpu_count() or 1 if given.workers is None else given.workers,
-    )
-    encoder, entries = given.encoder(), manifest_sources(given.manifest)
-    with progress_bars() as bars:
-        view = plan_view(entries, encoder, config, given.packs, given.most, bars)
-    if given.json:
-        print(json.dumps(as_json(view), ensure_ascii=False))
+    def run(self) -> int:
+        self.at_least(max_tokens=1, max_tiles=0, workers=0, window=1, packs=0, most=1)
+        config = PackingConfig(
+            max_tokens=self.max_tokens,
+            max_tiles=self.max_tiles,
+            over_long=self.over_long,
+            window=self.window,
+            seed=self.seed,
+            epochs=1,
+            on_fault="skip" if self.skip else "error",
+            workers=self.processes,
+        )
+        encoder, entries = self.encoder(), self.sources()
+        with progress_bars() as bars:
+            view = plan_view(entries, encoder, config, self.packs, self.most, bars)
+        self.tell(lambda: as_json(view), lambda: self.show(view))
         return 0
-    show(Console(), view)
-    print(f"page: {write_page(given.out, pack_page(view))}")
-    return 0
+
+    def show(self, view: PackView) -> None:
+        """The packs in the terminal and on the page."""
+        show(Console(), view)
+        print(f"page: {write_page(self.out, pack_page(view))}")
 
 
 def as_json(view: PackView) -> dict[str, Any]:
@@ -124,18 +107,17 @@ def show(console: Console, view: PackView) -> None:
         console.print(_row(number, pack, view), soft_wrap=True)
     tally = view.tally
     whole = "" if view.whole else " (begin of the epoch)"
-    console.print(
+    say(
+        console,
         f"{view.packs:,} packs{whole}, at least {view.bound:,}; {view.samples:,} samples; tokens "
-        f"{view.token_fill:.1%} full, tiles {view.tile_fill:.1%}; padding 0\n"
+        f"{view.token_fill:.1%} full, tiles {view.tile_fill:.1%}; padding 0",
         f"skipped {tally.skipped:,}, dropped {tally.dropped:,}, fewer tiles {tally.shrunk:,}, "
         f"split {tally.split:,}",
-        highlight=False,
-        soft_wrap=True,
     )
 
 
-def _row(number: int, pack: Sequence[Seat], view: PackView) -> Text:
-    tokens, tiles = (sum(getattr(seat, name) for seat in pack) for name in ("tokens", "tiles"))
+def _row(number: int, pack: Sequence[PackedSample], view: PackView) -> Text:
+    tokens, tiles = (sum(getattr(sample, name) for sample in pack) for name in ("tokens", "tiles"))
     row = Text(f"{number:>5} ")
     row.append(_bar(pack, "tokens", view.max_tokens, TOKEN_BAR))
     row.append(f" {tokens / view.max_tokens:>4.0%}  ")
@@ -143,12 +125,12 @@ def _row(number: int, pack: Sequence[Seat], view: PackView) -> Text:
     return row.append(f" {tiles:>3}  {len(pack)} samples")
 
 
-def _bar(pack: Sequence[Seat], what: str, capacity: int, width: int) -> Text:
+def _bar(pack: Sequence[PackedSample], what: str, capacity: int, width: int) -> Text:
     """Blocks as long as the samples' shares; neighbours of one source differ in shade."""
     bar, start, drawn = Text(), 0, 0
-    for number, seat in enumerate(pack):
-        start += getattr(seat, what)
+    for number, sample in enumerate(pack):
+        start += getattr(sample, what)
         end = round(start / max(1, capacity) * width)
-        bar.append("█▓"[number % 2] * (end - drawn), style=COLOURS[seat.source % len(COLOURS)])
+        bar.append("█▓"[number % 2] * (end - drawn), style=COLOURS[sample.source % len(COLOURS)])
         drawn = max(drawn, end)
     return bar.append("·" * (width - drawn), style="dim")

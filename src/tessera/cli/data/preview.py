@@ -11,11 +11,13 @@ import tyro
 from rich.console import Console
 from rich.text import Text
 
-from tessera.cli.data.input import Counted, manifest_sources
-from tessera.curation.report.page import write_page
+from tessera.cli.command import CountingCommand
+from tessera.cli.data.input import ManifestCommand
+from tessera.cli.tables import say
 from tessera.curation.report.pages import preview_page
 from tessera.curation.report.seen import Seen, choose_records, look
 from tessera.packing.samples.weights import Averaging
+from tessera.pages.page import write_page
 
 _SHOWN = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\n\t"}
 """Control characters as their pictures: data must not steer the terminal."""
@@ -24,11 +26,9 @@ LONGEST = 1500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments(Counted):
+class PreviewCommand(ManifestCommand, CountingCommand):
     """Show random records: tokens, tiles, what is trained; pictures and their boxes are on the page."""
 
-    manifest: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MANIFEST")]
-    """Manifest or InternVL's meta file."""
     count: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 20
     """How many records, all sources in turn."""
     source: str | None = None
@@ -40,21 +40,15 @@ class Arguments(Counted):
     out: Path = Path("preview.html")
     """Where the page is written."""
 
-
-def main(argv: list[str]) -> int:
-    """Show the samples; exit code 1 when one of them has a fault."""
-    given = tyro.cli(
-        Arguments, args=argv, prog="tessera data preview", config=(tyro.conf.FlagCreatePairsOff,)
-    )
-    if given.count < 1:
-        raise ValueError(f"--count {given.count}: give at least 1")
-    encoder, entries = given.encoder(), manifest_sources(given.manifest, given.source)
-    chosen = choose_records(entries, given.count, given.seed)
-    samples = [look(entries[number], encoder, record, given.averaging) for number, record in chosen]
-    show(Console(), samples)
-    page = write_page(given.out, preview_page(f"{len(samples)} samples of {given.manifest.name}", samples))
-    print(f"page: {page}")
-    return int(any(seen.problem for seen in samples))
+    def run(self) -> int:
+        self.at_least(count=1)
+        encoder, entries = self.encoder(), self.sources(self.source)
+        chosen = choose_records(entries, self.count, self.seed)
+        samples = [look(entries[number], encoder, record, self.averaging) for number, record in chosen]
+        show(Console(), samples)
+        title = f"{len(samples)} samples of {self.manifest.name}"
+        print(f"page: {write_page(self.out, preview_page(title, samples))}")
+        return int(any(seen.problem for seen in samples))
 
 
 def show(console: Console, samples: Sequence[Seen]) -> None:
@@ -62,13 +56,9 @@ def show(console: Console, samples: Sequence[Seen]) -> None:
     for seen in samples:
         console.rule(f"{seen.source}  {seen.place}", align="left", characters="─")
         if seen.problem:
-            console.print(seen.problem, style="red", markup=False, highlight=False, soft_wrap=True)
+            say(console, seen.problem, style="red")
             continue
-        console.print(
-            f"{seen.tokens:,} tokens, {seen.tiles} tiles, {seen.trained:,} trained",
-            style="dim",
-            highlight=False,
-        )
+        say(console, f"{seen.tokens:,} tokens, {seen.tiles} tiles, {seen.trained:,} trained", style="dim")
         console.print(written(seen), soft_wrap=True)
 
 

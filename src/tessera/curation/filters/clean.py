@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from tessera.curation.filters.decisions import Decisions
-from tessera.curation.filters.outcome import Flagged, Outcome, outcome, read_flagged
-from tessera.curation.filters.run import VERDICT_FILE, Progress, Run
+from tessera.curation.filters.outcome import Decisions, Flagged, Outcome, outcome, read_flagged
+from tessera.curation.filters.run import VERDICT_FILE, Run
 from tessera.records.manifest import DatasetSpec
-from tessera.records.writing import RecordText
+from tessera.records.writing import RecordText, json_line, write_meta
+from tessera.runtime.atomic import atomic_write
+from tessera.runtime.progress import Progress
 from tessera.runtime.seeds import derive_seed
 
 MANIFEST = "meta.json"
 REJECTS = "rejects.jsonl"
 FOLDER = "clean"
+TOLD = ("rule", "score", "threshold", "turn", "start", "end", "excerpt", "verdict")
+"""What a reject tells of its rows."""
 
 
 @dataclass(frozen=True)
@@ -39,32 +41,29 @@ def write_clean(run: Run, specs: Sequence[DatasetSpec], decisions: Decisions, pr
     """
     folder = run.out / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    flagged = _Merge(read_flagged(run.out / VERDICT_FILE))
     counts: dict[str, Counter[str]] = {}
     entries: dict[str, dict[str, Any]] = {}
-    done = 0
-    with _Whole(run.out / REJECTS) as rejects:
+    flagged, done = _every_record(run), 0
+    with atomic_write(run.out / REJECTS) as rejects:
         for filtered, spec in zip(run.sources, specs, strict=True):
             count = counts[spec.name] = Counter()
-            text = RecordText(spec, filtered.source, run.out / FOLDER / f"{file_name(spec.name)}_media")
-            file = folder / f"{file_name(spec.name)}.jsonl"
-            with _Whole(file) as lines:
-                for record in range(filtered.size):
-                    rows = flagged.take(spec.name, record)
+            name = file_name(spec.name)
+            text = RecordText(spec, filtered.source, folder / f"{name}_media")
+            with atomic_write(folder / f"{name}.jsonl") as lines:
+                for rows in islice(flagged, filtered.size):
                     found = outcome(rows, decisions, run.config.borderline)
-                    _count(count, rows, found)
+                    count.update(_counted(rows, found))
                     if found.verdict == "keep":
-                        lines.write(text.line(record))
+                        lines.write(text.line(rows.record))
                     else:
-                        rejects.write(_reject(rows, found, text.raw(record)))
+                        rejects.write(json_line(_reject(rows, found, text.raw(rows.record))))
                     done += 1
                     if not done % 1000 or done == run.size:
                         progress("writing", done, run.size)
-            entries[spec.name] = _entry(spec, file.relative_to(run.out), text, count["kept"])
+            entries[spec.name] = text.entry(f"{FOLDER}/{name}.jsonl", count["kept"])
     if empty := [name for name, entry in entries.items() if not entry["length"]]:
         raise ValueError(f"{', '.join(empty)}: no record is left; take the source out of the manifest")
-    with _Whole(run.out / MANIFEST) as manifest:
-        manifest.write((json.dumps(entries, indent=2, ensure_ascii=False) + "\n").encode())
+    write_meta(run.out / MANIFEST, entries)
     return Cleaned(run.out / MANIFEST, run.out / REJECTS, counts)
 
 
@@ -84,70 +83,33 @@ def refuse_overwriting(manifest: Path, specs: Sequence[DatasetSpec], out: Path) 
             raise ValueError(f"--out {out}: {file} would be overwritten; choose another folder")
 
 
-class _Merge:
-    """Flagged records in order, taken one after another beside all records."""
-
-    def __init__(self, flagged: Iterator[Flagged]) -> None:
-        self._flagged = flagged
-        self._next = next(flagged, None)
-
-    def take(self, source: str, record: int) -> Flagged:
-        """The rows of a record, none if it has none."""
-        found = self._next
-        if found is None or (found.source, found.record) != (source, record):
-            return Flagged(source, record, ())
-        self._next = next(self._flagged, None)
-        return found
+def _every_record(run: Run) -> Iterator[Flagged]:
+    """All records of the run in order, without rows where no rule found anything."""
+    flagged = read_flagged(run.out / VERDICT_FILE)
+    found = next(flagged, None)
+    for filtered in run.sources:
+        for record in range(filtered.size):
+            if found is not None and (found.source, found.record) == (filtered.source.name, record):
+                yield found
+                found = next(flagged, None)
+            else:
+                yield Flagged(filtered.source.name, record, ())
 
 
-class _Whole:
-    """A file that takes its name when it is complete."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._part = file.with_name(file.name + ".part")
-
-    def __enter__(self) -> IO[bytes]:
-        self._stream = self._part.open("wb")
-        return self._stream
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._stream.close()
-        if kind is None:
-            os.replace(self._part, self._file)
-
-
-def _count(count: Counter[str], rows: Flagged, found: Outcome) -> None:
-    count["kept" if found.verdict == "keep" else "rejected"] += 1
+def _counted(rows: Flagged, found: Outcome) -> Iterator[str]:
+    """What a record counts as."""
+    yield "kept" if found.verdict == "keep" else "rejected"
     natural = "drop" if rows.verdict == "drop" else "keep"
     if found.by == "person" and found.verdict != natural:
-        count["overruled"] += 1
+        yield "overruled"
     if found.by == "undecided":
-        count["undecided"] += 1
+        yield "undecided"
 
 
-def _reject(rows: Flagged, found: Outcome, raw: str) -> bytes:
+def _reject(rows: Flagged, found: Outcome, raw: str) -> dict[str, Any]:
     """A rejected record with who rejected it, why, and its text."""
-    reasons = [
-        {
-            key: row[key]
-            for key in ("rule", "score", "threshold", "turn", "start", "end", "excerpt", "verdict")
-        }
-        for row in rows.rows
-        if row["verdict"] != "keep"
-    ]
-    told = {
+    reasons = [{key: row[key] for key in TOLD} for row in rows.rows if row["verdict"] != "keep"]
+    return {
         "source": rows.source, "record": rows.record, "by": found.by, "note": found.note,
         "reasons": reasons, "text": raw,
     }  # fmt: skip
-    return (json.dumps(told, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
-
-
-def _entry(spec: DatasetSpec, annotation: Path, text: RecordText, kept: int) -> dict[str, Any]:
-    """The source's settings in InternVL's meta form, with its new file and number of records."""
-    given = spec.model_dump(mode="json", exclude_defaults=True)
-    left_out = {"name", "length"} if text.verbatim else {"name", "length", "format"}
-    settings = {key: value for key, value in given.items() if key not in left_out}
-    root = text.root if isinstance(text.root, str) else str(Path(text.root).resolve())
-    fixed = {"root": root, "annotation": annotation.as_posix(), "data_augment": spec.data_augment}
-    return {**settings, **fixed, "repeat_time": spec.repeat_time, "length": kept}

@@ -12,10 +12,14 @@ from tessera.curation.filters.domains import Domain
 from tessera.curation.filters.rules.finding import Levels, Verdict
 from tessera.curation.filters.rules.table import DEFAULTS
 from tessera.runtime.config import Config
+from tessera.runtime.http import RequestLimits
 
 
-class ModelConfig(Config):
-    """Where scores come from: an OpenAI-compatible address, or a checkpoint on this machine."""
+class ModelConfig(RequestLimits):
+    """Where scores come from: an OpenAI-compatible address, or a checkpoint on this machine.
+
+    A checkpoint is asked `concurrency` questions at once.
+    """
 
     address: str | None = None
     """http://host:port of an OpenAI-compatible server, with or without /v1"""
@@ -25,12 +29,6 @@ class ModelConfig(Config):
     """the model's name at the server; the first it lists by default"""
     key_variable: str | None = None
     """environment variable that holds the server's key"""
-    concurrency: int = Field(default=16, ge=1)
-    """most requests in flight; questions at once for a checkpoint"""
-    timeout: float = Field(default=120.0, gt=0)
-    """seconds that an answer may take"""
-    attempts: int = Field(default=5, ge=1)
-    """tries of a request, with a doubling wait between them"""
     give_up_after: int = Field(default=20, ge=1)
     """requests that fail one after another before the run stops"""
     max_tokens: int = Field(default=256, ge=1)

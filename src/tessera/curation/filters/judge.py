@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -11,31 +11,15 @@ from tessera.chat.message import Conversation, Image, Text
 from tessera.curation.filters.config import FilterConfig
 from tessera.curation.filters.domains import Domain, domain_by_rule
 from tessera.curation.filters.length import LengthProfile, LengthSample
-from tessera.curation.filters.rules.finding import Row, excerpt, worst
-from tessera.curation.filters.rules.table import Hit, answer_length, find_hits
+from tessera.curation.filters.rules.finding import Row, Verdict, worst
+from tessera.curation.filters.rules.table import answer_length, find_rows
+from tessera.curation.filters.sources import Filtered, Key
 from tessera.records.faults import DataError, Reason
-from tessera.records.source import Source
-
-CHUNK = 256
-"""Records that travel between processes together."""
-
-Key = tuple[int, int, int]
-"""Number of a source, first record and the one behind the last."""
-
-
-@dataclass(frozen=True)
-class Filtered:
-    """A source as the filter sees it: its multimodal records may be exempt; documents have no roles."""
-
-    source: Source
-    size: int
-    exempt: bool = False
-    document: bool = False
 
 
 @dataclass
 class Judged:
-    """What the rules say of one record. `sample` is the text for a model; None when none shall be asked."""
+    """What is said of one record. `sample` is the text for a model; None when none shall be asked."""
 
     source: int
     record: int
@@ -47,23 +31,14 @@ class Judged:
     sample: str | None = None
     domain: Domain | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for a cluster."""
-        return asdict(self)
+    @property
+    def verdict(self) -> Verdict:
+        return worst([row.verdict for row in self.rows])
 
-
-def judged_from(plain: Mapping[str, Any]) -> Judged:
-    """The inverse of `as_dict`."""
-    return Judged(**{**plain, "rows": [Row(**row) for row in plain["rows"]]})
-
-
-def keys(sources: Sequence[Filtered]) -> list[Key]:
-    """Chunks of all sources in order."""
-    return [
-        (number, start, min(start + CHUNK, filtered.size))
-        for number, filtered in enumerate(sources)
-        for start in range(0, filtered.size, CHUNK)
-    ]
+    def as_rows(self, source: str) -> Iterator[dict[str, Any]]:
+        """The rows as written in `verdicts.jsonl`, each with the record's place; `source` is its name."""
+        place = {"source": source, "record": self.record, "file": self.file, "line": self.line}
+        return (place | asdict(row) for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -72,8 +47,8 @@ class Measure:
 
     sources: tuple[Filtered, ...]
 
-    def __call__(self, key: Key) -> tuple[int, list[tuple[int, float]]]:
-        """Number of the source and the sample of a chunk; faulty records are left to the second pass."""
+    def __call__(self, key: Key) -> list[tuple[int, float]]:
+        """The sample of a chunk; faulty records are left to the second pass."""
         number, start, stop = key
         filtered, sample = self.sources[number], LengthSample()
         for record in range(start, stop):
@@ -82,7 +57,7 @@ class Measure:
             except DataError:
                 continue
             sample.add(record, answer_length(conversation, filtered.document))
-        return number, sample.kept
+        return sample.kept
 
 
 @dataclass(frozen=True)
@@ -105,16 +80,14 @@ class Judge:
         try:
             conversation = filtered.source.conversation(record)
         except DataError as error:
-            judged.rows.append(self._faulty(judged, error))
+            judged.rows.append(_faulty(error))
             return judged
         judged.multimodal = bool(conversation.media)
         judged.exempt = judged.multimodal and filtered.exempt
         if judged.exempt:
             return judged
-        hits = find_hits(conversation, self.config.rules, self.profiles[number], filtered.document)
-        judged.rows += [self._row(judged, hit, conversation) for hit in hits]
-        dropped = worst([row.verdict for row in judged.rows]) == "drop"
-        if self.config.model is not None and (self.config.score_dropped or not dropped):
+        judged.rows += find_rows(conversation, self.config.rules, self.profiles[number], filtered.document)
+        if self.config.model is not None and (self.config.score_dropped or judged.verdict != "drop"):
             judged.sample = transcript(conversation, self.config.longest_prompt)
             judged.domain = None if judged.multimodal else self._domain(number, judged.sample)
         return judged
@@ -127,36 +100,13 @@ class Judge:
                 return domain
         return domain_by_rule(text) if self.config.domains.by == "rule" else None
 
-    def _row(self, judged: Judged, hit: Hit, conversation: Conversation) -> Row:
-        levels, found = self.config.rules[hit.rule], hit.finding
-        verdict = levels.verdict(found.value)
-        row = self._blank_row(judged, hit.rule)
-        length = answer_length(conversation, self.sources[judged.source].document)
-        place: dict[str, Any] = {"excerpt": f"{length} characters in all answers"}
-        if hit.turn is not None:
-            text = conversation.messages[hit.turn].text
-            shown = excerpt(text, found.start, found.end)
-            place = {"turn": hit.turn, "start": found.start, "end": found.end, "excerpt": shown}
-        value = round(found.value, 4)
-        return Row(
-            **{**row, "score": value, "threshold": levels.threshold(verdict), "verdict": verdict, **place}
-        )
 
-    def _faulty(self, judged: Judged, error: DataError) -> Row:
-        """A record that can't be read is dropped; an answer left empty has its own rule."""
-        empty = all(fault.reason is Reason.EMPTY_ANSWER for fault in error.faults)
-        row = self._blank_row(judged, "empty_answer" if empty else "faulty")
-        first = error.faults[0]
-        told = f"{first.field}: {first.reason} ({first.detail})"
-        return Row(
-            **{**row, "score": float(len(error.faults)), "threshold": 1.0, "verdict": "drop", "excerpt": told}
-        )
-
-    def _blank_row(self, judged: Judged, rule: str) -> dict[str, Any]:
-        name = self.sources[judged.source].source.name
-        return {
-            "source": name, "record": judged.record, "file": judged.file, "line": judged.line, "rule": rule,
-        }  # fmt: skip
+def _faulty(error: DataError) -> Row:
+    """A record that can't be read is dropped; an answer left empty has its own rule."""
+    empty = all(fault.reason is Reason.EMPTY_ANSWER for fault in error.faults)
+    first = error.faults[0]
+    told = f"{first.field}: {first.reason} ({first.detail})"
+    return Row("empty_answer" if empty else "faulty", float(len(error.faults)), 1.0, "drop", excerpt=told)
 
 
 def transcript(conversation: Conversation, most: int) -> str:

@@ -27,11 +27,7 @@ class LengthSample:
 
     def add(self, record: int, characters: int) -> None:
         """Offer the length of a record; the `SAMPLE` smallest hashes of record numbers stay."""
-        item = (-derive_seed("length", record), math.log1p(characters))
-        if len(self.kept) < SAMPLE:
-            heapq.heappush(self.kept, item)
-        else:
-            heapq.heappushpop(self.kept, item)
+        self.merge([(-derive_seed("length", record), math.log1p(characters))])
 
     def merge(self, others: Iterable[tuple[int, float]]) -> None:
         """Take in what another process kept."""

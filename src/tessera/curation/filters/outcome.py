@@ -1,17 +1,17 @@
-"""Rows and decisions brought together: what becomes of every record that has either."""
+"""Rows and people's decisions brought together: what becomes of every record that has either."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from tessera.curation.filters.decisions import Choice, Decision, Decisions
-from tessera.curation.filters.rules.finding import Verdict, worst
+from tessera.curation.filters.rules.finding import VERDICTS, Verdict, worst
 
+Choice = Literal["keep", "drop"]
 UNREADABLE = ("faulty", "empty_answer")
 """Rules whose records no trainer can read: nobody can keep them."""
 
@@ -26,13 +26,23 @@ class Flagged:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the rows."""
         return worst([row["verdict"] for row in self.rows])
 
     @property
     def unreadable(self) -> bool:
-        """Whether the record itself is broken."""
         return any(row["rule"] in UNREADABLE for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person decided on a record."""
+
+    verdict: Choice
+    note: str = ""
+
+
+Decisions = dict[tuple[str, int], Decision]
+"""(source, record from 0) -> decision"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ def outcome(flagged: Flagged, decisions: Decisions, borderline: Choice) -> Outco
 
     ValueError when a record that can't be read shall be kept.
     """
-    decision: Decision | None = decisions.get((flagged.source, flagged.record))
+    decision = decisions.get((flagged.source, flagged.record))
     if decision is not None:
         if flagged.unreadable and decision.verdict == "keep":
             row = flagged.rows[0]
@@ -68,4 +78,68 @@ def outcome(flagged: Flagged, decisions: Decisions, borderline: Choice) -> Outco
         return Outcome(decision.verdict, "person", decision.note)
     if flagged.verdict == "borderline":
         return Outcome(borderline, "undecided")
-    return Outcome("drop" if flagged.verdict == "drop" else "keep", "rules")
+    return Outcome(flagged.verdict, "rules")
+
+
+def read_decisions(file: Path, stamp: str, sources: Collection[tuple[str, int]]) -> Decisions:
+    """Decisions of a file, checked against the run.
+
+    The page's file is one object with "run" and "decisions"; any other is JSON lines, so rows of
+    verdicts.jsonl with another verdict do, too: those that say borderline are left undecided. `sources` are
+    names with their numbers of records. ValueError for a decision on another run, on an unknown record, or
+    against another decision.
+    """
+    if not file.is_file():
+        raise ValueError(f"--decisions {file}: no such file; check the path")
+    sizes, found = dict(sources), Decisions()
+    for where, entry in _entries(file, stamp):
+        name, record, verdict = _checked(where, entry, sizes)
+        if verdict == "borderline":
+            continue
+        earlier = found.setdefault((name, record), Decision(verdict, str(entry.get("note", ""))))
+        if earlier.verdict != verdict:
+            raise ValueError(
+                f"{where}: {name} {record} is {verdict} here and {earlier.verdict} before; leave one"
+            )
+    return found
+
+
+def _entries(file: Path, stamp: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Place and object of every entry."""
+    text = file.read_text(encoding="utf-8")
+    try:
+        whole = json.loads(text)
+    except json.JSONDecodeError:
+        whole = None  # JSON lines
+    if isinstance(whole, dict) and "decisions" in whole:
+        if whole.get("run") != stamp:
+            raise ValueError(
+                f"{file}: it was made for another run (other data, settings or prompts); open the new review "
+                "page, which keeps choices on records that are still there"
+            )
+        listed = whole["decisions"]
+        if not isinstance(listed, list):
+            raise ValueError(f"{file}: decisions: expected a list")
+        yield from ((f"{file}: decisions[{number}]", entry) for number, entry in enumerate(listed))
+        return
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            where = f"{file}:{number}"
+            try:
+                yield where, json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{where}: not a JSON object: {error.msg}; write one a line") from error
+
+
+def _checked(where: str, entry: Any, sizes: dict[str, int]) -> tuple[str, int, Verdict]:
+    """Source, record and verdict of an entry."""
+    if not isinstance(entry, dict):
+        raise ValueError(f"{where}: {entry!r} is not an object with source, record and verdict")
+    name, record, verdict = entry.get("source"), entry.get("record"), entry.get("verdict")
+    if not isinstance(name, str) or name not in sizes:
+        raise ValueError(f"{where}: source {name!r} is unknown; choose among {', '.join(sizes)}")
+    if type(record) is not int or not 0 <= record < sizes[name]:
+        raise ValueError(f"{where}: record {record!r} of {name}: give a number from 0 to {sizes[name] - 1}")
+    if verdict not in VERDICTS:
+        raise ValueError(f"{where}: verdict {verdict!r}; write keep or drop")
+    return name, record, verdict

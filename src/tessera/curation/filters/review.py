@@ -1,14 +1,10 @@
-"""The review page: borderline and dropped records in one HTML file without anything from outside."""
+"""The review page: borderline and dropped records for a person to decide about."""
 
 from __future__ import annotations
 
-import base64
 import heapq
-import io
-import json
 from collections import Counter
 from collections.abc import Iterable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ from tessera.chat.message import Conversation, Image
 from tessera.curation.filters.outcome import Flagged, read_flagged
 from tessera.curation.filters.run import VERDICT_FILE, Run
 from tessera.imaging.decode import decode_image
+from tessera.pages.page import ReviewPage, data_address, write_page
 from tessera.runtime.seeds import derive_seed
 
 PAGE = "review.html"
@@ -35,10 +32,7 @@ def write_review(run: Run) -> Path:
         "counts": dict(counts),
         "samples": [_sample(run, places[flagged.source], flagged) for flagged in chosen],
     }
-    template = (files("tessera") / "assets" / "filters" / "review.html").read_text("utf-8")
-    file = run.out / PAGE
-    file.write_text(template.replace("{{DATA}}", _embedded(data)), encoding="utf-8", errors="replace")
-    return file
+    return write_page(run.out / PAGE, ReviewPage("tessera data filter: review", data))
 
 
 def choose(flagged: Iterable[Flagged], most: int) -> tuple[list[Flagged], Counter[str]]:
@@ -97,15 +91,5 @@ def _pictures(conversation: Conversation) -> list[str]:
             found.append(f"[{error}]")
             continue
         picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
-        stream = io.BytesIO()
-        picture.save(stream, "JPEG", quality=80)
-        found.append("data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode())
+        found.append(data_address(picture))
     return found
-
-
-def _embedded(data: dict[str, Any]) -> str:
-    """JSON that can't end the script element it stands in."""
-    text = json.dumps(data, ensure_ascii=False)
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text

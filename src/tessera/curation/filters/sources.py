@@ -1,14 +1,40 @@
-"""Specs to the sources that a filter run reads."""
+"""Sources as a filter run reads them, and the chunks in which their records travel between processes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tessera.curation.filters.config import FilterConfig
-from tessera.curation.filters.judge import Filtered
 from tessera.records.manifest import DatasetSpec
 from tessera.records.open import open_sources
+from tessera.records.source import Source
+
+CHUNK = 256
+"""Records that travel between processes together."""
+
+Key = tuple[int, int, int]
+"""Number of a source, first record and the one behind the last."""
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """A source as the filter sees it: its multimodal records may be exempt; documents have no roles."""
+
+    source: Source
+    size: int
+    exempt: bool = False
+    document: bool = False
+
+
+def chunk_keys(sources: Sequence[Filtered]) -> list[Key]:
+    """Chunks of all sources in order."""
+    return [
+        (number, start, min(start + CHUNK, filtered.size))
+        for number, filtered in enumerate(sources)
+        for start in range(0, filtered.size, CHUNK)
+    ]
 
 
 def open_filtered(specs: Sequence[DatasetSpec], config: FilterConfig) -> tuple[Filtered, ...]:

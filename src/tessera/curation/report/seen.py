@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import PIL.Image
@@ -16,14 +14,16 @@ from numpy.typing import NDArray
 from tessera.chat.encoder import Encoded, Encoder
 from tessera.chat.message import Conversation, Image, Video
 from tessera.chat.tokenizer import Tokenizer
-from tessera.chat.tokens import IMG_CONTEXT, IMG_START
+from tessera.chat.tokens import IMG_START
 from tessera.imaging.decode import decode_image
 from tessera.imaging.grid import Tiling, choose_grid
 from tessera.packing.samples.clips import draw_clips, load_clips
 from tessera.packing.samples.encode import encoder_of
 from tessera.packing.samples.weights import Averaging, weigh_tokens
+from tessera.pages.blocks import NamedBox, Piece, ShownMedia
 from tessera.records.faults import DataError
 from tessera.records.source import WeightedSource
+from tessera.scoring.boxes import parse_boxes
 
 LARGEST = 480
 """Longer side in pixels of a picture that is kept for showing."""
@@ -35,40 +35,6 @@ LONGEST_CHARACTER = 4
 
 _BOX = re.compile(r"(?:<ref>(.*?)</ref>\s*)?<box>(.*?)</box>", re.DOTALL)
 
-Kind = Literal["text", "control", "slots"]
-
-
-@dataclass(frozen=True)
-class Piece:
-    """One token (or the few that share a character, or the slots of a picture) and its loss weight."""
-
-    text: str
-    ids: tuple[int, ...]
-    weight: float
-    kind: Kind = "text"
-
-
-@dataclass(frozen=True)
-class Box:
-    """A box with its reference; corners in thousandths of the picture."""
-
-    name: str
-    corners: tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class SeenMedia:
-    """A picture (None for a clip), small; its tiles or frames, small, and the columns of its grid (0: none);
-    boxes that the conversation names.
-    """
-
-    name: str
-    picture: PIL.Image.Image | None
-    tiles: tuple[PIL.Image.Image, ...]
-    count: int
-    columns: int = 0
-    boxes: tuple[Box, ...] = ()
-
 
 @dataclass(frozen=True)
 class Seen:
@@ -77,7 +43,7 @@ class Seen:
     source: str
     place: str
     pieces: tuple[Piece, ...] = ()
-    media: tuple[SeenMedia, ...] = ()
+    media: tuple[ShownMedia, ...] = ()
     tokens: int = 0
     tiles: int = 0
     trained: int = 0
@@ -113,14 +79,15 @@ def look(entry: WeightedSource, encoder: Encoder, index: int, averaging: Averagi
         faults = error.faults if isinstance(error, DataError) else (error,)
         return Seen(name, place, problem="; ".join(map(str, faults)))
     weights = weigh_tokens(encoded.weights, averaging)
-    pieces = tuple(cut_pieces(encoder.tokenizer, encoded.ids, weights))
+    pieces = tuple(cut_pieces(encoder, encoded.ids, weights))
     trained = int(np.count_nonzero(weights))
     return Seen(name, place, pieces, media, len(encoded.ids), len(encoded.tiles), trained)
 
 
-def cut_pieces(tokenizer: Tokenizer, ids: NDArray[np.int32], weights: NDArray[np.float32]) -> Iterator[Piece]:
+def cut_pieces(encoder: Encoder, ids: NDArray[np.int32], weights: NDArray[np.float32]) -> Iterator[Piece]:
     """Tokens as text, in order; runs of picture slots as one piece."""
-    slot = tokenizer.token_id(IMG_CONTEXT)
+    tokenizer = encoder.tokenizer
+    slot = tokenizer.token_id(encoder.template.tokens.context)
     special = {token.id for token in tokenizer.added.values() if token.special}
     listed, at = ids.tolist(), 0
     while at < len(listed):
@@ -155,7 +122,7 @@ def _text(tokenizer: Tokenizer, ids: list[int]) -> str:
     return whole.removeprefix(IMG_START)
 
 
-def _media(conversation: Conversation, encoder: Encoder, encoded: Encoded) -> tuple[SeenMedia, ...]:
+def _media(conversation: Conversation, encoder: Encoder, encoded: Encoded) -> tuple[ShownMedia, ...]:
     parts = conversation.media
     boxes = tuple(_boxes(conversation)) if len(parts) == 1 and isinstance(parts[0], Image) else ()
     found, start = [], 0
@@ -172,16 +139,16 @@ def _seen(
     tiles: tuple[PIL.Image.Image, ...],
     count: int,
     tiling: Tiling,
-    boxes: tuple[Box, ...],
-) -> SeenMedia:
+    boxes: tuple[NamedBox, ...],
+) -> ShownMedia:
     if isinstance(part, Video):
-        return SeenMedia("clip", None, tiles, count)
+        return ShownMedia("clip", None, tiles, count)
     picture = decode_image(part.source)
     name = f"{picture.width} x {picture.height}"
     columns = 0 if part.joined else grid_columns(picture.width, picture.height, count, tiling)
     picture = picture.copy()
     picture.thumbnail((LARGEST, LARGEST))
-    return SeenMedia(name, picture, tiles, count, columns, boxes)
+    return ShownMedia(name, picture, tiles, count, columns, boxes)
 
 
 def grid_columns(width: int, height: int, count: int, tiling: Tiling) -> int:
@@ -197,17 +164,8 @@ def _small(tile: NDArray[np.uint8]) -> PIL.Image.Image:
     return picture.resize((TILE_SIDE, TILE_SIDE)) if picture.width > TILE_SIDE else picture
 
 
-def _boxes(conversation: Conversation) -> Iterator[Box]:
+def _boxes(conversation: Conversation) -> Iterator[NamedBox]:
     for message in conversation.messages:
-        for name, text in _BOX.findall(message.text):
-            try:
-                boxes = json.loads(text)
-            except (ValueError, RecursionError):
-                continue
-            for box in boxes if isinstance(boxes, list) else ():
-                if (
-                    isinstance(box, list)
-                    and len(box) == 4
-                    and all(type(side) in (int, float) for side in box)
-                ):
-                    yield Box(name, (box[0], box[1], box[2], box[3]))
+        for name, numbers in _BOX.findall(message.text):
+            # As they are written: a fault, such as fractions, shall be seen.
+            yield from (NamedBox(name, corners) for corners in parse_boxes(numbers, scale=1.0))

@@ -41,6 +41,7 @@ def deal(works: Sequence[float], ranks: int) -> list[list[int]]:
     quotas = [len(works) // ranks + (rank < len(works) % ranks) for rank in range(ranks)]
     loads = [0.0] * ranks
     shares: list[list[int]] = [[] for _ in range(ranks)]
+    # Heavy packs first: light ones even out what these leave.
     for number in sorted(range(len(works)), key=lambda n: (-works[n], n)):
         wanting = (rank for rank in range(ranks) if len(shares[rank]) < quotas[rank])
         rank = min(wanting, key=lambda r: (loads[r], r))

@@ -34,6 +34,7 @@ def plan_packs(
     _check(t, v, max_tokens, max_tiles)
     if not len(t):
         return []
+    # Scarcer is the resource of which all items together fill more packs.
     by_tiles = max_tiles <= MOST_TILE_GRADES and v.sum() * max_tokens >= t.sum() * max_tiles
     shelves = _TileShelves(t, v) if by_tiles else _TokenShelves(t, v, max_tokens)
     packs = [] if opener is None else [shelves.fill(shelves.take_item(opener), max_tokens, max_tiles)]
@@ -66,6 +67,7 @@ class _Sums:
 
         stock: bit g is set when grade g is there.
         """
+        # Grades above the room can't help, and grade 0 takes none of it.
         stock &= (2 << room) - 2
         if stock & 2:  # ones fill every rest
             return stock.bit_length() - 1
@@ -141,6 +143,7 @@ class _TileShelves(_Shelves):
             size, item = found
             pack.append(item)
             token_room, tile_room = token_room - size, tile_room - self._tiles[item]
+        # Items without tiles come last: they fit whatever tiles are left.
         text = self._shelf[0]
         while text and (at := bisect_right(text, (token_room, _BEYOND))):
             size, item = self._take(0, at - 1)
@@ -193,6 +196,7 @@ class _TokenShelves(_Shelves):
     def _longest(self, grade: int, token_room: int, tile_room: int) -> tuple[int, int] | None:
         shelf = self._shelf[grade]
         at = bisect_right(shelf, (token_room, _BEYOND))
+        # Longest first. A few tries are enough: tiles, the richer resource, seldom refuse.
         for place in range(at - 1, max(-1, at - 1 - MOST_TRIES), -1):
             if self._tiles[shelf[place][1]] <= tile_room:
                 return self._take(grade, place)

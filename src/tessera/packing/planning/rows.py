@@ -53,6 +53,7 @@ def deal_rows(rounds: Iterable[Round], position: Position, share: Share, work: W
     """All rows behind a position in the first of the rounds. A round without packs gives one empty row."""
     steps, rows = position.steps, position.rows
     for planned in rounds:
+        # An empty row carries what was skipped, and moves the position on.
         if not planned.steps and not steps:
             yield Row((), (), Position(planned.start, 1), planned)
         for step in range(steps, len(planned.steps)):

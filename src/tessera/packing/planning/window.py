@@ -94,12 +94,14 @@ class Window:
         while not ended:
             planned = Round(WindowState(mix, tuple(waiting)))
             size, packs = self._settings.size, list[list[int]]()
+            # One pack more than a step takes, or nothing could wait for better company.
             while not ended and len(packs) <= self._settings.packs_per_step:
                 last = self._fill(stream, waiting, size, planned)
                 mix, ended, size = last or mix, len(waiting) < size, 2 * size
                 tokens = [item.lengths.tokens for item in waiting]
                 tiles = [item.lengths.tiles for item in waiting]
                 packs = self._plan(tokens, tiles)
+            # At the end there is nothing to wait for.
             chosen = packs if ended else self._fullest(packs, tokens, tiles)
             planned.steps = self._order([[waiting[n] for n in pack] for pack in chosen], planned.start)
             gone = {number for pack in chosen for number in pack}
@@ -120,6 +122,7 @@ class Window:
                 planned.faults.update(dict.fromkeys(measured.faults))
             waiting += measured.items
             barren = 0 if measured.items else barren + 1
+            # A finite source ends by itself; repeated ones would be drawn for ever.
             if self._settings.endless and barren >= MOST_WITHOUT_SAMPLE:
                 raise ValueError(
                     f"{barren} records in a row gave no sample of at most {self._settings.max_tokens} tokens "
@@ -131,6 +134,7 @@ class Window:
     def _skip(self, measured: Measured) -> None:
         """Raise DataError when the policy is to stop, or when too many records are faulty."""
         self._skipped += 1
+        # A share of few draws says nothing: one fault among the first three is no sign.
         most = max(FEWEST_SKIPPED, self._settings.most_skipped * self._draws)
         if self._settings.on_fault == "error" or self._skipped > most:
             raise DataError(measured.faults)
@@ -151,6 +155,7 @@ class Window:
             by_tiles = sum(map(tiles.__getitem__, pack)) / max(1, self._settings.max_tiles)
             return max(by_tokens, by_tiles)
 
+        # The first holds the item that waited longest, and leaves however empty it is.
         return [packs[0], *sorted(packs[1:], key=fill, reverse=True)[: count - 1]]
 
     def _order(self, packs: list[PackItems], start: WindowState) -> list[list[PackItems]]:
@@ -160,6 +165,7 @@ class Window:
         if self._settings.similar_steps:
             groups = alike([self._work.of(item.lengths for item in pack) for pack in packs], step)
             whole = len(packs) // step
+            # An unfilled step stays last, where ranks without a pack have nothing more to wait for.
             order = rng.sample(groups[:whole], whole) + groups[whole:]
             return [[packs[number] for number in group] for group in order]
         shuffled = rng.sample(packs, len(packs))
@@ -172,6 +178,7 @@ class Window:
         for source, index, visit, part in state.item_keys():
             key = (source, index, visit)
             if key not in known:
+                # Parts of a record stand side by side, so only its own measurement is kept.
                 known = {key: self._measure(Draw(source, index, visit, state.mix))}
             if known[key].faults:
                 self._skip(known[key])

@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import TypeGuard
 
 import PIL.Image
 
@@ -36,7 +37,7 @@ def frame_count(seed: int, bounds: tuple[int, int]) -> int:
     return draw_frame_count(random.Random(seed), *bounds)
 
 
-def is_drawn(part: Part) -> bool:
+def is_drawn(part: Part) -> TypeGuard[Video]:
     """Whether frames of this part are drawn at random: a clip on disk that doesn't say how many it wants."""
     return isinstance(part, Video) and part.frames is None and not isinstance(part.source, tuple)
 
@@ -62,15 +63,7 @@ def single_frames(conversation: Conversation) -> tuple[Conversation, int]:
 
 def load_clips(conversation: Conversation) -> Conversation:
     """Drawn clips replaced by their decoded frames."""
-    parts = [part for message in conversation.messages for part in message.parts]
-    if not any(isinstance(part, DrawnClip) for part in parts):
-        return conversation
-    return Conversation(
-        tuple(
-            replace(m, parts=tuple(_load(p) if isinstance(p, DrawnClip) else p for p in m.parts))
-            for m in conversation.messages
-        )
-    )
+    return conversation.map_parts(lambda part: _load(part) if isinstance(part, DrawnClip) else part)
 
 
 def labelled_frames(most: int) -> Iterator[Conversation]:
@@ -100,11 +93,4 @@ def _load(clip: DrawnClip) -> Video:
 
 def _change_clips(conversation: Conversation, change: Callable[[Video], Video]) -> Conversation:
     """`change` applied to the drawn clips, in order."""
-    if not any(map(is_drawn, conversation.media)):
-        return conversation
-    return Conversation(
-        tuple(
-            replace(m, parts=tuple(change(p) if isinstance(p, Video) and is_drawn(p) else p for p in m.parts))
-            for m in conversation.messages
-        )
-    )
+    return conversation.map_parts(lambda part: change(part) if is_drawn(part) else part)

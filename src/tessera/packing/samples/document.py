@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tessera.chat.encoder import Encoded, Encoder, Lengths
-from tessera.chat.message import Conversation, Image, Message, Text, Video
-from tessera.chat.tokens import IMG_CONTEXT, IMG_END, IMG_START
+from tessera.chat.message import Conversation, Message, Text
 from tessera.imaging.grid import Tiling
 
 
@@ -26,12 +25,13 @@ class DocumentEncoder:
             system_end="",
             user_prefix="",
             user_end=encoder.template.stop,
+            assistant_prefix="",
             strip=False,
         )
-        self._encoder = copy.copy(encoder)
-        self._encoder.template, self._encoder.system_text = plain, ""
-        token = encoder.tokenizer.token_id
-        self._silent = np.array([token(IMG_START), token(IMG_CONTEXT), token(IMG_END)], dtype=np.int32)
+        self._encoder = replace(encoder, template=plain, system_text="")
+        tokens = encoder.template.tokens
+        picture = (tokens.start, tokens.context, tokens.end)
+        self._silent = np.array([encoder.tokenizer.token_id(text) for text in picture], dtype=np.int32)
 
     @property
     def tiling(self) -> Tiling:
@@ -49,28 +49,19 @@ class DocumentEncoder:
 
     def measure(self, conversation: Conversation) -> Lengths:
         """Tokens, tiles and trained tokens; headers only."""
-        page = as_document(conversation)
-        lengths = self._encoder.measure(page)
-        pictures = sum(isinstance(part, Image) for part in page.media)
-        frames = sum(self._frames(part) for part in page.media if isinstance(part, Video))
-        silent = lengths.tiles * self._encoder.tokens_per_tile + 2 * (pictures + frames)
-        return Lengths(lengths.tokens, lengths.tiles, lengths.tokens - silent - self._untaught(page))
+        ids = self._encoder.prompt_ids(as_document(conversation))
+        slots = int(np.count_nonzero(ids == self._silent[1]))
+        return Lengths(len(ids), slots // self._encoder.tokens_per_tile, int(self._weights(ids).sum()))
 
     def encode(self, conversation: Conversation) -> Encoded:
         """Ids, tiles, and a weight of 1 on every token of text but the first of all."""
         encoded = self._encoder.encode(as_document(conversation))
-        weights = (~np.isin(encoded.ids, self._silent)).astype(np.float32)
-        weights[0] = 0
-        return replace(encoded, weights=weights)
+        return replace(encoded, weights=self._weights(encoded.ids))
 
-    def _frames(self, clip: Video) -> int:
-        in_memory = len(clip.source) if isinstance(clip.source, tuple) else self._encoder.frames
-        return clip.frames or in_memory
-
-    def _untaught(self, page: Conversation) -> int:
-        """1 when the first token is none of a picture: nothing predicts it."""
-        first = page.messages[0].parts[0]
-        return int(self._encoder.tokenizer.bos_id is not None or isinstance(first, Text))
+    def _weights(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        weights = (~np.isin(ids, self._silent)).astype(np.float32)
+        weights[0] = 0  # nothing predicts it
+        return weights
 
 
 def as_document(conversation: Conversation) -> Conversation:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from tessera.chat import encoder as chat_encoder
-from tessera.chat.message import Conversation, Image, Message, Part
+from tessera.chat.message import Conversation, Image, Part
 from tessera.imaging.augment import jpeg_augment
 from tessera.imaging.decode import decode_image
 from tessera.imaging.grid import Tiling
@@ -115,14 +115,11 @@ class DrawEncoder:
 
 def augment_pictures(conversation: Conversation, rng: random.Random) -> Conversation:
     """Every picture re-encoded once as JPEG of random quality (facts 3.4); clips stay as they are."""
-    return Conversation(tuple(_augment_message(message, rng) for message in conversation.messages))
 
+    def augment(part: Part) -> Part:
+        if not isinstance(part, Image):
+            return part
+        first, *rest = (jpeg_augment(decode_image(s), rng) for s in (part.source, *part.joined))
+        return replace(part, source=first, joined=tuple(rest))
 
-def _augment_message(message: Message, rng: random.Random) -> Message:
-    parts: list[Part] = []
-    for part in message.parts:
-        if isinstance(part, Image):
-            first, *rest = (jpeg_augment(decode_image(s), rng) for s in (part.source, *part.joined))
-            part = replace(part, source=first, joined=tuple(rest))
-        parts.append(part)
-    return replace(message, parts=tuple(parts))
+    return conversation.map_parts(augment)

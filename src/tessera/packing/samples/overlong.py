@@ -117,12 +117,8 @@ def _own_limit(part: Image | Video, conversation: Conversation, sizing: Sizing) 
     """Tiles that a picture may have by itself: its own limit, or its share of the encoder's (facts 3.5)."""
     if isinstance(part, Image) and part.max_tiles is not None:
         return part.max_tiles
-    pictures = sum(isinstance(other, Image) for other in conversation.media)
-    return (
-        max(1, sizing.tiling.max_tiles // max(1, pictures))
-        if isinstance(part, Image)
-        else sizing.tiling.max_tiles
-    )
+    limit = sizing.tiling.max_tiles
+    return conversation.share_tiles(limit) if isinstance(part, Image) else limit
 
 
 def _limit(conversation: Conversation, tiles: int, of: int, sizing: Sizing) -> Conversation:
@@ -137,4 +133,4 @@ def _limit(conversation: Conversation, tiles: int, of: int, sizing: Sizing) -> C
             return replace(part, frames=max(1, (part.frames or all_frames) * tiles // of))
         return part
 
-    return Conversation(tuple(replace(m, parts=tuple(map(limited, m.parts))) for m in conversation.messages))
+    return conversation.map_parts(limited)

@@ -1,1 +1,6 @@
-"""scale model."""
+"""The scale model: all of the series' training in miniature, on drawn pictures, on a laptop.
+
+In order: `tokenizer.py`, `vision.py` (contrastive start), `text.py` (the decoder's start),
+`internvl_2_5.py` (connector, ViT, everything), `shipped.py` (the same, longer), `ship.py` (a run becomes an
+asset). `fine_tune.py` goes on with your own pictures; `demo.py` measures a run while it goes on.
+"""

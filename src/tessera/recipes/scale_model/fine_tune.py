@@ -1,7 +1,6 @@
 """The shipped scale model tuned on your own pictures: a meta file and records in InternVL's format.
 
-Command:   tessera train src/tessera/recipes/scale_model/fine_tune.py
-           --stages.0.sources.0.meta own_data/meta.json
+Command:   tessera train fine_tune --stages.0.sources.0.meta own_data/meta.json
 Hardware:  one CPU core
 Time:      about a minute for 50 pictures
 Expected:  loss falls on the data given; what it does to other questions is for `tessera evaluate` to say

@@ -1,6 +1,6 @@
 """The scale model through the recipe of InternVL 2.5: connector warm-up, ViT incremental, full tuning.
 
-Command:   tessera train src/tessera/recipes/scale_model/internvl_2_5.py --out runs/internvl_2_5
+Command:   tessera train internvl_2_5 --out runs/internvl_2_5
 Hardware:  two CPU cores
 Time:      about 8 minutes
 Expected:  each stage better than the one before; figures in docs/scale_model.md

@@ -1,8 +1,8 @@
 """Put finished runs into the package: bfloat16 weights with a card that names commit, recipe and seed.
 
-Command:   python src/tessera/recipes/scale_model/ship.py vision runs/vision/0_pairs
-           python src/tessera/recipes/scale_model/ship.py decoder runs/text/0_text
-           python src/tessera/recipes/scale_model/ship.py model runs/shipped/2_full --evaluation figures.json
+Command:   python -m tessera.recipes.scale_model.ship vision runs/vision/0_pairs
+           python -m tessera.recipes.scale_model.ship decoder runs/text/0_text
+           python -m tessera.recipes.scale_model.ship model runs/shipped/2_full --evaluation figures.json
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.checkpoints.shipped import FOLDERS, assets_folder, shipped_folder
 from tessera.checkpoints.surgery import load_part, save_part
-from tessera.families.catalog import fresh
+from tessera.families.catalogue import fresh
 from tessera.models.vlm import VLM
 
 CAN = "questions about pictures that the playground draws: shapes, short words, numbers, bar charts, clips"
@@ -32,7 +32,7 @@ CANNOT = (
 
 
 @dataclass(frozen=True)
-class Arguments:
+class ShipArguments:
     """Ship one finished run."""
 
     what: Annotated[Literal["vision", "decoder", "model"], tyro.conf.Positional]
@@ -47,28 +47,22 @@ class Arguments:
 
 def main() -> None:
     """Read, halve the precision, write with a card."""
-    given = tyro.cli(Arguments)
+    given = tyro.cli(ShipArguments)
     folder = assets_folder() / FOLDERS[given.what]
     shutil.rmtree(folder, ignore_errors=True)
+    card = {"commit": full_hash(given.commit)}
     if given.what == "model":
         loaded = load_checkpoint(given.run)
-        about: dict[str, Any] = {"can": CAN, "cannot": CANNOT}
+        card |= {**loaded.card, "can": CAN, "cannot": CANNOT}
         if given.evaluation:
-            about["evaluation"] = json.loads(given.evaluation.read_text(encoding="utf-8"))
-        card = {"commit": full_hash(given.commit), **loaded.card, **about}
+            card["evaluation"] = json.loads(given.evaluation.read_text(encoding="utf-8"))
         save_checkpoint(
             folder, loaded.model, loaded.family, loaded.tokenizer, dtype=torch.bfloat16, card=card
         )
     else:
         model = VLM(fresh("scale_model", load_tokenizer(shipped_folder("tokenizer"))).model)
         load_part(model, given.what, given.run)
-        save_part(
-            model,
-            given.what,
-            folder,
-            torch.bfloat16,
-            {"commit": full_hash(given.commit), **read_card(given.run)},
-        )
+        save_part(model, given.what, folder, torch.bfloat16, card | read_card(given.run))
 
 
 def read_card(run: Path) -> dict[str, Any]:

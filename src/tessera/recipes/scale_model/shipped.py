@@ -1,6 +1,6 @@
-"""The shipped scale model: the recipe of internvl_2_5.py with longer stages, and a finish on questions.
+"""The shipped scale model: the recipe internvl_2_5 with longer stages, and a finish on questions.
 
-Command:   tessera train src/tessera/recipes/scale_model/shipped.py --out runs/shipped
+Command:   tessera train shipped --out runs/shipped
            (the finish with `torchrun --nproc-per-node 2 -m tessera.cli.main train ...`: same numbers, faster)
 Hardware:  two CPU cores
 Time:      about 60 minutes
@@ -9,10 +9,9 @@ Expected:  figures in docs/scale_model.md
 Descriptions teach to see, questions teach to look things up; the finish is mostly questions.
 """
 
-from pathlib import Path
-
+from tessera.recipes.scale_model import internvl_2_5
 from tessera.records.manifest import PlaygroundSource
-from tessera.train.recipe import Recipe, Stage, load_recipe
+from tessera.train.recipe import Recipe, Stage
 from tessera.train.schedule import Schedule
 
 STEPS = {"connector_warmup": 60, "vit_incremental": 100, "full": 1000}
@@ -23,7 +22,7 @@ FINISH_RATE = 1.5e-3
 
 def recipe() -> Recipe:
     """Longer stages, then the rate falls to nothing over the finish."""
-    base = load_recipe(Path(__file__).with_name("internvl_2_5.py"))
+    base = internvl_2_5.recipe()
     stages = [lengthen(stage, STEPS[stage.name]) for stage in base.stages]
     schedule = Schedule(warmup=10, horizon=HORIZON)
     stages[-1] = stages[-1].model_copy(update={"schedule": schedule})

@@ -1,9 +1,9 @@
 """The scale model's tokenizer: 1,062 byte-level tokens, trained on what the playground says.
 
-Command   PYTHONPATH=src:. python -m recipes.scale_model.tokenizer
-Hardware  one CPU core
-Time      three seconds
-Result    src/tessera/assets/tokenizer/: tokenizer.json and tokenizer_config.json
+Command:   python -m tessera.recipes.scale_model.tokenizer
+Hardware:  one CPU core
+Time:      three seconds
+Expected:  src/tessera/assets/tokenizer/: tokenizer.json and tokenizer_config.json
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ from string import ascii_lowercase
 
 from tessera.chat.message import Text
 from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.chat.tokens import GROUNDING_TOKENS
-from tessera.chat.train_tokenizer import train_tokenizer
-from tessera.checkpoints.shipped import FOLDERS, assets_folder
+from tessera.checkpoints.shipped import assets_folder
+from tessera.playground.questions.words import WORDS
 from tessera.playground.scene import LEVELS, SUITES, draw_scene
 from tessera.playground.talk import caption_conversation, conversation
-from tessera.playground.words import WORDS
 
 SIZE = 1088
 """More than enough for every word: training ends at 1,062 tokens, when all words are whole. (With 768 tokens
 220 of some 520 words fell apart, most of them words to be read.)"""
 SCENES = 300
 """Scenes drawn for every suite and level."""
-FOLDER = assets_folder() / FOLDERS["tokenizer"]
 MARKS = re.compile("|".join(map(re.escape, GROUNDING_TOKENS)))
 
 
@@ -58,4 +57,4 @@ def build(size: int = SIZE, scenes: int = SCENES) -> Tokenizer:
 
 
 if __name__ == "__main__":
-    build().save(FOLDER)
+    build().save(assets_folder() / "tokenizer")

@@ -1,6 +1,6 @@
 """Contrastive start of the scale model's ViT.
 
-Command:   tessera train src/tessera/recipes/scale_model/vision.py --out runs/vision
+Command:   tessera train vision --out runs/vision
 Hardware:  one CPU core
 Time:      about 35 minutes
 Expected:  loss below 1.0; see docs/scale_model.md for the run that made the shipped weights
@@ -10,7 +10,7 @@ them ("big red circle", "letter g", "blue bar 7"), because the connector reads p
 """
 
 from tessera.records.manifest import PlaygroundSource
-from tessera.train.objective.contrastive import Contrastive
+from tessera.train.objective.contrastive import ContrastiveObjective
 from tessera.train.optimizers import OptimizerConfig
 from tessera.train.param_groups import Rule
 from tessera.train.recipe import Recipe, Stage
@@ -28,7 +28,7 @@ def recipe() -> Recipe:
         steps=2000,
         rules=(Rule(pattern=".", learning_rate=2e-3, weight_decay=0.05),),
         sources=(PICTURES,),
-        objective=Contrastive(pictures=64, region_share=0.7),
+        objective=ContrastiveObjective(pictures=64, region_share=0.7),
         optimizer=OptimizerConfig(kind="muon", betas=(0.9, 0.95)),
         schedule=Schedule(warmup=50),
     )

@@ -35,9 +35,11 @@ def cached_folder(kind: str, stamp: str, build: Callable[[Path], None]) -> Path:
     with _alone(folder):
         if not folder.is_dir():
             fresh = folder.with_name(folder.name + ".new")
+            # What a killed process left half done.
             shutil.rmtree(fresh, ignore_errors=True)
             fresh.mkdir()
             build(fresh)
+            # In one step: readers find the whole folder or none.
             fresh.rename(folder)
     return folder
 

@@ -25,6 +25,7 @@ def line_offsets(file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _map(file: Path) -> NDArray[np.int64]:
+    # An empty file can't be mapped.
     return np.memmap(file, np.int64, mode="r") if file.stat().st_size else np.zeros(0, dtype=np.int64)
 
 
@@ -48,9 +49,11 @@ def _full_lines(file: Path) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int6
             starts = np.concatenate([[start], position + ends + 1]).astype(np.int64)
             rest = bool(shown[-1] > (shown[ends[-1]] if len(ends) else 0))
             if len(ends):
+                # The first line of a block may have shown its text in the block before.
                 full[0] |= written
             written = rest or (written and not len(ends))
             yield starts[:-1][full], (number + np.flatnonzero(full)).astype(np.int64)
             position, start, number = position + len(data), int(starts[-1]), number + len(ends)
+    # The last line may end without a line break.
     if written:
         yield np.array([start], dtype=np.int64), np.array([number], dtype=np.int64)

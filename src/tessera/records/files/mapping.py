@@ -26,6 +26,7 @@ def read_mapping(file: Path) -> dict[str, Any]:
     is_yaml = file.suffix.lower() in (".yaml", ".yml")
     kind = "YAML" if is_yaml else "JSON"
     try:
+        # Some editors put a byte order mark in front.
         text = file.read_bytes().decode("utf-8-sig")
         value = _yaml(text) if is_yaml else json.loads(text, object_pairs_hook=_once)
     except (json.JSONDecodeError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
@@ -37,6 +38,7 @@ def read_mapping(file: Path) -> dict[str, Any]:
     if not found:
         raise ValueError(f"meta file {file}: expected an object of dataset name -> entry")
     for key in found:
+        # YAML reads `2024:` as a number and `yes:` as a truth value.
         if not isinstance(key, str):
             raise ValueError(f"meta file {file}: the name {key!r} is not text; put it in quotes")
     return found
@@ -63,6 +65,7 @@ class _StrictLoader(yaml.SafeLoader):
         """The mapping of a node. ValueError for a key that stands twice."""
         seen: set[object] = set()
         for key_node, _ in node.value:
+            # `<<` may stand several times, once for each anchor.
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
             key = self.construct_object(key_node, deep=True)

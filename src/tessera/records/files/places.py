@@ -35,6 +35,7 @@ def location(text: str | Path, base: Location | None = None) -> Location:
     `file:` addresses become paths. Absolute paths and URLs stay as they are.
     """
     if isinstance(text, Path) or not is_url(text):
+        # A Path would fold the two slashes of a URL into one.
         if isinstance(base, str) and not os.path.isabs(text):
             return posixpath.join(base, str(text)) if str(text) else base
         return Path(text) if base is None else Path(base) / text
@@ -87,6 +88,7 @@ def expand(place: Location) -> tuple[Location, ...]:
 
     ValueError when a pattern names nothing, or more than MOST_SHARDS files.
     """
+    # A real file may have braces or stars in its name.
     if isinstance(place, Path) and place.exists():
         return (place,)
     found: list[Location] = []
@@ -113,6 +115,7 @@ def _unfold(name: str) -> Iterator[str]:
     if first is None:
         words = choices.split(",")
     else:
+        # Before the list is made: a slip of the pen may name billions.
         if int(last) - int(first) >= MOST_SHARDS:
             raise ValueError(f"{name}: it names more than {MOST_SHARDS} files; write fewer, larger shards")
         words = [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]

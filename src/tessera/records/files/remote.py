@@ -71,6 +71,7 @@ def local_copy(place: Location) -> Path:
             shutil.copyfileobj(stream, target, 1 << 20)
 
     size = _ask(place, lambda system, path: system.size(path))
+    # Some storages tell no size; their files are copied all the same.
     if size is not None and size > MOST_BYTES:
         raise Unreachable(
             f"{place}: {size} bytes are more than {MOST_BYTES}; split the file or fetch it yourself"
@@ -83,6 +84,7 @@ def copied(name: str, ending: str, write: Callable[[IO[bytes]], None]) -> Path:
 
     ValueError when the cache folder can't be written.
     """
+    # File names need not be UTF-8.
     digest = hashlib.blake2b(name.encode("utf-8", "backslashreplace"), digest_size=16).hexdigest()
     file = cache_root() / "media" / digest[:2] / (digest + ending)
     if file.exists():
@@ -97,6 +99,7 @@ def copied(name: str, ending: str, write: Callable[[IO[bytes]], None]) -> Path:
     try:
         with os.fdopen(handle, "wb") as stream:
             write(stream)
+        # Two processes may copy at the same time: the later one wins, with equal bytes.
         os.replace(fresh, file)
     finally:
         Path(fresh).unlink(missing_ok=True)
@@ -112,8 +115,10 @@ def _ask(url: str, question: Callable[[Any, str], Any]) -> Any:
         return question(system, path)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{url}: no such file") from error
+    # fsspec imports the storage's package here, on first use.
     except ImportError as error:
         raise ValueError(f"{url}: {error}; install the package that fsspec names") from error
+    # It names the URL already; as an OSError it would be wrapped again below.
     except Unreachable:
         raise
     except storage_errors() as error:
@@ -124,6 +129,7 @@ def storage_errors() -> tuple[type[BaseException], ...]:
     """What storage back ends raise besides OSError, as far as their packages are loaded."""
     import sys
 
+    # By name, for importing a package to catch its errors would require it.
     names = {
         "aiohttp": ("ClientError",),
         "botocore.exceptions": ("BotoCoreError", "ClientError"),

@@ -8,31 +8,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from tessera.chat.message import Conversation, Message, Part, Text, say
+from tessera.chat.message import Message, Part, Text, say
 from tessera.records.faults import Reason
-from tessera.records.forms.sharegpt import read_media
-from tessera.records.forms.turns import check_text, with_system
-from tessera.records.record import Parse, RecordPlace, short
+from tessera.records.forms.turns import check_text, read_media
+from tessera.records.record import Parse, short
 
 
-def parse(record: object, place: RecordPlace) -> Conversation:
-    """The pair as a conversation. DataError with all faults; media files are not opened."""
-    parse = Parse(place)
-    fields = parse.fields(record)
+def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
+    """The pair as messages, as far as it is sound."""
     media = read_media(parse, fields)
     shown: tuple[Part, ...] = (*media.videos, *media.images)
     caption = fields.get("caption")
     if not isinstance(caption, str):
         parse.fault("caption", Reason.BAD_FIELD, f"{short(caption)} is not a text")
-        parse.stop()
+        return ()
     if not shown and not parse.faults:
         parse.fault("image", Reason.BAD_FIELD, "a caption without picture or clip")
     check_text(parse, "caption", "assistant", caption)
-    if parse.faults:
-        parse.stop()
-    if place.pretraining:
-        return Conversation((Message("user", (*shown, Text(f"\n{caption}"))),))
-    return with_system(place, (Message("user", shown), say("assistant", caption)))
+    if parse.place.pretraining:
+        return (Message("user", (*shown, Text(f"\n{caption}"))),)
+    return Message("user", shown), say("assistant", caption)
 
 
 def fits(record: dict[str, Any]) -> bool:

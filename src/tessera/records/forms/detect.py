@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from tessera.chat.message import Conversation
-from tessera.records.faults import DataError, Reason
+from tessera.chat.message import Conversation, Message, say, with_line_breaks
+from tessera.records.faults import Reason
 from tessera.records.forms import caption, document, internvl, llava, openai, sharegpt, swift
 from tessera.records.record import Parse, RecordPlace, short
 
@@ -18,20 +18,44 @@ LOOKED_AT = 64
 
 @dataclass(frozen=True)
 class Form:
-    """A way of writing records: `fits` says whether one may be of this form, `parse` reads it."""
+    r"""A way of writing records: `fits` says whether one may be of this form, `read` reads it, noting faults.
+
+    line_breaks: a line break follows every picture and clip (`<image>\nquestion`), unless the text begins
+    with one. So it is in lists of messages: chat does it, and ms-swift's own template for InternVL does. The
+    trainers of the other forms put media in the places of their marks and leave the text as it is. So does
+    chat with a question that holds marks (`chat.cards`).
+    """
 
     fits: Callable[[dict[str, Any]], bool]
-    parse: Callable[[object, RecordPlace], Conversation]
+    read: Callable[[Parse, dict[str, Any]], tuple[Message, ...]]
+    line_breaks: bool = False
+
+    def parse(self, record: object, place: RecordPlace) -> Conversation:
+        """The record as a conversation. DataError with all its faults.
+
+        Media files are not opened, but for the headers of pictures whose boxes are written in pixels. The
+        source's system text goes in front of records without one, and their pictures share its tile limit.
+        """
+        parse = Parse(place)
+        messages = self.read(parse, parse.fields(record))
+        if parse.faults:
+            parse.stop()
+        if self.line_breaks:
+            messages = tuple(replace(m, parts=with_line_breaks(m.parts)) for m in messages)
+        if place.system is not None and not place.pretraining and messages[0].role != "system":
+            messages = (say("system", place.system), *messages)
+        talk = Conversation(messages)
+        return talk if place.max_tiles is None else talk.limited(talk.share_tiles(place.max_tiles))
 
 
 FORMS: Mapping[FormName, Form] = {
-    "internvl": Form(internvl.fits, internvl.parse),
-    "llava": Form(internvl.fits_llava, llava.parse),
-    "sharegpt": Form(sharegpt.fits, sharegpt.parse),
-    "openai": Form(openai.fits, openai.parse),
-    "swift": Form(swift.fits, swift.parse),
-    "document": Form(document.fits, document.parse),
-    "caption": Form(caption.fits, caption.parse),
+    "internvl": Form(internvl.fits, internvl.read),
+    "llava": Form(internvl.fits_llava, llava.read),
+    "sharegpt": Form(sharegpt.fits, sharegpt.read),
+    "openai": Form(openai.fits, openai.read, line_breaks=True),
+    "swift": Form(swift.fits, swift.read, line_breaks=True),
+    "document": Form(document.fits, document.read),
+    "caption": Form(caption.fits, caption.read),
 }
 """By name; where a record fits several, the first is meant."""
 
@@ -65,5 +89,5 @@ def parse_as(form: FormName | None, record: object, place: RecordPlace) -> Conve
     if isinstance(record, dict) and not FORMS[form].fits(record) and (others := forms_of(record)):
         parse = Parse(place)
         parse.fault("record", Reason.OTHER_FORM, f"{' or '.join(others)} in a file of form {form}")
-        raise DataError(parse.faults)
+        parse.stop()
     return FORMS[form].parse(record, place)

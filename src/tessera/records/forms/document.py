@@ -9,27 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tessera.chat.message import Conversation, Image, Message, Part, Text
+from tessera.chat.message import Image, Message, Part, Text
 from tessera.records.faults import Reason
-from tessera.records.forms.turns import share_tiles
-from tessera.records.record import Parse, RecordPlace, short
+from tessera.records.record import Parse, short
 
 
-def parse(record: object, place: RecordPlace) -> Conversation:
-    """The document as one message of texts and pictures. DataError with all faults; files are not opened."""
-    parse = Parse(place)
-    fields = parse.fields(record)
-    if not place.pretraining:
+def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
+    """The document as one message of texts and pictures, as far as it is sound."""
+    if not parse.place.pretraining:
         parse.fault("record", Reason.DOCUMENT, "it has texts and pictures, no questions")
-        parse.stop()
+        return ()
     slots = _matched(parse, fields) if "text_list" in fields else _aligned(parse, fields)
     parts = _parts(parse, slots)
     if not parts and not parse.faults:
         parse.fault("texts", Reason.EMPTY_DOCUMENT, f"{len(slots)} slots")
-    if parse.faults:
-        parse.stop()
-    images = iter(share_tiles(place, [part for part in parts if isinstance(part, Image)]))
-    return Conversation((Message("user", tuple(next(images) if isinstance(p, Image) else p for p in parts)),))
+    return (Message("user", tuple(parts)),)
 
 
 def fits(record: dict[str, Any]) -> bool:

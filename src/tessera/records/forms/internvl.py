@@ -9,21 +9,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from tessera.chat.message import Conversation, Role
-from tessera.records.forms.turns import Media, conversation_of, read_images, read_turns, read_videos
-from tessera.records.record import Parse, RecordPlace
+from tessera.chat.message import Message, Role
+from tessera.records.forms.turns import place_media, read_media, read_turns
+from tessera.records.record import Parse
 
 ROLES: dict[str, Role] = {"human": "user", "gpt": "assistant", "system": "system"}
 FOREIGN_KEYS = ("images", "videos", "messages", "texts", "system")
 
 
-def parse(record: object, place: RecordPlace) -> Conversation:
-    """The record as a conversation. DataError with all faults; media files are not opened."""
-    parse = Parse(place)
-    fields = parse.fields(record)
+def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
+    """The record's messages, as far as it is sound."""
     turns = read_turns(parse, fields.get("conversations"), "conversations", ROLES, ("from", "value"))
-    media = Media(read_images(parse, fields, "image"), read_videos(parse, fields, "video"))
-    return conversation_of(parse, turns, media)
+    return place_media(parse, turns, read_media(parse, fields))
 
 
 def fits(record: dict[str, Any]) -> bool:

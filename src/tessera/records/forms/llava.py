@@ -6,43 +6,29 @@ too, where a record has a `video` and no `image`. Everything else is as in Inter
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from tessera.chat.message import Conversation
+from tessera.chat.message import Message
 from tessera.records.forms.internvl import ROLES
-from tessera.records.forms.turns import (
-    MARKS,
-    Media,
-    Turn,
-    conversation_of,
-    read_images,
-    read_turns,
-    read_videos,
-)
-from tessera.records.record import Parse, RecordPlace
+from tessera.records.forms.turns import MARKS, RecordTurn, place_media, read_media, read_turns
+from tessera.records.record import Parse
 
 
-def parse(record: object, place: RecordPlace) -> Conversation:
-    """The record as a conversation. DataError with all faults; media files are not opened."""
-    parse = Parse(place)
-    fields = parse.fields(record)
-    turns: Sequence[Turn] = read_turns(
-        parse, fields.get("conversations"), "conversations", ROLES, ("from", "value")
-    )
-    media = Media(read_images(parse, fields, "image"), read_videos(parse, fields, "video"))
-    if media.videos and not media.images:
-        turns = [replace(t, text=t.text.replace("<image>", "<video>")) if _asks(t) else t for t in turns]
-    return conversation_of(parse, [_mark_first(turn) for turn in turns], media)
+def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
+    """The record's messages, as far as it is sound."""
+    turns = read_turns(parse, fields.get("conversations"), "conversations", ROLES, ("from", "value"))
+    media = read_media(parse, fields)
+    only_clips = bool(media.videos) and not media.images
+    return place_media(parse, [_mark_first(turn, only_clips) for turn in turns], media)
 
 
-def _asks(turn: Turn) -> bool:
-    return turn.role == "user"
-
-
-def _mark_first(turn: Turn) -> Turn:
+def _mark_first(turn: RecordTurn, only_clips: bool) -> RecordTurn:
     """The only mark of a question, moved to its front."""
-    found = [mark for mark in MARKS for _ in range(turn.text.count(mark))]
-    if not _asks(turn) or len(found) != 1:
+    if turn.role != "user":
         return turn
-    return replace(turn, text=f"{found[0]}\n{turn.text.replace(found[0], '').strip()}".strip())
+    text = turn.text.replace("<image>", "<video>") if only_clips else turn.text
+    found = [mark for mark in MARKS for _ in range(text.count(mark))]
+    if len(found) == 1:
+        text = f"{found[0]}\n{text.replace(found[0], '').strip()}".strip()
+    return replace(turn, text=text)

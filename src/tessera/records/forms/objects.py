@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,13 +12,15 @@ from tessera.records.boxes import LARGEST
 from tessera.records.faults import Reason
 from tessera.records.files.places import is_url
 from tessera.records.files.remote import local_copy
-from tessera.records.forms.turns import Media, Turn
+from tessera.records.forms.turns import RecordMedia, RecordTurn
 from tessera.records.record import Parse, short
 
 _TAGS = re.compile(r"<ref-object>|<bbox>")
 
 
-def fill_objects(parse: Parse, fields: Mapping[str, Any], turns: list[Turn], media: Media) -> list[Turn]:
+def fill_objects(
+    parse: Parse, fields: Mapping[str, Any], turns: Sequence[RecordTurn], media: RecordMedia
+) -> Sequence[RecordTurn]:
     """The turns with references and boxes written out, in 0 to 1000 of the whole picture (facts 5.6)."""
     objects = fields.get("objects")
     if objects is None or objects == {}:
@@ -48,7 +50,7 @@ def _references(parse: Parse, names: list[Any]) -> Iterator[str]:
         yield ""
 
 
-def _boxes(parse: Parse, objects: Mapping[str, Any], boxes: list[Any], media: Media) -> Iterator[str]:
+def _boxes(parse: Parse, objects: Mapping[str, Any], boxes: list[Any], media: RecordMedia) -> Iterator[str]:
     """Every box as text; a fault and no text for one that can't be scaled."""
     numbers = objects.get("image_id") or [0] * len(boxes)
     if not isinstance(numbers, list) or len(numbers) != len(boxes):
@@ -59,7 +61,7 @@ def _boxes(parse: Parse, objects: Mapping[str, Any], boxes: list[Any], media: Me
         yield _scaled(parse, box, size) if size is not None else ""
 
 
-def _scale(parse: Parse, kind: object, number: object, media: Media) -> tuple[float, float] | None:
+def _scale(parse: Parse, kind: object, number: object, media: RecordMedia) -> tuple[float, float] | None:
     """Width and height that coordinates are to be divided by."""
     if kind == "norm1":
         return 1.0, 1.0

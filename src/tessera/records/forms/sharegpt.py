@@ -8,23 +8,23 @@ Cauldron and FineVision, whose pictures have no marks: they go in front of the f
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
-from tessera.chat.message import Conversation, Role
+from tessera.chat.message import Message, Role
 from tessera.records.faults import Reason
 from tessera.records.forms.turns import (
     MARKS,
-    Media,
-    Turn,
+    RecordTurn,
     check_order,
     check_text,
-    conversation_of,
-    read_images,
+    count_marks,
+    place_media,
+    put_in_front,
+    read_media,
     read_turns,
-    read_videos,
 )
-from tessera.records.record import Parse, RecordPlace, short
+from tessera.records.record import Parse, short
 
 ROLES: dict[str, Role] = {
     "human": "user",
@@ -41,19 +41,19 @@ PAIRS: dict[str, dict[str, Role]] = {
 """Key -> the names of question and answer in every pair under it."""
 
 
-def parse(record: object, place: RecordPlace) -> Conversation:
-    """The record as a conversation. DataError with all faults; media files are not opened."""
-    parse = Parse(place)
-    fields = parse.fields(record)
+def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
+    """The record's messages, as far as it is sound."""
     key = next((key for key in PAIRS if fields.get(key) is not None), None)
+    turns: Sequence[RecordTurn]
     if fields.get("conversations") is None and key is not None:
         turns = _pairs(parse, key, fields[key])
     else:
         turns = read_turns(parse, fields.get("conversations"), "conversations", ROLES, ("from", "value"))
     media = read_media(parse, fields)
-    if key == "texts":
-        turns = _unmarked(turns, media)
-    return conversation_of(parse, with_system_text(parse, fields, turns), media)
+    if key == "texts" and not any(count_marks(parse.place, turns, mark) for mark in MARKS):
+        marks = "".join(f"{mark}\n" * count for mark, _, count in media.named())
+        turns = put_in_front(parse.place, turns, marks)
+    return place_media(parse, with_system_text(parse, fields, turns), media)
 
 
 def fits(record: dict[str, Any]) -> bool:
@@ -66,14 +66,9 @@ def fits(record: dict[str, Any]) -> bool:
     return isinstance(turns, list) and all(isinstance(turn, dict) and "content" not in turn for turn in turns)
 
 
-def read_media(parse: Parse, fields: dict[str, Any]) -> Media:
-    """Pictures and clips under their plural or singular keys."""
-    images = "images" if fields.get("images") is not None else "image"
-    videos = "videos" if fields.get("videos") is not None else "video"
-    return Media(read_images(parse, fields, images), read_videos(parse, fields, videos), (images, videos))
-
-
-def with_system_text(parse: Parse, fields: dict[str, Any], turns: list[Turn]) -> list[Turn]:
+def with_system_text(
+    parse: Parse, fields: dict[str, Any], turns: Sequence[RecordTurn]
+) -> Sequence[RecordTurn]:
     """`system` beside the turns as a leading turn; an empty one is none."""
     text = fields.get("system")
     if text is None or text == "":
@@ -83,20 +78,11 @@ def with_system_text(parse: Parse, fields: dict[str, Any], turns: list[Turn]) ->
     elif turns and turns[0].role == "system":
         parse.fault("system", Reason.ROLE_ORDER, "the turns begin with a system text, too")
     elif parse.sound("system", text):
-        return [Turn("system", text, "system"), *turns]
+        return [RecordTurn("system", text, "system"), *turns]
     return turns
 
 
-def _unmarked(turns: list[Turn], media: Media) -> list[Turn]:
-    """All media in front of the first question when no question marks any."""
-    marked = any(mark in turn.text for turn in turns for mark in MARKS if turn.role == "user")
-    if marked or not turns:
-        return turns
-    front = "".join(f"{mark}\n" * count for mark, _, count in media.named())
-    return [replace(turns[0], text=front + turns[0].text), *turns[1:]]
-
-
-def _pairs(parse: Parse, key: str, entries: object) -> list[Turn]:
+def _pairs(parse: Parse, key: str, entries: object) -> list[RecordTurn]:
     """Questions and answers in turn."""
     if not isinstance(entries, list) or not entries:
         parse.fault(key, Reason.BAD_FIELD, "missing, empty or not a list")
@@ -110,6 +96,6 @@ def _pairs(parse: Parse, key: str, entries: object) -> list[Turn]:
             return []
         for name, role in names.items():
             check_text(parse, f"{where}.{name}", role, entry[name])
-            turns.append(Turn(role, entry[name], f"{where}.{name}"))
+            turns.append(RecordTurn(role, entry[name], f"{where}.{name}"))
     check_order(parse, turns, "role")
     return turns

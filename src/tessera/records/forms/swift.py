@@ -1,22 +1,29 @@
 """ms-swift's form: `messages` of `role` and `content` with marks, `images`, `videos` and `objects`.
 
 Also `query`, `response` and `history`, and `instruction`, `input` and `output`. Pictures without a mark go in
-front of the first question, as ms-swift puts them. `<ref-object>` and `<bbox>` stand for the entries of
+front of the first question, as ms-swift puts them. Its template for InternVL writes a line break behind every
+picture, which `forms.detect` does for this form. `<ref-object>` and `<bbox>` stand for the entries of
 `objects`: references and boxes, in pixels of their picture ("real") or as fractions of it ("norm1").
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tessera.chat.message import Conversation, Role
+from tessera.chat.message import Message, Role
 from tessera.records.faults import Reason
 from tessera.records.forms.objects import fill_objects
-from tessera.records.forms.sharegpt import read_media, with_system_text
-from tessera.records.forms.turns import Media, Turn, conversation_of, read_turns
-from tessera.records.record import Parse, RecordPlace, listed, short
+from tessera.records.forms.sharegpt import with_system_text
+from tessera.records.forms.turns import (
+    RecordTurn,
+    count_marks,
+    place_media,
+    put_in_front,
+    read_media,
+    read_turns,
+)
+from tessera.records.record import Parse, listed, short
 
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -28,13 +35,8 @@ ROLES: dict[str, Role] = {
 REFUSED = ("audios", "rejected_response", "rejected_messages")
 
 
-def parse(record: object, place: RecordPlace) -> Conversation:
-    """The record as a conversation. DataError with all faults.
-
-    Media files are not opened, but for the headers of pictures whose boxes are written in pixels.
-    """
-    parse = Parse(place)
-    fields = parse.fields(record)
+def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
+    """The record's messages, as far as it is sound; headers of pictures are read for boxes in pixels."""
     for key in REFUSED:
         if fields.get(key):
             parse.fault(key, Reason.BAD_FIELD, "not understood in supervised training; remove it")
@@ -43,10 +45,11 @@ def parse(record: object, place: RecordPlace) -> Conversation:
         messages = _messages(parse, fields)
     where = "messages" if fields.get("messages") is not None else "query"
     turns = read_turns(parse, messages, where, ROLES, ("role", "content")) if messages is not None else []
-    turns = with_system_text(parse, fields, _losses(parse, messages, turns))
     media = read_media(parse, fields)
-    turns = fill_objects(parse, fields, turns, media)
-    return conversation_of(parse, _prefix_marks(place, turns, media), media)
+    said = with_system_text(parse, fields, _losses(parse, messages, turns))
+    said = fill_objects(parse, fields, said, media)
+    missing = [(mark, count - count_marks(parse.place, said, mark)) for mark, _, count in media.named()]
+    return place_media(parse, put_in_front(parse.place, said, "".join(m * n for m, n in missing)), media)
 
 
 def fits(record: dict[str, Any]) -> bool:
@@ -59,7 +62,7 @@ def fits(record: dict[str, Any]) -> bool:
     )
 
 
-def _losses(parse: Parse, messages: object, turns: list[Turn]) -> list[Turn]:
+def _losses(parse: Parse, messages: object, turns: list[RecordTurn]) -> list[RecordTurn]:
     """`loss: false` leaves an answer unsupervised."""
     entries = listed(messages)
     if len(entries) != len(turns):
@@ -96,16 +99,3 @@ def _messages(parse: Parse, fields: dict[str, Any]) -> list[dict[str, Any]] | No
         return None
     names = ("user", "assistant")
     return [{"role": n, "content": t} for pair in pairs for n, t in zip(names, pair, strict=True)]
-
-
-def _prefix_marks(place: RecordPlace, turns: Sequence[Turn], media: Media) -> Sequence[Turn]:
-    """As many marks as are missing, in front of the first turn that may have some."""
-    roles: tuple[Role, ...] = ("user", "assistant") if place.pretraining else ("user",)
-    open_to = [number for number, turn in enumerate(turns) if turn.role in roles]
-    if not open_to:
-        return turns
-    missing = ""
-    for mark, _, count in media.named():
-        missing += mark * (count - sum(turns[number].text.count(mark) for number in open_to))
-    first = turns[open_to[0]]
-    return [*turns[: open_to[0]], replace(first, text=missing + first.text), *turns[open_to[0] + 1 :]]

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tessera.chat.message import Conversation, Image, Message, Part, Role, Text, Video, say
+from tessera.chat.message import Image, Message, Part, Role, Text, Video
+from tessera.chat.openai import bounds_problem
 from tessera.records.boxes import box_problems
 from tessera.records.faults import Reason
 from tessera.records.record import Parse, RecordPlace, listed, short
@@ -17,7 +18,7 @@ _MARKS = re.compile(r"(<image>|<video>)")
 
 
 @dataclass(frozen=True)
-class Turn:
+class RecordTurn:
     """A turn as read: role, text with marks, where it stands, and whether an answer is supervised."""
 
     role: Role
@@ -27,7 +28,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Media:
+class RecordMedia:
     """Pictures and clips of a record in the order of their marks, and the keys they came from."""
 
     images: Sequence[Image] = ()
@@ -42,7 +43,7 @@ class Media:
 
 def read_turns(
     parse: Parse, entries: object, where: str, roles: Mapping[str, Role], keys: tuple[str, str]
-) -> list[Turn]:
+) -> list[RecordTurn]:
     """Turns `{keys[0]: role, keys[1]: text}`, checked one by one and in order."""
     if not isinstance(entries, list) or not entries:
         parse.fault(where, Reason.BAD_FIELD, "missing, empty or not a list")
@@ -55,7 +56,7 @@ def read_turns(
 
 def _turn(
     parse: Parse, where: str, entry: object, roles: Mapping[str, Role], keys: tuple[str, str]
-) -> Turn | None:
+) -> RecordTurn | None:
     """One turn; None with a fault when role or text can't be read."""
     role_key, text_key = keys
     if not isinstance(entry, dict) or not isinstance(entry.get(text_key), str):
@@ -68,21 +69,21 @@ def _turn(
         )
         return None
     check_text(parse, f"{where}.{text_key}", roles[name], text)
-    return Turn(roles[name], text, where)
+    return RecordTurn(roles[name], text, where)
 
 
-def check_text(parse: Parse, where: str, role: Role, text: str) -> None:
-    """The faults of a turn's text: characters that are none, nothing said, boxes."""
+def check_text(parse: Parse, where: str, role: Role, text: str, wordless: bool = False) -> None:
+    """The faults of a turn's text: characters that are none, nothing said (unless `wordless`), boxes."""
     if not parse.sound(where, text):
         return
-    if not text.strip() and role != "system" and not parse.place.pretraining:
+    if not text.strip() and role != "system" and not wordless and not parse.place.pretraining:
         reason = Reason.EMPTY_ANSWER if role == "assistant" else Reason.EMPTY_QUESTION
         parse.fault(where, reason, short(text))
     for problem in box_problems(text, strict=role == "assistant"):
         parse.fault(where, Reason.BAD_BOX, problem)
 
 
-def check_order(parse: Parse, turns: Sequence[Turn], role_key: str) -> None:
+def check_order(parse: Parse, turns: Sequence[RecordTurn], role_key: str) -> None:
     """After an optional system turn: user, assistant, user, … and an assistant at the end."""
     if parse.place.pretraining:
         return
@@ -97,101 +98,80 @@ def check_order(parse: Parse, turns: Sequence[Turn], role_key: str) -> None:
         parse.fault(f"{turns[-1].where}.{role_key}", Reason.ROLE_ORDER, "no answer at the end")
 
 
-def read_images(parse: Parse, record: Mapping[str, Any], key: str) -> list[Image]:
-    """The pictures under a key: one or a list."""
-    values = listed(record.get(key))
-    sources = [parse.picture(key, value) for value in values]
-    return share_tiles(parse.place, [Image(source) for source in sources if source is not None])
+def read_media(parse: Parse, fields: Mapping[str, Any]) -> RecordMedia:
+    """Pictures and clips under their plural or singular keys, one or a list of each."""
+    images = "images" if fields.get("images") is not None else "image"
+    videos = "videos" if fields.get("videos") is not None else "video"
+    pictures = (parse.picture(images, value) for value in listed(fields.get(images)))
+    found = [Image(source) for source in pictures if source is not None]
+    return RecordMedia(found, _read_videos(parse, fields, videos), (images, videos))
 
 
-def share_tiles(place: RecordPlace, images: Sequence[Image]) -> list[Image]:
-    """Pictures share the tile limit of the source, as in the published code (facts 3.5)."""
-    if place.max_tiles is None:
-        return list(images)
-    share = max(1, place.max_tiles // max(1, len(images)))
-    return [replace(image, max_tiles=share) for image in images]
-
-
-def read_videos(parse: Parse, record: Mapping[str, Any], key: str) -> list[Video]:
+def _read_videos(parse: Parse, fields: Mapping[str, Any], key: str) -> list[Video]:
     """The clips under a key, bounded by `clip`: `[start, end]` of a single one, or one or null for each."""
-    values, clip = listed(record.get(key)), record.get("clip")
-    sources = [read_clip(parse, key, value) for value in values]
+    clip, sources = fields.get("clip"), [parse.clip(key, value) for value in listed(fields.get(key))]
     if clip is None:
-        return [video for video in sources if video is not None]
-    clips = [clip] if len(values) == 1 and not _nested(clip) else clip
-    if not isinstance(clips, list) or len(clips) != len(values):
-        parse.fault(
-            "clip", Reason.BAD_FIELD, f"{short(clip)} is not [start, end] for each of {len(values)} videos"
-        )
+        return [Video(source) for source in sources if source is not None]
+    clips = [clip] if len(sources) == 1 and not _nested(clip) else clip
+    if not isinstance(clips, list) or len(clips) != len(sources):
+        detail = f"{short(clip)} is not [start, end] for each of {len(sources)} videos"
+        parse.fault("clip", Reason.BAD_FIELD, detail)
         return []
-    bounds = [(None, None) if c is None else parse.bounds("clip", c) for c in clips]
-    return [replace(v, start=b[0], end=b[1]) for v, b in zip(sources, bounds, strict=True) if v and b]
+    bounds = [_bounds(parse, (None, None) if clip is None else clip) for clip in clips]
+    return [Video(source, *bound) for source, bound in zip(sources, bounds, strict=True) if source and bound]
 
 
-def read_clip(parse: Parse, where: str, value: object) -> Video | None:
-    """A file or a folder of frames as a clip; None with a fault."""
-    source = parse.file(where, value)
-    if isinstance(source, bytes):
-        parse.fault(where, Reason.BAD_FIELD, "bytes can't be a clip; keep clips in files")
-        return None
-    return None if source is None else Video(source)
-
-
-def conversation_of(parse: Parse, turns: Sequence[Turn], media: Media) -> Conversation:
-    """Turns with media in the places of their marks. DataError with all faults of the record."""
-    turns = _prefix_missing_mark(parse.place, turns, media)
-    _check_marks(parse, turns, media)
-    if parse.faults:
-        parse.stop()
-    queue: dict[str, Iterator[Part]] = {"<image>": iter(media.images), "<video>": iter(media.videos)}
-    return with_system(parse.place, tuple(_message(parse.place, turn, queue) for turn in turns))
-
-
-def with_system(place: RecordPlace, messages: tuple[Message, ...]) -> Conversation:
-    """The source's system text goes in front of records that have none; documents have no roles."""
-    if place.system is not None and not place.pretraining and messages[0].role != "system":
-        messages = (say("system", place.system), *messages)
-    return Conversation(messages)
+def _bounds(parse: Parse, value: object) -> tuple[float | None, float | None] | None:
+    """`[start, end]` of a clip in seconds; None with a fault."""
+    if isinstance(value, list | tuple) and len(value) == 2 and bounds_problem(*value) is None:
+        return value[0], value[1]
+    parse.fault("clip", Reason.BAD_FIELD, f"{short(value)} is not [start, end] in seconds")
+    return None
 
 
 def _nested(clip: object) -> bool:
     return isinstance(clip, list) and all(item is None or isinstance(item, list) for item in clip)
 
 
-def _marked(place: RecordPlace, turn: Turn) -> bool:
+def put_in_front(place: RecordPlace, turns: Sequence[RecordTurn], marks: str) -> Sequence[RecordTurn]:
+    """The turns with these marks in front of the first that may have some."""
+    first = next((turn for turn in turns if _may_mark(place, turn)), None)
+    return [replace(turn, text=marks + turn.text) if turn is first else turn for turn in turns]
+
+
+def count_marks(place: RecordPlace, turns: Sequence[RecordTurn], mark: str) -> int:
+    """How often a mark stands in turns that may have some."""
+    return sum(turn.text.count(mark) for turn in turns if _may_mark(place, turn))
+
+
+def _may_mark(place: RecordPlace, turn: RecordTurn) -> bool:
     """Marks outside questions are words, as in the published rule of 2.5 (facts 5.5); documents have none."""
     return turn.role == "user" or place.pretraining
 
 
-def _prefix_missing_mark(place: RecordPlace, turns: Sequence[Turn], media: Media) -> Sequence[Turn]:
-    """A single picture (or clip) that no question marks goes first, on a line of its own."""
-    for mark, _, count in media.named():
-        if count == 1 and not _count(place, turns, mark):
-            first = next((number for number, turn in enumerate(turns) if _marked(place, turn)), None)
-            if first is not None:
-                turns = [
-                    replace(turn, text=f"{mark}\n{turn.text}") if number == first else turn
-                    for number, turn in enumerate(turns)
-                ]
-    return turns
+def place_media(parse: Parse, turns: Sequence[RecordTurn], media: RecordMedia) -> tuple[Message, ...]:
+    """Turns as messages with media in the places of their marks; none, with faults, where these differ.
 
-
-def _check_marks(parse: Parse, turns: Sequence[Turn], media: Media) -> None:
-    """As many marks as files, of each kind."""
+    A single picture (or clip) that no question marks goes first, on a line of its own.
+    """
+    place = parse.place
     for mark, key, count in media.named():
-        marks = _count(parse.place, turns, mark)
+        marks = count_marks(place, turns, mark)
+        if count == 1 and not marks:
+            turns = put_in_front(place, turns, f"{mark}\n")
+            marks = count_marks(place, turns, mark)
         spoiled = any(fault.field in (key, "clip") for fault in parse.faults)
         if marks != count and turns and not spoiled:
             parse.fault(key, Reason.MARK_COUNT, f"{marks} {mark} in human turns, {count} files")
+    if parse.faults:
+        return ()
+    queue: dict[str, Iterator[Part]] = {"<image>": iter(media.images), "<video>": iter(media.videos)}
+    return tuple(_message(place, turn, queue) for turn in turns)
 
 
-def _count(place: RecordPlace, turns: Sequence[Turn], mark: str) -> int:
-    return sum(turn.text.count(mark) for turn in turns if _marked(place, turn))
-
-
-def _message(place: RecordPlace, turn: Turn, queue: dict[str, Iterator[Part]]) -> Message:
+def _message(place: RecordPlace, turn: RecordTurn, queue: dict[str, Iterator[Part]]) -> Message:
     """A turn as parts."""
-    if not _marked(place, turn):
+    if not _may_mark(place, turn):
         return Message(turn.role, (Text(turn.text),), turn.trained)
     pieces = [piece for piece in _MARKS.split(turn.text) if piece]
     parts = tuple(next(queue[piece]) if piece in queue else Text(piece) for piece in pieces)

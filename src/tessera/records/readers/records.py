@@ -168,13 +168,10 @@ def fetch_media(conversation: Conversation, place: RecordPlace) -> Conversation:
     if not any(isinstance(part.source, str) for part in conversation.media):
         return conversation
     parse = Parse(place)
-    messages = tuple(
-        replace(message, parts=tuple(_fetched(parse, part) for part in message.parts))
-        for message in conversation.messages
-    )
+    fetched = conversation.map_parts(lambda part: _fetched(parse, part))
     if parse.faults:
         parse.stop()
-    return Conversation(messages)
+    return fetched
 
 
 def _fetched(parse: Parse, part: Part) -> Part:

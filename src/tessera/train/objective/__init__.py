@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tessera.train.objective.contrastive import Contrastive
-from tessera.train.objective.conversation import Conversation
+from tessera.train.objective.contrastive import ContrastiveObjective
+from tessera.train.objective.conversation import ConversationObjective
 
-AnyObjective = Annotated[Conversation | Contrastive, Field(discriminator="kind")]
+AnyObjective = Annotated[ConversationObjective | ContrastiveObjective, Field(discriminator="kind")]

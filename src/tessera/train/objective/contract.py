@@ -9,11 +9,11 @@ import torch
 from pydantic import Field
 
 from tessera.curation.check import CheckReport
-from tessera.packing.index import Progress
 from tessera.packing.loader import PackingConfig
 from tessera.records.manifest import PlaygroundSource
 from tessera.records.source import WeightedSource
 from tessera.runtime.config import Config
+from tessera.runtime.progress import Progress, silent
 from tessera.train.parallel import Ranks
 
 
@@ -72,6 +72,8 @@ class Loader(Protocol):
 
 
 Sources = tuple[WeightedSource, ...]
+Checked = tuple[Sources, CheckReport]
+"""The sources of a stage as far as they may be used, and what was found in them."""
 
 
 class Objective(Protocol):
@@ -80,13 +82,8 @@ class Objective(Protocol):
     learner: ClassVar[type[Any]]
     """The `Learner` that it trains; objectives of the same one may follow each other in a run."""
 
-    def check(
-        self, data: StageData, learner: Any, progress: Progress | None = None
-    ) -> tuple[Sources, CheckReport]:
-        """Open and check the sources before the first step. ValueError with all that is wrong.
-
-        Returns the sources as far as they may be used, and what was found in them.
-        """
+    def check(self, data: StageData, learner: Any, progress: Progress = silent) -> Checked:
+        """Open and check the sources before the first step. ValueError with all that is wrong."""
 
     def loader(
         self, data: StageData, learner: Any, sources: Sources, seeds: tuple[int, int], ranks: Ranks

@@ -13,13 +13,14 @@ from pydantic import Field
 from tessera.chat.tokenizer import Tokenizer
 from tessera.checkpoints.surgery import save_part
 from tessera.curation.check import CheckReport
+from tessera.models.config import VLMConfig
 from tessera.models.contrastive import ContrastiveConfig, ContrastivePair
-from tessera.nn.layout import Packed
-from tessera.packing.index import Progress
+from tessera.nn.attention.layout import Packed
 from tessera.records.manifest import PlaygroundSource
 from tessera.runtime.config import Config
+from tessera.runtime.progress import Progress, silent
 from tessera.runtime.seeds import derive_seed
-from tessera.train.objective.contract import Counts, Sources, StageData
+from tessera.train.objective.contract import Checked, Counts, Sources, StageData
 from tessera.train.objective.learner import Start, first_weights, fresh_family
 from tessera.train.objective.pairs import PairBatch, PairLoader, PairMaker
 from tessera.train.parallel import Ranks
@@ -43,6 +44,8 @@ class PairLearner:
                 "leave it out, or give start.vision"
             )
         family, tokenizer = fresh_family(start)
+        if not isinstance(family.model, VLMConfig):
+            raise ValueError(f"start.family = {start.family!r}: contrastive runs train an InternViT")
         vision, decoder = family.model.vision, family.model.decoder
         text = decoder.model_copy(update={"num_hidden_layers": TEXT_TOWER_LAYERS})
         model = ContrastivePair(ContrastiveConfig(vision=vision, text=text, width=decoder.hidden_size))
@@ -54,7 +57,7 @@ class PairLearner:
         save_part(self.model, "vision", folder, card=card)
 
 
-class Contrastive(Config):
+class ContrastiveObjective(Config):
     """Learn from drawn pictures with captions: of the stage's packing only `workers` is used."""
 
     kind: Literal["contrastive"] = "contrastive"
@@ -64,9 +67,7 @@ class Contrastive(Config):
     """Weight of the region-phrase loss; the rest is the whole-picture loss."""
     learner: ClassVar[type[PairLearner]] = PairLearner
 
-    def check(
-        self, data: StageData, learner: PairLearner, progress: Progress | None = None
-    ) -> tuple[Sources, CheckReport]:
+    def check(self, data: StageData, learner: PairLearner, progress: Progress = silent) -> Checked:
         """Drawn pairs are right by construction; other sources are refused."""
         _drawn(data)
         return (), CheckReport()

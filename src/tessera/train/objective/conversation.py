@@ -9,19 +9,20 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
-from tessera.curation.check import CheckConfig, CheckReport, check_sources
+from tessera.curation.check import CheckConfig, check_sources
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
-from tessera.nn.layout import Packed
-from tessera.packing.index import Progress, open_index
+from tessera.nn.attention.layout import Packed
+from tessera.packing.index import open_index
 from tessera.packing.loader import PackLoader
 from tessera.packing.pack import Pack
 from tessera.packing.planning.balance import Work
 from tessera.records.manifest import PlaygroundSource, read_meta
 from tessera.records.open import open_sources
 from tessera.runtime.config import Config
+from tessera.runtime.progress import Progress, silent
 from tessera.runtime.seeds import derive_seed
-from tessera.train.objective.contract import Counts, Sources, StageData
+from tessera.train.objective.contract import Checked, Counts, Sources, StageData
 from tessera.train.objective.learner import ChatLearner
 from tessera.train.parallel import Ranks
 
@@ -29,15 +30,13 @@ CHUNK = 8192
 """Supervised tokens whose logits exist at one time."""
 
 
-class Conversation(Config):
+class ConversationObjective(Config):
     """Learn the answers: next-token loss, weighted as `packing.averaging` says."""
 
     kind: Literal["conversation"] = "conversation"
     learner: ClassVar[type[ChatLearner]] = ChatLearner
 
-    def check(
-        self, data: StageData, learner: ChatLearner, progress: Progress | None = None
-    ) -> tuple[Sources, CheckReport]:
+    def check(self, data: StageData, learner: ChatLearner, progress: Progress = silent) -> Checked:
         """Every record of every source. Raises DataError with all faults."""
         packing = data.packing
         limits = CheckConfig(

@@ -15,7 +15,7 @@ from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.checkpoints.shipped import Shipped, shipped_folder
 from tessera.checkpoints.surgery import load_part
-from tessera.families.catalog import fresh
+from tessera.families.catalogue import fresh
 from tessera.families.family import Family
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM

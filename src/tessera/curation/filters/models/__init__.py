@@ -1,1 +1,3 @@
-"""models."""
+"""Scores from a language model: `scorer` (what one must offer), `prompts`, `model_steps` (what is asked),
+`reply_store` (nothing is asked twice) and `endpoint` (a server). Must not know rules or decisions.
+"""

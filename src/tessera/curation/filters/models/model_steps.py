@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,17 +12,16 @@ from tessera.curation.filters.judge import Judged
 from tessera.curation.filters.models.prompts import fill
 from tessera.curation.filters.models.reply_store import Asking
 from tessera.curation.filters.models.scorer import Reply, read_reason, read_score
-from tessera.curation.filters.rules.finding import EXCERPT, Row, Verdict
+from tessera.curation.filters.rules.finding import EXCERPT, Row
 
 
 @dataclass(frozen=True)
 class ModelSteps:
-    """The steps of a run that ask a model; `names` are the sources' names."""
+    """The steps of a run that ask a model."""
 
     config: FilterConfig
     prompts: Mapping[str, str]
     asking: Asking
-    names: Sequence[str]
 
     def judge(self, judged: Iterable[Judged]) -> Iterator[Judged]:
         """The same records in order, with rows of the model; all steps run side by side."""
@@ -41,7 +40,10 @@ class ModelSteps:
                 domain = read_domain(reply.text)
                 judged.domain = domain or domain_by_rule(judged.sample)
                 if domain is None:
-                    judged.rows.append(self._row(judged, "domain", None, None, reply))
+                    told = _told(reply, reply.text)
+                    judged.rows.append(
+                        Row("model_domain", None, None, "keep", excerpt=told, domain=judged.domain)
+                    )
             yield judged
 
     def _domain_prompt(self, judged: Judged) -> str | None:
@@ -50,10 +52,22 @@ class ModelSteps:
         return fill(self.prompts, "domain", judged.sample)
 
     def _scores(self, stream: Iterable[Judged], step: str, settings: ScoreConfig) -> Iterator[Judged]:
+        """A score and the model's reason as a row; without a score borderline, with what was said instead."""
         for judged, reply in self.asking.ask(stream, partial(self._score_prompt, step)):
             if reply is not None:
                 score = None if reply.error is not None else read_score(reply.text)
-                judged.rows.append(self._row(judged, step, score, settings, reply))
+                verdict = "borderline" if score is None else settings.verdict(score)
+                told = _told(reply, reply.text if score is None else read_reason(reply.text))
+                judged.rows.append(
+                    Row(
+                        f"model_{step}",
+                        score,
+                        settings.threshold,
+                        verdict,
+                        excerpt=told,
+                        domain=judged.domain,
+                    )
+                )
             yield judged
 
     def _score_prompt(self, step: str, judged: Judged) -> str | None:
@@ -63,24 +77,6 @@ class ModelSteps:
         name = step if step == "repetition" else f"quality_{judged.domain}"
         return fill(self.prompts, name, judged.sample)
 
-    def _row(
-        self, judged: Judged, rule: str, score: float | None, settings: ScoreConfig | None, reply: Reply
-    ) -> Row:
-        """A score with the model's reason; without one borderline, with what was said instead."""
-        said = read_reason(reply.text) if score is not None else reply.text
-        told = said if reply.error is None else f"no answer: {reply.error}"
-        verdict: Verdict = "keep" if settings is None else "borderline"
-        if settings is not None and score is not None:
-            verdict = settings.verdict(score)
-        return Row(
-            source=self.names[judged.source],
-            record=judged.record,
-            file=judged.file,
-            line=judged.line,
-            rule=f"model_{rule}",
-            score=score,
-            threshold=None if settings is None else settings.threshold,
-            verdict=verdict,
-            excerpt=told[:EXCERPT],
-            domain=judged.domain,
-        )
+
+def _told(reply: Reply, said: str) -> str:
+    return (said if reply.error is None else f"no answer: {reply.error}")[:EXCERPT]

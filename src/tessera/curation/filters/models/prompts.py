@@ -7,6 +7,7 @@ conversation and `{fence}` for a line that can't occur in it.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -48,12 +49,6 @@ def fill(prompts: Mapping[str, str], name: str, sample: str) -> str:
     """A prompt with its conversation, between fences that it can't close: they hold its hash."""
     fence = "=====" + hashlib.blake2b(sample.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
     # One pass, so that marks inside the conversation stay as they are.
-    return "".join(
-        sample if piece == "\x00" else piece.replace("{fence}", fence) for piece in _pieces(prompts[name])
+    return re.sub(
+        "|".join(map(re.escape, MARKS)), lambda mark: sample if mark[0] == MARKS[0] else fence, prompts[name]
     )
-
-
-def _pieces(text: str) -> list[str]:
-    """The text cut at {sample}, which becomes a NUL."""
-    before, *rest = text.split("{sample}")
-    return [before, *(piece for part in rest for piece in ("\x00", part))]

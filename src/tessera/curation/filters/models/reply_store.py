@@ -7,9 +7,11 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from tessera.curation.filters.config import ModelConfig
 from tessera.curation.filters.models.scorer import Reply, Scorer
 
 Item = TypeVar("Item")
@@ -86,17 +88,24 @@ class Asking:
                 waiting.append((item, known))
                 yield prompt if known is None else None
 
-        for reply in self.scorer.replies(missing(), self._keep):
+        for reply in self.scorer.replies(missing(), partial(self.store.put, self.scorer.name)):
             item, known = waiting.popleft()
             if reply is not None:
-                self._count(reply)
+                self.asked += 1
+                self.failed += reply.error is not None
+                self.prompt_tokens += reply.prompt_tokens
+                self.answer_tokens += reply.answer_tokens
             yield item, known if reply is None else reply
 
-    def _keep(self, prompt: str, reply: Reply) -> None:
-        self.store.put(self.scorer.name, prompt, reply)
-
-    def _count(self, reply: Reply) -> None:
-        self.asked += 1
-        self.failed += reply.error is not None
-        self.prompt_tokens += reply.prompt_tokens
-        self.answer_tokens += reply.answer_tokens
+    def bill(self, prices: ModelConfig) -> dict[str, Any]:
+        """What was asked and what it cost."""
+        cost = self.prompt_tokens * prices.prompt_price + self.answer_tokens * prices.answer_price
+        return {
+            "name": self.scorer.name,
+            "asked": self.asked,
+            "from_store": self.known,
+            "failed": self.failed,
+            "prompt_tokens": self.prompt_tokens,
+            "answer_tokens": self.answer_tokens,
+            "cost": round(cost / 1e6, 6),
+        }

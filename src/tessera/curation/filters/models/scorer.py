@@ -56,7 +56,7 @@ def read_score(reply: str) -> float | None:
     sentences are not guessed at.
     """
     said = _THOUGHT.sub("", reply).strip()
-    found = {score for text in _OBJECT.findall(said) if (score := _from_object(text)) is not None}
+    found = {score for value in _objects(said) if (score := _from_object(value)) is not None}
     if not found:
         whole = _ALONE.fullmatch(said)
         numbers = [whole.group(1) or whole.group(2)] if whole else _LINE.findall(said)
@@ -67,26 +67,27 @@ def read_score(reply: str) -> float | None:
     return score if 0 <= score <= 10 else None
 
 
-def _from_object(text: str) -> float | None:
-    try:
-        value: Any = json.loads(text)
-    except json.JSONDecodeError:
-        return None
-    score = value.get("score") if isinstance(value, dict) else None
+def read_reason(reply: str) -> str:
+    """The reason in a reply: "reason" of its JSON object, else its words."""
+    said = _THOUGHT.sub("", reply).strip()
+    reasons = (value.get("reason") for value in _objects(said))
+    return next((reason for reason in reasons if isinstance(reason, str)), said)
+
+
+def _objects(said: str) -> Iterator[dict[str, Any]]:
+    """The JSON objects without objects inside; what only looks like one is left out."""
+    for text in _OBJECT.findall(said):
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(value, dict):
+            yield value
+
+
+def _from_object(value: dict[str, Any]) -> float | None:
+    score = value.get("score")
     if isinstance(score, str):
         match = re.fullmatch(_NUMBER, score.strip())
         return float(match.group(1)) if match else None
     return float(score) if isinstance(score, int | float) and not isinstance(score, bool) else None
-
-
-def read_reason(reply: str) -> str:
-    """The reason in a reply: "reason" of its JSON object, else its words."""
-    said = _THOUGHT.sub("", reply).strip()
-    for text in _OBJECT.findall(said):
-        try:
-            value: Any = json.loads(text)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(value, dict) and isinstance(value.get("reason"), str):
-            return str(value["reason"])
-    return said

@@ -8,9 +8,8 @@ from collections import Counter
 from functools import lru_cache
 from itertools import pairwise
 
-from tessera.curation.filters.rules.finding import Finding
+from tessera.curation.filters.rules.finding import NOTHING, Finding
 from tessera.curation.filters.rules.prose import LINK, SENTENCE_END, prose
-from tessera.curation.filters.rules.repetition import NOTHING
 
 SHORTEST = 40
 """Characters from which on a share means something."""

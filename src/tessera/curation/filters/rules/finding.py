@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import model_validator
 
@@ -26,6 +26,9 @@ class Finding:
     value: float
     start: int = 0
     end: int = 0
+
+
+NOTHING = Finding(0.0)
 
 
 class Levels(Config):
@@ -59,16 +62,12 @@ class Levels(Config):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One verdict of one rule on one record.
+    """One verdict of one rule on a record.
 
-    record counts from 0 in its source, line from 1 in its file; turn counts messages from 0, start and end
-    are characters of that message's text. score is None when a model's answer could not be read.
+    turn counts messages from 0, start and end are characters of that message's text; None for the record as a
+    whole. score is None when a model's answer could not be read.
     """
 
-    source: str
-    record: int
-    file: str
-    line: int
     rule: str
     score: float | None
     threshold: float | None
@@ -78,10 +77,6 @@ class Row:
     end: int | None = None
     excerpt: str = ""
     domain: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, as a line of `verdicts.jsonl`."""
-        return asdict(self)
 
 
 def excerpt(text: str, start: int, end: int) -> str:

@@ -7,9 +7,8 @@ import unicodedata
 from collections import Counter
 from functools import lru_cache
 
-from tessera.curation.filters.rules.finding import Finding
+from tessera.curation.filters.rules.finding import NOTHING, Finding
 from tessera.curation.filters.rules.prose import LINK, blank, prose, words
-from tessera.curation.filters.rules.repetition import NOTHING
 
 FEWEST_ASKED = 5
 FEWEST_TOLD = 20

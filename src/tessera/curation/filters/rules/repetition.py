@@ -7,13 +7,12 @@ InternVL2.5 section 4.3). The official rules are not public; each docstring says
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from tessera.curation.filters.rules.finding import Finding
+from tessera.curation.filters.rules.finding import NOTHING, Finding
 from tessera.curation.filters.rules.prose import BOX, blank, word_span, words
 
-NOTHING = Finding(0.0)
 NGRAM = 10
 FEWEST_NGRAMS = 20
 FEWEST_LINES = 6
@@ -24,8 +23,8 @@ SHORTEST_LOOP = 60
 
 _ZEROS = re.compile(r"0(?:[\s,.;|]{0,2}0){7,}")
 _SAME = re.compile(r"(\S)\1{7,}")
-_RULERS = "-=_*#.~|+·─━═┈…"
-_RULER_SHARE = 0.1
+_WEIGHTS = dict.fromkeys("-=_*#.~|+·─━═┈…", 0.1)
+"""Signs that draw rulers and leaders."""
 
 
 def ngram_repetition(text: str) -> Finding:
@@ -103,15 +102,8 @@ def character_run(text: str) -> Finding:
 
     Default: borderline 20, drop 60; ours. Signs that draw rulers and leaders (-, =, _, .) count a tenth.
     """
-    best = NOTHING
-    for match in _SAME.finditer(text):
-        character, length = match.group(1), float(match.end() - match.start())
-        if character == "0":
-            continue
-        value = length * _RULER_SHARE if character in _RULERS else length
-        if value > best.value:
-            best = Finding(value, *match.span())
-    return best
+    runs = (match for match in _SAME.finditer(text) if match[1] != "0")
+    return _longest((len(match[0]) * _WEIGHTS.get(match[1], 1.0), match) for match in runs)
 
 
 def zero_run(text: str) -> Finding:
@@ -120,12 +112,13 @@ def zero_run(text: str) -> Finding:
     Default: borderline 24, drop 64. InternVL2.5 names "very long runs of zeros" as a rule and gives no figure
     (facts 12); a binary or float number in an answer stays under 24.
     """
-    best = NOTHING
-    for match in _ZEROS.finditer(text):
-        value = float(match.group().count("0"))
-        if value > best.value:
-            best = Finding(value, *match.span())
-    return best
+    return _longest((float(match[0].count("0")), match) for match in _ZEROS.finditer(text))
+
+
+def _longest(runs: Iterable[tuple[float, re.Match[str]]]) -> Finding:
+    """The first of the runs with the greatest value."""
+    found = (Finding(value, *match.span()) for value, match in runs)
+    return max(found, key=lambda finding: finding.value, default=NOTHING)
 
 
 def _grams(spoken: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:

@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tessera.chat.message import Conversation
 from tessera.curation.filters.length import LengthProfile
-from tessera.curation.filters.rules.content import (
-    garbled,
-    placeholder,
-    sentence_length,
-    symbol_share,
-    truncated,
-    url_share,
-)
-from tessera.curation.filters.rules.finding import Finding, Levels
+from tessera.curation.filters.rules import content, repetition
+from tessera.curation.filters.rules.finding import NOTHING, Finding, Levels, Row, excerpt
 from tessera.curation.filters.rules.language import language_mismatch
-from tessera.curation.filters.rules.repetition import (
-    character_run,
-    ngram_repetition,
-    phrase_loop,
-    repeated_lines,
-    zero_run,
-)
 
 
 @dataclass(frozen=True)
@@ -40,17 +26,17 @@ def _levels(borderline: float | None, drop: float | None) -> Levels:
 
 
 TEXT_RULES: dict[str, TextRule] = {
-    "ngram_repetition": TextRule(ngram_repetition, _levels(0.3, 0.4)),
-    "repeated_lines": TextRule(repeated_lines, _levels(0.3, 0.5)),
-    "phrase_loop": TextRule(phrase_loop, _levels(4, 8)),
-    "character_run": TextRule(character_run, _levels(20, 60), questions=True),
-    "zero_run": TextRule(zero_run, _levels(24, 64), questions=True),
-    "sentence_length": TextRule(sentence_length, _levels(1500, 4000)),
-    "url_share": TextRule(url_share, _levels(0.3, 0.7)),
-    "symbol_share": TextRule(symbol_share, _levels(0.25, 0.5)),
-    "garbled": TextRule(garbled, _levels(1, 20), questions=True),
-    "placeholder": TextRule(placeholder, _levels(0.5, 1)),
-    "truncated": TextRule(truncated, _levels(0.5, 1)),
+    "ngram_repetition": TextRule(repetition.ngram_repetition, _levels(0.3, 0.4)),
+    "repeated_lines": TextRule(repetition.repeated_lines, _levels(0.3, 0.5)),
+    "phrase_loop": TextRule(repetition.phrase_loop, _levels(4, 8)),
+    "character_run": TextRule(repetition.character_run, _levels(20, 60), questions=True),
+    "zero_run": TextRule(repetition.zero_run, _levels(24, 64), questions=True),
+    "sentence_length": TextRule(content.sentence_length, _levels(1500, 4000)),
+    "url_share": TextRule(content.url_share, _levels(0.3, 0.7)),
+    "symbol_share": TextRule(content.symbol_share, _levels(0.25, 0.5)),
+    "garbled": TextRule(content.garbled, _levels(1, 20), questions=True),
+    "placeholder": TextRule(content.placeholder, _levels(0.5, 1)),
+    "truncated": TextRule(content.truncated, _levels(0.5, 1)),
 }
 
 DEFAULTS: dict[str, Levels] = {
@@ -62,27 +48,18 @@ DEFAULTS: dict[str, Levels] = {
 """Every rule and its levels; "length_limit" counts the characters of all answers of a record."""
 
 
-@dataclass(frozen=True)
-class Hit:
-    """The strongest finding of a rule in a conversation; turn None means the record as a whole."""
-
-    rule: str
-    finding: Finding
-    turn: int | None = None
-
-
 def answer_length(conversation: Conversation, document: bool = False) -> int:
     """Characters of all answers; of all text in a document."""
     return sum(len(text) for _, text in _answers(conversation, document))
 
 
-def find_hits(
+def find_rows(
     conversation: Conversation,
     levels: Mapping[str, Levels],
     profile: LengthProfile | None,
     document: bool = False,
-) -> Iterator[Hit]:
-    """One hit for every rule in `levels` whose finding is at least borderline, in the order of the table.
+) -> Iterator[Row]:
+    """One row for every rule in `levels` with a finding that is at least borderline, in the table's order.
 
     document: text without roles, in which every message is read as an answer.
     """
@@ -91,22 +68,33 @@ def find_hits(
     for name, rule in TEXT_RULES.items():
         if name in levels:
             read = answers + questions if rule.questions and not document else answers
-            yield from _worth(levels[name], [Hit(name, rule.find(text), turn) for turn, text in read])
+            yield from _worth(name, levels[name], [(rule.find(text), turn, text) for turn, text in read])
     if "language_mismatch" in levels and not document:
-        yield from _worth(levels["language_mismatch"], list(_mismatches(conversation)))
+        yield from _worth("language_mismatch", levels["language_mismatch"], list(_mismatches(conversation)))
     length = answer_length(conversation, document)
-    if "length_limit" in levels:
-        yield from _worth(levels["length_limit"], [Hit("length_limit", Finding(float(length)))])
-    if "length_outlier" in levels and profile is not None:
-        yield from _worth(levels["length_outlier"], [Hit("length_outlier", profile.outlier(length))])
+    whole = {"length_limit": Finding(float(length))}
+    if profile is not None:
+        whole["length_outlier"] = profile.outlier(length)
+    for name, finding in whole.items():
+        if name in levels:
+            yield from _worth(name, levels[name], [(finding, None, f"{length} characters in all answers")])
 
 
-def _worth(levels: Levels, hits: list[Hit]) -> Iterator[Hit]:
-    """The strongest of some hits, if it is worth a look."""
-    if hits:
-        strongest = max(hits, key=lambda hit: hit.finding.value)
-        if levels.verdict(strongest.finding.value) != "keep":
-            yield strongest
+_Evidence = tuple[Finding, int | None, str]
+"""A finding, its message's number (None for the record as a whole) and the text it was found in."""
+
+
+def _worth(rule: str, levels: Levels, found: list[_Evidence]) -> Iterator[Row]:
+    """The strongest of a rule's findings, if it is worth a look."""
+    finding, turn, text = max(found, key=lambda evidence: evidence[0].value, default=(NOTHING, None, ""))
+    verdict = levels.verdict(finding.value)
+    if verdict == "keep":
+        return
+    row = Row(rule, round(finding.value, 4), levels.threshold(verdict), verdict, excerpt=text)
+    if turn is not None:
+        start, end = finding.start, finding.end
+        row = replace(row, turn=turn, start=start, end=end, excerpt=excerpt(text, start, end))
+    yield row
 
 
 def _answers(conversation: Conversation, document: bool) -> Iterator[tuple[int, str]]:
@@ -115,11 +103,11 @@ def _answers(conversation: Conversation, document: bool) -> Iterator[tuple[int, 
             yield turn, message.text
 
 
-def _mismatches(conversation: Conversation) -> Iterator[Hit]:
+def _mismatches(conversation: Conversation) -> Iterator[_Evidence]:
     """Every answer against the user turn before it."""
     asked = ""
     for turn, message in enumerate(conversation.messages):
         if message.role == "assistant":
-            yield Hit("language_mismatch", language_mismatch(asked, message.text), turn)
+            yield language_mismatch(asked, message.text), turn, message.text
         elif message.role == "user":
             asked = message.text

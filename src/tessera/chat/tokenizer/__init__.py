@@ -1,0 +1,10 @@
+"""Text to ids and back, for every tokenizer of the series.
+
+Read `tokenizer` first (special strings and plain text are kept apart), then `vocabulary` (byte-level BPE and
+SentencePiece behind one face), `files` (how checkpoints write them) and `training` (one made from nothing).
+It must not know messages, templates or pictures.
+"""
+
+from tessera.chat.tokenizer.tokenizer import Tokenizer, load_tokenizer
+
+__all__ = ["Tokenizer", "load_tokenizer"]

@@ -1,0 +1,208 @@
+"""One tokenizer for every member of the series: runs of text through a vocabulary, special strings by table.
+
+Two kinds of text are kept apart. *Trusted* text (templates) may contain special strings; they become their
+ids. In *plain* text (what a user typed) they stay ordinary characters, so nobody can write a turn marker.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tessera.chat.tokenizer.files import read_tokenizer
+from tessera.chat.tokenizer.vocabulary import Vocabulary
+from tessera.chat.tokens import ADDED_TOKENS, GROUNDING_TOKENS, AddedToken
+
+CACHE_ENTRIES = 65_536
+CACHE_CHARACTERS = 256
+
+
+class Tokenizer:
+    """Text to ids and back.
+
+    `named` are the strings listed by name in the configuration (bos, eos, additional ...): the slow LLaMA
+    rules ask whether a token is among them. `config` is tokenizer_config.json, kept for `save`.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        added: Sequence[AddedToken],
+        bos: str | None = None,
+        named: frozenset[str] = frozenset(),
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.added: dict[str, AddedToken] = {t.text: t for t in sorted(added, key=lambda t: t.id)}
+        self.config = dict(config or {})
+        self.named = named
+        self.bos_id: int | None = None if bos is None else self.token_id(bos)
+        self.vocab_size = max([len(vocabulary.pieces) - 1, *(t.id for t in added)]) + 1
+        self._by_id = {t.id: t for t in self.added.values()}
+        self._strips = frozenset(t.id for t in added if t.strips_right)
+        self._cache: dict[tuple[str, bool], list[int]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_cache": {}}
+
+    def has_token(self, text: str) -> bool:
+        """Whether this special string is one token of the tokenizer."""
+        return text in self.added
+
+    def token_id(self, text: str) -> int:
+        """Id of a special string or of a piece of the vocabulary; ValueError when there is none."""
+        if text in self.added:
+            return self.added[text].id
+        found = self.vocabulary.token_id(text)
+        if found is None:
+            raise ValueError(f"tokenizer: no token {text!r}; add it with Tokenizer.with_added([{text!r}])")
+        return found
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of trusted text, special strings as their ids, no bos."""
+        ids: list[int] = []
+        for piece in self.split(text):
+            if isinstance(piece, int):
+                ids += [*self.opening(piece), piece] if not ids else [piece]
+            else:
+                ids += self.encode_run(piece, ids[-1] if ids else None)
+        return ids
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Ids of a text in which special strings mean nothing, no bos."""
+        return self.encode_run(text, None)
+
+    def encode_run(self, text: str, left: int | None) -> list[int]:
+        """Ids of plain text that stands behind token `left`; None: it opens the prompt."""
+        if left in self._strips:
+            text = text.lstrip()
+        if not text:
+            return []
+        key = (text, left is None)
+        ids = self._cache.get(key)
+        if ids is None:
+            _check_text(text)
+            ids = self.vocabulary.encode(text, left is None)
+            if len(text) <= CACHE_CHARACTERS:
+                if len(self._cache) >= CACHE_ENTRIES:
+                    self._cache.clear()
+                self._cache[key] = ids
+        return list(ids)
+
+    def opening(self, first: int) -> list[int]:
+        """Ids in front of a prompt that starts with control token `first`: Phi-3's lone space, else none.
+
+        The slow LLaMA tokenizer drops that space only before tokens listed by name in the configuration.
+        """
+        lone = self.vocabulary.lone_prefix
+        return [] if lone is None or self._by_id[first].text in self.named else [lone]
+
+    def split(self, text: str) -> list[int | str]:
+        """Trusted text cut at every special string, those as ids."""
+        return self._cut(text, self._special_pattern)
+
+    def split_content(self, text: str) -> list[int | str]:
+        """Text of a user or an answer cut at the special strings that are allowed there, those as ids."""
+        return self._cut(text, self._content_pattern) if "<" in text else [text]
+
+    def _cut(self, text: str, pattern: re.Pattern[str] | None) -> list[int | str]:
+        pieces = [text] if pattern is None else pattern.split(text)
+        return [self.added[p].id if i % 2 else p for i, p in enumerate(pieces) if p]
+
+    def _pattern(self, texts: Iterable[str]) -> re.Pattern[str] | None:
+        """A pattern that finds these special strings, longest first; None for no strings."""
+        known = sorted((t for t in texts if t in self.added), key=len, reverse=True)
+        return re.compile("(" + "|".join(map(re.escape, known)) + ")") if known else None
+
+    @cached_property
+    def _content_pattern(self) -> re.Pattern[str] | None:
+        """Special strings allowed in content: grounding marks and tokens that are not special (`<think>`)."""
+        return self._pattern([*GROUNDING_TOKENS, *(t.text for t in self.added.values() if not t.special)])
+
+    @cached_property
+    def _special_pattern(self) -> re.Pattern[str] | None:
+        return self._pattern(self.added)
+
+    def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
+        """Text of ids; special tokens are left out, grounding marks kept. Cut UTF-8 ends in U+FFFD."""
+        table = self._shown if skip_special else self._written
+        listed = list(ids)
+        if listed and not 0 <= min(listed) <= max(listed) < self.vocab_size:
+            raise ValueError(f"ids: an id is not below the vocabulary size {self.vocab_size} or is negative")
+        text = b"".join([table[i] for i in listed]).decode("utf-8", errors="replace")
+        return text[1:] if self.vocabulary.strips_first_space and text.startswith(" ") else text
+
+    @cached_property
+    def _written(self) -> list[bytes]:
+        table = self.vocabulary.pieces + [b""] * (self.vocab_size - len(self.vocabulary.pieces))
+        for token in self.added.values():
+            table[token.id] = token.text.encode()
+        return table
+
+    @cached_property
+    def _shown(self) -> list[bytes]:
+        table = list(self._written)
+        for token in self.added.values():
+            if token.special and token.text not in GROUNDING_TOKENS:
+                table[token.id] = b""
+        return table
+
+    def with_added(self, texts: Iterable[str] = ADDED_TOKENS) -> Tokenizer:
+        """A copy with these special strings; those already there keep their ids, the others follow in order.
+
+        A string that is a piece of the vocabulary (`<img>` is one of Yi's) keeps that id, as in the official
+        code, which resolves every one of them by its text (facts 2.3).
+        """
+        found, following = dict(self.added), self.vocab_size
+        for text in texts:
+            if text not in found:
+                piece = self.vocabulary.token_id(text)
+                found[text] = AddedToken(text, following if piece is None else piece)
+                following += piece is None
+        copy = Tokenizer(self.vocabulary, list(found.values()), None, self.named, self.config)
+        copy.bos_id = self.bos_id
+        return copy
+
+    def save(self, folder: str | Path) -> None:
+        """Write the vocabulary's file and tokenizer_config.json, as `load_tokenizer` and others read them."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        files = self.vocabulary.files()
+        if "tokenizer.json" in files:
+            document = json.loads(files["tokenizer.json"])
+            document["added_tokens"] = [
+                {"id": t.id, "normalized": False, **_flags(t)} for t in self.added.values()
+            ]
+            files["tokenizer.json"] = _json_bytes(document)
+        table = {str(t.id): {"normalized": False, **_flags(t)} for t in self.added.values()}
+        files["tokenizer_config.json"] = _json_bytes(self.config | {"added_tokens_decoder": table})
+        for name, content in files.items():
+            (target / name).write_bytes(content)
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"text: holds a lone surrogate at character {error.start}; decode the source as UTF-8"
+        ) from error
+
+
+def _flags(token: AddedToken) -> dict[str, Any]:
+    sides = {"single_word": False, "lstrip": False, "rstrip": token.strips_right}
+    return {"content": token.text, **sides, "special": token.special}
+
+
+def _json_bytes(value: Any) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def load_tokenizer(folder: str | Path) -> Tokenizer:
+    """The tokenizer of a checkpoint folder; `files.py` says which of its files count."""
+    stored = read_tokenizer(folder)
+    return Tokenizer(stored.vocabulary, stored.added, stored.bos, stored.named, stored.config)

@@ -1,0 +1,256 @@
+"""From one layout to another, tensor by tensor, with proof that nothing was lost.
+
+A conversion never holds a model: each tensor is read, perhaps merged or cast, cut or joined, and written; the
+most that lies in memory is one shard. Everything goes into a folder beside the target, which takes its name
+only when every weight has been read back from the new files and both ends give the same logits.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tessera.checkpoints.conversion.agreement import Agreement
+from tessera.checkpoints.conversion.proof import (
+    Ledger,
+    check_tokenizer,
+    compare_folders,
+    read_back,
+    tolerance_for,
+)
+from tessera.checkpoints.description import LayoutName, layout_name
+from tessera.checkpoints.files.lora import is_lora
+from tessera.checkpoints.files.shards import MAX_SHARD_BYTES, ShardReader
+from tessera.checkpoints.load import OpenedWeights, open_weights
+from tessera.checkpoints.placement import free_bytes
+from tessera.checkpoints.save import write_checkpoint
+from tessera.checkpoints.weights import expected_parameters, read_own
+from tessera.families.family import Family
+from tessera.runtime.progress import Progress, silent
+
+EMBEDDING, HEAD = "decoder.embed_tokens.weight", "decoder.lm_head.weight"
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+CARRIED = ("README*", "LICENSE*", "LICENCE*", "NOTICE*")
+"""What travels along beside weights, config and tokenizer."""
+TOKENIZER_FILES = (
+    "tokenizer.model",
+    "tokenizer.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer_config.json",
+    "added_tokens.json",
+    "special_tokens_map.json",
+)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was written and what was found.
+
+    `tensors`, `parameters` and `bytes` count own parameters as written. `agreement` is None when the logits
+    were not compared; `tolerance`: share of the largest logit that they may differ by, 0 without a cast.
+    """
+
+    name: str
+    source: Path
+    target: Path
+    source_layout: LayoutName
+    layout: LayoutName
+    tensors: int
+    parameters: int
+    bytes: int
+    shards: int
+    dtype: str
+    merged: bool
+    agreement: Agreement | None
+    tolerance: float
+    seconds: float
+    notes: tuple[str, ...]
+
+
+def convert(
+    source: str | Path,
+    target: str | Path,
+    layout: LayoutName,
+    *,
+    merge_lora: bool = False,
+    dtype: torch.dtype | None = None,
+    check: bool = True,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+    progress: Progress = silent,
+) -> Conversion:
+    """Write the checkpoint in `source` into the new or empty folder `target` in another layout.
+
+    `dtype` casts the weights, None keeps every bit. `check` compares logits of both ends on a random prompt,
+    one model after the other on `device`; weights are read back from the new files in any case. README and
+    licence files travel along. Raises ValueError, and leaves no target, when something is wrong with the
+    source, the layout cannot express the model, or the proof fails.
+    """
+    started = time.monotonic()
+    root, goal = Path(source), Path(target)
+    layout_name(layout)
+    _check_request(root, goal, dtype)
+    merged = merge_lora and is_lora(ShardReader(root).files)
+    unmerged = [] if merged == merge_lora else [f"{root}: there are no LoRA matrices to merge"]
+    with _building(goal) as folder:
+        with open_weights(root, dtype, merge_lora) as opened:
+            _check_room(folder, _size_on_disk(opened, dtype), device if check else None)
+            ledger, stored = Ledger("writing", _parameters(opened), progress), set[torch.dtype]()
+            tensors = ledger.watch(_own_tensors(opened, dtype, stored, head_apart=layout != "tessera"))
+            said = opened.described
+            family, tokenizer, card = said.family, said.tokenizer, said.card or None
+            write_checkpoint(folder, tensors, family, tokenizer, layout, card, max_shard_bytes)
+        _copy_files(root, folder, layout)
+        written = read_back(folder, ledger, progress)
+        check_tokenizer(tokenizer, written.tokenizer, root)
+        kinds = stored, ledger.dtypes
+        agreement = compare_folders(root, folder, kinds, merge_lora, device, seed) if check else None
+    return Conversion(
+        name=family.name,
+        source=root,
+        target=goal,
+        source_layout=said.layout,
+        layout=layout,
+        tensors=len(ledger.sums),
+        parameters=ledger.parameters,
+        bytes=ledger.bytes,
+        shards=len(list(goal.glob("*.safetensors"))),
+        dtype=", ".join(sorted(str(kind).removeprefix("torch.") for kind in ledger.dtypes)),
+        merged=merged,
+        agreement=agreement,
+        tolerance=tolerance_for(kinds, device),
+        seconds=time.monotonic() - started,
+        notes=(*opened.notes, *unmerged, *_not_kept(family, written.family, layout)),
+    )
+
+
+def _check_request(source: Path, target: Path, dtype: torch.dtype | None) -> None:
+    """What can be wrong before anything is read."""
+    if dtype is not None and dtype not in DTYPES:
+        raise ValueError(f"dtype = {dtype}: weights are stored in float32, bfloat16 or float16")
+    if not source.is_dir():
+        raise ValueError(f"{source}: no such folder; give the folder of a checkpoint")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ValueError(f"{target} is there and not empty: nothing is overwritten, name a new folder")
+    if file := next((parent for parent in target.absolute().parents if parent.is_file()), None):
+        raise ValueError(f"{file} is a file, so no folder can be made below it: name another target")
+
+
+@contextmanager
+def _building(target: Path) -> Iterator[Path]:
+    """A folder beside the target that becomes it at the end, or is gone.
+
+    In an empty target it lies inside: a mounted disk, a link or the folder one stands in cannot be replaced.
+    """
+    inside = target.is_dir()
+    place = target.absolute() if inside else target.absolute().parent
+    folder = place / f".{target.name}.{secrets.token_hex(4)}.unfinished"
+    made = [parent for parent in folder.parents if not parent.exists()]
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+        # A mounted disk or a link keeps its place; its content is moved in.
+        if inside:
+            for path in folder.iterdir():
+                path.rename(target / path.name)
+        else:
+            folder.rename(target)
+    finally:
+        if folder.exists():
+            shutil.rmtree(folder)
+            with suppress(OSError):  # somebody else may have put something there by now
+                for parent in made:
+                    parent.rmdir()
+
+
+def _size_on_disk(opened: OpenedWeights, dtype: torch.dtype | None) -> int:
+    """Bytes that will be written; those of the files that are read where nothing is cast."""
+    if dtype is not None:
+        return dtype.itemsize * _parameters(opened)
+    return sum((opened.source.folder / name).stat().st_size for name in set(opened.source.files.values()))
+
+
+def _parameters(opened: OpenedWeights) -> int:
+    return sum(parameter.numel() for parameter in opened.model.parameters())
+
+
+def _check_room(disk: Path, size: int, device: torch.device | str | None) -> None:
+    """Disk for the files and, when logits are compared, memory for one model: better known now than late."""
+    if (free := shutil.disk_usage(disk).free) < size:
+        raise ValueError(f"{disk}: the files take {_gb(size)} but {_gb(free)} are free: make room")
+    if device is not None and (free := free_bytes(str(device))) < size:
+        raise ValueError(
+            f"device = {device}: comparing logits takes {_gb(size)} of memory but {_gb(free)} are free; "
+            "leave the comparison out (check=False, --no-check), weights are read back all the same"
+        )
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.2f} GB"
+
+
+def _own_tensors(
+    opened: OpenedWeights, dtype: torch.dtype | None, stored: set[torch.dtype], head_apart: bool
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Own names and tensors, cast; `stored` takes the number formats that were met.
+
+    `head_apart`: a tied head comes a second time, for layouts that always store it.
+    """
+    tied = opened.described.family.model.decoder.tie_word_embeddings
+    for name, tensor in read_own(opened.groups, expected_parameters(opened.model), opened.source):
+        stored.add(tensor.dtype)
+        given = tensor if dtype is None else _cast(name, tensor, dtype)
+        yield name, given
+        if name == EMBEDDING and tied and head_apart:
+            yield HEAD, given
+
+
+def _cast(name: str, tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """The tensor in another number format; ValueError when numbers do not fit into it."""
+    given = tensor.to(dtype)
+    # What was infinite before is the source's own.
+    if not given.isfinite().all() and tensor.isfinite().all():
+        largest = float(tensor.abs().max())
+        raise ValueError(
+            f"dtype = {dtype}: {name!r} holds {largest:.3g}, too much for it: take bfloat16 or float32"
+        )
+    return given
+
+
+def _copy_files(source: Path, target: Path, layout: LayoutName) -> None:
+    """Tokenizer files as they are, and what says whose work this is.
+
+    transformers asks for more in the tokenizer's config than the original files say, so there the files just
+    written stay, and only what is missing is added.
+    """
+    for name in TOKENIZER_FILES:
+        if (source / name).is_file() and (layout != "transformers" or not (target / name).exists()):
+            shutil.copyfile(source / name, target / name)
+    for path in sorted(path for pattern in CARRIED for path in source.glob(pattern) if path.is_file()):
+        shutil.copyfile(path, target / path.name)
+
+
+def _not_kept(before: Family, after: Family, layout: LayoutName) -> Iterator[str]:
+    """One sentence for each setting that the new folder no longer says."""
+    first, second = (_flat(family.model_dump(mode="json")) for family in (before, after))
+    for name, value in first.items():
+        if second.get(name) != value:
+            yield f"{name} = {value!r} reads {second.get(name)!r} in the {layout} layout"
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, names joined by dots."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat

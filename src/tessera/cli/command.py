@@ -1,0 +1,116 @@
+"""What commands are made of: a frozen value whose fields are the options, and the options that many share.
+
+Imported by every call of `tessera`, so the rooms are imported inside of the methods.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    from tessera.chat.encoder import Encoder
+    from tessera.chat.tokenizer import Tokenizer
+    from tessera.families.family import Family
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command(ABC):
+    """A verb with its options as the command line gave them."""
+
+    @abstractmethod
+    def run(self) -> int:
+        """Do it and return the exit code. Raises ValueError for what the user can mend."""
+
+    def at_least(self, **lowest: int) -> None:
+        """ValueError naming the first of these options that is below its lowest value."""
+        for name, least in lowest.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"--{name.replace('_', '-')} {value}: give at least {least}")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A line of help, and what it leads to: a command, more verbs, or where to find that.
+
+    `module:name` below `tessera.cli` is imported when the verb is called. A function there gives the command
+    from the words behind the verb.
+    """
+
+    line: str
+    target: str | type[Command] | Mapping[str, Verb]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportingCommand(Command):
+    """A command whose result can be had as JSON."""
+
+    json: bool = False
+    """Print one JSON object instead of text."""
+
+    def tell(self, values: Callable[[], Any], show: Callable[[], object]) -> None:
+        """Print the values as JSON, or show them as text."""
+        if self.json:
+            print(json.dumps(values(), ensure_ascii=False))
+        else:
+            show()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordsCommand(ReportingCommand):
+    """A command about words, which may stand before, between and behind the options."""
+
+    words: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[WORD ...]")] = ()
+    """What it is about."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountingCommand(Command):
+    """A command that counts with a model's template, tiles and tokenizer; no weights are read."""
+
+    model: str | None = None
+    """Checkpoint folder (any layout) or name whose settings and tokenizer are used."""
+    family: str = "scale_model"
+    """Without --model: whose settings, e.g. InternVL2_5-4B."""
+    tokenizer: Path | None = None
+    """Without --model: folder of the tokenizer; the shipped one by default."""
+
+    def described(self) -> tuple[Family, Tokenizer]:
+        """The settings and the tokenizer of the model."""
+        from tessera.chat.tokenizer import load_tokenizer
+        from tessera.checkpoints.hub import find_checkpoint
+        from tessera.checkpoints.load import read_description
+        from tessera.checkpoints.shipped import shipped_folder
+        from tessera.families.catalogue import fresh
+
+        if self.model is not None:
+            description = read_description(find_checkpoint(self.model))
+            return description.family, description.tokenizer
+        tokenizer = load_tokenizer(self.tokenizer or shipped_folder("tokenizer"))
+        return fresh(self.family, tokenizer), tokenizer
+
+    def encoder(self) -> Encoder:
+        """The encoder that training or chat with this model would use."""
+        family, tokenizer = self.described()
+        return family.encoder(tokenizer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkersCommand(Command):
+    """A command that spreads its work over processes."""
+
+    workers: int | None = None
+    """Processes; one per core by default, 0 is this process."""
+
+    @property
+    def processes(self) -> int:
+        """How many to start."""
+        return os.cpu_count() or 1 if self.workers is None else self.workers

@@ -1,0 +1,81 @@
+"""The words of a question on the command line: which of them are files, and which are said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tessera.chat.message import Video
+from tessera.cli.command import WordsCommand
+
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
+CLIPS = {".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".m4v", ".mpg", ".mpeg"}
+
+
+@dataclass(frozen=True)
+class Media:
+    """Files that go with the next question; clips are bounded as the command line says."""
+
+    images: tuple[Path, ...] = ()
+    videos: tuple[Video, ...] = ()
+    bounds: Video = Video("")
+
+    def __bool__(self) -> bool:
+        return bool(self.images or self.videos)
+
+    @property
+    def default_question(self) -> str:
+        """What to ask about these files when nobody says."""
+        return f"describe the {'clip' if self.videos else 'pictures' if len(self.images) > 1 else 'picture'}."
+
+    def with_file(self, path: Path, clip: bool) -> Media:
+        """One file more; ValueError when it does not exist."""
+        if not path.exists():
+            raise ValueError(f"{path}: no such file; check the path")
+        if clip:
+            return replace(self, videos=(*self.videos, replace(self.bounds, source=path)))
+        return replace(self, images=(*self.images, path))
+
+    def emptied(self) -> Media:
+        """No files, the same bounds."""
+        return Media(bounds=self.bounds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionCommand(WordsCommand):
+    """A command about a question."""
+
+    words: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[FILE ...] [QUESTION]")
+    ] = ()
+    """Pictures or clips, and the question."""
+    start: float | None = None
+    """Begin of the clips in seconds."""
+    end: float | None = None
+    """End of the clips in seconds."""
+    frames: int | None = None
+    """Frames taken from a clip; the model's own number by default."""
+    system: str | None = None
+    """System text in place of the model's own."""
+
+    def media_and_question(self) -> tuple[Media, str]:
+        """A word that is a file, or is named like one, is media; the rest is the question."""
+        media, said = Media(bounds=Video("", self.start, self.end, self.frames)), []
+        for word in self.words:
+            path = Path(word)
+            suffix = path.suffix.lower()
+            if suffix in PICTURES | CLIPS or _exists(path):
+                media = media.with_file(path, clip=suffix in CLIPS or path.is_dir())
+            else:
+                said.append(word)
+        return media, " ".join(said).strip()
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a long question is no valid file name
+        return False

@@ -1,0 +1,31 @@
+"""How tables and lines look in a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def figures_table(head: str, *columns: str, **looks: Any) -> Table:
+    """A table with names on the left and figures, aligned to the right, in every other column."""
+    table = Table(**looks)
+    table.add_column(head, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def counts_table(head: str, columns: tuple[str, ...], rows: dict[str, Any]) -> Table:
+    """A figures table of counts by name: row → column → count."""
+    table = figures_table(head, *columns)
+    for name, counts in rows.items():
+        table.add_row(name, *(f"{counts[column]:,}" for column in columns))
+    return table
+
+
+def say(console: Console, *lines: object, style: str | None = None) -> None:
+    """Lines as they are: not wrapped, not coloured by content, and no text of the data read as markup."""
+    for line in lines:
+        console.print(str(line), style=style, markup=False, highlight=False, soft_wrap=True)

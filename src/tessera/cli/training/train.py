@@ -1,0 +1,114 @@
+"""`tessera train RECIPE [--out FOLDER] [--stages.0.steps 20 ...]`: run a recipe, any field settable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from tessera.cli.command import ReportingCommand
+from tessera.cli.tables import figures_table, say
+from tessera.recipes.shelf import load_recipe, match_recipes, shipped_recipes
+from tessera.runtime.progress import Bars, Progress, progress_bars
+from tessera.train.loop import StageHook, Trainer
+from tessera.train.parallel import join
+from tessera.train.param_groups import table
+from tessera.train.recipe import Recipe
+from tessera.train.setup import set_up
+from tessera.train.telemetry import StepReport, stage_figures
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCommand(ReportingCommand):
+    """Run a recipe, stage after stage. A run that was interrupted goes on in its folder.
+
+    Any field of the recipe can be set, for example --stages.0.steps 20, --seed 3, --precision float32,
+    --stages.0.sources.0.meta my_data.json: `tessera train RECIPE --help` lists them.
+    """
+
+    chosen: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE")]
+    """A name of `tessera recipes`, or a Python file with a function recipe()."""
+    out: Path | None = None
+    """Folder of the run; runs/RECIPE by default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainCommand(RunCommand):
+    """Run a recipe, stage after stage. A run that was interrupted goes on in its folder."""
+
+    recipe: Annotated[Recipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff]
+
+    def run(self) -> int:
+        ranks = join()
+        console = Console(stderr=self.json, quiet=not ranks.leads)
+        out = self.out or Path("runs") / Path(self.chosen).stem
+        with progress_bars(keep=True, shown=ranks.leads) as bars:
+            trainer = prepare(self.recipe, out, bars, console)
+            figures = stage_figures(follow(trainer, trainer.run(), bars, console))
+        last = trainer.stage_folder(len(trainer.recipe.stages) - 1)
+        if ranks.leads:
+            self.tell(
+                lambda: {"out": str(out), "model": str(last), "stages": figures},
+                lambda: say(console, f"model written to {last}"),
+            )
+        return 0
+
+
+def train_command(words: Sequence[str]) -> RunCommand | type[RunCommand]:
+    """The command for the recipe that is named among the words: its fields become options.
+
+    The recipe is the first free word that names one, wherever it stands. ValueError when there is none.
+    """
+    flags = ("--json", "--help")
+    before = ["", *("" if "=" in word or word in flags else word for word in words)]
+    pairs = zip(before, words, strict=False)
+    free = [word for option, word in pairs if not option.startswith("--") and not word.startswith("-")]
+    if not free:
+        if any(word in ("-h", "--help") or word.startswith("--tyro-") for word in words):
+            return RunCommand
+        raise ValueError(f"no recipe: give a .py file or one of {', '.join(shipped_recipes())}")
+    named = [word for word in free if word.endswith(".py") or match_recipes(word)] or free
+    return TrainCommand(chosen=named[0], recipe=load_recipe(named[0]))
+
+
+def prepare(
+    recipe: Recipe, out: Path, progress: Progress, console: Console, after_stage: StageHook | None = None
+) -> Trainer:
+    """Build, check every record, and open the run's folder. Raises DataError with all faults."""
+    setup = set_up(recipe, lambda what, done, total: progress(f"check {what}", done, total))
+    if setup.report.records:
+        say(console, setup.report.describe())
+    trainer = Trainer(setup, out, after_stage)
+    if trainer.resumed_at:
+        stage, step = trainer.resumed_at
+        say(console, f"{out}: going on at stage {stage}, step {step}")
+    return trainer
+
+
+def follow(trainer: Trainer, reports: Iterable[StepReport], bars: Bars, console: Console) -> list[StepReport]:
+    """Drive the loop, one bar a stage; returns all reports."""
+    seen: list[StepReport] = []
+    for report in reports:
+        if not seen or seen[-1].stage_index != report.stage_index:
+            console.print(rules_table(trainer, report.stage_index))
+        speed = report.tokens / max(report.seconds, 1e-9)
+        note = f"loss {report.loss:.3f}  {speed:,.0f} tok/s  fill {report.token_fill:.0%}"
+        bars(report.stage, report.step + 1, report.steps, note)
+        seen.append(report)
+    return seen
+
+
+def rules_table(trainer: Trainer, index: int) -> Table:
+    """What a stage trains and what it freezes."""
+    stage = trainer.recipe.stages[index]
+    grid = figures_table(
+        "pattern", "parameters", "rate", title=f"stage {index}: {stage.name}", title_justify="left"
+    )
+    for pattern, count, rate in table(trainer.model, stage.rules):
+        grid.add_row(pattern, f"{count:,}", rate)
+    return grid

@@ -1,0 +1,93 @@
+"""What a family folder declares; everything that differs between architectures is reached through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tessera.chat.templates import Template
+from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tokens import SpecialTokens
+from tessera.families.keymap import KeyMap
+from tessera.models.config import DecoderConfig, ModelConfig
+
+if TYPE_CHECKING:
+    from tessera.families.family import Family
+
+PartTables = Callable[[str, DecoderConfig | None, Collection[str]], Iterator[KeyMap]]
+
+
+@dataclass(frozen=True)
+class StoredGrid:
+    """A position embedding that is stored for another grid than the model's and resized on the way in."""
+
+    parameter: str
+    """Own name of the embedding [1, 1 + grid^2, D]."""
+    stored: int
+    """Patches along a side in the files."""
+    wanted: int
+    """Patches along a side in the model."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a folder's config says: a member of the family, and what is to be known beside it."""
+
+    family: Family
+    notes: tuple[str, ...] = ()
+    """Harmless oddities and what was made of them, one sentence each."""
+    card: dict[str, Any] = field(default_factory=dict)
+    stored_grid: StoredGrid | None = None
+
+
+class PublishedLayout(Protocol):
+    """One published way to lay out a checkpoint folder; a module of the family folder."""
+
+    @property
+    def MODEL_TYPE(self) -> str:  # a constant of the module
+        """`model_type` of config.json, by which a folder is recognised."""
+
+    @property
+    def FILES(self) -> tuple[str, ...]:
+        """Files beside weights and tokenizer that `write_config` makes."""
+
+    @property
+    def LORA_RANKS(self) -> Mapping[str, str]:
+        """First word of a stored key -> key of config.json that holds the rank of its LoRA matrices."""
+
+    def read_config(self, folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
+        """The member that the folder describes; `keys` are the tensors in its files, empty when unknown.
+
+        Raises ValueError naming file, key and remedy.
+        """
+
+    def key_table(self, family: Family, folder: Path | None, keys: Collection[str]) -> KeyMap:
+        """How the layout names our parameters in a folder with these keys; None: in one to be written."""
+
+    def config_of(self, family: Family, tokenizer: Tokenizer) -> dict[str, Any]:
+        """The content of config.json. ValueError for a model that the layout's code cannot compute."""
+
+    def write_config(self, folder: Path, family: Family, tokenizer: Tokenizer) -> None:
+        """Everything but weights and vocabulary, into a folder with a saved tokenizer."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One family: the class of its model configs, its published layouts, its own templates and names."""
+
+    name: str
+    config: type[ModelConfig]
+    layouts: Mapping[str, PublishedLayout] = field(default_factory=dict)
+    """By name (`official`, `transformers`); Tessera's own layout needs no declaration."""
+    templates: Mapping[str, Template] = field(default_factory=dict)
+    tokens: SpecialTokens = SpecialTokens()
+    """What the tokenizer of every member has."""
+    card_names: tuple[tuple[str, str], ...] = ()
+    """(prefix in the model cards' device maps, own prefix)."""
+    part_tables: PartTables = lambda *_: iter(())
+    """Every form in which a part may lie in a folder of other people: whole checkpoints and parts alone.
+
+    Called with the part's name, its config if it is a decoder, and the folder's keys.
+    """

@@ -1,0 +1,125 @@
+"""Every released member by name. The tables are configs and words: listing them needs no torch."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from tessera.families.entry import OWNER, Entry
+from tessera.families.internvl import catalogue as internvl
+from tessera.models.config import ModelConfig
+
+if TYPE_CHECKING:
+    from tessera.chat.tokenizer import Tokenizer
+    from tessera.families.family import Family
+
+CATALOGUES = (internvl,)
+"""The catalogue of every family folder."""
+
+
+@cache
+def entries() -> tuple[Entry, ...]:
+    """Every released chat model, oldest generation first, variants of a size together."""
+    return tuple(entry for catalogue in CATALOGUES for entry in catalogue.ENTRIES)
+
+
+@cache
+def _by_name() -> dict[str, Entry]:
+    return {_key(entry.name): entry for entry in entries()}
+
+
+def get_entry(name: str) -> Entry:
+    """The entry of a name; owner, capitals and the `-hf` of the other layout do not matter.
+
+    Raises ValueError with the reason for a published model that is not opened, else with the nearest names.
+    """
+    found = _by_name().get(_key(name)) or _by_name().get(_key(_without_hf(name)))
+    if found is not None:
+        return found
+    for catalogue in CATALOGUES:
+        if reason := catalogue.refusal(name.removeprefix(f"{OWNER}/")):
+            raise ValueError(f"model: {name} {reason}")
+    near = nearest_names(name)
+    hint = f"did you mean {', '.join(near)}?" if near else "`tessera models` lists the names"
+    raise ValueError(f"model: {name!r} is not in the catalogue; {hint}")
+
+
+def nearest_names(name: str, count: int = 3) -> tuple[str, ...]:
+    """Names of the catalogue that look like this one, nearest first."""
+    close = difflib.get_close_matches(_key(name), _by_name(), count, cutoff=0.6)
+    return tuple(_by_name()[key].name for key in close)
+
+
+def family_names() -> tuple[str, ...]:
+    """All names that `get_family` knows."""
+    toys = (name for catalogue in CATALOGUES for name in catalogue.TOYS)
+    return (*toys, *(entry.name for entry in entries()))
+
+
+def get_family(name: str) -> Family:
+    """The member of this name. Raises ValueError as `get_entry` does."""
+    for catalogue in CATALOGUES:
+        if name in catalogue.TOYS:
+            return catalogue.TOYS[name]()
+    return get_entry(name).family()
+
+
+def fresh(name: str, tokenizer: Tokenizer) -> Family:
+    """The member of this name, fitted to a tokenizer: what a model made from nothing is built from."""
+    return get_family(name).fitted(tokenizer)
+
+
+def identify(family: Family) -> Entry | None:
+    """The released model that an opened checkpoint is, or None when no entry has its shapes and template.
+
+    Models that differ in weights alone are told apart by `family.name`; where that does not help (a folder of
+    another name), the one without a suffix and of the newest generation is taken.
+    """
+    alike = [entry for entry in entries() if _alike(entry, family)]
+    if not alike:
+        return None
+    named = [entry for entry in alike if _key(entry.name) == _key(_without_hf(family.name))]
+    plain = [entry for entry in alike if not entry.suffix]
+    return max(named or plain or alike, key=lambda entry: _closeness(entry, family.model))
+
+
+def _key(name: str) -> str:
+    """Names compare without owner, capitals and the difference between "2.5" and "2_5"."""
+    return name.removeprefix(f"{OWNER}/").lower().replace(".", "_")
+
+
+def _without_hf(name: str) -> str:
+    return re.sub("-hf$", "", name, flags=re.IGNORECASE)
+
+
+SHAPING = {"num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads", "ps_version"} | {
+    "num_key_value_heads",
+    "qk_norm",
+    "attention_bias",
+}
+"""Fields of configs that tell models of different shapes apart, at any depth. The decoder's file format is
+left out: layouts of transformers know no InternLM2."""
+
+
+def _alike(entry: Entry, family: Family) -> bool:
+    """Same template, same shapes."""
+    same_prompt = (entry.architecture, entry.template) == (family.architecture, family.template)
+    return same_prompt and _shape(entry.model.model_dump()) == _shape(family.model.model_dump())
+
+
+def _shape(values: dict[str, Any]) -> dict[str, Any]:
+    nested = {name: _shape(value) for name, value in values.items() if isinstance(value, dict)}
+    return nested | {name: value for name, value in values.items() if name in SHAPING}
+
+
+def _closeness(entry: Entry, model: ModelConfig) -> tuple[bool, bool, float]:
+    """How well an alike entry fits in what releases of one shape differ in; the newest of equals wins."""
+    ours, theirs = entry.model.decoder, model.decoder
+    kinds = [decoder.rope_scaling.kind if decoder.rope_scaling else None for decoder in (ours, theirs)]
+    return (
+        ours.vocab_size == theirs.vocab_size,
+        kinds[0] == kinds[1] and ours.rope_theta == theirs.rope_theta,
+        float(entry.generation),
+    )

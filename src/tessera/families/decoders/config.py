@@ -1,0 +1,119 @@
+"""Language-model configs of the six published kinds, read and written (facts 1.4).
+
+The arithmetic follows from the numbers alone; the kind says how the files are laid out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tessera.families.decoders.rope import read_scaling, read_theta
+from tessera.models.config import DecoderConfig, DecoderKind
+from tessera.runtime.json_file import require
+
+CLASSES: dict[str, DecoderKind] = {
+    "LlamaForCausalLM": "llama",
+    "InternLM2ForCausalLM": "internlm2",
+    "InternLM3ForCausalLM": "internlm3",
+    "Qwen2ForCausalLM": "qwen2",
+    "Qwen3ForCausalLM": "qwen3",
+    "Phi3ForCausalLM": "phi3",
+}
+"""`architectures` of a nested config -> kind; `model_type` is the kind's own name."""
+CLASS_OF = {kind: name for name, kind in CLASSES.items()}
+BIAS_KEY: dict[str, str] = {"llama": "attention_bias", "internlm3": "qkv_bias", "qwen3": "attention_bias"}
+"""Where a kind says whether query, key and value have biases; Qwen2 always has, the others never."""
+SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+"""What every config has to say, under the same names here and there."""
+EPS = {"phi3": 1e-5}
+LENGTH = {"llama": 2048, "internlm2": 2048, "phi3": 4096}
+"""What the classes take for keys that a file leaves out, where it is not 1e-6 and 32768."""
+
+
+def kind_of(config: dict[str, Any], where: str) -> DecoderKind:
+    """Which kind a config describes. Raises ValueError for any other."""
+    name = (config.get("architectures") or [None])[0]
+    kind = CLASSES.get(str(name)) or (config.get("model_type") if name is None else None)
+    if kind not in CLASS_OF:
+        raise ValueError(
+            f"{where}: architectures = {name!r}, model_type = {config.get('model_type')!r} cannot be opened; "
+            f"this version reads {', '.join(CLASSES)}"
+        )
+    return kind  # type: ignore[return-value]  # the test above
+
+
+def read_decoder(config: dict[str, Any], where: str) -> DecoderConfig:
+    """The decoder of a nested config, its head untied; keys that change nothing are not read.
+
+    Raises ValueError naming key and remedy.
+    """
+    kind = kind_of(config, where)
+    _refuse(config, kind, where)
+    sizes = {name: require(config, name, where) for name in SIZES}
+    heads, width = sizes["num_attention_heads"], sizes["hidden_size"]
+    head_dim = config.get("head_dim") or (128 if kind == "qwen3" else None)
+    return DecoderConfig(
+        **sizes,
+        architecture=kind,
+        num_key_value_heads=config.get("num_key_value_heads") or heads,
+        head_dim=None if head_dim == width // heads else head_dim,
+        rms_norm_eps=config.get("rms_norm_eps", EPS.get(kind, 1e-6)),
+        rope_theta=read_theta(config),
+        attention_bias=kind == "qwen2" or bool(config.get(BIAS_KEY.get(kind, ""), False)),
+        qk_norm=kind == "qwen3",
+        max_position_embeddings=config.get("max_position_embeddings", LENGTH.get(kind, 32768)),
+        rope_scaling=read_scaling(config, where),
+    )
+
+
+def _refuse(config: dict[str, Any], kind: DecoderKind, where: str) -> None:
+    """Settings that would change the numbers and that the decoder does not have."""
+    if config.get("hidden_act", "silu") != "silu":
+        raise ValueError(f"{where}.hidden_act = {config['hidden_act']!r}: the decoder has only 'silu'")
+    for key in ("mlp_bias", "bias") if kind in ("internlm2", "internlm3") else ("mlp_bias",):
+        if config.get(key):
+            raise ValueError(f"{where}.{key} = true: such biases are not supported; no release has them")
+    window, longest = config.get("sliding_window"), config.get("max_position_embeddings", 0)
+    key = "use_sliding_window" if config.get("use_sliding_window") else "sliding_window"
+    if key == "use_sliding_window" or (kind == "phi3" and window and window < longest):
+        raise ValueError(
+            f"{where}.{key} = {config[key]}: attention within a window is not supported; no release uses it"
+        )
+
+
+def published_kind(decoder: DecoderConfig) -> DecoderKind:
+    """The kind whose class computes what the decoder computes: its own, where that class has its biases.
+
+    Raises ValueError when no class has them.
+    """
+    if decoder.qk_norm:
+        if decoder.attention_bias:
+            raise ValueError("attention_bias with qk_norm: no published class has both; use another layout")
+        return "qwen3"
+    if decoder.attention_bias:
+        return "internlm3" if decoder.architecture == "internlm3" else "qwen2"
+    biasless = ("llama", "internlm2", "internlm3", "phi3")
+    return decoder.architecture if decoder.architecture in biasless else "llama"
+
+
+def write_decoder(decoder: DecoderConfig, kind: DecoderKind, ids: dict[str, Any]) -> dict[str, Any]:
+    """A nested config for the class of `kind`, without its rotary keys; `ids`: eos, bos and pad."""
+    names = {*SIZES, "num_key_value_heads", "rms_norm_eps", "max_position_embeddings", "rope_theta"}
+    section: dict[str, Any] = {
+        "architectures": [CLASS_OF[kind]],
+        "model_type": kind,
+        "hidden_act": "silu",
+        **decoder.model_dump(include=names),
+        "head_dim": decoder.head_width,
+        "tie_word_embeddings": False,
+        **ids,
+    }
+    if kind in BIAS_KEY:
+        section[BIAS_KEY[kind]] = decoder.attention_bias
+    if kind in ("internlm2", "internlm3"):
+        section["bias"] = False
+    if kind == "qwen2":
+        section["use_sliding_window"] = False
+    if kind == "phi3":
+        section["original_max_position_embeddings"] = decoder.trained_length
+    return section

@@ -1,0 +1,45 @@
+"""Key tables of the language models: how the files of each kind name a decoder's parameters."""
+
+from __future__ import annotations
+
+from tessera.families.keymap import KeyMap, Rule, renamed
+from tessera.models.config import DecoderKind
+
+BLOCK = "decoder.layers.#."
+QUERIES = tuple(f"{BLOCK}self_attn.{letter}_proj." for letter in "qkv")
+
+
+def decoder_rules(kind: DecoderKind, body: str, head: str, head_width: int) -> list[Rule]:
+    """A decoder whose parts lie under `body` and whose head is `head`."""
+    if kind == "internlm2":
+        return _internlm2(body, head.replace("lm_head", "output"), head_width)
+    rows = renamed({"decoder.lm_head.": head, "decoder.": body})
+    if kind != "phi3":
+        return rows
+    gate_up = tuple(f"{BLOCK}mlp.{name}_proj." for name in ("gate", "up"))
+    return [
+        Rule(QUERIES, (f"{body}layers.#.self_attn.qkv_proj.",)),
+        Rule(gate_up, (f"{body}layers.#.mlp.gate_up_proj.",)),
+        *rows,
+    ]
+
+
+def _internlm2(body: str, head: str, head_width: int) -> list[Rule]:
+    theirs = f"{body}layers.#."
+    rows = {
+        f"{BLOCK}self_attn.o_proj.": f"{theirs}attention.wo.",
+        f"{BLOCK}mlp.gate_proj.": f"{theirs}feed_forward.w1.",
+        f"{BLOCK}mlp.down_proj.": f"{theirs}feed_forward.w2.",
+        f"{BLOCK}mlp.up_proj.": f"{theirs}feed_forward.w3.",
+        f"{BLOCK}input_layernorm.": f"{theirs}attention_norm.",
+        f"{BLOCK}post_attention_layernorm.": f"{theirs}ffn_norm.",
+        "decoder.embed_tokens.": f"{body}tok_embeddings.",
+        "decoder.norm.": f"{body}norm.",
+        "decoder.lm_head.": head,
+    }
+    return [Rule(QUERIES, (f"{theirs}attention.wqkv.",), head_width), *renamed(rows)]
+
+
+def bare_decoder_table(kind: DecoderKind, head_width: int) -> KeyMap:
+    """A released language model on its own."""
+    return KeyMap(decoder_rules(kind, "model.", "lm_head.", head_width))

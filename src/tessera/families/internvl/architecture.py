@@ -1,0 +1,16 @@
+"""InternVL 1.1 to 3.5: InternViT, pixel shuffle with an MLP, and one of six kinds of decoder."""
+
+from __future__ import annotations
+
+from tessera.families.architecture import Architecture
+from tessera.families.internvl.config import official, transformers
+from tessera.families.internvl.weights import CARD_NAMES, part_tables
+from tessera.models.config import VLMConfig
+
+INTERNVL = Architecture(
+    name="internvl",
+    config=VLMConfig,
+    layouts={"official": official, "transformers": transformers},
+    card_names=CARD_NAMES,
+    part_tables=part_tables,
+)

@@ -1,0 +1,52 @@
+"""The dense models of InternVL 3.5, 1B to 38B: Qwen3 decoders with QK-norm, four stages each.
+
+The plain name has been through both stages of reinforcement learning, `-MPO` through the first, `-Instruct`
+and `-Pretrained` come before. Repositories in the layout of transformers end in `-HF`. Counts by part: model
+zoo of the official README (github.com/OpenGVLab/InternVL at 2410d1d). The nested config was read for the 8B:
+Qwen3's vocabulary with its padded rows, 40,960 positions, no rope scaling. The published 0.8B, 2.0B and 4.4B
+of the language part only fit an output head stored apart from the embeddings. Template: `internvl2_5`, as in
+the authors' training scripts; its system text may be replaced by one that asks for thinking.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tessera.families.entry import OWNER, Entry, Published
+from tessera.families.internvl.catalogue import language_models as llm
+from tessera.families.internvl.catalogue import vision_models as vit
+from tessera.families.internvl.catalogue.member import member
+
+SOURCE = "model zoo of the official README (InternVL 3.5)"
+STAGES = ("-Pretrained", "-Instruct", "-MPO", "")
+
+
+def _member(size: str, language: str, part: str, total: str) -> Entry:
+    large = size == "38B"
+    return member(
+        base=f"InternVL3_5-{size}",
+        generation="3.5",
+        vision=vit.LARGE_V2_5 if large else vit.SMALL_V2_5,
+        language=llm.QWEN3[language],
+        template="internvl2_5",
+        published=Published(total, "5.5" if large else "0.3", language=part, source=SOURCE),
+        initial=(0.1, 1e-10, 0.1),
+        card_licence="Apache-2.0",
+        transformers_repository=f"{OWNER}/InternVL3_5-{size}-HF",
+        unverified=("initial values",),
+    )
+
+
+MEMBERS = (
+    _member("1B", "0.6B", "0.8", "1.1"),
+    _member("2B", "1.7B", "2.0", "2.3"),
+    _member("4B", "4B", "4.4", "4.7"),
+    _member("8B", "8B", "8.2", "8.5"),
+    _member("14B", "14B", "14.8", "15.1"),
+    _member("38B", "32B", "32.8", "38.4"),
+)
+ENTRIES = tuple(
+    replace(member, suffix=suffix, transformers_repository="") if suffix else member
+    for member in MEMBERS
+    for suffix in STAGES
+)

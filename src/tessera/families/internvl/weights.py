@@ -1,0 +1,98 @@
+"""Key tables: how each layout names our parameters (facts 2.1, 2.2).
+
+Inside a prefix the names agree unless a row says otherwise; narrower rows stand first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from tessera.families.decoders.weights import decoder_rules
+from tessera.families.keymap import KeyMap, Rule, renamed
+from tessera.models.config import DecoderConfig, DecoderKind
+
+VIT = "vision.layers.#."
+
+
+def _vision(prefix: str) -> list[Rule]:
+    """InternViT as its authors store it: our names."""
+    rows = {"vision.embeddings.": f"{prefix}embeddings.", "vision.layers.": f"{prefix}encoder.layers."}
+    return renamed(rows)
+
+
+def _vision_transformers(prefix: str) -> list[Rule]:
+    """InternViT in transformers: query, key and value apart."""
+    theirs = f"{prefix}encoder.layer.#."
+    fused = Rule((f"{VIT}attn.qkv.",), tuple(f"{theirs}attention.{letter}_proj." for letter in "qkv"))
+    rows = {
+        "vision.embeddings.class_embedding": f"{prefix}embeddings.cls_token",
+        "vision.embeddings.position_embedding": f"{prefix}embeddings.position_embeddings",
+        "vision.embeddings.patch_embedding.": f"{prefix}embeddings.patch_embeddings.projection.",
+        f"{VIT}attn.proj.": f"{theirs}attention.projection_layer.",
+        f"{VIT}attn.": f"{theirs}attention.",
+        f"{VIT}norm1.": f"{theirs}layernorm_before.",
+        f"{VIT}norm2.": f"{theirs}layernorm_after.",
+        f"{VIT}ls1": f"{theirs}lambda_1",
+        f"{VIT}ls2": f"{theirs}lambda_2",
+        f"{VIT}mlp.": f"{theirs}mlp.",
+    }
+    return [fused, *renamed(rows)]
+
+
+def _connector(norm: str, first: str, second: str) -> list[Rule]:
+    return renamed({"connector.norm.": norm, "connector.linear_1.": first, "connector.linear_2.": second})
+
+
+def official_table(kind: DecoderKind, head_width: int) -> KeyMap:
+    """The OpenGVLab layout."""
+    return KeyMap(
+        [
+            *_vision("vision_model."),
+            *_connector("mlp1.0.", "mlp1.1.", "mlp1.3."),
+            *decoder_rules(kind, "language_model.model.", "language_model.lm_head.", head_width),
+        ]
+    )
+
+
+def transformers_table(kind: DecoderKind, keys: Collection[str] = ()) -> KeyMap:
+    """transformers' layout: the tree of its modules, or the older one that `keys` show.
+
+    Files on the hub were written before the tree changed; transformers renames them while loading.
+    InternLM2 and 3 are LLaMA here, Phi-3 keeps its fused projections.
+    """
+    old = any(key.startswith("vision_tower.") for key in keys)
+    root, body = ("", "language_model.model.") if old else ("model.", "model.language_model.")
+    head = "language_model.lm_head." if old else "lm_head."
+    connector = (f"{root}multi_modal_projector.{name}." for name in ("layer_norm", "linear_1", "linear_2"))
+    known: DecoderKind = "phi3" if kind == "phi3" else "llama"
+    return KeyMap(
+        [
+            *_vision_transformers(f"{root}vision_tower."),
+            *_connector(*connector),
+            *decoder_rules(known, body, head, 0),
+        ]
+    )
+
+
+def part_tables(part: str, decoder: DecoderConfig | None, keys: Collection[str]) -> Iterator[KeyMap]:
+    """Whole checkpoints of both layouts, and a released InternViT alone, from its authors or transformers."""
+    kinds: list[DecoderKind] = [decoder.architecture, "llama"] if decoder else ["llama"]
+    for kind in dict.fromkeys(kinds):
+        yield official_table(kind, decoder.head_width if decoder else 0)
+        yield transformers_table(kind, keys)
+    if part == "vision":
+        yield KeyMap(_vision(""))
+        yield KeyMap(_vision_transformers(""))
+
+
+CARD_NAMES = (
+    ("vision_model", "vision"),
+    ("mlp1", "connector"),
+    ("language_model.model.tok_embeddings", "decoder.embed_tokens"),
+    ("language_model.model.embed_tokens", "decoder.embed_tokens"),
+    ("language_model.model.norm", "decoder.norm"),
+    ("language_model.output", "decoder.lm_head"),
+    ("language_model.lm_head", "decoder.lm_head"),
+    ("language_model.model.layers", "decoder.layers"),
+)
+"""(prefix in the model cards' device maps, own prefix)."""

@@ -1,0 +1,83 @@
+"""The door to attention, for training packs, tiles, prefill and decoding alike, and who answers behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+
+from tessera.nn.attention.cache import KVCache
+from tessera.nn.attention.cpu.kernel import cached_cpu_attention, cpu_attention
+from tessera.nn.attention.layout import Layout, Packed, Paged, Rows
+from tessera.nn.attention.reference import reference_attention
+from tessera.nn.attention.sdpa import sdpa_attention
+from tessera.nn.attention.varlen import runs_varlen, varlen_attention
+
+Pairs = list[tuple[torch.Tensor, torch.Tensor]]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A way to compute attention on streams, shaped as for `sdpa_attention`."""
+
+    name: str
+    attention: Callable[..., torch.Tensor]
+    cached: Callable[[torch.Tensor, Pairs, Paged], torch.Tensor] | None = None
+    """Reads each sequence's keys and values where they lie in a cache; None has them gathered to a stream."""
+
+
+REFERENCE = Kernel("reference", reference_attention)
+CPU = Kernel("cpu", cpu_attention, cached_cpu_attention)
+SDPA = Kernel("sdpa", sdpa_attention)
+VARLEN = Kernel("varlen", varlen_attention)
+
+
+@cache
+def kernel_for(device: torch.device, dtype: torch.dtype, head_dim: int) -> Kernel:
+    """The kernel for `Packed` and `Paged` layouts; other layouts are computed by their mask, with SDPA."""
+    if device.type == "cpu":
+        return CPU
+    return VARLEN if runs_varlen(device, dtype, head_dim) else SDPA
+
+
+def describe_attention(device: torch.device, dtype: torch.dtype, head_dim: int) -> str:
+    """The choice in two words, for the line that tells how a model runs."""
+    return f"{kernel_for(device, dtype, head_dim).name} attention"
+
+
+def attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    layout: Layout,
+    cache: KVCache | None = None,
+    layer: int = 0,
+    rows: Rows = None,
+    kernel: Kernel | None = None,
+) -> torch.Tensor:
+    """Attention of each token to the tokens that the layout lets it see.
+
+    query `[T, H, C]`, key and value `[T, K, C]` with `H % K == 0`; returns `[T, H, C]`. A `Paged` layout
+    needs a cache, to which the new keys and values of `layer` are appended. With `rows`, which of a `Paged`
+    layout must be the last place of each sequence, query and result hold these alone, `[R, H, C]`. `kernel`
+    None takes the fastest. Raises ValueError for a `Paged` layout without a cache or with other rows.
+    """
+    if kernel is None:
+        known = isinstance(layout, Packed | Paged)
+        kernel = kernel_for(query.device, query.dtype, query.shape[-1]) if known else SDPA
+    if not isinstance(layout, Paged):
+        return kernel.attention(query, key, value, layout, rows)
+    if cache is None:
+        raise ValueError("cache = None: a Paged layout continues cached sequences; pass the KVCache")
+    cache.append(layer, key, value, layout)
+    if rows is not None:
+        layout = layout.last
+    if len(query) != layout.total:
+        raise ValueError(
+            f"rows: {len(query)} for {layout.total} sequences; ask a Paged layout at the last place of each"
+        )
+    if kernel.cached is not None:
+        return kernel.cached(query, cache.sequences(layer, layout), layout)
+    return kernel.attention(query, *cache.stream(layer, layout), layout)

@@ -1,0 +1,83 @@
+"""Attention on a CPU: SDPA once per sequence or per run of equally long ones, and the ways that beat it.
+
+Three routes leave SDPA where it was measured slower: a single query row (7 to 24 times in bfloat16) takes a
+grouped matrix product, short bfloat16 sequences in training (3 times) take plain products, and long ones in
+inference (twice) go block by block. Each goes when a release of PyTorch is no slower there.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import torch
+
+from tessera.nn.attention.cpu.blocks import block_attention, prefers_blocks
+from tessera.nn.attention.cpu.short import (
+    prefers_products,
+    product_attention,
+    sequence_spans,
+    short_attention,
+)
+from tessera.nn.attention.layout import Layout, Paged, Rows
+from tessera.nn.attention.sdpa import sdpa
+
+
+def cpu_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, rows: Rows = None
+) -> torch.Tensor:
+    """query `[T, H, C]`, or `[R, H, C]` of the given rows, key and value `[T, K, C]`; as the query is."""
+    short = prefers_products(query, max(layout.lengths))
+    if short and layout.causal:
+        return short_attention(query, key, value, sequence_spans(layout, query, rows))
+    if rows is not None:
+        spans = [span for span in sequence_spans(layout, query, rows) if len(span.mask)]
+        out = [sdpa(query[each.queries], key[each.keys], value[each.keys], mask=each.mask) for each in spans]
+        return torch.cat(out) if out else query
+    runs = [(length, len(list(run))) for length, run in groupby(layout.lengths)]
+    sizes = [length * count for length, count in runs]
+    # One split, not a slice per run: the gradient of a slice is a stream of zeros to add up.
+    pieces = zip(query.split(sizes), key.split(sizes), value.split(sizes), runs, strict=True)
+    out = [_equally_long(q, k, v, count, layout.causal) for q, k, v, (_, count) in pieces]
+    return torch.cat(out) if len(out) > 1 else out[0]
+
+
+def _equally_long(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, count: int, causal: bool
+) -> torch.Tensor:
+    length = len(query) // count
+    if prefers_products(query, length):
+        return product_attention(query, key, value, count, causal)
+    if prefers_blocks(query, length):
+        each = zip(query.split(length), key.split(length), value.split(length), strict=True)
+        return torch.cat([block_attention(*one, causal) for one in each])
+    return sdpa(query, key, value, count, causal)
+
+
+def cached_cpu_attention(
+    query: torch.Tensor, past: list[tuple[torch.Tensor, torch.Tensor]], layout: Paged
+) -> torch.Tensor:
+    """query `[T, H, C]` against each sequence's keys and values, `[context + new, K, C]`."""
+    out = []
+    for asked, (keys, values) in zip(query.split(layout.lengths), past, strict=True):
+        out.append(_one_row(asked, keys, values) if len(asked) == 1 else _newest(asked, keys, values))
+    return torch.cat(out) if len(out) > 1 else out[0]
+
+
+def _newest(rows: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Several new rows `[q, H, C]` against `[context + q, K, C]`: causal, aligned at the last row."""
+    new, total = len(rows), len(keys)
+    if prefers_blocks(rows, new):
+        return block_attention(rows, keys, values, causal=True)
+    mask = torch.ones(new, total, dtype=torch.bool).tril(total - new) if total > new else None
+    return sdpa(rows, keys, values, causal=mask is None, mask=mask)
+
+
+def _one_row(row: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """One new row `[1, H, C]` against `[L, K, C]`, each group of query heads beside its key head.
+
+    In float32: for so few rows that is faster than bfloat16, the conversion included.
+    """
+    kv_heads, head_dim = keys.shape[1:]
+    grouped = row.view(kv_heads, -1, head_dim).float() * head_dim**-0.5  # [K, H/K, C]
+    scores = torch.matmul(grouped, keys.float().permute(1, 2, 0))  # [K, H/K, L]
+    return torch.matmul(scores.softmax(-1), values.float().transpose(0, 1)).to(row.dtype).view(row.shape)

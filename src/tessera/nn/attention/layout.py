@@ -1,0 +1,149 @@
+"""Who may look at whom in a flat stream of tokens.
+
+A batch is one stream of `T` tokens with boundaries, never a padded rectangle. `Packed` is a stream without a
+past (training, the tiles of a ViT). `Paged` continues sequences whose keys and values lie in pages of a
+cache. Another kind of attention is one more subclass of `Layout` with its own `allowed`. Until a faster
+kernel knows it, every device computes it by that mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate, pairwise
+
+import torch
+
+Rows = torch.Tensor | None
+"""int64 [R]: the only places of a stream that ask, in ascending order; None for all."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Sequences laid end to end, blind to each other; `lengths` in tokens, in stream order.
+
+    `causal` tokens see themselves and what stands before them, others their whole sequence.
+    """
+
+    lengths: tuple[int, ...]
+    causal: bool = field(default=True, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not self.lengths or min(self.lengths) < 1:
+            raise ValueError(
+                f"lengths = {self.lengths}: a layout needs at least one sequence of at least one token"
+            )
+
+    @property
+    def contexts(self) -> tuple[int, ...]:
+        """Tokens of each sequence that are cached already."""
+        return (0,) * len(self.lengths)
+
+    @cached_property
+    def key_lengths(self) -> tuple[int, ...]:
+        """Keys of each sequence: the cached ones and those of the stream."""
+        return tuple(sum(pair) for pair in zip(self.contexts, self.lengths, strict=True))
+
+    @cached_property
+    def bounds(self) -> tuple[tuple[int, int], ...]:
+        """Half-open token range of each sequence in the stream."""
+        return tuple(pairwise(accumulate(self.lengths, initial=0)))
+
+    @property
+    def total(self) -> int:
+        """Tokens in the stream."""
+        return sum(self.lengths)
+
+    def positions(self, device: torch.device | None = None) -> torch.Tensor:
+        """float32 [T]: 0, 1, 2 ... in each sequence, going on where its context ended."""
+        return places(self.lengths, self.contexts, device)[1].float()
+
+    def ends(self, device: torch.device) -> torch.Tensor:
+        """int64 [B]: place of each sequence's last token in the stream."""
+        return torch.tensor([end - 1 for _, end in self.bounds], device=device)
+
+    def cu_seqlens(self, device: torch.device) -> torch.Tensor:
+        """int32 [B + 1]: where each sequence begins in the stream, and the stream's end."""
+        return self.kept("queries", device, lambda: _cumulative(self.lengths, device))
+
+    def cu_seqlens_k(self, device: torch.device) -> torch.Tensor:
+        """int32 [B + 1]: the same for the stream of all keys, the cached ones included."""
+        return self.kept("keys", device, lambda: _cumulative(self.key_lengths, device))
+
+    def allowed(self, device: torch.device) -> torch.Tensor:
+        """bool [T, keys]: whether a token of the stream sees a key."""
+        owner, place = places(self.lengths, self.contexts, device)
+        key_owner, key_place = places(self.key_lengths, (0,) * len(self.lengths), device)
+        sees = owner[:, None] == key_owner
+        return sees & (place[:, None] >= key_place) if self.causal else sees
+
+    def kept(self, what: str, device: torch.device, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """A tensor that is made once for all layers of a step and kept with the layout."""
+        kept = self._kept
+        if (what, device) not in kept:
+            with torch.inference_mode(False):  # else a training step that shares the layout could not save it
+                kept[what, device] = make()
+        return kept[what, device]
+
+    @cached_property
+    def _kept(self) -> dict[tuple[str, torch.device], torch.Tensor]:
+        return {}
+
+
+@dataclass(frozen=True)
+class Packed(Layout):
+    """A stream without a past: the keys are the stream's own."""
+
+
+@dataclass(frozen=True)
+class Paged(Layout):
+    """New tokens of sequences whose past is cached.
+
+    `context_lengths` counts the tokens already cached, `pages` names each sequence's pages in order: one page
+    each is the contiguous case. Sequences with the same beginning may name the same pages for it.
+    """
+
+    context_lengths: tuple[int, ...]
+    pages: tuple[tuple[int, ...], ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        counts = (len(self.lengths), len(self.context_lengths), len(self.pages))
+        if len(set(counts)) != 1:
+            raise ValueError(f"lengths, context_lengths and pages have {counts} entries: they must agree")
+
+    @property
+    def contexts(self) -> tuple[int, ...]:
+        """Tokens of each sequence that are cached already."""
+        return self.context_lengths
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether each sequence lies in one page."""
+        return all(len(pages) == 1 for pages in self.pages)
+
+    @cached_property
+    def last(self) -> Paged:
+        """The same sequences when only the last token of each asks."""
+        return Paged((1,) * len(self.lengths), tuple(length - 1 for length in self.key_lengths), self.pages)
+
+    def block_table(self, device: torch.device) -> torch.Tensor:
+        """int32 [B, most pages of a sequence]: its pages in order, then zeros."""
+        most = max(map(len, self.pages))
+        rows = [(*pages, *(0,) * (most - len(pages))) for pages in self.pages]
+        return torch.tensor(rows, dtype=torch.int32, device=device)
+
+
+def places(
+    lengths: tuple[int, ...], starts: tuple[int, ...], device: torch.device | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of each token in a stream: its sequence and its place there, counted from `starts`; int64 [T] each."""
+    counts = torch.tensor(lengths, device=device)
+    owner = torch.repeat_interleave(counts, output_size=sum(lengths))
+    first = torch.tensor(starts, device=device) - (counts.cumsum(0) - counts)
+    return owner, torch.arange(len(owner), device=device) + first[owner]
+
+
+def _cumulative(lengths: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    return torch.tensor(list(accumulate(lengths, initial=0)), dtype=torch.int32, device=device)

@@ -1,0 +1,101 @@
+"""`tessera recipes` and `tessera train`: the list, a copy, and arguments in any order."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tessera.cli.main import main, parse
+from tessera.cli.training.train import TrainCommand
+from tessera.recipes.shelf import shipped_recipes
+from tests.cli.test_demo import RECIPE
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> str:
+    (tmp_path / "tiny.py").write_text(RECIPE)
+    return str(tmp_path / "tiny.py")
+
+
+def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in shipped_recipes())
+    assert "connector_warmup (60 steps), vit_incremental (90 steps)" in shown and "about 8 minutes" in shown
+    assert main(["recipes", "--json"]) == 0
+    found = {recipe["name"]: recipe for recipe in json.loads(capsys.readouterr().out)}
+    assert found["scale_model/internvl_2_5"]["stages"]["full"] == 620
+    assert set(found) == set(shipped_recipes())
+
+
+@pytest.mark.parametrize("words", [["--copy", "vision", "{file}"], ["{file}", "--copy", "vision"]])
+def test_a_copy(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.py"
+    assert main(["recipes", *(word.format(file=file) for word in words)]) == 0
+    assert f"tessera train {file}" in capsys.readouterr().out and "def recipe()" in file.read_text()
+    assert main(["recipes", "vision"]) == 2
+    assert "'vision' is one word too many" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("order", ["ROFT", "OFRT", "FTOR", "OTRF", "TFRO"])
+def test_arguments_in_any_order(order: str) -> None:
+    """Once the recipe had to stand first."""
+    words = {
+        "R": ["internvl_2_5"],
+        "O": ["--out", "runs/text"],
+        "F": ["--stages.0.steps", "3", "--json", "--seed=5"],
+        "T": ["--stages.2.optimizer.betas", "0.5", "0.6"],
+    }
+    command = parse(["train", *(word for key in order for word in words[key])])
+    assert isinstance(command, TrainCommand) and command.json
+    assert (command.chosen, command.out) == ("internvl_2_5", Path("runs/text"))
+    recipe = command.recipe
+    assert (recipe.stages[0].steps, recipe.seed, recipe.stages[1].steps) == (3, 5, 90)
+    assert recipe.stages[2].optimizer.betas == (0.5, 0.6)
+
+
+def test_the_name_of_a_recipe_is_a_field_like_others() -> None:
+    command = parse(["train", "--name", "text", "vision"])
+    assert isinstance(command, TrainCommand)
+    assert (command.chosen, command.recipe.name) == ("vision", "text")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "no recipe: give a .py file or one of scale_model/fine_tune"),
+        (["--seed", "3"], "no recipe: give"),
+        (["internvl_2_6"], "did you mean internvl_2_5"),
+        (["internvl_2_5", "--stages.0.stepz", "3"], "--stages.0.steps"),
+        (["internvl_2_5", "--seed", "three"], "three"),
+        (["internvl_2_5", "vision"], "vision"),
+        (["internvl_2_5", "--stages.0.name", "full"], "names ['full', 'vit_incremental', 'full'] repeat"),
+    ],
+)
+def test_mistakes(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *words]) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err and not shown.out
+
+
+def test_help_is_short_without_a_recipe_and_has_its_fields_with_one(
+    tiny: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--help"]) == 0
+    assert "RECIPE" in capsys.readouterr().out
+    assert main(["train", "--help", tiny]) == 0
+    assert "--stages.1.packing.max-tokens" in capsys.readouterr().out
+
+
+def test_a_run_and_its_figures(tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    assert main(["train", "--json", "--out", str(out), tiny, "--stages.1.steps", "1"]) == 0
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)
+    assert found["model"] == str(out / "1_second") and Path(found["model"]).is_dir()
+    assert found["stages"]["first"]["steps"] == 2 and found["stages"]["second"]["steps"] == 1
+    assert "stage 0: first" in shown.err
+    assert main(["train", tiny, "--out", str(out), "--stages.1.steps", "1"]) == 0
+    assert "going on at stage 2, step 0" in capsys.readouterr().out
