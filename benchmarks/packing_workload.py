@@ -72,7 +72,9 @@ DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, int], Lengths]] = {
 }
 
 
-def lower_bound(tokens: NDArray[np.int64], tiles: NDArray[np.int64]) -> tuple[int, str]:
+def lower_bound(
+    tokens: NDArray[np.int64], tiles: NDArray[np.int64], token_steps: int = TOKEN_STEPS
+) -> tuple[int, str]:
     """Fewest packs that the lengths allow, proven, and by what: sums, and each resource as bin packing.
 
     With scipy the linear program of Gilmore and Gomory, solved by column generation (Farley's bound);
@@ -84,7 +86,7 @@ def lower_bound(tokens: NDArray[np.int64], tiles: NDArray[np.int64]) -> tuple[in
         relax, name = dual_feasible, "dual feasible functions"
     else:
         relax, name = linear_program, "linear program"
-    step = -(-MAX_TOKENS // TOKEN_STEPS)
+    step = -(-MAX_TOKENS // token_steps)
     bounds = {
         "sum of tokens": tokens.sum() / MAX_TOKENS,
         "sum of tiles": tiles.sum() / MAX_TILES,

@@ -10,7 +10,7 @@ import pytest
 from tessera.cli.main import main
 
 RECIPE = """
-from tessera.packing.loader import PackingConfig
+from tessera.packing.config import PackingConfig
 from tessera.records.manifest import PlaygroundSource
 from tessera.train.param_groups import Rule
 from tessera.train.recipe import Recipe, Stage, Start

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from tessera.curation.estimate import AT_A_TIME, estimate_packs
-from tessera.curation.statistics import BoxEvidence, boxes_in, count_scripts, tile_histogram, token_histogram
+from tessera.curation.scripts import count_scripts
+from tessera.curation.statistics import BoxEvidence, boxes_in, tile_histogram, token_histogram
+from tessera.packing.config import Limits
 from tessera.packing.planning.plan import plan_packs
 
 
@@ -94,18 +96,19 @@ def test_boxes_are_found_anywhere_and_nonsense_is_passed_over() -> None:
 def test_estimates_of_small_sources_are_the_plan_itself() -> None:
     rng = np.random.default_rng(1)
     tokens, tiles = rng.integers(10, 400, 500).astype(np.int32), rng.integers(0, 5, 500).astype(np.int32)
-    found = estimate_packs([(tokens, tiles)], [1.0], 1000, 12)
+    limits = Limits(max_tokens=1000, max_tiles=12)
+    found = estimate_packs([(tokens, tiles)], [1.0], limits)
     assert found.packs == len(plan_packs(tokens, tiles, 1000, 12))
     assert (found.samples, found.tokens, found.tiles) == (500, tokens.sum(), tiles.sum())
     assert found.bound <= found.packs and found.padding == found.packs * 1000 - found.tokens
-    half = estimate_packs([(tokens, tiles)], [0.5], 1000, 12)
+    half = estimate_packs([(tokens, tiles)], [0.5], limits)
     assert half.samples == 250 and abs(half.packs / found.packs - 0.5) < 0.1
-    assert estimate_packs([], [], 1000, 12).packs == 0
+    assert estimate_packs([], [], limits).packs == 0
 
 
 def test_large_sources_are_planned_in_parts() -> None:
     count = AT_A_TIME + 1000
     tokens = np.random.default_rng(2).integers(10, 900, count).astype(np.int32)
-    found = estimate_packs([(tokens, np.zeros(count, dtype=np.int32))], [1.0], 4096, 48)
+    found = estimate_packs([(tokens, np.zeros(count, dtype=np.int32))], [1.0], Limits())
     assert found.samples == count and found.tokens == int(tokens.sum(dtype=np.int64))
     assert found.bound <= found.packs < found.bound * 1.01

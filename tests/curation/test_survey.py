@@ -15,18 +15,19 @@ from tessera.chat.encoder import Encoder
 from tessera.chat.templates import TEMPLATES
 from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.curation import duplicates, estimate, lengths
+from tessera.curation.record_table import KEPT
 from tessera.curation.repair import EXACT, write_repaired
-from tessera.curation.spool import KEPT
-from tessera.curation.survey import Survey, SurveyConfig, survey
+from tessera.curation.survey import Survey, survey
 from tessera.imaging.grid import Tiling
+from tessera.packing.config import Limits
 from tessera.packing.planning.plan import plan_packs
 from tessera.records.faults import Reason
-from tessera.records.files import lines
 from tessera.records.manifest import DatasetSpec, PlaygroundSource, read_meta
 from tessera.records.open import open_sources
+from tessera.records.readers import json_bounds
 from tests.records.planted import PLANTED, SOUND, good, write_corpus, write_lines
 
-LIMITS = SurveyConfig(max_tokens=600, max_tiles=40)
+LIMITS = Limits(max_tokens=600, max_tiles=40)
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +37,16 @@ def encoder() -> Encoder:
 
 
 def look_at(
-    manifest: Path | list[DatasetSpec], encoder: Encoder, folder: Path, config: SurveyConfig = LIMITS
+    manifest: Path | list[DatasetSpec],
+    encoder: Encoder,
+    folder: Path,
+    limits: Limits = LIMITS,
+    headers_only: bool = False,
 ) -> Survey:
-    spool = folder / f"spool{len(list(folder.glob('spool*')))}"
-    spool.mkdir()
+    table = folder / f"table{len(list(folder.glob('table*')))}"
+    table.mkdir()
     specs = read_meta(manifest) if isinstance(manifest, Path) else manifest
-    return survey(open_sources(specs), encoder, config, spool, lambda *_: None)
+    return survey(open_sources(specs), encoder, limits, table, headers_only=headers_only)
 
 
 def one_file(folder: Path, records: list[Any], **settings: Any) -> list[DatasetSpec]:
@@ -72,7 +77,7 @@ def test_workers_find_the_same(tmp_path: Path, encoder: Encoder) -> None:
     shared = look_at(specs, encoder, tmp_path, LIMITS.model_copy(update={"workers": 2}))
     assert shared.sources[0].log.counts == alone.sources[0].log.counts
     assert shared.sources[0].log.kept == alone.sources[0].log.kept
-    assert np.array_equal(shared.spool["signature"], alone.spool["signature"])
+    assert np.array_equal(shared.table["signature"], alone.table["signature"])
 
 
 def test_faults_beyond_a_number_are_counted_not_kept(tmp_path: Path, encoder: Encoder) -> None:
@@ -104,7 +109,7 @@ def test_duplicates_are_found_across_sources(tmp_path: Path, encoder: Encoder) -
     lines = [(record[1], first[1]) for record, first in found.exact_pairs]
     assert lines == [(1, 1), (3, 2)]
     assert [(record[1], first[1]) for record, first in found.near_pairs] == [(2, 1)]
-    by_name = look_at(specs, encoder, tmp_path, LIMITS.model_copy(update={"headers_only": True}))
+    by_name = look_at(specs, encoder, tmp_path, headers_only=True)
     assert by_name.sources[1].exact == 1
 
 
@@ -129,7 +134,7 @@ def test_fewer_tiles(tmp_path: Path, encoder: Encoder) -> None:
     specs = one_file(tmp_path / "corpus", [good(1, image="other.png"), good(2)])
     source = look_at(specs, encoder, tmp_path, config).sources[0]
     assert (source.lengths.shrunk, source.lengths.items, source.log.records) == (1, 2, 0)
-    assert source.items is not None and source.items.arrays()[1].max() <= 2
+    assert source.items.arrays()[1].max() <= 2
 
 
 def test_a_clip_that_may_become_too_long_in_a_later_visit_is_a_fault_now(
@@ -162,9 +167,9 @@ def test_histograms_and_packs_agree_with_the_encoder(tmp_path: Path, encoder: En
 
 def test_drawn_sources_are_measured_and_endless_ones_named(tmp_path: Path, encoder: Encoder) -> None:
     entries = open_sources([PlaygroundSource(name="drawn", count=6), PlaygroundSource(name="endless")])
-    spool = tmp_path / "spool"
-    spool.mkdir()
-    found = survey(entries, encoder, LIMITS, spool, lambda *_: None)
+    table = tmp_path / "table"
+    table.mkdir()
+    found = survey(entries, encoder, LIMITS, table)
     assert [source.name for source in found.sources] == ["drawn"] and found.endless == ["endless"]
     measured = [encoder.measure(entries[0].source.conversation(number)).tokens for number in range(6)]
     assert found.sources[0].lengths.tokens.total == sum(measured)
@@ -238,7 +243,7 @@ def test_memory_does_not_grow_with_the_records(
     tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A Python object for every record would take 50 bytes each or more."""
-    monkeypatch.setattr(lines, "BLOCK", 1 << 12)  # or such small files would be one block
+    monkeypatch.setattr(json_bounds, "BLOCK", 1 << 12)  # or such small files would be one block
     for module, name in ((duplicates, "AT_A_TIME"), (estimate, "AT_A_TIME"), (lengths, "BLOCK")):
         monkeypatch.setattr(module, name, 256)
     peak_memory(40, tmp_path / "warm", encoder)

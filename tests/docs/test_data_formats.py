@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from tessera.chat.message import Conversation
-from tessera.records.faults import REMEDIES, Reason
+from tessera.records.faults import Reason
 from tessera.records.forms.detect import FormName, detect, parse_as
 from tessera.records.manifest import DatasetSpec, read_meta
 from tessera.records.record import RecordPlace
@@ -60,4 +60,4 @@ def test_the_tables_hold_every_key_and_every_reason(page: str) -> None:
     keys = {key for row in rows for key in re.findall(r"`(\w+)`", row)}
     assert keys == set(DatasetSpec.model_fields) - {"name"}
     rows = re.findall(r"^\| (.+?) \| (.+) \|$", page.split("## Faults")[1], re.MULTILINE)[1:]
-    assert rows == [(str(reason), REMEDIES[reason]) for reason in Reason]
+    assert rows == [(str(reason), reason.remedy) for reason in Reason]

@@ -15,8 +15,9 @@ from tessera.chat.templates import TEMPLATES
 from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.imaging.grid import Tiling
 from tessera.packing import index
+from tessera.packing.config import PackingConfig
 from tessera.packing.index import FAULTY, open_index
-from tessera.packing.loader import PackingConfig, PackLoader
+from tessera.packing.loader import PackLoader
 from tessera.records.open import open_sources
 from tessera.records.source import WeightedSource
 from tests.records.doubles import ListSource, SizedEncoder
@@ -119,13 +120,13 @@ def test_measured_once_and_again_when_file_or_encoder_change(
     first = open_index(entry, encoder)
     assert first is not None and len(first) == 6
     assert isinstance(first.tokens, np.memmap)
-    built = index._build
-    monkeypatch.setattr(index, "_build", None)
+    built = index.build_index
+    monkeypatch.setattr(index, "build_index", None)
     again = open_index(entry, encoder)
     assert again is not None and again.folder == first.folder
     copy = pickle.loads(pickle.dumps(again))
     assert isinstance(copy.tiles, np.memmap) and copy.tiles.tolist() == first.tiles.tolist()
-    monkeypatch.setattr(index, "_build", built)
+    monkeypatch.setattr(index, "build_index", built)
     os.utime(media / "kinds.jsonl", ns=(5, 5))
     (touched,) = open_sources([entry.source.spec])  # type: ignore[attr-defined]
     other = Encoder(encoder.tokenizer, encoder.template, encoder.tiling, 5, system_text="")

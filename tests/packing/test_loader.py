@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tessera.chat.encoder import Encoded
 from tessera.chat.message import Conversation
-from tessera.packing.loader import PackingConfig, PackLoader
+from tessera.packing.config import PackingConfig
+from tessera.packing.loader import PackLoader
 from tessera.packing.pack import Pack
 from tessera.packing.planning import window
 from tessera.records.faults import DataError, Reason

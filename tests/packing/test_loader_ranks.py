@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tessera.packing.loader import PackingConfig, PackLoader
+from tessera.packing.config import PackingConfig
+from tessera.packing.loader import PackLoader
 from tessera.packing.pack import Pack
 from tessera.packing.planning.balance import Work
 from tessera.records.source import WeightedSource

@@ -11,7 +11,8 @@ from tessera.chat.encoder import Encoder
 from tessera.chat.templates import TEMPLATES
 from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.imaging.grid import Tiling
-from tessera.packing.loader import PackingConfig, PackLoader
+from tessera.packing.config import PackingConfig
+from tessera.packing.loader import PackLoader
 from tessera.packing.samples.overlong import OverLong
 from tessera.records.faults import DataError
 from tessera.records.open import open_sources

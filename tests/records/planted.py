@@ -12,16 +12,15 @@ from tessera.records.faults import Reason
 from tests.records.jsonl_files import turns, write_clip, write_picture
 
 
-def write_bomb(file: Path, side: int = 60_000) -> Path:
+def bomb(width: int, height: int) -> bytes:
     """A PNG of a few bytes whose header promises more pixels than any memory holds."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     body = chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
-    file.write_bytes(b"\x89PNG\r\n\x1a\n" + header + body)
-    return file
+    return b"\x89PNG\r\n\x1a\n" + header + body
 
 
 def write_media(folder: Path) -> None:
@@ -34,7 +33,7 @@ def write_media(folder: Path) -> None:
     (folder / "text.jpg").write_text("this is no picture")
     (folder / "empty.jpg").write_bytes(b"")
     (folder / "text.mp4").write_text("this is no video")
-    write_bomb(folder / "bomb.png")
+    (folder / "bomb.png").write_bytes(bomb(60_000, 60_000))
     write_clip(folder / "clip", 5)
     write_clip(folder / "empty_clip", 0)
     (folder.parent / "secret.jpg").write_bytes(data)

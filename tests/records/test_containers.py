@@ -24,13 +24,14 @@ from tessera.chat.message import Conversation, Image, Video, say
 from tessera.chat.templates import TEMPLATES
 from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.imaging.grid import Tiling
-from tessera.packing.loader import PackingConfig, PackLoader
+from tessera.packing.config import PackingConfig
+from tessera.packing.loader import PackLoader
 from tessera.records.faults import DataError, Reason
-from tessera.records.files.cache import file_stamp
+from tessera.records.files.remote import stamp
 from tessera.records.manifest import DatasetSpec, read_meta
 from tessera.records.open import open_sources
-from tessera.records.readers import json_array
-from tessera.records.readers.json_array import element_bounds
+from tessera.records.readers import json_bounds
+from tessera.records.readers.json_bounds import element_bounds
 from tessera.records.readers.records import RecordReader
 from tests.records.jsonl_files import turns, write_picture
 
@@ -85,12 +86,12 @@ def test_elements_of_an_array_are_found_whatever_the_blocks(
 ) -> None:
     text = " \n" + json.dumps(values, indent=indent, ensure_ascii=ascii_only) + "\n"
     data = text.encode()
-    before, json_array.BLOCK = json_array.BLOCK, block
+    before, json_bounds.BLOCK = json_bounds.BLOCK, block
     try:
         bounds = np.concatenate(list(element_bounds(io.BytesIO(data))))
     finally:
-        json_array.BLOCK = before
-    assert [json.loads(data[start:end]) for start, end in bounds.tolist()] == values
+        json_bounds.BLOCK = before
+    assert [json.loads(data[start:end]) for start, end, _ in bounds.tolist()] == values
 
 
 @pytest.mark.parametrize("indent", [None, 2])
@@ -201,12 +202,12 @@ def test_a_shard_that_changed_and_one_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"photos.annotation: .*b.tar: not a whole, plain tar"):
         reader(tmp_path / "b.tar")
     source = reader(file)
-    stamp = source.fingerprint()
+    before = stamp(file)
     whole = file.read_bytes()
     assert source.size == 1
     file.write_bytes(whole[:520])
     assert reasons(source, 0) == [Reason.BROKEN_ARCHIVE]
-    assert file_stamp(file) != stamp
+    assert stamp(file) != before
 
 
 @pytest.fixture

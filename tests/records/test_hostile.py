@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import io
 import json
-import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,17 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tessera.chat.message import Conversation, Image, Video
-from tessera.curation.sizes import size_faults
+from tessera.curation.examine import size_faults
+from tessera.curation.inspector import MediaInspector
 from tessera.records import record as record_module
 from tessera.records.boxes import box_problems
-from tessera.records.faults import REMEDIES, DataError, Reason
+from tessera.records.faults import DataError, Reason
 from tessera.records.forms.detect import FormName, detect, parse_as
 from tessera.records.manifest import DatasetSpec
 from tessera.records.media import media_problem
-from tessera.records.readers import container, jsonl
+from tessera.records.readers import container, json_file
 from tessera.records.readers.records import RecordReader
 from tessera.records.record import RecordPlace
 from tests.records.jsonl_files import turns, write_picture
+from tests.records.planted import bomb
 
 GOOD = json.dumps({"conversations": turns("a", "b")}).encode()
 INLINE = "data:a/b;base64,AA=="
@@ -240,7 +240,7 @@ def test_bad_lines_have_names_and_spare_their_neighbours(tmp_path: Path, data: b
 
 
 def test_a_line_beyond_the_limit_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (record_module, container, jsonl):
+    for module in (record_module, container, json_file):
         monkeypatch.setattr(module, "MOST_BYTES", 1000)
     assert reasons_of(tmp_path, b'{"id": "' + b"x" * 100_000 + b'"}') == [Reason.LONG_RECORD]
 
@@ -257,16 +257,6 @@ def test_many_open_boxes_take_one_pass() -> None:
     ):
         (problem,) = box_problems(f"<box>{content}</box>", strict=True)
         assert len(problem) < 200
-
-
-def bomb(width: int, height: int) -> bytes:
-    """A PNG that is small as a file and huge as a picture."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
 def picture_files(folder: Path) -> dict[str, Reason | None]:
@@ -346,13 +336,15 @@ def test_stated_sizes_are_held_against_headers(tmp_path: Path, stated: dict[str,
     write_picture(tmp_path / "b.png", (10, 20))
     record = {"image": ["a.png", "b.png"], "conversations": turns("<image><image>", "x"), **stated}
     found = parse_as("internvl", record, RecordPlace(Path("a.jsonl"), 4, tmp_path))
-    faults = size_faults(record, found, (Path("a.jsonl"), 4))
+    seen = [(part, MediaInspector().inspect(part)) for part in found.media]
+    faults = size_faults(record, seen, (Path("a.jsonl"), 4))
     assert [fault.reason for fault in faults] == [Reason.WRONG_SIZE] * wrong
     out = io.BytesIO()
     PIL.Image.new("RGB", (5, 6)).save(out, "PNG")
-    inside = Conversation((found.messages[0].__class__("user", (Image(out.getvalue()),)),))
-    assert not size_faults({"width": 5, "height": 6}, inside, (Path("a"), 1))
+    inside = Image(out.getvalue())
+    seen = [(inside, MediaInspector().inspect(inside))]
+    assert not size_faults({"width": 5, "height": 6}, seen, (Path("a"), 1))
 
 
 def test_every_reason_has_a_remedy() -> None:
-    assert set(REMEDIES) == set(Reason)
+    assert all(reason.remedy for reason in Reason)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tessera.records.files import lines
-from tessera.records.files.lines import line_offsets
+from tessera.records.readers import json_bounds
+from tessera.records.readers.json_bounds import line_bounds
+from tessera.records.readers.json_file import JsonFile
 
 TEXT = st.lists(st.sampled_from([b"a", b" ", b"\n", b"\r\n", b"\t", b"bc d", b"\n\n"]), max_size=40).map(
     b"".join
@@ -33,36 +35,35 @@ def _cut(data: bytes) -> list[bytes]:
     return [piece + b"\n" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None)
 @given(TEXT, st.integers(1, 9))
-def test_offsets_are_those_of_a_simple_reader(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, block: int
-) -> None:
-    monkeypatch.setattr(lines, "BLOCK", block)
-    file = tmp_path / "a.jsonl"
-    file.write_bytes(data)
-    pieces = [
-        (s, n) for starts, numbers in lines._full_lines(file) for s, n in zip(starts, numbers, strict=True)
-    ]
-    assert pieces == naive(data)
+def test_offsets_are_those_of_a_simple_reader(data: bytes, block: int) -> None:
+    before, json_bounds.BLOCK = json_bounds.BLOCK, block
+    try:
+        rows = np.concatenate([np.zeros((0, 3)), *line_bounds(io.BytesIO(data))]).astype(int).tolist()
+    finally:
+        json_bounds.BLOCK = before
+    assert [(start, number) for start, _, number in rows] == naive(data)
+    whole = _cut(data)
+    assert [data[start:end] for start, end, _ in rows] == [line for line in whole if line.strip()]
 
 
 def test_offsets_are_cached_until_the_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "a.jsonl"
     file.write_bytes(b"one\n\ntwo\n")
-    offsets, numbers = line_offsets(file)
-    assert (offsets.tolist(), numbers.tolist()) == ([0, 5], [1, 3])
-    assert isinstance(offsets, np.memmap)
-    monkeypatch.setattr(lines, "_write", None)  # a second build would fail
-    assert line_offsets(file)[0].tolist() == [0, 5]
-    monkeypatch.undo()
+    table = JsonFile(file)._table
+    assert table.tolist() == [[0, 4, 1], [5, 9, 3]]
+    assert isinstance(table, np.memmap)
+    with monkeypatch.context() as patch:
+        patch.setattr(json_bounds, "BLOCK", None)  # a second scan would fail
+        assert JsonFile(file)._table[:, 0].tolist() == [0, 5]
     file.write_bytes(b"six\n\nten\n")
     os.utime(file, ns=(1, 1))
-    assert line_offsets(file)[0].tolist() == [0, 5]
+    assert JsonFile(file)._table[:, 0].tolist() == [0, 5]
     file.write_bytes(b"longer\n")
-    assert line_offsets(file)[0].tolist() == [0]
+    assert JsonFile(file)._table[:, 0].tolist() == [0]
 
 
 def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"")
-    assert line_offsets(tmp_path / "a.jsonl")[0].tolist() == []
+    assert JsonFile(tmp_path / "a.jsonl")._table[:, 0].tolist() == []

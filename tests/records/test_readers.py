@@ -16,7 +16,8 @@ from tessera.chat.templates import TEMPLATES
 from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.imaging.decode import decode_image
 from tessera.imaging.grid import Tiling
-from tessera.packing.loader import PackingConfig, PackLoader
+from tessera.packing.config import PackingConfig
+from tessera.packing.loader import PackLoader
 from tessera.packing.samples.encode import augment_pictures
 from tessera.playground.scene import SUITES, draw_scene
 from tessera.records.faults import DataError

@@ -19,7 +19,7 @@ from tessera.train.telemetry import read_reports
 from tests.train import tiny
 
 RECIPE = """
-from tessera.packing.loader import PackingConfig
+from tessera.packing.config import PackingConfig
 from tessera.records.manifest import PlaygroundSource
 from tessera.train.param_groups import Rule
 from tessera.train.recipe import Recipe, Stage, Start

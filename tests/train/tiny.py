@@ -11,7 +11,7 @@ from tessera.checkpoints.shipped import shipped_folder
 from tessera.families.catalogue import fresh
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
-from tessera.packing.loader import PackingConfig
+from tessera.packing.config import PackingConfig
 from tessera.packing.pack import Sample
 from tessera.packing.samples.weights import Averaging, weigh_tokens
 from tessera.records.manifest import PlaygroundSource

@@ -2,6 +2,10 @@
 
 Every record leaves 64 bits of its content and a MinHash signature of 32 x 16 bits (Broder 1997) on disk.
 Equal keys are found in parts of bounded size, so memory doesn't grow with the number of records.
+
+The library for it is datasketch 2.0. Measured on 4,000 records of 200 words, one core: a signature takes it
+0.37 ms (here 0.11), finding the pairs 21 us a record (here 0.6), and its index holds 3.0 kB a record in
+memory (here 64 bytes on disk). Delete this when a library finds pairs on disk, in memory that stays bounded.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tessera.packing.config import Limits
 from tessera.packing.planning.plan import least_packs, plan_packs
 
 AT_A_TIME = 1 << 16
@@ -28,32 +29,29 @@ class PackEstimate:
     tiles: int
     packs: int
     bound: int
-    max_tokens: int
-    max_tiles: int
+    limits: Limits
 
     @property
     def token_fill(self) -> float:
         """Share of the tokens of all packs in use."""
-        return self.tokens / max(1, self.packs * self.max_tokens)
+        return self.tokens / max(1, self.packs * self.limits.max_tokens)
 
     @property
     def tile_fill(self) -> float:
         """Share of the tiles of all packs in use."""
-        return self.tiles / max(1, self.packs * self.max_tiles)
+        return self.tiles / max(1, self.packs * self.limits.max_tiles)
 
     @property
     def padding(self) -> int:
         """Tokens of the packs' capacity that stay empty; nothing is padded."""
-        return self.packs * self.max_tokens - self.tokens
+        return self.packs * self.limits.max_tokens - self.tokens
 
     def steps(self, packs_per_step: int) -> int:
         """Optimizer steps of the epoch."""
         return -(-self.packs // packs_per_step)
 
 
-def estimate_packs(
-    sources: Sequence[Lengths], repeats: Sequence[float], max_tokens: int, max_tiles: int
-) -> PackEstimate:
+def estimate_packs(sources: Sequence[Lengths], repeats: Sequence[float], limits: Limits) -> PackEstimate:
     """Packs of all sources mixed, each repeated by its factor. Memory is bounded; deterministic."""
     counts = [round(len(tokens) * factor) for (tokens, _), factor in zip(sources, repeats, strict=True)]
     samples = sum(counts)
@@ -65,12 +63,12 @@ def estimate_packs(
             _part(s, n, window * windows // planned, windows) for s, n in zip(sources, counts, strict=True)
         ]
         t, v = (np.concatenate([part[k] for part in chosen] or [np.zeros(0, dtype=np.int32)]) for k in (0, 1))
-        packs += len(plan_packs(t, v, max_tokens, max_tiles))
+        packs += len(plan_packs(t, v, limits.max_tokens, limits.max_tiles))
         met, tokens, tiles = met + len(t), tokens + int(t.sum()), tiles + int(v.sum())
     scale = samples / met if met else 0.0
     whole = [round(number * scale) for number in (tokens, tiles, packs)]
-    bound = least_packs(whole[0], whole[1], max_tokens, max_tiles)
-    return PackEstimate(samples, whole[0], whole[1], max(whole[2], bound), bound, max_tokens, max_tiles)
+    bound = least_packs(whole[0], whole[1], limits.max_tokens, limits.max_tiles)
+    return PackEstimate(samples, whole[0], whole[1], max(whole[2], bound), bound, limits)
 
 
 def _part(source: Lengths, count: int, window: int, windows: int) -> Lengths:

@@ -1,8 +1,8 @@
-"""Lengths of all records as training will pack them: after drawn frames and the over-long policy."""
+"""Lengths of the samples that a source gives training: after drawn frames and the over-long policy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,159 +10,111 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tessera.curation.statistics import Histogram, tile_histogram, token_histogram
+from tessera.packing.config import Limits
+from tessera.packing.delivery import Tally
 from tessera.packing.index import FAULTY, SourceIndex
-from tessera.packing.measure import Measurer, excess
+from tessera.packing.measure import Measurer
 from tessera.packing.mix import Draw, MixState
-from tessera.packing.samples.overlong import OverLong
+from tessera.packing.samples.encode import DrawEncoder, SampleEncoder
 from tessera.records.faults import Reason, RecordFault
 from tessera.records.source import WeightedSource
 
 BLOCK = 1 << 16
 """Records that are looked at at a time."""
 
+OnFault = Callable[[int, Sequence[RecordFault]], None]
+"""Called with the number of a record and its faults."""
 
-@dataclass
-class LengthSummary:
+
+@dataclass(kw_only=True)
+class LengthSummary(Tally):
     """Records as they are, and what the policy makes of the longer ones. trained: supervised tokens."""
 
     tokens: Histogram
     tiles: Histogram
     trained: int = 0
     too_long: int = 0
-    dropped: int = 0
-    shrunk: int = 0
-    split: int = 0
     items: int = 0
 
-
-@dataclass
-class Columns:
-    """Lengths of the records of a source: tokens, tiles, trained int32 [N]; flags, clips uint8 [N].
-
-    A clip whose frames are drawn stands for one frame and may have up to `extra` = (tokens, tiles) more.
-    """
-
-    tokens: NDArray[np.int32]
-    tiles: NDArray[np.int32]
-    trained: NDArray[np.int32]
-    flags: NDArray[np.uint8]
-    clips: NDArray[np.uint8]
-    extra: tuple[int, int] = (0, 0)
-
-    @classmethod
-    def of_index(cls, index: SourceIndex) -> Columns:
-        """The memory-mapped columns of an index."""
-        extra = int(index.frame_tokens.max(initial=0)), max(0, len(index.frame_tokens) - 2)
-        return cls(index.tokens, index.tiles, index.trained, index.flags, index.clips, extra)
-
-    @classmethod
-    def of_rows(cls, rows: NDArray[np.int32]) -> Columns:
-        """Tokens, tiles and trained tokens of records that were measured one by one: int32 [N, 3]."""
-        none = np.zeros(len(rows), dtype=np.uint8)
-        return cls(rows[:, 0], rows[:, 1], rows[:, 2], none, none)
-
-    def longest(self, span: slice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Tokens and tiles of some records when every clip has as many frames as it may have."""
-        clips = self.clips[span].astype(np.int64)
-        return self.tokens[span] + clips * self.extra[0], self.tiles[span] + clips * self.extra[1]
+    def count(self, tokens: ArrayLike, tiles: ArrayLike) -> None:
+        """Add records to the histograms."""
+        self.tokens.add(tokens)
+        self.tiles.add(tiles)
 
 
-@dataclass
-class ItemLengths:
-    """Tokens and tiles int32 of the samples of one pass, in files."""
+class SampleLengths:
+    """Tokens and tiles of the samples of one pass over a source, in files of a folder, with their summary."""
 
-    folder: Path
-    summary: LengthSummary
+    def __init__(
+        self, entry: WeightedSource, index: SourceIndex, encoder: SampleEncoder, limits: Limits, folder: Path
+    ) -> None:
+        tokens, tiles = token_histogram(limits.max_tokens), tile_histogram(max(1, limits.max_tiles))
+        self.summary = LengthSummary(tokens=tokens, tiles=tiles)
+        self._entry, self._index, self._limits, self._folder = entry, index, limits, folder
+        self._measure = Measurer(DrawEncoder([entry], encoder), [index], limits)
 
-    def append(self, tokens: NDArray[np.int32], tiles: NDArray[np.int32]) -> None:
-        """Add samples."""
-        for name, values in (("tokens", tokens), ("tiles", tiles)):
-            with (self.folder / f"items.{name}").open("ab") as stream:
-                values.astype(np.int32).tofile(stream)
-        self.summary.items += len(tokens)
+    def take(self, rejected: NDArray[np.uint8], on_fault: OnFault) -> None:
+        """Add the samples of the records that are not rejected: uint8 [N]. What can't be packed is told."""
+        index, limits = self._index, self._limits
+        for start in range(0, len(index), BLOCK):
+            span = slice(start, start + BLOCK)
+            sound = np.asarray(rejected[span]) == 0
+            longest = index.longest(span)
+            too_long = (longest[0] > limits.max_tokens) | (longest[1] > limits.max_tiles)
+            if limits.over_long == "error":
+                self._refuse(start, sound & too_long, longest, on_fault)
+                sound &= ~too_long
+            # Frames that are drawn, faults that the index only counts, and the policy need another look.
+            second = sound & (too_long | (index.clips[span] > 0) | (index.flags[span] & FAULTY > 0))
+            tokens, tiles = np.asarray(index.tokens[span]), np.asarray(index.tiles[span])
+            plain = sound & ~second
+            self.summary.count(tokens[plain], tiles[plain])
+            self._append(tokens[plain], tiles[plain])
+            self.summary.trained += int(index.trained[span][sound].sum())
+            for row in np.flatnonzero(second).tolist():
+                self._look_again(start + row, (int(tokens[row]), int(tiles[row])), on_fault)
 
     def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """tokens, tiles: int32 [items], memory-mapped."""
+        """tokens, tiles: int32 [samples], memory-mapped."""
         if not self.summary.items:
             return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32)
         tokens, tiles = (
-            np.memmap(self.folder / f"items.{n}", np.int32, mode="r") for n in ("tokens", "tiles")
+            np.memmap(self._folder / f"items.{n}", np.int32, mode="r") for n in ("tokens", "tiles")
         )
         return tokens, tiles
 
-
-OnFault = Callable[[int, tuple[RecordFault, ...]], None]
-
-
-class Policy:
-    """What becomes of the records of one source: limits, over-long policy, and who hears of faults."""
-
-    def __init__(
-        self,
-        entry: WeightedSource,
-        measure: Measurer,
-        limits: tuple[int, int],
-        over_long: OverLong,
-        on_fault: OnFault,
-    ) -> None:
-        self._entry, self._measure, self._limits = entry, measure, limits
-        self._refuses, self._on_fault = over_long == "error", on_fault
-
-    def apply(self, columns: Columns, rejected: NDArray[np.uint8], folder: Path) -> ItemLengths:
-        """The samples that the records without fault give; rejected uint8 [N] says which have one."""
-        max_tokens, max_tiles = self._limits
-        items = ItemLengths(
-            folder, LengthSummary(token_histogram(max_tokens), tile_histogram(max(1, max_tiles)))
-        )
-        for start in range(0, len(columns.tokens), BLOCK):
-            span = slice(start, start + BLOCK)
-            sound = np.asarray(rejected[span]) == 0
-            longest = columns.longest(span)
-            too_long = (longest[0] > max_tokens) | (longest[1] > max_tiles)
-            if self._refuses:
-                self._refuse(start, sound & too_long, longest, items.summary)
-                sound &= ~too_long
-            second = sound & (too_long | (columns.clips[span] > 0) | (columns.flags[span] & FAULTY > 0))
-            tokens, tiles = np.asarray(columns.tokens[span]), np.asarray(columns.tiles[span])
-            plain = sound & ~second
-            _count(items.summary, tokens[plain], tiles[plain])
-            items.append(tokens[plain], tiles[plain])
-            items.summary.trained += int(columns.trained[span][sound].sum())
-            for row in np.flatnonzero(second).tolist():
-                self._look_again(start + row, (int(tokens[row]), int(tiles[row])), items)
-        return items
+    def _append(self, tokens: NDArray[np.int32], tiles: NDArray[np.int32]) -> None:
+        for name, values in (("tokens", tokens), ("tiles", tiles)):
+            with (self._folder / f"items.{name}").open("ab") as stream:
+                values.astype(np.int32).tofile(stream)
+        self.summary.items += len(tokens)
 
     def _refuse(
-        self, start: int, where: NDArray[np.bool_], longest: tuple[NDArray[np.int64], NDArray[np.int64]],
-        summary: LengthSummary,
-    ) -> None:  # fmt: skip
+        self,
+        start: int,
+        where: NDArray[np.bool_],
+        longest: tuple[NDArray[np.int64], NDArray[np.int64]],
+        on_fault: OnFault,
+    ) -> None:
         """Records that are too long, or would be with as many frames as a visit may draw."""
-        _count(summary, longest[0][where], longest[1][where])
-        summary.too_long += int(where.sum())
+        self.summary.count(longest[0][where], longest[1][where])
+        self.summary.too_long += int(where.sum())
         for row in np.flatnonzero(where).tolist():
-            detail = excess(int(longest[0][row]), int(longest[1][row]), self._limits)
+            detail = self._limits.excess(int(longest[0][row]), int(longest[1][row]))
             place = self._entry.source.place(start + row)
-            self._on_fault(start + row, (RecordFault(*place, "record", Reason.TOO_LONG, detail),))
+            on_fault(start + row, [RecordFault(*place, "record", Reason.TOO_LONG, detail)])
 
-    def _look_again(self, index: int, lengths: tuple[int, int], items: ItemLengths) -> None:
+    def _look_again(self, number: int, lengths: tuple[int, int], on_fault: OnFault) -> None:
         """One record whose frames are drawn, that can't be measured, or that is too long."""
-        summary = items.summary
         # Each record as its own visit, so that numbers of frames differ as in training.
-        found = self._measure(Draw(0, index, index, MixState(0, ())))
+        found = self._measure(Draw(0, number, number, MixState(0, ())))
         if found.faults:
-            self._on_fault(index, found.faults)
+            on_fault(number, found.faults)
             return
-        summary.dropped += found.dropped
-        summary.shrunk += found.shrunk
-        summary.split += found.split
+        self.summary.add(found.tally)
         sizes = [(item.lengths.tokens, item.lengths.tiles) for item in found.items]
-        whole = len(sizes) == 1 and not found.shrunk and not found.dropped
-        _count(summary, *np.array([sizes[0] if whole else lengths]).T)
-        summary.too_long += not whole
+        whole = len(sizes) == 1 and not found.tally.shrunk and not found.tally.dropped
+        self.summary.count(*np.array([sizes[0] if whole else lengths]).T)
+        self.summary.too_long += not whole
         if sizes:
-            items.append(*np.array(sizes, dtype=np.int32).T)
-
-
-def _count(summary: LengthSummary, tokens: ArrayLike, tiles: ArrayLike) -> None:
-    summary.tokens.add(tokens)
-    summary.tiles.add(tiles)
+            self._append(*np.array(sizes, dtype=np.int32).T)

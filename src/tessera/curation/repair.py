@@ -80,7 +80,7 @@ def _write_kept(
     progress: Progress,
 ) -> int:
     """The lines of a source's sound records, in order; how many there are."""
-    rejected, same_as = survey.spool["rejected"], survey.spool["same_as"]
+    rejected, same_as = survey.table["rejected"], survey.table["same_as"]
     kept = 0
     with file.open("wb") as lines:
         for index in range(source.size):
@@ -103,19 +103,18 @@ def _write_rejects(survey: Survey, source: SourceSurvey, rejects: IO[bytes]) -> 
 
 
 def _reject_rows(survey: Survey, source: SourceSurvey) -> Iterator[dict[str, Any]]:
-    for row in source.log.rows():
-        yield _row(source, row["index"], row["faults"])
-    span = slice(source.first, source.first + source.size)
-    for index in np.flatnonzero(survey.spool["same_as"][span] >= 0).tolist():
-        file, line = survey.place(int(survey.spool["same_as"][source.first + index]))
-        reason = {"field": "record", "reason": EXACT, "detail": f"of {file}:{line}"}
-        yield _row(source, index, [reason])
+    for index, faults in source.log.rows():
+        yield _row(source, index, [(fault.field, fault.reason, fault.detail) for fault in faults])
+    same_as = survey.table["same_as"][source.span]
+    for index in np.flatnonzero(same_as >= 0).tolist():
+        file, line = survey.place(int(same_as[index]))
+        yield _row(source, index, [("record", EXACT, f"of {file}:{line}")])
 
 
-def _row(source: SourceSurvey, index: int, reasons: list[dict[str, Any]]) -> dict[str, Any]:
+def _row(source: SourceSurvey, index: int, reasons: list[tuple[str, str, str]]) -> dict[str, Any]:
     file, line = source.entry.source.place(index)
-    kept = [{key: reason[key] for key in ("field", "reason", "detail")} for reason in reasons]
-    return {"source": source.name, "file": str(file), "line": line, "reasons": kept}
+    told = [dict(zip(("field", "reason", "detail"), reason, strict=True)) for reason in reasons]
+    return {"source": source.name, "file": str(file), "line": line, "reasons": told}
 
 
 def _entry(spec: DatasetSpec, annotation: str, text: RecordText, kept: int) -> dict[str, Any]:

@@ -1,9 +1,8 @@
-"""What a source looks like in numbers: histograms, scripts of its letters, the scale of its boxes."""
+"""What a source looks like in numbers: histograms of lengths, and the scale of its boxes."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,40 +18,6 @@ _BEYOND = 1e9
 _DEEPEST = 32
 TELLING = 700
 """Side in pixels up to which a picture tells pixels from thousandths."""
-
-_RANGES: tuple[tuple[int, str], ...] = (
-    (0x41, "Latin"), (0x5B, ""), (0x61, "Latin"), (0x7B, ""), (0xAA, "Latin"), (0xAB, ""),
-    (0xB5, "Greek"), (0xB6, ""), (0xBA, "Latin"), (0xBB, ""), (0xC0, "Latin"), (0xD7, ""),
-    (0xD8, "Latin"), (0xF7, ""), (0xF8, "Latin"), (0x2B0, ""), (0x370, "Greek"), (0x400, "Cyrillic"),
-    (0x530, "Armenian"), (0x590, "Hebrew"), (0x600, "Arabic"), (0x700, "other"), (0x750, "Arabic"),
-    (0x780, "other"), (0x900, "Devanagari"), (0x980, "Bengali"), (0xA00, "other"), (0xB80, "Tamil"),
-    (0xC00, "other"), (0xE00, "Thai"), (0xE80, "other"), (0x10A0, "Georgian"), (0x1100, "Hangul"),
-    (0x1200, "other"), (0x1E00, "Latin"), (0x1F00, "Greek"), (0x2000, ""), (0x2E80, "Han"),
-    (0x3000, ""), (0x3005, "Han"), (0x3008, ""), (0x3041, "Kana"), (0x3100, "other"),
-    (0x3130, "Hangul"), (0x3190, "other"), (0x31F0, "Kana"), (0x3200, ""), (0x3400, "Han"),
-    (0x4DC0, ""), (0x4E00, "Han"), (0xA000, "other"), (0xAC00, "Hangul"), (0xD7B0, ""), (0xF900, "Han"),
-    (0xFB00, "other"), (0xFB50, "Arabic"), (0xFE00, ""), (0xFE70, "Arabic"), (0xFF00, ""),
-    (0xFF21, "Latin"), (0xFF3B, ""), (0xFF41, "Latin"), (0xFF5B, ""), (0xFF66, "Kana"),
-    (0xFFA0, "Hangul"), (0xFFE0, ""), (0x10000, "other"), (0x1F000, ""), (0x20000, "Han"),
-    (0x323B0, ""),
-)  # fmt: skip
-"""First code point and script of the ranges of Unicode's blocks that hold letters; "" holds none."""
-_NAMES = sorted({name for _, name in _RANGES if name})
-_WIDTHS = np.diff([0, *(start for start, _ in _RANGES), _RANGES[-1][0] + 1])
-_NUMBERS = np.repeat([0, *(_NAMES.index(name) + 1 if name else 0 for _, name in _RANGES)], _WIDTHS)
-_TABLE = _NUMBERS.astype(np.uint8)
-"""Number of the script of every code point, 0 for no letter; the last stands for all behind it."""
-
-
-def count_scripts(text: str) -> Counter[str]:
-    """Letters per script. A script isn't a language: Han may be Chinese or, beside Kana, Japanese."""
-    if text.isascii():
-        codes = np.frombuffer(text.encode(), dtype=np.uint8)
-        latin = int(np.count_nonzero(_TABLE[codes]))
-        return Counter({"Latin": latin} if latin else {})
-    codes = np.frombuffer(text.encode("utf-32-le", "replace"), dtype=np.uint32)
-    found = np.bincount(_TABLE[np.minimum(codes, len(_TABLE) - 1)], minlength=len(_NAMES) + 1)
-    return Counter({name: n for name, n in zip(_NAMES, found[1:].tolist(), strict=True) if n})
 
 
 @dataclass

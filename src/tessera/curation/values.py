@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from tessera.curation.estimate import PackEstimate
-from tessera.curation.spool import fault_values
+from tessera.curation.record_table import Place
 from tessera.curation.statistics import Histogram
-from tessera.curation.survey import Place, SourceSurvey, Survey
+from tessera.curation.survey import SourceSurvey, Survey
+from tessera.records.faults import RecordFault
 
 
 def survey_values(survey: Survey, packs_per_step: int, shown: int) -> dict[str, Any]:
@@ -15,11 +17,7 @@ def survey_values(survey: Survey, packs_per_step: int, shown: int) -> dict[str, 
     return {
         "records": survey.records,
         "faulty": survey.faulty,
-        "limits": {
-            "max_tokens": survey.config.max_tokens,
-            "max_tiles": survey.config.max_tiles,
-            "over_long": survey.config.over_long,
-        },
+        "limits": survey.config.model_dump(include={"max_tokens", "max_tiles", "over_long"}),
         "epoch": estimate_values(survey.estimate, packs_per_step),
         "sources": {source.name: _source_values(source, packs_per_step, shown) for source in survey.sources},
         "endless": survey.endless,
@@ -46,7 +44,6 @@ def estimate_values(estimate: PackEstimate, packs_per_step: int) -> dict[str, An
 
 def _source_values(source: SourceSurvey, packs_per_step: int, shown: int) -> dict[str, Any]:
     lengths, (scale, evidence) = source.lengths, source.boxes.guess()
-    assert source.estimate is not None
     return {
         "records": source.size,
         "faulty": source.log.records,
@@ -54,7 +51,7 @@ def _source_values(source: SourceSurvey, packs_per_step: int, shown: int) -> dic
         "tiles": lengths.tiles.total,
         "trained": lengths.trained,
         "counts": {str(reason): count for reason, count in source.log.counts.most_common()},
-        "faults": [fault_values(fault) for fault in source.log.kept[:shown]],
+        "faults": [_fault(fault) for fault in source.log.kept[:shown]],
         "duplicates": {"exact": source.exact, "near": source.near, "repeated_ids": source.repeated_ids},
         "over_long": {
             "records": lengths.too_long,
@@ -67,6 +64,10 @@ def _source_values(source: SourceSurvey, packs_per_step: int, shown: int) -> dic
         "letters": dict(source.scripts.most_common()),
         "epoch": estimate_values(source.estimate, packs_per_step),
     }
+
+
+def _fault(fault: RecordFault) -> dict[str, Any]:
+    return {**asdict(fault), "file": str(fault.file), "reason": str(fault.reason), "remedy": fault.remedy}
 
 
 def _bars(histogram: Histogram) -> dict[str, int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tessera.packing.measure import Item, Measured
+from tessera.chat.encoder import Lengths
+from tessera.packing.config import Limits
 
 
 @dataclass
@@ -16,15 +18,8 @@ class Tally:
     shrunk: int = 0
     split: int = 0
 
-    def note(self, measured: Measured) -> None:
-        """Add one draw."""
-        self.skipped += bool(measured.faults)
-        self.dropped += measured.dropped
-        self.shrunk += measured.shrunk
-        self.split += measured.split
-
     def add(self, tally: Tally) -> None:
-        """Add what happened to records while packs were planned."""
+        """Add what happened to other records."""
         self.skipped += tally.skipped
         self.dropped += tally.dropped
         self.shrunk += tally.shrunk
@@ -59,12 +54,12 @@ class LoaderStats(Tally):
         """Share of the tile capacity in use, 0 to 1."""
         return self.tiles / max(self.tile_capacity, 1)
 
-    def count(self, items: list[Item], max_tokens: int, max_tiles: int) -> None:
+    def count(self, samples: Sequence[Lengths], limits: Limits) -> None:
         """Add one delivered pack."""
         self.packs += 1
-        self.samples += len(items)
-        self.tokens += sum(item.lengths.tokens for item in items)
-        self.tiles += sum(item.lengths.tiles for item in items)
-        self.trained += sum(item.lengths.trained for item in items)
-        self.token_capacity += max_tokens
-        self.tile_capacity += max_tiles
+        self.samples += len(samples)
+        self.tokens += sum(sample.tokens for sample in samples)
+        self.tiles += sum(sample.tiles for sample in samples)
+        self.trained += sum(sample.trained for sample in samples)
+        self.token_capacity += limits.max_tokens
+        self.tile_capacity += limits.max_tiles

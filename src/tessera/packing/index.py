@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tessera.packing.samples.encode import SampleEncoder, encoder_of
 from tessera.records.files.cache import cached_folder
 from tessera.records.source import WeightedSource
 from tessera.runtime.progress import Progress, silent
-from tessera.runtime.workers import map_in_workers
+from tessera.runtime.workers import map_in_chunks
 
 FAULTY = 1
 """Flag of a record that can't be measured."""
@@ -62,6 +63,12 @@ class SourceIndex:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def longest(self, span: slice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Tokens and tiles of some records when every clip has as many frames as a visit may draw."""
+        clips = self.clips[span].astype(np.int64)
+        tokens, tiles = int(self.frame_tokens.max(initial=0)), max(0, len(self.frame_tokens) - 2)
+        return self.tokens[span] + clips * tokens, self.tiles[span] + clips * tiles
+
 
 def open_index(
     entry: WeightedSource, encoder: SampleEncoder, workers: int = 0, progress: Progress = silent
@@ -73,11 +80,39 @@ def open_index(
     if fingerprint is None or not size:
         return None
     stamp = "\n".join((VERSION, fingerprint, encoder_stamp(encoder), str(entry.frames), str(entry.document)))
-    return _open(cached_folder("index", stamp, lambda new: _build(new, entry, encoder, workers, progress)))
+
+    def build(folder: Path) -> None:
+        build_index(folder, entry, encoder, workers, progress)
+
+    return _open(cached_folder("index", stamp, build))
+
+
+def build_index(
+    folder: Path,
+    entry: WeightedSource,
+    encoder: SampleEncoder,
+    workers: int = 0,
+    progress: Progress = silent,
+) -> SourceIndex:
+    """Measure all records of a finite source that has some, into an empty folder."""
+    size, done = entry.source.size or 0, 0
+    encoder = encoder_of(entry, encoder)
+    columns = {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=kind, shape=(size,))
+        for name, kind in COLUMNS.items()
+    }
+    for rows in map_in_chunks(partial(_measure, entry, encoder), size, CHUNK, workers):
+        for number, column in enumerate(columns.values()):
+            column[done : done + len(rows)] = rows[:, number]
+        done += len(rows)
+        progress(entry.source.name, done, size)
+    clips = bool(columns["clips"].any())
+    np.save(folder / "frame_tokens.npy", _frame_tokens(encoder, entry.frames if clips else None))
+    return _open(folder)
 
 
 def encoder_stamp(encoder: SampleEncoder) -> str:
-    """Settings of an encoder and the content of its tokenizer: another text when lengths may differ."""
+    """Fingerprint of an encoder's settings and of its tokenizer's content: what lengths depend on."""
     digest = hashlib.blake2b(digest_size=16)
     if isinstance(encoder, Encoder):
         for name, data in sorted(encoder.tokenizer.vocabulary.files().items()):
@@ -93,24 +128,6 @@ def _open(folder: Path) -> SourceIndex:
     return SourceIndex(folder, **columns)
 
 
-def _build(
-    folder: Path, entry: WeightedSource, encoder: SampleEncoder, workers: int, progress: Progress
-) -> None:
-    size, done = entry.source.size or 0, 0
-    encoder = encoder_of(entry, encoder)
-    columns = {
-        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=kind, shape=(size,))
-        for name, kind in COLUMNS.items()
-    }
-    for rows in _measured(_Measuring(entry, encoder), size, workers):
-        for number, column in enumerate(columns.values()):
-            column[done : done + len(rows)] = rows[:, number]
-        done += len(rows)
-        progress(entry.source.name, done, size)
-    clips = bool(columns["clips"].any())
-    np.save(folder / "frame_tokens.npy", _frame_tokens(encoder, entry.frames if clips else None))
-
-
 def _frame_tokens(encoder: SampleEncoder, bounds: tuple[int, int] | None) -> NDArray[np.int64]:
     """Frames stand on labelled lines between control tokens, so their price doesn't depend on the record."""
     if bounds is None:
@@ -119,29 +136,18 @@ def _frame_tokens(encoder: SampleEncoder, bounds: tuple[int, int] | None) -> NDA
     return np.array([0, *lengths], dtype=np.int64) - lengths[0]
 
 
-class _Measuring:
-    """Measures records by number, in any process."""
-
-    def __init__(self, entry: WeightedSource, encoder: SampleEncoder) -> None:
-        self._entry, self._encoder = entry, encoder
-
-    def __call__(self, bounds: tuple[int, int]) -> NDArray[np.int64]:
-        """int64 [records, columns] of the records from first to last."""
-        return np.array([self._row(number) for number in range(*bounds)], dtype=np.int64)
-
-    def _row(self, number: int) -> tuple[int, ...]:
-        clips = 0
-        try:
-            conversation = self._entry.source.conversation(number)
-            if self._entry.frames is not None:
-                conversation, clips = single_frames(conversation)
-            lengths = self._encoder.measure(conversation)
-        except (ValueError, OSError):
-            return 0, 0, 0, FAULTY, 0
-        return lengths.tokens, lengths.tiles, lengths.trained, 0, clips
+def _measure(entry: WeightedSource, encoder: SampleEncoder, bounds: tuple[int, int]) -> NDArray[np.int64]:
+    """int64 [records, columns] of the records from first to last."""
+    return np.array([_row(entry, encoder, number) for number in range(*bounds)], dtype=np.int64)
 
 
-def _measured(measure: _Measuring, size: int, workers: int) -> Iterator[NDArray[np.int64]]:
-    """Rows of all records in order, a chunk at a time."""
-    chunks = [(first, min(first + CHUNK, size)) for first in range(0, size, CHUNK)]
-    return map_in_workers(measure, chunks, workers if len(chunks) > 1 else 0, prefetch=4)
+def _row(entry: WeightedSource, encoder: SampleEncoder, number: int) -> tuple[int, ...]:
+    clips = 0
+    try:
+        conversation = entry.source.conversation(number)
+        if entry.frames is not None:
+            conversation, clips = single_frames(conversation)
+        lengths = encoder.measure(conversation)
+    except (ValueError, OSError):
+        return 0, 0, 0, FAULTY, 0
+    return lengths.tokens, lengths.tiles, lengths.trained, 0, clips

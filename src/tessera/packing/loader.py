@@ -10,11 +10,11 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import Field
 from torch.utils.data import IterableDataset, get_worker_info
 
+from tessera.packing.config import PackingConfig
 from tessera.packing.decode import Decoded, PackDecoder
 from tessera.packing.delivery import LoaderStats, Tally
 from tessera.packing.index import open_index
@@ -23,47 +23,12 @@ from tessera.packing.mix import Mixer, MixState
 from tessera.packing.pack import Pack
 from tessera.packing.planning.balance import Work
 from tessera.packing.planning.rows import Position, Row, Share, deal_rows
-from tessera.packing.planning.window import Round, Window, WindowSettings, WindowState
+from tessera.packing.planning.window import Round, Window, WindowState
 from tessera.packing.samples.encode import DrawEncoder, SampleEncoder
-from tessera.packing.samples.overlong import OverLong
-from tessera.packing.samples.weights import Averaging
 from tessera.records.faults import DataError, RecordFault
 from tessera.records.source import WeightedSource
-from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.workers import map_in_workers
-
-
-class PackingConfig(Config):
-    """How samples are drawn, weighted and packed."""
-
-    max_tokens: int = Field(default=4096, ge=1)
-    """capacity of a pack in tokens"""
-    max_tiles: int = Field(default=48, ge=0)
-    """capacity of a pack in tiles"""
-    window: int = Field(default=1024, ge=1)
-    """samples that are planned together when the lengths of all sources are indexed"""
-    lookahead: int = Field(default=64, ge=1)
-    """samples that are planned together when lengths are known only after encoding (drawn pictures)"""
-    averaging: Averaging = "square"
-    """weight of a supervised token in a sample that has n: token 1, sample 1/n, square 1/sqrt(n)"""
-    seed: int = 0
-    epochs: int | None = None
-    """passes over the sources; None repeats them for ever"""
-    augment: bool = True
-    """JPEG augmentation of the sources that ask for it"""
-    on_fault: Literal["error", "skip"] = "error"
-    """what to do with a record that can't be used: stop, or leave it out and count it"""
-    most_skipped: float = Field(default=0.1, ge=0, le=1)
-    """share of the records that may be skipped before the run stops (looked at from 100 on)"""
-    over_long: OverLong = "error"
-    """what to do with a record that is longer than a pack; "error" makes it a fault"""
-    similar_steps: bool = False
-    """packs of a step with similar work: ranks wait least, but steps are less varied"""
-    workers: int = Field(default=0, ge=0)
-    """processes that encode; 0 encodes in the main process"""
-    prefetch: int = Field(default=2, ge=1)
-    """packs each worker prepares ahead"""
 
 
 class PackLoader(IterableDataset[Pack]):
@@ -99,9 +64,10 @@ class PackLoader(IterableDataset[Pack]):
         encode = DrawEncoder(self._sources, encoder, config.averaging, config.augment, config.seed)
         indexes = [open_index(entry, encoder, config.workers, progress) for entry in self._sources]
         self._indexed = [index is not None for index in indexes]
-        limits = (config.max_tokens, config.max_tiles)
-        measure = Measurer(self._sources, indexes, encode, limits, config.over_long, config.seed)
-        self._window = Window(self._mixer, measure, self._settings(), self._work)
+        measure = Measurer(encode, indexes, config)
+        self._window = Window(
+            self._mixer, measure, config, self._per_step, self._work, indexed=all(self._indexed)
+        )
         self._decode = PackDecoder(encode)
         self._position = Position(WindowState(self._mixer().state))
         self._stream: Iterator[tuple[Row, Decoded]] | None = None
@@ -188,22 +154,6 @@ class PackLoader(IterableDataset[Pack]):
     def _mixer(self) -> Mixer:
         return Mixer(self._sources, self.config.seed, self.config.epochs)
 
-    def _settings(self) -> WindowSettings:
-        """Workers measure only where measuring means encoding."""
-        config, indexed = self.config, all(self._indexed)
-        return WindowSettings(
-            size=config.window if indexed else config.lookahead,
-            max_tokens=config.max_tokens,
-            max_tiles=config.max_tiles,
-            packs_per_step=self._per_step,
-            seed=config.seed,
-            on_fault=config.on_fault,
-            most_skipped=config.most_skipped,
-            similar_steps=config.similar_steps,
-            workers=0 if indexed else config.workers,
-            endless=config.epochs is None,
-        )
-
     def _advance(self) -> tuple[Row, Pack | None]:
         """Deliver the next row: count it and move the position behind it. StopIteration at the end."""
         started = time.perf_counter()
@@ -231,7 +181,7 @@ class PackLoader(IterableDataset[Pack]):
         self.skipped.update(dict.fromkeys(decoded.faults))
         mine = [item for number, item in enumerate(row.mine) if number not in decoded.failed]
         for items in filter(None, (mine, *row.others)):
-            self.stats.count(items, self.config.max_tokens, self.config.max_tiles)
+            self.stats.count([item.lengths for item in items], self.config)
 
     def _open_stream(self) -> Iterator[tuple[Row, Decoded]]:
         """Rows with their packs, decoded by workers where pixels are still to be read."""

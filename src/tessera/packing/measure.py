@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tessera.chat.encoder import Lengths
 from tessera.chat.message import Conversation
+from tessera.packing.config import Limits
+from tessera.packing.delivery import Tally
 from tessera.packing.index import FAULTY, SourceIndex
 from tessera.packing.mix import Draw
 from tessera.packing.pack import Sample
 from tessera.packing.samples.clips import clip_seed, frame_count
 from tessera.packing.samples.encode import DrawEncoder
-from tessera.packing.samples.overlong import WHOLE, Cut, OverLong, fewer_tiles, split_turns
+from tessera.packing.samples.overlong import WHOLE, Cut, fewer_tiles, split_turns
 from tessera.records.faults import Reason, RecordFault
-from tessera.records.source import WeightedSource
 
 
 class ItemKey(NamedTuple):
@@ -54,27 +55,14 @@ class Measured:
     draw: Draw
     items: tuple[Item, ...] = ()
     faults: tuple[RecordFault, ...] = ()
-    dropped: int = 0
-    shrunk: int = 0
-    split: int = 0
+    tally: Tally = field(default_factory=Tally)
 
 
 class Measurer:
     """A pure function of the draw, picklable. Indexed sources are looked up, others are encoded."""
 
-    def __init__(
-        self,
-        sources: Sequence[WeightedSource],
-        indexes: Sequence[SourceIndex | None],
-        encode: DrawEncoder,
-        limits: tuple[int, int],
-        over_long: OverLong,
-        seed: int,
-    ) -> None:
-        self._sources, self._indexes, self._encode = tuple(sources), tuple(indexes), encode
-        self._max_tokens, self._max_tiles = limits
-        self._over_long: OverLong = over_long
-        self._seed = seed
+    def __init__(self, encode: DrawEncoder, indexes: Sequence[SourceIndex | None], limits: Limits) -> None:
+        self._encode, self._indexes, self._limits = encode, tuple(indexes), limits
 
     def __call__(self, draw: Draw) -> Measured:
         """Items of one draw."""
@@ -84,20 +72,17 @@ class Measurer:
         if index.flags[draw.index] & FAULTY:
             return self._faulty(draw)
         lengths = self._look_up(draw, index)
-        if self._room(lengths):
+        if self._limits.hold(lengths.tokens, lengths.tiles):
             return Measured(draw, (Item(draw, lengths),))
         return self._too_long(draw, lengths, with_samples=False)
-
-    def _room(self, lengths: Lengths) -> bool:
-        return lengths.tokens <= self._max_tokens and lengths.tiles <= self._max_tiles
 
     def _look_up(self, draw: Draw, index: SourceIndex) -> Lengths:
         """Lengths from the index, with the number of frames that this visit draws."""
         tokens, tiles = int(index.tokens[draw.index]), int(index.tiles[draw.index])
-        entry = self._sources[draw.source]
+        entry = self._encode.sources[draw.source]
         if entry.frames is not None:
             for number in range(index.clips[draw.index]):
-                seed = clip_seed(self._seed, entry.source.name, draw.visit, number)
+                seed = clip_seed(self._encode.seed, entry.source.name, draw.visit, number)
                 frames = frame_count(seed, entry.frames)
                 tokens += int(index.frame_tokens[frames])
                 tiles += frames - 1
@@ -108,34 +93,36 @@ class Measurer:
         try:
             self._encode.encoder(draw).measure(self._encode.conversation(draw))
         except (ValueError, OSError) as error:
-            return Measured(draw, faults=self._encode.faults(draw, error))
+            return _refused(draw, self._encode.faults(draw, error))
         detail = "faulty when it was indexed, sound now; touch its annotation file to index it again"
-        return Measured(draw, faults=(self._encode.fault(draw, Reason.UNUSABLE, detail),))
+        return _refused(draw, (self._encode.fault(draw, Reason.UNUSABLE, detail),))
 
     def _by_encoding(self, draw: Draw) -> Measured:
         outcome = self._encode.sample(draw)
         if outcome.sample is None:
-            return Measured(draw, faults=outcome.faults)
+            return _refused(draw, outcome.faults)
         lengths = _lengths(outcome.sample)
-        if self._room(lengths):
+        if self._limits.hold(lengths.tokens, lengths.tiles):
             return Measured(draw, (Item(draw, lengths, sample=outcome.sample),))
         return self._too_long(draw, lengths, with_samples=True)
 
     def _too_long(self, draw: Draw, lengths: Lengths, with_samples: bool) -> Measured:
-        if self._over_long == "error":
-            detail = excess(lengths.tokens, lengths.tiles, (self._max_tokens, self._max_tiles))
-            return Measured(draw, faults=(self._encode.fault(draw, Reason.TOO_LONG, detail),))
-        if self._over_long == "drop":
-            return Measured(draw, dropped=1)
+        policy = self._limits.over_long
+        if policy == "error":
+            detail = self._limits.excess(lengths.tokens, lengths.tiles)
+            return _refused(draw, (self._encode.fault(draw, Reason.TOO_LONG, detail),))
+        if policy == "drop":
+            return Measured(draw, tally=Tally(dropped=1))
         cuts, lost = self._cuts(draw)
         items = []
         for part, (cut, length) in enumerate(cuts):
             outcome = self._encode.sample(draw, cut) if with_samples else None
             if outcome is not None and outcome.sample is None:
-                return Measured(draw, faults=outcome.faults)
+                return _refused(draw, outcome.faults)
             items.append(Item(draw, length, part, cut, outcome.sample if outcome else None))
-        shrunk = int(self._over_long == "fewer_tiles" and bool(items))
-        return Measured(draw, tuple(items), (), lost, shrunk, int(len(items) > 1))
+        shrunk = int(policy == "fewer_tiles" and bool(items))
+        tally = Tally(dropped=lost, shrunk=shrunk, split=int(len(items) > 1))
+        return Measured(draw, tuple(items), tally=tally)
 
     def _cuts(self, draw: Draw) -> tuple[list[tuple[Cut, Lengths]], int]:
         """How the policy makes a record fit, and how much of it is lost."""
@@ -143,10 +130,10 @@ class Measurer:
 
         def fits(conversation: Conversation) -> Lengths | None:
             lengths = encoder.measure(conversation)
-            return lengths if self._room(lengths) else None
+            return lengths if self._limits.hold(lengths.tokens, lengths.tiles) else None
 
         conversation = self._encode.conversation(draw)
-        if self._over_long == "split":
+        if self._limits.over_long == "split":
             return split_turns(conversation, encoder, fits)
         found = fewer_tiles(conversation, encoder, fits)
         return ([found], 0) if found else ([], 1)
@@ -156,9 +143,8 @@ def _lengths(sample: Sample) -> Lengths:
     return Lengths(sample.tokens, sample.tile_count, sample.trained)
 
 
-def excess(tokens: int, tiles: int, limits: tuple[int, int]) -> str:
-    """How long a record is beside the most tokens and tiles of a pack."""
-    return f"{tokens} of {limits[0]} tokens, {tiles} of {limits[1]} tiles"
+def _refused(draw: Draw, faults: tuple[RecordFault, ...]) -> Measured:
+    return Measured(draw, faults=faults, tally=Tally(skipped=1))
 
 
 def mismatch(item: Item, sample: Sample) -> str | None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from tessera.playground.scene import LEVELS, SUITES, TASKS
 from tessera.playground.talk import Mode
 from tessera.records.files.mapping import read_mapping
-from tessera.records.files.places import Location, is_url, location, suffix
+from tessera.records.files.places import Location, location, suffix
 from tessera.records.forms.detect import FormName
 from tessera.records.record import short
 from tessera.runtime.config import Config
 
 SUFFIXES = (".jsonl", ".json", ".parquet", ".tar")
 """What an annotation may end in."""
+_ENDINGS = f"give the path of a file that ends in {', '.join(SUFFIXES)}"
 
 
 class DatasetSpec(Config):
@@ -28,7 +29,7 @@ class DatasetSpec(Config):
     """the file of records, or several: `shard-{000..012}.tar`, `part-*.parquet`"""
     root: Path | str
     """the folder that media paths start from and stay in"""
-    format: Literal["auto"] | FormName = "auto"
+    format: Literal["auto", FormName] = "auto"
     """how records are written; auto decides for every file by its first records"""
     system: str | None = None
     """system text of records that have none; None leaves the template's"""
@@ -36,28 +37,39 @@ class DatasetSpec(Config):
     """a published data set that the filters of multimodal data leave alone"""
     data_augment: bool = False
     """JPEG augmentation of pictures"""
-    max_dynamic_patch: int | None = Field(default=None, ge=1)
+    max_dynamic_patch: int | None = Field(default=None, gt=0)
     """tile limit of this dataset; None takes the encoder's"""
-    min_frames: int = Field(default=8, ge=1)
+    min_frames: int = Field(default=8, gt=0)
     """fewest frames of a clip in training"""
-    max_frames: int = Field(default=32, ge=1)
+    max_frames: int = Field(default=32, gt=0)
     """most frames of a clip in training"""
     frame_sampling: Literal["random", "uniform"] = "random"
     """random: number and places of frames are drawn in every visit; uniform: as in inference"""
     pretraining: bool = False
     """documents and captions: no roles, loss on all text"""
-    repeat_time: float = Field(default=1.0, gt=0)
+    repeat_time: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """passes per epoch; a fraction takes another random part of the records in every epoch"""
     length: int | None = None
     """number of records for information; not used"""
-    weight: float | None = Field(default=None, gt=0)
+    weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """relative probability of a draw; None means records x repeat_time"""
 
     @field_validator("annotation", "root")
     @classmethod
-    def _typed(cls, value: Path | str) -> Path | str:
-        """Local names as paths, so that the type tells what is remote."""
-        return location(value)
+    def _located(cls, value: Path | str, info: ValidationInfo) -> Location:
+        """Local names as paths, so that the type tells what is remote; relative ones start at the base."""
+        if "\0" in str(value):
+            raise ValueError(f"{short(value)} holds a NUL character; correct the path")
+        place = location(value, (info.context or {}).get("base"))
+        if info.field_name == "annotation" and suffix(place) not in SUFFIXES:
+            raise ValueError(f"{value or 'missing'}; {_ENDINGS}")
+        return place
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_frames > self.max_frames:
+            raise ValueError("min_frames is above max_frames; their defaults are 8 and 32")
+        return self
 
 
 ENTRY_KEYS = tuple(name for name in DatasetSpec.model_fields if name != "name")
@@ -110,52 +122,33 @@ def read_meta(file: Path | str, base: Path | str | None = None) -> tuple[Dataset
 
 
 def _spec(file: Path, folder: Location, name: str, entry: object) -> DatasetSpec:
-    """One entry of the manifest, checked key by key."""
+    """One entry of the manifest; what is wrong with it is told with file, source and key."""
     if not isinstance(entry, dict):
         raise ValueError(f"{file}: {name}: {short(entry)} is not an object with {', '.join(ENTRY_KEYS)}")
-    unknown = sorted(str(key) for key in entry if key not in ENTRY_KEYS)
-    if unknown:
+    if unknown := sorted(str(key) for key in entry if key not in ENTRY_KEYS):
         allowed = ", ".join(ENTRY_KEYS)
         raise ValueError(f"{file}: {name}: unknown keys {', '.join(unknown)}; allowed: {allowed}")
-    for key, value in entry.items():
-        kinds, what = _TYPES[key]
-        if type(value) not in kinds:
-            raise ValueError(f"{file}: {name}.{key}: {short(value)} is not {what}; correct it")
-    for key in _POSITIVE:
-        if key in entry and not 0 < entry[key] < math.inf:
-            raise ValueError(f"{file}: {name}.{key}: {entry[key]}; it must be above 0")
-    if entry.get("min_frames", 8) > entry.get("max_frames", 32):
-        raise ValueError(f"{file}: {name}: min_frames is above max_frames; their defaults are 8 and 32")
-    for key, choices in _CHOICES.items():
-        if key in entry and entry[key] not in choices:
-            raise ValueError(f"{file}: {name}.{key}: {short(entry[key])}; choose among {', '.join(choices)}")
-    return DatasetSpec(name=name, **{**entry, **_located(file, folder, name, entry)})
+    try:
+        # Strict: the text "2" is no number and 1 is no true, or a slip of the pen would go unseen.
+        values = {"root": "", **entry, "name": name}
+        return DatasetSpec.model_validate(values, strict=True, context={"base": folder})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join((name, *map(str, first["loc"][:1])))
+        raise ValueError(f"{file}: {where}: {_problem(first)}") from error
 
 
-def _located(file: Path, folder: Location, name: str, entry: dict[str, Any]) -> dict[str, Location]:
-    """Annotation and root, relative ones from `folder`; absolute ones and URLs stay as they are."""
-    for key in ("annotation", "root"):
-        if "\0" in entry.get(key, ""):
-            raise ValueError(
-                f"{file}: {name}.{key}: {short(entry[key])} holds a NUL character; correct the path"
-            )
-    annotation = entry.get("annotation", "")
-    if suffix(annotation if is_url(annotation) else Path(annotation)) not in SUFFIXES:
-        found = annotation or "missing"
-        kinds = ", ".join(SUFFIXES)
-        raise ValueError(f"{file}: {name}.annotation: {found}; give the path of a file that ends in {kinds}")
-    return {"annotation": location(annotation, folder), "root": location(entry.get("root", ""), folder)}
-
-
-_TEXT: tuple[tuple[type, ...], str] = ((str,), "text")
-_FLAG: tuple[tuple[type, ...], str] = ((bool,), "true or false")
-_WHOLE: tuple[tuple[type, ...], str] = ((int,), "an integer")
-_NUMBER: tuple[tuple[type, ...], str] = ((int, float), "a number")
-_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
-    **dict.fromkeys(("root", "annotation", "format", "system", "frame_sampling"), _TEXT),
-    **dict.fromkeys(("data_augment", "academic", "pretraining"), _FLAG),
-    **dict.fromkeys(("max_dynamic_patch", "length", "min_frames", "max_frames"), _WHOLE),
-    **dict.fromkeys(("repeat_time", "weight"), _NUMBER),
-}
-_POSITIVE = ("repeat_time", "weight", "max_dynamic_patch", "min_frames", "max_frames")
-_CHOICES = {"format": ("auto", *get_args(FormName)), "frame_sampling": ("random", "uniform")}
+def _problem(error: ErrorDetails) -> str:
+    """What pydantic found, in the words of a manifest, with the remedy."""
+    kind, value = error["type"], short(error["input"])
+    match kind:
+        case "missing":
+            return f"missing; {_ENDINGS}"
+        case "value_error":
+            return str(error["ctx"]["error"])
+        case "greater_than" | "finite_number":
+            return f"{value}; it must be above 0"
+        case "literal_error":
+            return f"{value}; choose among {error['ctx']['expected'].replace(chr(39), '')}"
+    what = {"bool_type": "true or false", "int_type": "an integer", "float_type": "a number"}
+    return f"{value} is not {what.get(kind, 'text')}; correct it"

@@ -27,7 +27,7 @@ class Source(Protocol):
         """Where the record stands, for messages: file (or URL) and line, from 1."""
 
     def fingerprint(self) -> str | None:
-        """Another text when files or settings change (path, size, time of change); None: can't be indexed."""
+        """What changes with files and settings (path, size, time of change); None: lengths can't be kept."""
 
 
 def sample_key(source: Source, index: int) -> str:

@@ -37,6 +37,14 @@ def map_in_workers(
     )
 
 
+def map_in_chunks(
+    function: Callable[[tuple[int, int]], Result], size: int, chunk: int, workers: int
+) -> Iterator[Result]:
+    """`function` of (first, one past the last) of every `chunk` of the numbers 0 to size - 1, in order."""
+    bounds = [(first, min(first + chunk, size)) for first in range(0, size, chunk)]
+    return map_in_workers(function, bounds, workers if len(bounds) > 1 else 0, prefetch=4)
+
+
 class _Mapped(Dataset[Result], Generic[Key, Result]):
     """Map-style view for torch's DataLoader: the index is the key."""
 

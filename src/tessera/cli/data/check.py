@@ -16,8 +16,9 @@ from tessera.cli.tables import say
 from tessera.curation.repair import Repaired, write_repaired
 from tessera.curation.report.pages import check_page
 from tessera.curation.report.seen import choose_records, look
-from tessera.curation.survey import Survey, SurveyConfig, survey
+from tessera.curation.survey import Survey, survey
 from tessera.curation.values import survey_values
+from tessera.packing.config import Limits
 from tessera.pages.page import write_page
 from tessera.records.files.cache import cache_root
 from tessera.runtime.progress import progress_bars
@@ -49,18 +50,12 @@ class CheckCommand(LimitedCommand, WorkersCommand, ReportingCommand):
         if not 0 <= self.tolerate <= 1:
             raise ValueError(f"--tolerate {self.tolerate}: give a share from 0 to 1")
         self.at_least(max_tokens=1, max_tiles=0, workers=0, packs_per_step=1, samples=0, shown=0)
-        config = SurveyConfig(
-            max_tokens=self.max_tokens,
-            max_tiles=self.max_tiles,
-            over_long=self.over_long,
-            headers_only=self.headers_only,
-            workers=self.processes,
-        )
+        limits = self.limits(Limits, workers=self.processes)
         encoder, entries = self.encoder(), self.sources()
         cache_root().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache_root(), prefix="check") as folder:
             with progress_bars() as bars:
-                found = survey(entries, encoder, config, Path(folder), bars)
+                found = survey(entries, encoder, limits, Path(folder), bars, headers_only=self.headers_only)
                 fixed = write_repaired(found, self.fix, bars) if self.fix is not None else None
             if self.report is not None:
                 chosen = choose_records(entries, self.samples, seed=0)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
 from tessera.cli.command import Command, CountingCommand
-from tessera.packing.loader import PackingConfig
+from tessera.packing.config import Limits, PackingConfig
 from tessera.packing.samples.overlong import OverLong
 from tessera.records.manifest import read_meta
 from tessera.records.open import open_sources
 from tessera.records.source import WeightedSource
+
+Of = TypeVar("Of", bound=Limits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,3 +44,7 @@ class LimitedCommand(ManifestCommand, CountingCommand):
     """Tiles of a pack."""
     over_long: OverLong = "error"
     """Longer records: error, drop, fewer_tiles or split."""
+
+    def limits(self, kind: type[Of], **more: Any) -> Of:
+        """These capacities as one value, with what else it holds."""
+        return kind(max_tokens=self.max_tokens, max_tiles=self.max_tiles, over_long=self.over_long, **more)

@@ -15,7 +15,7 @@ from tessera.cli.data.input import LimitedCommand
 from tessera.cli.tables import say
 from tessera.curation.report.packs import PackView, plan_view
 from tessera.curation.report.pages import pack_page
-from tessera.packing.loader import PackingConfig
+from tessera.packing.config import PackingConfig
 from tessera.pages.blocks import PackedSample
 from tessera.pages.page import write_page
 from tessera.runtime.progress import progress_bars
@@ -43,10 +43,8 @@ class PackCommand(LimitedCommand, WorkersCommand, ReportingCommand):
 
     def run(self) -> int:
         self.at_least(max_tokens=1, max_tiles=0, workers=0, window=1, packs=0, most=1)
-        config = PackingConfig(
-            max_tokens=self.max_tokens,
-            max_tiles=self.max_tiles,
-            over_long=self.over_long,
+        config = self.limits(
+            PackingConfig,
             window=self.window,
             seed=self.seed,
             epochs=1,
@@ -75,8 +73,8 @@ def as_json(view: PackView) -> dict[str, Any]:
         "tiles": view.tiles,
         "token_fill": round(view.token_fill, 4),
         "tile_fill": round(view.tile_fill, 4),
-        "empty_tokens": view.packs * view.max_tokens - view.tokens,
-        "empty_tiles": view.packs * view.max_tiles - view.tiles,
+        "empty_tokens": view.packs * view.limits.max_tokens - view.tokens,
+        "empty_tiles": view.packs * view.limits.max_tiles - view.tiles,
         "padding": 0,
         "whole_epoch": view.whole,
         "skipped": view.tally.skipped,
@@ -119,9 +117,9 @@ def show(console: Console, view: PackView) -> None:
 def _row(number: int, pack: Sequence[PackedSample], view: PackView) -> Text:
     tokens, tiles = (sum(getattr(sample, name) for sample in pack) for name in ("tokens", "tiles"))
     row = Text(f"{number:>5} ")
-    row.append(_bar(pack, "tokens", view.max_tokens, TOKEN_BAR))
-    row.append(f" {tokens / view.max_tokens:>4.0%}  ")
-    row.append(_bar(pack, "tiles", view.max_tiles, TILE_BAR))
+    row.append(_bar(pack, "tokens", view.limits.max_tokens, TOKEN_BAR))
+    row.append(f" {tokens / view.limits.max_tokens:>4.0%}  ")
+    row.append(_bar(pack, "tiles", view.limits.max_tiles, TILE_BAR))
     return row.append(f" {tiles:>3}  {len(pack)} samples")
 
 

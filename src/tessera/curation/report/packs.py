@@ -9,8 +9,9 @@ from itertools import chain
 import numpy as np
 
 from tessera.curation.estimate import PackEstimate
+from tessera.packing.config import PackingConfig
 from tessera.packing.delivery import Tally
-from tessera.packing.loader import PackingConfig, PackLoader
+from tessera.packing.loader import PackLoader
 from tessera.packing.measure import Item
 from tessera.packing.planning.plan import least_packs
 from tessera.packing.samples.encode import SampleEncoder
@@ -63,9 +64,9 @@ def plan_view(
         if met >= most:
             break
     samples, tokens, tiles = map(int, counts.sum(axis=0))
-    limits = (config.max_tokens, config.max_tiles)
     names = [entry.source.name for entry in entries]
-    total = (samples, tokens, tiles, packs, least_packs(tokens, tiles, *limits), *limits)
+    bound = least_packs(tokens, tiles, config.max_tokens, config.max_tiles)
+    total = (samples, tokens, tiles, packs, bound, config)
     return PackView(*total, names, shown, counts.tolist(), tally, whole=met < most)
 
 

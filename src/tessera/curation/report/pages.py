@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from tessera.curation.record_table import Place
 from tessera.curation.report.packs import PackView
 from tessera.curation.report.seen import Seen
-from tessera.curation.survey import Place, SourceSurvey, Survey
+from tessera.curation.survey import SourceSurvey, Survey
 from tessera.pages import blocks
 from tessera.pages.page import HtmlPage
 
@@ -42,13 +43,13 @@ def preview_page(title: str, samples: Iterable[Seen]) -> HtmlPage:
 def pack_page(view: PackView) -> HtmlPage:
     """The page of packs."""
     note = (
-        f"{view.packs:,} packs of {view.max_tokens:,} tokens and {view.max_tiles} tiles hold "
+        f"{view.packs:,} packs of {view.limits.max_tokens:,} tokens and {view.limits.max_tiles} tiles hold "
         f"{view.samples:,} samples{'' if view.whole else ' (the begin of the epoch)'}; at least "
         f"{view.bound:,} are needed. Tokens {view.token_fill:.1%} full, tiles {view.tile_fill:.1%}; "
         "nothing is padded."
     )
     rows: list[blocks.TableRow] = [(name, *n) for name, n in zip(view.names, view.by_source, strict=True)]
-    first = blocks.PackDrawing(view.shown, view.max_tokens, view.max_tiles, view.names)
+    first = blocks.PackDrawing(view.shown, view.limits.max_tokens, view.limits.max_tiles, view.names)
     counts = blocks.Table(("source", "samples", "tokens", "tiles"), rows)
     return HtmlPage("Packs", note, [("First packs", [first]), ("Sources", [counts])])
 

@@ -127,6 +127,25 @@ class _Shelves:
         grade = self._grades[item]
         return self._take(grade, self._shelf[grade].index((self._tokens[item], item)))
 
+    def fill(self, opener: tuple[int, int], token_room: int, tile_room: int) -> list[int]:
+        """One pack that holds the opener, which has left its shelf."""
+        pack: list[int] = []
+        found: tuple[int, int] | None = opener
+        while found is not None:
+            size, item = found
+            pack.append(item)
+            token_room, tile_room = token_room - size, tile_room - self._tiles[item]
+            found = self._take_next(token_room, tile_room)
+        return pack + self._take_rest(token_room)
+
+    def _take_next(self, token_room: int, tile_room: int) -> tuple[int, int] | None:
+        """The item that fills the scarcer resource best; None when no such item fits."""
+        raise NotImplementedError
+
+    def _take_rest(self, token_room: int) -> list[int]:
+        """What the other resource still has room for."""
+        return []
+
 
 class _TileShelves(_Shelves):
     """Tiles are scarce: a grade is a number of tiles, and text fills what is left of the tokens."""
@@ -134,24 +153,16 @@ class _TileShelves(_Shelves):
     def __init__(self, tokens: NDArray[np.int64], tiles: NDArray[np.int64]) -> None:
         super().__init__(tiles, tokens, tiles)
 
-    def fill(self, opener: tuple[int, int], token_room: int, tile_room: int) -> list[int]:
-        """One pack that holds the opener, which has left its shelf."""
-        size, item = opener
-        pack = [item]
-        token_room, tile_room = token_room - size, tile_room - self._tiles[item]
-        while (found := self._take_exact(token_room, tile_room)) is not None:
-            size, item = found
-            pack.append(item)
-            token_room, tile_room = token_room - size, tile_room - self._tiles[item]
+    def _take_rest(self, token_room: int) -> list[int]:
         # Items without tiles come last: they fit whatever tiles are left.
-        text = self._shelf[0]
+        rest, text = [], self._shelf[0]
         while text and (at := bisect_right(text, (token_room, _BEYOND))):
             size, item = self._take(0, at - 1)
-            pack.append(item)
+            rest.append(item)
             token_room -= size
-        return pack
+        return rest
 
-    def _take_exact(self, token_room: int, tile_room: int) -> tuple[int, int] | None:
+    def _take_next(self, token_room: int, tile_room: int) -> tuple[int, int] | None:
         """The longest fitting item of the grade that helps to fill the tiles."""
         stock = self.stocked
         while grade := self._sums.first(tile_room, stock):
@@ -168,17 +179,6 @@ class _TokenShelves(_Shelves):
     def __init__(self, tokens: NDArray[np.int64], tiles: NDArray[np.int64], max_tokens: int) -> None:
         self._step = -(-max_tokens // TOKEN_GRADES)
         super().__init__(-(-tokens // self._step), tokens, tiles)
-
-    def fill(self, opener: tuple[int, int], token_room: int, tile_room: int) -> list[int]:
-        """One pack that holds the opener, which has left its shelf."""
-        size, item = opener
-        pack = [item]
-        token_room, tile_room = token_room - size, tile_room - self._tiles[item]
-        while (found := self._take_next(token_room, tile_room)) is not None:
-            size, item = found
-            pack.append(item)
-            token_room, tile_room = token_room - size, tile_room - self._tiles[item]
-        return pack
 
     def _take_next(self, token_room: int, tile_room: int) -> tuple[int, int] | None:
         """An item of the grade that helps to fill the tokens; near the end the longest that fits."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
 
+from tessera.packing.config import PackingConfig
 from tessera.packing.delivery import Tally
 from tessera.packing.measure import Item, ItemKey, Measured
 from tessera.packing.mix import Draw, Mixer, MixState
@@ -52,50 +52,39 @@ class Round:
     faults: dict[RecordFault, None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class WindowSettings:
-    """Size of the window in items, capacities, packs of a step, and what to do with faulty records.
-
-    endless: the sources are repeated for ever.
-    """
-
-    size: int
-    max_tokens: int
-    max_tiles: int
-    packs_per_step: int
-    seed: int
-    on_fault: Literal["error", "skip"]
-    most_skipped: float
-    similar_steps: bool
-    workers: int
-    endless: bool = False
-
-
 class Window:
-    """Plans rounds from any state. `mixer` makes a mixer at its start, `measure` turns draws to items."""
+    """Plans rounds from any state. `mixer` makes a mixer at its start, `measure` turns draws to items.
+
+    indexed: lengths are looked up; else measuring means encoding, which workers do, a shorter way ahead.
+    """
 
     def __init__(
         self,
         mixer: Callable[[], Mixer],
         measure: Callable[[Draw], Measured],
-        settings: WindowSettings,
+        config: PackingConfig,
+        packs_per_step: int,
         work: Work,
+        indexed: bool,
     ) -> None:
-        self._mixer, self._measure, self._settings, self._work = mixer, measure, settings, work
+        self._mixer, self._measure, self._config, self._work = mixer, measure, config, work
+        self._per_step = packs_per_step
+        self._size = config.window if indexed else config.lookahead
+        self._workers = 0 if indexed else config.workers
         self._draws = self._skipped = 0
 
     def rounds(self, state: WindowState) -> Iterator[Round]:
         """All rounds from a state on, until the sources are used up."""
         mixer = self._mixer()
         mixer.state = mix = state.mix
-        stream = map_in_workers(self._measure, mixer, self._settings.workers, SAMPLES_AHEAD)
+        stream = map_in_workers(self._measure, mixer, self._workers, SAMPLES_AHEAD)
         waiting = self._restore(state)
         ended = False
         while not ended:
             planned = Round(WindowState(mix, tuple(waiting)))
-            size, packs = self._settings.size, list[list[int]]()
+            size, packs = self._size, list[list[int]]()
             # One pack more than a step takes, or nothing could wait for better company.
-            while not ended and len(packs) <= self._settings.packs_per_step:
+            while not ended and len(packs) <= self._per_step:
                 last = self._fill(stream, waiting, size, planned)
                 mix, ended, size = last or mix, len(waiting) < size, 2 * size
                 tokens = [item.lengths.tokens for item in waiting]
@@ -116,17 +105,17 @@ class Window:
         while len(waiting) < size and (measured := next(stream, None)) is not None:
             after = measured.draw.after
             self._draws += 1
-            planned.tally.note(measured)
+            planned.tally.add(measured.tally)
             if measured.faults:
                 self._skip(measured)
                 planned.faults.update(dict.fromkeys(measured.faults))
             waiting += measured.items
             barren = 0 if measured.items else barren + 1
             # A finite source ends by itself; repeated ones would be drawn for ever.
-            if self._settings.endless and barren >= MOST_WITHOUT_SAMPLE:
+            if self._config.epochs is None and barren >= MOST_WITHOUT_SAMPLE:
                 raise ValueError(
-                    f"{barren} records in a row gave no sample of at most {self._settings.max_tokens} tokens "
-                    f"and {self._settings.max_tiles} tiles; raise max_tokens or max_tiles, or see `tessera "
+                    f"{barren} records in a row gave no sample of at most {self._config.max_tokens} tokens "
+                    f"and {self._config.max_tiles} tiles; raise max_tokens or max_tiles, or see `tessera "
                     "data check`"
                 )
         return after
@@ -135,24 +124,24 @@ class Window:
         """Raise DataError when the policy is to stop, or when too many records are faulty."""
         self._skipped += 1
         # A share of few draws says nothing: one fault among the first three is no sign.
-        most = max(FEWEST_SKIPPED, self._settings.most_skipped * self._draws)
-        if self._settings.on_fault == "error" or self._skipped > most:
+        most = max(FEWEST_SKIPPED, self._config.most_skipped * self._draws)
+        if self._config.on_fault == "error" or self._skipped > most:
             raise DataError(measured.faults)
 
     def _plan(self, tokens: list[int], tiles: list[int]) -> list[list[int]]:
         """Packs as numbers of waiting items; the oldest opens the first."""
         if not tokens:
             return []
-        return plan_packs(tokens, tiles, self._settings.max_tokens, self._settings.max_tiles, opener=0)
+        return plan_packs(tokens, tiles, self._config.max_tokens, self._config.max_tiles, opener=0)
 
     def _fullest(self, packs: list[list[int]], tokens: list[int], tiles: list[int]) -> list[list[int]]:
         """Two thirds of the packs in whole steps: the first, and the fullest of the others."""
-        step = self._settings.packs_per_step
+        step = self._per_step
         count = -(-max(1, len(packs) * (3 - 1) // 3) // step) * step
 
         def fill(pack: list[int]) -> float:
-            by_tokens = sum(map(tokens.__getitem__, pack)) / self._settings.max_tokens
-            by_tiles = sum(map(tiles.__getitem__, pack)) / max(1, self._settings.max_tiles)
+            by_tokens = sum(map(tokens.__getitem__, pack)) / self._config.max_tokens
+            by_tiles = sum(map(tiles.__getitem__, pack)) / max(1, self._config.max_tiles)
             return max(by_tokens, by_tiles)
 
         # The first holds the item that waited longest, and leaves however empty it is.
@@ -160,9 +149,9 @@ class Window:
 
     def _order(self, packs: list[PackItems], start: WindowState) -> list[list[PackItems]]:
         """Packs in random order, or steps of similar packs in random order."""
-        rng = random.Random(derive_seed("round", self._settings.seed, start.mix.draws, len(start.waiting)))
-        step = self._settings.packs_per_step
-        if self._settings.similar_steps:
+        rng = random.Random(derive_seed("round", self._config.seed, start.mix.draws, len(start.waiting)))
+        step = self._per_step
+        if self._config.similar_steps:
             groups = alike([self._work.of(item.lengths for item in pack) for pack in packs], step)
             whole = len(packs) // step
             # An unfilled step stays last, where ranks without a pack have nothing more to wait for.

@@ -11,28 +11,19 @@ from tessera.chat import encoder as chat_encoder
 from tessera.chat.message import Conversation, Image, Part
 from tessera.imaging.augment import jpeg_augment
 from tessera.imaging.decode import decode_image
-from tessera.imaging.grid import Tiling
 from tessera.packing.mix import Draw
 from tessera.packing.pack import Sample
 from tessera.packing.samples.clips import draw_clips, load_clips
 from tessera.packing.samples.document import DocumentEncoder
-from tessera.packing.samples.overlong import WHOLE, Cut
+from tessera.packing.samples.overlong import WHOLE, Cut, Sizing
 from tessera.packing.samples.weights import Averaging, weigh_tokens
 from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.source import WeightedSource, sample_key
 from tessera.runtime.seeds import derive_seed
 
 
-class SampleEncoder(Protocol):
-    """What `data` needs of `chat.encoder.Encoder`."""
-
-    @property
-    def tiling(self) -> Tiling:
-        """How pictures are cut."""
-
-    @property
-    def frames(self) -> int:
-        """Frames of a clip on disk that doesn't say how many."""
+class SampleEncoder(Sizing, Protocol):
+    """What packing needs of `chat.encoder.Encoder`."""
 
     def describe(self) -> Mapping[str, Any]:
         """Every setting that changes the lengths."""
@@ -68,15 +59,14 @@ class DrawEncoder:
         self,
         sources: Sequence[WeightedSource],
         encoder: SampleEncoder,
-        averaging: Averaging,
-        augment: bool,
-        seed: int,
+        averaging: Averaging = "token",
+        augment: bool = False,
+        seed: int = 0,
     ) -> None:
-        self._sources = tuple(sources)
+        self.sources, self.seed = tuple(sources), seed
         self._encoders = tuple(encoder_of(entry, encoder) for entry in sources)
         self._averaging: Averaging = averaging
         self._augment = augment
-        self._seed = seed
 
     def encoder(self, draw: Draw) -> SampleEncoder:
         """The encoder of the draw's source."""
@@ -84,16 +74,16 @@ class DrawEncoder:
 
     def conversation(self, draw: Draw) -> Conversation:
         """The whole record with the frame numbers of this visit. DataError when it is faulty."""
-        entry = self._sources[draw.source]
-        return draw_clips(entry.source.conversation(draw.index), entry, self._seed, draw.visit)
+        entry = self.sources[draw.source]
+        return draw_clips(entry.source.conversation(draw.index), entry, self.seed, draw.visit)
 
     def sample(self, draw: Draw, cut: Cut = WHOLE) -> Outcome:
         """Encode one draw; faults of the record come back as values."""
-        entry = self._sources[draw.source]
+        entry = self.sources[draw.source]
         try:
             conversation = cut.apply(self.conversation(draw), self.encoder(draw))
             if self._augment and entry.augment:
-                seed = derive_seed("augment", self._seed, entry.source.name, draw.visit)
+                seed = derive_seed("augment", self.seed, entry.source.name, draw.visit)
                 conversation = augment_pictures(conversation, random.Random(seed))
             encoded = self.encoder(draw).encode(load_clips(conversation))
         except (ValueError, OSError) as error:
@@ -109,7 +99,7 @@ class DrawEncoder:
 
     def fault(self, draw: Draw, reason: Reason, detail: str) -> RecordFault:
         """A fault of the whole record, with its place."""
-        file, line = self._sources[draw.source].source.place(draw.index)
+        file, line = self.sources[draw.source].source.place(draw.index)
         return RecordFault(file, line, "record", reason, detail)
 
 

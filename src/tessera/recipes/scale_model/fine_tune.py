@@ -9,7 +9,7 @@ Every record is checked before the first step. 60 steps of 1,536 tokens are abou
 pictures with four questions each. The rates are a tenth of those that made the model.
 """
 
-from tessera.packing.loader import PackingConfig
+from tessera.packing.config import PackingConfig
 from tessera.train.optimizers import OptimizerConfig
 from tessera.train.param_groups import Rule
 from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start

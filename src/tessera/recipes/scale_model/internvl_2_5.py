@@ -9,7 +9,7 @@ As in the paper the stages differ in what is trained (connector; ViT and connect
 trains on the mixture of all suites. It starts from the pretrained ViT and decoder that ship with the package.
 """
 
-from tessera.packing.loader import PackingConfig
+from tessera.packing.config import PackingConfig
 from tessera.records.manifest import PlaygroundSource
 from tessera.train.optimizers import OptimizerConfig
 from tessera.train.param_groups import Rule

@@ -10,7 +10,7 @@ picture. A share of the conversations has no caption at all: from them it learns
 the finished decoder the text-only baseline of every table.
 """
 
-from tessera.packing.loader import PackingConfig
+from tessera.packing.config import PackingConfig
 from tessera.records.manifest import PlaygroundSource
 from tessera.train.optimizers import OptimizerConfig
 from tessera.train.param_groups import Rule

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 def cache_root() -> Path:
     """`TESSERA_CACHE` when it is set, else `tessera` in the user's cache folder."""
@@ -18,14 +21,8 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tessera"
 
 
-def file_stamp(file: Path) -> str:
-    """Path, size and time of change: another text when the file is another one."""
-    facts = file.stat()
-    return f"{file.resolve()} {facts.st_size} {facts.st_mtime_ns}"
-
-
 def cached_folder(kind: str, stamp: str, build: Callable[[Path], None]) -> Path:
-    """The folder that `build` fills for this stamp; built once, by one process at a time.
+    """The folder that `build` fills for this stamp, a fingerprint; built once, by one process at a time.
 
     Raises ValueError when the cache folder can't be written.
     """
@@ -42,6 +39,13 @@ def cached_folder(kind: str, stamp: str, build: Callable[[Path], None]) -> Path:
             # In one step: readers find the whole folder or none.
             fresh.rename(folder)
     return folder
+
+
+def map_table(file: Path, columns: int) -> NDArray[np.int64]:
+    """A table that was written row by row: int64 [N, columns], memory-mapped."""
+    if not file.stat().st_size:
+        return np.zeros((0, columns), np.int64)
+    return np.memmap(file, np.int64, mode="r").reshape(-1, columns)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from tessera.records.files.cache import cache_root, file_stamp
+from tessera.records.files.cache import cache_root
 from tessera.records.files.places import Location, suffix
 
 MOST_BYTES = 16 * 2**30
@@ -33,9 +33,10 @@ def exists(place: Location) -> bool:
 
 
 def stamp(place: Location) -> str:
-    """Another text when the file is another one: name, size, and what the storage says of changes."""
+    """Fingerprint of a file: name, size and time of change, or what the storage says of changes."""
     if isinstance(place, Path):
-        return file_stamp(place)
+        local = place.stat()
+        return f"{place.resolve()} {local.st_size} {local.st_mtime_ns}"
     facts: dict[str, Any] = _ask(place, lambda system, path: system.info(path))
     named = ("size", "mtime", "created", "LastModified", "updated", "ETag", "etag", "md5Hash", "Content-MD5")
     return f"{place} {[str(facts[key]) for key in named if key in facts]}"

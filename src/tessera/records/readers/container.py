@@ -3,59 +3,49 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
 from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.files.places import Location
+from tessera.records.files.remote import stamp
 from tessera.records.record import MOST_BYTES
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class Container(Protocol):
-    """Records of one file by number, in memory that doesn't grow with their number."""
+class Container(ABC):
+    """Records of one file by number, in memory that doesn't grow with their number.
 
-    @property
-    def file(self) -> Location:
-        """Path or URL, for messages."""
+    file: path or URL, for messages. Most files have no lines: a record's place is its number, from 1.
+    """
 
+    def __init__(self, file: Location) -> None:
+        self.file = file
+
+    @abstractmethod
     def __len__(self) -> int: ...
 
-    def line(self, index: int) -> int:
-        """Where a record stands, from 1: its line, or its number where a file has no lines."""
-
-    def index(self, line: int) -> int | None:
-        """The record that stands there, None when there is none."""
-
+    @abstractmethod
     def record(self, index: int) -> object:
         """The record as lists, objects, texts and numbers. DataError when it can't be read."""
 
-    def members(self, index: int) -> Mapping[str, bytes | Path]:
-        """Files that lie beside the record, by name."""
-
-    def stamp(self) -> str:
-        """Another text when the file is another one."""
-
-
-class Numbered:
-    """Places of records that are counted from 1, and no files beside them: what most containers have."""
-
-    def __len__(self) -> int:
-        raise NotImplementedError
-
     def line(self, index: int) -> int:
-        """The record's number."""
+        """Where a record stands, from 1."""
         return index + 1
 
     def index(self, line: int) -> int | None:
-        """The record with a number."""
+        """The record that stands there, None when there is none."""
         return line - 1 if 1 <= line <= len(self) else None
 
     def members(self, index: int) -> Mapping[str, bytes | Path]:
-        """None."""
+        """Files that lie beside the record, by name."""
         return {}
+
+    def stamp(self) -> str:
+        """Fingerprint of the file."""
+        return stamp(self.file)
 
 
 def parse_json(data: bytes, file: Location, line: int) -> object:

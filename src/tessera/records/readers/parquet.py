@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from tessera.records.faults import Reason
 from tessera.records.files.cache import cached_folder
 from tessera.records.files.places import Location
-from tessera.records.files.remote import open_binary, stamp
-from tessera.records.readers.container import Numbered, fault
+from tessera.records.files.remote import open_binary
+from tessera.records.readers.container import Container, fault
 
 ROWS = 64
 """Rows of a batch in the cache."""
@@ -40,11 +40,11 @@ def arrow() -> Any:
     return pyarrow
 
 
-class ParquetRows(Numbered):
+class ParquetRows(Container):
     """Rows of one file by number."""
 
     def __init__(self, file: Location) -> None:
-        self.file = file
+        super().__init__(file)
         arrow()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -65,10 +65,6 @@ class ParquetRows(Numbered):
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
-
-    def stamp(self) -> str:
-        """Path, size and time of change."""
-        return stamp(self.file)
 
     def record(self, index: int) -> object:
         """The row as an object; columns without a value are left out."""

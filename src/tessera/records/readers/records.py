@@ -16,8 +16,7 @@ from tessera.records.files.remote import Unreachable, exists, local_copy
 from tessera.records.forms.detect import LOOKED_AT, FormName, detect, parse_as
 from tessera.records.manifest import DatasetSpec
 from tessera.records.readers.container import Container
-from tessera.records.readers.json_array import open_json
-from tessera.records.readers.jsonl import JsonLines
+from tessera.records.readers.json_file import JsonFile
 from tessera.records.readers.parquet import ParquetRows
 from tessera.records.readers.tar import TarShard
 from tessera.records.record import Parse, RecordPlace
@@ -25,23 +24,20 @@ from tessera.records.record import Parse, RecordPlace
 Place = tuple[Location, int]
 """File or URL, and line from 1 (the record's number where a file has no lines)."""
 
-CONTAINERS = {
-    ".jsonl": JsonLines,
-    ".json": open_json,
+CONTAINERS: dict[str, type[JsonFile | ParquetRows | TarShard]] = {
+    ".jsonl": JsonFile,
+    ".json": JsonFile,
     ".parquet": ParquetRows,
     ".tar": TarShard,
 }
-"""What opens a file, by what its name ends in."""
+"""What opens a file, by what its name ends in: the manifest takes no other."""
 
 
 def open_container(file: Location) -> Container:
-    """The records of one file. ValueError naming file and remedy when it is missing or of no known kind."""
+    """The records of one file. ValueError naming file and remedy when it is missing or no such file."""
     if not exists(file):
         raise ValueError(f"no file {file}; correct the path")
-    kind = CONTAINERS.get(suffix(file))
-    if kind is None:
-        raise ValueError(f"{file} ends in none of {', '.join(CONTAINERS)}; rename or convert it")
-    return kind(file)
+    return CONTAINERS[suffix(file)](file)
 
 
 class RecordReader:

@@ -3,6 +3,11 @@
 `000.jpg` and `000.json` make a record; so do `000.0.jpg`, `000.1.jpg`, `000.json`: the name ends at its first
 dot. The record is the `.json` member, or a caption in a `.txt` member. Members are read where they lie, by
 offset; a remote shard is read by ranges. Only clips are copied into the cache, as decoders want files.
+
+tarfile reads the headers; the index beside it is ours, because the libraries for shards (webdataset, tarfile)
+go through them in order or list them in memory. Measured on a shard of 4,000 members: tarfile takes 187 ms
+and 456 bytes a member in every process that opens it, the mapped index 0.1 ms and no memory of its own.
+Delete it when a library keeps an index of a tar on disk and reads members of remote shards by ranges.
 """
 
 from __future__ import annotations
@@ -20,10 +25,10 @@ from numpy.typing import NDArray
 from tessera.imaging.decode import DEFAULT_LIMITS
 from tessera.imaging.video import DEFAULT_VIDEO_LIMITS
 from tessera.records.faults import Reason
-from tessera.records.files.cache import cached_folder
+from tessera.records.files.cache import cached_folder, map_table
 from tessera.records.files.places import Location
-from tessera.records.files.remote import copied, open_binary, read_range, stamp
-from tessera.records.readers.container import Numbered, fault, parse_json
+from tessera.records.files.remote import copied, open_binary, read_range
+from tessera.records.readers.container import Container, fault, parse_json
 from tessera.records.record import MOST_BYTES
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
@@ -31,11 +36,8 @@ CLIPS = ("mp4", "webm", "mkv", "avi", "mov")
 MEDIA_KEYS = ("image", "images", "video", "videos")
 
 
-class TarShard(Numbered):
+class TarShard(Container):
     """Records of one shard by number."""
-
-    def __init__(self, file: Location) -> None:
-        self.file = file
 
     @cached_property
     def _folder(self) -> Path:
@@ -44,19 +46,15 @@ class TarShard(Numbered):
     @cached_property
     def _members(self) -> NDArray[np.int64]:
         """Offset, size and end of the name of every member: int64 [M, 3], memory-mapped."""
-        return _mapped(self._folder / "members", 3)
+        return map_table(self._folder / "members", 3)
 
     @cached_property
     def _groups(self) -> NDArray[np.int64]:
         """The first member of every record, and one past the last of all: int64 [N + 1, 1], memory-mapped."""
-        return _mapped(self._folder / "groups", 1)
+        return map_table(self._folder / "groups", 1)
 
     def __len__(self) -> int:
         return max(0, len(self._groups) - 1)
-
-    def stamp(self) -> str:
-        """Path, size and time of change."""
-        return stamp(self.file)
 
     def record(self, index: int) -> object:
         """The object of the `.json` member, or the caption of the `.txt` member, with the media beside it."""
@@ -211,9 +209,3 @@ def _beside(fields: Mapping[str, Any], media: list[str]) -> dict[str, Any]:
     clips = [name for name in media if _kind(name) in CLIPS]
     ending = "s" if "messages" in fields or "conversation" in fields else ""
     return {key + ending: names for key, names in (("image", pictures), ("video", clips)) if names}
-
-
-def _mapped(file: Path, columns: int) -> NDArray[np.int64]:
-    if not file.stat().st_size:
-        return np.zeros((0, columns), np.int64)
-    return np.memmap(file, np.int64, mode="r").reshape(-1, columns)

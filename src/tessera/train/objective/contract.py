@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from tessera.curation.check import CheckReport
-from tessera.packing.loader import PackingConfig
+from tessera.packing.config import PackingConfig
 from tessera.records.manifest import PlaygroundSource
 from tessera.records.source import WeightedSource
 from tessera.runtime.config import Config

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
-from tessera.curation.check import CheckConfig, check_sources
+from tessera.curation.check import check_sources
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
@@ -38,22 +38,14 @@ class ConversationObjective(Config):
 
     def check(self, data: StageData, learner: ChatLearner, progress: Progress = silent) -> Checked:
         """Every record of every source. Raises DataError with all faults."""
-        packing = data.packing
-        limits = CheckConfig(
-            max_tokens=packing.max_tokens,
-            max_tiles=packing.max_tiles,
-            over_long=packing.over_long,
-            on_fault=packing.on_fault,
-            workers=packing.workers,
-        )
         specs = [
             spec
             for source in data.sources
             for spec in ((source,) if isinstance(source, PlaygroundSource) else read_meta(source.meta))
         ]
-        checked, report = check_sources(open_sources(specs), learner.encoder, limits, progress)
+        checked, report = check_sources(open_sources(specs), learner.encoder, data.packing, progress)
         for entry in checked:  # once here, with a bar; the loader finds it in the cache
-            open_index(entry, learner.encoder, packing.workers, progress)
+            open_index(entry, learner.encoder, data.packing.workers, progress)
         return checked, report
 
     def loader(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections import Counter
-from functools import lru_cache
 
 from tessera.curation.filters.rules.finding import NOTHING, Finding
 from tessera.curation.filters.rules.prose import LINK, blank, prose, words
+from tessera.curation.scripts import count_scripts
 
 FEWEST_ASKED = 5
 FEWEST_TOLD = 20
@@ -18,12 +16,6 @@ FEWEST_HINTS = 3
 SHOWN = 80
 LONGEST = 4_000
 """Characters of a text that its language is told from."""
-
-_SCRIPTS = {
-    "LATIN": "latin", "CYRILLIC": "cyrillic", "CJK": "han", "HIRAGANA": "kana", "KATAKANA": "kana",
-    "HANGUL": "hangul", "ARABIC": "arabic", "DEVANAGARI": "devanagari", "THAI": "thai", "HEBREW": "hebrew",
-    "GREEK": "greek", "BENGALI": "bengali", "TAMIL": "tamil",
-}  # fmt: skip
 
 _FREQUENT = {
     "en": "the of and to in is that it was for on are with as his they at be this from have or by what which"
@@ -49,35 +41,19 @@ _ABOUT_LANGUAGE = re.compile(
 )
 
 
-@lru_cache(maxsize=65536)
-def _script(letter: str) -> str:
-    """The script of a letter by the first word of its Unicode name."""
-    return _SCRIPTS.get(unicodedata.name(letter, "").split(" ", 1)[0], "other")
-
-
-def scripts(text: str) -> Counter[str]:
-    """Letters per script; code, formulas, boxes and links don't count."""
-    bare = blank(LINK, prose(text))
-    found: Counter[str] = Counter()
-    for character, count in Counter(bare).items():
-        if character.isalpha():
-            found[_script(character)] += count
-    return found
-
-
 def main_script(text: str, fewest: int) -> str | None:
     """The script of most letters; zh, ja, ko for those of East Asia; None under `fewest` letters.
 
     A Chinese or Korean sign, and a kana, counts as two letters.
     """
-    letters = scripts(text)
-    dense = letters["han"] + letters["kana"] + letters["hangul"]
+    letters = count_scripts(blank(LINK, prose(text)))  # code, formulas, boxes and links don't count
+    dense = letters["Han"] + letters["Kana"] + letters["Hangul"]
     if letters.total() + dense < fewest:
         return None
-    if letters["kana"] > 0.1 * letters.total():
+    if letters["Kana"] > 0.1 * letters.total():
         return "ja"
     main, count = letters.most_common(1)[0]
-    return {"han": "zh", "hangul": "ko"}.get(main, main) if count >= 0.6 * letters.total() else None
+    return {"Han": "zh", "Hangul": "ko"}.get(main, main.lower()) if count >= 0.6 * letters.total() else None
 
 
 def latin_language(text: str, fewest: int = FEWEST_HINTS) -> str | None:

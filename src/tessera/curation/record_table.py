@@ -1,10 +1,10 @@
-"""What a check remembers of every record, in files instead of memory; and the log of faults."""
+"""What a survey remembers of every record: columns on disk instead of memory, and the log of faults."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from tessera.curation.duplicates import HASHES
 from tessera.records.faults import Reason, RecordFault
+from tessera.records.files.places import Location
 
 KEPT = 200
 """Faults of one reason that are kept in memory for the report; all are counted, and written to a file."""
-KINDS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
+COLUMNS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "content": (np.uint64, ()),
     "id": (np.uint64, ()),
     "signature": (np.uint16, (HASHES,)),
@@ -25,9 +26,12 @@ KINDS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "rejected": (np.uint8, ()),
 }
 
+Place = tuple[Location, int]
+"""File or URL of a record, and its line."""
 
-class Spool:
-    """One column of N values for every kind, memory-mapped, in a folder."""
+
+class RecordTable:
+    """Columns of N values by name, memory-mapped, in a folder."""
 
     def __init__(self, folder: Path, records: int) -> None:
         self._columns: dict[str, Any] = {
@@ -36,7 +40,7 @@ class Spool:
             )
             if records
             else np.zeros((0, *shape), dtype=kind)
-            for name, (kind, shape) in KINDS.items()
+            for name, (kind, shape) in COLUMNS.items()
         }
 
     def __getitem__(self, name: str) -> NDArray[Any]:
@@ -45,13 +49,16 @@ class Spool:
 
 
 class FaultLog:
-    """Faults of one source: counted by reason, the first of each kept, all of them in a file."""
+    """Faults of one source: counted by reason, the first of each kept, all of them in a file.
 
-    def __init__(self, file: Path) -> None:
+    place: file and line of a record by its number.
+    """
+
+    def __init__(self, file: Path, place: Callable[[int], Place]) -> None:
         self.counts: Counter[Reason] = Counter()
         self.kept: list[RecordFault] = []
         self.records = 0
-        self._file = file
+        self._file, self._place = file, place
         self._stream = file.open("w", encoding="utf-8")
 
     def add(self, index: int, faults: Sequence[RecordFault]) -> None:
@@ -61,26 +68,16 @@ class FaultLog:
             self.counts[fault.reason] += 1
             if self.counts[fault.reason] <= KEPT:
                 self.kept.append(fault)
-        row = {"index": index, "faults": [fault_values(fault) for fault in faults]}
+        row = [index, [[fault.field, fault.reason.name, fault.detail] for fault in faults]]
         self._stream.write(json.dumps(row) + "\n")
+
+    def rows(self) -> Iterator[tuple[int, list[RecordFault]]]:
+        """Every faulty record with its faults, as they were found, once the log is closed."""
+        with self._file.open(encoding="utf-8") as lines:
+            for index, faults in map(json.loads, lines):
+                place = self._place(index)
+                yield index, [RecordFault(*place, where, Reason[why], what) for where, why, what in faults]
 
     def close(self) -> None:
         """Write out what is pending."""
         self._stream.close()
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Every faulty record, once the log is closed: `index` and `faults` as plain values."""
-        with self._file.open(encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
-
-
-def fault_values(fault: RecordFault) -> dict[str, Any]:
-    """A fault as plain values."""
-    return {
-        "file": str(fault.file),
-        "line": fault.line,
-        "field": fault.field,
-        "reason": str(fault.reason),
-        "detail": fault.detail,
-        "remedy": fault.remedy,
-    }
