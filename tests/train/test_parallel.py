@@ -12,10 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tessera.cli.main import main
 from tessera.nn.attention.layout import Packed
+from tessera.train.objective.conversation import estimate_work
 from tessera.train.parallel import Ranks
 from tessera.train.setup import set_up
 from tessera.train.telemetry import read_reports
-from tessera.train.work import estimate_work
 from tests.train import tiny
 
 RECIPE = """

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tessera.train.loop import Trainer
 from tessera.train.recipe import Recipe
 from tessera.train.setup import set_up
-from tessera.train.telemetry import StepReport, TelemetryWriter, read_reports
+from tessera.train.telemetry import StepReport, read_reports, write_reports
 from tests.train import tiny
 
 TOTAL = 8
@@ -90,7 +90,7 @@ def test_telemetry_is_cut_at_the_resumed_step(whole: tuple[Path, list[StepReport
     lines = (whole[0] / "telemetry.jsonl").read_text().splitlines()
     file.write_text("\n".join([*lines[:5], lines[5][:20]]), encoding="utf-8")  # killed while writing
     assert len(list(read_reports(file))) == 5
-    with TelemetryWriter(file, keep_until=(1, 1)):
+    with write_reports(file, keep_until=(1, 1)):
         pass
     assert file.read_text().splitlines() == lines[:4]
     file.write_text(lines[0][:9] + "\n" + lines[1], encoding="utf-8")

@@ -23,9 +23,9 @@ from tessera.train.parallel import join, totals
 from tessera.train.param_groups import assign
 from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
-from tessera.train.state import Position, StateFolder
+from tessera.train.state import RunPosition, StateFolder
 from tessera.train.step import Step
-from tessera.train.telemetry import StepReport, TelemetryWriter
+from tessera.train.telemetry import StepReport, write_reports
 
 StageHook = Callable[[int, Stage], None]
 
@@ -55,18 +55,18 @@ class Trainer:
         torch.manual_seed(derive_seed("train", self.recipe.seed))
         start = self.resumed_at or (0, 0)
         file = self.folder / "telemetry.jsonl" if self.ranks.leads else Path(os.devnull)
-        with TelemetryWriter(file, start) as writer:
+        with write_reports(file, start) as write:
             for index in range(start[0], len(self.recipe.stages)):
                 for report in self._run_stage(index, self._saved if index == start[0] else None):
                     if self.ranks.leads:
-                        writer.write(report)
+                        write(report)
                     yield report
 
     def stage_folder(self, index: int) -> Path:
         """Where the model of a finished stage is written."""
         return self.folder / f"{index}_{self.recipe.stages[index].name}"
 
-    def _run_stage(self, index: int, saved: Position | None) -> Iterator[StepReport]:
+    def _run_stage(self, index: int, saved: RunPosition | None) -> Iterator[StepReport]:
         stage = self.recipe.stages[index]
         optimizer = Optimizer(assign(self.model, stage.rules), stage.optimizer)
         loader = self.setup.loader(index, self.ranks)
@@ -80,17 +80,17 @@ class Trainer:
             for step in range(saved.step if saved else 0, stage.steps):
                 yield self._step(index, step, optimizer, loader)
                 if (step + 1) % self.recipe.save_every == 0 and step + 1 < stage.steps:
-                    self._save(Position(index, step + 1, loader.state_dict()), optimizer)
+                    self._save(RunPosition(index, step + 1, loader.state_dict()), optimizer)
         finally:
             loader.close()
         self.model.eval()
         if self.ranks.leads:
             self.setup.save(self.stage_folder(index))
-        self._save(Position(index + 1, 0, {}), optimizer)
+        self._save(RunPosition(index + 1, 0, {}), optimizer)
         if self.after_stage and self.ranks.leads:
             self.after_stage(index, stage)
 
-    def _save(self, position: Position, optimizer: Optimizer) -> None:
+    def _save(self, position: RunPosition, optimizer: Optimizer) -> None:
         if self.ranks.leads:
             self._state.save(position, self.model, optimizer)
 

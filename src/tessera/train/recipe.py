@@ -8,8 +8,9 @@ from pydantic import Field, model_validator
 
 from tessera.runtime.config import Config
 from tessera.train.objective import AnyObjective
-from tessera.train.objective.contract import ManifestSpec, StageData, Start
+from tessera.train.objective.contract import ManifestSpec, StageData
 from tessera.train.objective.conversation import ConversationObjective
+from tessera.train.objective.learner import Start
 from tessera.train.optimizers import OptimizerConfig
 from tessera.train.param_groups import Rule
 from tessera.train.schedule import Schedule

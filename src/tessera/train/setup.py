@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tessera.curation.check import CheckReport
-from tessera.records.source import WeightedSource
 from tessera.runtime.progress import Progress, silent
-from tessera.train.objective.contract import Loader, Place
+from tessera.train.objective.contract import Loader, Sources
 from tessera.train.parallel import ALONE, Ranks
 from tessera.train.recipe import Recipe
 
@@ -21,7 +20,7 @@ class Setup:
     recipe: Recipe
     learner: Any
     """The `Learner` of the recipe's objectives."""
-    sources: tuple[tuple[WeightedSource, ...], ...]
+    sources: tuple[Sources, ...]
     """Of each stage, as far as they may be used."""
     report: CheckReport
     """What was found in all of them."""
@@ -29,8 +28,8 @@ class Setup:
     def loader(self, index: int, ranks: Ranks = ALONE) -> Loader:
         """The batches of a stage for one rank, seeded by recipe and stage."""
         stage = self.recipe.stages[index]
-        place = Place(self.recipe.seed, index, ranks)
-        return stage.objective.loader(stage, self.learner, self.sources[index], place)
+        seeds = (self.recipe.seed, index)
+        return stage.objective.loader(stage, self.learner, self.sources[index], seeds, ranks)
 
     def save(self, folder: Path) -> None:
         """The model, with a card that says how it was made."""

@@ -19,7 +19,7 @@ WEIGHTS, MEMORY, FACTS = "weights.safetensors", "optimizer.safetensors", "state.
 
 
 @dataclass(frozen=True)
-class Position:
+class RunPosition:
     """The next step to take: stage number and step in it, and the loader's own state."""
 
     stage: int
@@ -34,7 +34,7 @@ class StateFolder:
     folder: Path
     recipe: Recipe
 
-    def save(self, position: Position, model: nn.Module, optimizer: Optimizer) -> None:
+    def save(self, position: RunPosition, model: nn.Module, optimizer: Optimizer) -> None:
         """Write beside, then swap: a crash in the middle leaves the previous state whole."""
         fresh = self.folder.with_name(self.folder.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
@@ -47,7 +47,7 @@ class StateFolder:
         shutil.rmtree(self.folder, ignore_errors=True)
         fresh.rename(self.folder)
 
-    def position(self) -> Position | None:
+    def position(self) -> RunPosition | None:
         """Where a saved run stands, or None when there is none.
 
         Raises ValueError naming the first field in which the saved recipe differs from this one.
@@ -61,7 +61,7 @@ class StateFolder:
             raise ValueError(
                 f"{self.folder} holds another run: {difference}; use another --out, or delete the folder"
             )
-        return Position(**facts)
+        return RunPosition(**facts)
 
     def restore(self, model: nn.Module, optimizer: Optimizer | None) -> None:
         """Weights, optimizer memory and random state into objects built from the same recipe."""

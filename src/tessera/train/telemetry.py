@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 
 @dataclass(frozen=True)
@@ -32,30 +31,22 @@ class StepReport:
     tile_fill: float
 
 
-class TelemetryWriter:
-    """Appends reports to `telemetry.jsonl`; on resume, lines past the resumed step are dropped first."""
+@contextmanager
+def write_reports(file: Path, keep_until: tuple[int, int] = (0, 0)) -> Iterator[Callable[[StepReport], None]]:
+    """A function that appends a report to `telemetry.jsonl`, flushed, so that a running job can be watched.
 
-    def __init__(self, file: Path, keep_until: tuple[int, int] = (0, 0)) -> None:
-        kept = (
-            [r for r in read_reports(file) if (r.stage_index, r.step) < keep_until] if file.exists() else []
-        )
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = file.open("w", encoding="utf-8")
+    On resume, lines from stage and step `keep_until` on are dropped first: the run will write them again.
+    """
+    kept = [r for r in read_reports(file) if (r.stage_index, r.step) < keep_until]
+    with file.open("w", encoding="utf-8") as stream:
+
+        def write(report: StepReport) -> None:
+            stream.write(json.dumps(asdict(report)) + "\n")
+            stream.flush()
+
         for report in kept:
-            self.write(report)
-
-    def write(self, report: StepReport) -> None:
-        """One line, flushed, so that a running job can be watched."""
-        self._stream.write(json.dumps(asdict(report)) + "\n")
-        self._stream.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stream.close()
+            write(report)
+        yield write
 
 
 def read_reports(file: Path) -> Iterator[StepReport]:

@@ -1,14 +1,12 @@
-"""What the loop asks of an objective, of its learner and of its batches, and what it gives them."""
+"""What the loop asks of an objective and of its batches, and what it gives them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol
 
 import torch
 from pydantic import Field
-from torch import nn
 
 from tessera.curation.check import CheckReport
 from tessera.packing.config import PackingConfig
@@ -16,8 +14,7 @@ from tessera.records.manifest import PlaygroundSource
 from tessera.records.source import WeightedSource
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
-from tessera.runtime.seeds import derive_seed
-from tessera.train.parallel import ALONE, Ranks
+from tessera.train.parallel import Ranks
 
 
 class ManifestSpec(Config):
@@ -38,33 +35,6 @@ class StageData(Config):
     packing: PackingConfig = PackingConfig()
     accumulate: int = Field(default=1, gt=0)
     """Batches per optimizer step, over all processes; a multiple of their number."""
-
-
-class Start(Config):
-    """Where the weights come from: a checkpoint folder, or parts laid over a fresh model."""
-
-    family: str = "scale_model"
-    """Name in the catalogue; decides the architecture of a fresh model."""
-    checkpoint: str | None = None
-    """Folder with a whole model; "shipped" is the one in the package."""
-    vision: str | None = None
-    """Folder with a ViT; "shipped" is the pretrained one in the package."""
-    decoder: str | None = None
-    """Folder with a decoder; "shipped" likewise."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Which stage of a run, and which of its processes: a loader's seed and share follow from it."""
-
-    seed: int
-    """The recipe's."""
-    stage: int
-    ranks: Ranks = ALONE
-
-    def derive(self, *parts: int) -> int:
-        """The seed of a loader, the same on all ranks."""
-        return derive_seed("stage", self.seed, self.stage, *parts)
 
 
 @dataclass(frozen=True)
@@ -101,22 +71,8 @@ class Loader(Protocol):
         """Stop workers."""
 
 
-class Learner(Protocol):
-    """The model of a run with all that reads for it and saves it. The stages of a run share one."""
-
-    @property
-    def model(self) -> nn.Module:
-        """What is trained."""
-
-    @classmethod
-    def start(cls, start: Start, seed: int) -> Self:
-        """The model as `start` asks, in float32; `seed` is the recipe's."""
-
-    def save(self, folder: Path, card: dict[str, object]) -> None:
-        """Write the model in the layout that the other rooms open."""
-
-
-Checked = tuple[tuple[WeightedSource, ...], CheckReport]
+Sources = tuple[WeightedSource, ...]
+Checked = tuple[Sources, CheckReport]
 """The sources of a stage as far as they may be used, and what was found in them."""
 
 
@@ -130,9 +86,9 @@ class Objective(Protocol):
         """Open and check the sources before the first step. ValueError with all that is wrong."""
 
     def loader(
-        self, data: StageData, learner: Any, sources: tuple[WeightedSource, ...], place: Place
+        self, data: StageData, learner: Any, sources: Sources, seeds: tuple[int, int], ranks: Ranks
     ) -> Loader:
-        """The batches of a stage, from the sources that `check` gave."""
+        """This rank's batches of the checked sources; `seeds` are recipe seed and stage number."""
 
     def weight(self, batch: Any) -> float:
         """The batch's share of the normaliser, without a forward pass."""

@@ -17,12 +17,13 @@ from tessera.models.config import VLMConfig
 from tessera.models.contrastive import ContrastiveConfig, ContrastivePair
 from tessera.nn.attention.layout import Packed
 from tessera.records.manifest import PlaygroundSource
-from tessera.records.source import WeightedSource
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
-from tessera.train.objective.contract import Checked, Counts, Place, StageData, Start
-from tessera.train.objective.learner import first_weights, fresh_family
+from tessera.runtime.seeds import derive_seed
+from tessera.train.objective.contract import Checked, Counts, Sources, StageData
+from tessera.train.objective.learner import Start, first_weights, fresh_family
 from tessera.train.objective.pairs import PairBatch, PairLoader, PairMaker
+from tessera.train.parallel import Ranks
 
 TEXT_TOWER_LAYERS = 2
 
@@ -72,13 +73,13 @@ class ContrastiveObjective(Config):
         return (), CheckReport()
 
     def loader(
-        self, data: StageData, learner: PairLearner, sources: tuple[WeightedSource, ...], place: Place
+        self, data: StageData, learner: PairLearner, sources: Sources, seeds: tuple[int, int], ranks: Ranks
     ) -> PairLoader:
         """Batches of one rank."""
         vision = learner.model.config.vision
-        sizes = (self.pictures, vision.image_size, vision.grid)
-        maker = PairMaker(_drawn(data), learner.tokenizer, *sizes, seed=place.derive())
-        return PairLoader(maker, data.packing.workers, place.ranks, data.accumulate)
+        sizes, seed = (self.pictures, vision.image_size, vision.grid), derive_seed("stage", *seeds)
+        maker = PairMaker(_drawn(data), learner.tokenizer, *sizes, seed)
+        return PairLoader(maker, data.packing.workers, ranks, data.accumulate)
 
     def weight(self, batch: PairBatch) -> float:
         """Pictures in the batch."""

@@ -7,21 +7,24 @@ from typing import ClassVar, Literal
 import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
+from torch.utils.flop_counter import FlopCounterMode
 
 from tessera.curation.check import check_sources
+from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
 from tessera.packing.index import open_index
 from tessera.packing.loader import PackLoader
 from tessera.packing.pack import Pack
+from tessera.packing.planning.balance import Work
 from tessera.records.manifest import PlaygroundSource, read_meta
 from tessera.records.open import open_sources
-from tessera.records.source import WeightedSource
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
-from tessera.train.objective.contract import Checked, Counts, Place, StageData
+from tessera.runtime.seeds import derive_seed
+from tessera.train.objective.contract import Checked, Counts, Sources, StageData
 from tessera.train.objective.learner import ChatLearner
-from tessera.train.work import estimate_work
+from tessera.train.parallel import Ranks
 
 CHUNK = 8192
 """Supervised tokens whose logits exist at one time."""
@@ -35,22 +38,27 @@ class ConversationObjective(Config):
 
     def check(self, data: StageData, learner: ChatLearner, progress: Progress = silent) -> Checked:
         """Every record of every source. Raises DataError with all faults."""
-        packing = data.packing
-        checked, report = check_sources(_open(data), learner.encoder, packing, progress)
+        specs = [
+            spec
+            for source in data.sources
+            for spec in ((source,) if isinstance(source, PlaygroundSource) else read_meta(source.meta))
+        ]
+        checked, report = check_sources(open_sources(specs), learner.encoder, data.packing, progress)
         for entry in checked:  # once here, with a bar; the loader finds it in the cache
-            open_index(entry, learner.encoder, packing.workers, progress)
+            open_index(entry, learner.encoder, data.packing.workers, progress)
         return checked, report
 
     def loader(
-        self, data: StageData, learner: ChatLearner, sources: tuple[WeightedSource, ...], place: Place
+        self, data: StageData, learner: ChatLearner, sources: Sources, seeds: tuple[int, int], ranks: Ranks
     ) -> PackLoader:
         """Packs of one rank."""
+        seed = derive_seed("stage", *seeds, data.packing.seed)
         return PackLoader(
             sources,
             learner.encoder,
-            data.packing.model_copy(update={"seed": place.derive(data.packing.seed)}),
-            rank=place.ranks.rank,
-            world=place.ranks.world,
+            data.packing.model_copy(update={"seed": seed}),
+            rank=ranks.rank,
+            world=ranks.world,
             packs_per_step=data.accumulate,
             work=estimate_work(learner.model, learner.encoder.tiling.tile_side),
         )
@@ -87,12 +95,19 @@ def _cross_entropy_sum(
     return (losses * weights).sum()
 
 
-def _open(data: StageData) -> tuple[WeightedSource, ...]:
-    """All sources of a stage, meta files opened."""
-    return open_sources(
-        [
-            spec
-            for source in data.sources
-            for spec in ((source,) if isinstance(source, PlaygroundSource) else read_meta(source.meta))
-        ]
+def estimate_work(model: VLM, tile_side: int) -> Work:
+    """FLOPs of a forward pass, by which packs are balanced over ranks.
+
+    Those of a tile are counted by PyTorch on a copy without memory. In the decoder they are two for each
+    weight of a matrix, and four for each channel of an attended pair.
+    """
+    with without_memory(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        VLM(model.config).see(torch.empty(1, tile_side, tile_side, 3, dtype=torch.uint8))
+    decoder = model.config.decoder
+    width = decoder.head_width * (2 * decoder.num_attention_heads + 2 * decoder.num_key_value_heads)
+    weights = decoder.hidden_size * (width + 3 * decoder.intermediate_size)
+    return Work(
+        tile=float(counter.get_total_flops()),
+        token=float(2 * decoder.num_hidden_layers * weights),
+        pair=float(4 * decoder.num_hidden_layers * decoder.num_attention_heads * decoder.head_width),
     )

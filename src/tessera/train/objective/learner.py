@@ -1,10 +1,10 @@
-"""The model of a run about conversations, and where first weights come from."""
+"""The model of a run with all that reads for it and saves it, and where first weights come from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import torch
 from torch import nn
@@ -19,8 +19,36 @@ from tessera.families.catalogue import fresh
 from tessera.families.family import Family
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
+from tessera.runtime.config import Config
 from tessera.runtime.seeds import derive_seed
-from tessera.train.objective.contract import Start
+
+
+class Start(Config):
+    """Where the weights come from: a checkpoint folder, or parts laid over a fresh model."""
+
+    family: str = "scale_model"
+    """Name in the catalogue; decides the architecture of a fresh model."""
+    checkpoint: str | None = None
+    """Folder with a whole model; "shipped" is the one in the package."""
+    vision: str | None = None
+    """Folder with a ViT; "shipped" is the pretrained one in the package."""
+    decoder: str | None = None
+    """Folder with a decoder; "shipped" likewise."""
+
+
+class Learner(Protocol):
+    """What an objective trains; the stages of a run share one."""
+
+    @property
+    def model(self) -> nn.Module:
+        """What is trained."""
+
+    @classmethod
+    def start(cls, start: Start, seed: int) -> Self:
+        """The model as `start` asks, in float32; `seed` is the recipe's."""
+
+    def save(self, folder: Path, card: dict[str, object]) -> None:
+        """Write the model in the layout that the other rooms open."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Any, Self
 
@@ -45,13 +45,12 @@ class PairBatch:
     region_match: torch.Tensor
 
 
-@dataclass
+@dataclass(frozen=True)
 class PairStats:
-    """What the loader delivered; there is nothing to fill, so the fills are whole."""
+    """There is nothing to fill, so the fills are whole."""
 
-    samples: int = 0
-    token_fill: float = field(default=1.0, init=False)
-    tile_fill: float = field(default=1.0, init=False)
+    token_fill: float = 1.0
+    tile_fill: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,6 @@ class PairLoader:
             self._stream = map_in_workers(self.maker, numbers, self.workers, PREFETCH)
         batch = next(self._stream)
         self._next += self.ranks.world
-        self.stats.samples += self.maker.pictures * self.ranks.world
         return batch
 
     def next_step(self) -> list[PairBatch]:
@@ -149,7 +147,6 @@ class PairLoader:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with the batch of that number."""
         self._next, self._stream = int(state["next"]), None
-        self.stats.samples = self._next * self.maker.pictures
 
     def close(self) -> None:
         """Stop workers."""
