@@ -161,6 +161,19 @@ def test_the_check_sees_the_root_package(line: str) -> None:
     assert not forbidden_imports(SOURCE / "cli" / "imagined.py", ast.parse(line))
 
 
+def test_nobody_outside_knows_a_family_by_name() -> None:
+    """A family is reached through the registry and the catalogue; its folder is imported by `families` alone."""
+    folders = {path.parent.name for path in (SOURCE / "families").glob("*/architecture.py")}
+    found = [
+        f"{where(path, line)} {name}"
+        for path in MODULES
+        if room_of(path) != "families"
+        for line, name in imported_names(tree_of(path))
+        if name.startswith("tessera.families.") and name.split(".")[2] in folders
+    ]
+    assert folders and not found, found
+
+
 @pytest.mark.parametrize("room", ["nn", "models"])
 def test_parallelism_comes_from_outside(room: str) -> None:
     found = [

@@ -26,6 +26,12 @@ from tessera.models.accounting import count_parameters
 from tessera.models.config import DecoderConfig
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
+from tessera.packing.config import PackingConfig
+from tessera.records.manifest import PlaygroundSource
+from tessera.train.loop import Trainer
+from tessera.train.param_groups import Rule, assign
+from tessera.train.recipe import Recipe, Stage, Start
+from tessera.train.setup import set_up
 from tests.families.quill.architecture import QUILL
 from tests.families.quill.config import QuillConfig
 from tests.families.quill.preprocess import TILING
@@ -122,3 +128,39 @@ def test_an_unknown_family_is_named(family: Family) -> None:
         Family.model_validate(family.model_dump() | {"architecture": "pencil"})
     with pytest.raises(ValueError, match="'quill' is taken"):
         registry.register(type(QUILL)(name="quill", config=QuillConfig))
+
+
+def test_it_packs_trains_saves_and_answers(
+    model: VLM, family: Family, tokenizer: Tokenizer, picture: PIL.Image.Image, tmp_path: Path
+) -> None:
+    """Two steps of an ordinary recipe: rates by part and layer, frozen decoder, saved and opened again."""
+    save_checkpoint(tmp_path / "start", model, family, tokenizer)
+    stage = Stage(
+        name="two_steps",
+        steps=2,
+        rules=(
+            Rule(pattern=r"^vision\.", learning_rate=1e-3, layer_decay=0.5),
+            Rule(pattern=r"^connector\.", learning_rate=1e-2),
+            Rule(pattern="."),
+        ),
+        sources=(PlaygroundSource(suites={"shapes": 1.0}, questions=2),),
+        packing=PackingConfig(max_tokens=1024, max_tiles=8, lookahead=4),
+    )
+    start = Start(checkpoint=str(tmp_path / "start"))
+    recipe = Recipe(name="quill", stages=(stage,), start=start, precision="float32", device="cpu")
+    trainer = Trainer(set_up(recipe), tmp_path / "run")
+    rates = {one.name: one.learning_rate for one in assign(trainer.model, stage.rules)}
+    assert rates["vision.patch_embedding.weight"] == 0.25e-3 and rates["vision.layers.1.up.weight"] == 1e-3
+    reports = list(trainer.run())
+    assert len(reports) == 2 and all(np.isfinite(report.loss) for report in reports)
+    assert sum(report.tiles for report in reports) >= 2
+    trained = tessera.load(trainer.stage_folder(0), dtype="float32")
+    moved = {
+        name.partition(".")[0]
+        for (name, before), after in zip(
+            model.named_parameters(), load_checkpoint(trainer.stage_folder(0)).model.parameters(), strict=True
+        )
+        if not torch.equal(before, after)
+    }
+    assert moved == {"vision", "connector"}
+    assert isinstance(trained.chat("what color is it?", [picture], max_new_tokens=4), str)
