@@ -162,7 +162,7 @@ def test_the_check_sees_the_root_package(line: str) -> None:
 
 
 def test_nobody_outside_knows_a_family_by_name() -> None:
-    """A family is reached through the registry and the catalogue; its folder is imported by `families` alone."""
+    """A family is reached through registry and catalogue; its folder is imported by `families` alone."""
     folders = {path.parent.name for path in (SOURCE / "families").glob("*/architecture.py")}
     found = [
         f"{where(path, line)} {name}"
