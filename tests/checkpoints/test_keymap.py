@@ -134,4 +134,4 @@ def test_an_incomplete_group_is_an_error() -> None:
     family = kinds.family("internlm2")
     tensors = [(name, t) for name, t in tensors_of(kinds.model("internlm2")) if "k_proj" not in name]
     with pytest.raises(ValueError, match=r"wqkv.weight' needs 'decoder.layers.0.self_attn.k_proj.weight'"):
-        list(write_as(tensors, layout_for(family, "official").key_table(family, None, ())))
+        list(write_as(tensors, layout_for(family, "official").key_table(family)))

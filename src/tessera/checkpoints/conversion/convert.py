@@ -33,7 +33,6 @@ from tessera.checkpoints.files.shards import MAX_SHARD_BYTES, ShardReader
 from tessera.checkpoints.load import OpenedWeights, open_weights
 from tessera.checkpoints.placement import free_bytes
 from tessera.checkpoints.save import write_checkpoint
-from tessera.checkpoints.weights import expected_parameters, read_own
 from tessera.families.family import Family
 
 EMBEDDING, HEAD = "decoder.embed_tokens.weight", "decoder.lm_head.weight"
@@ -130,7 +129,7 @@ def convert(
         agreement=agreement,
         tolerance=tolerance_for(kinds, device),
         seconds=time.monotonic() - started,
-        notes=(*opened.notes, *unmerged, *_not_kept(family, written.family, layout)),
+        notes=(*said.notes, *unmerged, *_not_kept(family, written.family, layout)),
     )
 
 
@@ -207,7 +206,7 @@ def _own_tensors(
     `head_apart`: a tied head comes a second time, for layouts that always store it.
     """
     tied = opened.described.family.model.decoder.tie_word_embeddings
-    for name, tensor in read_own(opened.groups, expected_parameters(opened.model), opened.source):
+    for name, tensor in opened.tensors():
         stored.add(tensor.dtype)
         given = tensor if dtype is None else _cast(name, tensor, dtype)
         yield name, given

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tessera.families.keymap import KeyMap, Rule, renamed
+from tessera.families.keymap import Rule, renamed
 from tessera.models.config import DecoderKind
 
 BLOCK = "decoder.layers.#."
@@ -38,8 +38,3 @@ def _internlm2(body: str, head: str, head_width: int) -> list[Rule]:
         "decoder.lm_head.": head,
     }
     return [Rule(QUERIES, (f"{theirs}attention.wqkv.",), head_width), *renamed(rows)]
-
-
-def bare_decoder_table(kind: DecoderKind, head_width: int) -> KeyMap:
-    """A released language model on its own."""
-    return KeyMap(decoder_rules(kind, "model.", "lm_head.", head_width))
