@@ -10,9 +10,10 @@ import torch
 
 from tessera.chat.encoder import Encoded
 from tessera.families.family import Family
-from tessera.models.config import DecoderKind, RopeScaling
+from tessera.models.config import DecoderKind
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
+from tessera.nn.rope_scaling import RopeScaling
 from tests.engine import tiny
 
 KINDS: tuple[DecoderKind, ...] = ("llama", "internlm2", "internlm3", "qwen2", "qwen3", "phi3")

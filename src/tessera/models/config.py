@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import model_validator
 
 from tessera.models.accounting import Weights, matrix
-from tessera.nn.rope_scaling import Scaling, ScalingKind
+from tessera.nn.rope_scaling import RopeScaling
 from tessera.runtime.config import Config
 
 if TYPE_CHECKING:
@@ -78,37 +78,6 @@ DecoderKind = Literal["llama", "internlm2", "internlm3", "qwen2", "qwen3", "phi3
 """Whose file format a decoder is published in; the arithmetic follows from the other fields alone."""
 
 
-class RopeScaling(Config):
-    """How rotary positions change for long contexts; names as in transformers' `rope_parameters`."""
-
-    kind: ScalingKind
-    factor: float = 1.0
-    """By how much the context grows. For yarn and longrope 1 means not given: the longest over the trained
-    length, as in transformers."""
-    original_max_position_embeddings: int | None = None
-    """Trained length, where it differs from `max_position_embeddings`."""
-    attention_factor: float | None = None
-    """Scale of cosine and sine; None follows the kind's own rule."""
-    short_factor: tuple[float, ...] = ()
-    long_factor: tuple[float, ...] = ()
-    """longrope: divisors of the frequencies up to and beyond the trained length, one per pair of channels."""
-    low_freq_factor: float = 1.0
-    high_freq_factor: float = 4.0
-    beta_fast: float = 32.0
-    beta_slow: float = 1.0
-
-    @model_validator(mode="after")
-    def _sound(self) -> RopeScaling:
-        if self.factor < 1:
-            raise ValueError(f"rope_scaling.factor = {self.factor}: contexts grow by a factor of at least 1")
-        if self.kind == "llama3" and self.low_freq_factor >= self.high_freq_factor:
-            raise ValueError(
-                f"rope_scaling.low_freq_factor = {self.low_freq_factor} must lie below high_freq_factor = "
-                f"{self.high_freq_factor}"
-            )
-        return self
-
-
 class DecoderConfig(Config):
     """One decoder for LLaMA, Yi, InternLM2/3, Qwen2/2.5/3 and Phi-3 (facts 1.4)."""
 
@@ -140,20 +109,17 @@ class DecoderConfig(Config):
             )
         if self.head_width % 2:
             raise ValueError(f"head_dim {self.head_width} is odd, but positions turn channels in pairs")
+        if self.rope_scaling and self.rope_scaling.kind == "longrope":
+            self._check_longrope(self.rope_scaling)
         return self
 
-    @model_validator(mode="after")
-    def _factors(self) -> DecoderConfig:
-        if self.rope_scaling is None or self.rope_scaling.kind != "longrope":
-            return self
+    def _check_longrope(self, scaling: RopeScaling) -> None:
         for name in ("short_factor", "long_factor"):
-            count = len(getattr(self.rope_scaling, name))
-            if count != self.head_width // 2:
+            if (count := len(getattr(scaling, name))) != self.head_width // 2:
                 raise ValueError(
                     f"rope_scaling.{name} has {count} entries but longrope needs one for each of the "
                     f"{self.head_width // 2} pairs of channels of a head"
                 )
-        return self
 
     @property
     def trained_length(self) -> int:
@@ -168,14 +134,14 @@ class DecoderConfig(Config):
         return max(self.max_position_embeddings, int(self.trained_length * factor))
 
     @property
-    def rotary_scaling(self) -> Scaling | None:
-        """`rope_scaling` as `nn.rope` takes it, with what it leaves to other fields filled in."""
+    def rotary_scaling(self) -> RopeScaling | None:
+        """`rope_scaling` with what it leaves to other fields filled in."""
         if self.rope_scaling is None:
             return None
-        fields = self.rope_scaling.model_dump(exclude={"original_max_position_embeddings"})
+        fields: dict[str, float] = {"original_max_position_embeddings": self.trained_length}
         if self.rope_scaling.kind in ("yarn", "longrope") and self.rope_scaling.factor == 1.0:
             fields["factor"] = self.max_position_embeddings / self.trained_length
-        return Scaling(trained_length=self.trained_length, **fields)
+        return self.rope_scaling.model_copy(update=fields)
 
     @property
     def head_width(self) -> int:

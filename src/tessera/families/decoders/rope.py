@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tessera.models.config import DecoderConfig, RopeScaling
+from tessera.models.config import DecoderConfig
+from tessera.nn.rope_scaling import RopeScaling
 from tessera.runtime.json_file import require
 
 KINDS = {name: name for name in ("linear", "dynamic", "llama3", "yarn", "longrope")} | {"su": "longrope"}

@@ -69,7 +69,7 @@ class ConfigFile:
     def reading(self, keymap: KeyMap, stored_grid: StoredGrid | None = None, **fields: Any) -> Reading:
         """The member with these fields of `Family`, its frames named as we wrote, else as in the release."""
         family = Family(name=self.name, **fields)
-        kept: dict[str, Any] = {key: self.section[key] for key in ("frame_label", "frames") if key in self.section}
+        kept = {key: value for key, value in self.section.items() if key in ("frame_label", "frames")}
         if not self.section and (entry := self.known or identify(family)):
             kept = {"frame_label": entry.frame_label}
         return Reading(family.model_copy(update=kept), keymap, tuple(self.notes), stored_grid=stored_grid)
