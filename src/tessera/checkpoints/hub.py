@@ -88,10 +88,10 @@ def lacking(folder: Path | None) -> list[str]:
     wanted = [words for words, names in needed if there.isdisjoint(names)]
     if index := next((name for name in (INDEX, INDEX_BIN) if name in there), None):
         try:
-            shards = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values()
+            shards = set(json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values())
         except (ValueError, KeyError, AttributeError, TypeError):
             return [*wanted, index]  # half written: to be fetched again
-        wanted += sorted(set(shards) - there)
+        wanted += sorted(shards - there)
     return wanted
 
 

@@ -38,5 +38,6 @@ def read_config(folder: Path) -> Reading:
 
 
 def write_config(folder: Path, family: Family, card: dict[str, Any] | None) -> None:
+    """Write `tessera.json`."""
     content = {"format": FORMAT, "family": family.model_dump(mode="json"), "card": card or {}}
     write_json(folder / CONFIG_FILE, content)

@@ -21,14 +21,14 @@ PartTables = Callable[[str, DecoderConfig | None, Collection[str]], Iterator[Key
 
 @dataclass(frozen=True)
 class StoredGrid:
-    """A position embedding that is stored for another grid than the model's and resized on the way in."""
+    """A position embedding [1, 1 + grid^2, D] that is stored for another grid and resized on the way in.
+
+    `parameter` is its own name; `stored` and `wanted` count patches along a side, in the files and the model.
+    """
 
     parameter: str
-    """Own name of the embedding [1, 1 + grid^2, D]."""
     stored: int
-    """Patches along a side in the files."""
     wanted: int
-    """Patches along a side in the model."""
 
 
 @dataclass(frozen=True)

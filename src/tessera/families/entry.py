@@ -68,12 +68,6 @@ class Published:
         named = zip(("vision", "connector", "decoder", "total"), figures, strict=True)
         return {name: figure for name, figure in named if figure}
 
-    @staticmethod
-    def fits(figure: str, count: int) -> bool:
-        """Whether a count lies within 1 % of a printed figure, or rounds to it."""
-        decimals = len(figure.partition(".")[2])
-        return abs(count / 1e9 - float(figure)) <= max(0.01 * float(figure), 0.5 * 10**-decimals)
-
 
 ONE_SQUARE = Tiling(max_tiles=1, thumbnail=False, dynamic=False)
 """How 1.1 and 1.2 take a picture: squeezed into one square."""

@@ -89,11 +89,11 @@ class Group:
         return [torch.cat(parts, dim=1).flatten(0, 2)]
 
 
+@dataclass(frozen=True)
 class KeyMap:
     """The table of one layout."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self.rules = tuple(rules)
+    rules: Sequence[Rule]
 
     def group(self, own: str) -> Group:
         """The group of an own parameter; ValueError when the table has no row for it."""

@@ -22,6 +22,11 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+def _check_multiple(config: Config, name: str, of: str) -> None:
+    if (value := getattr(config, name)) % (unit := getattr(config, of)):
+        raise ValueError(f"{name} {value} is not a multiple of {of} {unit}")
+
+
 class VisionConfig(Config):
     """InternViT (facts 1.1). Lengths in pixels, widths in channels."""
 
@@ -42,15 +47,8 @@ class VisionConfig(Config):
 
     @model_validator(mode="after")
     def _divisible(self) -> VisionConfig:
-        if self.image_size % self.patch_size:
-            raise ValueError(
-                f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}"
-            )
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
-                f"{self.num_attention_heads}"
-            )
+        _check_multiple(self, "image_size", "patch_size")
+        _check_multiple(self, "hidden_size", "num_attention_heads")
         return self
 
     @property
@@ -102,11 +100,7 @@ class DecoderConfig(Config):
 
     @model_validator(mode="after")
     def _heads(self) -> DecoderConfig:
-        if self.num_attention_heads % self.num_key_value_heads:
-            raise ValueError(
-                f"num_attention_heads {self.num_attention_heads} is not a multiple of num_key_value_heads "
-                f"{self.num_key_value_heads}"
-            )
+        _check_multiple(self, "num_attention_heads", "num_key_value_heads")
         if self.head_width % 2:
             raise ValueError(f"head_dim {self.head_width} is odd, but positions turn channels in pairs")
         if self.rope_scaling and self.rope_scaling.kind == "longrope":
@@ -151,10 +145,11 @@ class DecoderConfig(Config):
     @property
     def description(self) -> str:
         """Layers and widths, for people."""
-        heads = f"{self.num_attention_heads} heads, {self.num_key_value_heads} for keys and values"
+        norm = ", QK-norm" if self.qk_norm else ""
         return (
-            f"{self.num_hidden_layers} layers of {self.hidden_size} channels, "
-            f"{heads}, feed-forward {self.intermediate_size}" + (", QK-norm" if self.qk_norm else "")
+            f"{self.num_hidden_layers} layers of {self.hidden_size} channels, {self.num_attention_heads} "
+            f"heads, {self.num_key_value_heads} for keys and values, feed-forward "
+            f"{self.intermediate_size}{norm}"
         )
 
     def weights(self) -> Weights:

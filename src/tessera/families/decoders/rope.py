@@ -20,10 +20,10 @@ KIND_FIELDS = {
 """What a kind has beside the factor; these three also name the trained length."""
 
 
-def read_theta(config: dict[str, Any], default: float = 1e4) -> float:
+def read_theta(config: dict[str, Any]) -> float:
     """Base of the rotation."""
     rope = config.get("rope_parameters") or {}
-    return float(rope.get("rope_theta") or config.get("rope_theta") or default)
+    return float(rope.get("rope_theta") or config.get("rope_theta") or 1e4)
 
 
 def read_scaling(config: dict[str, Any], where: str) -> RopeScaling | None:

@@ -23,8 +23,9 @@ Triple = tuple[float, float, float]
 PIXELS_FILE = "preprocessor_config.json"
 VIDEO_FILE = "video_preprocessor_config.json"
 PROCESSOR_FILE = "processor_config.json"
+WRITTEN = (PIXELS_FILE, VIDEO_FILE, PROCESSOR_FILE, CHAT_TEMPLATE_FILE)
+"""What `write_processor` adds to a saved tokenizer."""
 TOKENIZER_FILE = "tokenizer_config.json"
-JSON_FILE = "tokenizer.json"
 NAMED_TOKENS = {
     "start_image_token": IMG_START,
     "end_image_token": IMG_END,
@@ -83,7 +84,7 @@ def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
     config = read_object(folder / TOKENIZER_FILE) | {"extra_special_tokens": NAMED_TOKENS}
     config.pop("auto_map", None)
     if document := as_json(tokenizer):
-        (folder / JSON_FILE).write_bytes(as_bytes(document))
+        (folder / "tokenizer.json").write_bytes(as_bytes(document))
         config |= {"tokenizer_class": "PreTrainedTokenizerFast"}
     write_json(folder / TOKENIZER_FILE, config)
 

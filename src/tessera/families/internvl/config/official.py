@@ -16,14 +16,7 @@ from tessera.families.architecture import Reading, StoredGrid
 from tessera.families.decoders.config import published_kind, write_decoder
 from tessera.families.decoders.rope import rope_scaling
 from tessera.families.family import Family
-from tessera.families.internvl.config.section import (
-    CONFIG_FILE,
-    SECTION,
-    TIED,
-    ConfigFile,
-    internvl,
-    kept_section,
-)
+from tessera.families.internvl.config.section import CONFIG_FILE, TIED, ConfigFile, internvl, kept_section
 from tessera.families.internvl.preprocess import PIXELS_FILE, read_processor
 from tessera.families.internvl.prompt import GENERATION_FILE, special_ids, write_generation
 from tessera.families.internvl.weights import official_table
@@ -57,10 +50,7 @@ def key_table(family: Family) -> KeyMap:
 
 
 def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
-    """The family that config.json describes; `keys` are the tensors in the files, empty when unknown.
-
-    Raises ValueError naming file, key and remedy.
-    """
+    """The family that config.json describes."""
     file = ConfigFile(folder, tokenizer, keys)
     config = file.content
     if config.get("pad2square"):
@@ -162,10 +152,8 @@ def config_of(family: Family, tokenizer: Tokenizer) -> dict[str, Any]:
         "model_type": MODEL_TYPE,
         "vision_config": _vision_section(model.vision),
         "llm_config": _decoder_section(model.decoder, special_ids(family, tokenizer)),
-        "select_layer": model.select_layer,
         "force_image_size": model.vision.image_size,
-        "downsample_ratio": model.downsample_ratio,
-        "ps_version": model.ps_version,
+        **model.model_dump(include={"select_layer", "downsample_ratio", "ps_version"}),
         "template": family.template,
         "dynamic_image_size": tiling.dynamic,
         "use_thumbnail": tiling.thumbnail,
@@ -175,7 +163,7 @@ def config_of(family: Family, tokenizer: Tokenizer) -> dict[str, Any]:
         "use_backbone_lora": 0,
         "use_llm_lora": 0,
         "tie_word_embeddings": False,
-        SECTION: kept_section(family),
+        **kept_section(family),
     }
     if family.system_text is not None:
         content["system_message"] = family.system_text

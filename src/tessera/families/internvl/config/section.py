@@ -76,14 +76,15 @@ class ConfigFile:
 
 
 def kept_section(family: Family) -> dict[str, Any]:
-    """What neither the official nor transformers' config can say about a family."""
+    """Under its key, what neither the official nor transformers' config can say about a family."""
     model = internvl(family)
-    return {
+    section = {
         **family.model_dump(include={"name", "template", "system_text", "frame_label", "frames"}),
         "architecture": model.decoder.architecture,
         "tiling": family.tiling.model_dump(mode="json", exclude={"tile_side"}),
         **model.vision.model_dump(include={"drop_path_rate", "initializer_range", "initializer_factor"}),
     }
+    return {SECTION: section}
 
 
 def _name_of(folder: Path, config: dict[str, Any], section: dict[str, Any]) -> str:

@@ -16,27 +16,9 @@ from tessera.families.architecture import Reading
 from tessera.families.decoders.config import published_kind, write_decoder
 from tessera.families.decoders.rope import rope_parameters
 from tessera.families.family import Family
-from tessera.families.internvl.config.section import (
-    CONFIG_FILE,
-    SECTION,
-    TIED,
-    ConfigFile,
-    internvl,
-    kept_section,
-)
-from tessera.families.internvl.preprocess import (
-    PIXELS_FILE,
-    PROCESSOR_FILE,
-    VIDEO_FILE,
-    read_processor,
-    write_processor,
-)
-from tessera.families.internvl.prompt import (
-    CHAT_TEMPLATE_FILE,
-    GENERATION_FILE,
-    special_ids,
-    write_generation,
-)
+from tessera.families.internvl.config.section import CONFIG_FILE, TIED, ConfigFile, internvl, kept_section
+from tessera.families.internvl.preprocess import WRITTEN, read_processor, write_processor
+from tessera.families.internvl.prompt import GENERATION_FILE, special_ids, write_generation
 from tessera.families.internvl.weights import transformers_table
 from tessera.families.keymap import KeyMap
 from tessera.imaging.grid import Tiling
@@ -44,10 +26,7 @@ from tessera.models.config import DecoderConfig, DecoderKind, VisionConfig, VLMC
 from tessera.runtime.json_file import write_json
 
 MODEL_TYPE = "internvl"
-FILES: tuple[str, ...] = (
-    *(CONFIG_FILE, PIXELS_FILE, GENERATION_FILE),
-    *(CHAT_TEMPLATE_FILE, PROCESSOR_FILE, VIDEO_FILE),
-)
+FILES: tuple[str, ...] = (CONFIG_FILE, GENERATION_FILE, *WRITTEN)
 LORA_RANKS: Mapping[str, str] = {}
 DEFAULT_TEMPLATE = "internvl2_5"
 QK_NORM_EPS = 1e-6
@@ -82,10 +61,7 @@ def key_table(family: Family) -> KeyMap:
 
 
 def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
-    """The family that config.json and the processor's files describe; `keys` are the tensors in the files.
-
-    Raises ValueError naming file, key and remedy.
-    """
+    """The family that config.json and the processor's files describe."""
     file = ConfigFile(folder, tokenizer, keys)
     config, section = file.content, file.section
     for part, settings in FIXED.items():
@@ -177,10 +153,7 @@ def _note_tokens(file: ConfigFile, model: VLMConfig) -> None:
 
 
 def write_config(folder: Path, family: Family, tokenizer: Tokenizer) -> None:
-    """Write config.json, generation_config.json and the processor's files; save the tokenizer before.
-
-    Raises ValueError for a model that transformers' class cannot compute.
-    """
+    """Write config.json, generation_config.json and the processor's files; save the tokenizer before."""
     write_json(folder / CONFIG_FILE, config_of(family, tokenizer))
     write_generation(folder, family, tokenizer)
     write_processor(folder, family, tokenizer)
@@ -206,7 +179,7 @@ def config_of(family: Family, tokenizer: Tokenizer) -> dict[str, Any]:
         "vision_feature_layer": model.select_layer,
         **FIXED[""],
         "tie_word_embeddings": False,
-        SECTION: kept_section(family),
+        **kept_section(family),
     }
 
 
