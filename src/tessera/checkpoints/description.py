@@ -13,7 +13,7 @@ from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.checkpoints import own
 from tessera.families.architecture import Architecture, PublishedLayout, Reading
 from tessera.families.family import Family
-from tessera.families.registry import find_layout, model_types
+from tessera.families.registry import find_layout
 from tessera.runtime.config import first_fault
 from tessera.runtime.json_file import read_object
 
@@ -44,14 +44,8 @@ def published_layout(folder: Path) -> tuple[Architecture, LayoutName, PublishedL
             f"{folder} holds neither {own.CONFIG_FILE} nor {CONFIG_FILE}: "
             "copy the checkpoint's config beside the weights"
         )
-    kind = read_object(path).get("model_type")
-    found = find_layout(kind)
-    if found is None:
-        raise ValueError(
-            f"{path}: model_type = {kind!r} is unknown; this version opens {' and '.join(model_types())}, "
-            "so give an InternVL chat model in the original, transformers' or Tessera's layout"
-        )
-    return found[0], layout_name(found[1]), found[2]
+    architecture, name, layout = find_layout(read_object(path).get("model_type"), str(path))
+    return architecture, layout_name(name), layout
 
 
 def layout_name(name: str) -> LayoutName:

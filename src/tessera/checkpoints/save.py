@@ -65,7 +65,9 @@ def write_checkpoint(
     root = Path(folder)
     table = OWN if published is None else published.key_table(family)
     write_shards(root, write_as(tensors, table), max_shard_bytes)
-    for name in _replaced(family):
+    # Files of an earlier save, perhaps in another layout, would contradict the new one.
+    made = {name for other in family.declaration.layouts.values() for name in other.FILES}
+    for name in {own.CONFIG_FILE, CARD_FILE, *TOKENIZER_FILES, *made}:
         (root / name).unlink(missing_ok=True)
     tokenizer.save(root)
     if published is None:
@@ -89,9 +91,3 @@ def layout_for(family: Family, layout: LayoutName) -> PublishedLayout | None:
         known = ", ".join(map(repr, ("tessera", *layouts)))
         raise ValueError(f"layout = {layout!r}: {family.architecture} is not published in it; choose {known}")
     return layouts[layout]
-
-
-def _replaced(family: Family) -> set[str]:
-    """Files of an earlier save, perhaps in another layout, which would contradict the new one."""
-    made = {name for layout in family.declaration.layouts.values() for name in layout.FILES}
-    return {own.CONFIG_FILE, CARD_FILE, *TOKENIZER_FILES, *made}
