@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from tessera.checkpoints.save import layout_for
 from tessera.checkpoints.weights import tensors_of, write_as
-from tessera.families.keymap import Group, KeyMap, Rule
+from tessera.families.keymap import Group, KeyMap, KeyRule
 from tessera.models.config import DecoderKind
 from tests.checkpoints import kinds
 
@@ -125,7 +125,7 @@ def test_one_own_tensor_may_be_three_stored() -> None:
 
 def test_a_name_without_a_row_is_an_error() -> None:
     with pytest.raises(ValueError, match="'audio.weight' has no name in this layout"):
-        KeyMap([Rule(("vision.",), ("v.",))]).group("audio.weight")
+        KeyMap([KeyRule(("vision.",), ("v.",))]).group("audio.weight")
 
 
 def test_an_incomplete_group_is_an_error() -> None:

@@ -47,12 +47,14 @@ class Loaded(Description):
         places = ", ".join(sorted({str(tensor.device) for tensor in kept}))
         norm = self.model.decoder.norm.weight
         attention = describe_attention(norm.device, norm.dtype, self.family.model.decoder.head_width)
+        count = count_parameters(self.family.model)["total"]
+        size = f"{count / 1e9:.1f} B" if count >= 1e8 else f"{count / 1e6:.2f} M"
         dtype = str(norm.dtype).removeprefix("torch.")
         if any(tensor.dtype == torch.int8 for tensor in kept):
             dtype = f"int8 and {dtype}"
         return (
             f"{self.family.name} · {self.layout} layout · {self.family.model.label} · "
-            f"{_count(self.family)} parameters · {dtype} on {places} · {attention}"
+            f"{size} parameters · {dtype} on {places} · {attention}"
         )
 
 
@@ -172,8 +174,3 @@ def _check_quantisation(path: Path, config: Mapping[str, Any]) -> None:
             f"{path}: quantization_config is {method!r} in {'4' if quantised.get('load_in_4bit') else 'few'} "
             "bits, which is not read; fetch the unquantised checkpoint (int8 is made while loading)"
         )
-
-
-def _count(family: Family) -> str:
-    count = count_parameters(family.model)["total"]
-    return f"{count / 1e9:.1f} B" if count >= 1e8 else f"{count / 1e6:.2f} M"

@@ -25,8 +25,6 @@ from tessera.models.config import DecoderConfig, DecoderKind
 from tessera.runtime.json_file import read_object, write_json
 
 HEAD = "decoder.lm_head.weight"
-LLAMA: DecoderKind = "llama"
-"""The form of most language models, whatever their architecture."""
 PART_FILE = "part.json"
 SEEN_WITHOUT_EFFECT = {"drop_path_rate", "initializer_range", "initializer_factor", "max_position_embeddings"}
 """Config fields that may differ between a part and the model it goes into."""
@@ -107,7 +105,9 @@ def _tables(part: str, module: nn.Module, keys: Collection[str]) -> Iterator[Key
     for architecture in architectures().values():
         yield from architecture.part_tables(part, decoder, keys)
     if decoder:
-        for kind in dict.fromkeys((decoder.architecture, LLAMA)):
+        # Most language models have LLaMA's form, whatever their architecture.
+        kinds: tuple[DecoderKind, ...] = (decoder.architecture, "llama")
+        for kind in dict.fromkeys(kinds):
             yield KeyMap(decoder_rules(kind, "model.", "lm_head.", decoder.head_width))
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import nn
 
-from tessera.checkpoints.files.lora import is_lora
 from tessera.checkpoints.files.shards import TensorSource
 from tessera.families.keymap import Group, KeyMap
 
@@ -34,27 +33,17 @@ def find_groups(expected: Mapping[str, nn.Parameter], keymap: KeyMap, source: Te
             f"holds {_some(missing)}; the files are incomplete, or the config describes another model: "
             "fetch both again"
         )
-    _check_extra(wanted, source)
+    if extra := [key for key in source.files if key not in wanted and not key.endswith(IGNORED_ENDINGS)]:
+        raise ValueError(
+            f"{source.folder}: {_some(extra)} in {source.place(extra[0])} fit no part of the model that the "
+            "config describes; check the config's number of layers and its biases"
+        )
     order = list(dict.fromkeys(source.files.values()))
     groups = sorted(
         dict.fromkeys(wanted.values()), key=lambda group: order.index(source.files[group.stored[0]])
     )
     check_shapes(groups, expected, source)
     return groups
-
-
-def _check_extra(wanted: Container[str], source: TensorSource) -> None:
-    extra = [key for key in source.files if key not in wanted and not key.endswith(IGNORED_ENDINGS)]
-    if extra and is_lora(extra):
-        raise ValueError(
-            f"{source.place(extra[0])}: {extra[0]!r} belongs to a LoRA checkpoint: open it with "
-            "merge_lora=True, or write a merged one with tessera convert --merge-lora"
-        )
-    if extra:
-        raise ValueError(
-            f"{source.folder}: {_some(extra)} in {source.place(extra[0])} fit no part of the model that the "
-            "config describes; check the config's number of layers and its biases"
-        )
 
 
 def check_shapes(groups: Iterable[Group], expected: Mapping[str, nn.Parameter], source: TensorSource) -> None:
