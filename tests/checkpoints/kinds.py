@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from tessera.chat.encoder import Encoded
+from tessera.checkpoints.description import LayoutName
+from tessera.checkpoints.save import save_checkpoint
 from tessera.families.family import Family
-from tessera.models.config import DecoderKind, RopeScaling
+from tessera.models.config import DecoderKind
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
+from tessera.nn.rope_scaling import RopeScaling
 from tests.engine import tiny
 
 KINDS: tuple[DecoderKind, ...] = ("llama", "internlm2", "internlm3", "qwen2", "qwen3", "phi3")
@@ -73,6 +77,13 @@ def model(kind: DecoderKind, vit: str = "300M") -> VLM:
             if name.endswith(("linear_2.weight", "o_proj.weight", "down_proj.weight")):
                 parameter.mul_(6.0)
     return built
+
+
+def saved(
+    folder: Path, kind: DecoderKind = "qwen2", layout: LayoutName = "official", vit: str = "300M", **more: Any
+) -> Path:
+    """The toy member's folder in a layout; `more` are arguments of `save_checkpoint`."""
+    return save_checkpoint(folder, model(kind, vit), family(kind, vit), tiny.tokenizer(), layout, **more)
 
 
 def encoded(words: str = "which is red") -> Encoded:

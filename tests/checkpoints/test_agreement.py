@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from tessera.checkpoints.conversion.agreement import WORDS, compare, compare_logits, probe, random_prompt
+from tessera.checkpoints.conversion.agreement import WORDS, Agreement, compare, probe, random_prompt
 from tessera.models.vlm import VLM
 from tests.engine import tiny
 
@@ -20,8 +20,13 @@ def changed(name: str) -> VLM:
     return model
 
 
+def agreement(other: VLM, seed: int = 0) -> Agreement:
+    """Of the tiny model and another."""
+    return compare(*(probe(model, tiny.tokenizer(), seed) for model in (tiny.model(), other)))
+
+
 def test_a_model_agrees_with_itself() -> None:
-    found = compare_logits(tiny.model(), copy.deepcopy(tiny.model()), tiny.tokenizer(), seed=1)
+    found = agreement(copy.deepcopy(tiny.model()), seed=1)
     assert found.exact and found.within(0.0) and found.same_greedy == 1.0
     assert found.tokens == WORDS and found.scale > 0.1
 
@@ -38,12 +43,11 @@ def test_a_model_agrees_with_itself() -> None:
     ],
 )
 def test_every_part_is_asked(name: str) -> None:
-    assert not compare_logits(tiny.model(), changed(name), tiny.tokenizer(), seed=1).exact
+    assert not agreement(changed(name), seed=1).exact
 
 
 def test_a_cast_is_near_but_not_exact() -> None:
-    half = copy.deepcopy(tiny.model()).bfloat16()
-    found = compare_logits(tiny.model(), half, tiny.tokenizer())
+    found = agreement(copy.deepcopy(tiny.model()).bfloat16())
     assert not found.exact and found.within(0.1) and not found.within(1e-4)
 
 

@@ -18,15 +18,11 @@ from tessera.checkpoints.load import Loaded, load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.models.config import DecoderKind
 from tests.checkpoints import kinds
+from tests.checkpoints.kinds import saved
 from tests.checkpoints.test_round_trip import assert_same_weights, other_member
 from tests.engine import tiny
 
 MEMBERS: list[tuple[DecoderKind, str]] = [("internlm2", "6B"), ("phi3", "300M"), ("qwen3", "300M")]
-
-
-def saved(folder: Path, layout: str = "official", kind: DecoderKind = "qwen2", **more: Any) -> Path:
-    arguments = (kinds.model(kind), kinds.family(kind), tiny.tokenizer(), layout)
-    return save_checkpoint(folder, *arguments, **more)  # type: ignore[arg-type]
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -8,7 +8,8 @@ import pytest
 
 from tessera.families.decoders.config import published_kind, read_decoder, write_decoder
 from tessera.families.decoders.rope import read_scaling, rope_parameters, rope_scaling
-from tessera.models.config import DecoderConfig, RopeScaling
+from tessera.models.config import DecoderConfig
+from tessera.nn.rope_scaling import RopeScaling
 
 SIZES = {
     "vocab_size": 92553,

@@ -29,8 +29,7 @@ BLOCKS = ("vision.layers.", "decoder.layers.")
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Fused files: what is packed or quantised is parted first."""
-    arguments = (kinds.model("internlm2", "6B"), kinds.family("internlm2", "6B"), tiny.tokenizer())
-    return save_checkpoint(tmp_path / "official", *arguments, "official")
+    return kinds.saved(tmp_path / "official", "internlm2", vit="6B")
 
 
 def logits(model: VLM) -> torch.Tensor:

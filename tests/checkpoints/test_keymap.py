@@ -9,12 +9,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from tessera.checkpoints.save import layout_for, save_checkpoint
+from tessera.checkpoints.save import layout_for
 from tessera.checkpoints.weights import tensors_of, write_as
-from tessera.families.keymap import Group, KeyMap, Rule
+from tessera.families.keymap import Group, KeyMap, KeyRule
 from tessera.models.config import DecoderKind
 from tests.checkpoints import kinds
-from tests.engine import tiny
 
 BOTH = ("weight", "bias")
 LLAMA = ("o_proj", "q_proj", "k_proj", "v_proj")
@@ -51,7 +50,7 @@ def official_decoder(kind: DecoderKind) -> set[str]:
 @pytest.mark.parametrize("vit", kinds.VITS)
 @pytest.mark.parametrize("kind", kinds.KINDS)
 def test_official_keys(kind: DecoderKind, vit: str, tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, kinds.model(kind, vit), kinds.family(kind, vit), tiny.tokenizer(), "official")
+    kinds.saved(tmp_path, kind, vit=vit)
     expected = official_decoder(kind)
     expected |= {f"vision_model.embeddings.{k}" for k in ("class_embedding", "position_embedding")}
     expected |= {f"vision_model.embeddings.patch_embedding.{k}" for k in BOTH}
@@ -72,7 +71,7 @@ def test_official_keys(kind: DecoderKind, vit: str, tmp_path: Path) -> None:
 def test_wqkv_rows_by_brute_force(tmp_path: Path) -> None:
     """Facts 2.1: per key-value head its query heads in order, then its key, then its value."""
     model, family = kinds.model("internlm2"), kinds.family("internlm2")
-    save_checkpoint(tmp_path, model, family, tiny.tokenizer(), "official")
+    kinds.saved(tmp_path, "internlm2")
     fused = load_file(tmp_path / "model.safetensors")["language_model.model.layers.1.attention.wqkv.weight"]
     config, attention = family.model.decoder, model.decoder.layers[1].self_attn
     width, keys = config.head_width, config.num_key_value_heads
@@ -91,7 +90,7 @@ def test_wqkv_rows_by_brute_force(tmp_path: Path) -> None:
 
 def test_phi3_rows(tmp_path: Path) -> None:
     model = kinds.model("phi3")
-    save_checkpoint(tmp_path, model, kinds.family("phi3"), tiny.tokenizer(), "official")
+    kinds.saved(tmp_path, "phi3")
     tensors = load_file(tmp_path / "model.safetensors")
     block = model.decoder.layers[0]
     attention, mlp = block.self_attn, block.mlp
@@ -126,7 +125,7 @@ def test_one_own_tensor_may_be_three_stored() -> None:
 
 def test_a_name_without_a_row_is_an_error() -> None:
     with pytest.raises(ValueError, match="'audio.weight' has no name in this layout"):
-        KeyMap([Rule(("vision.",), ("v.",))]).group("audio.weight")
+        KeyMap([KeyRule(("vision.",), ("v.",))]).group("audio.weight")
 
 
 def test_an_incomplete_group_is_an_error() -> None:
@@ -134,4 +133,4 @@ def test_an_incomplete_group_is_an_error() -> None:
     family = kinds.family("internlm2")
     tensors = [(name, t) for name, t in tensors_of(kinds.model("internlm2")) if "k_proj" not in name]
     with pytest.raises(ValueError, match=r"wqkv.weight' needs 'decoder.layers.0.self_attn.k_proj.weight'"):
-        list(write_as(tensors, layout_for(family, "official").key_table(family, None, ())))
+        list(write_as(tensors, layout_for(family, "official").key_table(family)))

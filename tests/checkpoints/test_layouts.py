@@ -31,11 +31,6 @@ MEMBERS = [(kind, vit) for kind in kinds.KINDS for vit in kinds.VITS]
 ANSWER = 6
 
 
-def saved(folder: Path, kind: DecoderKind, vit: str, layout: str) -> Path:
-    arguments = (kinds.model(kind, vit), kinds.family(kind, vit), tiny.tokenizer(), layout)
-    return save_checkpoint(folder, *arguments)  # type: ignore[arg-type]
-
-
 def open_theirs(folder: Path) -> InternVLForConditionalGeneration:
     """transformers' model, with nothing missing, left over or made up."""
     model, report = InternVLForConditionalGeneration.from_pretrained(folder, output_loading_info=True)
@@ -68,13 +63,13 @@ def assert_same_answers(ours: VLM, theirs: InternVLForConditionalGeneration) -> 
 
 @pytest.mark.parametrize("kind, vit", MEMBERS)
 def test_transformers_opens_what_we_write(kind: DecoderKind, vit: str, tmp_path: Path) -> None:
-    theirs = open_theirs(saved(tmp_path, kind, vit, "transformers"))
+    theirs = open_theirs(kinds.saved(tmp_path, kind, "transformers", vit))
     assert_same_answers(kinds.model(kind, vit), theirs)
 
 
 @pytest.mark.parametrize("kind, vit", MEMBERS)
 def test_we_open_what_transformers_writes(kind: DecoderKind, vit: str, tmp_path: Path) -> None:
-    theirs = open_theirs(saved(tmp_path / "ours", kind, vit, "transformers"))
+    theirs = open_theirs(kinds.saved(tmp_path / "ours", kind, "transformers", vit))
     for name in ("template", "tessera"):
         if hasattr(theirs.config, name):
             delattr(theirs.config, name)  # a folder that never was in our hands
@@ -91,7 +86,7 @@ def test_we_open_what_transformers_writes(kind: DecoderKind, vit: str, tmp_path:
 @pytest.mark.parametrize("kind, vit", MEMBERS)
 def test_around_all_layouts_and_back(kind: DecoderKind, vit: str, tmp_path: Path) -> None:
     """own -> official -> transformers -> own, bit for bit, and the family with them."""
-    saved(tmp_path / "own", kind, vit, "tessera")
+    kinds.saved(tmp_path / "own", kind, "tessera", vit)
     steps = (("own", "official"), ("official", "transformers"), ("transformers", "tessera"))
     for source, layout in steps:
         loaded = load_checkpoint(tmp_path / source)
@@ -106,7 +101,7 @@ def test_around_all_layouts_and_back(kind: DecoderKind, vit: str, tmp_path: Path
 
 def test_we_open_a_tied_model_of_transformers(tmp_path: Path) -> None:
     """They store one matrix; their flag's default is true, so that it need not stand in the file."""
-    config = open_theirs(saved(tmp_path / "ours", "llama", "300M", "transformers")).config
+    config = open_theirs(kinds.saved(tmp_path / "ours", "llama", "transformers", "300M")).config
     config.tie_word_embeddings = True
     theirs = InternVLForConditionalGeneration(config).eval()
     with torch.no_grad():
@@ -128,7 +123,7 @@ def test_we_open_a_tied_model_of_transformers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["internlm2", "phi3"])
 def test_the_older_tree_of_the_hub(kind: DecoderKind, tmp_path: Path) -> None:
     """Files on the hub say `vision_tower.` and `language_model.model.`; both engines read them."""
-    saved(tmp_path, kind, "6B", "transformers")
+    kinds.saved(tmp_path, kind, "transformers", "6B")
     path = tmp_path / "model.safetensors"
     older = {}
     for key, tensor in load_file(path).items():
@@ -145,7 +140,7 @@ def test_the_older_tree_of_the_hub(kind: DecoderKind, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["qwen2", "internlm2"])
 def test_transformers_writes_our_prompts(kind: DecoderKind, tmp_path: Path) -> None:
     """Their tokenizer with our chat template gives our prompt, pictures before they are expanded."""
-    saved(tmp_path, kind, "300M", "transformers")
+    kinds.saved(tmp_path, kind, "transformers", "300M")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     assert tokenizer.context_image_token_id == kinds.family(kind).model.image_token_id
     parts = [{"type": "image"}, {"type": "text", "text": "left?"}]
@@ -202,7 +197,7 @@ def test_a_tokenizer_without_words_in_json_stays_as_it_is(shared_data: Path, tmp
 @pytest.mark.parametrize("layout", ["official", "transformers"])
 def test_files_for_other_engines(layout: str, tmp_path: Path) -> None:
     """Answers end at the template's stop, not at the language model's eos; pictures are cut as ours are."""
-    saved(tmp_path, "qwen2", "300M", layout)
+    kinds.saved(tmp_path, "qwen2", layout, "300M")
     stop = tiny.tokenizer().token_id("<|im_end|>")
     assert GenerationConfig.from_pretrained(tmp_path).eos_token_id == stop
     config = json.loads((tmp_path / "config.json").read_text())
@@ -218,7 +213,7 @@ def test_files_for_other_engines(layout: str, tmp_path: Path) -> None:
 
 def test_a_later_save_leaves_nothing_of_another_layout(tmp_path: Path) -> None:
     for layout in ("transformers", "official", "tessera"):
-        saved(tmp_path, "qwen2", "300M", layout)
+        kinds.saved(tmp_path, "qwen2", layout, "300M")
         assert load_checkpoint(tmp_path).layout == layout
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"tessera.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}

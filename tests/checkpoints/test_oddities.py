@@ -26,14 +26,12 @@ KEY = "vision_model.embeddings.position_embedding"
 
 @pytest.fixture
 def official(tmp_path: Path) -> Path:
-    arguments = (kinds.model("qwen2"), kinds.family("qwen2"), tiny.tokenizer(), "official")
-    return save_checkpoint(tmp_path / "official", *arguments)  # type: ignore[arg-type]
+    return kinds.saved(tmp_path / "official", "qwen2")
 
 
 @pytest.fixture
 def theirs(tmp_path: Path) -> Path:
-    arguments = (kinds.model("llama"), kinds.family("llama"), tiny.tokenizer(), "transformers")
-    return save_checkpoint(tmp_path / "theirs", *arguments)  # type: ignore[arg-type]
+    return kinds.saved(tmp_path / "theirs", "llama", "transformers")
 
 
 JUNK = [

@@ -77,7 +77,7 @@ def test_balance_counts_bytes() -> None:
     assert set(balance(model, {"cuda:0": 17 * giga}).values()) == {"cuda:0"}
     with pytest.raises(ValueError, match="GiB on the first device and 28 blocks"):
         balance(model, {"cuda:0": 15 * giga})
-    assert balance(model, {"cuda:0": 10 * giga}, linears="int8")
+    assert balance(model, {"cuda:0": 10 * giga}, stored="int8")
     with pytest.raises(ValueError, match="int8, or add a device"):
         balance(model, {"cuda:0": 17 * giga}, bytes_per_weight=4)
     with pytest.raises(ValueError, match="on the first device"):

@@ -14,17 +14,14 @@ from safetensors.torch import load_file, save_file
 from tessera.checkpoints.files.shards import ShardReader
 from tessera.checkpoints.files.views import Int8View
 from tessera.checkpoints.load import load_checkpoint
-from tessera.checkpoints.save import save_checkpoint
 from tests.checkpoints import kinds
 from tests.checkpoints.test_faults import edit_weights
 from tests.checkpoints.test_round_trip import assert_same_weights
-from tests.engine import tiny
 
 
 @pytest.fixture
 def official(tmp_path: Path) -> Path:
-    arguments = (kinds.model("qwen2"), kinds.family("qwen2"), tiny.tokenizer(), "official")
-    return save_checkpoint(tmp_path / "official", *arguments)  # type: ignore[arg-type]
+    return kinds.saved(tmp_path / "official", "qwen2")
 
 
 def as_bin(folder: Path, shards: int = 1) -> None:
@@ -44,7 +41,7 @@ def as_bin(folder: Path, shards: int = 1) -> None:
 @pytest.mark.parametrize("shards", [1, 3])
 def test_bin_files(shards: int, tmp_path: Path) -> None:
     """Keys dealt out over shards: parts of one matrix lie in different files."""
-    save_checkpoint(tmp_path, kinds.model("phi3"), kinds.family("phi3"), tiny.tokenizer(), "transformers")
+    kinds.saved(tmp_path, "phi3", "transformers")
     as_bin(tmp_path, shards)
     assert_same_weights(load_checkpoint(tmp_path).model, kinds.model("phi3"))
 
@@ -93,8 +90,8 @@ def in_8_bits(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_8_bit_checkpoints(tmp_path: Path) -> None:
     """InternVL-Chat-V1-5-Int8: W = int8 * SCB / 127, before the wqkv rows are parted."""
-    model, family = kinds.model("internlm2", "6B"), kinds.family("internlm2", "6B")
-    save_checkpoint(tmp_path, model, family, tiny.tokenizer(), "official")
+    model = kinds.model("internlm2", "6B")
+    kinds.saved(tmp_path, "internlm2", vit="6B")
     expected = in_8_bits(tmp_path)
     with ShardReader(tmp_path) as reader:
         view = Int8View(reader)

@@ -25,8 +25,8 @@ CLIP = Video(tuple(tiny.picture(50 + i) for i in range(4)))
 
 @pytest.fixture(scope="module")
 def model() -> ChatModel:
-    parts = (tiny.model(), tiny.tokenizer(), tiny.encoder(), tiny.family(), Path("nowhere"))
-    return ChatModel(Loaded(*parts), max_batch=3)
+    said = {"family": tiny.family(), "tokenizer": tiny.tokenizer(), "folder": Path("nowhere")}
+    return ChatModel(Loaded(**said, model=tiny.model(), encoder=tiny.encoder()), max_batch=3)
 
 
 def official_ids(turns: Sequence[tuple[str, str]], tiles: list[int], model: ChatModel) -> list[int]:

@@ -75,8 +75,8 @@ def walk(model: ChatModel, *question: Any) -> list[Step]:
 
 @pytest.fixture(scope="module")
 def model() -> ChatModel:
-    parts = (tiny.model(), tiny.tokenizer(), tiny.encoder(), tiny.family(), Path("nowhere"))
-    return ChatModel(Loaded(*parts))
+    parts = {"model": tiny.model(), "tokenizer": tiny.tokenizer(), "encoder": tiny.encoder()}
+    return ChatModel(Loaded(family=tiny.family(), folder=Path("nowhere"), **parts))
 
 
 def test_a_question_passes_few_functions_and_files(model: ChatModel, repo_root: Path) -> None:

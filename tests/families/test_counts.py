@@ -11,11 +11,17 @@ import pytest
 from torch import nn
 
 from tessera.families.catalogue import entries
-from tessera.families.entry import Entry, Published
+from tessera.families.entry import Entry
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 
 DISTINCT = list({(e.vision.name, e.language.name): e for e in entries()}.values())
+
+
+def fits(figure: str, count: int) -> bool:
+    """Whether a count lies within 1 % of a printed figure, or rounds to it."""
+    decimals = len(figure.partition(".")[2])
+    return abs(count / 1e9 - float(figure)) <= max(0.01 * float(figure), 0.5 * 10**-decimals)
 
 
 def name(entry: Entry) -> str:
@@ -52,13 +58,13 @@ def test_published_figures_are_met(entry: Entry) -> None:
     figures = entry.published.parts()
     assert {"vision", "total"} <= set(figures) and entry.published.source
     for part, figure in figures.items():
-        assert Published.fits(figure, counted[part]), (part, figure, counted[part])
+        assert fits(figure, counted[part]), (part, figure, counted[part])
 
 
 def test_the_rule_tells_wrong_figures() -> None:
-    assert Published.fits("0.9", 938_000_000) and not Published.fits("0.9", 960_000_000)
-    assert Published.fits("78.4", 78_400_000_000) and not Published.fits("5.54", 5_905_000_000)
-    assert Published.fits("0.304", 304_012_288) and not Published.fits("0.304", 309_000_000)
+    assert fits("0.9", 938_000_000) and not fits("0.9", 960_000_000)
+    assert fits("78.4", 78_400_000_000) and not fits("5.54", 5_905_000_000)
+    assert fits("0.304", 304_012_288) and not fits("0.304", 309_000_000)
 
 
 @pytest.mark.parametrize(
@@ -75,4 +81,4 @@ def test_the_rule_tells_wrong_figures() -> None:
 def test_tables_known_to_be_wrong_are_not_met(model: str, printed: str) -> None:
     """Figures that other tables print; the docstrings of the generations say where they stand."""
     entry = next(e for e in entries() if e.name == model)
-    assert not Published.fits(printed, entry.parameters()["total"])
+    assert not fits(printed, entry.parameters()["total"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -10,14 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessera.nn.rope import rotary_tables, rotate
-from tessera.nn.rope_scaling import Scaling, ScalingKind
+from tessera.nn.rope_scaling import RopeScaling, ScalingKind
 
 C, THETA, TRAINED = 16, 1e4, 32
 POSITIONS = torch.tensor([0.0, 1.0, 2.5, 31.0, 40.0])
-LONGROPE = Scaling("longrope", TRAINED, 4.0, short_factor=(1.0,) * 8, long_factor=(2.0,) * 8)
 
 
-def frequencies(scaling: Scaling, reach: float | None = None) -> torch.Tensor:
+def scaled(kind: ScalingKind, trained: int, factor: float, **fields: Any) -> RopeScaling:
+    return RopeScaling(kind=kind, original_max_position_embeddings=trained, factor=factor, **fields)
+
+
+LONGROPE = scaled("longrope", TRAINED, 4.0, short_factor=(1.0,) * 8, long_factor=(2.0,) * 8)
+
+
+def frequencies(scaling: RopeScaling, reach: float | None = None) -> torch.Tensor:
     """Radians a position, [C/2], read off the tables at a place where no channel has turned far."""
     at = 1 / 64
     reaches = None if reach is None else torch.tensor([reach])
@@ -29,12 +36,12 @@ PLAIN = THETA ** (-torch.arange(0, C, 2) / C)
 
 
 def test_linear_is_a_slower_walk() -> None:
-    slow = rotary_tables(POSITIONS, C, THETA, Scaling("linear", TRAINED, 4.0))
+    slow = rotary_tables(POSITIONS, C, THETA, scaled("linear", TRAINED, 4.0))
     torch.testing.assert_close(slow, rotary_tables(POSITIONS / 4, C, THETA))
 
 
-@pytest.mark.parametrize("scaling", [Scaling("dynamic", TRAINED, 2.5), LONGROPE])
-def test_reach_decides_token_by_token(scaling: Scaling) -> None:
+@pytest.mark.parametrize("scaling", [scaled("dynamic", TRAINED, 2.5), LONGROPE])
+def test_reach_decides_token_by_token(scaling: RopeScaling) -> None:
     """Tokens of a long sequence beside tokens of a short one, in one stream."""
     reach = torch.tensor([32.0, 33.0, 3.5, 80.0, 41.0])
     mixed = rotary_tables(POSITIONS, C, THETA, scaling, reach)
@@ -45,7 +52,7 @@ def test_reach_decides_token_by_token(scaling: Scaling) -> None:
 
 
 def test_dynamic_within_the_trained_length_is_plain_to_the_bit() -> None:
-    scaling = Scaling("dynamic", TRAINED, 2.7)
+    scaling = scaled("dynamic", TRAINED, 2.7)
     plain = rotary_tables(POSITIONS, C, THETA)
     for reach in (None, torch.full((5,), 32.0)):
         got = rotary_tables(POSITIONS, C, THETA, scaling, reach)
@@ -56,7 +63,7 @@ def test_dynamic_beyond_raises_the_base() -> None:
     """At twice the trained length, factor 3: growth 3 * 2 - 2 = 4, base times 4^(16 / 14)."""
     base = THETA * 4 ** (16 / 14)
     torch.testing.assert_close(
-        frequencies(Scaling("dynamic", TRAINED, 3.0), 2.0 * TRAINED), base ** (-torch.arange(0, C, 2) / C)
+        frequencies(scaled("dynamic", TRAINED, 3.0), 2.0 * TRAINED), base ** (-torch.arange(0, C, 2) / C)
     )
 
 
@@ -70,17 +77,17 @@ def test_longrope_divides_and_swells() -> None:
 
 
 def test_amplitudes() -> None:
-    assert Scaling("yarn", TRAINED, 4.0).amplitude == pytest.approx(0.1 * math.log(4) + 1)
-    assert Scaling("yarn", TRAINED, 4.0, attention_factor=1.5).amplitude == 1.5
+    assert scaled("yarn", TRAINED, 4.0).amplitude == pytest.approx(0.1 * math.log(4) + 1)
+    assert scaled("yarn", TRAINED, 4.0, attention_factor=1.5).amplitude == 1.5
     for kind in ("linear", "dynamic", "llama3"):
-        assert Scaling(kind, TRAINED, 4.0).amplitude == 1.0
-    assert Scaling("yarn", TRAINED, 1.0).amplitude == 1.0
+        assert scaled(kind, TRAINED, 4.0).amplitude == 1.0
+    assert scaled("yarn", TRAINED, 1.0).amplitude == 1.0
 
 
 @pytest.mark.parametrize("kind", ["llama3", "yarn"])
 @given(factor=st.floats(1, 40), trained=st.integers(256, 8192))
 def test_fast_channels_stay_and_slow_ones_slow_down(kind: ScalingKind, factor: float, trained: int) -> None:
-    got = frequencies(Scaling(kind, trained, factor))
+    got = frequencies(scaled(kind, trained, factor))
     ratio = got / PLAIN
     assert bool((ratio <= 1.001).all()) and bool((ratio >= 0.999 / factor).all())
     assert bool((ratio.diff() <= 1e-3).all()), "faster channels are slowed no more than slower ones"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from pydantic import ValidationError
 
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.checkpoints import own
-from tessera.families.architecture import Architecture, PublishedLayout, Reading, StoredGrid
+from tessera.families.architecture import Architecture, PublishedLayout, Reading
 from tessera.families.family import Family
-from tessera.families.keymap import OWN, KeyMap
-from tessera.families.registry import find_layout, model_types
+from tessera.families.registry import find_layout
+from tessera.runtime.config import first_fault
 from tessera.runtime.json_file import read_object
 
 LayoutName = Literal["tessera", "official", "transformers"]
@@ -23,17 +23,12 @@ CONFIG_FILE = "config.json"
 CARD_FILE = "card.json"
 
 
-@dataclass(frozen=True)
-class Description:
+@dataclass(frozen=True, kw_only=True)
+class Description(Reading):
     """Everything about a checkpoint but its weights."""
 
-    family: Family
     tokenizer: Tokenizer
-    layout: LayoutName
-    keymap: KeyMap
-    card: dict[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    stored_grid: StoredGrid | None = None
+    layout: LayoutName = "tessera"
 
 
 def published_layout(folder: Path) -> tuple[Architecture, LayoutName, PublishedLayout] | None:
@@ -49,22 +44,15 @@ def published_layout(folder: Path) -> tuple[Architecture, LayoutName, PublishedL
             f"{folder} holds neither {own.CONFIG_FILE} nor {CONFIG_FILE}: "
             "copy the checkpoint's config beside the weights"
         )
-    kind = read_object(path).get("model_type")
-    found = find_layout(kind)
-    if found is None:
-        raise ValueError(
-            f"{path}: model_type = {kind!r} is unknown; this version opens {' and '.join(model_types())}, "
-            "so give an InternVL chat model in the original, transformers' or Tessera's layout"
-        )
-    return found[0], layout_name(found[1]), found[2]
+    architecture, name, layout = find_layout(read_object(path).get("model_type"), str(path))
+    return architecture, layout_name(name), layout
 
 
 def layout_name(name: str) -> LayoutName:
     """The name as one of `LAYOUTS`; ValueError for a name that is none."""
-    for known in LAYOUTS:
-        if name == known:
-            return known
-    raise ValueError(f"layout = {name!r}: choose {', '.join(map(repr, LAYOUTS))}")
+    if name not in LAYOUTS:
+        raise ValueError(f"layout = {name!r}: choose {', '.join(map(repr, LAYOUTS))}")
+    return name
 
 
 def describe(folder: Path, keys: Collection[str]) -> Description:
@@ -74,20 +62,19 @@ def describe(folder: Path, keys: Collection[str]) -> Description:
     """
     found = published_layout(folder)
     tokenizer = load_tokenizer(folder)
+    name: LayoutName = "tessera"
     if found is None:
-        family, card = own.read_config(folder)
-        _check_added(folder, tokenizer, family.declaration)
-        name: LayoutName = "tessera"
-        reading, keymap = Reading(family, card=card), OWN
+        reading = own.read_config(folder)
+        _check_added(folder, tokenizer, reading.family.declaration)
     else:
         architecture, name, layout = found
         _check_added(folder, tokenizer, architecture)
         reading = _read(folder, layout, tokenizer, keys)
-        keymap = layout.key_table(reading.family, folder, keys)
     _check_ids(folder, tokenizer, reading.family)
     card_file = folder / CARD_FILE
-    card = reading.card or (read_object(card_file) if card_file.is_file() else {})
-    return Description(reading.family, tokenizer, name, keymap, card, reading.notes, reading.stored_grid)
+    if not reading.card and card_file.is_file():
+        reading = replace(reading, card=read_object(card_file))
+    return Description(**vars(reading), tokenizer=tokenizer, layout=name)
 
 
 def _read(folder: Path, layout: PublishedLayout, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
@@ -95,11 +82,8 @@ def _read(folder: Path, layout: PublishedLayout, tokenizer: Tokenizer, keys: Col
     try:
         return layout.read_config(folder, tokenizer, keys)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = "".join(f"{part}: " for part in first["loc"])
-        raise ValueError(
-            f"{folder / CONFIG_FILE}: {field}{first['msg']}; fetch the config again, or mend the value"
-        ) from error
+        fault = f"{folder / CONFIG_FILE}: {first_fault(error)}"
+        raise ValueError(f"{fault}; fetch the config again, or mend the value") from error
 
 
 def _check_added(folder: Path, tokenizer: Tokenizer, architecture: Architecture) -> None:
@@ -120,8 +104,8 @@ def _check_ids(folder: Path, tokenizer: Tokenizer, family: Family) -> None:
             f"{vocabulary}: the tokenizer files belong to another checkpoint"
         )
     context = family.chat_template.tokens.context
-    if tokenizer.token_id(context) != image_token:
+    if (found := tokenizer.token_id(context)) != image_token:
         raise ValueError(
-            f"{folder}: {context} is token {tokenizer.token_id(context)} but the config's "
-            f"image_token_id is {image_token}: the tokenizer files belong to another checkpoint"
+            f"{folder}: {context} is token {found} but the config's image_token_id is {image_token}: "
+            "the tokenizer files belong to another checkpoint"
         )

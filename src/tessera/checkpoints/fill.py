@@ -6,49 +6,42 @@ With packed linears all of it stays windows into the files, read when they are u
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
 
-from tessera.checkpoints.files.shards import TensorSource
 from tessera.checkpoints.placement import device_of
-from tessera.checkpoints.weights import expected_parameters, read_own
-from tessera.families.keymap import Group
 from tessera.nn.linear import LinearKind, make_linear
 
 
 def fill(
     model: nn.Module,
-    groups: Sequence[Group],
-    source: TensorSource,
+    tensors: Iterable[tuple[str, torch.Tensor]],
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
     devices: Mapping[str, str] | None = None,
     linears: LinearKind = "plain",
 ) -> None:
-    """Replace the (meta) parameters by the files' tensors; `dtype` None keeps the stored one.
+    """Replace the (meta) parameters by tensors under own names; `dtype` None keeps the stored one.
 
     `devices`: own prefix -> device, the longest that matches wins, `device` takes the rest. Parameters that
     were tied stay tied.
     """
-    expected = expected_parameters(model)
     sites = _sites(model)
     builder = _LinearBuilder(model, linears)
-    for name, tensor in read_own(groups, expected, source):
-        place = _place(name, device, devices)
-        moved = tensor.to(place, dtype or tensor.dtype)
+    for name, tensor in tensors:
+        moved = tensor.to(device_of(name, devices or {}) or device, dtype or tensor.dtype)
         if builder.wants(name):
             builder.take(name, moved)
         else:
             # Only packed models depend on their files after loading; all others own their memory.
             window = _is_window(moved, tensor) and linears != "packed"
             kept = moved.clone(memory_format=torch.contiguous_format) if window else moved
-            _register(model, sites[name], nn.Parameter(kept))
-
-
-def _place(name: str, device: torch.device | str, devices: Mapping[str, str] | None) -> torch.device:
-    return torch.device((device_of(name, devices) if devices else None) or device)
+            parameter = nn.Parameter(kept)
+            for site in sites[name]:
+                module, _, leaf = site.rpartition(".")
+                model.get_submodule(module).register_parameter(leaf, parameter)
 
 
 def _is_window(moved: torch.Tensor, read: torch.Tensor) -> bool:
@@ -62,12 +55,6 @@ def _sites(model: nn.Module) -> dict[str, list[str]]:
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
     return {group[0]: group for group in names.values()}
-
-
-def _register(model: nn.Module, names: Sequence[str], parameter: nn.Parameter) -> None:
-    for name in names:
-        module, _, leaf = name.rpartition(".")
-        model.get_submodule(module).register_parameter(leaf, parameter)
 
 
 class _LinearBuilder:

@@ -11,11 +11,11 @@ import json
 import re
 from pathlib import Path
 
+from tessera.checkpoints import own
+from tessera.checkpoints.files.shards import INDEX, INDEX_BIN, SINGLE, SINGLE_BIN
 from tessera.families.catalogue import get_entry
 
-WEIGHT_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-CONFIG_FILES = ("config.json", "tessera.json")
+CONFIG_FILES = ("config.json", own.CONFIG_FILE)
 TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "vocab.json")
 ALL_FILES = (
     "config.json",
@@ -81,24 +81,18 @@ def lacking(folder: Path | None) -> list[str]:
     """What a folder lacks to be opened: config, tokenizer, and every weight file that its index names."""
     if folder is None:
         return [*ALL_FILES]
-    wanted = []
-    if not any((folder / name).is_file() for name in CONFIG_FILES):
-        wanted.append(ALL_FILES[0])
-    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
-        wanted.append(ALL_FILES[1])
-    index = next((folder / name for name in WEIGHT_INDEXES if (folder / name).is_file()), None)
-    if index is not None:
-        wanted += [name for name in _indexed(index) if name == index.name or not (folder / name).is_file()]
-    elif not any((folder / name).is_file() for name in WEIGHT_FILES):
-        wanted.append(ALL_FILES[2])
+    there = {path.name for path in folder.iterdir() if path.is_file()}
+    needed = zip(
+        ALL_FILES, (CONFIG_FILES, TOKENIZER_FILES, (SINGLE, SINGLE_BIN, INDEX, INDEX_BIN)), strict=True
+    )
+    wanted = [words for words, names in needed if there.isdisjoint(names)]
+    if index := next((name for name in (INDEX, INDEX_BIN) if name in there), None):
+        try:
+            shards = set(json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, AttributeError, TypeError):
+            return [*wanted, index]  # half written: to be fetched again
+        wanted += sorted(shards - there)
     return wanted
-
-
-def _indexed(index: Path) -> list[str]:
-    try:
-        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError, TypeError):
-        return [index.name]  # half written: to be fetched again
 
 
 def _download(repository: str, revision: str | None, found: Path | None) -> Path:

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tessera.chat.encoder import Encoder
-from tessera.chat.tokenizer import Tokenizer
-from tessera.checkpoints.description import (
-    CONFIG_FILE,
-    Description,
-    LayoutName,
-    describe,
-    published_layout,
-)
+from tessera.checkpoints.description import CONFIG_FILE, Description, describe, published_layout
 from tessera.checkpoints.files.lora import MergedReader, is_lora
 from tessera.checkpoints.files.shards import ShardReader, TensorSource, holds_weights
 from tessera.checkpoints.files.views import Int8View, ResizedPositions, is_int8
 from tessera.checkpoints.fill import fill
-from tessera.checkpoints.weights import expected_parameters, find_groups
+from tessera.checkpoints.weights import find_groups, read_own
 from tessera.families.family import Family
 from tessera.families.keymap import Group
 from tessera.models.accounting import count_parameters
@@ -34,19 +27,13 @@ from tessera.nn.linear import LinearKind
 from tessera.runtime.json_file import read_object
 
 
-@dataclass(frozen=True)
-class Loaded:
+@dataclass(frozen=True, kw_only=True)
+class Loaded(Description):
     """What a checkpoint folder holds, ready for use; the model is in evaluation mode."""
 
     model: VLM
-    tokenizer: Tokenizer
     encoder: Encoder
-    family: Family
     folder: Path
-    card: dict[str, Any] = field(default_factory=dict)
-    layout: LayoutName = "tessera"
-    notes: tuple[str, ...] = ()
-    """Harmless oddities of the folder and what was made of them, one sentence each."""
 
     @property
     def stop_ids(self) -> frozenset[int]:
@@ -60,12 +47,14 @@ class Loaded:
         places = ", ".join(sorted({str(tensor.device) for tensor in kept}))
         norm = self.model.decoder.norm.weight
         attention = describe_attention(norm.device, norm.dtype, self.family.model.decoder.head_width)
+        count = count_parameters(self.family.model)["total"]
+        size = f"{count / 1e9:.1f} B" if count >= 1e8 else f"{count / 1e6:.2f} M"
         dtype = str(norm.dtype).removeprefix("torch.")
         if any(tensor.dtype == torch.int8 for tensor in kept):
             dtype = f"int8 and {dtype}"
         return (
             f"{self.family.name} · {self.layout} layout · {self.family.model.label} · "
-            f"{_count(self.family)} parameters · {dtype} on {places} · {attention}"
+            f"{size} parameters · {dtype} on {places} · {attention}"
         )
 
 
@@ -79,7 +68,10 @@ class OpenedWeights:
     groups: list[Group]
     """What to read from `source`, in the order of the files."""
     source: TensorSource
-    notes: tuple[str, ...]
+
+    def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Own names and tensors, as `read_own` gives them."""
+        return read_own(self.groups, dict(self.model.named_parameters()), self.source)
 
 
 def load_checkpoint(
@@ -103,18 +95,10 @@ def load_checkpoint(
     """
     root = Path(folder)
     with open_weights(root, dtype, merge_lora) as opened:
-        fill(opened.model, opened.groups, opened.source, device, dtype, devices, linears)
-    described = opened.described
-    return Loaded(
-        opened.model.eval(),
-        described.tokenizer,
-        described.family.encoder(described.tokenizer),
-        described.family,
-        root,
-        described.card,
-        described.layout,
-        opened.notes,
-    )
+        fill(opened.model, opened.tensors(), device, dtype, devices, linears)
+    said = opened.described
+    encoder = said.family.encoder(said.tokenizer)
+    return Loaded(**vars(said), model=opened.model.eval(), encoder=encoder, folder=root)
 
 
 @contextmanager
@@ -134,8 +118,9 @@ def open_weights(
             key = described.keymap.group(grid.parameter).stored[0]
             source = ResizedPositions(source, key, grid.stored, grid.wanted)
         model = empty_model(described.family)
-        groups = find_groups(expected_parameters(model), described.keymap, source)
-        yield OpenedWeights(described, model, groups, source, (*described.notes, *notes))
+        groups = find_groups(dict(model.named_parameters()), described.keymap, source)
+        noted = replace(described, notes=(*described.notes, *notes))
+        yield OpenedWeights(noted, model, groups, source)
 
 
 def read_description(folder: str | Path) -> Description:
@@ -189,8 +174,3 @@ def _check_quantisation(path: Path, config: Mapping[str, Any]) -> None:
             f"{path}: quantization_config is {method!r} in {'4' if quantised.get('load_in_4bit') else 'few'} "
             "bits, which is not read; fetch the unquantised checkpoint (int8 is made while loading)"
         )
-
-
-def _count(family: Family) -> str:
-    count = count_parameters(family.model)["total"]
-    return f"{count / 1e9:.1f} B" if count >= 1e8 else f"{count / 1e6:.2f} M"

@@ -7,7 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from tessera.families.architecture import Reading
 from tessera.families.family import Family
+from tessera.runtime.config import first_fault
 from tessera.runtime.json_file import read_object, write_json
 
 CONFIG_FILE = "tessera.json"
@@ -19,8 +21,8 @@ def describes(folder: Path) -> bool:
     return (folder / CONFIG_FILE).is_file()
 
 
-def read_config(folder: Path) -> tuple[Family, dict[str, Any]]:
-    """The family and the card. Raises ValueError naming file and field."""
+def read_config(folder: Path) -> Reading:
+    """Family and card. Raises ValueError naming file and field."""
     path = folder / CONFIG_FILE
     content = read_object(path)
     if content.get("format") != FORMAT:
@@ -30,12 +32,9 @@ def read_config(folder: Path) -> tuple[Family, dict[str, Any]]:
     try:
         family = Family.model_validate(content.get("family"))
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in ("family", *first["loc"]))
-        raise ValueError(
-            f"{path}: {field}: {first['msg']}; save the checkpoint again or mend the field"
-        ) from error
-    return family, content.get("card") or {}
+        fault = first_fault(error, "family")
+        raise ValueError(f"{path}: {fault}; save the checkpoint again or mend the field") from error
+    return Reading(family, card=content.get("card") or {})
 
 
 def write_config(folder: Path, family: Family, card: dict[str, Any] | None) -> None:

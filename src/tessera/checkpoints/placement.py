@@ -12,19 +12,15 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-from tessera.models.accounting import Weights
+from tessera.models.accounting import Stored
 from tessera.models.config import ModelConfig
 
 HEAD_AND_TAIL = ("decoder.embed_tokens", "decoder.norm", "decoder.lm_head")
 CARD_NAMES_WITHOUT_WEIGHTS = ("language_model.model.rotary_emb",)
-
 MEMINFO = Path("/proc/meminfo")
-
-Devices = Mapping[str, str]
 
 
 def ends_of(config: ModelConfig) -> tuple[str, ...]:
@@ -38,14 +34,10 @@ def modules_of(config: ModelConfig) -> tuple[str, ...]:
     return (*ends_of(config), *(f"decoder.layers.{i}" for i in range(config.decoder.num_hidden_layers)))
 
 
-def device_of(name: str, devices: Devices) -> str | None:
+def device_of(name: str, devices: Mapping[str, str]) -> str | None:
     """Device of a module or parameter by the longest prefix that fits whole names; None when none does."""
-    parts = name.split(".")
-    for count in range(len(parts), -1, -1):
-        prefix = ".".join(parts[:count])
-        if prefix in devices:
-            return devices[prefix]
-    return None
+    fitting = [prefix for prefix in devices if not prefix or f"{name}.".startswith(f"{prefix}.")]
+    return devices[max(fitting, key=len)] if fitting else None
 
 
 def split_layers(config: ModelConfig, devices: Sequence[str]) -> dict[str, str]:
@@ -59,36 +51,43 @@ def split_layers(config: ModelConfig, devices: Sequence[str]) -> dict[str, str]:
     first = math.ceil(share / 2)
     owner = [devices[0]] * first + [device for device in devices[1:] for _ in range(share)]
     # The last block lies beside norm and head, which read what it writes.
-    owner = owner[: layers - 1] + [devices[0]]
-    blocks = {f"decoder.layers.{i}": owner[i] for i in range(layers)}
-    return dict.fromkeys(ends_of(config), devices[0]) | blocks
+    return _placed(config, owner[: layers - 1] + [devices[0]], devices[0])
+
+
+def _placed(config: ModelConfig, owners: Sequence[str], first: str) -> dict[str, str]:
+    """The ends on the first device, every block on its owner."""
+    blocks = {f"decoder.layers.{i}": owners[i] for i in range(config.decoder.num_hidden_layers)}
+    return dict.fromkeys(ends_of(config), first) | blocks
 
 
 def balance(
     config: ModelConfig,
     budgets: Mapping[str, int],
     *,
-    linears: Literal["plain", "packed", "int8"] = "plain",
+    stored: Stored = "bf16",
     bytes_per_weight: int = 2,
 ) -> dict[str, str]:
     """Blocks in order over the devices, so that all are filled to about the same share of their budget.
 
-    `budgets`: device -> bytes that weights may take, in order; the first holds the ends. `linears` as in
-    `load_checkpoint`; `bytes_per_weight`: of what is not int8. Raises ValueError with what is needed and what
-    there is.
+    `budgets`: device -> bytes that weights may take, in order; the first holds the ends. `bytes_per_weight`:
+    of what is not int8. Raises ValueError with what is needed and what there is.
     """
     _check_names(tuple(budgets))
-    ends, block = _sizes(config, linears, bytes_per_weight)
     layers = config.decoder.num_hidden_layers
+    blockless = config.decoder.model_copy(update={"num_hidden_layers": 0})
+    ends, whole = (
+        sum(weights.bytes(stored, bytes_per_weight) for weights in sized.part_weights().values())
+        for sized in (config.model_copy(update={"decoder": blockless}), config)
+    )
+    block = (whole - ends) // layers
     taken = [ends] + [0] * (len(budgets) - 1)
     # The lowest share that holds all blocks leaves most room for keys and values.
     for percent in range(1, 101):
         left = [room * percent // 100 - start for room, start in zip(budgets.values(), taken, strict=True)]
         counts = [max(0, size // block) for size in left]
         if left[0] >= 0 and sum(counts) >= layers:
-            owner = [device for device, count in zip(budgets, counts, strict=True) for _ in range(count)]
-            blocks = {f"decoder.layers.{i}": owner[i] for i in range(layers)}
-            return dict.fromkeys(ends_of(config), next(iter(budgets))) | blocks
+            owners = [device for device, count in zip(budgets, counts, strict=True) for _ in range(count)]
+            return _placed(config, owners, next(iter(budgets)))
     there = ", ".join(f"{device} {_gib(size)}" for device, size in budgets.items())
     raise ValueError(
         f"devices: the model needs {_gib(ends)} on the first device and {layers} blocks of {_gib(block)}, "
@@ -111,10 +110,9 @@ def read_map(
 ) -> dict[str, str]:
     """An explicit map, checked, under own names; device numbers are understood.
 
-    `card_names`: (prefix in the model cards' maps, own prefix), `Architecture.card_names`.
-
-    Raises ValueError for a prefix that fits no module, a module that no prefix covers, a block or a ViT that
-    is divided, and a head that lies apart from the norm in front of it.
+    `card_names`: (prefix in the model cards' maps, own prefix), `Architecture.card_names`. Raises ValueError
+    for a prefix that fits no module, a module that no prefix covers, a block or a ViT that is divided, and a
+    head that lies apart from the norm in front of it.
     """
     named = {name: device for name, device in devices.items() if name not in CARD_NAMES_WITHOUT_WEIGHTS}
     own = {_own_name(name, card_names): _device_name(name, device) for name, device in named.items()}
@@ -126,9 +124,8 @@ def read_map(
     if bare := [name for name, device in placed.items() if device is None]:
         more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
         raise ValueError(f"devices: no entry covers {bare[0]!r}{more}; add it, or '' for everything else")
-    together: tuple[str, ...] = ("decoder.norm", "decoder.lm_head")
-    if config.decoder.tie_word_embeddings:
-        together = (*together, "decoder.embed_tokens")
+    tied = ("decoder.embed_tokens",) if config.decoder.tie_word_embeddings else ()
+    together = ("decoder.norm", "decoder.lm_head", *tied)
     if len(found := {str(placed[name]) for name in together}) > 1:
         raise ValueError(
             f"devices: {', '.join(together)} lie on {' and '.join(sorted(found))}: put them on one device"
@@ -138,10 +135,9 @@ def read_map(
 
 def _free_host_bytes() -> int:
     """Linux counts cached files as available, which `sysconf` does not."""
-    if MEMINFO.is_file():
-        found = re.search(r"^MemAvailable:\s+(\d+) kB", MEMINFO.read_text(encoding="ascii"), re.MULTILINE)
-        if found:
-            return int(found[1]) * 1024
+    said = MEMINFO.read_text(encoding="ascii") if MEMINFO.is_file() else ""
+    if found := re.search(r"^MemAvailable:\s+(\d+) kB", said, re.MULTILINE):
+        return int(found[1]) * 1024
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -174,23 +170,6 @@ def _check_names(devices: Sequence[str]) -> None:
         raise ValueError(f"devices = {list(devices)}: name at least one device, each once")
     for device in devices:
         _device_name("", device)
-
-
-def _sizes(config: ModelConfig, linears: str, bytes_per_weight: int) -> tuple[int, int]:
-    """Bytes of the ends together and of one decoder block."""
-    decoder = config.decoder
-    without = decoder.model_copy(update={"num_hidden_layers": 0})
-    blocks = _bytes(decoder.weights(), linears, bytes_per_weight) - (
-        ends := _bytes(without.weights(), linears, bytes_per_weight)
-    )
-    others = (w for name, w in config.part_weights().items() if name != "decoder")
-    ends += sum(_bytes(weights, linears, bytes_per_weight) for weights in others)
-    return ends, blocks // decoder.num_hidden_layers
-
-
-def _bytes(weights: Weights, linears: str, bytes_per_weight: int) -> int:
-    saved = (bytes_per_weight - 1) * weights.int8_entries - 2 * weights.int8_rows
-    return bytes_per_weight * weights.total - (saved if linears == "int8" else 0)
 
 
 def _gib(size: float) -> str:

@@ -63,26 +63,20 @@ def write_checkpoint(
     if published is not None:
         published.config_of(family, tokenizer)
     root = Path(folder)
-    table = OWN if published is None else published.key_table(family, None, ())
+    table = OWN if published is None else published.key_table(family)
     write_shards(root, write_as(tensors, table), max_shard_bytes)
-    for name in _replaced(family):
+    # Files of an earlier save, perhaps in another layout, would contradict the new one.
+    made = {name for other in family.declaration.layouts.values() for name in other.FILES}
+    for name in {own.CONFIG_FILE, CARD_FILE, *TOKENIZER_FILES, *made}:
         (root / name).unlink(missing_ok=True)
     tokenizer.save(root)
-    write_config(root, family, tokenizer, layout, card)
-    return root
-
-
-def write_config(
-    folder: Path, family: Family, tokenizer: Tokenizer, layout: LayoutName, card: dict[str, Any] | None = None
-) -> None:
-    """Everything but weights and vocabulary, into a folder with a saved tokenizer."""
-    published = layout_for(family, layout)
     if published is None:
-        own.write_config(folder, family, card)
-        return
-    published.write_config(folder, family, tokenizer)
+        own.write_config(root, family, card)
+        return root
+    published.write_config(root, family, tokenizer)
     if card is not None:
-        write_json(folder / CARD_FILE, card)
+        write_json(root / CARD_FILE, card)
+    return root
 
 
 def layout_for(family: Family, layout: LayoutName) -> PublishedLayout | None:
@@ -97,9 +91,3 @@ def layout_for(family: Family, layout: LayoutName) -> PublishedLayout | None:
         known = ", ".join(map(repr, ("tessera", *layouts)))
         raise ValueError(f"layout = {layout!r}: {family.architecture} is not published in it; choose {known}")
     return layouts[layout]
-
-
-def _replaced(family: Family) -> set[str]:
-    """Files of an earlier save, perhaps in another layout, which would contradict the new one."""
-    made = {name for layout in family.declaration.layouts.values() for name in layout.FILES}
-    return {own.CONFIG_FILE, CARD_FILE, *TOKENIZER_FILES, *made}

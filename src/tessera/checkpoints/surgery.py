@@ -17,16 +17,14 @@ from torch import nn
 
 from tessera.checkpoints import own
 from tessera.checkpoints.files.shards import ShardReader, write_shards
-from tessera.checkpoints.weights import IGNORED_ENDINGS, check_shapes, read_own, tensors_of
-from tessera.families.decoders.weights import bare_decoder_table
+from tessera.checkpoints.weights import IGNORED_ENDINGS, check_shapes, read_own, stored_keys, tensors_of
+from tessera.families.decoders.weights import decoder_rules
 from tessera.families.keymap import OWN, Group, KeyMap
 from tessera.families.registry import architectures
 from tessera.models.config import DecoderConfig, DecoderKind
 from tessera.runtime.json_file import read_object, write_json
 
 HEAD = "decoder.lm_head.weight"
-LLAMA: DecoderKind = "llama"
-"""The form of most language models, whatever their architecture."""
 PART_FILE = "part.json"
 SEEN_WITHOUT_EFFECT = {"drop_path_rate", "initializer_range", "initializer_factor", "max_position_embeddings"}
 """Config fields that may differ between a part and the model it goes into."""
@@ -81,28 +79,22 @@ def _find(
     reader: ShardReader, part: str, expected: dict[str, nn.Parameter], module: nn.Module
 ) -> list[Group]:
     """What to read, by the table that explains most keys; ValueError when it is not all there."""
-    best: tuple[int, KeyMap, list[Group], list[str]] | None = None
-    for table in _tables(part, module, reader.files):
-        groups = list(dict.fromkeys(table.group(name) for name in expected))
-        keys = [key for group in groups for key in group.stored]
-        hits = sum(key in reader.files for key in keys)
-        # Layouts share names: the table that explains most keys is meant.
-        if hits > (best[0] if best else 0):
-            best = hits, table, groups, keys
-    if best is None:
+    tables = [(table, stored_keys(expected, table)) for table in _tables(part, module, reader.files)]
+    # Layouts share names: the table that explains most keys is meant.
+    table, wanted = max(tables, key=lambda found: len(found[1].keys() & reader.files.keys()))
+    if not wanted.keys() & reader.files.keys():
         example = next(iter(reader.files), "no key at all")
         raise ValueError(
             f"{reader.folder}: no key belongs to the part {part!r} (the first key is {example!r}); "
             f"give the folder of a saved {part} or of a whole checkpoint"
         )
-    _, table, groups, keys = best
-    if missing := [key for key in keys if key not in reader.files]:
+    if missing := [key for key in wanted if key not in reader.files]:
         raise ValueError(
             f"{reader.folder} lacks weights for {part}: no file holds {missing[0]!r}; "
             "the files are incomplete or belong to another model"
         )
-    _check_extra(reader, keys, table, part)
-    return sorted(groups, key=lambda group: reader.files[group.stored[0]])
+    _check_extra(reader, wanted, table, part)
+    return sorted(dict.fromkeys(wanted.values()), key=lambda group: reader.files[group.stored[0]])
 
 
 def _tables(part: str, module: nn.Module, keys: Collection[str]) -> Iterator[KeyMap]:
@@ -113,8 +105,10 @@ def _tables(part: str, module: nn.Module, keys: Collection[str]) -> Iterator[Key
     for architecture in architectures().values():
         yield from architecture.part_tables(part, decoder, keys)
     if decoder:
-        for kind in dict.fromkeys((decoder.architecture, LLAMA)):
-            yield bare_decoder_table(kind, decoder.head_width)
+        # Most language models have LLaMA's form, whatever their architecture.
+        kinds: tuple[DecoderKind, ...] = (decoder.architecture, "llama")
+        for kind in dict.fromkeys(kinds):
+            yield KeyMap(decoder_rules(kind, "model.", "lm_head.", decoder.head_width))
 
 
 def _check_extra(reader: ShardReader, keys: Collection[str], table: KeyMap, part: str) -> None:
@@ -148,12 +142,10 @@ def _check_config(module: nn.Module, part: str, root: Path) -> None:
 def _saved_config(part: str, root: Path) -> tuple[Path, dict[str, Any]]:
     """File and config of the part in a folder of ours; empty for folders of other layouts."""
     if own.describes(root):
-        family, _ = own.read_config(root)
-        config: dict[str, Any] = family.model.model_dump(mode="json").get(part, {})
-        return root / own.CONFIG_FILE, config
+        parts = own.read_config(root).family.model.model_dump(mode="json")
+        return root / own.CONFIG_FILE, parts.get(part, {})
     path = root / PART_FILE
     content: dict[str, Any] = read_object(path) if path.is_file() else {"part": part}
     if content.get("part") != part:
         raise ValueError(f"{path}: this folder holds the part {content.get('part')!r}, not {part!r}")
-    found: dict[str, Any] = content.get("config") or {}
-    return path, found
+    return path, content.get("config") or {}

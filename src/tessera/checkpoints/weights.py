@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import nn
 
-from tessera.checkpoints.files.lora import is_lora
 from tessera.checkpoints.files.shards import TensorSource
 from tessera.families.keymap import Group, KeyMap
 
@@ -15,9 +14,10 @@ IGNORED_ENDINGS = (".rotary_emb.inv_freq",)
 """Buffers that old files carry and that follow from the config."""
 
 
-def expected_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Own name -> parameter; a tied parameter appears once, under its first name."""
-    return dict(model.named_parameters())
+def stored_keys(expected: Iterable[str], keymap: KeyMap) -> dict[str, Group]:
+    """Stored key -> its group, for all of these own names."""
+    groups = dict.fromkeys(keymap.group(name) for name in expected)
+    return {key: group for group in groups for key in group.stored}
 
 
 def find_groups(expected: Mapping[str, nn.Parameter], keymap: KeyMap, source: TensorSource) -> list[Group]:
@@ -26,39 +26,24 @@ def find_groups(expected: Mapping[str, nn.Parameter], keymap: KeyMap, source: Te
     Every parameter has its keys in the right shapes and every key a parameter, or ValueError naming the
     first ones, their file and a remedy.
     """
-    groups = list(dict.fromkeys(keymap.group(name) for name in expected))
-    _check_missing(groups, source)
-    _check_extra(groups, source)
-    order = {file: number for number, file in enumerate(dict.fromkeys(source.files.values()))}
-    groups.sort(key=lambda group: order[source.files[group.stored[0]]])
-    check_shapes(groups, expected, source)
-    return groups
-
-
-def _check_missing(groups: Sequence[Group], source: TensorSource) -> None:
-    wanted = [key for group in groups for key in group.stored]
+    wanted = stored_keys(expected, keymap)
     if missing := [key for key in wanted if key not in source.files]:
-        first = next(group for group in groups if missing[0] in group.stored)
         raise ValueError(
-            f"{source.folder} lacks weights for {', '.join(map(repr, first.own))}: no file holds "
-            f"{_some(missing)}; the files are incomplete, or the config describes another model: "
+            f"{source.folder} lacks weights for {', '.join(map(repr, wanted[missing[0]].own))}: no file "
+            f"holds {_some(missing)}; the files are incomplete, or the config describes another model: "
             "fetch both again"
         )
-
-
-def _check_extra(groups: Sequence[Group], source: TensorSource) -> None:
-    wanted = {key for group in groups for key in group.stored}
-    extra = [key for key in source.files if key not in wanted and not key.endswith(IGNORED_ENDINGS)]
-    if extra and is_lora(extra):
-        raise ValueError(
-            f"{source.place(extra[0])}: {extra[0]!r} belongs to a LoRA checkpoint: open it with "
-            "merge_lora=True, or write a merged one with tessera convert --merge-lora"
-        )
-    if extra:
+    if extra := [key for key in source.files if key not in wanted and not key.endswith(IGNORED_ENDINGS)]:
         raise ValueError(
             f"{source.folder}: {_some(extra)} in {source.place(extra[0])} fit no part of the model that the "
             "config describes; check the config's number of layers and its biases"
         )
+    order = list(dict.fromkeys(source.files.values()))
+    groups = sorted(
+        dict.fromkeys(wanted.values()), key=lambda group: order.index(source.files[group.stored[0]])
+    )
+    check_shapes(groups, expected, source)
+    return groups
 
 
 def check_shapes(groups: Iterable[Group], expected: Mapping[str, nn.Parameter], source: TensorSource) -> None:

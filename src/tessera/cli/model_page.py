@@ -97,8 +97,9 @@ def _parts(entry: Entry) -> Rows:
 
 def _pictures(entry: Entry) -> Rows:
     side = entry.model.tile_side
-    if entry.tiles.dynamic:
-        cut = f"1 to {entry.tiles.most} squares of {side} px by shape and size, then the whole as one more"
+    if entry.tiling.dynamic:
+        most = entry.tiling.max_tiles
+        cut = f"1 to {most} squares of {side} px by shape and size, then the whole as one more"
     else:
         cut = f"every picture squeezed into one square of {side} px"
     yield "cut into", cut

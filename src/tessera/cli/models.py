@@ -106,7 +106,7 @@ def models_table(chosen: Sequence[Entry]) -> Table:
             first.language.name,
             f"{first.parameters()['total'] / 1e9:.1f}B",
             first.template,
-            first.tiles.label,
+            first.squares,
             *sizes,
         )
     return table
@@ -125,7 +125,7 @@ def describe(entry: Entry) -> dict[str, Any]:
         "published_billions": entry.published.parts(),
         "published_source": entry.published.source,
         "template": entry.template,
-        "tiles": entry.tiles.label,
+        "tiles": entry.squares,
         "tokens_per_tile": entry.tokens_per_tile,
         "largest_picture_tokens": entry.picture_tokens,
         "bytes": {"bf16": entry.bytes_to_load("bf16"), "int8": entry.bytes_to_load("int8")},

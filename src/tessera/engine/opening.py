@@ -96,7 +96,7 @@ def _placement(
 
 def _balanced(config: ModelConfig, cards: list[str], int8: bool) -> dict[str, str]:
     budgets = {card: int(free_bytes(card) * SPARE) for card in cards}
-    return balance(config, budgets, linears="int8" if int8 else "plain")
+    return balance(config, budgets, stored="int8" if int8 else "bf16")
 
 
 def _relabelled(loaded: Loaded, frame_label: str) -> Loaded:

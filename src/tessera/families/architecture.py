@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import SpecialTokens
-from tessera.families.keymap import KeyMap
+from tessera.families.keymap import OWN, KeyMap
 from tessera.models.config import DecoderConfig, ModelConfig
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ PartTables = Callable[[str, DecoderConfig | None, Collection[str]], Iterator[Key
 
 @dataclass(frozen=True)
 class StoredGrid:
-    """A position embedding that is stored for another grid than the model's and resized on the way in."""
+    """A position embedding [1, 1 + grid^2, D] that is stored for another grid and resized on the way in.
+
+    `parameter` is its own name; `stored` and `wanted` count patches along a side, in the files and the model.
+    """
 
     parameter: str
-    """Own name of the embedding [1, 1 + grid^2, D]."""
     stored: int
-    """Patches along a side in the files."""
     wanted: int
-    """Patches along a side in the model."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Reading:
     """What a folder's config says: a member of the family, and what is to be known beside it."""
 
     family: Family
+    keymap: KeyMap = OWN
+    """How the files name our parameters."""
     notes: tuple[str, ...] = ()
     """Harmless oddities and what was made of them, one sentence each."""
     card: dict[str, Any] = field(default_factory=dict)
@@ -45,17 +47,12 @@ class Reading:
 class PublishedLayout(Protocol):
     """One published way to lay out a checkpoint folder; a module of the family folder."""
 
-    @property
-    def MODEL_TYPE(self) -> str:  # a constant of the module
-        """`model_type` of config.json, by which a folder is recognised."""
-
-    @property
-    def FILES(self) -> tuple[str, ...]:
-        """Files beside weights and tokenizer that `write_config` makes."""
-
-    @property
-    def LORA_RANKS(self) -> Mapping[str, str]:
-        """First word of a stored key -> key of config.json that holds the rank of its LoRA matrices."""
+    MODEL_TYPE: str
+    """`model_type` of config.json, by which a folder is recognised."""
+    FILES: tuple[str, ...]
+    """Files beside weights and tokenizer that `write_config` makes."""
+    LORA_RANKS: Mapping[str, str]
+    """First word of a stored key -> key of config.json that holds the rank of its LoRA matrices."""
 
     def read_config(self, folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
         """The member that the folder describes; `keys` are the tensors in its files, empty when unknown.
@@ -63,8 +60,8 @@ class PublishedLayout(Protocol):
         Raises ValueError naming file, key and remedy.
         """
 
-    def key_table(self, family: Family, folder: Path | None, keys: Collection[str]) -> KeyMap:
-        """How the layout names our parameters in a folder with these keys; None: in one to be written."""
+    def key_table(self, family: Family) -> KeyMap:
+        """How the layout names our parameters in a folder that is to be written."""
 
     def config_of(self, family: Family, tokenizer: Tokenizer) -> dict[str, Any]:
         """The content of config.json. ValueError for a model that the layout's code cannot compute."""

@@ -52,12 +52,6 @@ def nearest_names(name: str, count: int = 3) -> tuple[str, ...]:
     return tuple(_by_name()[key].name for key in close)
 
 
-def family_names() -> tuple[str, ...]:
-    """All names that `get_family` knows."""
-    toys = (name for catalogue in CATALOGUES for name in catalogue.TOYS)
-    return (*toys, *(entry.name for entry in entries()))
-
-
 def get_family(name: str) -> Family:
     """The member of this name. Raises ValueError as `get_entry` does."""
     for catalogue in CATALOGUES:
@@ -94,10 +88,9 @@ def _without_hf(name: str) -> str:
     return re.sub("-hf$", "", name, flags=re.IGNORECASE)
 
 
-SHAPING = {"num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads", "ps_version"} | {
-    "num_key_value_heads",
-    "qk_norm",
-    "attention_bias",
+SHAPING = {
+    *("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads"),
+    *("num_key_value_heads", "qk_norm", "attention_bias", "ps_version"),
 }
 """Fields of configs that tell models of different shapes apart, at any depth. The decoder's file format is
 left out: layouts of transformers know no InternLM2."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from tessera.imaging.grid import Tiling
 from tessera.models.accounting import Stored, bytes_to_load, count_parameters
 from tessera.models.config import DecoderConfig, ModelConfig, VisionConfig
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
 OWNER = "OpenGVLab"
 Layout = Literal["official", "transformers"]
-
-
 Vocabulary = Literal["byte-level BPE", "SentencePiece"]
 """Which kind of tokenizer file stands in the repository."""
 
@@ -65,35 +64,12 @@ class Published:
 
     def parts(self) -> dict[str, str]:
         """What was printed, by the names of `Entry.parameters`."""
-        named = {
-            "vision": self.vision,
-            "connector": self.connector,
-            "decoder": self.language,
-            "total": self.total,
-        }
-        return {name: figure for name, figure in named.items() if figure}
-
-    @staticmethod
-    def fits(figure: str, count: int) -> bool:
-        """Whether a count lies within 1 % of a printed figure, or rounds to it."""
-        decimals = len(figure.partition(".")[2])
-        return abs(count / 1e9 - float(figure)) <= max(0.01 * float(figure), 0.5 * 10**-decimals)
+        figures = (self.vision, self.connector, self.language, self.total)
+        named = zip(("vision", "connector", "decoder", "total"), figures, strict=True)
+        return {name: figure for name, figure in named if figure}
 
 
-@dataclass(frozen=True)
-class Tiles:
-    """How a picture is cut into squares; `most` counts the grid, the thumbnail comes on top."""
-
-    most: int = 12
-    dynamic: bool = True
-
-    @property
-    def label(self) -> str:
-        """For a table: "1-12", or "1" where every picture becomes one square."""
-        return f"1-{self.most}" if self.dynamic else "1"
-
-
-ONE_SQUARE = Tiles(most=1, dynamic=False)
+ONE_SQUARE = Tiling(max_tiles=1, thumbnail=False, dynamic=False)
 """How 1.1 and 1.2 take a picture: squeezed into one square."""
 
 
@@ -115,7 +91,7 @@ class Entry:
     template: str
     published: Published
     suffix: str = ""
-    tiles: Tiles = Tiles()
+    tiling: Tiling = Tiling()
     frame_label: str = "training"
     card_licence: str = ""
     """Licence tag of the repository, where we saw it."""
@@ -155,10 +131,14 @@ class Entry:
         return self.model.tokens_per_tile
 
     @property
+    def squares(self) -> str:
+        """Tiles of a picture for a table: "1-12" and a thumbnail, or "1" where it is squeezed into one."""
+        return f"1-{self.tiling.max_tiles}" if self.tiling.dynamic else "1"
+
+    @property
     def picture_tokens(self) -> int:
         """Tokens of a picture that fills the grid: tiles, thumbnail, `<img>` and `</img>`."""
-        tiles = self.tiles.most + 1 if self.tiles.dynamic else 1
-        return tiles * self.tokens_per_tile + 2
+        return (self.tiling.max_tiles + self.tiling.thumbnail) * self.tokens_per_tile + 2
 
     def parameters(self) -> dict[str, int]:
         """Weights by part: vision, connector, decoder, embeddings (part of decoder) and total."""
@@ -171,17 +151,12 @@ class Entry:
     def family(self) -> Family:
         """Everything needed to build the model and to write its prompts."""
         from tessera.families.family import Family
-        from tessera.imaging.grid import Tiling
 
-        dynamic = self.tiles.dynamic
-        tiling = Tiling(
-            tile_side=self.model.tile_side, max_tiles=self.tiles.most, thumbnail=dynamic, dynamic=dynamic
-        )
         return Family(
             name=self.name,
             architecture=self.architecture,
             model=self.model,
-            tiling=tiling,
+            tiling=self.tiling,
             template=self.template,
             frame_label=self.frame_label,
         )

@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Rule:
+class KeyRule:
     """Prefixes of own names beside prefixes of stored names; what follows them agrees.
 
     `#` stands for a layer number. One beside one is another name. Several beside one: the rows of the several
@@ -89,11 +89,11 @@ class Group:
         return [torch.cat(parts, dim=1).flatten(0, 2)]
 
 
+@dataclass(frozen=True)
 class KeyMap:
     """The table of one layout."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self.rules = tuple(rules)
+    rules: Sequence[KeyRule]
 
     def group(self, own: str) -> Group:
         """The group of an own parameter; ValueError when the table has no row for it."""
@@ -105,10 +105,10 @@ class KeyMap:
         )
 
 
-def renamed(rows: dict[str, str]) -> list[Rule]:
+def renamed(rows: dict[str, str]) -> list[KeyRule]:
     """Rules of prefixes that only have another name: own -> stored."""
-    return [Rule((own,), (stored,)) for own, stored in rows.items()]
+    return [KeyRule((own,), (stored,)) for own, stored in rows.items()]
 
 
-OWN = KeyMap([Rule(("",), ("",))])
+OWN = KeyMap([KeyRule(("",), ("",))])
 """Tessera's layout: every parameter under its own name."""

@@ -35,15 +35,17 @@ def get_architecture(name: str) -> Architecture:
     return found
 
 
-def find_layout(model_type: object) -> tuple[Architecture, str, PublishedLayout] | None:
-    """Who reads a config.json of this `model_type`: architecture, name of the layout, and its reader."""
-    for architecture in architectures().values():
-        for name, layout in architecture.layouts.items():
-            if model_type == layout.MODEL_TYPE:
-                return architecture, name, layout
-    return None
+def find_layout(model_type: object, where: str) -> tuple[Architecture, str, PublishedLayout]:
+    """Who reads a config.json of this `model_type`: architecture, name of the layout, and its reader.
 
-
-def model_types() -> tuple[str, ...]:
-    """Every `model_type` that is read."""
-    return tuple(layout.MODEL_TYPE for a in architectures().values() for layout in a.layouts.values())
+    Raises ValueError, naming the file `where`, when nobody does.
+    """
+    every = [(found, *named) for found in architectures().values() for named in found.layouts.items()]
+    for architecture, name, layout in every:
+        if model_type == layout.MODEL_TYPE:
+            return architecture, name, layout
+    known = " and ".join(layout.MODEL_TYPE for *_, layout in every)
+    raise ValueError(
+        f"{where}: model_type = {model_type!r} is unknown; this version opens {known}, so give an InternVL "
+        "chat model in the original, transformers' or Tessera's layout"
+    )

@@ -35,10 +35,10 @@ class Weights:
     def __mul__(self, count: int) -> Weights:
         return Weights(self.total * count, self.int8_entries * count, self.int8_rows * count)
 
-    def bytes(self, stored: Stored) -> int:
-        """`bf16`: two a weight. `int8`: one an entry of the blocks' matrices and two a row for its scale."""
-        saved = self.int8_entries - 2 * self.int8_rows if stored == "int8" else 0
-        return 2 * self.total - saved
+    def bytes(self, stored: Stored, wide: int = 2) -> int:
+        """`wide` a weight. `int8`: one an entry of the blocks' matrices and two a row for its scale."""
+        saved = (wide - 1) * self.int8_entries - 2 * self.int8_rows if stored == "int8" else 0
+        return wide * self.total - saved
 
 
 def matrix(rows: int, columns: int, bias: bool = False) -> Weights:

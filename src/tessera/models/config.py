@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import model_validator
 
 from tessera.models.accounting import Weights, matrix
-from tessera.nn.rope_scaling import Scaling, ScalingKind
+from tessera.nn.rope_scaling import RopeScaling
 from tessera.runtime.config import Config
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def _check_multiple(config: Config, name: str, of: str) -> None:
+    if (value := getattr(config, name)) % (unit := getattr(config, of)):
+        raise ValueError(f"{name} {value} is not a multiple of {of} {unit}")
 
 
 class VisionConfig(Config):
@@ -42,15 +47,8 @@ class VisionConfig(Config):
 
     @model_validator(mode="after")
     def _divisible(self) -> VisionConfig:
-        if self.image_size % self.patch_size:
-            raise ValueError(
-                f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}"
-            )
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
-                f"{self.num_attention_heads}"
-            )
+        _check_multiple(self, "image_size", "patch_size")
+        _check_multiple(self, "hidden_size", "num_attention_heads")
         return self
 
     @property
@@ -78,37 +76,6 @@ DecoderKind = Literal["llama", "internlm2", "internlm3", "qwen2", "qwen3", "phi3
 """Whose file format a decoder is published in; the arithmetic follows from the other fields alone."""
 
 
-class RopeScaling(Config):
-    """How rotary positions change for long contexts; names as in transformers' `rope_parameters`."""
-
-    kind: ScalingKind
-    factor: float = 1.0
-    """By how much the context grows. For yarn and longrope 1 means not given: the longest over the trained
-    length, as in transformers."""
-    original_max_position_embeddings: int | None = None
-    """Trained length, where it differs from `max_position_embeddings`."""
-    attention_factor: float | None = None
-    """Scale of cosine and sine; None follows the kind's own rule."""
-    short_factor: tuple[float, ...] = ()
-    long_factor: tuple[float, ...] = ()
-    """longrope: divisors of the frequencies up to and beyond the trained length, one per pair of channels."""
-    low_freq_factor: float = 1.0
-    high_freq_factor: float = 4.0
-    beta_fast: float = 32.0
-    beta_slow: float = 1.0
-
-    @model_validator(mode="after")
-    def _sound(self) -> RopeScaling:
-        if self.factor < 1:
-            raise ValueError(f"rope_scaling.factor = {self.factor}: contexts grow by a factor of at least 1")
-        if self.kind == "llama3" and self.low_freq_factor >= self.high_freq_factor:
-            raise ValueError(
-                f"rope_scaling.low_freq_factor = {self.low_freq_factor} must lie below high_freq_factor = "
-                f"{self.high_freq_factor}"
-            )
-        return self
-
-
 class DecoderConfig(Config):
     """One decoder for LLaMA, Yi, InternLM2/3, Qwen2/2.5/3 and Phi-3 (facts 1.4)."""
 
@@ -133,27 +100,20 @@ class DecoderConfig(Config):
 
     @model_validator(mode="after")
     def _heads(self) -> DecoderConfig:
-        if self.num_attention_heads % self.num_key_value_heads:
-            raise ValueError(
-                f"num_attention_heads {self.num_attention_heads} is not a multiple of num_key_value_heads "
-                f"{self.num_key_value_heads}"
-            )
+        _check_multiple(self, "num_attention_heads", "num_key_value_heads")
         if self.head_width % 2:
             raise ValueError(f"head_dim {self.head_width} is odd, but positions turn channels in pairs")
+        if self.rope_scaling and self.rope_scaling.kind == "longrope":
+            self._check_longrope(self.rope_scaling)
         return self
 
-    @model_validator(mode="after")
-    def _factors(self) -> DecoderConfig:
-        if self.rope_scaling is None or self.rope_scaling.kind != "longrope":
-            return self
+    def _check_longrope(self, scaling: RopeScaling) -> None:
         for name in ("short_factor", "long_factor"):
-            count = len(getattr(self.rope_scaling, name))
-            if count != self.head_width // 2:
+            if (count := len(getattr(scaling, name))) != self.head_width // 2:
                 raise ValueError(
                     f"rope_scaling.{name} has {count} entries but longrope needs one for each of the "
                     f"{self.head_width // 2} pairs of channels of a head"
                 )
-        return self
 
     @property
     def trained_length(self) -> int:
@@ -168,14 +128,14 @@ class DecoderConfig(Config):
         return max(self.max_position_embeddings, int(self.trained_length * factor))
 
     @property
-    def rotary_scaling(self) -> Scaling | None:
-        """`rope_scaling` as `nn.rope` takes it, with what it leaves to other fields filled in."""
+    def rotary_scaling(self) -> RopeScaling | None:
+        """`rope_scaling` with what it leaves to other fields filled in."""
         if self.rope_scaling is None:
             return None
-        fields = self.rope_scaling.model_dump(exclude={"original_max_position_embeddings"})
+        fields: dict[str, float] = {"original_max_position_embeddings": self.trained_length}
         if self.rope_scaling.kind in ("yarn", "longrope") and self.rope_scaling.factor == 1.0:
             fields["factor"] = self.max_position_embeddings / self.trained_length
-        return Scaling(trained_length=self.trained_length, **fields)
+        return self.rope_scaling.model_copy(update=fields)
 
     @property
     def head_width(self) -> int:
@@ -185,10 +145,11 @@ class DecoderConfig(Config):
     @property
     def description(self) -> str:
         """Layers and widths, for people."""
-        heads = f"{self.num_attention_heads} heads, {self.num_key_value_heads} for keys and values"
+        norm = ", QK-norm" if self.qk_norm else ""
         return (
-            f"{self.num_hidden_layers} layers of {self.hidden_size} channels, "
-            f"{heads}, feed-forward {self.intermediate_size}" + (", QK-norm" if self.qk_norm else "")
+            f"{self.num_hidden_layers} layers of {self.hidden_size} channels, {self.num_attention_heads} "
+            f"heads, {self.num_key_value_heads} for keys and values, feed-forward "
+            f"{self.intermediate_size}{norm}"
         )
 
     def weights(self) -> Weights:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -36,9 +36,7 @@ def _spread(module: nn.Module, spread: float) -> float:
     """Fan-in scaling for layers narrower than the one the constant was chosen for (about 2,500 channels)."""
     if isinstance(module, nn.Embedding):
         return spread
-    weight = module.weight
-    assert isinstance(weight, torch.Tensor)
-    return max(spread, 1.0 / math.sqrt(weight[0].numel()))
+    return max(spread, 1.0 / math.sqrt(cast(torch.Tensor, module.weight)[0].numel()))
 
 
 @contextmanager
@@ -53,22 +51,13 @@ def without_memory() -> Iterator[None]:
 
 
 DRAWS = (
-    torch.Tensor.normal_,
-    torch.Tensor.uniform_,
-    nn.init.normal_,
-    nn.init.uniform_,
-    nn.init.kaiming_uniform_,
+    *(torch.Tensor.normal_, torch.Tensor.uniform_),
+    *(nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_),
 )
 
 
 class _Undrawn(TorchFunctionMode):
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in DRAWS:
             return args[0] if args else (kwargs or {})["tensor"]
         return func(*args, **(kwargs or {}))

@@ -6,14 +6,14 @@ import math
 
 import torch
 
-from tessera.nn.rope_scaling import Scaling
+from tessera.nn.rope_scaling import RopeScaling
 
 
 def rotary_tables(
     positions: torch.Tensor,
     head_dim: int,
     theta: float,
-    scaling: Scaling | None = None,
+    scaling: RopeScaling | None = None,
     reach: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosine and sine, float32 `[T, 1, C]`, for float or integer positions `[T]`.
@@ -39,7 +39,9 @@ def rotary_tables(
     return torch.cat((cosine, cosine), dim=-1), torch.cat((-sine, sine), dim=-1)
 
 
-def _scaled(steps: torch.Tensor, theta: float, scaling: Scaling, reach: torch.Tensor | None) -> torch.Tensor:
+def _scaled(
+    steps: torch.Tensor, theta: float, scaling: RopeScaling, reach: torch.Tensor | None
+) -> torch.Tensor:
     """Frequencies [C/2], or [T, 1, C/2] where they follow `reach` [T, 1, 1]."""
     periods = theta**steps
     match scaling.kind:
@@ -55,7 +57,7 @@ def _scaled(steps: torch.Tensor, theta: float, scaling: Scaling, reach: torch.Te
             return 1.0 / (periods * _longrope(periods, scaling, reach))
 
 
-def _dynamic(steps: torch.Tensor, theta: float, scaling: Scaling, reach: torch.Tensor) -> torch.Tensor:
+def _dynamic(steps: torch.Tensor, theta: float, scaling: RopeScaling, reach: torch.Tensor) -> torch.Tensor:
     channels = 2 * len(steps)
     growth = scaling.factor * reach / scaling.trained_length - (scaling.factor - 1)
     longer = reach > scaling.trained_length
@@ -63,14 +65,14 @@ def _dynamic(steps: torch.Tensor, theta: float, scaling: Scaling, reach: torch.T
     return base**steps
 
 
-def _longrope(periods: torch.Tensor, scaling: Scaling, reach: torch.Tensor | None) -> torch.Tensor:
+def _longrope(periods: torch.Tensor, scaling: RopeScaling, reach: torch.Tensor | None) -> torch.Tensor:
     short = periods.new_tensor(scaling.short_factor)
     if reach is None:
         return short
     return torch.where(reach > scaling.trained_length, periods.new_tensor(scaling.long_factor), short)
 
 
-def _llama3(frequencies: torch.Tensor, scaling: Scaling) -> torch.Tensor:
+def _llama3(frequencies: torch.Tensor, scaling: RopeScaling) -> torch.Tensor:
     """Channels that turn fewer than `low` times in the trained length are slowed, above `high` they stay."""
     low, high = scaling.low_freq_factor, scaling.high_freq_factor
     turns = scaling.trained_length * frequencies / (2 * math.pi)
@@ -78,7 +80,7 @@ def _llama3(frequencies: torch.Tensor, scaling: Scaling) -> torch.Tensor:
     return (1 - kept) * frequencies / scaling.factor + kept * frequencies
 
 
-def _yarn(periods: torch.Tensor, theta: float, scaling: Scaling) -> torch.Tensor:
+def _yarn(periods: torch.Tensor, theta: float, scaling: RopeScaling) -> torch.Tensor:
     """As llama3, but the blend is linear in the channel and its ends are rounded outwards to whole ones."""
     channels = 2 * len(periods)
 

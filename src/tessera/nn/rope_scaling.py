@@ -3,27 +3,54 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
+
+from pydantic import model_validator
+
+from tessera.runtime.config import Config
 
 ScalingKind = Literal["linear", "dynamic", "llama3", "yarn", "longrope"]
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """How angles change for contexts longer than `trained_length` positions. Formulas: `rotary_tables`."""
+class RopeScaling(Config):
+    """How rotary positions change for long contexts; names as in transformers' `rope_parameters`.
+
+    Formulas: `nn.rope.rotary_tables`.
+    """
 
     kind: ScalingKind
-    trained_length: int
     factor: float = 1.0
+    """By how much the context grows. For yarn and longrope 1 means not given: the longest over the trained
+    length, as in transformers."""
+    original_max_position_embeddings: int | None = None
+    """Trained length, where it differs from `max_position_embeddings`."""
     attention_factor: float | None = None
     """Scale of cosine and sine; None follows the kind's own rule."""
     short_factor: tuple[float, ...] = ()
     long_factor: tuple[float, ...] = ()
+    """longrope: divisors of the frequencies up to and beyond the trained length, one per pair of channels."""
     low_freq_factor: float = 1.0
     high_freq_factor: float = 4.0
     beta_fast: float = 32.0
     beta_slow: float = 1.0
+
+    @model_validator(mode="after")
+    def _sound(self) -> RopeScaling:
+        if self.factor < 1:
+            raise ValueError(f"rope_scaling.factor = {self.factor}: contexts grow by a factor of at least 1")
+        if self.kind == "llama3" and self.low_freq_factor >= self.high_freq_factor:
+            raise ValueError(
+                f"rope_scaling.low_freq_factor = {self.low_freq_factor} must lie below high_freq_factor = "
+                f"{self.high_freq_factor}"
+            )
+        return self
+
+    @property
+    def trained_length(self) -> int:
+        """Positions up to which angles are as trained; `DecoderConfig.rotary_scaling` fills the number in."""
+        if self.original_max_position_embeddings is None:
+            raise ValueError("rope_scaling.original_max_position_embeddings is not given: fill it in")
+        return self.original_max_position_embeddings
 
     @property
     def needs_reach(self) -> bool:

@@ -22,10 +22,11 @@ LORA_RANKS: dict[str, str] = {}
 def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
     config = read_object(folder / "config.json")
     model = QuillConfig.model_validate(config["model"])
-    return Reading(Family.model_validate(config["family"] | {"architecture": "quill", "model": model}))
+    family = Family.model_validate(config["family"] | {"architecture": "quill", "model": model})
+    return Reading(family, TABLE)
 
 
-def key_table(family: Family, folder: Path | None, keys: Collection[str]) -> KeyMap:
+def key_table(family: Family) -> KeyMap:
     return TABLE
 
 

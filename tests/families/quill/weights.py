@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tessera.families.decoders.weights import decoder_rules
-from tessera.families.keymap import KeyMap, Rule, renamed
+from tessera.families.keymap import KeyMap, KeyRule, renamed
 
 TABLE = KeyMap(
     [
-        Rule(
+        KeyRule(
             ("vision.layers.#.qkv.",),
             tuple(f"siglip.blocks.#.{letter}_proj." for letter in "qkv"),
         ),

@@ -45,11 +45,6 @@ class Agreement:
         return self.max_abs <= tolerance * self.scale
 
 
-def compare_logits(a: VLM, b: VLM, tokenizer: Tokenizer, seed: int = 0) -> Agreement:
-    """Ask both models the same random prompt; they may lie on different devices."""
-    return compare(probe(a, tokenizer, seed), probe(b, tokenizer, seed))
-
-
 @torch.inference_mode()
 def probe(model: VLM, tokenizer: Tokenizer, seed: int = 0) -> torch.Tensor:
     """Logits float32 [WORDS, V] on the CPU, for the words that stand behind a random tile."""

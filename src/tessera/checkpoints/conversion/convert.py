@@ -31,8 +31,7 @@ from tessera.checkpoints.files.lora import is_lora
 from tessera.checkpoints.files.shards import MAX_SHARD_BYTES, ShardReader
 from tessera.checkpoints.load import OpenedWeights, open_weights
 from tessera.checkpoints.placement import free_bytes
-from tessera.checkpoints.save import write_checkpoint
-from tessera.checkpoints.weights import expected_parameters, read_own
+from tessera.checkpoints.save import TOKENIZER_FILES, write_checkpoint
 from tessera.families.family import Family
 from tessera.runtime.progress import Progress, silent
 
@@ -40,15 +39,6 @@ EMBEDDING, HEAD = "decoder.embed_tokens.weight", "decoder.lm_head.weight"
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 CARRIED = ("README*", "LICENSE*", "LICENCE*", "NOTICE*")
 """What travels along beside weights, config and tokenizer."""
-TOKENIZER_FILES = (
-    "tokenizer.model",
-    "tokenizer.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer_config.json",
-    "added_tokens.json",
-    "special_tokens_map.json",
-)
 
 
 @dataclass(frozen=True)
@@ -130,7 +120,7 @@ def convert(
         agreement=agreement,
         tolerance=tolerance_for(kinds, device),
         seconds=time.monotonic() - started,
-        notes=(*opened.notes, *unmerged, *_not_kept(family, written.family, layout)),
+        notes=(*said.notes, *unmerged, *_not_kept(family, written.family, layout)),
     )
 
 
@@ -207,7 +197,7 @@ def _own_tensors(
     `head_apart`: a tied head comes a second time, for layouts that always store it.
     """
     tied = opened.described.family.model.decoder.tie_word_embeddings
-    for name, tensor in read_own(opened.groups, expected_parameters(opened.model), opened.source):
+    for name, tensor in opened.tensors():
         stored.add(tensor.dtype)
         given = tensor if dtype is None else _cast(name, tensor, dtype)
         yield name, given
@@ -233,7 +223,7 @@ def _copy_files(source: Path, target: Path, layout: LayoutName) -> None:
     transformers asks for more in the tokenizer's config than the original files say, so there the files just
     written stay, and only what is missing is added.
     """
-    for name in TOKENIZER_FILES:
+    for name in (*TOKENIZER_FILES, "vocab.json", "merges.txt", "tokenizer_config.json"):
         if (source / name).is_file() and (layout != "transformers" or not (target / name).exists()):
             shutil.copyfile(source / name, target / name)
     for path in sorted(path for pattern in CARRIED for path in source.glob(pattern) if path.is_file()):
@@ -249,7 +239,6 @@ def _not_kept(before: Family, after: Family, layout: LayoutName) -> Iterator[str
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one, names joined by dots."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}

@@ -13,7 +13,6 @@ from tessera.chat.tokenizer import Tokenizer
 from tessera.checkpoints.conversion.agreement import TOLERANCE, Agreement, compare, probe
 from tessera.checkpoints.description import Description
 from tessera.checkpoints.load import load_checkpoint, open_weights
-from tessera.checkpoints.weights import expected_parameters, read_own
 from tessera.runtime.progress import Progress, silent
 
 Kinds = tuple[set[torch.dtype], set[torch.dtype]]
@@ -60,7 +59,7 @@ def read_back(folder: Path, written: Ledger, progress: Progress = silent) -> Des
     """
     with open_weights(folder) as opened:
         found = Ledger("reading back", written.parameters, progress)
-        for _ in found.watch(read_own(opened.groups, expected_parameters(opened.model), opened.source)):
+        for _ in found.watch(opened.tensors()):
             pass
     names = written.sums.keys() | found.sums.keys()
     if different := [name for name in names if written.sums.get(name) != found.sums.get(name)]:

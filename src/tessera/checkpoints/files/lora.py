@@ -9,7 +9,6 @@ wrapped linear as `….base_layer.weight` with `….lora_A.default.weight` [r, i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,19 +16,10 @@ import torch
 from tessera.checkpoints.files.shards import TensorSource
 
 WRAPPER = ".base_model.model."
-ALPHA_PER_RANK = 2
+ALPHA_PER_RANK = 2.0
 PLAIN = ("A.default.weight", "B.default.weight", "A.weight", "B.weight")
 """What may stand behind `.lora_`; embeddings, magnitudes (DoRA) and biases may not."""
 MARKS = (WRAPPER, ".base_layer.", ".lora_", ".modules_to_save.", ".original_module.")
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """The two factors of one linear, by their keys, and what their product is multiplied with."""
-
-    down: str
-    up: str
-    scale: float
 
 
 def is_lora(keys: Iterable[str]) -> bool:
@@ -37,7 +27,7 @@ def is_lora(keys: Iterable[str]) -> bool:
     return any(mark in key for key in keys for mark in MARKS)
 
 
-class MergedReader:
+class MergedReader(TensorSource):
     """The checkpoint as if merged: keys of the merged one, each weight merged when it is asked for.
 
     `config` is the content of its config.json. `rank_keys`: first word of the stored keys of a part -> the
@@ -47,9 +37,7 @@ class MergedReader:
 
     def __init__(self, reader: TensorSource, config: Mapping[str, Any], rank_keys: Mapping[str, str]) -> None:
         self.folder = reader.folder
-        self._reader = reader
-        self._rank_keys = rank_keys
-        self._ranks = {part: int(config.get(key) or 0) for part, key in rank_keys.items()}
+        self._reader, self._config, self._rank_keys = reader, config, rank_keys
         factors = [key for key in reader.files if ".lora_" in key]
         self._stored = _clean_names(reader, [key for key in reader.files if ".lora_" not in key])
         self._adapters = self._pair(factors)
@@ -62,34 +50,31 @@ class MergedReader:
     def tensor(self, key: str) -> torch.Tensor:
         """A merged tensor in the dtype of the file; the sum is formed in float32 (float64 stays float64)."""
         weight = self._reader.tensor(self._stored[key])
-        adapter = self._adapters.get(key)
-        if adapter is None:
+        if key not in self._adapters:
             return weight
         # Rounded once, at the end.
         wide = torch.promote_types(weight.dtype, torch.float32)
-        up, down = (self._reader.tensor(name).to(wide) for name in (adapter.up, adapter.down))
-        return torch.addmm(weight.to(wide), up, down, alpha=adapter.scale).to(weight.dtype)
+        up, down = (self._reader.tensor(name).to(wide) for name in self._adapters[key])
+        return torch.addmm(weight.to(wide), up, down, alpha=ALPHA_PER_RANK).to(weight.dtype)
 
-    def place(self, key: str) -> str:
-        """The file that holds the base weight, for messages."""
-        return self._reader.place(self._stored[key])
-
-    def _pair(self, factors: list[str]) -> dict[str, Adapter]:
-        """Clean weight key -> its factors; every factor belongs to exactly one pair."""
+    def _pair(self, factors: list[str]) -> dict[str, tuple[str, str]]:
+        """Clean weight key -> keys of B and A; every factor belongs to exactly one pair."""
         pairs: dict[str, dict[str, str]] = {}
         for key in factors:
             module, _, tail = key.partition(".lora_")
             sides = pairs.setdefault(module, {})
-            side = tail[:1]
-            if tail not in PLAIN or side in sides:
+            if tail not in PLAIN or tail[0] in sides:
                 raise ValueError(
                     f"{self._reader.place(key)}: {key!r} is not one of the plain pairs lora_A.default.weight "
                     "and lora_B.default.weight of the official code: merge with the peft that made it"
                 )
-            sides[side] = key
-        return {_clean(f"{module}.weight"): self._adapter(module, sides) for module, sides in pairs.items()}
+            sides[tail[0]] = key
+        for module, sides in pairs.items():
+            self._check(module, sides)
+        return {_clean(f"{module}.weight"): (sides["B"], sides["A"]) for module, sides in pairs.items()}
 
-    def _adapter(self, module: str, sides: dict[str, str]) -> Adapter:
+    def _check(self, module: str, sides: dict[str, str]) -> None:
+        """Both factors and their weight are there, fit each other, and have the rank that the config says."""
         some = next(iter(sides.values()))
         weight = self._stored.get(_clean(f"{module}.weight"))
         if weight is None or len(sides) != 2:
@@ -103,19 +88,13 @@ class MergedReader:
                 f"{self._reader.place(some)}: factors {up} and {down} of {module!r} do not make a weight "
                 f"{base}: they belong to another model"
             )
-        return Adapter(sides["A"], sides["B"], self._scale(module, down[0]))
-
-    def _scale(self, module: str, rank: int) -> float:
-        """alpha / r; the config must know of the rank, for alpha follows from it."""
-        part = module.partition(".")[0]
-        if self._ranks.get(part, 0) != rank:
-            name = self._rank_keys.get(part, "(no key)")
+        name = self._rank_keys.get(module.partition(".")[0], "(no key)")
+        if (rank := int(self._config.get(name) or 0)) != down[0]:
             raise ValueError(
-                f"{self.folder / 'config.json'}: {name} = {self._ranks.get(part, 0)} but the factors of "
-                f"{module!r} have rank {rank}; alpha is {ALPHA_PER_RANK} x the config's rank, so set {name} "
-                "to the rank used in training"
+                f"{self.folder / 'config.json'}: {name} = {rank} but the factors of {module!r} have rank "
+                f"{down[0]}; alpha is {ALPHA_PER_RANK:g} x the config's rank, so set {name} to the rank used "
+                "in training"
             )
-        return float(ALPHA_PER_RANK)
 
 
 def _clean(key: str) -> str:

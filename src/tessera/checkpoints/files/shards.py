@@ -7,46 +7,43 @@ A folder holds `model.safetensors`, or `model-00001-of-0000N.safetensors` with
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import torch
 from safetensors.torch import save_file
 
 from tessera.checkpoints.files.weight_files import WeightFile, open_file
 
-SINGLE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
-SINGLE_BIN = "pytorch_model.bin"
-INDEX_BIN = "pytorch_model.bin.index.json"
+SINGLE, SINGLE_BIN = "model.safetensors", "pytorch_model.bin"
+INDEX, INDEX_BIN = f"{SINGLE}.index.json", f"{SINGLE_BIN}.index.json"
 MAX_SHARD_BYTES = 5 * 1024**3
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
-class TensorSource(Protocol):
+class TensorSource(ABC):
     """Stored tensors by key: a folder's shards, or a view that changes some of them on the way."""
 
-    @property
-    def folder(self) -> Path:
-        """Where the files lie."""
+    folder: Path
+    files: Mapping[str, str]
+    """Key -> file name."""
 
-    @property
-    def files(self) -> Mapping[str, str]:
-        """Key -> file name."""
-
+    @abstractmethod
     def shape(self, key: str) -> tuple[int, ...]:
-        """Shape of a tensor."""
+        """Shape of a tensor, from the file's header."""
 
+    @abstractmethod
     def tensor(self, key: str) -> torch.Tensor:
         """A tensor on the CPU; it may be a window into a mapped file, so copy what you keep."""
 
     def place(self, key: str) -> str:
         """The file that holds a key, for messages."""
+        return str(self.folder / self.files[key])
 
 
-class ShardReader:
+class ShardReader(TensorSource):
     """Tensors of a folder by key.
 
     One file is mapped at a time: whoever reads the keys in the order of their files never has more than one
@@ -62,22 +59,14 @@ class ShardReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._name, self._handle = "", None
 
     def shape(self, key: str) -> tuple[int, ...]:
-        """Shape of a tensor, from the file's header."""
         return self._file(key).shape(key)
 
     def tensor(self, key: str) -> torch.Tensor:
-        """A tensor on the CPU in the dtype of the file: a window into the mapped file, copy what you keep."""
         return self._file(key).tensor(key)
-
-    def place(self, key: str) -> str:
-        """The file that holds a key, for messages."""
-        return str(self.folder / self.files[key])
 
     def _file(self, key: str) -> WeightFile:
         name = self.files[key]
@@ -117,11 +106,9 @@ def _key_table(folder: Path) -> dict[str, str]:
 
 
 def _what_is_missing(folder: Path) -> str:
-    shards = sorted(path.name for path in folder.glob("*.safetensors"))
-    if shards:
+    if shards := sorted(path.name for path in folder.glob("*.safetensors")):
         return f"{folder} holds {shards[0]} but neither {SINGLE} nor {INDEX}: fetch the index too"
-    pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
-    if pickles:
+    if pickles := sorted(path.name for pattern in PICKLES for path in folder.glob(pattern)):
         return (
             f"{folder} holds {pickles[0]} but neither {SINGLE_BIN} nor {INDEX_BIN}: fetch the whole "
             "checkpoint again, best as safetensors"

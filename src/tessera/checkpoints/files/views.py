@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
 import torch
 
 from tessera.checkpoints.files.shards import TensorSource
@@ -20,15 +17,28 @@ def is_int8(source: TensorSource) -> bool:
     return any(key.endswith(SCALES) for key in source.files)
 
 
-class Int8View:
+class View(TensorSource):
+    """Another source as it is; what a view changes, it overrides."""
+
+    def __init__(self, source: TensorSource) -> None:
+        self._source = source
+        self.folder, self.files = source.folder, source.files
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        return self._source.shape(key)
+
+    def tensor(self, key: str) -> torch.Tensor:
+        return self._source.tensor(key)
+
+
+class Int8View(View):
     """8-bit weights of bitsandbytes as floats: `weight` int8 [out, in] times `SCB` float [out] / 127.
 
     The product is formed in float32 and given in `dtype`; None takes that of the tensors that stayed floats.
     """
 
     def __init__(self, source: TensorSource, dtype: torch.dtype | None = None) -> None:
-        self._source = source
-        self.folder: Path = source.folder
+        super().__init__(source)
         self._coded = {f"{key.removesuffix(SCALES)}.weight" for key in source.files if key.endswith(SCALES)}
         for key in sorted(self._coded - source.files.keys()):
             raise ValueError(
@@ -36,16 +46,8 @@ class Int8View:
                 "fetch the shards again"
             )
         inert = (SCALES, FORMAT)
-        self.files: Mapping[str, str] = {k: f for k, f in source.files.items() if not k.endswith(inert)}
+        self.files = {key: file for key, file in source.files.items() if not key.endswith(inert)}
         self._dtype = dtype or self._float_dtype()
-
-    def shape(self, key: str) -> tuple[int, ...]:
-        """Shape of a tensor."""
-        return self._source.shape(key)
-
-    def place(self, key: str) -> str:
-        """The file that holds a key, for messages."""
-        return self._source.place(key)
 
     def tensor(self, key: str) -> torch.Tensor:
         """A tensor; 8-bit weights as floats."""
@@ -70,24 +72,22 @@ class Int8View:
         name = key.removesuffix(".weight") + FORMAT
         if name in self._source.files and int(self._source.tensor(name).reshape(-1)[0]) != 0:
             raise ValueError(
-                f"{self.place(name)}: {name!r} is not 0, the weights lie in an order made for one card: "
-                "save the checkpoint again with a newer bitsandbytes"
+                f"{self._source.place(name)}: {name!r} is not 0, the weights lie in an order made for one "
+                "card: save the checkpoint again with a newer bitsandbytes"
             )
 
     def _float_dtype(self) -> torch.dtype:
-        for key in self.files:
-            if key not in self._coded and key.endswith("weight"):
-                return self._source.tensor(key).dtype
-        return torch.float16
+        floats = (key for key in self.files if key not in self._coded and key.endswith("weight"))
+        key = next(floats, None)
+        return torch.float16 if key is None else self._source.tensor(key).dtype
 
 
-class ResizedPositions:
+class ResizedPositions(View):
     """The ViT's position embedding at another grid than the stored one, all else as it is (facts 3.6)."""
 
     def __init__(self, source: TensorSource, key: str, stored_grid: int, grid: int) -> None:
-        self._source, self._key, self._stored_grid, self._grid = source, key, stored_grid, grid
-        self.folder: Path = source.folder
-        self.files: Mapping[str, str] = source.files
+        super().__init__(source)
+        self._key, self._stored_grid, self._grid = key, stored_grid, grid
 
     def shape(self, key: str) -> tuple[int, ...]:
         """Shape of a tensor, the embedding's after the resize; ValueError when it has another grid."""
@@ -100,10 +100,6 @@ class ResizedPositions:
                 f"{1 + self._stored_grid**2} positions: config and weights belong to different models"
             )
         return (shape[0], 1 + self._grid**2, *shape[2:])
-
-    def place(self, key: str) -> str:
-        """The file that holds a key, for messages."""
-        return self._source.place(key)
 
     def tensor(self, key: str) -> torch.Tensor:
         """A tensor; the embedding resized bicubically in float32."""

@@ -30,8 +30,7 @@ LENGTH = {"llama": 2048, "internlm2": 2048, "phi3": 4096}
 """What the classes take for keys that a file leaves out, where it is not 1e-6 and 32768."""
 
 
-def kind_of(config: dict[str, Any], where: str) -> DecoderKind:
-    """Which kind a config describes. Raises ValueError for any other."""
+def _kind_of(config: dict[str, Any], where: str) -> DecoderKind:
     name = (config.get("architectures") or [None])[0]
     kind = CLASSES.get(str(name)) or (config.get("model_type") if name is None else None)
     if kind not in CLASS_OF:
@@ -47,7 +46,7 @@ def read_decoder(config: dict[str, Any], where: str) -> DecoderConfig:
 
     Raises ValueError naming key and remedy.
     """
-    kind = kind_of(config, where)
+    kind = _kind_of(config, where)
     _refuse(config, kind, where)
     sizes = {name: require(config, name, where) for name in SIZES}
     heads, width = sizes["num_attention_heads"], sizes["hidden_size"]

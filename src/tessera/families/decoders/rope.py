@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from tessera.models.config import DecoderConfig, RopeScaling
+from tessera.models.config import DecoderConfig
+from tessera.nn.rope_scaling import RopeScaling
 from tessera.runtime.json_file import require
 
 KINDS = {name: name for name in ("linear", "dynamic", "llama3", "yarn", "longrope")} | {"su": "longrope"}
 """Names in files -> ours; Phi-3's first files say `su`."""
-WITH_TRAINED_LENGTH = ("llama3", "yarn", "longrope")
 NUMBERS = ("attention_factor", "low_freq_factor", "high_freq_factor", "beta_fast", "beta_slow")
 LISTS = ("short_factor", "long_factor")
+KIND_FIELDS = {
+    "llama3": ("low_freq_factor", "high_freq_factor"),
+    "yarn": ("beta_fast", "beta_slow"),
+    "longrope": LISTS,
+}
+"""What a kind has beside the factor; these three also name the trained length."""
 
 
-def read_theta(config: dict[str, Any], default: float = 1e4) -> float:
+def read_theta(config: dict[str, Any]) -> float:
     """Base of the rotation."""
     rope = config.get("rope_parameters") or {}
-    return float(rope.get("rope_theta") or config.get("rope_theta") or default)
+    return float(rope.get("rope_theta") or config.get("rope_theta") or 1e4)
 
 
 def read_scaling(config: dict[str, Any], where: str) -> RopeScaling | None:
@@ -38,13 +44,10 @@ def read_scaling(config: dict[str, Any], where: str) -> RopeScaling | None:
     if kind == "longrope":
         for name in LISTS:
             require(fields, name, f"{where}.rope_scaling")
-    factor = rope.get("factor") or _ratio(config, trained)
+    # Phi-3's files name no stretch: it is the longest over the trained length.
+    ratio = config.get("max_position_embeddings", 0) / trained if trained else 1.0
+    factor = rope.get("factor") or ratio
     return RopeScaling(kind=kind, factor=factor, original_max_position_embeddings=trained, **fields)
-
-
-def _ratio(config: dict[str, Any], trained: int | None) -> float:
-    """The stretch of files that name none: longest over trained length (Phi-3)."""
-    return float(config.get("max_position_embeddings", 0)) / trained if trained else 1.0
 
 
 def _refuse_parts(config: dict[str, Any], rope: dict[str, Any], where: str) -> None:
@@ -63,16 +66,9 @@ def scaling_fields(decoder: DecoderConfig) -> dict[str, Any]:
     scaling = decoder.rope_scaling
     if scaling is None:
         return {}
-    fields: dict[str, Any] = {"factor": scaling.factor}
-    if scaling.kind == "longrope":
-        fields |= {name: list(getattr(scaling, name)) for name in LISTS}
-    if scaling.kind == "llama3":
-        fields |= {name: getattr(scaling, name) for name in ("low_freq_factor", "high_freq_factor")}
-    if scaling.kind == "yarn":
-        fields |= {name: getattr(scaling, name) for name in ("beta_fast", "beta_slow")}
-    if scaling.attention_factor is not None:
-        fields["attention_factor"] = scaling.attention_factor
-    if scaling.kind in WITH_TRAINED_LENGTH:
+    named = {"factor", "attention_factor", *KIND_FIELDS.get(scaling.kind, ())}
+    fields = scaling.model_dump(mode="json", include=named, exclude_none=True)
+    if scaling.kind in KIND_FIELDS:
         fields["original_max_position_embeddings"] = decoder.trained_length
     return fields
 

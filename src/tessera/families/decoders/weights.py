@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tessera.families.keymap import KeyMap, Rule, renamed
+from tessera.families.keymap import KeyRule, renamed
 from tessera.models.config import DecoderKind
 
 BLOCK = "decoder.layers.#."
 QUERIES = tuple(f"{BLOCK}self_attn.{letter}_proj." for letter in "qkv")
 
 
-def decoder_rules(kind: DecoderKind, body: str, head: str, head_width: int) -> list[Rule]:
+def decoder_rules(kind: DecoderKind, body: str, head: str, head_width: int) -> list[KeyRule]:
     """A decoder whose parts lie under `body` and whose head is `head`."""
     if kind == "internlm2":
         return _internlm2(body, head.replace("lm_head", "output"), head_width)
@@ -18,13 +18,13 @@ def decoder_rules(kind: DecoderKind, body: str, head: str, head_width: int) -> l
         return rows
     gate_up = tuple(f"{BLOCK}mlp.{name}_proj." for name in ("gate", "up"))
     return [
-        Rule(QUERIES, (f"{body}layers.#.self_attn.qkv_proj.",)),
-        Rule(gate_up, (f"{body}layers.#.mlp.gate_up_proj.",)),
+        KeyRule(QUERIES, (f"{body}layers.#.self_attn.qkv_proj.",)),
+        KeyRule(gate_up, (f"{body}layers.#.mlp.gate_up_proj.",)),
         *rows,
     ]
 
 
-def _internlm2(body: str, head: str, head_width: int) -> list[Rule]:
+def _internlm2(body: str, head: str, head_width: int) -> list[KeyRule]:
     theirs = f"{body}layers.#."
     rows = {
         f"{BLOCK}self_attn.o_proj.": f"{theirs}attention.wo.",
@@ -37,9 +37,4 @@ def _internlm2(body: str, head: str, head_width: int) -> list[Rule]:
         "decoder.norm.": f"{body}norm.",
         "decoder.lm_head.": head,
     }
-    return [Rule(QUERIES, (f"{theirs}attention.wqkv.",), head_width), *renamed(rows)]
-
-
-def bare_decoder_table(kind: DecoderKind, head_width: int) -> KeyMap:
-    """A released language model on its own."""
-    return KeyMap(decoder_rules(kind, "model.", "lm_head.", head_width))
+    return [KeyRule(QUERIES, (f"{theirs}attention.wqkv.",), head_width), *renamed(rows)]

@@ -23,8 +23,9 @@ Triple = tuple[float, float, float]
 PIXELS_FILE = "preprocessor_config.json"
 VIDEO_FILE = "video_preprocessor_config.json"
 PROCESSOR_FILE = "processor_config.json"
+WRITTEN = (PIXELS_FILE, VIDEO_FILE, PROCESSOR_FILE, CHAT_TEMPLATE_FILE)
+"""What `write_processor` adds to a saved tokenizer."""
 TOKENIZER_FILE = "tokenizer_config.json"
-JSON_FILE = "tokenizer.json"
 NAMED_TOKENS = {
     "start_image_token": IMG_START,
     "end_image_token": IMG_END,
@@ -46,31 +47,34 @@ class Processor:
 
 def read_processor(folder: Path) -> Processor:
     """Pixel statistics, ImageNet's where no file says them, and tile limits."""
-    path, inside = folder / PIXELS_FILE, None
-    if not path.is_file():
-        path, inside = folder / PROCESSOR_FILE, "image_processor"
-    content = read_object(path) if path.is_file() else {}
-    content = (content.get(inside) or {}) if inside else content
-    mean, std = pixel_statistics(path, inside)
+    path = folder / PIXELS_FILE
+    if path.is_file():
+        content = read_object(path)
+    else:
+        path = folder / PROCESSOR_FILE
+        content = (read_object(path).get("image_processor") or {}) if path.is_file() else {}
+    mean = tuple(content.get("image_mean") or IMAGENET_MEAN)
+    std = tuple(content.get("image_std") or IMAGENET_STD)
+    if len(mean) != 3 or len(std) != 3:
+        raise ValueError(f"{path}: image_mean {mean} and image_std {std} need three numbers each")
     named = {"min_tiles": content.get("min_patches"), "max_tiles": content.get("max_patches")}
     return Processor(mean, std, {name: limit for name, limit in named.items() if limit})
 
 
 def write_processor(folder: Path, family: Family, tokenizer: Tokenizer) -> None:
     """Write the processor's files beside a saved tokenizer, and name the picture tokens in its config."""
-    pixels = _pixels(family)
+    pixels, tiling = _pixels(family), family.tiling
     image = {
         "image_processor_type": "GotOcr2ImageProcessor",
-        "crop_to_patches": family.tiling.dynamic,
-        "min_patches": family.tiling.min_tiles,
-        "max_patches": family.tiling.max_tiles,
+        "crop_to_patches": tiling.dynamic,
+        "min_patches": tiling.min_tiles,
+        "max_patches": tiling.max_tiles,
         **pixels,
     }
     video = {"video_processor_type": "InternVLVideoProcessor", "do_sample_frames": False, **pixels}
-    processor = {"processor_class": "InternVLProcessor", "image_seq_length": family.model.tokens_per_tile}
-    write_json(folder / PIXELS_FILE, {**image, "processor_class": "InternVLProcessor"})
-    write_json(folder / VIDEO_FILE, {**video, "processor_class": "InternVLProcessor"})
-    write_json(folder / PROCESSOR_FILE, processor)
+    processor = {"image_seq_length": family.model.tokens_per_tile}
+    for name, content in ((PIXELS_FILE, image), (VIDEO_FILE, video), (PROCESSOR_FILE, processor)):
+        write_json(folder / name, content | {"processor_class": "InternVLProcessor"})
     (folder / CHAT_TEMPLATE_FILE).write_text(chat_template(family) + "\n", encoding="utf-8")
     _write_tokenizer(folder, tokenizer)
 
@@ -80,7 +84,7 @@ def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
     config = read_object(folder / TOKENIZER_FILE) | {"extra_special_tokens": NAMED_TOKENS}
     config.pop("auto_map", None)
     if document := as_json(tokenizer):
-        (folder / JSON_FILE).write_bytes(as_bytes(document))
+        (folder / "tokenizer.json").write_bytes(as_bytes(document))
         config |= {"tokenizer_class": "PreTrainedTokenizerFast"}
     write_json(folder / TOKENIZER_FILE, config)
 
@@ -98,14 +102,3 @@ def _pixels(family: Family) -> dict[str, Any]:
         "image_std": list(family.model.std),
         "do_convert_rgb": True,
     }
-
-
-def pixel_statistics(path: Path, inside: str | None = None) -> tuple[Triple, Triple]:
-    """Mean and standard deviation of the pixels from a processor's file, ImageNet's when it says nothing."""
-    content = read_object(path) if path.is_file() else {}
-    content = content.get(inside) or {} if inside else content
-    mean = tuple(content.get("image_mean") or IMAGENET_MEAN)
-    std = tuple(content.get("image_std") or IMAGENET_STD)
-    if len(mean) != 3 or len(std) != 3:
-        raise ValueError(f"{path}: image_mean {mean} and image_std {std} need three numbers each")
-    return mean, std

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import IMG_CONTEXT
 from tessera.families.family import Family
@@ -48,7 +47,8 @@ def chat_template(family: Family) -> str:
     template = family.chat_template
     system = template.system_text if family.system_text is None else family.system_text
     opening = template.system_prefix + system + template.system_end
-    user, answer = _turn(template, "user"), _turn(template, "assistant")
+    user = _written(template.user_prefix, template.user_end)
+    lead, end = template.assistant_prefix + template.answer_lead, template.stop + template.answer_end
     return (
         "{%- macro write(content) -%}{%- if content is string -%}{{ content }}{%- else -%}"
         "{%- for part in content -%}"
@@ -60,18 +60,10 @@ def chat_template(family: Family) -> str:
         f"{_written(template.system_prefix, template.system_end)}"
         "{%- else -%}"
         f"{{%- if loop.first -%}}{{{{ {_quoted(opening)} }}}}{{%- endif -%}}"
-        f"{{%- if message['role'] == 'user' -%}}{user}{{%- else -%}}{answer}{{%- endif -%}}"
+        f"{{%- if message['role'] == 'user' -%}}{user}{{%- else -%}}{_written(lead, end)}{{%- endif -%}}"
         "{%- endif -%}{%- endfor -%}"
         f"{{%- if add_generation_prompt -%}}{{{{ {_quoted(template.assistant_prefix)} }}}}{{%- endif -%}}"
     )
-
-
-def _turn(template: Template, role: str) -> str:
-    before, after = template.user_prefix, template.user_end
-    if role == "assistant":
-        before = template.assistant_prefix + template.answer_lead
-        after = template.stop + template.answer_end
-    return _written(before, after)
 
 
 def _written(before: str, after: str) -> str:

@@ -8,22 +8,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from tessera.families.decoders.weights import decoder_rules
-from tessera.families.keymap import KeyMap, Rule, renamed
+from tessera.families.keymap import KeyMap, KeyRule, renamed
 from tessera.models.config import DecoderConfig, DecoderKind
 
 VIT = "vision.layers.#."
 
 
-def _vision(prefix: str) -> list[Rule]:
+def _vision(prefix: str) -> list[KeyRule]:
     """InternViT as its authors store it: our names."""
     rows = {"vision.embeddings.": f"{prefix}embeddings.", "vision.layers.": f"{prefix}encoder.layers."}
     return renamed(rows)
 
 
-def _vision_transformers(prefix: str) -> list[Rule]:
+def _vision_transformers(prefix: str) -> list[KeyRule]:
     """InternViT in transformers: query, key and value apart."""
     theirs = f"{prefix}encoder.layer.#."
-    fused = Rule((f"{VIT}attn.qkv.",), tuple(f"{theirs}attention.{letter}_proj." for letter in "qkv"))
+    fused = KeyRule((f"{VIT}attn.qkv.",), tuple(f"{theirs}attention.{letter}_proj." for letter in "qkv"))
     rows = {
         "vision.embeddings.class_embedding": f"{prefix}embeddings.cls_token",
         "vision.embeddings.position_embedding": f"{prefix}embeddings.position_embeddings",
@@ -39,7 +39,7 @@ def _vision_transformers(prefix: str) -> list[Rule]:
     return [fused, *renamed(rows)]
 
 
-def _connector(norm: str, first: str, second: str) -> list[Rule]:
+def _connector(norm: str, first: str, second: str) -> list[KeyRule]:
     return renamed({"connector.norm.": norm, "connector.linear_1.": first, "connector.linear_2.": second})
 
 

@@ -115,10 +115,8 @@ class VisionTransformer(TileEncoder):
         super().__init__()
         self.config, self.select_layer = config, select_layer
         self.patches = config.grid**2
-        depth = config.num_hidden_layers
-        rates = torch.linspace(
-            0, config.drop_path_rate, depth, device="cpu"
-        ).tolist()  # also under a meta device
+        # On the CPU also when the model is made on the meta device.
+        rates = torch.linspace(0, config.drop_path_rate, config.num_hidden_layers, device="cpu").tolist()
         self.embeddings = PatchEmbedding(config)
         self.layers = nn.ModuleList(VisionBlock(config, rate) for rate in rates)
 

@@ -14,12 +14,11 @@ from dataclasses import replace
 from tessera.families.entry import OWNER, Entry, LanguageModel, Published
 from tessera.families.internvl.catalogue import language_models as llm
 from tessera.families.internvl.catalogue import vision_models as vit
-from tessera.families.internvl.catalogue.member import member
+from tessera.families.internvl.catalogue.member import member, stages
 
 DOCS = "internvl.readthedocs.io, quick start of 3.0"
 INITIAL = (0.1, 1e-10, 0.1)
 """Written in InternVL3-1B's config; the others' is taken to be the same."""
-STAGES = ("-Pretrained", "-Instruct", "")
 
 
 def _member(size: str, language: LanguageModel, total: str) -> Entry:
@@ -50,11 +49,4 @@ MEMBERS = (
     _member("38B", llm.qwen2_5_base("32B"), "38.4"),
     _member("78B", llm.qwen2_5_base("72B"), "78.4"),
 )
-
-
-def _stage(member: Entry, suffix: str) -> Entry:
-    """The model after this stage; the -hf repository holds the last."""
-    return replace(member, suffix=suffix, transformers_repository="") if suffix else member
-
-
-ENTRIES = tuple(_stage(member, suffix) for member in MEMBERS for suffix in STAGES)
+ENTRIES = tuple(stages(MEMBERS, "-Pretrained", "-Instruct"))

@@ -10,15 +10,12 @@ the authors' training scripts; its system text may be replaced by one that asks 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tessera.families.entry import OWNER, Entry, Published
 from tessera.families.internvl.catalogue import language_models as llm
 from tessera.families.internvl.catalogue import vision_models as vit
-from tessera.families.internvl.catalogue.member import member
+from tessera.families.internvl.catalogue.member import member, stages
 
 SOURCE = "model zoo of the official README (InternVL 3.5)"
-STAGES = ("-Pretrained", "-Instruct", "-MPO", "")
 
 
 def _member(size: str, language: str, part: str, total: str) -> Entry:
@@ -45,8 +42,4 @@ MEMBERS = (
     _member("14B", "14B", "14.8", "15.1"),
     _member("38B", "32B", "32.8", "38.4"),
 )
-ENTRIES = tuple(
-    replace(member, suffix=suffix, transformers_repository="") if suffix else member
-    for member in MEMBERS
-    for suffix in STAGES
-)
+ENTRIES = tuple(stages(MEMBERS, "-Pretrained", "-Instruct", "-MPO"))

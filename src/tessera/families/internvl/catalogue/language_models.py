@@ -21,7 +21,8 @@ from dataclasses import replace
 from typing import Any
 
 from tessera.families.entry import LanguageModel
-from tessera.models.config import DecoderConfig, RopeScaling
+from tessera.models.config import DecoderConfig
+from tessera.nn.rope_scaling import RopeScaling
 
 APACHE = "Apache-2.0"
 INTERNLM2_LICENCE = "InternLM licence (code Apache-2.0; weights free for research, commercial use on request)"

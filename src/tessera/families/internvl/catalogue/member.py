@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 from tessera.families.entry import Entry, LanguageModel, VisionModel
@@ -33,3 +35,10 @@ def member(
         ps_version=ps_version,
     )
     return Entry(base, generation, "internvl", vision, language, model, **fields)
+
+
+def stages(members: Iterable[Entry], *suffixes: str) -> Iterator[Entry]:
+    """Each model after every stage of its training, the last under the plain name; `-hf` holds that alone."""
+    for model in members:
+        yield from (replace(model, suffix=suffix, transformers_repository="") for suffix in suffixes)
+        yield model

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tessera.imaging.grid import Tiling
 from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ def scale_model() -> Family:
         rope_theta=1e4,
         max_position_embeddings=4096,
     )
-    model = VLMConfig(vision=vision, decoder=decoder, image_token_id=VOCABULARY - 7)
-    return _toy("scale_model", model, 64)
+    return _toy("scale_model", vision, decoder)
 
 
 def nano_model() -> Family:
@@ -58,16 +58,15 @@ def nano_model() -> Family:
         num_key_value_heads=2,
         max_position_embeddings=4096,
     )
-    model = VLMConfig(vision=vision, decoder=decoder, image_token_id=VOCABULARY - 7)
-    return _toy("nano_model", model, 16)
+    return _toy("nano_model", vision, decoder)
 
 
-def _toy(name: str, model: VLMConfig, side: int) -> Family:
+def _toy(name: str, vision: VisionConfig, decoder: DecoderConfig) -> Family:
     """The published way of writing and cutting, with fewer tiles and no system text."""
     from tessera.families.family import Family
-    from tessera.imaging.grid import Tiling
 
-    tiling = Tiling(tile_side=side, min_tiles=1, max_tiles=6, thumbnail=True)
+    model = VLMConfig(vision=vision, decoder=decoder, image_token_id=VOCABULARY - 7)
+    tiling = Tiling(tile_side=vision.image_size, max_tiles=6)
     return Family(name=name, model=model, tiling=tiling, template="internvl2_5", system_text="")
 
 

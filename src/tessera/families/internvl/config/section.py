@@ -1,72 +1,113 @@
-"""What both published layouts share: the name of a model, and the section for what they have no words for."""
+"""What both published layouts share: config.json while it is read, and our section in it.
+
+The section holds what neither layout's own config has words for; other engines do not read it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+from tessera.chat.tokenizer import Tokenizer
+from tessera.families.architecture import Reading, StoredGrid
 from tessera.families.catalogue import get_entry, identify
+from tessera.families.decoders.config import read_decoder
 from tessera.families.entry import Entry
 from tessera.families.family import Family
-from tessera.models.config import VLMConfig
+from tessera.families.keymap import KeyMap
+from tessera.models.config import DecoderConfig, VLMConfig
+from tessera.runtime.json_file import read_object, require
 
+CONFIG_FILE = "config.json"
 SECTION = "tessera"
-"""Key of our section in another layout's config.json; other engines do not read it."""
 SNAPSHOTS = "snapshots"
+HEAD = "decoder.lm_head.weight"
+TIED = "tie_word_embeddings"
+
+
+class ConfigFile:
+    """A folder's config.json while it is read; `notes` takes what is odd about it.
+
+    `keys` are the tensors in the folder's files, empty when unknown.
+    """
+
+    def __init__(self, folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> None:
+        self.path, self.tokenizer, self.keys = folder / CONFIG_FILE, tokenizer, keys
+        self.content = read_object(self.path)
+        self.section: dict[str, Any] = self.content.get(SECTION) or {}
+        self.name = _name_of(folder, self.content, self.section)
+        self.known = _catalogue_entry(self.name)
+        self.notes: list[str] = []
+
+    def part(self, name: str) -> dict[str, Any]:
+        """A nested config; ValueError when it is missing."""
+        nested: dict[str, Any] = require(self.content, name, str(self.path))
+        return nested
+
+    def note(self, text: str) -> None:
+        """Write down an oddity and what is made of it."""
+        self.notes.append(f"{self.path}: {text}")
+
+    def decoder(
+        self, part: str, table: Callable[[DecoderConfig], KeyMap], said: dict[str, Any], tied: bool
+    ) -> tuple[DecoderConfig, KeyMap]:
+        """The decoder in `part`, its head tied if `tied` and no second matrix is stored; and the key table.
+
+        `said`: flag in the file -> its value. Raises ValueError naming key and remedy.
+        """
+        decoder = read_decoder(self.part(part), f"{self.path}: {part}")
+        keymap = table(decoder)
+        head = keymap.group(HEAD).stored[0]
+        flags = [name for name, value in said.items() if value]
+        if flags and head in self.keys:
+            self.note(f"{flags[0]} is true but {head} is stored: both matrices are used")
+        original = self.section.get("architecture") or decoder.architecture
+        update = {TIED: tied and head not in self.keys, "architecture": original}
+        return decoder.model_copy(update=update), keymap
+
+    def reading(self, keymap: KeyMap, stored_grid: StoredGrid | None = None, **fields: Any) -> Reading:
+        """The member with these fields of `Family`, its frames named as we wrote, else as in the release."""
+        family = Family(name=self.name, **fields)
+        kept = {key: value for key, value in self.section.items() if key in ("frame_label", "frames")}
+        if not self.section and (entry := self.known or identify(family)):
+            kept = {"frame_label": entry.frame_label}
+        return Reading(family.model_copy(update=kept), keymap, tuple(self.notes), stored_grid=stored_grid)
 
 
 def kept_section(family: Family) -> dict[str, Any]:
-    """What neither the official nor transformers' config can say about a family."""
-    vision, decoder = internvl(family).vision, family.model.decoder
-    return {
-        "name": family.name,
-        "architecture": decoder.architecture,
-        "template": family.template,
-        "system_text": family.system_text,
-        "frame_label": family.frame_label,
-        "frames": family.frames,
+    """Under its key, what neither the official nor transformers' config can say about a family."""
+    model = internvl(family)
+    section = {
+        **family.model_dump(include={"name", "template", "system_text", "frame_label", "frames"}),
+        "architecture": model.decoder.architecture,
         "tiling": family.tiling.model_dump(mode="json", exclude={"tile_side"}),
-        "drop_path_rate": vision.drop_path_rate,
-        "initializer_range": vision.initializer_range,
-        "initializer_factor": vision.initializer_factor,
+        **model.vision.model_dump(include={"drop_path_rate", "initializer_range", "initializer_factor"}),
     }
+    return {SECTION: section}
 
 
-def name_of(folder: Path, config: dict[str, Any], section: dict[str, Any]) -> str:
+def _name_of(folder: Path, config: dict[str, Any], section: dict[str, Any]) -> str:
     """The model's name: what we wrote, else a name of the catalogue, else the folder's.
 
     Released configs hold a folder of the authors' cluster as `_name_or_path`, so that comes last.
     """
     if section.get("name"):
         return str(section["name"])
-    candidates = [folder_name(folder), Path(str(config.get("_name_or_path") or "")).name]
-    known = [entry.name for name in candidates if (entry := catalogue_entry(name))]
+    place = folder.absolute()
+    if place.parent.name == SNAPSHOTS:  # in the hub's cache, where the folder's own name is a commit
+        place = Path(place.parent.parent.name.rpartition("--")[2])
+    candidates = [place.name, Path(str(config.get("_name_or_path") or "")).name]
+    known = [entry.name for name in candidates if (entry := _catalogue_entry(name))]
     return (known or candidates)[0]
 
 
-def folder_name(folder: Path) -> str:
-    """Last part of a path; for a snapshot in the hub's cache, the model's name."""
-    place = folder.absolute()
-    if place.parent.name == SNAPSHOTS:
-        return place.parent.parent.name.rpartition("--")[2]
-    return place.name
-
-
-def catalogue_entry(name: str) -> Entry | None:
+def _catalogue_entry(name: str) -> Entry | None:
     """The catalogue's entry of this name, with or without transformers' `-hf`."""
     try:
         return get_entry(name)
     except ValueError:
         return None
-
-
-def with_known_label(family: Family, section: dict[str, Any]) -> Family:
-    """The family with the frame label and frames that we wrote, else with the label of the released model."""
-    if section:
-        kept: dict[str, Any] = {key: section[key] for key in ("frame_label", "frames") if key in section}
-        return family.model_copy(update=kept)
-    entry = catalogue_entry(family.name) or identify(family)
-    return family if entry is None else family.model_copy(update={"frame_label": entry.frame_label})
 
 
 def internvl(family: Family) -> VLMConfig:
