@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from tessera.playground.drawings.marks import Canvas, Rgb, glyph, letter_gap, text_extent
+from tessera.playground.drawings.marks import Canvas, PixelBox, Rgb, glyph, letter_gap, text_extent
 from tessera.playground.parts import Region
 
 FONT_SIZES = (42, 38, 34, 31, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10)
@@ -14,14 +14,22 @@ FONT_SIZES = (42, 38, 34, 31, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of writing, and what one character and the whole of it are called; "+" has no name."""
+    """A line of writing: a word, or a number, perhaps with a sign in front."""
 
     text: str
-    unit: str
-    whole: str
+
+    @property
+    def unit(self) -> str:
+        """What one of its characters is called; a sign has no name."""
+        return "letter" if self.text.isalpha() else "digit"
+
+    @property
+    def whole(self) -> str:
+        """What the line is called."""
+        return f"{'word' if self.text.isalpha() else 'number'} {self.text.lstrip('+')}"
 
 
-def draw_lines(canvas: Canvas, lines: list[Line], beside: bool, ink: Rgb, rng: Random) -> list[Region]:
+def draw_lines(canvas: Canvas, lines: list[Line], beside: bool, ink: Rgb) -> list[Region]:
     """Write lines beside or below one another, each in an equal part of the canvas, as large as fits."""
     regions: list[Region] = []
     part = (canvas.width if beside else canvas.height) // len(lines)
@@ -29,29 +37,27 @@ def draw_lines(canvas: Canvas, lines: list[Line], beside: bool, ink: Rgb, rng: R
         low, high = index * part, (index + 1) * part
         below = (1, low + 1, canvas.width - 1, high - 1)
         room = (low + 3, 1, high - 3, canvas.height - 1) if beside else below
-        regions += _draw_in(canvas, line, room, ink, rng)
+        regions += _draw_in(canvas, line, room, ink)
     return regions
 
 
-def _fit(text: str, width: int, height: int, unit: float, rng: Random) -> int:
-    """Font size in pixels: the largest that fits, sometimes one or two steps smaller."""
-    sizes = [round(size * unit) for size in FONT_SIZES]
+def _fit(canvas: Canvas, text: str, width: int, height: int) -> int:
+    """Font size in pixels: the largest that fits, sometimes one step smaller."""
+    sizes = [round(size * canvas.unit) for size in FONT_SIZES]
     for step, size in enumerate(sizes):
         extent, top, bottom = text_extent(text, size)
         if extent <= width and bottom - top <= height:
-            return sizes[min(step + int(rng.random() * 2), len(sizes) - 1)]
+            return sizes[min(step + int(canvas.rng.random() * 2), len(sizes) - 1)]
     raise ValueError(f"text {text!r} does not fit {width} x {height} pixels: write less or draw larger")
 
 
-def _draw_in(
-    canvas: Canvas, line: Line, room: tuple[int, int, int, int], ink: Rgb, rng: Random
-) -> list[Region]:
+def _draw_in(canvas: Canvas, line: Line, room: PixelBox, ink: Rgb) -> list[Region]:
     """Write one line inside a pixel rectangle, near its middle; a region a named character and one in all."""
     x0, y0, x1, y1 = room
-    size = _fit(line.text, x1 - x0, y1 - y0, canvas.unit, rng)
+    size = _fit(canvas, line.text, x1 - x0, y1 - y0)
     width, top, bottom = text_extent(line.text, size)
-    x = _near_middle(x0, x1 - width, rng)
-    base = _near_middle(y0, y1 - (bottom - top), rng) - top
+    x = _near_middle(x0, x1 - width, canvas.rng)
+    base = _near_middle(y0, y1 - (bottom - top), canvas.rng) - top
     start, regions = x, []
     for character in line.text:
         mark = glyph(character, size)

@@ -25,18 +25,16 @@ def plural(shape: str) -> str:
 
 def ask_about_things(asker: Asker, plan: Plan) -> None:
     """All questions about the things of one picture."""
-    names = unique_names(plan.things)
+    short = Counter(t.name for t in plan.things)
+    full = Counter(t.full_name for t in plan.things)
+    # The shortest of "red circle" and "big red circle" that fits a thing alone, or None.
+    names = [
+        t.name if short[t.name] == 1 else t.full_name if full[t.full_name] == 1 else None for t in plan.things
+    ]
     _ask_attributes(asker, plan.things, names)
     _ask_counts(asker, plan)
     _ask_pairs(asker, plan.things, names)
     _ask_sums(asker, plan)
-
-
-def unique_names(things: list[Thing]) -> list[str | None]:
-    """For each thing the shortest of "red circle" and "big red circle" that fits it alone, or None."""
-    short = Counter(t.name for t in things)
-    full = Counter(t.full_name for t in things)
-    return [t.name if short[t.name] == 1 else t.full_name if full[t.full_name] == 1 else None for t in things]
 
 
 def _ask_attributes(asker: Asker, things: list[Thing], names: list[str | None]) -> None:
@@ -49,9 +47,8 @@ def _ask_attributes(asker: Asker, things: list[Thing], names: list[str | None]) 
         thing, name = things[index], names[index]
         here = f"thing {place_phrase(thing.slot)}"
         asker.add("attribute", "color", thing.color, thing.shape if shapes[thing.shape] == 1 else here)
-        asker.add(
-            "attribute", "shape", thing.shape, f"{thing.color} thing" if colors[thing.color] == 1 else here
-        )
+        by_color = f"{thing.color} thing" if colors[thing.color] == 1 else here
+        asker.add("attribute", "shape", thing.shape, by_color)
         if turn < 2:
             # A name that tells the size would give the answer away.
             asker.add("attribute", "size", thing.size, thing.name if name == thing.name else here)
@@ -66,9 +63,8 @@ def _ask_counts(asker: Asker, plan: Plan) -> None:
     asker.add("count", "count", str(sum(t.color == plan.color for t in things)), f"{plan.color} things")
     if rng.random() < 0.5:
         big = rng.random() < 0.5
-        asker.add(
-            "count", "count", str(sum(t.big == big for t in things)), "big things" if big else "small things"
-        )
+        phrase = "big things" if big else "small things"
+        asker.add("count", "count", str(sum(t.big == big for t in things)), phrase)
     if rng.random() < KEEP_TOTAL[len(things)]:
         asker.add("count", "count", str(len(things)), "things")
 
@@ -108,30 +104,24 @@ def _apart(one: Thing, two: Thing, axis: int) -> bool:
     slots = SLOT_ROW if axis else SLOT_COLUMN
     if slots[one.slot] == slots[two.slot]:
         return False
-    centre_one = one.box[axis] + one.box[axis + 2]
-    centre_two = two.box[axis] + two.box[axis + 2]
-    return abs(centre_one - centre_two) >= 2 * MARGIN
+    ends = [thing.box[axis] + thing.box[axis + 2] for thing in (one, two)]
+    return abs(ends[0] - ends[1]) >= 2 * MARGIN
 
 
 def _ask_sums(asker: Asker, plan: Plan) -> None:
     """One sum or difference with its steps; one side is the value whose count was drawn evenly."""
     rng = asker.rng
-    if rng.random() < 0.5:
-        values = Counter(t.shape for t in plan.things)
-        first, second = plan.shape, _partner(rng, values, SHAPES, plan.shape)
-        phrases = {first: plural(first), second: plural(second)}
-    else:
-        values = Counter(t.color for t in plan.things)
-        first, second = plan.color, _partner(rng, values, COLOR_NAMES, plan.color)
-        phrases = {first: f"{first} things", second: f"{second} things"}
+    by_shape = rng.random() < 0.5
+    values = Counter(t.shape if by_shape else t.color for t in plan.things)
+    first = plan.shape if by_shape else plan.color
+    second = _partner(rng, values, SHAPES if by_shape else COLOR_NAMES, first)
     subtract = rng.random() < 0.4
     if (subtract and values[first] < values[second]) or (not subtract and rng.random() < 0.5):
         first, second = second, first
+    one, two = (plural(v) if by_shape else f"{v} things" for v in (first, second))
     m, n = values[first], values[second]
-    result, sign = (m - n, "-") if subtract else (m + n, "+")
-    steps = f"{phrases[first]} {m}, {phrases[second]} {n}, {m} {sign} {n} = {result}"
-    kind = "difference" if subtract else "sum"
-    asker.add("arithmetic", kind, steps, phrases[first], phrases[second], final=str(result))
+    kind, sign = ("difference", "-") if subtract else ("sum", "+")
+    asker.add_steps(kind, f"{one} {m}, {two} {n}, ", (m, sign, n), one, two)
 
 
 def _partner(rng: Random, present: Counter[str], values: tuple[str, ...], taken: str) -> str:
