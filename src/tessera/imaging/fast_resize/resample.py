@@ -79,18 +79,13 @@ def _columns_come_first(source: Size, target: Size) -> bool | None:
     return matches[1] if sum(matches) == 1 else None
 
 
-def _loses_height(source: Size, target: Size) -> bool:
-    """Pillow 13's condition for columns first."""
-    loss = source[1] - target[1]
-    return loss > 0 and loss > 2 * (source[0] - target[0])
-
-
 def _with_pillow(image: PIL.Image.Image, size: Size) -> Pixels:
     return np.asarray(image if size == image.size else image.resize(size, BICUBIC))
 
 
 def _columns_first(source: Size, target: Size) -> bool:
-    return pillow_pass_order() is PassOrder.BALANCED and _loses_height(source, target)
+    lost_width, lost_height = source[0] - target[0], source[1] - target[1]
+    return pillow_pass_order() is PassOrder.BALANCED and lost_height > max(0, 2 * lost_width)
 
 
 def _with_products(image: PIL.Image.Image, sizes: Sequence[Size], exact: bool) -> list[Pixels | None]:
