@@ -18,10 +18,11 @@ from tessera.chat.message import Image
 from tessera.checkpoints.load import load_checkpoint
 from tessera.cli.train import bars, prepare, train
 from tessera.engine.engine import Engine, Sampling
-from tessera.evaluation.report import Report, StageResult, write_report
+from tessera.evaluation.report import Report, StageResult, report_page
 from tessera.evaluation.runner import TaskResults, evaluate
-from tessera.evaluation.tasks import Item
+from tessera.evaluation.tasks import HeldoutItem
 from tessera.imaging.decode import decode_image
+from tessera.pages.page import write_page
 from tessera.playground.scene import SINGLE_PICTURE_TASKS, draw_scene
 from tessera.playground.talk import Mode
 from tessera.runtime.seeds import derive_seed
@@ -59,7 +60,7 @@ def main(argv: list[str]) -> int:
         demo = Demo(trainer, given.count, progress)
         demo.run()
     console.print(demo.table())
-    page = write_report(given.out / "report.html", demo.report())
+    page = write_page(given.out / "report.html", report_page(demo.report()))
     console.print(f"report with pictures and curves: {page}", soft_wrap=True)
     demo.show_new_picture(given.out, console)
     console.print(f"{(perf_counter() - began) / 60:.1f} minutes")
@@ -162,7 +163,7 @@ class Demo:
         file = out / "new_picture.png"
         decode_image(part.source).save(file)
         questions = {q.kind: q for q in scene.questions}
-        items = [Item(scene, q) for q in questions.values()][:QUESTIONS_SHOWN]
+        items = [HeldoutItem(scene, q) for q in questions.values()][:QUESTIONS_SHOWN]
         prompts = [self.bench.encoder.encode(item.prompt("picture"), generate=True) for item in items]
         engine = Engine(self.bench.model.eval(), self.bench.tokenizer, self.bench.encoder.stop_ids)
         table = Table("question", "answer", "right answer", title=f"{file}, not seen in training")

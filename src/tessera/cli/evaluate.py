@@ -17,8 +17,9 @@ import tessera
 from tessera.checkpoints.load import Loaded, load_checkpoint
 from tessera.checkpoints.shipped import default_model_folder
 from tessera.engine.engine import Engine
-from tessera.evaluation.report import Report, StageResult, write_report
+from tessera.evaluation.report import Report, StageResult, report_page
 from tessera.evaluation.runner import TaskResults, evaluate
+from tessera.pages.page import write_page
 from tessera.playground.scene import TASKS
 from tessera.playground.talk import Mode
 from tessera.runtime.device import choose_device, choose_dtype
@@ -62,7 +63,7 @@ def main(argv: list[str]) -> int:
     results = run(given, loaded, "picture")
     baseline = run(given, loaded, "blind") if given.blind else None
     if given.out:
-        write_report(given.out, page(given, loaded, results, baseline))
+        write_page(given.out, report_page(page(given, loaded, results, baseline)))
     if given.json:
         summary = {"picture": results.summary(), "blind": baseline.summary() if baseline else None}
         print(json.dumps(summary))

@@ -30,7 +30,7 @@ def map_in_workers(
             sampler=keys,  # torch only iterates over it
             num_workers=workers,
             prefetch_factor=prefetch,
-            # In place of torch's own, which turns arrays into tensors; without batches it gets a key, no list.
+            # In place of torch's own, which turns arrays into tensors; without batches it gets one key.
             collate_fn=function,  # type: ignore[arg-type]
             # Its own generator: the default would advance torch's global one and change the run.
             generator=torch.Generator(),
