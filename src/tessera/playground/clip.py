@@ -8,7 +8,7 @@ import PIL.Image
 
 from tessera.chat.message import Video
 from tessera.playground.drawings.marks import COLOR_NAMES, COLORS, SHAPES, Canvas, shape_mask
-from tessera.playground.drawings.things import Thing, draw_things, place_phrase, place_things
+from tessera.playground.drawings.things import Thing, draw_things, place_things
 from tessera.playground.parts import Region, Scene
 from tessera.playground.questions.asker import YES_NO, Asker
 
@@ -43,7 +43,7 @@ def _motion(rng: Random, size: tuple[int, int], level: int) -> Drawn:
     _ask_motion(asker, mover, still, direction, count)
     story = f"a {mover.full_name} moves {direction}."
     if still:
-        story += f" a {still.full_name} stays {place_phrase(still.slot)}."
+        story += f" a {still.full_name} stays {still.where}."
     return frames, regions, story, asker
 
 
@@ -121,7 +121,7 @@ def _arrivals(rng: Random, size: tuple[int, int], level: int) -> Drawn:
     asker = Asker(rng)
     _ask_order(asker, things, count)
     heads = ("first", *["then"] * (arrivals - 1))
-    story = [f"{h} a {t.full_name} {place_phrase(t.slot)}." for h, t in zip(heads, things, strict=True)]
+    story = [f"{h} a {t.full_name} {t.where}." for h, t in zip(heads, things, strict=True)]
     regions = [Region(coming[0].full_name, coming[0].box)] if 0 in coming else []
     return frames, regions, " ".join(story), asker
 

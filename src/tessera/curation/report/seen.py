@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice, zip_longest
 
 import numpy as np
 import PIL.Image
@@ -53,18 +54,11 @@ class Seen:
 def choose_records(entries: Sequence[WeightedSource], count: int, seed: int) -> list[tuple[int, int]]:
     """(source, record) of `count` random records, all sources in turn, none twice."""
     rng = random.Random(seed)
-    left = {number: _order(entry, count, rng) for number, entry in enumerate(entries)}
-    chosen: list[tuple[int, int]] = []
-    while len(chosen) < count and any(left.values()):
-        for number, records in left.items():
-            if records and len(chosen) < count:
-                chosen.append((number, records.pop()))
-    return chosen
-
-
-def _order(entry: WeightedSource, count: int, rng: random.Random) -> list[int]:
-    size = entry.source.size
-    return rng.sample(range(count if size is None else size), min(count, count if size is None else size))
+    sizes = [count if entry.source.size is None else entry.source.size for entry in entries]
+    orders = [rng.sample(range(size), min(count, size)) for size in sizes]
+    turns = zip_longest(*(reversed(order) for order in orders))
+    chosen = ((number, record) for turn in turns for number, record in enumerate(turn) if record is not None)
+    return list(islice(chosen, count))
 
 
 def look(entry: WeightedSource, encoder: Encoder, index: int, averaging: Averaging = "square") -> Seen:
@@ -106,14 +100,10 @@ def cut_pieces(encoder: Encoder, ids: NDArray[np.int32], weights: NDArray[np.flo
 
 def _character(tokenizer: Tokenizer, ids: list[int], at: int) -> tuple[int, str]:
     """End and text of the shortest run of tokens from `at` that doesn't cut a character."""
-    first = _text(tokenizer, ids[at : at + 1])
-    if not first.endswith("\ufffd"):
-        return at + 1, first
-    for end in range(at + 2, min(at + LONGEST_CHARACTER, len(ids)) + 1):
-        text = _text(tokenizer, ids[at:end])
-        if not text.endswith("\ufffd"):
-            return end, text
-    return at + 1, first
+    ends = range(at + 1, min(at + LONGEST_CHARACTER, len(ids)) + 1)
+    runs = ((end, _text(tokenizer, ids[at:end])) for end in ends)
+    one = next(runs)
+    return next((run for run in chain([one], runs) if not run[1].endswith("\ufffd")), one)
 
 
 def _text(tokenizer: Tokenizer, ids: list[int]) -> str:

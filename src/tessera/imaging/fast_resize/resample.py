@@ -40,11 +40,8 @@ def resize(image: PIL.Image.Image, sizes: Sequence[Size], exact: bool) -> list[P
     """
     ours = [size for size in sizes if _worth_products(image.size, size)]
     made = dict(zip(ours, _with_products(image, ours, exact), strict=True)) if ours else {}
-    results = []
-    for size in sizes:
-        pixels = made.get(size)
-        results.append(_with_pillow(image, size) if pixels is None else pixels)
-    return results
+    found = [made.get(size) for size in sizes]
+    return [_with_pillow(image, s) if p is None else p for s, p in zip(sizes, found, strict=True)]
 
 
 def _worth_products(source: Size, target: Size) -> bool:
@@ -113,5 +110,4 @@ def _rows(lines: Pixels, widths: Sequence[int], exact: bool) -> list[Pixels | No
 
 
 def _columns(lines: Pixels | None, height: int, exact: bool) -> Pixels | None:
-    """The pass over columns; None stays None."""
     return lines if lines is None or height == len(lines) else resample_columns(lines, height, exact)

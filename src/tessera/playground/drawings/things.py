@@ -14,8 +14,8 @@ from tessera.playground.parts import Region, UnitBox
 PLACES = ("top left", "top right", "middle", "bottom left", "bottom right")
 """In reading order; the index of a place is its slot."""
 MIDDLE = 2
-SLOT_COLUMN = (0, 2, 1, 0, 2)
-SLOT_ROW = (0, 0, 1, 2, 2)
+SLOTS = ((0, 2, 1, 0, 2), (0, 0, 1, 2, 2))
+"""Column and row of every slot."""
 LIMITS = {1: (1, 3), 2: (1, 5), 3: (3, 5)}
 """Fewest and most things in a picture, by level."""
 
@@ -47,6 +47,11 @@ class Thing:
     def place(self) -> str:
         """Where it lies, one of PLACES."""
         return PLACES[self.slot]
+
+    @property
+    def where(self) -> str:
+        """The place with its preposition."""
+        return "in the middle" if self.slot == MIDDLE else f"at the {self.place}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +121,7 @@ def _corner(slot: int, side: int, middle: Thing | None, rng: Random) -> tuple[in
             x = rng.randint(1, edge - side)
         else:
             y = rng.randint(1, edge - side)
-    if SLOT_COLUMN[slot]:
-        x = 64 - x - side
-    if SLOT_ROW[slot]:
-        y = 64 - y - side
+    x, y = (64 - at - side if places[slot] else at for at, places in zip((x, y), SLOTS, strict=True))
     return x, y, side
 
 
@@ -137,15 +139,10 @@ def paint(things: Sequence[Thing], canvas: Canvas) -> PIL.Image.Image:
     return canvas.finished()
 
 
-def place_phrase(slot: int) -> str:
-    """The place with its preposition."""
-    return "in the middle" if slot == MIDDLE else f"at the {PLACES[slot]}"
-
-
 def describe_things(things: Sequence[Thing]) -> str:
     """The caption: how many, then each in reading order with size, colour, shape and place."""
     parts = ["there is 1 thing." if len(things) == 1 else f"there are {len(things)} things."]
-    parts += [f"a {t.full_name} {place_phrase(t.slot)}." for t in sorted(things, key=lambda t: t.slot)]
+    parts += [f"a {t.full_name} {t.where}." for t in sorted(things, key=lambda t: t.slot)]
     return " ".join(parts)
 
 

@@ -41,12 +41,11 @@ class Asker:
         final: str | None = None,
         images: tuple[int, ...] = (0,),
         box: UnitBox | None = None,
-        in_caption: bool = True,
     ) -> None:
         """Append one question of this kind; `final` defaults to the answer."""
         text = self.rng.choice(wordings()[kind]).format(a=a, b=b)
         final = answer if final is None else final
-        self.questions.append(Question(task, kind, text, answer, final, images, box, in_caption))
+        self.questions.append(Question(task, kind, text, answer, final, images, box))
 
     def add_all(self, task: str, **answers: str) -> None:
         """Append a question of each kind that has nothing to fill in."""
@@ -72,4 +71,4 @@ class Asker:
         """Ask for the box of the thing that `phrase` names; only the picture can answer."""
         final = box_text(box)
         answer = f"<ref>{phrase}</ref><box>{final}</box>"
-        self.add("box", "box", answer, phrase, final=final, box=box, in_caption=False)
+        self.add("box", "box", answer, phrase, final=final, box=box)
