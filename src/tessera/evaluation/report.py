@@ -35,7 +35,7 @@ class StageResult:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything the page shows. `samples` are taken from the last stage when not given.
+    """Everything the page shows.
 
     packs: tokens of every sample, pack by pack; pack_capacity: tokens that a pack can hold.
     """
@@ -46,8 +46,6 @@ class Report:
     settings: Mapping[str, object] = field(default_factory=dict)
     packs: Sequence[Sequence[int]] = ()
     pack_capacity: int = 0
-    samples: Sequence[Answered] = ()
-    note: str = ""
 
     def __post_init__(self) -> None:
         if not self.stages:
@@ -58,16 +56,16 @@ def report_page(report: Report) -> HtmlPage:
     """The page of a report. ValueError for a loss that is not finite and a pack above the capacity."""
     charts = [Chart(stage.name, stage.losses) for stage in report.stages if stage.losses]
     packs = [[blocks.PackedSample("sample", length) for length in pack] for pack in report.packs]
-    samples = report.samples or mixed_samples(report.stages[-1].results)
+    cards = [_card(answer) for answer in mixed_samples(report.stages[-1].results)]
     settings = [(str(key), str(value)) for key, value in report.settings.items()]
     sections = (
         ("Accuracy", _accuracy(report)),
         ("Loss", [blocks.SideBySide(charts)]),
         ("Packs", [blocks.PackDrawing(packs, report.pack_capacity)] if packs else []),
-        ("Questions and answers", [blocks.SampleCards([_card(answer) for answer in samples], narrow=True)]),
+        ("Questions and answers", [blocks.SampleCards(cards, narrow=True)]),
         ("Settings", [blocks.Table(("setting", "value"), settings, words=True)]),
     )
-    return HtmlPage(report.title, report.note, sections)
+    return HtmlPage(report.title, "", sections)
 
 
 def mixed_samples(results: TaskResults, per_task: int = 2) -> list[Answered]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice, zip_longest
 
 import numpy as np
@@ -13,7 +13,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from tessera.chat.encoder import Encoded, Encoder
-from tessera.chat.message import Conversation, Image, Video
+from tessera.chat.message import Conversation, Image
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import IMG_START
 from tessera.imaging.decode import decode_image
@@ -120,25 +120,18 @@ def _media(conversation: Conversation, encoder: Encoder, encoded: Encoded) -> tu
         count = sum(span.tiles)
         tiles = tuple(_small(tile) for tile in encoded.tiles[start : start + min(count, MOST_TILES)])
         start += count
-        found.append(_seen(part, tiles, count, encoder.tiling, boxes))
+        media = ShownMedia("clip", None, tiles, count, boxes=boxes)
+        found.append(_with_picture(media, part, encoder.tiling) if isinstance(part, Image) else media)
     return tuple(found)
 
 
-def _seen(
-    part: Image | Video,
-    tiles: tuple[PIL.Image.Image, ...],
-    count: int,
-    tiling: Tiling,
-    boxes: tuple[NamedBox, ...],
-) -> ShownMedia:
-    if isinstance(part, Video):
-        return ShownMedia("clip", None, tiles, count)
+def _with_picture(media: ShownMedia, part: Image, tiling: Tiling) -> ShownMedia:
     picture = decode_image(part.source)
     name = f"{picture.width} x {picture.height}"
-    columns = 0 if part.joined else grid_columns(picture.width, picture.height, count, tiling)
+    columns = 0 if part.joined else grid_columns(picture.width, picture.height, media.count, tiling)
     picture = picture.copy()
     picture.thumbnail((LARGEST, LARGEST))
-    return ShownMedia(name, picture, tiles, count, columns, boxes)
+    return replace(media, name=name, picture=picture, columns=columns)
 
 
 def grid_columns(width: int, height: int, count: int, tiling: Tiling) -> int:
