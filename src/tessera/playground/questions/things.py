@@ -114,7 +114,7 @@ def _ask_sums(asker: Asker, plan: Plan) -> None:
     first = plan.shape if by_shape else plan.color
     second = _partner(rng, values, SHAPES if by_shape else COLOR_NAMES, first)
     subtract = rng.random() < 0.4
-    if (subtract and values[first] < values[second]) or (not subtract and rng.random() < 0.5):
+    if values[first] < values[second] if subtract else rng.random() < 0.5:
         first, second = second, first
     one, two = (plural(v) if by_shape else f"{v} things" for v in (first, second))
     m, n = values[first], values[second]
