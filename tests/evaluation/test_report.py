@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tessera.evaluation.report import Report, StageResult, mixed_samples, report_page, write_report
+from tessera.evaluation.report import Report, StageResult, mixed_samples, report_page
 from tessera.evaluation.runner import TaskResults, gather, grade_answer
 from tessera.evaluation.tasks import heldout_items
-from tessera.pages.page import render
+from tessera.pages.page import render, write_page
 from tests.pages.markup import check_well_formed
 
 
@@ -76,7 +76,8 @@ def test_samples_take_every_task_in_turn() -> None:
 
 
 def test_write_makes_folders(tmp_path: Path) -> None:
-    file = write_report(tmp_path / "deep" / "r.html", Report("t", [StageResult("only", results(None))]))
+    report = Report("t", [StageResult("only", results(None))])
+    file = write_page(tmp_path / "deep" / "r.html", report_page(report))
     assert file.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tessera.chat.message import Conversation
 from tessera.evaluation.interval import wilson_interval
-from tessera.evaluation.runner import Share, TaskResults, evaluate, grade_answer
+from tessera.evaluation.runner import Proportion, TaskResults, evaluate, grade_answer
 from tessera.evaluation.tasks import heldout_items
 from tests.evaluation.doubles import FakeEncoder, FakeEngine
 
@@ -95,4 +95,4 @@ def test_wilson_interval_against_known_values() -> None:
 
 
 def test_share_of_nothing_is_zero() -> None:
-    assert Share(0, 0).accuracy == 0.0
+    assert Proportion(0, 0).accuracy == 0.0

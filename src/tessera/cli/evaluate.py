@@ -15,8 +15,9 @@ from tessera.checkpoints.shipped import default_model_folder
 from tessera.cli.command import ReportingCommand
 from tessera.cli.tables import figures_table
 from tessera.engine.engine import Engine
-from tessera.evaluation.report import Report, StageResult, write_report
+from tessera.evaluation.report import Report, StageResult, report_page
 from tessera.evaluation.runner import TaskResults, evaluate
+from tessera.pages.page import write_page
 from tessera.playground.scene import SINGLE_PICTURE_TASKS, TASKS
 from tessera.playground.talk import Mode
 from tessera.runtime.device import choose_device, choose_dtype
@@ -56,7 +57,7 @@ class EvaluateCommand(ReportingCommand):
         results = self.measure(loaded, "picture")
         baseline = self.measure(loaded, "blind") if self.blind else None
         if self.out:
-            write_report(self.out, page(self.device, loaded, results, baseline))
+            write_page(self.out, report_page(page(self.device, loaded, results, baseline)))
         self.tell(
             lambda: {"picture": results.summary(), "blind": baseline.summary() if baseline else None},
             lambda: self.show(results, baseline),

@@ -8,11 +8,11 @@ from itertools import zip_longest
 from pathlib import Path
 
 from tessera.chat.message import Image, Video
-from tessera.evaluation.runner import Answered, Share, TaskResults
+from tessera.evaluation.runner import Answered, Proportion, TaskResults
 from tessera.imaging.decode import decode_image
 from tessera.pages import blocks
 from tessera.pages.chart import Chart
-from tessera.pages.page import HtmlPage, write_page
+from tessera.pages.page import HtmlPage
 from tessera.playground.scene import SINGLE_PICTURE_TASKS
 
 SAMPLE_HEIGHT, PAIR_HEIGHT, FRAME_HEIGHT = 160, 100, 64
@@ -35,7 +35,7 @@ class StageResult:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything the page shows. `samples` are taken from the last stage when not given.
+    """Everything the page shows.
 
     packs: tokens of every sample, pack by pack; pack_capacity: tokens that a pack can hold.
     """
@@ -46,33 +46,26 @@ class Report:
     settings: Mapping[str, object] = field(default_factory=dict)
     packs: Sequence[Sequence[int]] = ()
     pack_capacity: int = 0
-    samples: Sequence[Answered] = ()
-    note: str = ""
 
     def __post_init__(self) -> None:
         if not self.stages:
             raise ValueError("stages: none given; a report needs at least one StageResult")
 
 
-def write_report(file: Path | str, report: Report) -> Path:
-    """Write the page and return its path; folders are made. ValueError when it can't be written."""
-    return write_page(Path(file), report_page(report))
-
-
 def report_page(report: Report) -> HtmlPage:
     """The page of a report. ValueError for a loss that is not finite and a pack above the capacity."""
     charts = [Chart(stage.name, stage.losses) for stage in report.stages if stage.losses]
     packs = [[blocks.PackedSample("sample", length) for length in pack] for pack in report.packs]
-    samples = report.samples or mixed_samples(report.stages[-1].results)
+    cards = [_card(answer) for answer in mixed_samples(report.stages[-1].results)]
     settings = [(str(key), str(value)) for key, value in report.settings.items()]
     sections = (
         ("Accuracy", _accuracy(report)),
         ("Loss", [blocks.SideBySide(charts)]),
         ("Packs", [blocks.PackDrawing(packs, report.pack_capacity)] if packs else []),
-        ("Questions and answers", [blocks.SampleCards([_card(answer) for answer in samples], narrow=True)]),
+        ("Questions and answers", [blocks.SampleCards(cards, narrow=True)]),
         ("Settings", [blocks.Table(("setting", "value"), settings, words=True)]),
     )
-    return HtmlPage(report.title, report.note, sections)
+    return HtmlPage(report.title, "", sections)
 
 
 def mixed_samples(results: TaskResults, per_task: int = 2) -> list[Answered]:
@@ -91,9 +84,9 @@ def _accuracy(report: Report) -> tuple[blocks.Table, str]:
     if set(tasks) & set(SINGLE_PICTURE_TASKS):
         means = {"mean, one picture": [_percent(r.single_picture_mean) for r in columns], **means}
     rows += [(name, *cells) for name, cells in means.items()]
+    speeds = (_or_dash(stage.tokens_per_second, "{:,.0f}") for stage in report.stages)
+    fills = (_or_dash(stage.pack_fill, "{:.1%}") for stage in report.stages)
     spare = [""] * len(baseline)
-    speeds = [_or_dash(stage.tokens_per_second, "{:,.0f}") for stage in report.stages]
-    fills = [_or_dash(stage.pack_fill, "{:.1%}") for stage in report.stages]
     rows += [("training tokens/s", *speeds, *spare), ("pack fill", *fills, *spare)]
     asked = max(result.share.total for results in columns for result in results.tasks.values())
     note = f"Held-out questions, up to {asked} per task; in small print, and as a line, the 95 % interval."
@@ -109,7 +102,7 @@ def _task_rows(task: str, columns: Sequence[TaskResults]) -> list[blocks.TableRo
     return rows
 
 
-def _cell(share: Share | None) -> blocks.TableCell:
+def _cell(share: Proportion | None) -> blocks.TableCell:
     """A bar, the accuracy and its interval."""
     if share is None or not share.total:
         return "–"

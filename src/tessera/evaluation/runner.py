@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from tessera.chat.encoder import Encoder
 from tessera.engine.engine import Engine, Sampling
 from tessera.evaluation.interval import wilson_interval
-from tessera.evaluation.tasks import Item, choose_tasks, heldout_items
+from tessera.evaluation.tasks import HeldoutItem, choose_tasks, heldout_items
 from tessera.playground.scene import SINGLE_PICTURE_TASKS
 from tessera.playground.talk import Mode
 from tessera.runtime.progress import Progress, silent
@@ -21,14 +21,14 @@ from tessera.scoring.exact import grade, grade_steps, steps_of
 class Answered:
     """A question with the model's answer. `steps` says whether written steps are right, None without any."""
 
-    item: Item
+    item: HeldoutItem
     prediction: str
     right: bool
     steps: bool | None = None
 
 
 @dataclass(frozen=True)
-class Share:
+class Proportion:
     """So many right out of so many."""
 
     right: int
@@ -36,7 +36,7 @@ class Share:
 
     @property
     def accuracy(self) -> float:
-        """Share of right answers, 0..1; 0 when nothing was asked."""
+        """Proportion of right answers, 0..1; 0 when nothing was asked."""
         return self.right / self.total if self.total else 0.0
 
     @property
@@ -49,10 +49,9 @@ class Share:
 class TaskResult:
     """One task: its share of right answers, in all and for each kind of question, and all answers."""
 
-    task: str
-    share: Share
-    kinds: Mapping[str, Share]
-    steps: Share
+    share: Proportion
+    kinds: Mapping[str, Proportion]
+    steps: Proportion
     answers: Sequence[Answered]
 
 
@@ -118,8 +117,7 @@ def evaluate(
     sampling = sampling or Sampling(max_new_tokens=48)
     items = [item for task in choose_tasks(tasks) for item in heldout_items(task, count, level, size)]
     answers: list[Answered] = []
-    prompt_tokens = new_tokens = 0
-    seconds = 0.0
+    prompt_tokens, new_tokens, seconds = 0, 0, 0.0
     for start in range(0, len(items), batch):
         chunk = items[start : start + batch]
         prompts = [encoder.encode(item.prompt(mode), generate=True) for item in chunk]
@@ -135,7 +133,7 @@ def evaluate(
     return TaskResults(mode, gather(answers), prompt_tokens, new_tokens, seconds, settings)
 
 
-def grade_answer(item: Item, prediction: str) -> Answered:
+def grade_answer(item: HeldoutItem, prediction: str) -> Answered:
     """Grade the final value, and apart from it the written steps where the expected answer has some."""
     question = item.question
     steps = grade_steps(question.answer, prediction) if steps_of(question.answer) else None
@@ -147,28 +145,24 @@ def gather(answers: Sequence[Answered]) -> dict[str, TaskResult]:
     by_task: defaultdict[str, list[Answered]] = defaultdict(list)
     for answer in answers:
         by_task[answer.item.question.task].append(answer)
-    return {task: _task_result(task, found) for task, found in by_task.items()}
+    return {task: _task_result(found) for task, found in by_task.items()}
 
 
-def _task_result(task: str, answers: Sequence[Answered]) -> TaskResult:
+def _task_result(answers: Sequence[Answered]) -> TaskResult:
     by_kind: defaultdict[str, list[bool]] = defaultdict(list)
     for answer in answers:
         by_kind[answer.item.question.kind].append(answer.right)
     steps = [answer.steps for answer in answers if answer.steps is not None]
-    kinds = {kind: Share(sum(found), len(found)) for kind, found in by_kind.items()}
-    share = Share(sum(answer.right for answer in answers), len(answers))
-    return TaskResult(task, share, kinds, Share(sum(steps), len(steps)), tuple(answers))
+    kinds = {kind: Proportion(sum(found), len(found)) for kind, found in by_kind.items()}
+    share = Proportion(sum(answer.right for answer in answers), len(answers))
+    return TaskResult(share, kinds, Proportion(sum(steps), len(steps)), answers)
 
 
 def _task_summary(result: TaskResult) -> dict[str, object]:
-    low, high = result.share.interval
-    summary: dict[str, object] = {
+    return {
         "accuracy": round(result.share.accuracy, 4),
-        "right": result.share.right,
-        "total": result.share.total,
-        "interval": [round(low, 4), round(high, 4)],
+        **asdict(result.share),
+        "interval": [round(bound, 4) for bound in result.share.interval],
         "kinds": {kind: asdict(share) for kind, share in result.kinds.items()},
+        **({"steps": asdict(result.steps)} if result.steps.total else {}),
     }
-    if result.steps.total:
-        summary["steps"] = asdict(result.steps)
-    return summary

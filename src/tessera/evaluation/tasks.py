@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 from tessera.chat.message import Conversation
 from tessera.playground.parts import Question, Scene
@@ -19,7 +20,7 @@ from tessera.runtime.seeds import derive_seed
 
 
 @dataclass(frozen=True)
-class Item:
+class HeldoutItem:
     """One question to answer, with the scene it is about."""
 
     scene: Scene
@@ -40,19 +41,21 @@ def choose_tasks(names: Sequence[str] = ()) -> tuple[str, ...]:
 
 def heldout_items(
     task: str, count: int, level: int = 2, size: tuple[int, int] = (64, 64)
-) -> tuple[Item, ...]:
+) -> tuple[HeldoutItem, ...]:
     """`count` questions of a task, one a scene; a smaller count gives the beginning of a larger one."""
     if count < 1:
         raise ValueError(f"count: {count} questions per task; give at least 1")
-    balance = _Balance()
-    items: list[Item] = []
-    for scene in heldout_scenes(task, level, size):
+    return tuple(islice(_items(task, level, size), count))
+
+
+def _items(task: str, level: int, size: tuple[int, int]) -> Iterator[HeldoutItem]:
+    """Endless questions of a task, its suites in turn."""
+    balance, suites = _Balance(), TASK_SUITES[choose_tasks([task])[0]]
+    for index, suite in enumerate(cycle(suites)):
+        scene = draw_scene(suite, derive_seed("heldout", task, index), size, level)
         question = balance.choose([q for q in scene.questions if q.task == task])
         if question is not None:
-            items.append(Item(scene, question))
-        if len(items) == count:
-            break
-    return tuple(items)
+            yield HeldoutItem(scene, question)
 
 
 class _Balance:
@@ -66,11 +69,7 @@ class _Balance:
 
     def choose(self, questions: Sequence[Question]) -> Question | None:
         """The question that is rarest so far, kind before answer; None when each has come often enough."""
-        fair = [
-            q
-            for q in questions
-            if self._fair(self.kinds, q.kind) and self._fair(self.finals[q.kind], q.final)
-        ]
+        fair = [q for q in questions if self._fair(q)]
         if not fair:
             return None
         chosen = min(fair, key=lambda q: (self.kinds[q.kind], self.finals[q.kind][q.final]))
@@ -78,14 +77,6 @@ class _Balance:
         self.finals[chosen.kind][chosen.final] += 1
         return chosen
 
-    def _fair(self, seen: Counter[str], value: str) -> bool:
-        return seen[value] < seen.total() / max(1, len(seen)) + self.LEAD
-
-
-def heldout_scenes(task: str, level: int, size: tuple[int, int]) -> Iterator[Scene]:
-    """Endless scenes for a task, its suites in turn."""
-    suites = TASK_SUITES[choose_tasks([task])[0]]
-    index = 0
-    while True:
-        yield draw_scene(suites[index % len(suites)], derive_seed("heldout", task, index), size, level)
-        index += 1
+    def _fair(self, question: Question) -> bool:
+        counts = (self.kinds, question.kind), (self.finals[question.kind], question.final)
+        return all(seen[value] < seen.total() / max(1, len(seen)) + self.LEAD for seen, value in counts)

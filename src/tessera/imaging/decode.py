@@ -61,13 +61,9 @@ def read_size(
     Raises ValueError when the source is missing, broken in its header, or beyond the limits.
     """
     image = open_lazily(source, limits)
-    if image is source:
-        return image.size
-    with image:
+    with nullcontext() if image is source else image:
         width, height = image.size
-        if apply_exif and _orientation(image, source) in _SIDEWAYS:
-            return height, width
-        return width, height
+        return (height, width) if apply_exif and _is_sideways(image, source) else (width, height)
 
 
 def decode_image(
@@ -111,8 +107,6 @@ def open_lazily(source: Source, limits: DecodeLimits = DEFAULT_LIMITS) -> PIL.Im
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         image = PIL.Image.open(stream, formats=_known_formats())
-    except FileNotFoundError as error:
-        raise _error(source, "no such file; check the path") from error
     except BOMBS as error:
         raise _error(source, f"{error}; scale it down, or raise PIL.Image.MAX_IMAGE_PIXELS") from error
     except BROKEN as error:
@@ -143,18 +137,15 @@ def _known_formats() -> tuple[str, ...]:
 
 
 def _check_bytes(source: str | Path | bytes, limits: DecodeLimits) -> None:
-    if isinstance(source, bytes):
-        size = len(source)
-    else:
-        try:
-            size = os.stat(source).st_size
-        except (OSError, ValueError) as error:
-            raise _error(source, f"unreadable ({error}); check the path") from error
+    try:
+        size = len(source) if isinstance(source, bytes) else os.stat(source).st_size
+    except (OSError, ValueError) as error:
+        raise _error(source, f"unreadable ({error}); check the path") from error
     if size == 0:
         raise _error(source, "the file is empty; replace it or drop the record")
     if size > limits.max_bytes:
-        remedy = "shrink the file or raise the limit"
-        raise _error(source, f"{size} bytes exceed max_bytes={limits.max_bytes}; {remedy}")
+        limit = f"max_bytes={limits.max_bytes}; shrink the file or raise the limit"
+        raise _error(source, f"{size} bytes exceed {limit}")
 
 
 def _check_pixels(image: PIL.Image.Image, source: Source, limits: DecodeLimits) -> None:
@@ -166,9 +157,9 @@ def _check_pixels(image: PIL.Image.Image, source: Source, limits: DecodeLimits) 
         raise _error(source, f"{width}x{height} pixels exceed {limit}")
 
 
-def _orientation(image: PIL.Image.Image, source: Source) -> int:
+def _is_sideways(image: PIL.Image.Image, source: Source) -> bool:
     try:
-        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1)) in _SIDEWAYS
     except BROKEN as error:
         raise _error(source, f"EXIF block is broken ({error}); use apply_exif=False or strip it") from error
 

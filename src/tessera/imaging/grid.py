@@ -66,11 +66,9 @@ def count_tiles(width: int, height: int, tiling: Tiling) -> int:
 @lru_cache(maxsize=64)
 def _candidates(min_tiles: int, max_tiles: int) -> tuple[tuple[int, int, float], ...]:
     """Every grid within the limits as (columns, rows, columns / rows), by area and then columns."""
-    grids = [
-        (columns, rows)
-        for columns in range(1, max_tiles + 1)
-        for rows in range(1, max_tiles // columns + 1)
-        if columns * rows >= min_tiles
-    ]
-    grids.sort(key=lambda grid: grid[0] * grid[1])  # stable: columns stay ascending inside an area
-    return tuple((columns, rows, columns / rows) for columns, rows in grids)
+    return tuple(
+        (columns, area // columns, columns / (area // columns))
+        for area in range(min_tiles, max_tiles + 1)
+        for columns in range(1, area + 1)
+        if area % columns == 0
+    )

@@ -40,11 +40,9 @@ def _with_grid(image: PIL.Image.Image, columns: int, rows: int) -> PIL.Image.Ima
     panel = image.resize(size, PIL.Image.Resampling.BICUBIC)
     draw = PIL.ImageDraw.Draw(panel)
     width, height = size[0] - 1, size[1] - 1
-    for column in range(columns + 1):
-        x = round(width * column / columns)
+    for x in (round(width * column / columns) for column in range(columns + 1)):
         draw.line([(x, 0), (x, height)], fill=GRID, width=2)
-    for row in range(rows + 1):
-        y = round(height * row / rows)
+    for y in (round(height * row / rows) for row in range(rows + 1)):
         draw.line([(0, y), (width, y)], fill=GRID, width=2)
     return panel
 
@@ -55,7 +53,7 @@ def _laid_out(tiles: Pixels, columns: int, side: int, first: int = 1) -> PIL.Ima
     size = (columns * (side + GAP) - GAP, rows * (side + GAP) - GAP)
     panel = PIL.Image.new("RGB", size, SEAM)
     draw = PIL.ImageDraw.Draw(panel)
-    font = _font(max(11, min(16, side // 5)))
+    font = PIL.ImageFont.load_default(max(11, min(16, side // 5)))
     for index, tile in enumerate(np.asarray(tiles)):
         corner = (index % columns * (side + GAP), index // columns * (side + GAP))
         # Small tiles keep their hard pixels, so that one sees what the model sees.
@@ -68,7 +66,7 @@ def _laid_out(tiles: Pixels, columns: int, side: int, first: int = 1) -> PIL.Ima
 
 
 def _side_by_side(panels: list[Panel]) -> PIL.Image.Image:
-    font = _font(18)
+    font = PIL.ImageFont.load_default(18)
     widths = [max(panel.width, int(font.getlength(caption)) + 1) for caption, panel in panels]
     width = sum(widths) + MARGIN * (len(panels) + 1)
     height = max(panel.height for _, panel in panels) + CAPTION + 2 * MARGIN
@@ -80,7 +78,3 @@ def _side_by_side(panels: list[Panel]) -> PIL.Image.Image:
         sheet.paste(panel, (left, MARGIN + CAPTION))
         left += panel_width + MARGIN
     return sheet
-
-
-def _font(size: int) -> PIL.ImageFont.FreeTypeFont | PIL.ImageFont.ImageFont:
-    return PIL.ImageFont.load_default(size)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -28,7 +29,6 @@ ANIMATED_SUFFIXES = (".gif", ".webp", ".png", ".apng")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 FOLDER_FPS = 1.0  # a folder of frames and frames in memory carry no clock
 SHORTEN = "cut the clip or raise the limit"
-_TRAILING_NUMBER = re.compile(r"(\d+)$")
 
 
 class VideoLimits(Config):
@@ -94,7 +94,8 @@ def read_frames(
     if not isinstance(opened, Path):
         found = {index: decode_image(opened[index], _picture_limits(limits)) for index in wanted}
     elif opened.suffix.lower() in ANIMATED_SUFFIXES:
-        found = _read_animation(opened, wanted, limits)
+        with _animation(opened, limits) as image:
+            found = {index: _frame_of(image, index) for index in sorted(wanted)}
     else:
         found = _read_stream(opened, wanted)
     return [found[index] for index in indices]
@@ -114,54 +115,31 @@ def _read_stream(path: Path, wanted: set[int]) -> dict[int, PIL.Image.Image]:
     raise _error(path, f"{what}; the file is truncated, replace it or drop the record")
 
 
-def _read_animation(path: Path, wanted: set[int], limits: VideoLimits) -> dict[int, PIL.Image.Image]:
-    """Frames of an animated picture; Pillow lays each frame over the ones before it, so they go in order."""
-    found: dict[int, PIL.Image.Image] = {}
-    try:
-        with open_lazily(path, _picture_limits(limits)) as image:
-            for index in sorted(wanted):
-                image.seek(index)
-                found[index] = image.convert("RGB")
-    except BROKEN as error:
-        raise _error(path, f"frames are broken ({error}); replace the file") from error
-    return found
+def _frame_of(image: PIL.Image.Image, index: int) -> PIL.Image.Image:
+    """A frame of an animated picture. Pillow lays each over the ones before it: ask for them in order."""
+    image.seek(index)
+    return image.convert("RGB")
 
 
 @lru_cache(maxsize=4096)
 def _probe_file(path: Path, limits: VideoLimits, modified_ns: int, size: int) -> VideoInfo:
     if path.suffix.lower() in ANIMATED_SUFFIXES:
-        return _probe_animation(path, limits)
+        with _animation(path, limits) as image:
+            frames = int(getattr(image, "n_frames", 1))
+            milliseconds = float(image.info.get("duration", 0)) or 100.0  # browsers show 0 as 100 ms
+            return VideoInfo(frames, 1000.0 / milliseconds, *image.size)
     with _video_stream(path) as (container, stream):
         width, height = stream.width, stream.height
         if width * height > limits.max_pixels:
             limit = f"max_pixels={limits.max_pixels}; scale it down or raise the limit"
             raise _error(path, f"frames of {width}x{height} pixels exceed {limit}")
         rate = stream.average_rate or stream.guessed_rate
-        frames = stream.frames or _count_frames(container, stream, limits)
+        # Decoding is the only count that is sure; it stops just past the limit.
+        counted = islice(container.decode(stream), 0 if stream.frames else limits.max_frames + 1)
+        frames = stream.frames or sum(1 for _ in counted)
     if frames < 1 or width < 1 or height < 1:
         raise _error(path, "it has no frames; replace the file or drop the record")
     return VideoInfo(frames, float(rate) if rate else FOLDER_FPS, width, height)
-
-
-def _count_frames(
-    container: av.container.InputContainer, stream: av.video.stream.VideoStream, limits: VideoLimits
-) -> int:
-    """Counts by decoding, the only count that is sure to be decodable; stops just past the limit."""
-    count = 0
-    for count, _ in enumerate(container.decode(stream), start=1):
-        if count > limits.max_frames:
-            break
-    return count
-
-
-def _probe_animation(path: Path, limits: VideoLimits) -> VideoInfo:
-    with open_lazily(path, _picture_limits(limits)) as image:
-        try:
-            frames = int(getattr(image, "n_frames", 1))
-            milliseconds = float(image.info.get("duration", 0)) or 100.0  # browsers show 0 as 100 ms
-        except BROKEN as error:
-            raise _error(path, f"frames are broken ({error}); replace the file") from error
-        return VideoInfo(frames, 1000.0 / milliseconds, image.width, image.height)
 
 
 def _file_or_stills(source: VideoSource) -> Path | Sequence[Path | PIL.Image.Image]:
@@ -181,15 +159,23 @@ def _frame_paths(folder: Path) -> list[Path]:
     for path in folder.iterdir():
         if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith("."):
             continue
-        match = _TRAILING_NUMBER.search(path.stem)
-        if match is None:
-            raise ValueError(
-                f"video folder '{folder}': '{path.name}' does not end in a number; name frames *_1.jpg, ..."
-            )
-        numbered.append((int(match.group()), path.name, path))
+        if not (digits := re.split(r"\D", path.stem)[-1]):
+            what = f"'{path.name}' does not end in a number; name frames *_1.jpg, ..."
+            raise ValueError(f"video folder '{folder}': {what}")
+        numbered.append((int(digits), path.name, path))
     if not numbered:
         raise ValueError(f"video folder '{folder}': it holds no pictures; name frames *_1.jpg, *_2.jpg, ...")
     return [path for _, _, path in sorted(numbered)]
+
+
+@contextmanager
+def _animation(path: Path, limits: VideoLimits) -> Iterator[PIL.Image.Image]:
+    """The opened animated picture; Pillow's errors become ValueErrors that name the file."""
+    with open_lazily(path, _picture_limits(limits)) as image:
+        try:
+            yield image
+        except BROKEN as error:
+            raise _error(path, f"frames are broken ({error}); replace the file") from error
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from random import Random
 from PIL import ImageDraw
 
 from tessera.chat.message import Image
-from tessera.playground.drawings.marks import COLOR_NAMES, COLORS, Canvas, choose_background, finished, vary
+from tessera.playground.drawings.marks import COLOR_NAMES, Canvas
 from tessera.playground.parts import Region, Scene
 from tessera.playground.questions.asker import YES_NO, Asker
 
@@ -25,37 +25,33 @@ def chart_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
     """One chart with its questions; values are drawn flat from 1 to the level's highest."""
     count = rng.randint(*BARS[level])
     bars = [(color, rng.randint(1, HIGHEST[level])) for color in rng.sample(COLOR_NAMES, count)]
-    background, dark = choose_background(rng)
-    canvas = Canvas(size, background)
-    regions = draw_chart(canvas, bars, HIGHEST[level], dark, rng)
+    canvas = Canvas(size, level, rng)
+    regions = _draw(canvas, bars)
     asker = Asker(rng)
     _ask_reads(asker, bars)
     _ask_pairs(asker, bars)
     region = rng.choice(regions)
     asker.add_box(region.phrase.rsplit(" ", 1)[0], region.box)
-    image = finished(canvas.image, level, rng)
     caption = f"a chart with {count} bars. " + " ".join(f"{color} {value}." for color, value in bars)
-    return Scene("chart", (Image(image),), caption, tuple(regions), tuple(asker.questions))
+    return Scene("chart", (Image(canvas.finished()),), caption, tuple(regions), tuple(asker.questions))
 
 
-def draw_chart(canvas: Canvas, bars: list[Bar], highest: int, dark: bool, rng: Random) -> list[Region]:
+def _draw(canvas: Canvas, bars: list[Bar]) -> list[Region]:
     """Grid, bars and axis; returns the bars' regions ("red bar 7") from left to right."""
-    pen = ImageDraw.Draw(canvas.image)
+    pen, rng, highest = ImageDraw.Draw(canvas.image), canvas.rng, HIGHEST[canvas.level]
     unit = (FLOOR - TOP) // highest
-    grid, axis = [(grey,) * 3 for grey in ((80, 255) if dark else (190, 0))]
-    floor = round(FLOOR * canvas.scale_y)
-    left, right = round(4 * canvas.scale_x), round(62 * canvas.scale_x)
-    for value in range(1, highest + 1):
-        y = round((FLOOR - value * unit) * canvas.scale_y)
+    heights = [round((FLOOR - value * unit) * canvas.scale_y) for value in range(highest + 1)]
+    grid, axis = [(grey,) * 3 for grey in ((80, 255) if canvas.dark else (190, 0))]
+    floor, left, right = heights[0], round(4 * canvas.scale_x), round(62 * canvas.scale_x)
+    for y in heights[1:]:
         pen.line((left, y, right, y), fill=grid)
     pitch = (right - left) // len(bars)
     width = pitch - max(2, round((3 + rng.randint(0, 1)) * canvas.unit))
     start = left + rng.randint(1, max(1, right - left - pitch * len(bars) + pitch - width - 1))
     regions = []
     for index, (color, value) in enumerate(bars):
-        x = start + index * pitch
-        top = round((FLOOR - value * unit) * canvas.scale_y)
-        pen.rectangle((x, top, x + width - 1, floor - 1), fill=vary(COLORS[color], rng))
+        x, top = start + index * pitch, heights[value]
+        pen.rectangle((x, top, x + width - 1, floor - 1), fill=canvas.shade(color))
         regions.append(Region(f"{color} bar {value}", canvas.share((x, top, x + width, floor))))
     pen.line((left - 1, floor, right, floor), fill=axis)
     pen.line((left - 1, round(2 * canvas.scale_y), left - 1, floor), fill=axis)
@@ -70,8 +66,7 @@ def _ask_reads(asker: Asker, bars: list[Bar]) -> None:
     for kind, extreme in (("highest", max(values)), ("lowest", min(values))):
         if frequency[extreme] == 1:
             asker.add("chart", kind, bars[values.index(extreme)][0])
-    picked = rng.sample(bars, 2)
-    for color, value in picked:
+    for color, value in rng.sample(bars, 2):
         asker.add("chart", "value", str(value), color)
     color, value = rng.choice(bars)
     if frequency[value] == 1:
@@ -93,8 +88,6 @@ def _ask_pairs(asker: Asker, bars: list[Bar]) -> None:
     if m != n:
         asker.add("chart", "which_higher", one if m > n else two, one, two)
     (one, m), (two, n) = rng.sample(bars, 2)
-    steps = f"{one} {m}, {two} {n}, {m} + {n} = {m + n}"
-    asker.add("arithmetic", "bar_sum", steps, one, two, final=str(m + n))
+    asker.add_steps("bar_sum", f"{one} {m}, {two} {n}, ", (m, "+", n), one, two)
     (one, m), (two, n) = sorted(rng.sample(bars, 2), key=lambda bar: -bar[1])
-    steps = f"{one} {m}, {two} {n}, {m} - {n} = {m - n}"
-    asker.add("arithmetic", "bar_difference", steps, one, two, final=str(m - n))
+    asker.add_steps("bar_difference", f"{one} {m}, {two} {n}, ", (m, "-", n), one, two)

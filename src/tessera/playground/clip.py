@@ -7,62 +7,59 @@ from random import Random
 import PIL.Image
 
 from tessera.chat.message import Video
-from tessera.playground.drawings.marks import (
-    COLOR_NAMES,
-    COLORS,
-    SHAPES,
-    Canvas,
-    choose_background,
-    finished,
-    shape_mask,
-)
-from tessera.playground.drawings.things import Thing, draw_things, place_phrase, place_things
+from tessera.playground.drawings.marks import COLOR_NAMES, COLORS, SHAPES, Canvas, shape_mask
+from tessera.playground.drawings.things import Thing, draw_things, place_things
 from tessera.playground.parts import Region, Scene
 from tessera.playground.questions.asker import YES_NO, Asker
 
 FRAMES = (4, 5, 6)
 STEPS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
-DIRECTIONS = tuple(STEPS)
 ARRIVALS = {1: (2, 2), 2: (2, 3), 3: (3, 4)}
+SIDE = 20
+"""Canvas units of the thing that moves."""
+Drawn = tuple[list[PIL.Image.Image], list[Region], str, Asker]
+"""Frames, regions of the first one, what happens in words, and the questions."""
 
 
 def clip_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
     """A clip of motion or of arrivals, equally often."""
-    return _motion_scene(rng, size, level) if rng.random() < 0.5 else _order_scene(rng, size, level)
+    draw = _motion if rng.random() < 0.5 else _arrivals
+    frames, regions, story, asker = draw(rng, size, level)
+    caption = f"a clip of {len(frames)} frames. {story}"
+    return Scene("clip", (Video(tuple(frames)),), caption, tuple(regions), tuple(asker.questions))
 
 
-def _motion_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
+def _motion(rng: Random, size: tuple[int, int], level: int) -> Drawn:
     """One thing crosses the picture; at levels 2 and 3 another stays where it is."""
-    count, direction = rng.choice(FRAMES), rng.choice(DIRECTIONS)
+    count, direction = rng.choice(FRAMES), rng.choice(list(STEPS))
     colors, shapes = rng.sample(COLOR_NAMES, 2), rng.sample(SHAPES, 2)
     mover = Thing(shapes[0], colors[0], True, 0)
     still = Thing(shapes[1], colors[1], rng.random() < 0.5, 0) if level > 1 else None
     path = _path(rng, direction, count, size)
     if still:
         still.slot = _free_slot(rng, direction, path, size)
-    frames, regions = _film(rng, size, mover, still, path, level)
+    frames, regions = _film(Canvas(size, level, rng), mover, still, path)
     asker = Asker(rng)
     _ask_motion(asker, mover, still, direction, count)
-    caption = f"a clip of {count} frames. a {mover.full_name} moves {direction}."
+    story = f"a {mover.full_name} moves {direction}."
     if still:
-        caption += f" a {still.full_name} stays {place_phrase(still.slot)}."
-    return Scene("clip", (Video(tuple(frames)),), caption, regions, tuple(asker.questions))
+        story += f" a {still.full_name} stays {still.where}."
+    return frames, regions, story, asker
 
 
 def _path(rng: Random, direction: str, count: int, size: tuple[int, int]) -> list[tuple[int, int]]:
-    """Left upper corners of the moving thing (side 20 canvas units) in pixels, one a frame."""
+    """Left upper corners of the moving thing in pixels, one a frame."""
     dx, dy = STEPS[direction]
     start, end = rng.randint(2, 6), rng.randint(38, 42)
     across = rng.choice((rng.randint(2, 6), rng.randint(38, 42)))
-    unit = min(size) / 64
+    half = SIDE // 2
     points = []
     for index in range(count):
         along = start + (end - start) * index / (count - 1)
-        along = along if dx + dy > 0 else 64 - 20 - along
-        x, y = (along, across) if dx else (across, along)
-        points.append(
-            (round((x + 10) * size[0] / 64 - 10 * unit), round((y + 10) * size[1] / 64 - 10 * unit))
-        )
+        along = along if dx + dy > 0 else 64 - SIDE - along
+        corner = (along, across) if dx else (across, along)
+        x, y = (round((c + half) * s / 64 - half * min(size) / 64) for c, s in zip(corner, size, strict=True))
+        points.append((x, y))
     return points
 
 
@@ -74,36 +71,30 @@ def _free_slot(rng: Random, direction: str, path: list[tuple[int, int]], size: t
 
 
 def _film(
-    rng: Random,
-    size: tuple[int, int],
-    mover: Thing,
-    still: Thing | None,
-    path: list[tuple[int, int]],
-    level: int,
-) -> tuple[list[PIL.Image.Image], tuple[Region, ...]]:
+    canvas: Canvas, mover: Thing, still: Thing | None, path: list[tuple[int, int]]
+) -> tuple[list[PIL.Image.Image], list[Region]]:
     """The frames, and the regions of the first frame."""
-    base = Canvas(size, choose_background(rng)[0])
     regions = []
     if still:
-        place_things([still], base, rng)
-        draw_things([still], base, rng)
+        place_things([still], canvas)
+        draw_things([still], canvas)
         regions.append(Region(still.full_name, still.box))
-    side = round(20 * base.unit)
-    mask, frames = shape_mask(mover.shape, side), []
+    side = round(SIDE * canvas.unit)
+    mask, scenery, frames = shape_mask(mover.shape, side), canvas.image, []
     for x, y in path:
-        frame = base.image.copy()
-        frame.paste(COLORS[mover.color], (x, y), mask)
-        frames.append(finished(frame, level, rng))
+        canvas.image = scenery.copy()
+        canvas.stamp(mask, COLORS[mover.color], x, y)
+        frames.append(canvas.finished())
     x, y = path[0]
-    regions.append(Region(mover.full_name, base.share((x, y, x + side, y + side))))
-    return frames, tuple(regions)
+    regions.append(Region(mover.full_name, canvas.share((x, y, x + side, y + side))))
+    return frames, regions
 
 
 def _ask_motion(asker: Asker, mover: Thing, still: Thing | None, direction: str, count: int) -> None:
     rng = asker.rng
     asker.add("motion", "direction", direction, rng.choice((mover.name, mover.shape)))
     asker.add("motion", "direction", direction, f"{mover.color} thing")
-    claim = direction if rng.random() < 0.5 else rng.choice([d for d in DIRECTIONS if d != direction])
+    claim = direction if rng.random() < 0.5 else rng.choice([d for d in STEPS if d != direction])
     asker.add("motion", "moves_to", YES_NO[claim == direction], mover.name, claim)
     asker.add_all("motion", moving_color=mover.color, moving_shape=mover.shape)
     asker.add("order", "frames", str(count))
@@ -113,28 +104,26 @@ def _ask_motion(asker: Asker, mover: Thing, still: Thing | None, direction: str,
         asker.add("motion", "does_move", YES_NO[moves], mover.name if moves else still.name)
 
 
-def _order_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
+def _arrivals(rng: Random, size: tuple[int, int], level: int) -> Drawn:
     """Things of different colours appear one after another and stay."""
     arrivals = rng.randint(*ARRIVALS[level])
     count = rng.choice([n for n in FRAMES if n > arrivals])
     colors = rng.sample(COLOR_NAMES, arrivals)
     slots = rng.sample(range(5), arrivals)
     things = [Thing(rng.choice(SHAPES), c, rng.random() < 0.6, s) for c, s in zip(colors, slots, strict=True)]
-    times = sorted(rng.sample(range(count), arrivals))
-    canvas = Canvas(size, choose_background(rng)[0])
-    place_things(things, canvas, rng)
+    coming = dict(zip(sorted(rng.sample(range(count), arrivals)), things, strict=True))
+    canvas = Canvas(size, level, rng)
+    place_things(things, canvas)
     frames = []
     for index in range(count):
-        draw_things([t for t, when in zip(things, times, strict=True) if when == index], canvas, rng)
-        frames.append(finished(canvas.image, level, rng))
+        draw_things([coming[index]] if index in coming else [], canvas)
+        frames.append(canvas.finished())
     asker = Asker(rng)
     _ask_order(asker, things, count)
-    story = " ".join(
-        f"{'then' if i else 'first'} a {t.full_name} {place_phrase(t.slot)}." for i, t in enumerate(things)
-    )
-    regions = tuple(Region(t.full_name, t.box) for t, when in zip(things, times, strict=True) if when == 0)
-    caption = f"a clip of {count} frames. {story}"
-    return Scene("clip", (Video(tuple(frames)),), caption, regions, tuple(asker.questions))
+    heads = ("first", *["then"] * (arrivals - 1))
+    story = [f"{h} a {t.full_name} {t.where}." for h, t in zip(heads, things, strict=True)]
+    regions = [Region(coming[0].full_name, coming[0].box)] if 0 in coming else []
+    return frames, regions, " ".join(story), asker
 
 
 def _ask_order(asker: Asker, things: list[Thing], count: int) -> None:

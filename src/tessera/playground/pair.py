@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from tessera.chat.message import Image
-from tessera.playground.drawings.marks import COLOR_NAMES, SHAPES
+from tessera.playground.drawings.marks import COLOR_NAMES, SHAPES, Canvas
 from tessera.playground.drawings.things import Thing, describe_things, paint, thing_regions
 from tessera.playground.parts import Scene
 from tessera.playground.questions.asker import YES_NO, Asker
@@ -24,7 +24,7 @@ def pair_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
     same_color = rng.random() < 0.5
     colors = (color, color if same_color else rng.choice([c for c in COLOR_NAMES if c != color]))
     pictures = [_things(rng, counted, counts[i], (shared, colors[i]), rest, level) for i in BOTH]
-    media = tuple(Image(paint(things, size, level, rng)) for things in pictures)
+    media = tuple(Image(paint(things, Canvas(size, level, rng))) for things in pictures)
     asker = Asker(rng)
     _ask_counts(asker, plural(counted), counts)
     asker.add("compare", "same_color", YES_NO[same_color], shared, images=BOTH)
@@ -47,14 +47,11 @@ def _things(
     rng: Random, counted: str, count: int, shared: tuple[str, str], rest: list[str], level: int
 ) -> list[Thing]:
     """The counted things, the shared one, and perhaps one more, in random slots."""
-    kinds = [(counted, rng.choice(COLOR_NAMES)) for _ in range(count)] + [shared]
+    kinds = [*((counted, rng.choice(COLOR_NAMES)) for _ in range(count)), shared]
     if rng.random() < 0.5 and level > 1:
         kinds.append((rng.choice(rest), rng.choice(COLOR_NAMES)))
     slots = rng.sample(range(5), len(kinds))
-    return [
-        Thing(shape, color, rng.random() < 0.5, slot)
-        for (shape, color), slot in zip(kinds, slots, strict=True)
-    ]
+    return [Thing(*kind, rng.random() < 0.5, slot) for kind, slot in zip(kinds, slots, strict=True)]
 
 
 def _ask_counts(asker: Asker, name: str, counts: tuple[int, int]) -> None:
@@ -63,14 +60,11 @@ def _ask_counts(asker: Asker, name: str, counts: tuple[int, int]) -> None:
     asker.add("compare", "same_count", YES_NO[one == two], name, images=BOTH)
     for index in BOTH:
         asker.add("compare", "count_in", str(counts[index]), name, index + 1, images=(index,))
-    steps = f"{one} and {two}, {one} + {two} = {one + two}"
-    asker.add("compare", "sum_both", steps, name, final=str(one + two), images=BOTH)
+    asker.add_steps("sum_both", f"{one} and {two}, ", (one, "+", two), name, task="compare", images=BOTH)
     if one == two:
         return
     more = 1 if one > two else 2
     kind = rng.choice(("more_in", "fewer_in"))
     asker.add("compare", kind, str(more if kind == "more_in" else 3 - more), name, images=BOTH)
-    high, low = max(one, two), min(one, two)
-    asker.add(
-        "compare", "more_by", f"{high} - {low} = {high - low}", name, more, final=str(high - low), images=BOTH
-    )
+    terms = (max(one, two), "-", min(one, two))
+    asker.add_steps("more_by", "", terms, name, more, task="compare", images=BOTH)

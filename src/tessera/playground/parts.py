@@ -23,7 +23,7 @@ class Question:
     """A question whose answer is known.
 
     `answer` is the text to learn and may hold written steps; `final` is the value to grade. `images` are
-    the indices of the media asked about. `in_caption` says whether the caption alone gives the answer.
+    the indices of the media asked about, `box` is what the question of a box asks for.
     """
 
     task: str
@@ -33,7 +33,11 @@ class Question:
     final: str
     images: tuple[int, ...] = (0,)
     box: UnitBox | None = None
-    in_caption: bool = True
+
+    @property
+    def in_caption(self) -> bool:
+        """Whether the caption alone gives the answer: it names no boxes."""
+        return self.box is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,9 @@ def conversation(scene: Scene, questions: Sequence[Question], mode: Mode = "pict
     asked = [q for q in questions if q.in_caption or mode != "caption"]
     if not asked:
         raise ValueError("questions: none is left to ask; in caption mode give at least one with in_caption")
-    first = opening(scene, asked[0].text, mode)
-    messages = [first, say("assistant", asked[0].answer)]
-    for question in asked[1:]:
+    first, *others = asked
+    messages = [opening(scene, first.text, mode), say("assistant", first.answer)]
+    for question in others:
         messages += [say("user", question.text), say("assistant", question.answer)]
     return Conversation(tuple(messages))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 
 from tessera.chat.message import Image
-from tessera.playground.drawings.marks import DARK_INK, LIGHT_INK, Canvas, choose_background, finished
-from tessera.playground.drawings.writing import Line, draw_lines
+from tessera.playground.drawings.marks import DARK_INK, LIGHT_INK, Canvas
+from tessera.playground.drawings.writing import draw_lines
 from tessera.playground.parts import Scene
 from tessera.playground.questions.asker import Asker
 from tessera.playground.questions.words import WORDS
@@ -22,54 +22,39 @@ def text_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
     asker = Asker(rng)
     wide = size[0] > size[1] * 1.5
     lines, caption = _write(asker, level, wide)
-    background, dark = choose_background(rng)
-    canvas = Canvas(size, background)
-    ink = rng.choice(LIGHT_INK if dark else DARK_INK)
-    beside = wide and lines[-1].unit == "letter"
-    regions = draw_lines(canvas, lines, beside, ink, rng)
+    canvas = Canvas(size, level, rng)
+    ink = rng.choice(LIGHT_INK if canvas.dark else DARK_INK)
+    regions = draw_lines(canvas, lines, wide and lines[-1].isalpha(), ink)
     whole = [r for r in regions if r.phrase.startswith(("word", "number"))]
     single = [r for r in regions if r not in whole and sum(q.phrase == r.phrase for q in regions) == 1]
     for group in (whole, single):
         if group:
             region = rng.choice(group)
             asker.add_box(region.phrase, region.box)
-    image = finished(canvas.image, level, rng)
-    return Scene("text", (Image(image),), caption, tuple(regions), tuple(asker.questions))
+    return Scene("text", (Image(canvas.finished()),), caption, tuple(regions), tuple(asker.questions))
 
 
-def _write(asker: Asker, level: int, wide: bool) -> tuple[list[Line], str]:
+def _write(asker: Asker, level: int, wide: bool) -> tuple[list[str], str]:
     """Choose what is written, ask about it, and return the lines with their caption."""
     rng = asker.rng
     draw = rng.random()
     if (wide or level >= 3) and draw < 0.4:
-        first, second = choose_word(rng, level), choose_word(rng, level)
-        return [_word(first), _word(second)], ask_two_words(asker, first, second)
+        first, second = _word(rng, level), _word(rng, level)
+        return [first, second], ask_two_words(asker, first, second)
     if draw < 0.55:
-        word = choose_word(rng, level)
-        return [_word(word)], ask_word(asker, word)
+        word = _word(rng, level)
+        return [word], ask_word(asker, word)
     if draw < 0.8:
-        number = choose_number(rng, MOST_DIGITS[level] + (2 if wide else 0))
-        return [_number(str(number))], ask_number(asker, number)
+        # The number of digits is chosen first, so that every length is equally frequent.
+        digits = rng.randint(1, MOST_DIGITS[level] + (2 if wide else 0))
+        number = rng.randint(10 ** (digits - 1) if digits > 1 else 0, 10**digits - 1)
+        return [str(number)], ask_number(asker, number)
     one, two = rng.randint(1, HIGHEST_TERM[level]), rng.randint(1, 9)
     if rng.random() < 0.5:
         one, two = two, one
-    return [_number(str(one)), Line(f"+{two}", "digit", f"number {two}")], ask_sum(asker, one, two)
+    return [str(one), f"+{two}"], ask_sum(asker, one, two)
 
 
-def choose_word(rng: Random, level: int) -> str:
+def _word(rng: Random, level: int) -> str:
     """A word; its length is chosen first, so that lengths are equally frequent."""
     return rng.choice(WORDS[rng.choice(WORD_LENGTHS[level])])
-
-
-def choose_number(rng: Random, most_digits: int) -> int:
-    """A number of one to `most_digits` digits, every length equally often."""
-    digits = rng.randint(1, most_digits)
-    return rng.randint(10 ** (digits - 1) if digits > 1 else 0, 10**digits - 1)
-
-
-def _word(text: str) -> Line:
-    return Line(text, "letter", f"word {text}")
-
-
-def _number(text: str) -> Line:
-    return Line(text, "digit", f"number {text}")

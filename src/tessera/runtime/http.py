@@ -29,7 +29,6 @@ LARGEST = 64 << 20
 AGAIN = (408, 409, 425, 429)
 """Statuses below 500 that may pass."""
 
-
 _WHOSE = "check that an OpenAI-compatible server is at this address"
 
 
@@ -136,10 +135,8 @@ class Endpoint:
             with self._client.stream(method, where, json=body) as response:
                 text = self._read(response).decode("utf-8", "replace")
         except httpx.HTTPError as error:
-            reason = f"no answer ({type(error).__name__}: {error})"
-            raise RequestError(
-                f"{where}: {reason}; check that the server runs at this address", wait=0.0
-            ) from error
+            said = f"no answer ({type(error).__name__}: {error}); check that the server runs at this address"
+            raise RequestError(f"{where}: {said}", wait=0.0) from error
         if response.status_code != 200:
             raise _refusal(response, text)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -25,12 +25,13 @@ def map_in_workers(
         return map(function, keys)
     return iter(
         DataLoader(
-            _Mapped(function),
+            _Keys(),
             batch_size=None,
             sampler=keys,  # torch only iterates over it
             num_workers=workers,
             prefetch_factor=prefetch,
-            collate_fn=_unchanged,
+            # In place of torch's own, which turns arrays into tensors; without batches it gets one key.
+            collate_fn=function,  # type: ignore[arg-type]
             # Its own generator: the default would advance torch's global one and change the run.
             generator=torch.Generator(),
         )
@@ -45,16 +46,8 @@ def map_in_chunks(
     return map_in_workers(function, bounds, workers if len(bounds) > 1 else 0, prefetch=4)
 
 
-class _Mapped(Dataset[Result], Generic[Key, Result]):
-    """Map-style view for torch's DataLoader: the index is the key."""
+class _Keys(Dataset[Any]):
+    """What torch's DataLoader reads: every key stands for itself."""
 
-    def __init__(self, function: Callable[[Key], Result]) -> None:
-        self._function = function
-
-    def __getitem__(self, key: Any) -> Result:
-        return self._function(key)
-
-
-def _unchanged(item: Any) -> Any:
-    """Stands in for DataLoader's conversion of arrays to tensors."""
-    return item
+    def __getitem__(self, key: Any) -> Any:
+        return key

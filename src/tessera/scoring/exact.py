@@ -27,9 +27,8 @@ def grade(final: str, prediction: str, kind: str = "") -> bool:
     if kind == BOX_KIND:
         return box_score(final, prediction) >= BOX_THRESHOLD
     found = final_answer(prediction)
-    return found == normalise_answer(final) or (
-        "=" in prediction and _is_number(final) and last_number(found) == final.strip()
-    )
+    by_steps = "=" in prediction and last_number(found) == final.strip() == last_number(final)
+    return by_steps or found == normalise_answer(final)
 
 
 def box_score(final: str, prediction: str) -> float:
@@ -61,15 +60,9 @@ def grade_steps(answer: str, prediction: str) -> bool:
     expected = steps_of(answer)
     if not expected:
         raise ValueError(f"answer {answer!r} holds no steps: grade it with grade() instead")
-    return steps_hold(prediction) and list(map(_ordered, steps_of(prediction))) == list(
-        map(_ordered, expected)
-    )
+    return steps_hold(prediction) and [*map(_ordered, steps_of(prediction))] == [*map(_ordered, expected)]
 
 
 def _ordered(step: tuple[int, str, int, int]) -> tuple[int, str, int, int]:
     a, sign, b, c = step
     return (min(a, b), sign, max(a, b), c) if sign == "+" else step
-
-
-def _is_number(text: str) -> bool:
-    return last_number(text) == text.strip()

@@ -13,7 +13,8 @@ import tessera
 from tessera.cli.command import ReportingCommand
 from tessera.cli.tables import figures_table, say
 from tessera.cli.training.train import follow, prepare
-from tessera.evaluation.report import write_report
+from tessera.evaluation.report import report_page
+from tessera.pages.page import write_page
 from tessera.playground.scene import SINGLE_PICTURE_TASKS
 from tessera.recipes.scale_model.demo import Demo
 from tessera.recipes.shelf import load_recipe
@@ -39,7 +40,8 @@ class DemoCommand(ReportingCommand):
             trainer = prepare(load_recipe(self.recipe), self.out, bars, console, demo.after_stage)
             follow(trainer, demo.run(trainer), bars, console)
         console.print(accuracy_table(demo))
-        page = write_report(self.out / "report.html", demo.report({"tessera": tessera.__version__}))
+        page = self.out / "report.html"
+        write_page(page, report_page(demo.report({"tessera": tessera.__version__})))
         say(console, f"report with pictures and curves: {page}")
         show_new_picture(demo, console)
         say(console, f"{(perf_counter() - began) / 60:.1f} minutes")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, islice, zip_longest
 
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
 from tessera.chat.encoder import Encoded, Encoder
-from tessera.chat.message import Conversation, Image, Video
+from tessera.chat.message import Conversation, Image
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import IMG_START
 from tessera.imaging.decode import decode_image
@@ -53,18 +54,11 @@ class Seen:
 def choose_records(entries: Sequence[WeightedSource], count: int, seed: int) -> list[tuple[int, int]]:
     """(source, record) of `count` random records, all sources in turn, none twice."""
     rng = random.Random(seed)
-    left = {number: _order(entry, count, rng) for number, entry in enumerate(entries)}
-    chosen: list[tuple[int, int]] = []
-    while len(chosen) < count and any(left.values()):
-        for number, records in left.items():
-            if records and len(chosen) < count:
-                chosen.append((number, records.pop()))
-    return chosen
-
-
-def _order(entry: WeightedSource, count: int, rng: random.Random) -> list[int]:
-    size = entry.source.size
-    return rng.sample(range(count if size is None else size), min(count, count if size is None else size))
+    sizes = [count if entry.source.size is None else entry.source.size for entry in entries]
+    orders = [rng.sample(range(size), min(count, size)) for size in sizes]
+    turns = zip_longest(*(reversed(order) for order in orders))
+    chosen = ((number, record) for turn in turns for number, record in enumerate(turn) if record is not None)
+    return list(islice(chosen, count))
 
 
 def look(entry: WeightedSource, encoder: Encoder, index: int, averaging: Averaging = "square") -> Seen:
@@ -106,14 +100,10 @@ def cut_pieces(encoder: Encoder, ids: NDArray[np.int32], weights: NDArray[np.flo
 
 def _character(tokenizer: Tokenizer, ids: list[int], at: int) -> tuple[int, str]:
     """End and text of the shortest run of tokens from `at` that doesn't cut a character."""
-    first = _text(tokenizer, ids[at : at + 1])
-    if not first.endswith("\ufffd"):
-        return at + 1, first
-    for end in range(at + 2, min(at + LONGEST_CHARACTER, len(ids)) + 1):
-        text = _text(tokenizer, ids[at:end])
-        if not text.endswith("\ufffd"):
-            return end, text
-    return at + 1, first
+    ends = range(at + 1, min(at + LONGEST_CHARACTER, len(ids)) + 1)
+    runs = ((end, _text(tokenizer, ids[at:end])) for end in ends)
+    one = next(runs)
+    return next((run for run in chain([one], runs) if not run[1].endswith("\ufffd")), one)
 
 
 def _text(tokenizer: Tokenizer, ids: list[int]) -> str:
@@ -130,25 +120,18 @@ def _media(conversation: Conversation, encoder: Encoder, encoded: Encoded) -> tu
         count = sum(span.tiles)
         tiles = tuple(_small(tile) for tile in encoded.tiles[start : start + min(count, MOST_TILES)])
         start += count
-        found.append(_seen(part, tiles, count, encoder.tiling, boxes))
+        media = ShownMedia("clip", None, tiles, count, boxes=boxes)
+        found.append(_with_picture(media, part, encoder.tiling) if isinstance(part, Image) else media)
     return tuple(found)
 
 
-def _seen(
-    part: Image | Video,
-    tiles: tuple[PIL.Image.Image, ...],
-    count: int,
-    tiling: Tiling,
-    boxes: tuple[NamedBox, ...],
-) -> ShownMedia:
-    if isinstance(part, Video):
-        return ShownMedia("clip", None, tiles, count)
+def _with_picture(media: ShownMedia, part: Image, tiling: Tiling) -> ShownMedia:
     picture = decode_image(part.source)
     name = f"{picture.width} x {picture.height}"
-    columns = 0 if part.joined else grid_columns(picture.width, picture.height, count, tiling)
+    columns = 0 if part.joined else grid_columns(picture.width, picture.height, media.count, tiling)
     picture = picture.copy()
     picture.thumbnail((LARGEST, LARGEST))
-    return ShownMedia(name, picture, tiles, count, columns, boxes)
+    return replace(media, name=name, picture=picture, columns=columns)
 
 
 def grid_columns(width: int, height: int, count: int, tiling: Tiling) -> int:

@@ -42,7 +42,6 @@ class _Rounding:
     """Sums of one pass to levels. Its buffers are kept: fresh memory would cost more than the arithmetic."""
 
     def __init__(self, axis: Axis, result: Pixels, largest: int, exact: bool) -> None:
-        self._exact = exact
         self._doubt = axis.doubt if exact else 0.0
         self._levels = result.reshape(-1)
         self._upper = np.empty(largest, np.uint8)
@@ -67,7 +66,7 @@ class _Rounding:
         np.add(sums, np.float32(0.5 - self._doubt), out=sums)
         torch.nn.functional.hardtanh_(torch.from_numpy(sums), 0.0, 255.5)  # half the time of numpy's clip
         np.copyto(levels, sums, casting="unsafe")  # drops the fraction
-        if self._exact:
+        if self._doubt:
             upper = self._upper[: sums.size]
             np.add(sums, np.float32(2 * self._doubt), out=sums)
             np.copyto(upper, sums, casting="unsafe")

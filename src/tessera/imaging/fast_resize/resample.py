@@ -40,11 +40,8 @@ def resize(image: PIL.Image.Image, sizes: Sequence[Size], exact: bool) -> list[P
     """
     ours = [size for size in sizes if _worth_products(image.size, size)]
     made = dict(zip(ours, _with_products(image, ours, exact), strict=True)) if ours else {}
-    results = []
-    for size in sizes:
-        pixels = made.get(size)
-        results.append(_with_pillow(image, size) if pixels is None else pixels)
-    return results
+    found = [made.get(size) for size in sizes]
+    return [_with_pillow(image, s) if p is None else p for s, p in zip(sizes, found, strict=True)]
 
 
 def _worth_products(source: Size, target: Size) -> bool:
@@ -79,18 +76,13 @@ def _columns_come_first(source: Size, target: Size) -> bool | None:
     return matches[1] if sum(matches) == 1 else None
 
 
-def _loses_height(source: Size, target: Size) -> bool:
-    """Pillow 13's condition for columns first."""
-    loss = source[1] - target[1]
-    return loss > 0 and loss > 2 * (source[0] - target[0])
-
-
 def _with_pillow(image: PIL.Image.Image, size: Size) -> Pixels:
     return np.asarray(image if size == image.size else image.resize(size, BICUBIC))
 
 
 def _columns_first(source: Size, target: Size) -> bool:
-    return pillow_pass_order() is PassOrder.BALANCED and _loses_height(source, target)
+    lost_width, lost_height = source[0] - target[0], source[1] - target[1]
+    return pillow_pass_order() is PassOrder.BALANCED and lost_height > max(0, 2 * lost_width)
 
 
 def _with_products(image: PIL.Image.Image, sizes: Sequence[Size], exact: bool) -> list[Pixels | None]:
@@ -118,5 +110,4 @@ def _rows(lines: Pixels, widths: Sequence[int], exact: bool) -> list[Pixels | No
 
 
 def _columns(lines: Pixels | None, height: int, exact: bool) -> Pixels | None:
-    """The pass over columns; None stays None."""
     return lines if lines is None or height == len(lines) else resample_columns(lines, height, exact)

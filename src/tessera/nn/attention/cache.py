@@ -39,7 +39,7 @@ class KVCache:
 
     def append(self, layer: int, keys: torch.Tensor, values: torch.Tensor, layout: Paged) -> None:
         """Write the stream's keys and values `[T, K, C]` behind each sequence's context."""
-        in_rows = keys.device.type == "cpu" and layout.is_contiguous
+        in_rows = keys.device.type == "cpu" and all(len(pages) == 1 for pages in layout.pages)
         if in_rows:
             self._check_room(layout)
         for pool, new in ((self.keys[layer], keys), (self.values[layer], values)):
@@ -53,9 +53,9 @@ class KVCache:
 
     def sequences(self, layer: int, layout: Paged) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Keys and values of each sequence, `[context + new, K, C]`; those in one page are not copied."""
-        pair = self.keys[layer], self.values[layer]
+        keys, values = self.keys[layer], self.values[layer]
         owned = zip(layout.key_lengths, layout.pages, strict=True)
-        return [(_read(pair[0], *each), _read(pair[1], *each)) for each in owned]
+        return [(_read(keys, *each), _read(values, *each)) for each in owned]
 
     def stream(self, layer: int, layout: Paged) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of all sequences end to end, `[keys, K, C]`, as `cu_seqlens_k` counts them."""

@@ -118,11 +118,6 @@ class Paged(Layout):
         """Tokens of each sequence that are cached already."""
         return self.context_lengths
 
-    @property
-    def is_contiguous(self) -> bool:
-        """Whether each sequence lies in one page."""
-        return all(len(pages) == 1 for pages in self.pages)
-
     @cached_property
     def last(self) -> Paged:
         """The same sequences when only the last token of each asks."""

@@ -40,13 +40,18 @@ FAINT = 48
 
 
 class Canvas:
-    """A picture measured in canvas units: 64 units each way, whatever its size in pixels."""
+    """A picture measured in canvas units: 64 units each way, whatever its size in pixels.
 
-    def __init__(self, size: tuple[int, int], background: Rgb) -> None:
+    Its plain background is light or dark (`dark`), equally often; `rng` draws everything on it, too.
+    """
+
+    def __init__(self, size: tuple[int, int], level: int, rng: Random) -> None:
         self.width, self.height = size
         self.scale_x, self.scale_y = self.width / 64, self.height / 64
         self.unit = min(self.scale_x, self.scale_y)
-        self.image = PIL.Image.new("RGB", size, background)
+        self.level, self.rng = level, rng
+        self.dark = rng.random() < 0.5
+        self.image = PIL.Image.new("RGB", size, rng.choice(DARK if self.dark else LIGHT))
 
     def share(self, box: PixelBox) -> UnitBox:
         """A pixel box (right and bottom exclusive) as shares of the picture."""
@@ -57,26 +62,18 @@ class Canvas:
         """Paste a colour through a mask with its left upper corner at pixel (x, y)."""
         self.image.paste(color, (x, y), mask)
 
+    def shade(self, name: str) -> Rgb:
+        """A colour, a little lighter or darker, so that no name is one single value."""
+        shift = int(self.rng.random() * 25) - 12
+        red, green, blue = (min(255, max(0, part + shift)) for part in COLORS[name])
+        return red, green, blue
 
-def choose_background(rng: Random) -> tuple[Rgb, bool]:
-    """A plain background and whether it is dark; both equally often."""
-    dark = rng.random() < 0.5
-    return rng.choice(DARK if dark else LIGHT), dark
-
-
-def vary(color: Rgb, rng: Random) -> Rgb:
-    """The same colour, a little lighter or darker, so that no name is one single value."""
-    shift = int(rng.random() * 25) - 12
-    red, green, blue = color
-    return (min(255, max(0, red + shift)), min(255, max(0, green + shift)), min(255, max(0, blue + shift)))
-
-
-def finished(image: PIL.Image.Image, level: int, rng: Random) -> PIL.Image.Image:
-    """A copy of a drawn picture; at level 3 with grey noise of at most an eighth of the full range."""
-    if level < 3:
-        return image.copy()
-    noise = PIL.Image.frombytes("L", image.size, rng.randbytes(image.width * image.height))
-    return PIL.Image.blend(image, noise.convert("RGB"), 0.14)
+    def finished(self) -> PIL.Image.Image:
+        """A copy of the picture; at level 3 with grey noise of at most an eighth of the full range."""
+        if self.level < 3:
+            return self.image.copy()
+        noise = PIL.Image.frombytes("L", self.image.size, self.rng.randbytes(self.width * self.height))
+        return PIL.Image.blend(self.image, noise.convert("RGB"), 0.14)
 
 
 @cache

@@ -8,24 +8,14 @@ from random import Random
 
 import PIL.Image
 
-from tessera.playground.drawings.marks import (
-    COLOR_NAMES,
-    COLORS,
-    SHAPES,
-    Canvas,
-    PixelBox,
-    choose_background,
-    finished,
-    shape_mask,
-    vary,
-)
+from tessera.playground.drawings.marks import COLOR_NAMES, SHAPES, Canvas, PixelBox, shape_mask
 from tessera.playground.parts import Region, UnitBox
 
 PLACES = ("top left", "top right", "middle", "bottom left", "bottom right")
 """In reading order; the index of a place is its slot."""
 MIDDLE = 2
-SLOT_COLUMN = (0, 2, 1, 0, 2)
-SLOT_ROW = (0, 0, 1, 2, 2)
+SLOTS = ((0, 2, 1, 0, 2), (0, 0, 1, 2, 2))
+"""Column and row of every slot."""
 LIMITS = {1: (1, 3), 2: (1, 5), 3: (3, 5)}
 """Fewest and most things in a picture, by level."""
 
@@ -58,6 +48,11 @@ class Thing:
         """Where it lies, one of PLACES."""
         return PLACES[self.slot]
 
+    @property
+    def where(self) -> str:
+        """The place with its preposition."""
+        return "in the middle" if self.slot == MIDDLE else f"at the {self.place}"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -79,8 +74,8 @@ def plan_things(rng: Random, level: int) -> Plan:
     other = rng.randint(0, total)
     shape_count, color_count = (wanted, other) if rng.random() < 0.5 else (other, wanted)
     shape, color = rng.choice(SHAPES), rng.choice(COLOR_NAMES)
-    shapes = spread(rng, SHAPES, shape, shape_count, total)
-    colors = spread(rng, COLOR_NAMES, color, color_count, total)
+    shapes = _spread(rng, SHAPES, shape, shape_count, total)
+    colors = _spread(rng, COLOR_NAMES, color, color_count, total)
     big_count = rng.randint(0, total)
     bigs = [True] * big_count + [False] * (total - big_count)
     rng.shuffle(bigs)
@@ -89,7 +84,7 @@ def plan_things(rng: Random, level: int) -> Plan:
     return Plan(things, shape, color)
 
 
-def spread(rng: Random, values: Sequence[str], value: str, count: int, total: int) -> list[str]:
+def _spread(rng: Random, values: Sequence[str], value: str, count: int, total: int) -> list[str]:
     """`total` values in random order of which exactly `count` are `value`."""
     others = [v for v in values if v != value]
     chosen = [value] * count + [rng.choice(others) for _ in range(total - count)]
@@ -97,18 +92,23 @@ def spread(rng: Random, values: Sequence[str], value: str, count: int, total: in
     return chosen
 
 
-def place_things(things: Sequence[Thing], canvas: Canvas, rng: Random) -> None:
+def place_things(things: Sequence[Thing], canvas: Canvas) -> None:
     """Give every thing its box inside its slot, without overlap, at integer pixels."""
-    middle: Thing | None = None
+    rng, middle = canvas.rng, None
     for thing in sorted(things, key=lambda t: t.slot != MIDDLE):
         side = rng.randint(19, 22) if thing.big else rng.randint(11, 13)
         if thing.slot == MIDDLE:
             middle = thing
             side = min(side, 20)
-            x, y = 32 - side // 2 + rng.randint(-1, 1), 32 - side // 2 + rng.randint(-1, 1)
+            x, y = (32 - side // 2 + rng.randint(-1, 1) for _ in range(2))
         else:
             x, y, side = _corner(thing.slot, side, middle, rng)
-        _settle(thing, x, y, side, canvas)
+        # From canvas units to pixels: on a long canvas centres spread out and sides stay.
+        length = round(side * canvas.unit)
+        left = round((x + side / 2) * canvas.scale_x - length / 2)
+        top = round((y + side / 2) * canvas.scale_y - length / 2)
+        thing.pixels = (left, top, left + length, top + length)
+        thing.box = canvas.share(thing.pixels)
 
 
 def _corner(slot: int, side: int, middle: Thing | None, rng: Random) -> tuple[int, int, int]:
@@ -121,47 +121,28 @@ def _corner(slot: int, side: int, middle: Thing | None, rng: Random) -> tuple[in
             x = rng.randint(1, edge - side)
         else:
             y = rng.randint(1, edge - side)
-    if SLOT_COLUMN[slot]:
-        x = 64 - x - side
-    if SLOT_ROW[slot]:
-        y = 64 - y - side
+    x, y = (64 - at - side if places[slot] else at for at, places in zip((x, y), SLOTS, strict=True))
     return x, y, side
 
 
-def _settle(thing: Thing, x: int, y: int, side: int, canvas: Canvas) -> None:
-    """Turn canvas units into pixels; on a long canvas centres spread out and sides stay."""
-    length = round(side * canvas.unit)
-    left = round((x + side / 2) * canvas.scale_x - length / 2)
-    top = round((y + side / 2) * canvas.scale_y - length / 2)
-    thing.pixels = (left, top, left + length, top + length)
-    thing.box = canvas.share(thing.pixels)
-
-
-def draw_things(things: Sequence[Thing], canvas: Canvas, rng: Random) -> None:
+def draw_things(things: Sequence[Thing], canvas: Canvas) -> None:
     """Stamp placed things on the canvas."""
     for thing in things:
         x0, y0, x1, _ = thing.pixels
-        canvas.stamp(shape_mask(thing.shape, x1 - x0), vary(COLORS[thing.color], rng), x0, y0)
+        canvas.stamp(shape_mask(thing.shape, x1 - x0), canvas.shade(thing.color), x0, y0)
 
 
-def paint(things: Sequence[Thing], size: tuple[int, int], level: int, rng: Random) -> PIL.Image.Image:
-    """Place and draw things on a fresh background."""
-    canvas = Canvas(size, choose_background(rng)[0])
-    place_things(things, canvas, rng)
-    draw_things(things, canvas, rng)
-    return finished(canvas.image, level, rng)
-
-
-def place_phrase(slot: int) -> str:
-    """The place with its preposition."""
-    return "in the middle" if slot == MIDDLE else f"at the {PLACES[slot]}"
+def paint(things: Sequence[Thing], canvas: Canvas) -> PIL.Image.Image:
+    """The picture of things, placed and drawn on an empty canvas."""
+    place_things(things, canvas)
+    draw_things(things, canvas)
+    return canvas.finished()
 
 
 def describe_things(things: Sequence[Thing]) -> str:
     """The caption: how many, then each in reading order with size, colour, shape and place."""
-    total = len(things)
-    parts = ["there is 1 thing." if total == 1 else f"there are {total} things."]
-    parts += [f"a {t.full_name} {place_phrase(t.slot)}." for t in sorted(things, key=lambda t: t.slot)]
+    parts = ["there is 1 thing." if len(things) == 1 else f"there are {len(things)} things."]
+    parts += [f"a {t.full_name} {t.where}." for t in sorted(things, key=lambda t: t.slot)]
     return " ".join(parts)
 
 

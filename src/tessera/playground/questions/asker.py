@@ -41,20 +41,34 @@ class Asker:
         final: str | None = None,
         images: tuple[int, ...] = (0,),
         box: UnitBox | None = None,
-        in_caption: bool = True,
     ) -> None:
         """Append one question of this kind; `final` defaults to the answer."""
         text = self.rng.choice(wordings()[kind]).format(a=a, b=b)
-        graded = answer if final is None else final
-        self.questions.append(Question(task, kind, text, answer, graded, images, box, in_caption))
+        final = answer if final is None else final
+        self.questions.append(Question(task, kind, text, answer, final, images, box))
 
     def add_all(self, task: str, **answers: str) -> None:
         """Append a question of each kind that has nothing to fill in."""
         for kind, answer in answers.items():
             self.add(task, kind, answer)
 
+    def add_steps(
+        self,
+        kind: str,
+        seen: str,
+        terms: tuple[int, str, int],
+        a: object = "",
+        b: object = "",
+        task: str = "arithmetic",
+        images: tuple[int, ...] = (0,),
+    ) -> None:
+        """Ask for a sum or a difference: the answer says what is `seen` and how it is reckoned."""
+        one, sign, two = terms
+        final = str(one + two if sign == "+" else one - two)
+        self.add(task, kind, f"{seen}{one} {sign} {two} = {final}", a, b, final=final, images=images)
+
     def add_box(self, phrase: str, box: UnitBox) -> None:
         """Ask for the box of the thing that `phrase` names; only the picture can answer."""
         final = box_text(box)
         answer = f"<ref>{phrase}</ref><box>{final}</box>"
-        self.add("box", "box", answer, phrase, final=final, box=box, in_caption=False)
+        self.add("box", "box", answer, phrase, final=final, box=box)

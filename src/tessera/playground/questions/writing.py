@@ -39,7 +39,7 @@ def ask_sum(asker: Asker, one: int, two: int) -> str:
     if one != two:
         asker.add("read", "larger_number", str(max(one, two)))
     for _ in range(2):
-        asker.add("arithmetic", "add", f"{one} + {two} = {total}", final=str(total))
+        asker.add_steps("add", "", (one, "+", two))
     over, distance = rng.random() < 0.5, rng.randint(1, 4)
     limit = total - distance if over else total + distance - 1
     asker.add("arithmetic", "sum_over", f"{one} + {two} = {total}, {YES_NO[over]}", limit, final=YES_NO[over])

@@ -10,7 +10,7 @@ from tessera.checkpoints.load import load_checkpoint
 from tessera.engine.engine import Engine, Sampling
 from tessera.evaluation.report import Report, StageResult
 from tessera.evaluation.runner import TaskResults, evaluate
-from tessera.evaluation.tasks import Item
+from tessera.evaluation.tasks import HeldoutItem
 from tessera.imaging.decode import decode_image
 from tessera.playground.scene import draw_scene
 from tessera.playground.talk import Mode
@@ -84,7 +84,7 @@ class Demo:
         file = self.trainer.folder / "new_picture.png"
         decode_image(part.source).save(file)
         questions = {q.kind: q for q in scene.questions}
-        items = [Item(scene, q) for q in questions.values()][:QUESTIONS_SHOWN]
+        items = [HeldoutItem(scene, q) for q in questions.values()][:QUESTIONS_SHOWN]
         prompts = [self.learner.encoder.encode(item.prompt("picture"), generate=True) for item in items]
         answers = self._engine().generate(prompts, Sampling())
         return file, [
