@@ -8,7 +8,7 @@ wrote. The result equals the official tokenisation of the whole prompt and that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,6 @@ from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import SpecialTokens
 
 ROLES = ("system", "user", "assistant")
-Split = Callable[[str], list[int | str]]
 
 
 @dataclass(frozen=True)
@@ -74,20 +73,23 @@ class _Writer:
                 self._run += piece
                 continue
             if self._run:
-                self.ids += self._tokenizer.encode_run(self._run, self._left)
-                self._run = ""
+                self.close()
             elif self._left is None:
                 self.ids += self._tokenizer.opening(piece)
             self.ids.append(piece)
             self._left = piece
 
+    def write_template(self, text: str) -> None:
+        """Text in which special strings are control tokens."""
+        self.write(self._tokenizer.split(text))
+
     def position(self) -> int:
         """Tokens so far, the open run counted as if it ended here (the official mask counts so)."""
-        return len(self.ids) + len(self._tokenizer.encode_run(self._run, self._left))
+        return len(self.ids) + len(self._tokenizer.encode_plain(self._run, self._left))
 
     def close(self) -> None:
         """Write the open run."""
-        self.ids += self._tokenizer.encode_run(self._run, self._left)
+        self.ids += self._tokenizer.encode_plain(self._run, self._left)
         self._run = ""
 
 
@@ -110,24 +112,24 @@ def render(
     """
     system, turns = _check(conversation, generate)
     writer = _Writer(tokenizer, template.tokens, tokens_per_tile, trust_text)
-    trusted, spans = tokenizer.split, iter(media)
-    writer.write(trusted(template.system_prefix))
+    spans = iter(media)
+    writer.write_template(template.system_prefix)
     if system is not None:
         writer.write(writer.cut(system.text))
     else:
-        writer.write(trusted(template.system_text if system_text is None else system_text))
-    writer.write(trusted(template.system_end))
+        writer.write_template(template.system_text if system_text is None else system_text)
+    writer.write_template(template.system_end)
     # The training code strips turns for some templates; the authors' inference code feeds them as typed.
     strip = template.strip and not generate
     for message in turns:
         if message.role == "user":
-            writer.write(trusted(template.user_prefix))
+            writer.write_template(template.user_prefix)
             _write_question(writer, message, spans, strip)
-            writer.write(trusted(template.user_end))
+            writer.write_template(template.user_end)
         else:
-            _write_answer(writer, message, template, trusted, generate, strip)
+            _write_answer(writer, message, template, generate, strip)
     if generate:
-        writer.write(trusted(template.assistant_prefix))
+        writer.write_template(template.assistant_prefix)
     writer.close()
     if next(spans, None) is not None:
         parts = len(conversation.media)
@@ -172,20 +174,19 @@ def _write_question(writer: _Writer, message: Message, spans: Iterator[MediaSpan
             writer.write((writer.image_end,))
 
 
-def _write_answer(
-    writer: _Writer, message: Message, template: Template, split: Split, generate: bool, strip: bool
-) -> None:
+def _write_answer(writer: _Writer, message: Message, template: Template, generate: bool, strip: bool) -> None:
     answer = "".join(_texts(message, strip))
     if message.trained and not generate and not answer.strip():
         raise ValueError(
             f"messages: a trained answer is empty ({message.text!r}); drop the record or set trained=False"
         )
-    writer.write(split(template.assistant_prefix))
+    writer.write_template(template.assistant_prefix)
     start = writer.position()
-    writer.write((template.answer_lead, *writer.cut(answer), *split(template.stop)))
+    writer.write((template.answer_lead, *writer.cut(answer)))
+    writer.write_template(template.stop)
     if message.trained:
         writer.spans.append((start, len(writer.ids)))
-    writer.write(split(template.answer_end))
+    writer.write_template(template.answer_end)
 
 
 def _texts(message: Message, strip: bool) -> list[str]:
