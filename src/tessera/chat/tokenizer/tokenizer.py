@@ -72,7 +72,7 @@ class Tokenizer:
         return ids
 
     def encode_plain(self, text: str, left: int | None = None) -> list[int]:
-        """Ids of text in which special strings mean nothing, no bos; behind token `left`, else at the start."""
+        """Ids of text whose special strings mean nothing, no bos; behind token `left`, or at the start."""
         if left in self._strips:
             text = text.lstrip()
         if not text:
