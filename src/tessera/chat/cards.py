@@ -6,7 +6,7 @@ pictures are files or decoded pictures instead of a tensor of tiles; the token i
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from pathlib import Path
 
 from tessera.chat.message import (
@@ -23,6 +23,10 @@ from tessera.chat.message import (
 )
 
 History = Sequence[tuple[str, str]]
+MISMATCH = (
+    "{}: {} for {} {mark} marks in history and question; pass the {} of all turns in order and write {mark} "
+    "where each one stands"
+)
 
 
 def card_question(
@@ -72,7 +76,8 @@ def from_card_call(
             )
     marks, clip_marks = (sum(asked.count(m) for asked, _ in turns) for m in (IMAGE_MARK, VIDEO_MARK))
     images = _images(pictures, marks, num_patches_list, max_tiles)
-    _check_count("videos", videos, clip_marks, VIDEO_MARK, "clips")
+    if clip_marks != len(videos):
+        raise ValueError(MISMATCH.format("videos", len(videos), clip_marks, "clips", mark=VIDEO_MARK))
     media = {IMAGE_MARK: iter(images), VIDEO_MARK: iter(as_clips(videos))}
     messages: list[Message] = [] if system is None else [say("system", system)]
     for asked, answer in turns:
@@ -92,14 +97,7 @@ def _images(
     if marks == 1 and len(pictures) > 1:
         first, *others = pictures
         return [Image(first, max_tiles, None if counts is None else counts[0], tuple(others))]
-    _check_count("pictures", pictures, marks, IMAGE_MARK, "pictures")
+    if marks != len(pictures):
+        raise ValueError(MISMATCH.format("pictures", len(pictures), marks, "pictures", mark=IMAGE_MARK))
     tiles: Sequence[int | None] = [None] * marks if counts is None else counts
     return [Image(source, max_tiles, count) for source, count in zip(pictures, tiles, strict=True)]
-
-
-def _check_count(name: str, given: Sized, marks: int, mark: str, called: str) -> None:
-    if marks != len(given):
-        raise ValueError(
-            f"{name}: {len(given)} for {marks} {mark} marks in history and question; pass the {called} "
-            f"of all turns in order and write {mark} where each one stands"
-        )

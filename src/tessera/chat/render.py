@@ -58,6 +58,7 @@ class _Writer:
     ) -> None:
         self.ids = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
         self.spans: list[tuple[int, int]] = []
+        self.trusted = tokenizer.split
         self.cut = tokenizer.split if trust_text else tokenizer.split_content
         """Cuts what a person or the model said: turn markers in it stay characters."""
         self.image_start, self.image_end = (tokenizer.token_id(text) for text in (tokens.start, tokens.end))
@@ -73,15 +74,12 @@ class _Writer:
                 self._run += piece
                 continue
             if self._run:
-                self.close()
+                self.ids += self._tokenizer.encode_plain(self._run, self._left)
+                self._run = ""
             elif self._left is None:
                 self.ids += self._tokenizer.opening(piece)
             self.ids.append(piece)
             self._left = piece
-
-    def write_template(self, text: str) -> None:
-        """Text in which special strings are control tokens."""
-        self.write(self._tokenizer.split(text))
 
     def position(self) -> int:
         """Tokens so far, the open run counted as if it ended here (the official mask counts so)."""
@@ -113,23 +111,23 @@ def render(
     system, turns = _check(conversation, generate)
     writer = _Writer(tokenizer, template.tokens, tokens_per_tile, trust_text)
     spans = iter(media)
-    writer.write_template(template.system_prefix)
+    writer.write(writer.trusted(template.system_prefix))
     if system is not None:
         writer.write(writer.cut(system.text))
     else:
-        writer.write_template(template.system_text if system_text is None else system_text)
-    writer.write_template(template.system_end)
+        writer.write(writer.trusted(template.system_text if system_text is None else system_text))
+    writer.write(writer.trusted(template.system_end))
     # The training code strips turns for some templates; the authors' inference code feeds them as typed.
     strip = template.strip and not generate
     for message in turns:
         if message.role == "user":
-            writer.write_template(template.user_prefix)
+            writer.write(writer.trusted(template.user_prefix))
             _write_question(writer, message, spans, strip)
-            writer.write_template(template.user_end)
+            writer.write(writer.trusted(template.user_end))
         else:
             _write_answer(writer, message, template, generate, strip)
     if generate:
-        writer.write_template(template.assistant_prefix)
+        writer.write(writer.trusted(template.assistant_prefix))
     writer.close()
     if next(spans, None) is not None:
         parts = len(conversation.media)
@@ -180,13 +178,12 @@ def _write_answer(writer: _Writer, message: Message, template: Template, generat
         raise ValueError(
             f"messages: a trained answer is empty ({message.text!r}); drop the record or set trained=False"
         )
-    writer.write_template(template.assistant_prefix)
+    writer.write(writer.trusted(template.assistant_prefix))
     start = writer.position()
-    writer.write((template.answer_lead, *writer.cut(answer)))
-    writer.write_template(template.stop)
+    writer.write((template.answer_lead, *writer.cut(answer), *writer.trusted(template.stop)))
     if message.trained:
         writer.spans.append((start, len(writer.ids)))
-    writer.write_template(template.answer_end)
+    writer.write(writer.trusted(template.answer_end))
 
 
 def _texts(message: Message, strip: bool) -> list[str]:

@@ -17,7 +17,8 @@ import tessera
 from tessera.chat.message import Image
 from tessera.checkpoints.load import load_checkpoint
 from tessera.cli.train import bars, prepare, train
-from tessera.engine.engine import Engine, Sampling
+from tessera.engine.engine import Engine
+from tessera.engine.request import Sampling
 from tessera.evaluation.report import Report, StageResult, write_report
 from tessera.evaluation.runner import TaskResults, evaluate
 from tessera.evaluation.tasks import Item

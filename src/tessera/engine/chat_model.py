@@ -18,7 +18,7 @@ from tessera.engine.request import (
     Pictures,
     Sampling,
     SamplingOptions,
-    fit_answer,
+    place_prompt,
 )
 
 A = TypeVar("A")
@@ -91,10 +91,8 @@ class ChatModel:
         """
         request = ChatRequest.read(self._limit, {"question": question, "pictures": pictures, **options})
         prompt = self._prompt(request)
-        answer = self.engine.generate([prompt.encoded], prompt.sampling, None, prompt.visual_increment)[
-            0
-        ].text
-        return (answer, request.remembered(answer)) if return_history else answer
+        (done,) = self.engine.generate([prompt.encoded], prompt.sampling, None, prompt.visual_increment)
+        return (done.text, request.remembered(done.text)) if return_history else done.text
 
     def stream(
         self, question: ChatInput, pictures: Pictures = (), **options: Unpack[ChatOptions]
@@ -149,14 +147,18 @@ class ChatModel:
         return self.encoder.tiling.max_tiles
 
     def _prompt(self, request: ChatRequest) -> Prompt:
-        encoded = self.encoder.encode(request.conversation, generate=True)
-        sampling = fit_answer(encoded.ids, request, self.family.model)
-        return Prompt(request.conversation, encoded, sampling, request.visual_increment)
+        encoded, increment = (
+            self.encoder.encode(request.conversation, generate=True),
+            request.visual_increment,
+        )
+        _, room = place_prompt("the prompt", encoded.ids, increment, request.wanted, self.family.model)
+        return Prompt(request.conversation, encoded, request.fitted(room), increment)
 
     def _checked(self, given: Mapping[str, Any]) -> ChatRequest:
         """A request whose options, marks, file headers and length are in order."""
         request = ChatRequest.read(self._limit, given)
-        fit_answer(self.encoder.prompt_ids(request.conversation), request, self.family.model)
+        ids, increment = self.encoder.prompt_ids(request.conversation), request.visual_increment
+        place_prompt("the prompt", ids, increment, request.wanted, self.family.model)
         return request
 
 

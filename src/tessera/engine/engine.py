@@ -7,39 +7,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Seq
+from dataclasses import dataclass
 from typing import Self, TypeVar, cast
-
-import torch
 
 from tessera.chat.encoder import Encoded
 from tessera.chat.tokenizer import Tokenizer
 from tessera.checkpoints.load import Loaded
-from tessera.engine.request import Completion, Sampling
+from tessera.engine.request import Completion, Sampling, place_prompt
 from tessera.engine.runner import Runner
 from tessera.engine.sampler import choose_all
 from tessera.engine.sequence import Sequence
-from tessera.models.positions import require_increment, v2pe_positions
 from tessera.models.vlm import VLM
-
-__all__ = ["Completion", "Engine", "Progress", "Sampling"]
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Called with prompts answered and prompts in all."""
 
 
+@dataclass(frozen=True, eq=False)
 class Engine:
     """Answers prompts with one model. `stop_ids` end an answer (`Encoder.stop_ids`)."""
 
-    def __init__(
-        self, model: VLM, tokenizer: Tokenizer, stop_ids: frozenset[int], max_batch: int = 64
-    ) -> None:
-        if max_batch < 1:
-            raise ValueError(f"max_batch = {max_batch}: give at least 1")
-        self.model = model
-        self.tokenizer = tokenizer
-        self.stop_ids = stop_ids
-        self.max_batch = max_batch
+    model: VLM
+    tokenizer: Tokenizer
+    stop_ids: frozenset[int]
+    max_batch: int = 64
+
+    def __post_init__(self) -> None:
+        if self.max_batch < 1:
+            raise ValueError(f"max_batch = {self.max_batch}: give at least 1")
 
     @classmethod
     def of(cls, loaded: Loaded, max_batch: int = 64) -> Self:
@@ -102,23 +98,15 @@ class Engine:
     def _sequences(
         self, prompts: Seq[Encoded], samplings: Seq[Sampling], increments: Seq[float]
     ) -> list[Sequence]:
-        longest = self.model.config.decoder.longest_context
         sequences = []
         for page, (prompt, sampling, increment) in enumerate(
             zip(prompts, samplings, increments, strict=True)
         ):
             if not len(prompt.ids):
                 raise ValueError(f"prompts[{page}].ids is empty: encode a conversation with generate=True")
-            ids = torch.from_numpy(prompt.ids).long()
-            positions = v2pe_positions(ids, self.model.config.image_token_id, require_increment(increment))
-            sequence = Sequence(prompt, positions, sampling, self.tokenizer, page)
-            if sequence.reach > longest:
-                raise ValueError(
-                    f"prompts[{page}] has {sequence.prompt_tokens} tokens and max_new_tokens is "
-                    f"{sampling.max_new_tokens}, but the model was made for {longest} positions: ask for "
-                    "fewer tokens, or give fewer tiles, shorter text or a smaller visual_increment"
-                )
-            sequences.append(sequence)
+            wanted, config = sampling.max_new_tokens, self.model.config
+            positions, _ = place_prompt(f"prompts[{page}]", prompt.ids, increment, wanted, config)
+            sequences.append(Sequence(prompt, positions, sampling, self.tokenizer, page))
         return sequences
 
     @staticmethod
