@@ -6,7 +6,7 @@ pictures are files or decoded pictures instead of a tensor of tiles; the token i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tessera.chat.message import (
@@ -78,6 +78,7 @@ def from_card_call(
     images = _images(pictures, marks, num_patches_list, max_tiles)
     if clip_marks != len(videos):
         raise ValueError(MISMATCH.format("videos", len(videos), clip_marks, "clips", mark=VIDEO_MARK))
+    media: dict[str, Iterator[Image | Video]]
     media = {IMAGE_MARK: iter(images), VIDEO_MARK: iter(as_clips(videos))}
     messages: list[Message] = [] if system is None else [say("system", system)]
     for asked, answer in turns:

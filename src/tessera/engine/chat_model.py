@@ -147,10 +147,8 @@ class ChatModel:
         return self.encoder.tiling.max_tiles
 
     def _prompt(self, request: ChatRequest) -> Prompt:
-        encoded, increment = (
-            self.encoder.encode(request.conversation, generate=True),
-            request.visual_increment,
-        )
+        encoded = self.encoder.encode(request.conversation, generate=True)
+        increment = request.visual_increment
         _, room = place_prompt("the prompt", encoded.ids, increment, request.wanted, self.family.model)
         return Prompt(request.conversation, encoded, request.fitted(room), increment)
 

@@ -145,8 +145,10 @@ class ChatRequest:
         pictures, videos = _several(given, "pictures"), _several(given, "videos")
         counts, limit, system = (given.get(name) for name in ("num_patches_list", "max_tiles", "system"))
         if isinstance(question, str):
-            fixed = {"max_tiles": most_tiles if limit is None else limit, "system": system}
-            talk = from_card_call(question, pictures, history, counts, videos=videos, **fixed)
+            most = most_tiles if limit is None else limit
+            talk = from_card_call(
+                question, pictures, history, counts, max_tiles=most, system=system, videos=videos
+            )
             asked = card_question(question, pictures, history, videos)
             return cls(talk, sampling, increment, asked, history or ())
         media = {"pictures": pictures, "videos": videos, "history": history, "num_patches_list": counts}

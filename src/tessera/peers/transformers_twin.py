@@ -31,6 +31,11 @@ RENAMES = (
 )
 """Our parameter names to theirs, applied in order (facts 2.2)."""
 
+_SHARED = {"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"}
+_VISION = _SHARED | {"image_size", "patch_size", "norm_type", "layer_norm_eps"}
+_TEXT = _SHARED | {"vocab_size", "num_key_value_heads", "rms_norm_eps", "max_position_embeddings"}
+"""Fields of the same name in their configs."""
+
 
 def twin(ours: VLM) -> transformers.InternVLForConditionalGeneration:
     """Their model in evaluation mode and float32, holding copies of our weights; every key must match."""
@@ -75,14 +80,7 @@ def _vision(config: VisionConfig) -> transformers.InternVLVisionConfig:
     import transformers
 
     return transformers.InternVLVisionConfig(
-        hidden_size=config.hidden_size,
-        num_hidden_layers=config.num_hidden_layers,
-        num_attention_heads=config.num_attention_heads,
-        intermediate_size=config.intermediate_size,
-        image_size=config.image_size,
-        patch_size=config.patch_size,
-        norm_type=config.norm_type,
-        layer_norm_eps=config.layer_norm_eps,
+        **config.model_dump(include=_VISION),
         attention_bias=config.qkv_bias,
         use_qk_norm=config.qk_normalization,
         use_absolute_position_embeddings=True,
@@ -97,15 +95,8 @@ def _text(config: DecoderConfig) -> transformers.PretrainedConfig:
     if config.qk_norm:
         make = transformers.Qwen3Config
     return make(
-        vocab_size=config.vocab_size,
-        hidden_size=config.hidden_size,
-        intermediate_size=config.intermediate_size,
-        num_hidden_layers=config.num_hidden_layers,
-        num_attention_heads=config.num_attention_heads,
-        num_key_value_heads=config.num_key_value_heads,
+        **config.model_dump(include=_TEXT),
         head_dim=config.head_width,
-        rms_norm_eps=config.rms_norm_eps,
-        rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
         tie_word_embeddings=config.tie_word_embeddings,
-        max_position_embeddings=config.max_position_embeddings,
+        rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
     )

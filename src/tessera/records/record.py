@@ -63,7 +63,7 @@ class Parse:
         if self.faults:
             raise DataError(self.faults)
 
-    def is_text(self, where: str, value: object) -> TypeGuard[str]:
+    def is_text(self, value: object, where: str) -> TypeGuard[str]:
         """Whether a value is a text; a fault when it isn't."""
         if not isinstance(value, str):
             self.fault(where, f"{short(value)} is not a text")

@@ -18,7 +18,7 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     media = read_media(parse, fields)
     shown: tuple[Part, ...] = (*media.videos, *media.images)
     caption = fields.get("caption")
-    if not parse.is_text("caption", caption):
+    if not parse.is_text(caption, "caption"):
         return ()
     if not shown and not parse.faults:
         parse.fault("image", "a caption without picture or clip")

@@ -41,7 +41,7 @@ def _parts(parse: Parse, slots: Sequence[tuple[str, object, object]]) -> list[Pa
         found: list[Part] = []
         if picture is not None and (source := parse.picture(where, picture)) is not None:
             found.append(Image(source))
-        if text is not None and parse.is_text(where, text) and parse.sound(where, text) and text.strip():
+        if text is not None and parse.is_text(text, where) and parse.sound(where, text) and text.strip():
             found.append(Text(text))
         for part in found:
             parts += [Text("\n"), part] if parts else [part]

@@ -42,7 +42,7 @@ def fill_objects(
 def _references(parse: Parse, names: list[Any]) -> Iterator[str]:
     """Every reference as text; a fault for one that is none."""
     for name in names:
-        sound = parse.is_text("objects.ref", name) and parse.sound("objects.ref", name)
+        sound = parse.is_text(name, "objects.ref") and parse.sound("objects.ref", name)
         yield f"<ref>{name}</ref>" if sound else ""
 
 

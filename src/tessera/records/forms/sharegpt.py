@@ -62,7 +62,7 @@ def with_system_text(
     text = fields.get("system")
     if text is None or text == "":
         return turns
-    if not parse.is_text("system", text):
+    if not parse.is_text(text, "system"):
         return turns
     if turns and turns[0].role == "system":
         parse.fault("system", "the turns begin with a system text, too", Reason.ROLE_ORDER)
@@ -74,13 +74,14 @@ def with_system_text(
 def _pairs(parse: Parse, key: str, entries: object) -> list[RecordTurn]:
     """Questions and answers in turn."""
     names = PAIRS[key]
+    roles: tuple[Role, Role] = ("user", "assistant")
     turns: list[RecordTurn] = []
     for number, entry in enumerate(parse.entries(key, entries)):
         where = f"{key}[{number}]"
         if not isinstance(entry, dict) or not all(isinstance(entry.get(name), str) for name in names):
             parse.fault(where, f"not an object with the texts {' and '.join(names)}")
             return []
-        for name, role in zip(names, ("user", "assistant"), strict=True):
+        for name, role in zip(names, roles, strict=True):
             check_text(parse, f"{where}.{name}", role, entry[name])
             turns.append(RecordTurn(role, entry[name], f"{where}.{name}"))
     return turns
