@@ -90,15 +90,15 @@ def _images(
     pictures: Sequence[PictureSource], marks: int, counts: Sequence[int] | None, max_tiles: int | None
 ) -> list[Image]:
     """One part a mark."""
-    if counts is not None and len(counts) != marks:
+    tiles: Sequence[int | None] = [None] * marks if counts is None else counts
+    if len(tiles) != marks:
         raise ValueError(
-            f"num_patches_list: {len(counts)} entries for {marks} {IMAGE_MARK} marks in history and "
+            f"num_patches_list: {len(tiles)} entries for {marks} {IMAGE_MARK} marks in history and "
             "question; give one entry a mark"
         )
     if marks == 1 and len(pictures) > 1:
         first, *others = pictures
-        return [Image(first, max_tiles, None if counts is None else counts[0], tuple(others))]
+        return [Image(first, max_tiles, tiles[0], tuple(others))]
     if marks != len(pictures):
         raise ValueError(MISMATCH.format("pictures", len(pictures), marks, "pictures", mark=IMAGE_MARK))
-    tiles: Sequence[int | None] = [None] * marks if counts is None else counts
     return [Image(source, max_tiles, count) for source, count in zip(pictures, tiles, strict=True)]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as short
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, Literal, NoReturn
 from urllib.parse import unquote, urlparse
 
 import PIL.Image
@@ -36,7 +36,7 @@ from tessera.chat.message import (
 Fetch = Callable[[str], bytes | str | Path]
 """Gives the bytes of a web address, or a file that holds them."""
 
-Detail = Literal["auto", "low", "high"]
+DETAILS = ("auto", "low", "high")
 FaultKind = Literal["field", "role"]
 Medium = Literal["image", "video"]
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -158,16 +158,13 @@ class MessageReader(ABC):
 
     def _limit(self, where: str, options: Mapping[str, Any]) -> int | None:
         """Most tiles of a picture: `max_tiles`, one for `detail` low, None for the model's own rule."""
-        limit, detail, known = options.get("max_tiles"), options.get("detail"), get_args(Detail)
-        if limit is not None:
-            if not _is_count(limit):
-                self.fault(f"{where}.max_tiles", f"{short(limit)} is no count; give a whole number from 1")
-        elif detail is not None and detail not in known:
-            choices = f"use one of {', '.join(known)}, or give max_tiles"
+        limit, detail = options.get("max_tiles"), options.get("detail")
+        if limit is not None and not _is_count(limit):
+            self.fault(f"{where}.max_tiles", f"{short(limit)} is no count; give a whole number from 1")
+        elif limit is None and detail not in (None, *DETAILS):
+            choices = f"use one of {', '.join(DETAILS)}, or give max_tiles"
             self.fault(f"{where}.detail", f"{short(detail)} is unknown; {choices}")
-        elif detail == "low":
-            return 1
-        return limit
+        return 1 if limit is None and detail == "low" else limit
 
 
 @dataclass(frozen=True)

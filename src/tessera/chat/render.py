@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tessera.chat.message import Conversation, Message, Text
+from tessera.chat.message import Conversation, Message, Part, Text
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import SpecialTokens
@@ -158,10 +158,9 @@ def _check(conversation: Conversation, generate: bool) -> tuple[Message | None, 
 
 
 def _write_question(writer: _Writer, message: Message, spans: Iterator[MediaSpan], strip: bool) -> None:
-    texts = iter(_texts(message, strip))
-    for part in message.parts:
+    for part in _stripped(message.parts) if strip else message.parts:
         if isinstance(part, Text):
-            writer.write(writer.cut(next(texts)))
+            writer.write(writer.cut(part.text))
             continue
         span = next(spans, None)
         if span is None:
@@ -173,7 +172,7 @@ def _write_question(writer: _Writer, message: Message, spans: Iterator[MediaSpan
 
 
 def _write_answer(writer: _Writer, message: Message, template: Template, generate: bool, strip: bool) -> None:
-    answer = "".join(_texts(message, strip))
+    answer = message.text.strip() if strip else message.text
     if message.trained and not generate and not answer.strip():
         raise ValueError(
             f"messages: a trained answer is empty ({message.text!r}); drop the record or set trained=False"
@@ -186,14 +185,11 @@ def _write_answer(writer: _Writer, message: Message, template: Template, generat
     writer.write(writer.trusted(template.answer_end))
 
 
-def _texts(message: Message, strip: bool) -> list[str]:
-    """The texts of a turn's text parts; `strip` takes the turn's outer white space away."""
-    texts = [part.text for part in message.parts if isinstance(part, Text)]
-    if message.role != "user":
-        texts = ["".join(texts)]
-    if strip and message.parts:
-        if isinstance(message.parts[0], Text):
-            texts[0] = texts[0].lstrip()
-        if isinstance(message.parts[-1], Text):
-            texts[-1] = texts[-1].rstrip()
-    return texts
+def _stripped(parts: Sequence[Part]) -> list[Part]:
+    """The parts of a turn without the white space around it."""
+    left = list(parts)
+    if left and isinstance(left[0], Text):
+        left[0] = Text(left[0].text.lstrip())
+    if left and isinstance(left[-1], Text):
+        left[-1] = Text(left[-1].text.rstrip())
+    return left

@@ -10,12 +10,14 @@ from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from typing import Self, TypeVar, cast
 
+import torch
+
 from tessera.chat.encoder import Encoded
 from tessera.chat.tokenizer import Tokenizer
 from tessera.checkpoints.load import Loaded
 from tessera.engine.request import Completion, Sampling, place_prompt
 from tessera.engine.runner import Runner
-from tessera.engine.sampler import choose_all
+from tessera.engine.sampler import choose, is_plain
 from tessera.engine.sequence import Sequence
 from tessera.models.vlm import VLM
 
@@ -83,13 +85,7 @@ class Engine:
         runner = Runner(self.model, sequences, self.tokenizer.vocab_size)
         active, scores = sequences, runner.prefill(sequences)
         while active:
-            tokens = choose_all(
-                scores,
-                [s.sampling for s in active],
-                [s.ids for s in active],
-                [s.generator for s in active],
-            )
-            for sequence, token in zip(active, tokens, strict=True):
+            for sequence, token in zip(active, _choose(scores, active), strict=True):
                 yield sequence, sequence.take(token, self.stop_ids)
             active = [s for s in active if s.finish is None]
             if active:
@@ -118,3 +114,11 @@ class Engine:
                 f"{name} has {len(given)} entries for {len(prompts)} prompts: give one or one each"
             )
         return given
+
+
+def _choose(scores: torch.Tensor, active: Seq[Sequence]) -> list[int]:
+    """The next token of every row of scores [B, V]; plain greedy rows are decided in one call."""
+    if all(is_plain(sequence.sampling) for sequence in active):
+        return scores.float().argmax(-1).tolist()
+    pairs = zip(scores, active, strict=True)
+    return [choose(row, s.sampling, torch.tensor(s.ids, device=row.device), s.generator) for row, s in pairs]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
+from tessera.models.config import DecoderConfig, VLMConfig
 from tessera.models.vlm import VLM
 
 if TYPE_CHECKING:
@@ -67,24 +67,19 @@ def _renamed(ours: VLM) -> dict[str, torch.Tensor]:
 def _whole(config: VLMConfig) -> transformers.InternVLConfig:
     import transformers
 
+    vision = transformers.InternVLVisionConfig(
+        **config.vision.model_dump(include=_VISION),
+        attention_bias=config.vision.qkv_bias,
+        use_qk_norm=config.vision.qk_normalization,
+        use_absolute_position_embeddings=True,
+        use_mean_pooling=True,  # means: no norm after the last layer
+    )
     return transformers.InternVLConfig(
-        vision_config=_vision(config.vision),
+        vision_config=vision,
         text_config=_text(config.decoder),
         image_token_id=config.image_token_id,
         downsample_ratio=config.downsample_ratio,
         tie_word_embeddings=config.decoder.tie_word_embeddings,
-    )
-
-
-def _vision(config: VisionConfig) -> transformers.InternVLVisionConfig:
-    import transformers
-
-    return transformers.InternVLVisionConfig(
-        **config.model_dump(include=_VISION),
-        attention_bias=config.qkv_bias,
-        use_qk_norm=config.qk_normalization,
-        use_absolute_position_embeddings=True,
-        use_mean_pooling=True,  # means: no norm after the last layer
     )
 
 

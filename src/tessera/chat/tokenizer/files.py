@@ -26,7 +26,9 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     root = Path(folder)
     config = read_json(root / "tokenizer_config.json")
     named = _named_tokens(config | read_json(root / "special_tokens_map.json"))
-    fast = (root / "tokenizer.json").is_file() and _is_transformers_layout(root, config)
+    # A model of transformers' own InternVL class, or a tokenizer saved for it.
+    hf = "context_image_token" in config or read_json(root / "config.json").get("model_type") == "internvl"
+    fast = hf and (root / "tokenizer.json").is_file()
     bos, document = content_of(config.get("bos_token")), {}
     if (root / "tokenizer.model").is_file() and not fast:
         guarded = {v["content"] for v in config.get("added_tokens_decoder", {}).values()}
@@ -41,11 +43,6 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     added = _added_tokens(root, config, document, named, vocabulary)
     first = bos if _says(config, "add_bos_token", adds_bos) else None
     return Tokenizer(vocabulary, added, first, named, config)
-
-
-def _is_transformers_layout(root: Path, config: Mapping[str, Any]) -> bool:
-    """Whether the folder is a model of transformers' own InternVL class, or a tokenizer saved for it."""
-    return "context_image_token" in config or read_json(root / "config.json").get("model_type") == "internvl"
 
 
 def _says(config: Mapping[str, Any], key: str, default: bool) -> bool:

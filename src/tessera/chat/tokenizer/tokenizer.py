@@ -18,6 +18,7 @@ from tessera.chat.tokens import ADDED_TOKENS, GROUNDING_TOKENS, AddedToken
 
 CACHE_ENTRIES = 65_536
 CACHE_CHARACTERS = 256
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Tokenizer:
@@ -80,7 +81,10 @@ class Tokenizer:
         key = (text, left is None)
         ids = self._cache.get(key)
         if ids is None:
-            _check_text(text)
+            if not text.isascii() and (lone := LONE_SURROGATE.search(text)):
+                raise ValueError(
+                    f"text: holds a lone surrogate at character {lone.start()}; decode the source as UTF-8"
+                )
             ids = self.vocabulary.encode(text, left is None)
             if len(text) <= CACHE_CHARACTERS:
                 if len(self._cache) >= CACHE_ENTRIES:
@@ -175,15 +179,6 @@ class Tokenizer:
         files["tokenizer_config.json"] = _json_bytes(self.config | {"added_tokens_decoder": table})
         for name, content in files.items():
             (target / name).write_bytes(content)
-
-
-def _check_text(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"text: holds a lone surrogate at character {error.start}; decode the source as UTF-8"
-        ) from error
 
 
 def _json_bytes(value: Any) -> bytes:

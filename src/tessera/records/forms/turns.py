@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from typing import Any
 
 from tessera.chat.message import IMAGE_MARK, VIDEO_MARK, Image, Message, Role, Text, Video, fill_marks
@@ -84,12 +85,10 @@ def check_order(parse: Parse, turns: Sequence[RecordTurn], role_key: str) -> Non
     """After an optional system turn: user, assistant, user, … and an assistant at the end."""
     if parse.place.pretraining or not turns:
         return
-    first = 1 if turns[0].role == "system" else 0
-    expected: tuple[Role, Role] = ("user", "assistant")
-    for number, turn in enumerate(turns[first:]):
-        if turn.role != expected[number % 2]:
-            detail = f"{turn.role} where {expected[number % 2]} is due"
-            parse.fault(f"{turn.where}.{role_key}", detail, Reason.ROLE_ORDER)
+    said = turns[1:] if turns[0].role == "system" else turns
+    for turn, due in zip(said, cycle(("user", "assistant")), strict=False):
+        if turn.role != due:
+            parse.fault(f"{turn.where}.{role_key}", f"{turn.role} where {due} is due", Reason.ROLE_ORDER)
             return
     if turns[-1].role != "assistant":
         parse.fault(f"{turns[-1].where}.{role_key}", "no answer at the end", Reason.ROLE_ORDER)
