@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tessera.engine.engine import Completion, Engine, Sampling
+from tessera.engine.engine import Engine
 from tessera.engine.reference import generate_slowly
+from tessera.engine.request import Completion, Sampling
 from tests.engine import tiny
 
 STOPS = frozenset({tiny.tokenizer().token_id("<|im_end|>")})

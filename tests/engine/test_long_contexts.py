@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tessera.engine.engine import Engine, Sampling
+from tessera.engine.engine import Engine
 from tessera.engine.reference import generate_slowly
+from tessera.engine.request import Sampling
 from tessera.models.vlm import VLM
 from tests.engine import tiny
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tessera.engine.engine import Engine, Sampling
+from tessera.engine.engine import Engine
 from tessera.engine.reference import generate_slowly
+from tessera.engine.request import Sampling, place_prompt
 from tessera.engine.sequence import Sequence
 from tessera.models.positions import v2pe_positions
 from tests.engine import tiny
@@ -47,7 +48,9 @@ def test_the_answer_goes_on_from_the_last_prompt_position() -> None:
     assert sequence.positions == positions.tolist() and positions[-1] < len(ids) - 1
     sequence.take(5, STOPS)
     assert sequence.positions[-2:] == [positions[-1], positions[-1] + 1]
-    assert sequence.room == len(ids) + 16 and sequence.reach == positions[-1] + 17
+    assert sequence.room == len(ids) + 16
+    placed, room = place_prompt("it", prompt.ids, 1 / 256, 16, tiny.family().model)
+    assert placed.equal(positions) and room == 4096 - (positions[-1] + 1)
 
 
 def test_small_increments_make_room_for_more() -> None:

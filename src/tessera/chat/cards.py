@@ -6,16 +6,27 @@ pictures are files or decoded pictures instead of a tensor of tiles; the token i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tessera.chat.message import Conversation, Image, Message, Part, PictureSource, Text, Video, say
-
-IMAGE_MARK, VIDEO_MARK = "<image>", "<video>"
-_MARKS = re.compile(f"({IMAGE_MARK}|{VIDEO_MARK})")
+from tessera.chat.message import (
+    IMAGE_MARK,
+    VIDEO_MARK,
+    Conversation,
+    Image,
+    Message,
+    PictureSource,
+    Video,
+    as_clips,
+    fill_marks,
+    say,
+)
 
 History = Sequence[tuple[str, str]]
+MISMATCH = (
+    "{}: {} for {} {mark} marks in history and question; pass the {} of all turns in order and write {mark} "
+    "where each one stands"
+)
 
 
 def card_question(
@@ -31,10 +42,9 @@ def card_question(
     """
     if history is not None:
         return question
-    if videos and VIDEO_MARK not in question:
-        question = f"{VIDEO_MARK}\n{question}"
-    if pictures and IMAGE_MARK not in question:
-        question = f"{IMAGE_MARK}\n{question}"
+    for media, mark in ((videos, VIDEO_MARK), (pictures, IMAGE_MARK)):
+        if media and mark not in question:
+            question = f"{mark}\n{question}"
     return question
 
 
@@ -64,12 +74,15 @@ def from_card_call(
                 f"history[{index}]: the answer holds {IMAGE_MARK!r}, which the cards' code would take for a "
                 "picture; remove it from the answer"
             )
-    marks = sum(asked.count(IMAGE_MARK) for asked, _ in turns)
-    images = iter(_images(pictures, marks, num_patches_list, max_tiles))
-    clips = iter(_clips(videos, sum(asked.count(VIDEO_MARK) for asked, _ in turns)))
+    marks, clip_marks = (sum(asked.count(m) for asked, _ in turns) for m in (IMAGE_MARK, VIDEO_MARK))
+    images = _images(pictures, marks, num_patches_list, max_tiles)
+    if clip_marks != len(videos):
+        raise ValueError(MISMATCH.format("videos", len(videos), clip_marks, "clips", mark=VIDEO_MARK))
+    media: dict[str, Iterator[Image | Video]]
+    media = {IMAGE_MARK: iter(images), VIDEO_MARK: iter(as_clips(videos))}
     messages: list[Message] = [] if system is None else [say("system", system)]
     for asked, answer in turns:
-        messages += [Message("user", _parts(asked, images, clips)), say("assistant", answer)]
+        messages += [Message("user", fill_marks(asked, media)), say("assistant", answer)]
     return Conversation(tuple(messages[:-1]))
 
 
@@ -77,40 +90,15 @@ def _images(
     pictures: Sequence[PictureSource], marks: int, counts: Sequence[int] | None, max_tiles: int | None
 ) -> list[Image]:
     """One part a mark."""
-    if counts is not None and len(counts) != marks:
+    tiles: Sequence[int | None] = [None] * marks if counts is None else counts
+    if len(tiles) != marks:
         raise ValueError(
-            f"num_patches_list: {len(counts)} entries for {marks} {IMAGE_MARK} marks in history and "
+            f"num_patches_list: {len(tiles)} entries for {marks} {IMAGE_MARK} marks in history and "
             "question; give one entry a mark"
         )
     if marks == 1 and len(pictures) > 1:
         first, *others = pictures
-        return [Image(first, max_tiles, None if counts is None else counts[0], tuple(others))]
+        return [Image(first, max_tiles, tiles[0], tuple(others))]
     if marks != len(pictures):
-        raise ValueError(
-            f"pictures: {len(pictures)} for {marks} {IMAGE_MARK} marks in history and question; pass the "
-            f"pictures of all turns in order and write {IMAGE_MARK} where each one stands"
-        )
-    tiles: Sequence[int | None] = [None] * marks if counts is None else counts
+        raise ValueError(MISMATCH.format("pictures", len(pictures), marks, "pictures", mark=IMAGE_MARK))
     return [Image(source, max_tiles, count) for source, count in zip(pictures, tiles, strict=True)]
-
-
-def _clips(videos: Sequence[Video | str | Path], marks: int) -> list[Video]:
-    if marks != len(videos):
-        raise ValueError(
-            f"videos: {len(videos)} for {marks} {VIDEO_MARK} marks in history and question; pass the clips "
-            f"of all turns in order and write {VIDEO_MARK} where each one stands"
-        )
-    return [video if isinstance(video, Video) else Video(video) for video in videos]
-
-
-def _parts(text: str, images: Iterator[Image], clips: Iterator[Video]) -> tuple[Part, ...]:
-    """A question cut at its marks."""
-    parts: list[Part] = []
-    for piece in _MARKS.split(text):
-        if piece == IMAGE_MARK:
-            parts.append(next(images))
-        elif piece == VIDEO_MARK:
-            parts.append(next(clips))
-        elif piece:
-            parts.append(Text(piece))
-    return tuple(parts)

@@ -73,7 +73,16 @@ class Encoder:
     trust_text: bool = False
 
     def __post_init__(self) -> None:
-        _check_tokens(self.tokenizer, self.template)
+        if missing := [token for token in self.template.tokens.all if not self.tokenizer.has_token(token)]:
+            raise ValueError(
+                f"tokenizer: lacks {' '.join(missing)}; "
+                "use tokenizer.with_added() and resize the model's embeddings"
+            )
+        if not self.tokenizer.has_token(self.template.stop):
+            raise ValueError(
+                f"template: {self.template.name!r} stops at {self.template.stop!r}, which is no token of "
+                "this tokenizer; choose the template that belongs to the model"
+            )
         frame_pattern(self.frame_label)
 
     @property
@@ -205,16 +214,12 @@ class Encoder:
                 f"video.frames: {wanted} is not in 1..{self.max_frames}; "
                 "set Video.frames or Encoder(max_frames=...)"
             )
-        if isinstance(part.source, tuple):
-            if part.start is not None or part.end is not None:
-                raise ValueError(
-                    "video.start, video.end: decoded frames have no times; cut the tuple instead"
-                )
-            if part.frames is None:
-                return list(range(wanted))
-            return frame_indices(len(part.source), 1.0, wanted)
-        info = probe_video(part.source)
-        return frame_indices(info.frames, info.fps, wanted, part.start, part.end)
+        if not isinstance(part.source, tuple):
+            info = probe_video(part.source)
+            return frame_indices(info.frames, info.fps, wanted, part.start, part.end)
+        if part.start is not None or part.end is not None:
+            raise ValueError("video.start, video.end: decoded frames have no times; cut the tuple instead")
+        return list(range(wanted)) if part.frames is None else frame_indices(len(part.source), 1.0, wanted)
 
 
 def _expected(part: Image, count: int) -> int:
@@ -225,17 +230,3 @@ def _expected(part: Image, count: int) -> int:
             "leave num_patches_list out, or take the counts from the same picture and thumbnail rule"
         )
     return count
-
-
-def _check_tokens(tokenizer: Tokenizer, template: Template) -> None:
-    missing = [t for t in template.tokens.all if not tokenizer.has_token(t)]
-    if missing:
-        raise ValueError(
-            f"tokenizer: lacks {' '.join(missing)}; "
-            "use tokenizer.with_added() and resize the model's embeddings"
-        )
-    if not tokenizer.has_token(template.stop):
-        raise ValueError(
-            f"template: {template.name!r} stops at {template.stop!r}, which is no token of this tokenizer; "
-            "choose the template that belongs to the model"
-        )

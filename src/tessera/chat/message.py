@@ -6,7 +6,8 @@ A part stands exactly where its placeholder stood. Nothing here adds labels or l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -105,6 +106,16 @@ def say(role: Role, text: str) -> Message:
     return Message(role, (Text(text),))
 
 
+IMAGE_MARK, VIDEO_MARK = "<image>", "<video>"
+_MARKS = re.compile(f"({IMAGE_MARK}|{VIDEO_MARK})")
+
+
+def fill_marks(text: str, media: Mapping[str, Iterator[Image | Video]]) -> tuple[Part, ...]:
+    """A text cut at its marks, each of which takes the next of its media."""
+    pieces = filter(None, _MARKS.split(text))
+    return tuple(next(media[piece]) if piece in media else Text(piece) for piece in pieces)
+
+
 def with_line_breaks(parts: Iterable[Part]) -> tuple[Part, ...]:
     r"""A line break behind every picture and clip, where none follows, as in training (`<image>\n`)."""
     out: list[Part] = []
@@ -114,6 +125,11 @@ def with_line_breaks(parts: Iterable[Part]) -> tuple[Part, ...]:
             out.append(Text("\n"))
         out.append(part)
     return (*out, Text("\n")) if out and not isinstance(out[-1], Text) else tuple(out)
+
+
+def as_clips(videos: Iterable[Video | str | Path]) -> list[Video]:
+    """Clips, those given as files with nothing said about them."""
+    return [video if isinstance(video, Video) else Video(video) for video in videos]
 
 
 def ask(
@@ -129,6 +145,6 @@ def ask(
         if len(images) > 1:
             parts.append(Text(f"Image-{index}: "))
         parts += [Image(source), Text("\n")]
-    for video in videos:
-        parts += [video if isinstance(video, Video) else Video(video), Text("\n")]
+    for clip in as_clips(videos):
+        parts += [clip, Text("\n")]
     return Message("user", (*parts, Text(question)))

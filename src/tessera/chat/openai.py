@@ -3,18 +3,19 @@ r"""The only reader of OpenAI-style messages, for chat and for training records 
 Parts stay in the order in which the user put them. A line break follows every picture and clip, as in
 training (`<image>\nquestion`), unless the text behind it begins with one. Nothing else is added: write
 "Image-1: " before a picture where several are to be told apart. What differs between chat and training is a
-`MessageContext`: what becomes of a mistake, and where files may lie.
+`MessageReader`'s own: what becomes of a mistake, and where files may lie.
 """
 
 from __future__ import annotations
 
 import base64
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as short
-from typing import Any, Literal, NoReturn, Protocol, get_args
+from typing import Any, Literal, NoReturn
 from urllib.parse import unquote, urlparse
 
 import PIL.Image
@@ -35,7 +36,7 @@ from tessera.chat.message import (
 Fetch = Callable[[str], bytes | str | Path]
 """Gives the bytes of a web address, or a file that holds them."""
 
-Detail = Literal["auto", "low", "high"]
+DETAILS = ("auto", "low", "high")
 FaultKind = Literal["field", "role"]
 Medium = Literal["image", "video"]
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -47,22 +48,6 @@ PART_TYPES = (*WORDS, *PICTURES, *CLIPS)
 MOST_SECONDS = 1e7
 """Largest bound of a clip: some hundred days."""
 _DATA_ADDRESS = re.compile(r"data:[\w.+/\-]*(?:;[\w=\-]+)*;base64,", re.ASCII)
-
-
-class MessageContext(Protocol):
-    """What surrounds messages: a sink of faults, and the way from what a part names to pixels."""
-
-    def fault(self, where: str, kind: FaultKind, detail: str) -> None:
-        """Take a fault: raise it, or note it; what is faulty is then left out."""
-
-    def unnamed(self, where: str, medium: Medium) -> object:
-        """The file of a part that names none; None with a fault."""
-
-    def picture(self, where: str, value: object) -> PictureSource | None:
-        """The picture that a part names; None with a fault."""
-
-    def clip(self, where: str, value: object) -> ClipSource | None:
-        """The clip that a part names; None with a fault."""
 
 
 def read_messages(
@@ -77,16 +62,29 @@ def read_messages(
     root: relative paths start here, and no path may lead out of it. fetch: opens http(s) addresses, which are
     refused without it. Raises ValueError that names the message and part, and what to write instead.
     """
-    reader = MessageReader(_ChatContext(None if root is None else Path(root).resolve(), fetch))
+    reader = _ChatReader(None if root is None else Path(root).resolve(), fetch)
     read = (reader.message(f"messages[{number}]", entry) for number, entry in enumerate(messages))
     return Conversation(tuple(message for message in read if message is not None))
 
 
-@dataclass(frozen=True)
-class MessageReader:
-    """Reads messages one at a time; mistakes go to the context, whose choice it is to go on."""
+class MessageReader(ABC):
+    """Reads messages one at a time; a subclass takes the faults and finds what a part names."""
 
-    context: MessageContext
+    @abstractmethod
+    def fault(self, where: str, detail: str, kind: FaultKind = "field") -> None:
+        """Take a fault: raise it, or note it; what is faulty is then left out."""
+
+    @abstractmethod
+    def unnamed(self, where: str, medium: Medium) -> object:
+        """The file of a part that names none; None with a fault."""
+
+    @abstractmethod
+    def picture(self, where: str, value: object) -> PictureSource | None:
+        """The picture that a part names; None with a fault."""
+
+    @abstractmethod
+    def clip(self, where: str, value: object) -> ClipSource | None:
+        """The clip that a part names; None with a fault."""
 
     def message(self, where: str, entry: object) -> Message | None:
         """One message; None with a fault when its role cannot be read."""
@@ -94,28 +92,25 @@ class MessageReader:
         role = ROLES.get(str(told.get("role")))
         if role is None:
             detail = f"{short(told.get('role'))} is unknown; use one of {', '.join(ROLES)}"
-            self.context.fault(f"{where}.role", "role", detail)
+            self.fault(f"{where}.role", detail, "role")
             return None
         for key in REFUSED:
             if told.get(key):
-                self._fault(f"{where}.{key}", "not understood by these models; leave it out")
+                self.fault(f"{where}.{key}", "not understood by these models; leave it out")
         if (weight := told.get("weight")) not in (None, 0, 1):
-            self._fault(f"{where}.weight", f"{short(weight)} is not 0 or 1")
+            self.fault(f"{where}.weight", f"{short(weight)} is not 0 or 1")
         return Message(role, self._parts(f"{where}.content", role, told.get("content")), weight != 0)
-
-    def _fault(self, where: str, detail: str) -> None:
-        self.context.fault(where, "field", detail)
 
     def _parts(self, where: str, role: Role, content: object) -> tuple[Part, ...]:
         if isinstance(content, str):
             return (Text(content),)
         if not isinstance(content, list | tuple) or not content:
-            self._fault(where, f"{short(content)} is neither text nor a list of parts")
+            self.fault(where, f"{short(content)} is neither text nor a list of parts")
             return ()
         read = [self._part(f"{where}[{number}]", entry) for number, entry in enumerate(content)]
         parts = with_line_breaks(part for part in read if part is not None)
         if role != "user" and not all(isinstance(part, Text) for part in parts):
-            self._fault(where, f"the {role} shows pictures or clips; put them in a user turn")
+            self.fault(where, f"the {role} shows pictures or clips; put them in a user turn")
         return parts
 
     def _part(self, where: str, entry: object) -> Part | None:
@@ -127,16 +122,16 @@ class MessageReader:
             text = told.get("text")
             if isinstance(text, str):
                 return Text(text)
-            self._fault(f"{where}.text", f"{short(text)} is no text")
+            self.fault(f"{where}.text", f"{short(text)} is no text")
         elif kind in PICTURES:
             value, options = self._named(f"{where}.{kind}", "image", told)
             limit = self._limit(where, options)
-            source = self.context.picture(f"{where}.{kind}", value)
+            source = self.picture(f"{where}.{kind}", value)
             return None if source is None else Image(source, limit)
         elif kind in CLIPS:
             return self._clip(f"{where}.{kind}", *self._named(f"{where}.{kind}", "video", told))
         else:
-            self._fault(f"{where}.type", f"{short(kind)} is unknown; use one of {', '.join(PART_TYPES)}")
+            self.fault(f"{where}.type", f"{short(kind)} is unknown; use one of {', '.join(PART_TYPES)}")
         return None
 
     def _named(
@@ -145,7 +140,7 @@ class MessageReader:
         """What a part names, and its options, which stand beside the name or with the address."""
         value = _first(entry, (*(PICTURES if medium == "image" else CLIPS), "url", "path"))
         if value is None:
-            value = self.context.unnamed(where, medium)
+            value = self.unnamed(where, medium)
         if not isinstance(value, Mapping):
             return value, entry
         options = {**entry, **{key: told for key, told in value.items() if told is not None}}
@@ -155,38 +150,35 @@ class MessageReader:
         start, end = (_first(options, (key, f"video_{key}")) for key in ("start", "end"))
         frames = options.get("frames")
         if problem := bounds_problem(start, end):
-            self._fault(where, problem)
+            self.fault(where, problem)
         if frames is not None and not _is_count(frames):
-            self._fault(where, f"frames={short(frames)} is no count; give a whole number from 1")
-        source = self.context.clip(where, value)
+            self.fault(where, f"frames={short(frames)} is no count; give a whole number from 1")
+        source = self.clip(where, value)
         return None if source is None else Video(source, start, end, frames)
 
     def _limit(self, where: str, options: Mapping[str, Any]) -> int | None:
         """Most tiles of a picture: `max_tiles`, one for `detail` low, None for the model's own rule."""
-        limit, detail, known = options.get("max_tiles"), options.get("detail"), get_args(Detail)
-        if limit is not None:
-            if not _is_count(limit):
-                self._fault(f"{where}.max_tiles", f"{short(limit)} is no count; give a whole number from 1")
-        elif detail is not None and detail not in known:
-            choices = f"use one of {', '.join(known)}, or give max_tiles"
-            self._fault(f"{where}.detail", f"{short(detail)} is unknown; {choices}")
-        elif detail == "low":
-            return 1
-        return limit
+        limit, detail = options.get("max_tiles"), options.get("detail")
+        if limit is not None and not _is_count(limit):
+            self.fault(f"{where}.max_tiles", f"{short(limit)} is no count; give a whole number from 1")
+        elif limit is None and detail not in (None, *DETAILS):
+            choices = f"use one of {', '.join(DETAILS)}, or give max_tiles"
+            self.fault(f"{where}.detail", f"{short(detail)} is unknown; {choices}")
+        return 1 if limit is None and detail == "low" else limit
 
 
 @dataclass(frozen=True)
-class _ChatContext:
+class _ChatReader(MessageReader):
     """Chat stops at the first fault; files may lie anywhere, or below `root`."""
 
     root: Path | None
     fetch: Fetch | None
 
-    def fault(self, where: str, kind: FaultKind, detail: str) -> NoReturn:
+    def fault(self, where: str, detail: str, kind: FaultKind = "field") -> NoReturn:
         raise ValueError(f"{where}: {detail}")
 
     def unnamed(self, where: str, medium: Medium) -> object:
-        self.fault(where, "field", "missing; name the file, or a data: address")
+        self.fault(where, "missing; name the file, or a data: address")
 
     def picture(self, where: str, value: object) -> PictureSource:
         if isinstance(value, bytes | PIL.Image.Image):
@@ -202,35 +194,33 @@ class _ChatContext:
     def clip(self, where: str, value: object) -> ClipSource:
         if isinstance(value, list | tuple):
             if not all(isinstance(frame, PIL.Image.Image) for frame in value):
-                detail = "a list must hold decoded pictures; or name a file or a folder"
-                self.fault(where, "field", detail)
+                self.fault(where, "a list must hold decoded pictures; or name a file or a folder")
             return tuple(value)
         address = self._address(where, value)
         if address.startswith("data:"):
-            self.fault(where, "field", "a clip cannot be read from a data: address; write it to a file")
+            self.fault(where, "a clip cannot be read from a data: address; write it to a file")
         file = self._file(where, address)
         if isinstance(file, bytes):
-            self.fault(where, "field", "fetch gave bytes; for a clip it must return the path of a file")
+            self.fault(where, "fetch gave bytes; for a clip it must return the path of a file")
         return file
 
     def _address(self, where: str, value: object) -> str:
         if not isinstance(value, str | Path) or not str(value):
-            self.fault(where, "field", f"{short(value)} is no address; name a file or a data: address")
+            self.fault(where, f"{short(value)} is no address; name a file or a data: address")
         return str(value)
 
     def _file(self, where: str, address: str) -> bytes | str | Path:
         if address.startswith(("http://", "https://")):
             if self.fetch is None:
                 detail = "is on the web and nothing is fetched by itself; download it, or pass fetch=..."
-                self.fault(where, "field", f"{address[:80]!r} {detail} to read_messages")
+                self.fault(where, f"{address[:80]!r} {detail} to read_messages")
             return self.fetch(address)
         path = Path(unquote(urlparse(address).path) if address.startswith("file:") else address)
         if self.root is None:
             return path
         found = (self.root / path).resolve()
         if not found.is_relative_to(self.root):
-            detail = f"{str(path)!r} leads out of {str(self.root)!r}; name a file inside it"
-            self.fault(where, "field", detail)
+            self.fault(where, f"{str(path)!r} leads out of {str(self.root)!r}; name a file inside it")
         return found
 
 

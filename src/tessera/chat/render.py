@@ -8,19 +8,18 @@ wrote. The result equals the official tokenisation of the whole prompt and that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from tessera.chat.message import Conversation, Message, Text
+from tessera.chat.message import Conversation, Message, Part, Text
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import SpecialTokens
 
 ROLES = ("system", "user", "assistant")
-Split = Callable[[str], list[int | str]]
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,7 @@ class _Writer:
     ) -> None:
         self.ids = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
         self.spans: list[tuple[int, int]] = []
+        self.trusted = tokenizer.split
         self.cut = tokenizer.split if trust_text else tokenizer.split_content
         """Cuts what a person or the model said: turn markers in it stay characters."""
         self.image_start, self.image_end = (tokenizer.token_id(text) for text in (tokens.start, tokens.end))
@@ -74,7 +74,7 @@ class _Writer:
                 self._run += piece
                 continue
             if self._run:
-                self.ids += self._tokenizer.encode_run(self._run, self._left)
+                self.ids += self._tokenizer.encode_plain(self._run, self._left)
                 self._run = ""
             elif self._left is None:
                 self.ids += self._tokenizer.opening(piece)
@@ -83,11 +83,11 @@ class _Writer:
 
     def position(self) -> int:
         """Tokens so far, the open run counted as if it ended here (the official mask counts so)."""
-        return len(self.ids) + len(self._tokenizer.encode_run(self._run, self._left))
+        return len(self.ids) + len(self._tokenizer.encode_plain(self._run, self._left))
 
     def close(self) -> None:
         """Write the open run."""
-        self.ids += self._tokenizer.encode_run(self._run, self._left)
+        self.ids += self._tokenizer.encode_plain(self._run, self._left)
         self._run = ""
 
 
@@ -110,24 +110,24 @@ def render(
     """
     system, turns = _check(conversation, generate)
     writer = _Writer(tokenizer, template.tokens, tokens_per_tile, trust_text)
-    trusted, spans = tokenizer.split, iter(media)
-    writer.write(trusted(template.system_prefix))
+    spans = iter(media)
+    writer.write(writer.trusted(template.system_prefix))
     if system is not None:
         writer.write(writer.cut(system.text))
     else:
-        writer.write(trusted(template.system_text if system_text is None else system_text))
-    writer.write(trusted(template.system_end))
+        writer.write(writer.trusted(template.system_text if system_text is None else system_text))
+    writer.write(writer.trusted(template.system_end))
     # The training code strips turns for some templates; the authors' inference code feeds them as typed.
     strip = template.strip and not generate
     for message in turns:
         if message.role == "user":
-            writer.write(trusted(template.user_prefix))
+            writer.write(writer.trusted(template.user_prefix))
             _write_question(writer, message, spans, strip)
-            writer.write(trusted(template.user_end))
+            writer.write(writer.trusted(template.user_end))
         else:
-            _write_answer(writer, message, template, trusted, generate, strip)
+            _write_answer(writer, message, template, generate, strip)
     if generate:
-        writer.write(trusted(template.assistant_prefix))
+        writer.write(writer.trusted(template.assistant_prefix))
     writer.close()
     if next(spans, None) is not None:
         parts = len(conversation.media)
@@ -158,10 +158,9 @@ def _check(conversation: Conversation, generate: bool) -> tuple[Message | None, 
 
 
 def _write_question(writer: _Writer, message: Message, spans: Iterator[MediaSpan], strip: bool) -> None:
-    texts = iter(_texts(message, strip))
-    for part in message.parts:
+    for part in _stripped(message.parts) if strip else message.parts:
         if isinstance(part, Text):
-            writer.write(writer.cut(next(texts)))
+            writer.write(writer.cut(part.text))
             continue
         span = next(spans, None)
         if span is None:
@@ -172,30 +171,25 @@ def _write_question(writer: _Writer, message: Message, spans: Iterator[MediaSpan
             writer.write((writer.image_end,))
 
 
-def _write_answer(
-    writer: _Writer, message: Message, template: Template, split: Split, generate: bool, strip: bool
-) -> None:
-    answer = "".join(_texts(message, strip))
+def _write_answer(writer: _Writer, message: Message, template: Template, generate: bool, strip: bool) -> None:
+    answer = message.text.strip() if strip else message.text
     if message.trained and not generate and not answer.strip():
         raise ValueError(
             f"messages: a trained answer is empty ({message.text!r}); drop the record or set trained=False"
         )
-    writer.write(split(template.assistant_prefix))
+    writer.write(writer.trusted(template.assistant_prefix))
     start = writer.position()
-    writer.write((template.answer_lead, *writer.cut(answer), *split(template.stop)))
+    writer.write((template.answer_lead, *writer.cut(answer), *writer.trusted(template.stop)))
     if message.trained:
         writer.spans.append((start, len(writer.ids)))
-    writer.write(split(template.answer_end))
+    writer.write(writer.trusted(template.answer_end))
 
 
-def _texts(message: Message, strip: bool) -> list[str]:
-    """The texts of a turn's text parts; `strip` takes the turn's outer white space away."""
-    texts = [part.text for part in message.parts if isinstance(part, Text)]
-    if message.role != "user":
-        texts = ["".join(texts)]
-    if strip and message.parts:
-        if isinstance(message.parts[0], Text):
-            texts[0] = texts[0].lstrip()
-        if isinstance(message.parts[-1], Text):
-            texts[-1] = texts[-1].rstrip()
-    return texts
+def _stripped(parts: Sequence[Part]) -> list[Part]:
+    """The parts of a turn without the white space around it."""
+    left = list(parts)
+    if left and isinstance(left[0], Text):
+        left[0] = Text(left[0].text.lstrip())
+    if left and isinstance(left[-1], Text):
+        left[-1] = Text(left[-1].text.rstrip())
+    return left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tessera.chat.tokens import SpecialTokens
 
@@ -47,58 +48,45 @@ class Template:
         return (self.stop, *self.extra_stops)
 
 
-def _chatml(
-    name: str, system: str, end: str = "", strip: bool = False, extra: tuple[str, ...] = ()
-) -> Template:
-    """Turns between `<|im_start|>role` and `<|im_end|>`; `end` is what stands between two turns."""
+def _marked(name: str, system: str, prefix: str, stop: str, between: str = "", **more: Any) -> Template:
+    """Turns from `prefix`, which holds the role, to `stop`; `between` is what stands between two turns."""
     return Template(
         name=name,
         system_text=system,
-        system_prefix="<|im_start|>system\n",
-        system_end="<|im_end|>" + end,
-        user_prefix="<|im_start|>user\n",
-        user_end="<|im_end|>" + end,
-        assistant_prefix="<|im_start|>assistant\n",
-        stop="<|im_end|>",
-        answer_end=end,
-        strip=strip,
-        extra_stops=extra,
+        system_prefix=prefix.format("system"),
+        system_end=stop + between,
+        user_prefix=prefix.format("user"),
+        user_end=stop + between,
+        assistant_prefix=prefix.format("assistant"),
+        stop=stop,
+        answer_end=between,
+        **more,
     )
 
 
-INTERNVL_ZH = Template(
-    name="internvl_zh",
-    system_text="",
-    system_prefix="",
-    system_end=" ",
-    user_prefix="<human>: ",
-    user_end=" ",
-    assistant_prefix="<bot>:",
-    answer_lead=" ",
-    stop="</s>",
+CHATML = ("<|im_start|>{}\n", "<|im_end|>")
+_ALL = (
+    Template(
+        name="internvl_zh",
+        system_text="",
+        system_prefix="",
+        system_end=" ",
+        user_prefix="<human>: ",
+        user_end=" ",
+        assistant_prefix="<bot>:",
+        answer_lead=" ",
+        stop="</s>",
+    ),
+    _marked("Hermes-2", SYSTEM_1, *CHATML, extra_stops=("<|endoftext|>",)),
+    _marked("internlm2-chat", SYSTEM_1, *CHATML, strip=True),
+    _marked("phi3-chat", SYSTEM_1, "<|{}|>\n", "<|end|>"),
+    _marked("internvl2_5", SYSTEM_2, *CHATML, between="\n"),
 )
-HERMES_2 = _chatml("Hermes-2", SYSTEM_1, extra=("<|endoftext|>",))
-INTERNLM2_CHAT = _chatml("internlm2-chat", SYSTEM_1, strip=True)
-PHI3_CHAT = Template(
-    name="phi3-chat",
-    system_text=SYSTEM_1,
-    system_prefix="<|system|>\n",
-    system_end="<|end|>",
-    user_prefix="<|user|>\n",
-    user_end="<|end|>",
-    assistant_prefix="<|assistant|>\n",
-    stop="<|end|>",
-)
-INTERNVL2_5 = _chatml("internvl2_5", SYSTEM_2, end="\n")
-
-TEMPLATES: dict[str, Template] = {
-    t.name: t for t in (INTERNVL_ZH, HERMES_2, INTERNLM2_CHAT, PHI3_CHAT, INTERNVL2_5)
-}
+TEMPLATES: dict[str, Template] = {template.name: template for template in _ALL}
 
 
 def get_template(name: str) -> Template:
     """The template of this name, or ValueError with the known names."""
     if name not in TEMPLATES:
-        known = ", ".join(TEMPLATES)
-        raise ValueError(f"template: {name!r} is unknown; choose one of {known}")
+        raise ValueError(f"template: {name!r} is unknown; choose one of {', '.join(TEMPLATES)}")
     return TEMPLATES[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 IMG_START = "<img>"
 IMG_END = "</img>"
@@ -45,3 +46,8 @@ class AddedToken:
     id: int
     special: bool = True
     strips_right: bool = False
+
+    def entry(self) -> dict[str, Any]:
+        """The token as tokenizer.json lists it."""
+        sides = {"single_word": False, "lstrip": False, "rstrip": self.strips_right, "normalized": False}
+        return {"id": self.id, "content": self.text, **sides, "special": self.special}

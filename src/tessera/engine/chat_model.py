@@ -18,7 +18,7 @@ from tessera.engine.request import (
     Pictures,
     Sampling,
     SamplingOptions,
-    fit_answer,
+    place_prompt,
 )
 from tessera.runtime.progress import Progress, silent
 
@@ -90,12 +90,12 @@ class ChatModel:
         in order. Messages carry media and turns themselves; their history is the messages and the answer.
         Raises ValueError naming what is wrong with question, media or options.
         """
-        request = ChatRequest.read(self._limit, {"question": question, "pictures": pictures, **options})
+        given = {"question": question, "pictures": pictures, **options}
+        request = ChatRequest.read(self.encoder.tiling.max_tiles, given)
         prompt = self._prompt(request)
         increment = prompt.visual_increment
-        (found,) = self.engine.generate([prompt.encoded], prompt.sampling, visual_increment=increment)
-        answer = found.text
-        return (answer, request.remembered(answer)) if return_history else answer
+        (done,) = self.engine.generate([prompt.encoded], prompt.sampling, visual_increment=increment)
+        return (done.text, request.remembered(done.text)) if return_history else done.text
 
     def stream(
         self, question: ChatInput, pictures: Pictures = (), **options: Unpack[ChatOptions]
@@ -133,7 +133,7 @@ class ChatModel:
     def prompt(self, question: ChatInput, pictures: Pictures = (), **options: Unpack[ChatOptions]) -> Prompt:
         """What `chat` asks: for `complete`, or to look at (`encoder.render_text(prompt.conversation)`)."""
         given = {"question": question, "pictures": pictures, **options}
-        return self._prompt(ChatRequest.read(self._limit, given))
+        return self._prompt(ChatRequest.read(self.encoder.tiling.max_tiles, given))
 
     def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
         """Answers with their ids, why they ended and the length of their prompts, all at once."""
@@ -143,20 +143,17 @@ class ChatModel:
             visual_increment=[prompt.visual_increment for prompt in prompts],
         )
 
-    @property
-    def _limit(self) -> int:
-        """Most tiles of a picture."""
-        return self.encoder.tiling.max_tiles
-
     def _prompt(self, request: ChatRequest) -> Prompt:
         encoded = self.encoder.encode(request.conversation, generate=True)
-        sampling = fit_answer(encoded.ids, request, self.family.model)
-        return Prompt(request.conversation, encoded, sampling, request.visual_increment)
+        increment = request.visual_increment
+        _, room = place_prompt("the prompt", encoded.ids, increment, request.wanted, self.family.model)
+        return Prompt(request.conversation, encoded, request.fitted(room), increment)
 
     def _checked(self, given: Mapping[str, Any]) -> ChatRequest:
         """A request whose options, marks, file headers and length are in order."""
-        request = ChatRequest.read(self._limit, given)
-        fit_answer(self.encoder.prompt_ids(request.conversation), request, self.family.model)
+        request = ChatRequest.read(self.encoder.tiling.max_tiles, given)
+        ids, increment = self.encoder.prompt_ids(request.conversation), request.visual_increment
+        place_prompt("the prompt", ids, increment, request.wanted, self.family.model)
         return request
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Sequence as Seq
+from dataclasses import dataclass
 from typing import Self, TypeVar, cast
 
 import torch
@@ -14,31 +15,28 @@ import torch
 from tessera.chat.encoder import Encoded
 from tessera.chat.tokenizer import Tokenizer
 from tessera.checkpoints.load import Loaded
-from tessera.engine.request import Completion, Sampling
+from tessera.engine.request import Completion, Sampling, place_prompt
 from tessera.engine.runner import Runner
-from tessera.engine.sampler import choose_all
+from tessera.engine.sampler import choose, is_plain
 from tessera.engine.sequence import Sequence
-from tessera.models.positions import require_increment, v2pe_positions
 from tessera.models.vlm import VLM
 from tessera.runtime.progress import Progress, silent
-
-__all__ = ["Completion", "Engine", "Sampling"]
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, eq=False)
 class Engine:
     """Answers prompts with one model. `stop_ids` end an answer (`Encoder.stop_ids`)."""
 
-    def __init__(
-        self, model: VLM, tokenizer: Tokenizer, stop_ids: frozenset[int], max_batch: int = 64
-    ) -> None:
-        if max_batch < 1:
-            raise ValueError(f"max_batch = {max_batch}: give at least 1")
-        self.model = model
-        self.tokenizer = tokenizer
-        self.stop_ids = stop_ids
-        self.max_batch = max_batch
+    model: VLM
+    tokenizer: Tokenizer
+    stop_ids: frozenset[int]
+    max_batch: int = 64
+
+    def __post_init__(self) -> None:
+        if self.max_batch < 1:
+            raise ValueError(f"max_batch = {self.max_batch}: give at least 1")
 
     @classmethod
     def of(cls, loaded: Loaded, max_batch: int = 64) -> Self:
@@ -85,13 +83,7 @@ class Engine:
         runner = Runner(self.model, sequences, self.tokenizer.vocab_size)
         active, scores = sequences, runner.prefill(sequences)
         while active:
-            tokens = choose_all(
-                scores,
-                [s.sampling for s in active],
-                [s.ids for s in active],
-                [s.generator for s in active],
-            )
-            for sequence, token in zip(active, tokens, strict=True):
+            for sequence, token in zip(active, _choose(scores, active), strict=True):
                 yield sequence, sequence.take(token, self.stop_ids)
             active = [s for s in active if s.finish is None]
             if active:
@@ -100,23 +92,15 @@ class Engine:
     def _sequences(
         self, prompts: Seq[Encoded], samplings: Seq[Sampling], increments: Seq[float]
     ) -> list[Sequence]:
-        longest = self.model.config.decoder.longest_context
         sequences = []
         for page, (prompt, sampling, increment) in enumerate(
             zip(prompts, samplings, increments, strict=True)
         ):
             if not len(prompt.ids):
                 raise ValueError(f"prompts[{page}].ids is empty: encode a conversation with generate=True")
-            ids = torch.from_numpy(prompt.ids).long()
-            positions = v2pe_positions(ids, self.model.config.image_token_id, require_increment(increment))
-            sequence = Sequence(prompt, positions, sampling, self.tokenizer, page)
-            if sequence.reach > longest:
-                raise ValueError(
-                    f"prompts[{page}] has {sequence.prompt_tokens} tokens and max_new_tokens is "
-                    f"{sampling.max_new_tokens}, but the model was made for {longest} positions: ask for "
-                    "fewer tokens, or give fewer tiles, shorter text or a smaller visual_increment"
-                )
-            sequences.append(sequence)
+            wanted, config = sampling.max_new_tokens, self.model.config
+            positions, _ = place_prompt(f"prompts[{page}]", prompt.ids, increment, wanted, config)
+            sequences.append(Sequence(prompt, positions, sampling, self.tokenizer, page))
         return sequences
 
     @staticmethod
@@ -128,3 +112,11 @@ class Engine:
                 f"{name} has {len(given)} entries for {len(prompts)} prompts: give one or one each"
             )
         return given
+
+
+def _choose(scores: torch.Tensor, active: Seq[Sequence]) -> list[int]:
+    """The next token of every row of scores [B, V]; plain greedy rows are decided in one call."""
+    if all(is_plain(sequence.sampling) for sequence in active):
+        return scores.float().argmax(-1).tolist()
+    pairs = zip(scores, active, strict=True)
+    return [choose(row, s.sampling, torch.tensor(s.ids, device=row.device), s.generator) for row, s in pairs]

@@ -11,11 +11,10 @@ import torch
 
 from tessera.checkpoints.files.shards import ShardReader
 from tessera.checkpoints.hub import find_checkpoint
-from tessera.checkpoints.load import Loaded, load_checkpoint, read_description
+from tessera.checkpoints.load import load_checkpoint, read_description
 from tessera.checkpoints.placement import balance, free_bytes, read_map, split_layers
 from tessera.checkpoints.shipped import default_model_folder
 from tessera.engine.chat_model import ChatModel
-from tessera.models.config import ModelConfig
 from tessera.runtime.device import choose_device, choose_dtype
 
 logger = logging.getLogger("tessera")
@@ -50,7 +49,10 @@ def open_model(
         merge_lora=merge_lora,
     )
     loaded = replace(loaded, notes=(*loaded.notes, *note))
-    model = ChatModel(loaded if frame_label is None else _relabelled(loaded, frame_label))
+    if frame_label is not None:
+        family = loaded.family.model_copy(update={"frame_label": frame_label})
+        loaded = replace(loaded, family=family, encoder=family.encoder(loaded.tokenizer))
+    model = ChatModel(loaded)
     logger.info("%s", model.summary)
     for text in model.notes:
         logger.warning("%s: %s", loaded.family.name, text)
@@ -91,14 +93,5 @@ def _placement(
     config = read_description(folder).family.model
     if device_map == "split":
         return split_layers(config, cards), ()
-    return _balanced(config, cards, int8), ()
-
-
-def _balanced(config: ModelConfig, cards: list[str], int8: bool) -> dict[str, str]:
     budgets = {card: int(free_bytes(card) * SPARE) for card in cards}
-    return balance(config, budgets, stored="int8" if int8 else "bf16")
-
-
-def _relabelled(loaded: Loaded, frame_label: str) -> Loaded:
-    family = loaded.family.model_copy(update={"frame_label": frame_label})
-    return replace(loaded, family=family, encoder=family.encoder(loaded.tokenizer))
+    return balance(config, budgets, stored="int8" if int8 else "bf16"), ()

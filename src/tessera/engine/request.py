@@ -158,6 +158,16 @@ class ChatRequest:
         talk = talk if limit is None else talk.limited(limit)
         return cls(talk if system is None else _with_system(talk, system), sampling, increment, question)
 
+    @property
+    def wanted(self) -> int:
+        """Tokens that must fit behind the prompt: max_new_tokens where the caller chose it, else one."""
+        return self.sampling.max_new_tokens if "max_new_tokens" in self.sampling.model_fields_set else 1
+
+    def fitted(self, room: int) -> Sampling:
+        """The sampling with an answer of at most `room` tokens, as long as usual unless the caller chose."""
+        usual = {"max_new_tokens": min(DEFAULT_NEW_TOKENS, room)}
+        return self.sampling.model_copy(update=usual | self.sampling.model_dump(exclude_unset=True))
+
     def remembered(self, answer: str) -> Any:
         """The talk with its answer: what goes into the next call as `history` or as messages."""
         if isinstance(self.question, str):
@@ -197,25 +207,25 @@ def read_sampling(options: Mapping[str, Any]) -> Sampling:
         raise ValueError(named) from error
 
 
-def fit_answer(prompt: npt.NDArray[np.int32], request: ChatRequest, config: ModelConfig) -> Sampling:
-    """The sampling of a request with an answer that fits behind its prompt, ids int32 [T].
+def place_prompt(
+    where: str, prompt: npt.NDArray[np.int32], increment: float, wanted: int, config: ModelConfig
+) -> tuple[torch.Tensor, int]:
+    """Positions float32 [T] of a prompt, ids int32 [T], and how many tokens may follow it.
 
-    An answer whose max_new_tokens the caller chose is left as it is, or is an error when it is too long;
-    otherwise it is shortened to the room there is. Raises ValueError when there is none.
+    Raises ValueError, led by `where`, when these are fewer than `wanted`, or for an unknown increment.
     """
-    ids, chosen = torch.from_numpy(prompt).long(), "max_new_tokens" in request.sampling.model_fields_set
-    used = int(v2pe_positions(ids, config.image_token_id, request.visual_increment)[-1]) + 1
+    ids = torch.from_numpy(prompt).long()
+    positions = v2pe_positions(ids, config.image_token_id, require_increment(increment))
     longest = config.decoder.longest_context
-    wanted = request.sampling.max_new_tokens if chosen else 1
-    if used + wanted > longest:
+    room = int(longest - 1 - positions[-1].item())
+    if wanted > room:
         tiles = int((ids == config.image_token_id).sum()) // config.tokens_per_tile
         raise ValueError(
-            f"the prompt has {len(ids)} tokens ({tiles} tiles) and max_new_tokens is {wanted}, "
-            f"but the model was made for {longest} positions: give fewer pictures, frames or tiles "
-            "(max_tiles=...), shorter text, or a smaller visual_increment"
+            f"{where} has {len(ids)} tokens ({tiles} tiles) and max_new_tokens is {wanted}, but the model "
+            f"was made for {longest} positions: ask for fewer tokens, give fewer pictures, frames or tiles "
+            "(max_tiles=...), shorter text or a smaller visual_increment"
         )
-    room = {} if chosen else {"max_new_tokens": min(DEFAULT_NEW_TOKENS, longest - used)}
-    return request.sampling.model_copy(update=room)
+    return positions, room
 
 
 def _with_system(talk: Conversation, system: str) -> Conversation:
@@ -235,8 +245,7 @@ def _checked_question(question: Any) -> ChatInput:
 
 
 def _checked_history(history: Any) -> History | None:
-    listed = isinstance(history, list | tuple)
-    if history is None or (listed and all(map(_is_pair, history))):
+    if history is None or (isinstance(history, list | tuple) and all(map(_is_pair, history))):
         return history
     raise ValueError(
         "history: give (question, answer) pairs of text, as return_history=True returns them; "
@@ -245,8 +254,10 @@ def _checked_history(history: Any) -> History | None:
 
 
 def _is_pair(turn: Any) -> bool:
-    pair = isinstance(turn, list | tuple) and len(turn) == 2
-    return pair and all(isinstance(said, str) for said in turn)
+    match turn:
+        case [str(), str()]:
+            return True
+    return False
 
 
 def _several(given: Mapping[str, Any], name: str) -> tuple[Any, ...]:

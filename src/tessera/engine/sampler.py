@@ -6,8 +6,6 @@ else is in the batch. The draw inverts the cumulative distribution, which needs 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
 from tessera.engine.request import Sampling
@@ -77,19 +75,3 @@ def forbid(scores: torch.Tensor, image_token_id: int, vocabulary: int) -> torch.
     scores[..., image_token_id] = OFF
     scores[..., vocabulary:] = OFF
     return scores
-
-
-def choose_all(
-    scores: torch.Tensor,
-    samplings: Sequence[Sampling],
-    seen: Sequence[Sequence[int]],
-    generators: Sequence[torch.Generator],
-) -> list[int]:
-    """The next token of every row of scores [B, V]; plain greedy rows are decided in one call."""
-    if all(map(is_plain, samplings)):
-        best: list[int] = scores.float().argmax(-1).tolist()
-        return best
-    return [
-        choose(row, sampling, torch.tensor(ids, dtype=torch.int64, device=row.device), generator)
-        for row, sampling, ids, generator in zip(scores, samplings, seen, generators, strict=True)
-    ]

@@ -25,23 +25,13 @@ class Sequence:
         self.positions: list[float] = positions.tolist()
         """One for each of `ids`: those given for the prompt, then on in steps of 1."""
         self.finish: Finish | None = None
-        self.generator: torch.Generator = make_generator(sampling)
+        self.generator = make_generator(sampling)
         self.stream = TextStream(tokenizer, sampling.stop)
-
-    @property
-    def prompt_tokens(self) -> int:
-        """Length of the prompt."""
-        return len(self.prompt.ids)
 
     @property
     def room(self) -> int:
         """Most tokens that the cache will have to hold."""
         return len(self.prompt.ids) + self.sampling.max_new_tokens
-
-    @property
-    def reach(self) -> float:
-        """Positions that the sequence may come to span; the same as `room` unless V2PE shortens it."""
-        return self.positions[len(self.prompt.ids) - 1] + 1 + self.sampling.max_new_tokens
 
     def outgrows(self, config: DecoderConfig) -> bool:
         """Whether the newest token takes the sequence over the border between short and long angles.
@@ -73,5 +63,5 @@ class Sequence:
         """The finished answer."""
         if self.finish is None:
             raise ValueError("finish = None: this sequence is still being generated")
-        ids = tuple(self.ids[self.prompt_tokens :])
-        return Completion(self.stream.text, ids, self.finish, self.prompt_tokens)
+        asked = len(self.prompt.ids)
+        return Completion(self.stream.text, tuple(self.ids[asked:]), self.finish, asked)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from difflib import SequenceMatcher
-from typing import Any, Literal
+from itertools import groupby
+from typing import Any, Literal, NamedTuple
 
 from tessera.chat.encoder import Encoder
 from tessera.chat.message import Conversation
@@ -78,10 +79,9 @@ def with_tiles(prompt: EnginePrompt, tokenizer: Tokenizer, tokens_per_tile: int)
     if prompt.ids is None or len(prompt.ids) != prompt.tokens:
         return prompt
     symbols = _symbols(prompt.ids, tokenizer.token_id(IMG_CONTEXT))
-    runs = [length for _, length, _ in symbols if length]
-    if all(length % tokens_per_tile == 0 for length in runs):
-        tiles = tuple(length // tokens_per_tile for length in runs)
-        return replace(prompt, tiles=tiles)
+    runs = [symbol.run for symbol in symbols if symbol.run]
+    if all(run % tokens_per_tile == 0 for run in runs):
+        return replace(prompt, tiles=tuple(run // tokens_per_tile for run in runs))
     note = (
         f"{prompt.engine}: placeholder runs of {runs} tokens are no multiples of {tokens_per_tile}: its "
         "tiles have another number of tokens"
@@ -96,73 +96,57 @@ def compare(ours: EnginePrompt, theirs: EnginePrompt, tokenizer: Tokenizer) -> C
     whole = theirs.tokens == len(theirs.ids)
     image = tokenizer.token_id(IMG_CONTEXT)
     left, right = _symbols(ours.ids, image), _symbols(theirs.ids, image)
-    matcher = SequenceMatcher(
-        None, [symbol[:2] for symbol in left], [symbol[:2] for symbol in right], autojunk=False
-    )
-    found = [
-        _difference(tokenizer, left, right, a, b, c, d)
+    matcher = SequenceMatcher(None, [s[:2] for s in left], [s[:2] for s in right], autojunk=False)
+    found = tuple(
+        Difference(
+            ours_at=_position(left, a),
+            theirs_at=_position(right, c),
+            ours_ids=tuple(symbol.id for symbol in left[a:b]),
+            theirs_ids=tuple(symbol.id for symbol in right[c:d]),
+            ours=_text(tokenizer, left[a:b]),
+            theirs=_text(tokenizer, right[c:d]),
+            before=_text(tokenizer, left[max(0, a - CONTEXT) : a]),
+            behind=_text(tokenizer, left[b : b + CONTEXT]),
+        )
         for kind, a, b, c, d in matcher.get_opcodes()
         if kind != "equal"
-    ]
-    if not whole:
-        return Comparison(ours, theirs, ours.tokens == theirs.tokens, "count", tuple(found))
-    return Comparison(ours, theirs, not found, "ids", tuple(found))
+    )
+    same = not found if whole else ours.tokens == theirs.tokens
+    return Comparison(ours, theirs, same, "ids" if whole else "count", found)
 
 
-_Symbol = tuple[int, int, int]
-"""Id, length of the run when it is a placeholder (else 0), position in the prompt."""
+class _Symbol(NamedTuple):
+    """`run` is the length of a run of placeholders (else 0), `at` its position in the prompt."""
+
+    id: int
+    run: int
+    at: int
 
 
 def _symbols(ids: Sequence[int], image: int) -> list[_Symbol]:
     symbols: list[_Symbol] = []
-    position = 0
-    while position < len(ids):
-        start = position
-        while position < len(ids) and ids[position] == image:
-            position += 1
-        if position > start:
-            symbols.append((image, position - start, start))
+    for index, group in groupby(enumerate(ids), key=lambda place: place[1]):
+        places = [at for at, _ in group]
+        if index == image:
+            symbols.append(_Symbol(image, len(places), places[0]))
         else:
-            symbols.append((ids[start], 0, start))
-            position += 1
+            symbols += [_Symbol(index, 0, at) for at in places]
     return symbols
-
-
-def _difference(
-    tokenizer: Tokenizer, left: list[_Symbol], right: list[_Symbol], a: int, b: int, c: int, d: int
-) -> Difference:
-    return Difference(
-        ours_at=_position(left, a),
-        theirs_at=_position(right, c),
-        ours_ids=tuple(symbol[0] for symbol in left[a:b]),
-        theirs_ids=tuple(symbol[0] for symbol in right[c:d]),
-        ours=_text(tokenizer, left[a:b]),
-        theirs=_text(tokenizer, right[c:d]),
-        before=_text(tokenizer, left[max(0, a - CONTEXT) : a]),
-        behind=_text(tokenizer, left[b : b + CONTEXT]),
-    )
 
 
 def _position(symbols: list[_Symbol], index: int) -> int:
     """Position of a symbol in the prompt; the prompt's length behind the last one."""
     if index < len(symbols):
-        return symbols[index][2]
-    return symbols[-1][2] + max(1, symbols[-1][1]) if symbols else 0
+        return symbols[index].at
+    return symbols[-1].at + max(1, symbols[-1].run) if symbols else 0
 
 
 def _text(tokenizer: Tokenizer, symbols: list[_Symbol]) -> str:
     """Readable text; a run of placeholders as `<IMG_CONTEXT>*768`, an unknown id as `<id 1>`."""
     pieces: list[str] = []
-    run: list[int] = []
-    for index, length, _ in [*symbols, (-1, 0, 0)]:
-        known = 0 <= index < tokenizer.vocab_size
-        if known and not length:
-            run.append(index)
-            continue
-        pieces.append(tokenizer.decode(run, skip_special=False) if run else "")
-        run = []
-        if length:
-            pieces.append(f"{IMG_CONTEXT}*{length}")
-        elif index >= 0:
-            pieces.append(f"<id {index}>")
+    for words, group in groupby(symbols, key=lambda s: not s.run and 0 <= s.id < tokenizer.vocab_size):
+        if words:
+            pieces.append(tokenizer.decode([symbol.id for symbol in group], skip_special=False))
+        else:
+            pieces += [f"{IMG_CONTEXT}*{s.run}" if s.run else f"<id {s.id}>" for s in group]
     return "".join(pieces)

@@ -37,7 +37,8 @@ class Server:
         does not show the placeholders, the number of tokens comes from a one-token answer. Raises ValueError
         when the server cannot be reached, refuses the request or answers with something else.
         """
-        body = self._body(messages)
+        model = self.model or self._endpoint.first_model()
+        body = {"model": model, "messages": with_data_addresses(messages)}
         try:
             answer = self._endpoint.post("/tokenize", body | {"add_generation_prompt": True})
         except RequestError as error:
@@ -55,12 +56,6 @@ class Server:
             "ids, the pictures by the number of prompt tokens of an answer"
         )
         return EnginePrompt(self.root, self._count(body), tuple(ids), notes=(note,))
-
-    def _body(self, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        return {
-            "model": self.model or self._endpoint.first_model(),
-            "messages": with_data_addresses(messages),
-        }
 
     def _count(self, body: Mapping[str, Any]) -> int:
         """Prompt tokens that the server bills, from the usage of a one-token answer."""

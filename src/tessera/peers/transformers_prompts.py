@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tessera.chat.tokens import IMG_CONTEXT, IMG_END, IMG_START
 from tessera.imaging.decode import decode_image, read_size
 from tessera.peers.compare import EnginePrompt
 
+Messages = Sequence[Mapping[str, Any]]
 ENGINE = "transformers"
 CANNOT_BE_MADE = (ImportError, OSError, ValueError, TypeError, AttributeError, KeyError)
 """What constructing a processor or a tokenizer raises when files or packages are missing."""
@@ -38,7 +41,7 @@ _MARKS = re.compile("<IMG_CONTEXT>|<image>|<video>")
 
 def feed_transformers(
     folder: str | Path,
-    messages: Sequence[Mapping[str, Any]],
+    messages: Messages,
     tokenizer: Tokenizer,
     tokens_per_tile: int,
     frames: Sequence[int] = (),
@@ -49,66 +52,117 @@ def feed_transformers(
     taken from our own prompt because the processor samples none by itself. Raises ValueError when
     transformers is not installed.
     """
-    transformers = _import_transformers()
-    notes: list[str] = []
-    if not frames:
-        try:
-            return _whole(transformers, folder, messages)
-        except CANNOT_BE_MADE as error:
-            notes.append(f"its processor cannot be made here ({_first_line(error)}): taken part by part")
-    else:
-        notes.append("its processor samples no frames by itself: as many as ours, taken part by part")
-    prompt = _text(Path(folder), messages, notes)
-    marks = _placeholders(transformers, Path(folder), messages, tokens_per_tile, frames, notes)
-    found = _MARKS.findall(prompt)
-    if len(found) != len(marks):
-        notes.append(f"its template writes {len(found)} placeholders for {len(marks)} pictures and clips")
-    if "<image>" in found:
-        notes.append("its template writes <image>, which transformers 5 leaves as text; expanded here")
-    queue = iter(marks)
-    prompt = _MARKS.sub(lambda mark: next(queue, mark[0]), prompt)
-    ids = _ids(transformers, Path(folder), prompt, tokenizer, notes)
-    return EnginePrompt(ENGINE, len(ids), tuple(ids), notes=tuple(notes))
-
-
-def _import_transformers() -> Any:
     try:
-        import transformers
+        transformers: Any = import_module("transformers")
     except ImportError as error:
         raise ValueError("--against transformers: it is not installed; pip install transformers") from error
-    return transformers
+    engine = _Transformers(transformers, Path(folder), [])
+    if frames:
+        engine.notes.append("its processor samples no frames by itself: as many as ours, taken part by part")
+    else:
+        try:
+            ids = engine.whole(messages)
+            return EnginePrompt(ENGINE, len(ids), ids)
+        except CANNOT_BE_MADE as error:
+            because = _first_line(error)
+            engine.notes.append(f"its processor cannot be made here ({because}): taken part by part")
+    prompt = engine.text(messages)
+    marks = engine.placeholders(messages, tokens_per_tile, frames)
+    found = _MARKS.findall(prompt)
+    if len(found) != len(marks):
+        engine.notes.append(
+            f"its template writes {len(found)} placeholders for {len(marks)} pictures and clips"
+        )
+    if "<image>" in found:
+        engine.notes.append("its template writes <image>, which transformers 5 leaves as text; expanded here")
+    queue = iter(marks)
+    ids = engine.ids(_MARKS.sub(lambda mark: next(queue, mark[0]), prompt), tokenizer)
+    return EnginePrompt(ENGINE, len(ids), ids, notes=tuple(engine.notes))
 
 
-def _whole(transformers: Any, folder: str | Path, messages: Sequence[Mapping[str, Any]]) -> EnginePrompt:
-    """Through the processor itself. Remote code is refused, not asked for."""
-    processor = transformers.AutoProcessor.from_pretrained(str(folder), trust_remote_code=False)
-    if not hasattr(processor, "image_processor"):
-        raise ValueError("the folder makes a tokenizer, not a processor of pictures")
-    values = processor.apply_chat_template(
-        [dict(message) for message in messages], add_generation_prompt=True, tokenize=True, return_dict=True
-    )
-    ids = values["input_ids"]
-    flat = ids[0] if len(ids) == 1 and not isinstance(ids[0], int) else ids
-    return EnginePrompt(ENGINE, len(flat), tuple(int(i) for i in flat))
+@dataclass(frozen=True)
+class _Transformers:
+    """The library's pieces for one folder; `notes` say what was assumed on the way."""
 
+    library: Any
+    folder: Path
+    notes: list[str]
 
-def _text(folder: Path, messages: Sequence[Mapping[str, Any]], notes: list[str]) -> str:
-    """The prompt with one placeholder a picture, by the folder's chat template."""
-    from transformers.utils.chat_template_utils import render_jinja_template
+    def whole(self, messages: Messages) -> tuple[int, ...]:
+        """Ids by the processor itself. Remote code is refused, not asked for."""
+        processor = self.library.AutoProcessor.from_pretrained(str(self.folder), trust_remote_code=False)
+        if not hasattr(processor, "image_processor"):
+            raise ValueError("the folder makes a tokenizer, not a processor of pictures")
+        values = processor.apply_chat_template(
+            list(map(dict, messages)), add_generation_prompt=True, tokenize=True, return_dict=True
+        )
+        ids = values["input_ids"]
+        return tuple(map(int, ids[0] if len(ids) == 1 and not isinstance(ids[0], int) else ids))
 
-    template = _chat_template(folder)
-    if template is None:
-        notes.append("the folder has no chat template: that of the -hf files is taken")
-        template = DEFAULT_TEMPLATE
-    elif "image" not in template:
-        notes.append("the folder's chat template knows no pictures: placeholders stand before the text")
-        messages = [_flattened(message) for message in messages]
-    config = read_json(folder / "tokenizer_config.json")
-    known = {key: content_of(config.get(key)) or "" for key in ("bos_token", "eos_token")}
-    rendered, _ = render_jinja_template(
-        conversations=[list(messages)], chat_template=template, add_generation_prompt=True, **known
-    )
-    return str(rendered[0])
+    def text(self, messages: Messages) -> str:
+        """The prompt with one placeholder a picture, by the folder's chat template."""
+        from transformers.utils.chat_template_utils import render_jinja_template
+
+        template = _chat_template(self.folder)
+        if template is None:
+            self.notes.append("the folder has no chat template: that of the -hf files is taken")
+            template = DEFAULT_TEMPLATE
+        elif "image" not in template:
+            self.notes.append(
+                "the folder's chat template knows no pictures: placeholders stand before the text"
+            )
+            messages = [_flattened(message) for message in messages]
+        config = read_json(self.folder / "tokenizer_config.json")
+        rendered = render_jinja_template(
+            conversations=[list(map(dict, messages))],
+            chat_template=template,
+            add_generation_prompt=True,
+            bos_token=content_of(config.get("bos_token")) or "",
+            eos_token=content_of(config.get("eos_token")) or "",
+        )
+        return str(rendered[0][0])
+
+    def placeholders(self, messages: Messages, tokens_per_tile: int, frames: Sequence[int]) -> list[str]:
+        """What stands for every picture and clip, in order."""
+        parts = (part for m in messages if not isinstance(m["content"], str) for part in m["content"])
+        media = [part for part in parts if part["type"] != "text"]
+        processor = self._picture_processor() if media else None
+        counts, tile = iter(frames), IMG_CONTEXT * tokens_per_tile
+        found = []
+        for part in media:
+            if part["type"] == "image":
+                found.append(IMG_START + tile * _count_tiles(processor, part["image"]) + IMG_END)
+            else:
+                shown = range(1, next(counts) + 1)
+                found.append("\n".join(f"Frame{i}: {IMG_START}{tile}{IMG_END}" for i in shown))
+        return found
+
+    def _picture_processor(self) -> Any:
+        """Its tiler with the settings of the folder; 448 px and 1 to 12 tiles where it has none."""
+        written = read_json(self.folder / "processor_config.json").get("image_processor", {})
+        written = written or read_json(self.folder / "preprocessor_config.json")
+        if "max_patches" not in written:
+            self.notes.append(
+                "the folder has no tile limits for transformers: 448 px and 1 to 12 tiles are taken"
+            )
+            written = {"size": {"height": 448, "width": 448}, "min_patches": 1, "max_patches": 12}
+        kept = {key: written[key] for key in ("size", "min_patches", "max_patches") if key in written}
+        made = getattr(self.library, "GotOcr2ImageProcessorPil", None) or self.library.GotOcr2ImageProcessor
+        return made(**kept, crop_to_patches=True)
+
+    def ids(self, prompt: str, tokenizer: Tokenizer) -> tuple[int, ...]:
+        """Ids by its tokenizer of the folder; ours where it needs remote code or missing packages."""
+        try:
+            theirs = self.library.AutoTokenizer.from_pretrained(str(self.folder), trust_remote_code=False)
+        except CANNOT_BE_MADE as error:
+            because = _first_line(error)
+            self.notes.append(f"its tokenizer cannot be made here ({because}): ours turns its text into ids")
+            first = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+            if first and prompt.startswith(tokenizer.decode(first, skip_special=False)):
+                first = []
+            return (*first, *tokenizer.encode(prompt))
+        begins = theirs.bos_token is not None and prompt.startswith(theirs.bos_token)
+        return tuple(map(int, theirs(prompt, add_special_tokens=not begins).input_ids))
 
 
 def _chat_template(folder: Path) -> str | None:
@@ -130,70 +184,18 @@ def _flattened(message: Mapping[str, Any]) -> dict[str, Any]:
     content = message["content"]
     if isinstance(content, str):
         return dict(message)
-    marks = [
-        f"{IMG_CONTEXT}\n" if p["type"] == "image" else "<video>\n" for p in content if p["type"] != "text"
-    ]
-    return {**message, "content": "".join(marks + [p["text"] for p in content if p["type"] == "text"])}
+    marks = {"image": f"{IMG_CONTEXT}\n", "video": "<video>\n"}
+    pieces = [marks[part["type"]] for part in content if part["type"] != "text"]
+    pieces += [part["text"] for part in content if part["type"] == "text"]
+    return {**message, "content": "".join(pieces)}
 
 
-def _placeholders(
-    transformers: Any,
-    folder: Path,
-    messages: Sequence[Mapping[str, Any]],
-    tokens_per_tile: int,
-    frames: Sequence[int],
-    notes: list[str],
-) -> list[str]:
-    """What stands for every picture and clip, in order."""
-    parts = [p for m in messages if not isinstance(m["content"], str) for p in m["content"]]
-    media = [p for p in parts if p["type"] != "text"]
-    counts = iter(frames)
-    processor = _picture_processor(transformers, folder, notes) if media else None
-    tile = IMG_CONTEXT * tokens_per_tile
-    found = []
-    for part in media:
-        if part["type"] == "image":
-            width, height = read_size(part["image"])
-            tiles = _count_tiles(processor, width, height, part["image"])
-            found.append(IMG_START + tile * tiles + IMG_END)
-        else:
-            shown = range(1, next(counts) + 1)
-            found.append("\n".join(f"Frame{i}: {IMG_START}{tile}{IMG_END}" for i in shown))
-    return found
-
-
-def _picture_processor(transformers: Any, folder: Path, notes: list[str]) -> Any:
-    """transformers' tiler with the settings of the folder; 448 px and 1 to 12 tiles where it has none."""
-    written = read_json(folder / "processor_config.json").get("image_processor", {})
-    written = written or read_json(folder / "preprocessor_config.json")
-    if "max_patches" not in written:
-        notes.append("the folder has no tile limits for transformers: 448 px and 1 to 12 tiles are taken")
-        written = {"size": {"height": 448, "width": 448}, "min_patches": 1, "max_patches": 12}
-    kept = {key: written[key] for key in ("size", "min_patches", "max_patches") if key in written}
-    made = getattr(transformers, "GotOcr2ImageProcessorPil", None) or transformers.GotOcr2ImageProcessor
-    return made(**kept, crop_to_patches=True)
-
-
-def _count_tiles(processor: Any, width: int, height: int, source: Any) -> int:
+def _count_tiles(processor: Any, source: Any) -> int:
     """Tiles by transformers' own arithmetic; by its pixels where a version has no such method."""
     if hasattr(processor, "get_number_of_image_patches"):
+        width, height = read_size(source)
         return int(processor.get_number_of_image_patches(height, width, {}))
     return int(processor([decode_image(source)], return_tensors="np")["num_patches"][0])
-
-
-def _ids(transformers: Any, folder: Path, prompt: str, tokenizer: Tokenizer, notes: list[str]) -> list[int]:
-    """Ids by transformers' tokenizer of the folder; ours where it needs remote code or missing packages."""
-    try:
-        theirs = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
-    except CANNOT_BE_MADE as error:
-        notes.append(
-            f"its tokenizer cannot be made here ({_first_line(error)}): ours turns its text into ids"
-        )
-        bos = tokenizer.bos_id
-        text_has_bos = bos is not None and prompt.startswith(tokenizer.decode([bos], skip_special=False))
-        return ([] if bos is None or text_has_bos else [bos]) + tokenizer.encode(prompt)
-    begins = theirs.bos_token is not None and prompt.startswith(theirs.bos_token)
-    return [int(i) for i in theirs(prompt, add_special_tokens=not begins).input_ids]
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
+from tessera.models.config import DecoderConfig, VLMConfig
 from tessera.models.vlm import VLM
 
 if TYPE_CHECKING:
@@ -30,6 +30,11 @@ RENAMES = (
     (r"^decoder\.", "model.language_model."),
 )
 """Our parameter names to theirs, applied in order (facts 2.2)."""
+
+_SHARED = {"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"}
+_VISION = _SHARED | {"image_size", "patch_size", "norm_type", "layer_norm_eps"}
+_TEXT = _SHARED | {"vocab_size", "num_key_value_heads", "rms_norm_eps", "max_position_embeddings"}
+"""Fields of the same name in their configs."""
 
 
 def twin(ours: VLM) -> transformers.InternVLForConditionalGeneration:
@@ -62,31 +67,19 @@ def _renamed(ours: VLM) -> dict[str, torch.Tensor]:
 def _whole(config: VLMConfig) -> transformers.InternVLConfig:
     import transformers
 
+    vision = transformers.InternVLVisionConfig(
+        **config.vision.model_dump(include=_VISION),
+        attention_bias=config.vision.qkv_bias,
+        use_qk_norm=config.vision.qk_normalization,
+        use_absolute_position_embeddings=True,
+        use_mean_pooling=True,  # means: no norm after the last layer
+    )
     return transformers.InternVLConfig(
-        vision_config=_vision(config.vision),
+        vision_config=vision,
         text_config=_text(config.decoder),
         image_token_id=config.image_token_id,
         downsample_ratio=config.downsample_ratio,
         tie_word_embeddings=config.decoder.tie_word_embeddings,
-    )
-
-
-def _vision(config: VisionConfig) -> transformers.InternVLVisionConfig:
-    import transformers
-
-    return transformers.InternVLVisionConfig(
-        hidden_size=config.hidden_size,
-        num_hidden_layers=config.num_hidden_layers,
-        num_attention_heads=config.num_attention_heads,
-        intermediate_size=config.intermediate_size,
-        image_size=config.image_size,
-        patch_size=config.patch_size,
-        norm_type=config.norm_type,
-        layer_norm_eps=config.layer_norm_eps,
-        attention_bias=config.qkv_bias,
-        use_qk_norm=config.qk_normalization,
-        use_absolute_position_embeddings=True,
-        use_mean_pooling=True,  # means: no norm after the last layer
     )
 
 
@@ -97,15 +90,8 @@ def _text(config: DecoderConfig) -> transformers.PretrainedConfig:
     if config.qk_norm:
         make = transformers.Qwen3Config
     return make(
-        vocab_size=config.vocab_size,
-        hidden_size=config.hidden_size,
-        intermediate_size=config.intermediate_size,
-        num_hidden_layers=config.num_hidden_layers,
-        num_attention_heads=config.num_attention_heads,
-        num_key_value_heads=config.num_key_value_heads,
+        **config.model_dump(include=_TEXT),
         head_dim=config.head_width,
-        rms_norm_eps=config.rms_norm_eps,
-        rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
         tie_word_embeddings=config.tie_word_embeddings,
-        max_position_embeddings=config.max_position_embeddings,
+        rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
     )

@@ -7,7 +7,7 @@ import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 from tessera.chat.message import PictureSource
 from tessera.chat.openai import inline_bytes, unwrapped
@@ -49,30 +49,41 @@ class Parse:
     place: RecordPlace
     faults: list[RecordFault] = field(default_factory=list)
 
-    def fault(self, where: str, reason: Reason, detail: str) -> None:
+    def fault(self, where: str, detail: str, reason: Reason = Reason.BAD_FIELD) -> None:
         """Note a fault."""
         self.faults.append(RecordFault(self.place.file, self.place.line, where, reason, detail))
 
-    def stop(self) -> NoReturn:
-        """Raise DataError with all faults."""
+    def refuse(self, detail: str, reason: Reason = Reason.BAD_FIELD) -> NoReturn:
+        """Raise DataError: this is no record that could be read."""
+        self.fault("record", detail, reason)
         raise DataError(self.faults)
 
-    def fields(self, record: object) -> dict[str, Any]:
-        """The record when it is an object; DataError when it is not."""
-        if not isinstance(record, dict):
-            self.fault("record", Reason.BAD_FIELD, f"{type(record).__name__} instead of an object")
-            self.stop()
-        return record
+    def check(self) -> None:
+        """Raise DataError with all faults, if there are any."""
+        if self.faults:
+            raise DataError(self.faults)
+
+    def is_text(self, value: object, where: str) -> TypeGuard[str]:
+        """Whether a value is a text; a fault when it isn't."""
+        if not isinstance(value, str):
+            self.fault(where, f"{short(value)} is not a text")
+        return isinstance(value, str)
+
+    def entries(self, where: str, value: object) -> list[Any]:
+        """A list with something in it; an empty one with a fault."""
+        if isinstance(value, list) and value:
+            return value
+        self.fault(where, "missing, empty or not a list")
+        return []
 
     def sound(self, where: str, text: str) -> bool:
         """Whether a text is one that can be written as UTF-8, without NUL; a fault when it isn't."""
         if "\0" in text:
-            self.fault(where, Reason.NUL, f"at character {text.index(chr(0)) + 1}")
+            self.fault(where, f"at character {text.index(chr(0)) + 1}", Reason.NUL)
             return False
         if not text.isascii() and (match := _SURROGATE.search(text)):
-            self.fault(
-                where, Reason.LONE_SURROGATE, f"\\u{ord(match[0]):04x} at character {match.start() + 1}"
-            )
+            detail = f"\\u{ord(match[0]):04x} at character {match.start() + 1}"
+            self.fault(where, detail, Reason.LONE_SURROGATE)
             return False
         return True
 
@@ -86,14 +97,14 @@ class Parse:
         try:
             return inline_bytes(value)
         except ValueError as error:
-            self.fault(where, Reason.BAD_FIELD, str(error))
+            self.fault(where, str(error))
             return None
 
     def clip(self, where: str, value: object) -> Location | None:
         """A file or a folder of frames; None with a fault."""
         source = self.file(where, value)
         if isinstance(source, bytes):
-            self.fault(where, Reason.BAD_FIELD, "bytes can't be a clip; keep clips in files")
+            self.fault(where, "bytes can't be a clip; keep clips in files")
             return None
         return source
 
@@ -101,7 +112,7 @@ class Parse:
         """A member of the shard, or the location below the root; None with a fault."""
         value = unwrapped(value)
         if not isinstance(value, str) or not value:
-            self.fault(where, Reason.BAD_FIELD, f"{short(value)} is not a path")
+            self.fault(where, f"{short(value)} is not a path")
             return None
         if not self.sound(where, value):
             return None
@@ -110,7 +121,7 @@ class Parse:
         try:
             return inside(self.place.root, value)
         except OutsideRoot as error:
-            self.fault(where, Reason.OUTSIDE_ROOT, str(error))
+            self.fault(where, str(error), Reason.OUTSIDE_ROOT)
             return None
 
 

@@ -5,6 +5,7 @@ SentencePiece behind one face), `files` (how checkpoints write them) and `traini
 It must not know messages, templates or pictures.
 """
 
-from tessera.chat.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from tessera.chat.tokenizer.files import load_tokenizer
+from tessera.chat.tokenizer.tokenizer import Tokenizer
 
 __all__ = ["Tokenizer", "load_tokenizer"]

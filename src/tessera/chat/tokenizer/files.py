@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tessera.chat.tokenizer.tokenizer import Tokenizer
 from tessera.chat.tokenizer.vocabulary import (
     JsonVocabulary,
     SentencePieceVocabulary,
@@ -17,22 +17,8 @@ from tessera.chat.tokenizer.vocabulary import (
 from tessera.chat.tokens import ADDED_TOKENS, AddedToken
 
 
-@dataclass(frozen=True)
-class StoredTokenizer:
-    """What a folder holds: the vocabulary, every special string, bos where one is written, the configuration.
-
-    `named` are the strings listed by name in the configuration (bos, eos, additional ...).
-    """
-
-    vocabulary: Vocabulary
-    added: tuple[AddedToken, ...]
-    bos: str | None
-    named: frozenset[str]
-    config: dict[str, Any]
-
-
-def read_tokenizer(folder: str | Path) -> StoredTokenizer:
-    """Read tokenizer.model, tokenizer.json or vocab.json + merges.txt, with the added tokens beside it.
+def load_tokenizer(folder: str | Path) -> Tokenizer:
+    """The tokenizer in tokenizer.model, tokenizer.json or vocab.json + merges.txt, with its added tokens.
 
     Where both stand, tokenizer.model wins in the original layout, whose models were trained with the slow
     tokenizers, and tokenizer.json in the transformers layout (`-hf`), which reads nothing else.
@@ -40,27 +26,23 @@ def read_tokenizer(folder: str | Path) -> StoredTokenizer:
     root = Path(folder)
     config = read_json(root / "tokenizer_config.json")
     named = _named_tokens(config | read_json(root / "special_tokens_map.json"))
-    fast = (root / "tokenizer.json").is_file() and _is_transformers_layout(root, config)
+    # A model of transformers' own InternVL class, or a tokenizer saved for it.
+    hf = "context_image_token" in config or read_json(root / "config.json").get("model_type") == "internvl"
+    fast = hf and (root / "tokenizer.json").is_file()
+    bos, document = content_of(config.get("bos_token")), {}
     if (root / "tokenizer.model").is_file() and not fast:
-        guarded = named | {v["content"] for v in config.get("added_tokens_decoder", {}).values()}
-        guarded |= set(ADDED_TOKENS)
-        legacy = config.get("legacy") in (None, True)
-        model = (root / "tokenizer.model").read_bytes()
-        vocabulary: Vocabulary = SentencePieceVocabulary(model, legacy, frozenset(guarded))
-        with_bos = _says(config, "add_bos_token", True)
-        document: dict[str, Any] = {}
+        guarded = {v["content"] for v in config.get("added_tokens_decoder", {}).values()}
+        model, legacy = (root / "tokenizer.model").read_bytes(), _says(config, "legacy", True)
+        vocabulary: Vocabulary = SentencePieceVocabulary(model, legacy, named.union(guarded, ADDED_TOKENS))
+        adds_bos = True
     else:
         document = _read_document(root)
         vocabulary = JsonVocabulary(document)
-        with_bos = _says(config, "add_bos_token", _adds_bos(document, config))
+        # Llama 3's own post-processor writes the bos token.
+        adds_bos = bos is not None and json.dumps(bos) in json.dumps(document.get("post_processor"))
     added = _added_tokens(root, config, document, named, vocabulary)
-    bos = content_of(config.get("bos_token"))
-    return StoredTokenizer(vocabulary, tuple(added), bos if with_bos else None, frozenset(named), config)
-
-
-def _is_transformers_layout(root: Path, config: Mapping[str, Any]) -> bool:
-    """Whether the folder is a model of transformers' own InternVL class, or a tokenizer saved for it."""
-    return "context_image_token" in config or read_json(root / "config.json").get("model_type") == "internvl"
+    first = bos if _says(config, "add_bos_token", adds_bos) else None
+    return Tokenizer(vocabulary, added, first, named, config)
 
 
 def _says(config: Mapping[str, Any], key: str, default: bool) -> bool:
@@ -84,8 +66,7 @@ def _read_document(root: Path) -> dict[str, Any]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file, {} when there is no such file."""
-    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return value
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def content_of(value: Any) -> str | None:
@@ -93,33 +74,24 @@ def content_of(value: Any) -> str | None:
     return value.get("content") if isinstance(value, dict) else value
 
 
-def _named_tokens(config: Mapping[str, Any]) -> set[str]:
-    keys = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
-    values = [config.get(k) for k in keys] + list(config.get("additional_special_tokens") or ())
-    return {text for text in map(content_of, values) if text}
-
-
-def _adds_bos(document: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether the JSON tokenizer's own post-processor writes the bos token (Llama 3)."""
-    bos = content_of(config.get("bos_token"))
-    return bos is not None and json.dumps(bos) in json.dumps(document.get("post_processor"))
+def _named_tokens(config: Mapping[str, Any]) -> frozenset[str]:
+    names = ("bos", "eos", "unk", "pad", "sep", "cls", "mask")
+    values = [config.get(f"{name}_token") for name in names]
+    values += config.get("additional_special_tokens") or ()
+    return frozenset(text for text in map(content_of, values) if text)
 
 
 def _added_tokens(
     root: Path,
     config: Mapping[str, Any],
     document: Mapping[str, Any],
-    named: set[str],
+    named: frozenset[str],
     vocabulary: Vocabulary,
 ) -> list[AddedToken]:
     """Every special string from the four places in which released tokenizers write them."""
-    found: dict[str, AddedToken] = {}
-    for text in (*sorted(named), *ADDED_TOKENS):
-        index = vocabulary.token_id(text)
-        if index is not None:
-            found[text] = AddedToken(text, index)
-    for text, index in read_json(root / "added_tokens.json").items():
-        found[text] = AddedToken(text, index)
+    ids = {text: vocabulary.token_id(text) for text in (*sorted(named), *ADDED_TOKENS)}
+    ids |= read_json(root / "added_tokens.json")
+    found = {text: AddedToken(text, index) for text, index in ids.items() if index is not None}
     entries = [(e["id"], e) for e in document.get("added_tokens", ())]
     entries += [(int(k), e) for k, e in config.get("added_tokens_decoder", {}).items()]
     for index, e in entries:

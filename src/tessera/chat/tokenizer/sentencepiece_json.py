@@ -13,24 +13,24 @@ from typing import Any
 import sentencepiece
 
 from tessera.chat.tokenizer import Tokenizer
-
-SPACE = "▁"
-MODEL_FILE = "tokenizer.model"
+from tessera.chat.tokenizer.vocabulary import SPACE
 
 
-def as_json(tokenizer: Tokenizer) -> dict[str, Any] | None:
-    """The document, None when the tokenizer is no SentencePiece model or one that it cannot express."""
-    model = tokenizer.vocabulary.files().get(MODEL_FILE)
+def as_json(tokenizer: Tokenizer) -> bytes | None:
+    """The file, None when the tokenizer is no SentencePiece model or one that it cannot express."""
+    model = tokenizer.vocabulary.files().get("tokenizer.model")
     if model is None or tokenizer.vocabulary.lone_prefix is not None:
         return None
     processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-    prefixed = processor.encode("a", out_type=str)[0].startswith(SPACE)
+    prefixed = tokenizer.vocabulary.strips_first_space
     pieces = [processor.id_to_piece(i) for i in range(processor.get_piece_size())]
-    return {
+    # An added token may stand in the place of a piece: InternLM2 uses up spare ids that way.
+    names = {token.id: token.text for token in tokenizer.added.values()}
+    document = {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [_added(token.text, token.id, token.special) for token in tokenizer.added.values()],
+        "added_tokens": [token.entry() for token in tokenizer.added.values()],
         **_spaces(prefixed),
         "post_processor": _opening(tokenizer),
         "decoder": _decoder(prefixed),
@@ -43,16 +43,11 @@ def as_json(tokenizer: Tokenizer) -> dict[str, Any] | None:
             "fuse_unk": True,
             "byte_fallback": True,
             "ignore_merges": False,
-            "vocab": {piece: i for i, piece in enumerate(_renamed(pieces, tokenizer))},
+            "vocab": {names.get(i, piece): i for i, piece in enumerate(pieces)},
             "merges": _merges(processor, pieces),
         },
     }
-
-
-def _renamed(pieces: list[str], tokenizer: Tokenizer) -> list[str]:
-    """The pieces, those replaced by an added token under its name (InternLM2 uses up spare ids that way)."""
-    names = {token.id: token.text for token in tokenizer.added.values()}
-    return [names.get(i, piece) for i, piece in enumerate(pieces)]
+    return json.dumps(document, ensure_ascii=False).encode()
 
 
 def _merges(processor: sentencepiece.SentencePieceProcessor, pieces: list[str]) -> list[list[str]]:
@@ -86,9 +81,8 @@ def _opening(tokenizer: Tokenizer) -> dict[str, Any] | None:
     """What puts the bos token first."""
     if tokenizer.bos_id is None:
         return None
-    bos = next(token.text for token in tokenizer.added.values() if token.id == tokenizer.bos_id)
-    single: list[dict[str, Any]] = [{"SpecialToken": {"id": bos, "type_id": 0}}]
-    single.append({"Sequence": {"id": "A", "type_id": 0}})
+    bos = tokenizer.decode([tokenizer.bos_id], skip_special=False)
+    single = [{"SpecialToken": {"id": bos, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
     pair = [*single, {"Sequence": {"id": "B", "type_id": 1}}]
     tokens = {bos: {"id": bos, "ids": [tokenizer.bos_id], "tokens": [bos]}}
     return {"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": tokens}
@@ -103,13 +97,3 @@ def _decoder(prefixed: bool) -> dict[str, Any]:
     if prefixed:
         steps.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
     return {"type": "Sequence", "decoders": steps}
-
-
-def _added(text: str, index: int, special: bool) -> dict[str, Any]:
-    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-    return {"id": index, "content": text, **flags, "special": special}
-
-
-def as_bytes(document: dict[str, Any]) -> bytes:
-    """The document as a file."""
-    return json.dumps(document, ensure_ascii=False).encode()

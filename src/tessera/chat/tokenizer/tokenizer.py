@@ -13,12 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tessera.chat.tokenizer.files import read_tokenizer
 from tessera.chat.tokenizer.vocabulary import Vocabulary
 from tessera.chat.tokens import ADDED_TOKENS, GROUNDING_TOKENS, AddedToken
 
 CACHE_ENTRIES = 65_536
 CACHE_CHARACTERS = 256
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Tokenizer:
@@ -69,15 +69,11 @@ class Tokenizer:
             if isinstance(piece, int):
                 ids += [*self.opening(piece), piece] if not ids else [piece]
             else:
-                ids += self.encode_run(piece, ids[-1] if ids else None)
+                ids += self.encode_plain(piece, ids[-1] if ids else None)
         return ids
 
-    def encode_plain(self, text: str) -> list[int]:
-        """Ids of a text in which special strings mean nothing, no bos."""
-        return self.encode_run(text, None)
-
-    def encode_run(self, text: str, left: int | None) -> list[int]:
-        """Ids of plain text that stands behind token `left`; None: it opens the prompt."""
+    def encode_plain(self, text: str, left: int | None = None) -> list[int]:
+        """Ids of text whose special strings mean nothing, no bos; behind token `left`, or at the start."""
         if left in self._strips:
             text = text.lstrip()
         if not text:
@@ -85,7 +81,10 @@ class Tokenizer:
         key = (text, left is None)
         ids = self._cache.get(key)
         if ids is None:
-            _check_text(text)
+            if not text.isascii() and (lone := LONE_SURROGATE.search(text)):
+                raise ValueError(
+                    f"text: holds a lone surrogate at character {lone.start()}; decode the source as UTF-8"
+                )
             ids = self.vocabulary.encode(text, left is None)
             if len(text) <= CACHE_CHARACTERS:
                 if len(self._cache) >= CACHE_ENTRIES:
@@ -129,7 +128,7 @@ class Tokenizer:
 
     def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
         """Text of ids; special tokens are left out, grounding marks kept. Cut UTF-8 ends in U+FFFD."""
-        table = self._shown if skip_special else self._written
+        table = self.shown if skip_special else self._written
         listed = list(ids)
         if listed and not 0 <= min(listed) <= max(listed) < self.vocab_size:
             raise ValueError(f"ids: an id is not below the vocabulary size {self.vocab_size} or is negative")
@@ -144,7 +143,8 @@ class Tokenizer:
         return table
 
     @cached_property
-    def _shown(self) -> list[bytes]:
+    def shown(self) -> list[bytes]:
+        """Bytes of every id in a decoded text: none for special tokens, but for grounding marks."""
         table = list(self._written)
         for token in self.added.values():
             if token.special and token.text not in GROUNDING_TOKENS:
@@ -171,38 +171,15 @@ class Tokenizer:
         """Write the vocabulary's file and tokenizer_config.json, as `load_tokenizer` and others read them."""
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        files = self.vocabulary.files()
+        files, entries = self.vocabulary.files(), [token.entry() for token in self.added.values()]
         if "tokenizer.json" in files:
-            document = json.loads(files["tokenizer.json"])
-            document["added_tokens"] = [
-                {"id": t.id, "normalized": False, **_flags(t)} for t in self.added.values()
-            ]
+            document = json.loads(files["tokenizer.json"]) | {"added_tokens": entries}
             files["tokenizer.json"] = _json_bytes(document)
-        table = {str(t.id): {"normalized": False, **_flags(t)} for t in self.added.values()}
+        table = {str(entry.pop("id")): entry for entry in entries}
         files["tokenizer_config.json"] = _json_bytes(self.config | {"added_tokens_decoder": table})
         for name, content in files.items():
             (target / name).write_bytes(content)
 
 
-def _check_text(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"text: holds a lone surrogate at character {error.start}; decode the source as UTF-8"
-        ) from error
-
-
-def _flags(token: AddedToken) -> dict[str, Any]:
-    sides = {"single_word": False, "lstrip": False, "rstrip": token.strips_right}
-    return {"content": token.text, **sides, "special": token.special}
-
-
 def _json_bytes(value: Any) -> bytes:
     return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
-
-
-def load_tokenizer(folder: str | Path) -> Tokenizer:
-    """The tokenizer of a checkpoint folder; `files.py` says which of its files count."""
-    stored = read_tokenizer(folder)
-    return Tokenizer(stored.vocabulary, stored.added, stored.bos, stored.named, stored.config)

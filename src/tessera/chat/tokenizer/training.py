@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
 
 import tokenizers
-from tokenizers import models, normalizers, pre_tokenizers, trainers
+from tokenizers import trainers
 
 from tessera.chat.tokenizer.tokenizer import Tokenizer
-from tessera.chat.tokenizer.vocabulary import QWEN_SPLIT, JsonVocabulary, byte_alphabet, qwen_document
+from tessera.chat.tokenizer.vocabulary import JsonVocabulary, byte_alphabet, qwen_document
 from tessera.chat.tokens import ADDED_TOKENS, AddedToken
 
 END_OF_TEXT = "<|endoftext|>"
 CONTROL_TOKENS = (END_OF_TEXT, "<|im_start|>", "<|im_end|>")
+CONFIG = {
+    "tokenizer_class": "Qwen2Tokenizer",
+    "add_bos_token": False,
+    "bos_token": None,
+    "eos_token": "<|im_end|>",
+    "pad_token": END_OF_TEXT,
+    "clean_up_tokenization_spaces": False,
+}
 SMALLEST = len(byte_alphabet()) + len(CONTROL_TOKENS) + len(ADDED_TOKENS)
 
 
@@ -26,14 +33,7 @@ def train_tokenizer(texts: Iterable[str], size: int = 768) -> Tokenizer:
     """
     if size < SMALLEST:
         raise ValueError(f"size: {size} cannot hold the bytes and special strings; give at least {SMALLEST}")
-    core = tokenizers.Tokenizer(models.BPE())
-    core.normalizer = normalizers.NFC()
-    core.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(tokenizers.Regex(QWEN_SPLIT), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    core = tokenizers.Tokenizer.from_str(json.dumps(qwen_document({}, [])))
     trainer = trainers.BpeTrainer(
         vocab_size=size - len(CONTROL_TOKENS) - len(ADDED_TOKENS),
         initial_alphabet=sorted(byte_alphabet()),
@@ -46,15 +46,4 @@ def train_tokenizer(texts: Iterable[str], size: int = 768) -> Tokenizer:
     vocabulary = JsonVocabulary(qwen_document(model["vocab"], merges))
     first = len(vocabulary.pieces)
     added = [AddedToken(text, first + i) for i, text in enumerate((*CONTROL_TOKENS, *ADDED_TOKENS))]
-    return Tokenizer(vocabulary, added, config=_config())
-
-
-def _config() -> dict[str, Any]:
-    return {
-        "tokenizer_class": "Qwen2Tokenizer",
-        "add_bos_token": False,
-        "bos_token": None,
-        "eos_token": "<|im_end|>",
-        "pad_token": END_OF_TEXT,
-        "clean_up_tokenization_spaces": False,
-    }
+    return Tokenizer(vocabulary, added, config=CONFIG)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Protocol
+from typing import Any
 
 import sentencepiece
 import tokenizers
@@ -22,26 +22,8 @@ QWEN_SPLIT = (
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 SPACE = "\u2581"
 """SentencePiece's visible space."""
-
-
-class Vocabulary(Protocol):
-    """What `Tokenizer` needs from a word-piece model."""
-
-    pieces: list[bytes]
-    """Bytes of every id; empty for ids that never stand for text."""
-    strips_first_space: bool
-    """Whether the first space of a decoded text was put there by the model and is to be dropped."""
-    lone_prefix: int | None
-    """Id of the space that the model puts before a control token at the very start, or None."""
-
-    def encode(self, text: str, at_start: bool) -> list[int]:
-        """Ids of a run of text; `at_start` says whether it opens the prompt."""
-
-    def token_id(self, piece: str) -> int | None:
-        """Id of a piece written as in the model file, or None."""
-
-    def files(self) -> dict[str, bytes]:
-        """Model files by name, as `load_tokenizer` reads them."""
+FIRST, NEVER = '"prepend_scheme": "first"', '"prepend_scheme": "never"'
+"""When Metaspace writes a space before a text: LLaMA's in front of the prompt, or not at all."""
 
 
 def byte_alphabet() -> dict[str, int]:
@@ -71,63 +53,45 @@ def qwen_document(vocab: dict[str, int], merges: list[str]) -> dict[str, Any]:
 class JsonVocabulary:
     """A tokenizer.json, with its added tokens and post-processor taken out."""
 
-    strips_first_space = False
     lone_prefix: int | None = None
+    """Id of the space that the model puts before a control token at the very start, or None."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
         bare = document | {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
         text = json.dumps(bare)
-        self._core = self._behind = tokenizers.Tokenizer.from_str(text)
-        if _is_metaspace_first(document):
-            # It writes its space before the prompt only; a run taken alone always looks like one.
-            behind = text.replace('"prepend_scheme": "first"', '"prepend_scheme": "never"')
-            self._behind = tokenizers.Tokenizer.from_str(behind)
-        self.pieces = _json_pieces(document)
-        self.strips_first_space = _puts_space_first(document)
+        self._core = tokenizers.Tokenizer.from_str(text)
+        # Metaspace "first" writes its space before the prompt only; a run taken alone always looks like one.
+        behind = text.replace(FIRST, NEVER)
+        self._behind = self._core if behind == text else tokenizers.Tokenizer.from_str(behind)
+        before, words = (json.dumps(document.get(key)) for key in ("normalizer", "pre_tokenizer"))
+        self.pieces = _json_pieces(document["model"]["vocab"], byte_level='"ByteLevel"' in words)
+        """Bytes of every id; empty for ids that never stand for text."""
+        self.strips_first_space = '"Prepend"' in before or ('"Metaspace"' in words and NEVER not in words)
+        """Whether the first space of a decoded text was put there by the model and is to be dropped."""
 
     def encode(self, text: str, at_start: bool) -> list[int]:
-        """Ids of a run of text; only Metaspace "first" asks whether the run opens the prompt."""
-        core = self._core if at_start else self._behind
-        ids: list[int] = core.encode(text, add_special_tokens=False).ids
-        return ids
+        """Ids of a run of text; `at_start` says whether it opens the prompt."""
+        return (self._core if at_start else self._behind).encode(text, add_special_tokens=False).ids
 
     def token_id(self, piece: str) -> int | None:
         """Id of a piece as written in the model's vocabulary, or None."""
-        found: int | None = self._core.token_to_id(piece)
-        return found
+        return self._core.token_to_id(piece)
 
     def files(self) -> dict[str, bytes]:
         """`tokenizer.json` as read; `Tokenizer.save` renews its added tokens."""
         return {"tokenizer.json": json.dumps(self._document, ensure_ascii=False).encode()}
 
 
-def _is_byte_level(document: dict[str, Any]) -> bool:
-    return '"ByteLevel"' in json.dumps(document.get("pre_tokenizer"))
-
-
-def _is_metaspace_first(document: dict[str, Any]) -> bool:
-    return '"prepend_scheme": "first"' in json.dumps(document.get("pre_tokenizer"))
-
-
-def _puts_space_first(document: dict[str, Any]) -> bool:
-    """Whether a JSON tokenizer writes a space before the first word (LLaMA's Prepend, or Metaspace)."""
-    normalizer, pre = json.dumps(document.get("normalizer")), json.dumps(document.get("pre_tokenizer"))
-    return '"Prepend"' in normalizer or ('"Metaspace"' in pre and '"prepend_scheme": "never"' not in pre)
-
-
-def _json_pieces(document: dict[str, Any]) -> list[bytes]:
-    """Bytes of every id of a BPE document, byte-level or with SentencePiece's conventions."""
-    vocab: dict[str, int] = document["model"]["vocab"]
+def _json_pieces(vocab: dict[str, int], byte_level: bool) -> list[bytes]:
+    """Bytes of every id of a BPE model, byte-level or with SentencePiece's conventions."""
     pieces = [b""] * (max(vocab.values()) + 1)
-    if not _is_byte_level(document):
-        for piece, index in vocab.items():
-            pieces[index] = piece_bytes(piece)
-        return pieces
     alphabet = byte_alphabet()
     known, codes = frozenset(alphabet), {ord(letter): byte for letter, byte in alphabet.items()}
     for piece, index in vocab.items():
-        if known.issuperset(piece):
+        if not byte_level:
+            pieces[index] = piece_bytes(piece)
+        elif known.issuperset(piece):
             pieces[index] = piece.translate(codes).encode("latin-1")
     return pieces
 
@@ -155,8 +119,7 @@ class SentencePieceVocabulary:
         self._dummy_prefix = self._sp.encode("a", out_type=str)[0].startswith(SPACE)
         self._anchor = len(self._sp.encode("\n"))
         self.strips_first_space = self._dummy_prefix
-        lone = self._dummy_prefix and not legacy
-        self.lone_prefix = self._sp.piece_to_id(SPACE) if lone else None
+        self.lone_prefix = self._sp.piece_to_id(SPACE) if self._dummy_prefix and not legacy else None
         self.pieces = [self._bytes(i) for i in range(self._sp.get_piece_size())]
         self._guard = self._make_guard(guarded)
 
@@ -179,8 +142,7 @@ class SentencePieceVocabulary:
 
     def _continue(self, text: str) -> list[int]:
         """Ids without the dummy prefix: encode behind a newline, which never merges, and cut it off."""
-        ids: list[int] = self._sp.encode("\n" + text)
-        return ids[self._anchor :]
+        return self._sp.encode("\n" + text)[self._anchor :]
 
     def _bytes(self, index: int) -> bytes:
         if self._sp.is_control(index) or self._sp.is_unused(index):
@@ -192,3 +154,6 @@ class SentencePieceVocabulary:
         found = [s for s in special if len(s) > 1 and self._sp.piece_to_id(s) in self._sp.encode(s)]
         cuts = "|".join(f"(?<={re.escape(s[0])})(?={re.escape(s[1:])})" for s in sorted(found))
         return re.compile(cuts) if found else None
+
+
+Vocabulary = JsonVocabulary | SentencePieceVocabulary

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tessera.chat.tokenizer import Tokenizer
-from tessera.chat.tokenizer.sentencepiece_json import as_bytes, as_json
+from tessera.chat.tokenizer.sentencepiece_json import as_json
 from tessera.chat.tokens import IMG_CONTEXT, IMG_END, IMG_START
 from tessera.families.family import Family
 from tessera.families.internvl.prompt import CHAT_TEMPLATE_FILE, VIDEO_PLACEHOLDER, chat_template
@@ -84,7 +84,7 @@ def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
     config = read_object(folder / TOKENIZER_FILE) | {"extra_special_tokens": NAMED_TOKENS}
     config.pop("auto_map", None)
     if document := as_json(tokenizer):
-        (folder / "tokenizer.json").write_bytes(as_bytes(document))
+        (folder / "tokenizer.json").write_bytes(document)
         config |= {"tokenizer_class": "PreTrainedTokenizerFast"}
     write_json(folder / TOKENIZER_FILE, config)
 

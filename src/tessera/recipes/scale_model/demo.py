@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tessera.chat.message import Image
 from tessera.checkpoints.load import load_checkpoint
-from tessera.engine.engine import Engine, Sampling
+from tessera.engine.engine import Engine
+from tessera.engine.request import Sampling
 from tessera.evaluation.report import Report, StageResult
 from tessera.evaluation.runner import TaskResults, evaluate
 from tessera.evaluation.tasks import HeldoutItem

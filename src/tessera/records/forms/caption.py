@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from tessera.chat.message import Message, Part, Text, say
-from tessera.records.faults import Reason
 from tessera.records.forms.turns import check_text, read_media
-from tessera.records.record import Parse, short
+from tessera.records.record import Parse
 
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
@@ -19,11 +18,10 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     media = read_media(parse, fields)
     shown: tuple[Part, ...] = (*media.videos, *media.images)
     caption = fields.get("caption")
-    if not isinstance(caption, str):
-        parse.fault("caption", Reason.BAD_FIELD, f"{short(caption)} is not a text")
+    if not parse.is_text(caption, "caption"):
         return ()
     if not shown and not parse.faults:
-        parse.fault("image", Reason.BAD_FIELD, "a caption without picture or clip")
+        parse.fault("image", "a caption without picture or clip")
     check_text(parse, "caption", "assistant", caption)
     if parse.place.pretraining:
         return (Message("user", (*shown, Text(f"\n{caption}"))),)

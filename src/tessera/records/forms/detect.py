@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tessera.chat.message import Conversation, Message, say, with_line_breaks
 from tessera.records.faults import Reason
-from tessera.records.forms import caption, document, internvl, llava, openai, sharegpt, swift
+from tessera.records.forms import caption, document, internvl, openai, sharegpt, swift
 from tessera.records.record import Parse, RecordPlace, short
 
 FormName = Literal["internvl", "llava", "sharegpt", "openai", "swift", "document", "caption"]
@@ -37,9 +37,10 @@ class Form:
         source's system text goes in front of records without one, and their pictures share its tile limit.
         """
         parse = Parse(place)
-        messages = self.read(parse, parse.fields(record))
-        if parse.faults:
-            parse.stop()
+        if not isinstance(record, dict):
+            parse.refuse(f"{type(record).__name__} instead of an object")
+        messages = self.read(parse, record)
+        parse.check()
         if self.line_breaks:
             messages = tuple(replace(m, parts=with_line_breaks(m.parts)) for m in messages)
         if place.system is not None and not place.pretraining and messages[0].role != "system":
@@ -50,7 +51,7 @@ class Form:
 
 FORMS: Mapping[FormName, Form] = {
     "internvl": Form(internvl.fits, internvl.read),
-    "llava": Form(internvl.fits_llava, llava.read),
+    "llava": Form(internvl.fits_llava, internvl.read_llava),
     "sharegpt": Form(sharegpt.fits, sharegpt.read),
     "openai": Form(openai.fits, openai.read, line_breaks=True),
     "swift": Form(swift.fits, swift.read, line_breaks=True),
@@ -82,12 +83,8 @@ def detect(records: Iterable[object]) -> FormName | None:
 def parse_as(form: FormName | None, record: object, place: RecordPlace) -> Conversation:
     """A record of a file of this form. DataError when it is of another form, or has faults of its own."""
     if form is None:
-        parse = Parse(place)
         keys = ", ".join(map(str, record)) if isinstance(record, dict) else type(record).__name__
-        parse.fault("record", Reason.UNKNOWN_FORM, short(keys))
-        parse.stop()
+        Parse(place).refuse(short(keys), Reason.UNKNOWN_FORM)
     if isinstance(record, dict) and not FORMS[form].fits(record) and (others := forms_of(record)):
-        parse = Parse(place)
-        parse.fault("record", Reason.OTHER_FORM, f"{' or '.join(others)} in a file of form {form}")
-        parse.stop()
+        Parse(place).refuse(f"{' or '.join(others)} in a file of form {form}", Reason.OTHER_FORM)
     return FORMS[form].parse(record, place)

@@ -17,12 +17,12 @@ from tessera.records.record import Parse, short
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     """The document as one message of texts and pictures, as far as it is sound."""
     if not parse.place.pretraining:
-        parse.fault("record", Reason.DOCUMENT, "it has texts and pictures, no questions")
+        parse.fault("record", "it has texts and pictures, no questions", Reason.DOCUMENT)
         return ()
     slots = _matched(parse, fields) if "text_list" in fields else _aligned(parse, fields)
     parts = _parts(parse, slots)
     if not parts and not parse.faults:
-        parse.fault("texts", Reason.EMPTY_DOCUMENT, f"{len(slots)} slots")
+        parse.fault("texts", f"{len(slots)} slots", Reason.EMPTY_DOCUMENT)
     return (Message("user", tuple(parts)),)
 
 
@@ -38,24 +38,14 @@ def _parts(parse: Parse, slots: Sequence[tuple[str, object, object]]) -> list[Pa
     """Pictures and texts in order; a line break stands between neighbours."""
     parts: list[Part] = []
     for where, picture, text in slots:
-        for part in (_picture(parse, where, picture), _text(parse, where, text)):
-            if part is not None:
-                parts += [Text("\n"), part] if parts else [part]
+        found: list[Part] = []
+        if picture is not None and (source := parse.picture(where, picture)) is not None:
+            found.append(Image(source))
+        if text is not None and parse.is_text(text, where) and parse.sound(where, text) and text.strip():
+            found.append(Text(text))
+        for part in found:
+            parts += [Text("\n"), part] if parts else [part]
     return parts
-
-
-def _picture(parse: Parse, where: str, value: object) -> Image | None:
-    source = None if value is None else parse.picture(where, value)
-    return None if source is None else Image(source)
-
-
-def _text(parse: Parse, where: str, value: object) -> Text | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        parse.fault(where, Reason.BAD_FIELD, f"{short(value)} is not a text")
-        return None
-    return Text(value) if parse.sound(where, value) and value.strip() else None
 
 
 def _aligned(parse: Parse, fields: dict[str, Any]) -> list[tuple[str, object, object]]:
@@ -64,27 +54,26 @@ def _aligned(parse: Parse, fields: dict[str, Any]) -> list[tuple[str, object, ob
     if images is None and isinstance(texts, list):
         images = [None] * len(texts)
     if not isinstance(texts, list) or not isinstance(images, list) or len(texts) != len(images):
-        parse.fault("texts", Reason.BAD_FIELD, "'texts' and 'images' are not lists of one length")
+        parse.fault("texts", "'texts' and 'images' are not lists of one length")
         return []
-    for number, (picture, text) in enumerate(zip(images, texts, strict=True)):
-        if picture is not None and text is not None:
-            parse.fault(
-                f"texts[{number}]", Reason.BAD_FIELD, "a slot holds a picture or a text, the other is null"
-            )
-    return [(f"slot {n}", *slot) for n, slot in enumerate(zip(images, texts, strict=True))]
+    slots = list(zip(images, texts, strict=True))
+    for number, slot in enumerate(slots):
+        if None not in slot:
+            parse.fault(f"texts[{number}]", "a slot holds a picture or a text, the other is null")
+    return [(f"slot {number}", *slot) for number, slot in enumerate(slots)]
 
 
 def _matched(parse: Parse, fields: dict[str, Any]) -> list[tuple[str, object, object]]:
     """MMC4: (where, picture or None, text or None), pictures in front of the sentences they match."""
     texts, infos = fields["text_list"], fields.get("image_info") or []
     if not isinstance(texts, list) or not isinstance(infos, list):
-        parse.fault("text_list", Reason.BAD_FIELD, "'text_list' and 'image_info' are not lists")
+        parse.fault("text_list", "'text_list' and 'image_info' are not lists")
         return []
     before: dict[int, list[tuple[str, object, object]]] = {}
     for number, info in enumerate(infos):
         index = info.get("matched_text_index") if isinstance(info, dict) else None
         if type(index) is not int or not 0 <= index < len(texts):
-            parse.fault(f"image_info[{number}]", Reason.BAD_FIELD, f"matched_text_index {short(index)}")
+            parse.fault(f"image_info[{number}]", f"matched_text_index {short(index)}")
             continue
         before.setdefault(index, []).append((f"image_info[{number}]", info.get("image_name"), None))
     slots: list[tuple[str, object, object]] = []

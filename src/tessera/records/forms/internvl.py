@@ -1,16 +1,20 @@
-r"""InternVL's form (facts 5.2): `conversations` of `from` and `value`, with `image`, `video` and `clip`.
+r"""InternVL's form (facts 5.2) and LLaVA's: `conversations` of `from` and `value`, `image`, `video`, `clip`.
 
 `image` is a path or a list of paths, `video` a path or a list, `clip` the seconds [start, end] of one clip or
 a list with one for each. `<image>` and `<video>` in human turns mark where media stand; with one picture or
 clip and no mark, it goes first. Other keys are allowed and ignored, as public annotations carry many.
+
+LLaVA's own training code reads the same keys otherwise: the one mark of a turn goes to its front, on a line
+of its own, wherever it stood, and `<image>` marks a clip where a record has a `video` and no `image`.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from tessera.chat.message import Message, Role
-from tessera.records.forms.turns import place_media, read_media, read_turns
+from tessera.chat.message import IMAGE_MARK, VIDEO_MARK, Message, Role
+from tessera.records.forms.turns import RecordTurn, place_media, read_media, read_turns
 from tessera.records.record import Parse
 
 ROLES: dict[str, Role] = {"human": "user", "gpt": "assistant", "system": "system"}
@@ -19,21 +23,36 @@ FOREIGN_KEYS = ("images", "videos", "messages", "texts", "system")
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     """The record's messages, as far as it is sound."""
-    turns = read_turns(parse, fields.get("conversations"), "conversations", ROLES, ("from", "value"))
+    turns = read_turns(parse, fields.get("conversations"), "conversations", ROLES)
     return place_media(parse, turns, read_media(parse, fields))
+
+
+def read_llava(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
+    """The messages of a record in LLaVA's form, as far as it is sound."""
+    turns = read_turns(parse, fields.get("conversations"), "conversations", ROLES)
+    media = read_media(parse, fields)
+    only_clips = bool(media.videos) and not media.images
+    return place_media(parse, [_mark_first(turn, only_clips) for turn in turns], media)
+
+
+def _mark_first(turn: RecordTurn, only_clips: bool) -> RecordTurn:
+    """The only mark of a question, moved to its front."""
+    if turn.role != "user":
+        return turn
+    text = turn.text.replace(IMAGE_MARK, VIDEO_MARK) if only_clips else turn.text
+    if text.count(IMAGE_MARK) + text.count(VIDEO_MARK) == 1:
+        mark = IMAGE_MARK if IMAGE_MARK in text else VIDEO_MARK
+        text = f"{mark}\n{text.replace(mark, '').strip()}".strip()
+    return replace(turn, text=text)
 
 
 def fits(record: dict[str, Any]) -> bool:
     """Whether a record may be of this form."""
-    return _turns_fit(record) and not _only_llava(record)
+    return fits_llava(record) and not _only_llava(record)
 
 
 def fits_llava(record: dict[str, Any]) -> bool:
     """Whether a record may be of LLaVA's form."""
-    return _turns_fit(record)
-
-
-def _turns_fit(record: dict[str, Any]) -> bool:
     turns = record.get("conversations")
     if not isinstance(turns, list) or any(record.get(key) is not None for key in FOREIGN_KEYS):
         return False
@@ -44,5 +63,5 @@ def _only_llava(record: dict[str, Any]) -> bool:
     """A clip that `<image>` marks: InternVL would write `<video>`."""
     if record.get("video") is None or record.get("image") is not None:
         return False
-    texts = [str(turn.get("value")) for turn in record["conversations"]]
-    return any("<image>" in text for text in texts) and not any("<video>" in text for text in texts)
+    said = "\n".join(str(turn.get("value")) for turn in record["conversations"])
+    return IMAGE_MARK in said and VIDEO_MARK not in said

@@ -26,14 +26,14 @@ def fill_objects(
     if objects is None or objects == {}:
         return turns
     if not isinstance(objects, dict):
-        parse.fault("objects", Reason.BAD_FIELD, f"{short(objects)} is not an object with 'ref' and 'bbox'")
+        parse.fault("objects", f"{short(objects)} is not an object with 'ref' and 'bbox'")
         return turns
     refs, boxes = objects.get("ref") or [], objects.get("bbox") or []
     tags = [tag for turn in turns for tag in _TAGS.findall(turn.text)]
     for key, values, tag in (("ref", refs, "<ref-object>"), ("bbox", boxes, "<bbox>")):
         if not isinstance(values, list) or len(values) != tags.count(tag):
             count = len(values) if isinstance(values, list) else short(values)
-            parse.fault(f"objects.{key}", Reason.MARK_COUNT, f"{tags.count(tag)} {tag}, {count} entries")
+            parse.fault(f"objects.{key}", f"{tags.count(tag)} {tag}, {count} entries", Reason.MARK_COUNT)
             return turns
     written = {"<ref-object>": _references(parse, refs), "<bbox>": _boxes(parse, objects, boxes, media)}
     return [replace(turn, text=_TAGS.sub(lambda match: next(written[match[0]]), turn.text)) for turn in turns]
@@ -42,19 +42,15 @@ def fill_objects(
 def _references(parse: Parse, names: list[Any]) -> Iterator[str]:
     """Every reference as text; a fault for one that is none."""
     for name in names:
-        if not isinstance(name, str):
-            parse.fault("objects.ref", Reason.BAD_FIELD, f"{short(name)} is not a text")
-        elif parse.sound("objects.ref", name):
-            yield f"<ref>{name}</ref>"
-            continue
-        yield ""
+        sound = parse.is_text(name, "objects.ref") and parse.sound("objects.ref", name)
+        yield f"<ref>{name}</ref>" if sound else ""
 
 
 def _boxes(parse: Parse, objects: Mapping[str, Any], boxes: list[Any], media: RecordMedia) -> Iterator[str]:
     """Every box as text; a fault and no text for one that can't be scaled."""
     numbers = objects.get("image_id") or [0] * len(boxes)
     if not isinstance(numbers, list) or len(numbers) != len(boxes):
-        parse.fault("objects.image_id", Reason.BAD_FIELD, f"{short(numbers)} is not a number for every box")
+        parse.fault("objects.image_id", f"{short(numbers)} is not a number for every box")
         numbers = [0] * len(boxes)
     for box, number in zip(boxes, numbers, strict=True):
         size = _scale(parse, objects.get("bbox_type") or "real", number, media)
@@ -66,20 +62,17 @@ def _scale(parse: Parse, kind: object, number: object, media: RecordMedia) -> tu
     if kind == "norm1":
         return 1.0, 1.0
     if kind != "real":
-        parse.fault("objects.bbox_type", Reason.BAD_FIELD, f"{short(kind)} is not 'real' or 'norm1'")
+        parse.fault("objects.bbox_type", f"{short(kind)} is not 'real' or 'norm1'")
         return None
     if type(number) is not int or not 0 <= number < len(media.images):
-        parse.fault("objects.image_id", Reason.BAD_FIELD, f"{short(number)} of {len(media.images)} pictures")
+        parse.fault("objects.image_id", f"{short(number)} of {len(media.images)} pictures")
         return None
     source = media.images[number].source
     try:
-        width, height = read_size(
-            local_copy(source) if isinstance(source, str) and is_url(source) else source
-        )
+        return read_size(local_copy(source) if isinstance(source, str) and is_url(source) else source)
     except (ValueError, OSError) as error:
-        parse.fault("objects.bbox", Reason.BROKEN_PICTURE, str(error))
+        parse.fault("objects.bbox", str(error), Reason.BROKEN_PICTURE)
         return None
-    return float(width), float(height)
 
 
 def _scaled(parse: Parse, box: object, size: tuple[float, float]) -> str:
@@ -88,9 +81,9 @@ def _scaled(parse: Parse, box: object, size: tuple[float, float]) -> str:
     numbers = len(sides) == 4 and all(type(side) in (int, float) for side in sides)
     if not numbers or not all(0 <= side <= size[n % 2] for n, side in enumerate(sides)):
         detail = f"{short(box)} is not [x1, y1, x2, y2] inside {size[0]:g} x {size[1]:g}"
-        parse.fault("objects.bbox", Reason.BAD_BOX, detail)
+        parse.fault("objects.bbox", detail, Reason.BAD_BOX)
         return ""
     corners = [round(side / size[n % 2] * LARGEST) for n, side in enumerate(sides)]
     if corners[0] > corners[2] or corners[1] > corners[3]:
-        parse.fault("objects.bbox", Reason.BAD_BOX, f"{short(box)} is inverted")
+        parse.fault("objects.bbox", f"{short(box)} is inverted", Reason.BAD_BOX)
     return f"<box>[{corners}]</box>"

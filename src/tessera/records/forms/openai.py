@@ -16,17 +16,13 @@ from tessera.records.faults import Reason
 from tessera.records.forms.turns import RecordTurn, check_order, check_text
 from tessera.records.record import Parse, listed
 
-REASONS: Mapping[FaultKind, Reason] = {"field": Reason.BAD_FIELD, "role": Reason.UNKNOWN_ROLE}
-
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     """The record's messages, as far as it is sound."""
-    entries = fields.get("messages")
-    if not isinstance(entries, list) or not entries:
-        parse.fault("messages", Reason.BAD_FIELD, "missing, empty or not a list")
+    if not (entries := parse.entries("messages", fields.get("messages"))):
         return ()
     beside = {"image": iter(listed(fields.get("images"))), "video": iter(listed(fields.get("videos")))}
-    reader, messages = MessageReader(_RecordContext(parse, beside)), []
+    reader, messages = _RecordReader(parse, beside), []
     for number, entry in enumerate(entries):
         message = reader.message(f"messages[{number}]", entry)
         if message is not None:
@@ -36,7 +32,7 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
         check_order(parse, [RecordTurn(m.role, "", f"messages[{n}]") for n, m in enumerate(messages)], "role")
     for medium, rest in beside.items():
         if count := len(list(rest)):
-            parse.fault(f"{medium}s", Reason.MARK_COUNT, f"{count} files more than parts that take one")
+            parse.fault(f"{medium}s", f"{count} files more than parts that take one", Reason.MARK_COUNT)
     return tuple(messages)
 
 
@@ -57,14 +53,14 @@ def _check(parse: Parse, where: str, message: Message) -> None:
 
 
 @dataclass(frozen=True)
-class _RecordContext:
+class _RecordReader(MessageReader):
     """Training gathers all faults; files lie below the root, in the shard, or beside the messages."""
 
     parse: Parse
     beside: Mapping[str, Iterator[Any]]
 
-    def fault(self, where: str, kind: FaultKind, detail: str) -> None:
-        self.parse.fault(where, REASONS[kind], detail)
+    def fault(self, where: str, detail: str, kind: FaultKind = "field") -> None:
+        self.parse.fault(where, detail, Reason.UNKNOWN_ROLE if kind == "role" else Reason.BAD_FIELD)
 
     def unnamed(self, where: str, medium: Medium) -> object:
         return next(self.beside[medium], None)

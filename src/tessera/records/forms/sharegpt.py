@@ -13,10 +13,9 @@ from typing import Any
 
 from tessera.chat.message import Message, Role
 from tessera.records.faults import Reason
+from tessera.records.forms import internvl
 from tessera.records.forms.turns import (
-    MARKS,
     RecordTurn,
-    check_order,
     check_text,
     count_marks,
     place_media,
@@ -24,20 +23,10 @@ from tessera.records.forms.turns import (
     read_media,
     read_turns,
 )
-from tessera.records.record import Parse, short
+from tessera.records.record import Parse
 
-ROLES: dict[str, Role] = {
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "assistant": "assistant",
-    "system": "system",
-}
-PAIRS: dict[str, dict[str, Role]] = {
-    "conversation": {"human": "user", "assistant": "assistant"},
-    "texts": {"user": "user", "assistant": "assistant"},
-}
+ROLES: dict[str, Role] = {**internvl.ROLES, "user": "user", "assistant": "assistant", "chatgpt": "assistant"}
+PAIRS = {"conversation": ("human", "assistant"), "texts": ("user", "assistant")}
 """Key -> the names of question and answer in every pair under it."""
 
 
@@ -48,10 +37,10 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     if fields.get("conversations") is None and key is not None:
         turns = _pairs(parse, key, fields[key])
     else:
-        turns = read_turns(parse, fields.get("conversations"), "conversations", ROLES, ("from", "value"))
+        turns = read_turns(parse, fields.get("conversations"), "conversations", ROLES)
     media = read_media(parse, fields)
-    if key == "texts" and not any(count_marks(parse.place, turns, mark) for mark in MARKS):
-        marks = "".join(f"{mark}\n" * count for mark, _, count in media.named())
+    if key == "texts" and not any(count_marks(parse.place, turns, mark) for mark, *_ in media.named()):
+        marks = "".join(f"{mark}\n" * len(parts) for mark, _, parts in media.named())
         turns = put_in_front(parse.place, turns, marks)
     return place_media(parse, with_system_text(parse, fields, turns), media)
 
@@ -73,10 +62,10 @@ def with_system_text(
     text = fields.get("system")
     if text is None or text == "":
         return turns
-    if not isinstance(text, str):
-        parse.fault("system", Reason.BAD_FIELD, f"{short(text)} is not a text")
-    elif turns and turns[0].role == "system":
-        parse.fault("system", Reason.ROLE_ORDER, "the turns begin with a system text, too")
+    if not parse.is_text(text, "system"):
+        return turns
+    if turns and turns[0].role == "system":
+        parse.fault("system", "the turns begin with a system text, too", Reason.ROLE_ORDER)
     elif parse.sound("system", text):
         return [RecordTurn("system", text, "system"), *turns]
     return turns
@@ -84,18 +73,15 @@ def with_system_text(
 
 def _pairs(parse: Parse, key: str, entries: object) -> list[RecordTurn]:
     """Questions and answers in turn."""
-    if not isinstance(entries, list) or not entries:
-        parse.fault(key, Reason.BAD_FIELD, "missing, empty or not a list")
-        return []
     names = PAIRS[key]
-    turns = []
-    for number, entry in enumerate(entries):
+    roles: tuple[Role, Role] = ("user", "assistant")
+    turns: list[RecordTurn] = []
+    for number, entry in enumerate(parse.entries(key, entries)):
         where = f"{key}[{number}]"
         if not isinstance(entry, dict) or not all(isinstance(entry.get(name), str) for name in names):
-            parse.fault(where, Reason.BAD_FIELD, f"not an object with the texts {' and '.join(names)}")
+            parse.fault(where, f"not an object with the texts {' and '.join(names)}")
             return []
-        for name, role in names.items():
+        for name, role in zip(names, roles, strict=True):
             check_text(parse, f"{where}.{name}", role, entry[name])
             turns.append(RecordTurn(role, entry[name], f"{where}.{name}"))
-    check_order(parse, turns, "role")
     return turns

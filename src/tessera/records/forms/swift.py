@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from tessera.chat.message import Message, Role
-from tessera.records.faults import Reason
+from tessera.records.forms import internvl
 from tessera.records.forms.objects import fill_objects
 from tessera.records.forms.sharegpt import with_system_text
 from tessera.records.forms.turns import (
@@ -25,13 +25,7 @@ from tessera.records.forms.turns import (
 )
 from tessera.records.record import Parse, listed, short
 
-ROLES: dict[str, Role] = {
-    "system": "system",
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-}
+ROLES: dict[str, Role] = {**internvl.ROLES, "user": "user", "assistant": "assistant"}
 REFUSED = ("audios", "rejected_response", "rejected_messages")
 
 
@@ -39,17 +33,16 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     """The record's messages, as far as it is sound; headers of pictures are read for boxes in pixels."""
     for key in REFUSED:
         if fields.get(key):
-            parse.fault(key, Reason.BAD_FIELD, "not understood in supervised training; remove it")
-    messages = fields.get("messages")
+            parse.fault(key, "not understood in supervised training; remove it")
+    messages, where = fields.get("messages"), "messages"
     if messages is None:
-        messages = _messages(parse, fields)
-    where = "messages" if fields.get("messages") is not None else "query"
+        messages, where = _messages(parse, fields), "query"
     turns = read_turns(parse, messages, where, ROLES, ("role", "content")) if messages is not None else []
     media = read_media(parse, fields)
     said = with_system_text(parse, fields, _losses(parse, messages, turns))
     said = fill_objects(parse, fields, said, media)
-    missing = [(mark, count - count_marks(parse.place, said, mark)) for mark, _, count in media.named()]
-    return place_media(parse, put_in_front(parse.place, said, "".join(m * n for m, n in missing)), media)
+    missing = (mark * (len(parts) - count_marks(parse.place, said, mark)) for mark, _, parts in media.named())
+    return place_media(parse, put_in_front(parse.place, said, "".join(missing)), media)
 
 
 def fits(record: dict[str, Any]) -> bool:
@@ -71,7 +64,7 @@ def _losses(parse: Parse, messages: object, turns: list[RecordTurn]) -> list[Rec
     for turn, entry in zip(turns, entries, strict=True):
         loss = entry.get("loss")
         if loss not in (None, True, False):
-            parse.fault(f"{turn.where}.loss", Reason.BAD_FIELD, f"{short(loss)} is not true or false")
+            parse.fault(f"{turn.where}.loss", f"{short(loss)} is not true or false")
         out.append(replace(turn, trained=loss is None or bool(loss)))
     return out
 
@@ -79,23 +72,17 @@ def _losses(parse: Parse, messages: object, turns: list[RecordTurn]) -> list[Rec
 def _messages(parse: Parse, fields: dict[str, Any]) -> list[dict[str, Any]] | None:
     """Messages of the older forms; None with a fault."""
     if "response" in fields:
-        query, answer, where = fields.get("query"), fields.get("response"), "query"
+        where, query, answer = "query", fields.get("query"), fields["response"]
     else:
-        task, given = fields.get("instruction"), fields.get("input")
-        query, answer, where = (
-            "\n".join(str(t) for t in (task, given) if t),
-            fields.get("output"),
-            "instruction",
-        )
+        task = filter(None, (fields.get("instruction"), fields.get("input")))
+        where, query, answer = "instruction", "\n".join(map(str, task)), fields.get("output")
     history = fields.get("history") or []
-    if not isinstance(history, list) or not all(
-        isinstance(pair, list) and len(pair) == 2 for pair in history
-    ):
-        parse.fault("history", Reason.BAD_FIELD, f"{short(history)} is not a list of [question, answer]")
+    if type(history) is not list or not all(isinstance(pair, list) and len(pair) == 2 for pair in history):
+        parse.fault("history", f"{short(history)} is not a list of [question, answer]")
         return None
     pairs = [*history, [query, answer]]
     if not all(isinstance(text, str) for pair in pairs for text in pair):
-        parse.fault(where, Reason.BAD_FIELD, "a question or answer is missing or not a text")
+        parse.fault(where, "a question or answer is missing or not a text")
         return None
     names = ("user", "assistant")
     return [{"role": n, "content": t} for pair in pairs for n, t in zip(names, pair, strict=True)]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from typing import Any
 
-from tessera.chat.message import Image, Message, Part, Role, Text, Video
+from tessera.chat.message import IMAGE_MARK, VIDEO_MARK, Image, Message, Role, Text, Video, fill_marks
 from tessera.chat.openai import bounds_problem
 from tessera.records.boxes import box_problems
 from tessera.records.faults import Reason
 from tessera.records.record import Parse, RecordPlace, listed, short
-
-MARKS = {"<image>": "image", "<video>": "video"}
-_MARKS = re.compile(r"(<image>|<video>)")
 
 
 @dataclass(frozen=True)
@@ -35,19 +32,21 @@ class RecordMedia:
     videos: Sequence[Video] = ()
     names: tuple[str, str] = ("image", "video")
 
-    def named(self) -> Iterator[tuple[str, str, int]]:
-        """Mark, key and number of both kinds; clips first, as the clip of a record goes in front."""
-        yield "<video>", self.names[1], len(self.videos)
-        yield "<image>", self.names[0], len(self.images)
+    def named(self) -> Iterator[tuple[str, str, Sequence[Image | Video]]]:
+        """Mark, key and parts of both kinds; clips first, as the clip of a record goes in front."""
+        yield VIDEO_MARK, self.names[1], self.videos
+        yield IMAGE_MARK, self.names[0], self.images
 
 
 def read_turns(
-    parse: Parse, entries: object, where: str, roles: Mapping[str, Role], keys: tuple[str, str]
+    parse: Parse,
+    entries: object,
+    where: str,
+    roles: Mapping[str, Role],
+    keys: tuple[str, str] = ("from", "value"),
 ) -> list[RecordTurn]:
     """Turns `{keys[0]: role, keys[1]: text}`, checked one by one and in order."""
-    if not isinstance(entries, list) or not entries:
-        parse.fault(where, Reason.BAD_FIELD, "missing, empty or not a list")
-        return []
+    entries = parse.entries(where, entries)
     turns = [turn for n, e in enumerate(entries) if (turn := _turn(parse, f"{where}[{n}]", e, roles, keys))]
     if len(turns) == len(entries):
         check_order(parse, turns, keys[0])
@@ -60,13 +59,12 @@ def _turn(
     """One turn; None with a fault when role or text can't be read."""
     role_key, text_key = keys
     if not isinstance(entry, dict) or not isinstance(entry.get(text_key), str):
-        parse.fault(where, Reason.BAD_FIELD, f"not an object with the texts {role_key!r} and {text_key!r}")
+        parse.fault(where, f"not an object with the texts {role_key!r} and {text_key!r}")
         return None
     name, text = entry.get(role_key), entry[text_key]
     if not isinstance(name, str) or name not in roles:
-        parse.fault(
-            f"{where}.{role_key}", Reason.UNKNOWN_ROLE, f"{short(name)} is none of {', '.join(roles)}"
-        )
+        detail = f"{short(name)} is none of {', '.join(roles)}"
+        parse.fault(f"{where}.{role_key}", detail, Reason.UNKNOWN_ROLE)
         return None
     check_text(parse, f"{where}.{text_key}", roles[name], text)
     return RecordTurn(roles[name], text, where)
@@ -78,24 +76,22 @@ def check_text(parse: Parse, where: str, role: Role, text: str, wordless: bool =
         return
     if not text.strip() and role != "system" and not wordless and not parse.place.pretraining:
         reason = Reason.EMPTY_ANSWER if role == "assistant" else Reason.EMPTY_QUESTION
-        parse.fault(where, reason, short(text))
+        parse.fault(where, short(text), reason)
     for problem in box_problems(text, strict=role == "assistant"):
-        parse.fault(where, Reason.BAD_BOX, problem)
+        parse.fault(where, problem, Reason.BAD_BOX)
 
 
 def check_order(parse: Parse, turns: Sequence[RecordTurn], role_key: str) -> None:
     """After an optional system turn: user, assistant, user, … and an assistant at the end."""
-    if parse.place.pretraining:
+    if parse.place.pretraining or not turns:
         return
-    first = 1 if turns[0].role == "system" else 0
-    expected: tuple[Role, Role] = ("user", "assistant")
-    for number, turn in enumerate(turns[first:]):
-        if turn.role != expected[number % 2]:
-            detail = f"{turn.role} where {expected[number % 2]} is due"
-            parse.fault(f"{turn.where}.{role_key}", Reason.ROLE_ORDER, detail)
+    said = turns[1:] if turns[0].role == "system" else turns
+    for turn, due in zip(said, cycle(("user", "assistant")), strict=False):
+        if turn.role != due:
+            parse.fault(f"{turn.where}.{role_key}", f"{turn.role} where {due} is due", Reason.ROLE_ORDER)
             return
     if turns[-1].role != "assistant":
-        parse.fault(f"{turns[-1].where}.{role_key}", Reason.ROLE_ORDER, "no answer at the end")
+        parse.fault(f"{turns[-1].where}.{role_key}", "no answer at the end", Reason.ROLE_ORDER)
 
 
 def read_media(parse: Parse, fields: Mapping[str, Any]) -> RecordMedia:
@@ -114,8 +110,7 @@ def _read_videos(parse: Parse, fields: Mapping[str, Any], key: str) -> list[Vide
         return [Video(source) for source in sources if source is not None]
     clips = [clip] if len(sources) == 1 and not _nested(clip) else clip
     if not isinstance(clips, list) or len(clips) != len(sources):
-        detail = f"{short(clip)} is not [start, end] for each of {len(sources)} videos"
-        parse.fault("clip", Reason.BAD_FIELD, detail)
+        parse.fault("clip", f"{short(clip)} is not [start, end] for each of {len(sources)} videos")
         return []
     bounds = [_bounds(parse, (None, None) if clip is None else clip) for clip in clips]
     return [Video(source, *bound) for source, bound in zip(sources, bounds, strict=True) if source and bound]
@@ -125,7 +120,7 @@ def _bounds(parse: Parse, value: object) -> tuple[float | None, float | None] | 
     """`[start, end]` of a clip in seconds; None with a fault."""
     if isinstance(value, list | tuple) and len(value) == 2 and bounds_problem(*value) is None:
         return value[0], value[1]
-    parse.fault("clip", Reason.BAD_FIELD, f"{short(value)} is not [start, end] in seconds")
+    parse.fault("clip", f"{short(value)} is not [start, end] in seconds")
     return None
 
 
@@ -155,24 +150,18 @@ def place_media(parse: Parse, turns: Sequence[RecordTurn], media: RecordMedia) -
     A single picture (or clip) that no question marks goes first, on a line of its own.
     """
     place = parse.place
-    for mark, key, count in media.named():
-        marks = count_marks(place, turns, mark)
+    for mark, key, parts in media.named():
+        count, marks = len(parts), count_marks(place, turns, mark)
         if count == 1 and not marks:
             turns = put_in_front(place, turns, f"{mark}\n")
             marks = count_marks(place, turns, mark)
         spoiled = any(fault.field in (key, "clip") for fault in parse.faults)
         if marks != count and turns and not spoiled:
-            parse.fault(key, Reason.MARK_COUNT, f"{marks} {mark} in human turns, {count} files")
+            parse.fault(key, f"{marks} {mark} in human turns, {count} files", Reason.MARK_COUNT)
     if parse.faults:
         return ()
-    queue: dict[str, Iterator[Part]] = {"<image>": iter(media.images), "<video>": iter(media.videos)}
-    return tuple(_message(place, turn, queue) for turn in turns)
-
-
-def _message(place: RecordPlace, turn: RecordTurn, queue: dict[str, Iterator[Part]]) -> Message:
-    """A turn as parts."""
-    if not _may_mark(place, turn):
-        return Message(turn.role, (Text(turn.text),), turn.trained)
-    pieces = [piece for piece in _MARKS.split(turn.text) if piece]
-    parts = tuple(next(queue[piece]) if piece in queue else Text(piece) for piece in pieces)
-    return Message(turn.role, parts, turn.trained)
+    queue = {mark: iter(parts) for mark, _, parts in media.named()}
+    return tuple(
+        Message(t.role, fill_marks(t.text, queue) if _may_mark(place, t) else (Text(t.text),), t.trained)
+        for t in turns
+    )

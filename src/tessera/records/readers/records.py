@@ -155,7 +155,7 @@ class RecordReader:
 
 def _unreachable(place: RecordPlace, error: OSError) -> DataError:
     parse = Parse(place)
-    parse.fault("record", Reason.UNREACHABLE, str(error))
+    parse.fault("record", str(error), Reason.UNREACHABLE)
     return DataError(parse.faults)
 
 
@@ -165,8 +165,7 @@ def fetch_media(conversation: Conversation, place: RecordPlace) -> Conversation:
         return conversation
     parse = Parse(place)
     fetched = conversation.map_parts(lambda part: _fetched(parse, part))
-    if parse.faults:
-        parse.stop()
+    parse.check()
     return fetched
 
 
@@ -176,7 +175,7 @@ def _fetched(parse: Parse, part: Part) -> Part:
         try:
             return replace(part, source=local_copy(part.source))
         except FileNotFoundError as error:
-            parse.fault(where, Reason.MISSING_FILE, str(error))
+            parse.fault(where, str(error), Reason.MISSING_FILE)
         except Unreachable as error:
-            parse.fault(where, Reason.UNREACHABLE, str(error))
+            parse.fault(where, str(error), Reason.UNREACHABLE)
     return part
