@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tessera.curation.filters.config import ModelConfig
+from tessera.curation.filters.config import JudgeModelConfig
 from tessera.curation.filters.models.endpoint import EndpointScorer
 from tessera.curation.filters.models.reply_store import Asking, ReplyStore
 from tessera.curation.filters.models.scorer import Reply
@@ -16,7 +16,7 @@ from tests.curation.filters.small import FakeScorer, FakeServer, serve
 
 
 def scorer(server: FakeServer, **settings: object) -> EndpointScorer:
-    config = ModelConfig(address=server.address, first_wait=0.01, **settings)
+    config = JudgeModelConfig(address=server.address, first_wait=0.01, **settings)
     return EndpointScorer(config, "secret")
 
 
@@ -104,9 +104,9 @@ def test_a_dead_server_stops_the_run_after_some_failures() -> None:
 
 def test_no_server_is_told_at_once() -> None:
     with pytest.raises(ValueError, match="check that the server runs"):
-        EndpointScorer(ModelConfig(address="http://127.0.0.1:9", timeout=1))
+        EndpointScorer(JudgeModelConfig(address="http://127.0.0.1:9", timeout=1))
     with pytest.raises(ValueError, match="write http://host:port"):
-        EndpointScorer(ModelConfig(address="localhost:9"))
+        EndpointScorer(JudgeModelConfig(address="localhost:9"))
 
 
 def test_what_was_answered_is_not_asked_again_after_a_kill(tmp_path: Path) -> None:

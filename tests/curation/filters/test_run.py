@@ -11,11 +11,11 @@ from typing import Any
 import PIL.Image
 import pytest
 
-from tessera.curation.filters.config import DomainConfig, FilterConfig, ModelConfig, read_config
+from tessera.curation.filters.config import DomainConfig, FilterConfig, JudgeModelConfig, read_config
 from tests.curation.filters.small import FakeScorer, open_run, rows, silent, turns, write_manifest
 
 LOOP = "wait, let me check. " * 30
-MODEL = ModelConfig(address="http://unused")
+MODEL = JudgeModelConfig(address="http://unused")
 
 
 def text_records(count: int = 8) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from tessera.cli.data.input import Bars, progress_bars
 from tessera.curation.filters.clean import Cleaned, refuse_overwriting, write_clean
-from tessera.curation.filters.config import ModelConfig, read_config
+from tessera.curation.filters.config import JudgeModelConfig, read_config
 from tessera.curation.filters.models.endpoint import EndpointScorer
 from tessera.curation.filters.models.prompts import load_prompts
 from tessera.curation.filters.models.scorer import Scorer
@@ -92,7 +92,7 @@ def judge(run: Run, bars: Bars) -> Summary:
 
 
 @contextmanager
-def open_scorer(config: ModelConfig) -> Iterator[Scorer]:
+def open_scorer(config: JudgeModelConfig) -> Iterator[Scorer]:
     """The scorer that the config names; a checkpoint's engine is loaded only here."""
     if config.checkpoint is not None:
         from tessera.cli.data.local_scorer import LocalScorer

@@ -7,14 +7,14 @@ from itertools import islice
 
 import tessera
 from tessera.chat.message import Conversation, say
-from tessera.curation.filters.config import ModelConfig
+from tessera.curation.filters.config import JudgeModelConfig
 from tessera.curation.filters.models.scorer import Keep, Reply
 
 
 class LocalScorer:
     """Answers of a model of the series, `concurrency` prompts at once, always the best token."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: JudgeModelConfig) -> None:
         if config.checkpoint is None:
             raise ValueError("model.checkpoint is missing; give the folder or name of a checkpoint")
         self._config = config

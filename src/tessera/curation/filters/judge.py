@@ -11,7 +11,7 @@ from tessera.chat.message import Conversation, Image, Text
 from tessera.curation.filters.config import FilterConfig
 from tessera.curation.filters.domains import Domain, domain_by_rule
 from tessera.curation.filters.length import LengthProfile, LengthSample
-from tessera.curation.filters.rules.finding import Row, Verdict, worst
+from tessera.curation.filters.rules.finding import VerdictRow, Verdict, worst
 from tessera.curation.filters.rules.table import answer_length, find_rows
 from tessera.curation.filters.sources import Filtered, Key
 from tessera.records.faults import DataError, Reason
@@ -27,7 +27,7 @@ class Judged:
     line: int
     multimodal: bool = False
     exempt: bool = False
-    rows: list[Row] = field(default_factory=list)
+    rows: list[VerdictRow] = field(default_factory=list)
     sample: str | None = None
     domain: Domain | None = None
 
@@ -101,12 +101,12 @@ class Judge:
         return domain_by_rule(text) if self.config.domains.by == "rule" else None
 
 
-def _faulty(error: DataError) -> Row:
+def _faulty(error: DataError) -> VerdictRow:
     """A record that can't be read is dropped; an answer left empty has its own rule."""
     empty = all(fault.reason is Reason.EMPTY_ANSWER for fault in error.faults)
     first = error.faults[0]
     told = f"{first.field}: {first.reason} ({first.detail})"
-    return Row("empty_answer" if empty else "faulty", float(len(error.faults)), 1.0, "drop", excerpt=told)
+    return VerdictRow("empty_answer" if empty else "faulty", float(len(error.faults)), 1.0, "drop", excerpt=told)
 
 
 def transcript(conversation: Conversation, most: int) -> str:

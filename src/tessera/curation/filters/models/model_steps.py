@@ -12,7 +12,7 @@ from tessera.curation.filters.judge import Judged
 from tessera.curation.filters.models.prompts import fill
 from tessera.curation.filters.models.reply_store import Asking
 from tessera.curation.filters.models.scorer import Reply, read_reason, read_score
-from tessera.curation.filters.rules.finding import EXCERPT, Row
+from tessera.curation.filters.rules.finding import EXCERPT, VerdictRow
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ModelSteps:
                 if domain is None:
                     told = _told(reply, reply.text)
                     judged.rows.append(
-                        Row("model_domain", None, None, "keep", excerpt=told, domain=judged.domain)
+                        VerdictRow("model_domain", None, None, "keep", excerpt=told, domain=judged.domain)
                     )
             yield judged
 
@@ -59,7 +59,7 @@ class ModelSteps:
                 verdict = "borderline" if score is None else settings.verdict(score)
                 told = _told(reply, reply.text if score is None else read_reason(reply.text))
                 judged.rows.append(
-                    Row(
+                    VerdictRow(
                         f"model_{step}",
                         score,
                         settings.threshold,

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tessera.curation.filters.config import ModelConfig
+from tessera.curation.filters.config import JudgeModelConfig
 from tessera.curation.filters.models.scorer import Reply, Scorer
 
 Item = TypeVar("Item")
@@ -97,7 +97,7 @@ class Asking:
                 self.answer_tokens += reply.answer_tokens
             yield item, known if reply is None else reply
 
-    def bill(self, prices: ModelConfig) -> dict[str, Any]:
+    def bill(self, prices: JudgeModelConfig) -> dict[str, Any]:
         """What was asked and what it cost."""
         cost = self.prompt_tokens * prices.prompt_price + self.answer_tokens * prices.answer_price
         return {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from tessera.chat.message import Conversation
 from tessera.curation.filters.length import LengthProfile
 from tessera.curation.filters.rules import content, repetition
-from tessera.curation.filters.rules.finding import NOTHING, Finding, Levels, Row, excerpt
+from tessera.curation.filters.rules.finding import NOTHING, Finding, Levels, VerdictRow, excerpt
 from tessera.curation.filters.rules.language import language_mismatch
 
 
@@ -58,7 +58,7 @@ def find_rows(
     levels: Mapping[str, Levels],
     profile: LengthProfile | None,
     document: bool = False,
-) -> Iterator[Row]:
+) -> Iterator[VerdictRow]:
     """One row for every rule in `levels` with a finding that is at least borderline, in the table's order.
 
     document: text without roles, in which every message is read as an answer.
@@ -84,13 +84,13 @@ _Evidence = tuple[Finding, int | None, str]
 """A finding, its message's number (None for the record as a whole) and the text it was found in."""
 
 
-def _worth(rule: str, levels: Levels, found: list[_Evidence]) -> Iterator[Row]:
+def _worth(rule: str, levels: Levels, found: list[_Evidence]) -> Iterator[VerdictRow]:
     """The strongest of a rule's findings, if it is worth a look."""
     finding, turn, text = max(found, key=lambda evidence: evidence[0].value, default=(NOTHING, None, ""))
     verdict = levels.verdict(finding.value)
     if verdict == "keep":
         return
-    row = Row(rule, round(finding.value, 4), levels.threshold(verdict), verdict, excerpt=text)
+    row = VerdictRow(rule, round(finding.value, 4), levels.threshold(verdict), verdict, excerpt=text)
     if turn is not None:
         start, end = finding.start, finding.end
         row = replace(row, turn=turn, start=start, end=end, excerpt=excerpt(text, start, end))
