@@ -87,8 +87,8 @@ class Job(Generic[Settings_co]):
     def sampler(self, *parts: int | str) -> WordingSampler:
         """The sampler of a place: the same for the same seed and parts, whatever else is built."""
         rng = Random(derive_seed("build", self.settings.seed, *parts))
-        language = self.settings.language
-        language = rng.choice(LANGUAGES) if language == "both" else language
+        given = self.settings.language
+        language = rng.choice(LANGUAGES) if given == "both" else given
         return WordingSampler(self.wording[language], language, rng)
 
     def label(self, name: object) -> str:

@@ -123,8 +123,8 @@ def test_what_was_answered_is_not_asked_again_after_a_kill(tmp_path: Path) -> No
     store.close()
     assert [reply and reply.text for _, reply in found] == [item[-2:] for item in items]
     assert again.prompts == items[7:]
-    assert (asking.asked, asking.known) == (13, 7)
-    assert (asking.prompt_tokens, asking.answer_tokens) == (1300, 130)
+    assert (asking.counts["asked"], asking.counts["from_store"]) == (13, 7)
+    assert (asking.counts["prompt_tokens"], asking.counts["answer_tokens"]) == (1300, 130)
 
 
 def test_another_model_or_prompt_is_another_reply(tmp_path: Path) -> None:

@@ -68,8 +68,8 @@ def test_academic_pictures_are_exempt_and_their_text_is_not(tmp_path: Path) -> N
     summary = run.execute(None, silent)
     dropped = {(row["source"], row["record"]) for row in rows(run) if row["verdict"] == "drop"}
     assert dropped == {("vqa", 1), ("web", 0), ("web", 1)}
-    assert summary.records["vqa"]["exempt"] == 1
-    assert summary.records["web"]["multimodal"] == 1
+    assert summary.sources["vqa"]["exempt"] == 1
+    assert summary.sources["web"]["multimodal"] == 1
 
 
 def test_sources_can_be_exempt_by_pattern_and_a_pattern_must_match(tmp_path: Path) -> None:

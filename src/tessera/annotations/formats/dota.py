@@ -24,7 +24,7 @@ def dota_drafts(job: Job[RemoteSettings]) -> Iterator[Draft]:
 
 
 def _pictures(job: Job[RemoteSettings]) -> Iterator[AnnotatedPicture]:
-    folder, classes = job.settings.annotations, ()
+    folder, classes = job.settings.annotations, tuple[str, ...]()
     files = sorted(folder.glob("*.txt")) if folder.is_dir() else []
     if not files:
         raise ValueError(f"annotations: no .txt files in {folder}; give DOTA's folder labelTxt")

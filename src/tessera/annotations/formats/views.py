@@ -60,7 +60,7 @@ class _Sheet:
         if not turns:
             raise Rejected(SkipReason.NOTHING, "neither questions nor objects are left")
         pictures = tuple(cell.picture for cell in self.cells.values())
-        head, shown = "".join(f"{name}: <image>\n" for name in self.cells), ()
+        head, shown = "".join(f"{name}: <image>\n" for name in self.cells), tuple[Picture, ...]()
         if self.job.settings.layout == "mosaic":
             head, shown = "<image>\n", (self._mosaic(drawn),)
         for start in range(0, len(turns), most):

@@ -22,9 +22,8 @@ from tessera.curation.filters.models.prompts import load_prompts
 from tessera.curation.filters.models.scorer import Scorer
 from tessera.curation.filters.outcome import Decisions, read_decisions
 from tessera.curation.filters.review import write_review
-from tessera.curation.filters.run import VERDICT_FILE, Run
+from tessera.curation.filters.run import VERDICT_FILE, Run, Summary
 from tessera.curation.filters.sources import open_filtered
-from tessera.curation.filters.summary import Summary
 from tessera.records.manifest import read_meta
 
 
@@ -134,7 +133,7 @@ def show(summary: Summary, cleaned: Cleaned | None, page: Path | None, run: Run)
         _table(
             "source",
             ("records", "text", "multimodal", "exempt", "keep", "borderline", "drop"),
-            summary.records,
+            summary.sources,
         )
     )
     if summary.rules:

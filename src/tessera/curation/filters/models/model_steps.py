@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from tessera.curation.filters.config import FilterConfig, ScoreConfig
@@ -40,10 +40,7 @@ class ModelSteps:
                 domain = read_domain(reply.text)
                 judged.domain = domain or domain_by_rule(judged.sample)
                 if domain is None:
-                    told = _told(reply, reply.text)
-                    judged.rows.append(
-                        VerdictRow("model_domain", None, None, "keep", excerpt=told, domain=judged.domain)
-                    )
+                    _add(judged, VerdictRow("model_domain", None, None, "keep"), reply, reply.text)
             yield judged
 
     def _domain_prompt(self, judged: Judged) -> str | None:
@@ -57,17 +54,8 @@ class ModelSteps:
             if reply is not None:
                 score = None if reply.error is not None else read_score(reply.text)
                 verdict = "borderline" if score is None else settings.verdict(score)
-                told = _told(reply, reply.text if score is None else read_reason(reply.text))
-                judged.rows.append(
-                    VerdictRow(
-                        f"model_{step}",
-                        score,
-                        settings.threshold,
-                        verdict,
-                        excerpt=told,
-                        domain=judged.domain,
-                    )
-                )
+                row = VerdictRow(f"model_{step}", score, settings.threshold, verdict)
+                _add(judged, row, reply, reply.text if score is None else read_reason(reply.text))
             yield judged
 
     def _score_prompt(self, step: str, judged: Judged) -> str | None:
@@ -78,5 +66,6 @@ class ModelSteps:
         return fill(self.prompts, name, judged.sample)
 
 
-def _told(reply: Reply, said: str) -> str:
-    return (said if reply.error is None else f"no answer: {reply.error}")[:EXCERPT]
+def _add(judged: Judged, row: VerdictRow, reply: Reply, said: str) -> None:
+    told = said if reply.error is None else f"no answer: {reply.error}"
+    judged.rows.append(replace(row, excerpt=told[:EXCERPT], domain=judged.domain))

@@ -7,7 +7,6 @@ conversation and `{fence}` for a line that can't occur in it.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +14,6 @@ from pathlib import Path
 from tessera.curation.filters.domains import DOMAINS
 
 PROMPT_FILES = ("domain", "repetition", *(f"quality_{domain}" for domain in DOMAINS))
-MARKS = ("{sample}", "{fence}")
 
 
 def load_prompts(folder: Path | None = None) -> dict[str, str]:
@@ -23,24 +21,19 @@ def load_prompts(folder: Path | None = None) -> dict[str, str]:
 
     ValueError for a file that isn't one of `PROMPT_FILES`, or lacks {sample} or {fence}.
     """
-    texts = {
-        name: (files("tessera") / "assets" / "filters" / f"{name}.txt").read_text("utf-8")
-        for name in PROMPT_FILES
-    }
+    shipped = files("tessera") / "assets" / "filters"
+    texts = {name: (shipped / f"{name}.txt").read_text("utf-8") for name in PROMPT_FILES}
     if folder is None:
         return texts
     if not folder.is_dir():
         raise ValueError(f"prompts: no folder {folder}; correct the path")
     for file in sorted(folder.glob("*.txt")):
         if file.stem not in PROMPT_FILES:
-            raise ValueError(
-                f"prompts: {file}: the name is not known; choose among {', '.join(PROMPT_FILES)}"
-            )
+            known = ", ".join(PROMPT_FILES)
+            raise ValueError(f"prompts: {file}: the name is not known; choose among {known}")
         text = file.read_text(encoding="utf-8")
-        if missing := [mark for mark in MARKS if mark not in text]:
-            raise ValueError(
-                f"prompts: {file}: {' and '.join(missing)} is missing; write it where it shall stand"
-            )
+        if missing := " and ".join(mark for mark in ("{sample}", "{fence}") if mark not in text):
+            raise ValueError(f"prompts: {file}: {missing} is missing; write it where it shall stand")
         texts[file.stem] = text
     return texts
 
@@ -48,7 +41,5 @@ def load_prompts(folder: Path | None = None) -> dict[str, str]:
 def fill(prompts: Mapping[str, str], name: str, sample: str) -> str:
     """A prompt with its conversation, between fences that it can't close: they hold its hash."""
     fence = "=====" + hashlib.blake2b(sample.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
-    # One pass, so that marks inside the conversation stay as they are.
-    return re.sub(
-        "|".join(map(re.escape, MARKS)), lambda mark: sample if mark[0] == MARKS[0] else fence, prompts[name]
-    )
+    # The sample comes last, so that marks inside the conversation stay as they are.
+    return prompts[name].replace("{fence}", fence).replace("{sample}", sample)
