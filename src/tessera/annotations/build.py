@@ -8,27 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tessera.annotations.formats.captions import caption_drafts
-from tessera.annotations.formats.coco import coco_drafts
-from tessera.annotations.formats.dota import dota_drafts
-from tessera.annotations.formats.folders import class_drafts
-from tessera.annotations.formats.ocr import ocr_drafts
+from tessera.annotations import settings as kinds
+from tessera.annotations.formats import captions, coco, dota, folders, ocr, views, vqa
 from tessera.annotations.formats.rows import read_names
-from tessera.annotations.formats.views import view_drafts
-from tessera.annotations.formats.vqa import vqa_drafts
 from tessera.annotations.job import Draft, Job, Progress
 from tessera.annotations.pictures import Pictures
 from tessera.annotations.rejects import RejectLog
-from tessera.annotations.settings import (
-    BoxesSettings,
-    BuildSettings,
-    CaptionsSettings,
-    ClassesSettings,
-    OcrSettings,
-    RemoteSettings,
-    ViewsSettings,
-    VqaSettings,
-)
+from tessera.annotations.settings import BuildSettings, RemoteSettings
 from tessera.annotations.wording import load_wording
 from tessera.annotations.writer import META, RecordWriter
 
@@ -43,13 +29,13 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[str, Kind] = {
-    "boxes": Kind(BoxesSettings, coco_drafts),
-    "remote": Kind(RemoteSettings, dota_drafts),
-    "classes": Kind(ClassesSettings, class_drafts),
-    "vqa": Kind(VqaSettings, vqa_drafts),
-    "captions": Kind(CaptionsSettings, caption_drafts),
-    "ocr": Kind(OcrSettings, ocr_drafts),
-    "views": Kind(ViewsSettings, view_drafts),
+    "boxes": Kind(kinds.BoxesSettings, coco.drafts),
+    "remote": Kind(kinds.RemoteSettings, dota.drafts),
+    "classes": Kind(kinds.ClassesSettings, folders.drafts),
+    "vqa": Kind(kinds.VqaSettings, vqa.drafts),
+    "captions": Kind(kinds.CaptionsSettings, captions.drafts),
+    "ocr": Kind(kinds.OcrSettings, ocr.drafts),
+    "views": Kind(kinds.ViewsSettings, views.drafts),
 }
 
 

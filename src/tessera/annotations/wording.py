@@ -69,9 +69,21 @@ def load_wording(kind: str, folder: Path | None = None) -> dict[str, Phrasings]:
 
     ValueError naming file, line and slot for anything unknown, missing or malformed.
     """
-    if folder is not None:
-        _check_folder(folder)
-    return {language: _phrasings(kind, f"{kind}.{language}.txt", folder) for language in LANGUAGES}
+    if folder is not None and not folder.is_dir():
+        raise ValueError(f"templates: {folder} is no folder; make one with --write-templates {folder}")
+    # A misspelt file name would be a silent nothing.
+    for file in sorted(folder.glob("*.txt")) if folder else ():
+        if file.name not in FILE_NAMES:
+            raise ValueError(f"templates: {file} is unknown; names are {', '.join(FILE_NAMES)}")
+    wording = {}
+    for language in LANGUAGES:
+        name = f"{kind}.{language}.txt"
+        wording[language] = read_phrasings(SHIPPED / name, kind)
+        if missing := sorted(set(SECTIONS[kind]) - set(wording[language])):
+            raise ValueError(f"{SHIPPED / name}: no section [{missing[0]}]; install the package again")
+        if folder is not None and (folder / name).is_file():
+            wording[language] |= read_phrasings(folder / name, kind)
+    return wording
 
 
 def write_templates(folder: Path) -> list[Path]:
@@ -107,24 +119,6 @@ def read_phrasings(file: Path, kind: str) -> Phrasings:
         if not phrasings:
             raise ValueError(f"{file}: [{name}] has no phrasing; write one, or remove the section")
     return found
-
-
-def _phrasings(kind: str, name: str, folder: Path | None) -> Phrasings:
-    shipped = read_phrasings(SHIPPED / name, kind)
-    if missing := sorted(set(SECTIONS[kind]) - set(shipped)):
-        raise ValueError(f"{SHIPPED / name}: no section [{missing[0]}]; install the package again")
-    if folder is not None and (folder / name).is_file():
-        return shipped | read_phrasings(folder / name, kind)
-    return shipped
-
-
-def _check_folder(folder: Path) -> None:
-    """A misspelt file name would be a silent nothing."""
-    if not folder.is_dir():
-        raise ValueError(f"templates: {folder} is no folder; make one with --write-templates {folder}")
-    for file in sorted(folder.glob("*.txt")):
-        if file.name not in FILE_NAMES:
-            raise ValueError(f"templates: {file} is unknown; names are {', '.join(FILE_NAMES)}")
 
 
 def _check_slots(where: str, line: str, slots: str) -> None:

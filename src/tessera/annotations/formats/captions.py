@@ -13,7 +13,7 @@ from tessera.annotations.settings import CaptionsSettings
 CAPTION = ("caption", "text", "description")
 
 
-def caption_drafts(job: Job[CaptionsSettings]) -> Iterator[Draft]:
+def drafts(job: Job[CaptionsSettings]) -> Iterator[Draft]:
     """One record per caption, or one per picture (of neighbouring rows, where rows are streamed)."""
     for number, (name, group) in enumerate(groupby(_rows(job), lambda row: str(row.get(*IMAGE)))):
         captions = list(group)

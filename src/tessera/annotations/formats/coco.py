@@ -17,7 +17,7 @@ PHRASES = ("phrase", "caption", "sentence", "description")
 """Keys of an annotation that hold a phrase for this very object."""
 
 
-def coco_drafts(job: Job[BoxesSettings]) -> Iterator[Draft]:
+def drafts(job: Job[BoxesSettings]) -> Iterator[Draft]:
     """Conversations about the boxes of an instances file."""
     return object_drafts(job, _pictures(job))
 

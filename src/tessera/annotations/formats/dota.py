@@ -18,7 +18,7 @@ WORDS = (9, 10)
 """Eight numbers, the class and perhaps how difficult it is."""
 
 
-def dota_drafts(job: Job[RemoteSettings]) -> Iterator[Draft]:
+def drafts(job: Job[RemoteSettings]) -> Iterator[Draft]:
     """Conversations about rotated boxes, upright unless `rotated`."""
     return object_drafts(job, _pictures(job))
 

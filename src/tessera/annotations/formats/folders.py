@@ -15,7 +15,7 @@ from tessera.runtime.seeds import derive_seed
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def class_drafts(job: Job[ClassesSettings]) -> Iterator[Draft]:
+def drafts(job: Job[ClassesSettings]) -> Iterator[Draft]:
     """One question per picture. ValueError for fewer than two classes, or one that has no pictures."""
     labels = _labels(job)
     places = balanced_places(min(job.settings.distractors + 1, len(labels)), job.settings.seed)

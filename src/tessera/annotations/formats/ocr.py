@@ -29,7 +29,7 @@ _Page = tuple[str, Picture, list[FileRow]]
 """Place, picture and its lines, each with its text, and its box or corners."""
 
 
-def ocr_drafts(job: Job[OcrSettings]) -> Iterator[Draft]:
+def drafts(job: Job[OcrSettings]) -> Iterator[Draft]:
     """Conversations about the text of each picture. ValueError for none of the known formats."""
     return picture_drafts(job, _pages(job), lambda page, sampler: _turns(job, page, sampler))
 

@@ -31,7 +31,7 @@ class Moment:
     objects: list[FileRow]
 
 
-def view_drafts(job: Job[ViewsSettings]) -> Iterator[Draft]:
+def drafts(job: Job[ViewsSettings]) -> Iterator[Draft]:
     """Conversations about each moment, in pictures behind their names or in a mosaic."""
     settings, drawn = job.settings, set[str]()
     for moment in _moments(job):

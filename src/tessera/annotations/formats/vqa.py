@@ -23,7 +23,7 @@ SHORT_WORDS, SHORT_CHARACTERS = 3, 8
 """Longest answers asked for as a word or phrase: in words, or in characters where words have no spaces."""
 
 
-def vqa_drafts(job: Job[VqaSettings]) -> Iterator[Draft]:
+def drafts(job: Job[VqaSettings]) -> Iterator[Draft]:
     """Neighbouring questions about the same picture share records of at most `turns` turns."""
     settings = job.settings
     rows = _vqa_v2(job, settings.answers) if settings.answers else read_rows(job, COLUMNS)

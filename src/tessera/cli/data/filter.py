@@ -18,7 +18,7 @@ from tessera.cli.data.input import Bars, progress_bars
 from tessera.curation.filters.clean import Cleaned, refuse_overwriting, write_clean
 from tessera.curation.filters.config import JudgeModelConfig, read_config
 from tessera.curation.filters.models.endpoint import EndpointScorer
-from tessera.curation.filters.models.prompts import load_prompts
+from tessera.curation.filters.models.model_steps import load_prompts
 from tessera.curation.filters.models.scorer import Scorer
 from tessera.curation.filters.outcome import Decisions, read_decisions
 from tessera.curation.filters.review import write_review

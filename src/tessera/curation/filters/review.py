@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tessera.chat.message import Conversation, Image
+from tessera.chat.message import Image, Video
 from tessera.curation.filters.outcome import Flagged, read_flagged
 from tessera.curation.filters.run import VERDICT_FILE, Run
 from tessera.imaging.decode import decode_image
@@ -58,7 +58,7 @@ def choose(flagged: Iterable[Flagged], most: int) -> tuple[list[Flagged], Counte
 def _sample(run: Run, number: int, flagged: Flagged) -> dict[str, Any]:
     """A record as the page shows it."""
     conversation = run.sources[number].source.conversation(flagged.record)
-    row = flagged.rows[0]
+    row, most = flagged.rows[0], MOST_PICTURES if run.config.review_pictures else 0
     return {
         "source": flagged.source,
         "record": flagged.record,
@@ -70,22 +70,17 @@ def _sample(run: Run, number: int, flagged: Flagged) -> dict[str, Any]:
             {"role": m.role, "text": m.text[:LONGEST_TURN], "left_out": max(0, len(m.text) - LONGEST_TURN)}
             for m in conversation.messages
         ],
-        "pictures": _pictures(conversation) if run.config.review_pictures else [],
+        "pictures": [_picture(part) for part in conversation.media[:most]],
     }
 
 
-def _pictures(conversation: Conversation) -> list[str]:
-    """Small JPEGs as data addresses; a picture that can't be opened is told in words."""
-    found = []
-    for part in conversation.media[:MOST_PICTURES]:
-        if not isinstance(part, Image):
-            found.append("[clip]")
-            continue
-        try:
-            picture = decode_image(part.source).copy()
-        except (ValueError, OSError) as error:
-            found.append(f"[{error}]")
-            continue
-        picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
-        found.append(data_address(picture))
-    return found
+def _picture(part: Image | Video) -> str:
+    """A small JPEG as data address; what can't be shown is told in words."""
+    if not isinstance(part, Image):
+        return "[clip]"
+    try:
+        picture = decode_image(part.source).copy()
+    except (ValueError, OSError) as error:
+        return f"[{error}]"
+    picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+    return data_address(picture)

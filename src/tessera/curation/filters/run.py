@@ -18,8 +18,7 @@ from pydantic import BaseModel, Field
 from tessera.curation.filters.config import FilterConfig
 from tessera.curation.filters.judge import Judge, Judged, measure
 from tessera.curation.filters.length import LengthProfile, LengthSample
-from tessera.curation.filters.models.model_steps import ModelSteps
-from tessera.curation.filters.models.prompts import load_prompts
+from tessera.curation.filters.models.model_steps import ModelSteps, load_prompts
 from tessera.curation.filters.models.reply_store import Asking, ReplyStore
 from tessera.curation.filters.models.scorer import Scorer
 from tessera.curation.filters.rules.finding import VERDICTS

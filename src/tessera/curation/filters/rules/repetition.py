@@ -98,7 +98,7 @@ def phrase_loop(text: str) -> Finding:
 
 
 def character_run(text: str) -> Finding:
-    """Length of the longest run of one character, no space or zero; rulers and leaders (-, .) count a tenth."""
+    """Length of the longest run of one character, no space or zero; signs of rulers (-, .) a tenth."""
     runs = (match for match in _SAME.finditer(text) if match[1] != "0")
     return _longest((len(match[0]) * _WEIGHTS.get(match[1], 1.0), match) for match in runs)
 
