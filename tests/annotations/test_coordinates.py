@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessera.annotations.coordinates import box_text, clip_box, hull, numbers, quad_text, scale
-from tessera.annotations.tally import Fault, Rejected, Rule
+from tessera.annotations.rejects import Fault, Rejected, SkipReason
 
 sizes = st.tuples(st.integers(1, 9000), st.integers(1, 9000))
 shares = st.floats(0, 1)
@@ -54,10 +54,10 @@ def test_published_rule() -> None:
         ((10, 10, math.inf, 20), Fault.BAD_BOX),
         ((700, 10, 800, 20), Fault.OUTSIDE_PICTURE),
         ((-50, -50, 0, 20), Fault.OUTSIDE_PICTURE),
-        ((10, 10, 10.2, 20), Rule.TINY),
+        ((10, 10, 10.2, 20), SkipReason.TINY),
     ],
 )
-def test_refused_boxes(box: tuple[float, ...], reason: Fault | Rule) -> None:
+def test_refused_boxes(box: tuple[float, ...], reason: Fault | SkipReason) -> None:
     with pytest.raises(Rejected) as caught:
         clip_box(box, (640, 480), 1)
     assert caught.value.reason is reason

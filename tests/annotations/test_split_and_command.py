@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tessera.annotations.pictures import Picture
-from tessera.annotations.tally import Rejected, Rule
+from tessera.annotations.rejects import Rejected, SkipReason
 from tessera.annotations.writer import Split
 from tessera.cli.main import main as tessera
 from tests.annotations.annotation_files import built, instances, pictures, records, rejects, rows
@@ -57,7 +57,7 @@ def test_views_that_share_pictures_stay_together() -> None:
         assert split.side((other,)) == "val"
     with pytest.raises(Rejected) as caught:
         split.side((train, val))
-    assert caught.value.reason is Rule.OTHER_SIDE
+    assert caught.value.reason is SkipReason.OTHER_SIDE
 
 
 def test_moments_across_the_split_are_left_out(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tessera.annotations.formats.text_lines import TextLine, reading_order
+from tessera.annotations.formats.ocr import reading_order
+from tessera.annotations.objects import LabelledBox
 from tests.annotations.annotation_files import (
     boxes_in,
     built,
@@ -38,12 +39,12 @@ def ocr(tmp_path: Path, lines: list[Any], form: str, **settings: Any) -> list[tu
 
 
 def test_reading_order_is_by_rows() -> None:
-    line = {name: TextLine(name, box) for name, box in {
+    line = {name: LabelledBox(name, box) for name, box in {
         "a": (10, 10, 50, 30), "b": (60, 14, 90, 34), "c": (100, 8, 140, 28),
         "d": (10, 40, 50, 60), "e": (60, 36, 90, 56),
     }.items()}  # fmt: skip
     mixed = [line[name] for name in "edcba"]
-    assert "".join(found.text for found in reading_order(mixed)) == "abcde"
+    assert "".join(found.label for found in reading_order(mixed)) == "abcde"
 
 
 def test_transcription_in_reading_order(tmp_path: Path) -> None:

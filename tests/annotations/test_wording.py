@@ -9,12 +9,12 @@ import pytest
 
 from tessera.annotations.job import WordingSampler
 from tessera.annotations.wording import (
+    FILE_NAMES,
     LANGUAGES,
     SECTIONS,
-    file_names,
+    SHIPPED,
     load_wording,
     read_phrasings,
-    shipped_folder,
     write_templates,
 )
 from tests.annotations.annotation_files import built, dialogue, instances, written
@@ -23,7 +23,7 @@ from tests.annotations.annotation_files import built, dialogue, instances, writt
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("kind", SECTIONS)
 def test_shipped_files_are_whole(kind: str, language: str) -> None:
-    found = read_phrasings(shipped_folder() / f"{kind}.{language}.txt", kind)
+    found = read_phrasings(SHIPPED / f"{kind}.{language}.txt", kind)
     assert set(found) == set(SECTIONS[kind])
     for section, phrasings in found.items():
         assert len(set(phrasings)) == len(phrasings)
@@ -32,7 +32,7 @@ def test_shipped_files_are_whole(kind: str, language: str) -> None:
 
 
 def test_nothing_but_template_files_is_shipped() -> None:
-    assert sorted(file.name for file in shipped_folder().iterdir()) == sorted(file_names())
+    assert sorted(file.name for file in SHIPPED.iterdir()) == sorted(FILE_NAMES)
 
 
 def test_own_sections_replace_shipped_ones(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_misspelt_file_names_are_errors(tmp_path: Path) -> None:
 
 
 def test_shipped_files_can_be_copied_for_editing(tmp_path: Path) -> None:
-    assert len(write_templates(tmp_path / "w")) == len(file_names())
+    assert len(write_templates(tmp_path / "w")) == len(FILE_NAMES)
     assert load_wording("views", tmp_path / "w") == load_wording("views")
     with pytest.raises(ValueError, match=r"boxes.en.txt is there already"):
         write_templates(tmp_path / "w")

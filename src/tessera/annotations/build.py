@@ -8,27 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tessera.annotations.formats.captions import caption_drafts
-from tessera.annotations.formats.coco import coco_drafts
-from tessera.annotations.formats.dota import dota_drafts
-from tessera.annotations.formats.folders import class_drafts
-from tessera.annotations.formats.ocr import ocr_drafts
+from tessera.annotations import settings as kinds
+from tessera.annotations.formats import captions, coco, dota, folders, ocr, views, vqa
 from tessera.annotations.formats.rows import read_names
-from tessera.annotations.formats.views import view_drafts
-from tessera.annotations.formats.vqa import vqa_drafts
 from tessera.annotations.job import Draft, Job
 from tessera.annotations.pictures import Pictures
-from tessera.annotations.settings import (
-    BoxesSettings,
-    BuildSettings,
-    CaptionsSettings,
-    ClassesSettings,
-    OcrSettings,
-    RemoteSettings,
-    ViewsSettings,
-    VqaSettings,
-)
-from tessera.annotations.tally import Tally
+from tessera.annotations.rejects import RejectLog
+from tessera.annotations.settings import BuildSettings, RemoteSettings
 from tessera.annotations.wording import load_wording
 from tessera.annotations.writer import META, RecordWriter
 from tessera.runtime.progress import Progress, silent
@@ -40,17 +26,17 @@ class Kind(NamedTuple):
     """A kind of annotations: its settings and what makes drafts of them."""
 
     settings: type[BuildSettings]
-    drafts: Callable[[Job, Any], Iterator[Draft]]
+    drafts: Callable[[Job[Any]], Iterator[Draft]]
 
 
 KINDS: dict[str, Kind] = {
-    "boxes": Kind(BoxesSettings, coco_drafts),
-    "remote": Kind(RemoteSettings, dota_drafts),
-    "classes": Kind(ClassesSettings, class_drafts),
-    "vqa": Kind(VqaSettings, vqa_drafts),
-    "captions": Kind(CaptionsSettings, caption_drafts),
-    "ocr": Kind(OcrSettings, ocr_drafts),
-    "views": Kind(ViewsSettings, view_drafts),
+    "boxes": Kind(kinds.BoxesSettings, coco.drafts),
+    "remote": Kind(kinds.RemoteSettings, dota.drafts),
+    "classes": Kind(kinds.ClassesSettings, folders.drafts),
+    "vqa": Kind(kinds.VqaSettings, vqa.drafts),
+    "captions": Kind(kinds.CaptionsSettings, captions.drafts),
+    "ocr": Kind(kinds.OcrSettings, ocr.drafts),
+    "views": Kind(kinds.ViewsSettings, views.drafts),
 }
 
 
@@ -76,30 +62,23 @@ def build(kind: str, settings: BuildSettings, progress: Progress = silent) -> Bu
 
     ValueError for wrong settings, an unreadable annotation file, more faults than `max_faults`, or no record.
     """
-    root, out = _root(settings), settings.out
-    pictures, names = Pictures(root), read_names(settings.names)
-    wording = load_wording(kind, settings.templates)
+    out, pictures = settings.out, Pictures(_root(settings))
+    wording, names = load_wording(kind, settings.templates), read_names(settings.names)
+    writer = RecordWriter(settings, settings.name or kind, pictures.root)
     _make_room(settings)
     with (out / REJECTS).open("wb") as rejects:
-        tally = Tally(rejects)
-        job = Job(pictures, wording, tally, progress, settings.seed, settings.language, names)
-        writer = RecordWriter(settings, settings.name or kind, root)
+        log = RejectLog(rejects)
         with writer.open():
-            for draft in KINDS[kind].drafts(job, settings):
-                with tally.catching(draft.place):
+            for draft in KINDS[kind].drafts(Job(settings, pictures, wording, names, log, progress)):
+                with log.catching(draft.place):
                     writer.write(draft)
-            tally.check(settings.max_faults)
+            log.check(settings.max_faults)
             if not any(count.records for count in writer.counts.values()):
-                raise ValueError(f"{settings.annotations}: no record came of it; {_why(tally, out)}")
-    report = BuildReport(
-        kind,
-        tally.items,
-        {side: count.as_row() for side, count in writer.counts.items()},
-        dict(tally.rules.most_common()),
-        dict(tally.faults.most_common()),
-        tuple(tally.first),
-        (*writer.files, out / REJECTS, out / COUNTS),
-    )
+                raise ValueError(f"{settings.annotations}: no record came of it; {_why(log, out)}")
+    sides = {side: count.as_row() for side, count in writer.counts.items()}
+    rules, faults = dict(log.rules.most_common()), dict(log.faults.most_common())
+    files = (*writer.files, out / REJECTS, out / COUNTS)
+    report = BuildReport(kind, log.items, sides, rules, faults, tuple(log.first), files)
     text = json.dumps(report.as_json(), indent=2, ensure_ascii=False)
     (out / COUNTS).write_text(text + "\n", encoding="utf-8")
     return report
@@ -131,8 +110,8 @@ def _make_room(settings: BuildSettings) -> None:
         file.unlink()
 
 
-def _why(tally: Tally, out: Path) -> str:
-    if tally.first:
-        return f"first fault: {tally.first[0]}"
-    rules = ", ".join(f"{count} x {rule}" for rule, count in tally.rules.most_common())
+def _why(log: RejectLog, out: Path) -> str:
+    if log.first:
+        return f"first fault: {log.first[0]}"
+    rules = ", ".join(f"{count} x {rule}" for rule, count in log.rules.most_common())
     return f"{rules}; see {out / REJECTS}" if rules else "it holds no items"

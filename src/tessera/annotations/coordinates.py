@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tessera.annotations.tally import Fault, Rejected, Rule
+from tessera.annotations.rejects import Fault, Rejected, SkipReason
 from tessera.chat.tokens import BOX_END, BOX_START, QUAD_END, QUAD_START
 from tessera.records.boxes import LARGEST
 
@@ -41,7 +41,7 @@ def clip_box(box: Sequence[float], size: Size, smallest: int) -> tuple[Box, bool
         raise Rejected(Fault.OUTSIDE_PICTURE, f"{_short(box)} of {width} x {height}")
     x0, y0, x1, y1 = scale(inside, size)
     if x1 - x0 < smallest or y1 - y0 < smallest:
-        raise Rejected(Rule.TINY, f"{_short(box)} of {width} x {height}")
+        raise Rejected(SkipReason.TINY, f"{_short(box)} of {width} x {height}")
     # Half a pixel over the border is rounding of the annotator's tool, not a cut.
     return inside, max(abs(a - b) for a, b in zip(inside, box, strict=True)) > 0.5
 

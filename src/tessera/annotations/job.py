@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import zip_longest
 from random import Random
-from typing import Literal, TypeVar
+from typing import Generic, TypeVar
 
 from tessera.annotations.pictures import Picture, Pictures
-from tessera.annotations.tally import Fault, Rejected, Tally
+from tessera.annotations.rejects import Fault, Rejected, RejectLog
+from tessera.annotations.settings import BuildSettings
 from tessera.annotations.wording import LANGUAGES, Phrasings
 from tessera.chat.tokens import ADDED_TOKENS, IMG_CONTEXT, IMG_END, IMG_START
 from tessera.runtime.progress import Progress
 from tessera.runtime.seeds import derive_seed
 
 Item = TypeVar("Item")
+Settings_co = TypeVar("Settings_co", bound=BuildSettings, covariant=True)
 MEDIA_MARKS = ("<image>", "<video>", IMG_START, IMG_END, IMG_CONTEXT)
 """Marks that no text of the input may hold: they would add pictures to the prompt."""
 ALL_MARKS = ("<image>", "<video>", *ADDED_TOKENS)
@@ -23,7 +26,7 @@ ALL_MARKS = ("<image>", "<video>", *ADDED_TOKENS)
 
 
 @dataclass(frozen=True)
-class Turn:
+class QAPair:
     """A question with its answer; `form` is what the counts table calls it.
 
     about: classes or texts that the turn tells the places of. Turns about the same thing go to different
@@ -46,7 +49,7 @@ class Draft:
 
     place: str
     pictures: tuple[Picture, ...]
-    turns: tuple[Turn, ...]
+    turns: tuple[QAPair, ...]
     head: str = "<image>\n"
     shown: tuple[Picture, ...] = ()
 
@@ -63,28 +66,28 @@ class WordingSampler:
         """One of the section's phrasings with its slots filled."""
         return self.rng.choice(self.phrasings[section]).format_map(slots)
 
-    def turn(self, form: str, about: Iterable[str], **slots: object) -> Turn:
+    def turn(self, form: str, about: Iterable[str], **slots: object) -> QAPair:
         """Question and answer in the words of `<form>.question` and `<form>.answer`; each takes its slots."""
         question, answer = self.say(f"{form}.question", **slots), self.say(f"{form}.answer", **slots)
-        return Turn(form, question, answer, frozenset(about))
+        return QAPair(form, question, answer, frozenset(about))
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Generic[Settings_co]):
     """A build on its way. wording: by language. names: other names of classes."""
 
+    settings: Settings_co
     pictures: Pictures
     wording: Mapping[str, Phrasings]
-    tally: Tally
-    progress: Progress
-    seed: int
-    language: Literal["en", "zh", "both"]
     names: Mapping[str, str]
+    log: RejectLog
+    progress: Progress
 
     def sampler(self, *parts: int | str) -> WordingSampler:
         """The sampler of a place: the same for the same seed and parts, whatever else is built."""
-        rng = Random(derive_seed("build", self.seed, *parts))
-        language = rng.choice(LANGUAGES) if self.language == "both" else self.language
+        rng = Random(derive_seed("build", self.settings.seed, *parts))
+        given = self.settings.language
+        language = rng.choice(LANGUAGES) if given == "both" else given
         return WordingSampler(self.wording[language], language, rng)
 
     def label(self, name: object) -> str:
@@ -101,7 +104,7 @@ class Job:
 
     def count(self, done: int, total: int | None) -> None:
         """One more item of the input; `done` of `total` for the progress bar."""
-        self.tally.items += 1
+        self.log.items += 1
         self.progress("items", done, total)
 
     def each(self, items: Iterable[Item], total: int | None = None) -> Iterator[Item]:
@@ -123,22 +126,19 @@ def clean(text: object, what: str, marks: Sequence[str] = MEDIA_MARKS) -> str:
     return text.strip()
 
 
-def choose_turns(turns: Iterable[Turn], most: int, rng: Random) -> list[Turn]:
+def choose_turns(turns: Iterable[QAPair], most: int, rng: Random) -> list[QAPair]:
     """At most `most` turns in random order; forms in turn, so that frequent ones don't crowd out others."""
-    groups: dict[str, list[Turn]] = {}
+    groups: dict[str, list[QAPair]] = {}
     for turn in turns:
         groups.setdefault(turn.form, []).append(turn)
-    mixed = rng.sample(sorted(groups), len(groups))
-    ranked = [
-        (n, turn) for form in mixed for n, turn in enumerate(rng.sample(groups[form], len(groups[form])))
-    ]
-    chosen = [turn for _, turn in sorted(ranked, key=lambda pair: pair[0])[:most]]
-    return rng.sample(chosen, len(chosen))
+    mixed = [rng.sample(groups[form], len(groups[form])) for form in rng.sample(sorted(groups), len(groups))]
+    ranked = [turn for rank in zip_longest(*mixed) for turn in rank if turn is not None]
+    return rng.sample(ranked[:most], min(most, len(ranked)))
 
 
-def in_records(place: str, picture: Picture, turns: Sequence[Turn], most: int) -> Iterator[Draft]:
+def in_records(place: str, picture: Picture, turns: Sequence[QAPair], most: int) -> Iterator[Draft]:
     """Turns about one picture as drafts of at most `most` turns, none of them about the same thing."""
-    records: list[list[Turn]] = []
+    records: list[list[QAPair]] = []
     for turn in turns:
         for record in records:
             if len(record) < most and not any(turn.about & other.about for other in record):

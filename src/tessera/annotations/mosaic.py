@@ -7,8 +7,8 @@ row above back row, the name in the upper left corner. Coordinates are those of 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import PIL.Image
@@ -17,7 +17,7 @@ import PIL.ImageFont
 
 from tessera.annotations.coordinates import Scaled, Size, scale
 from tessera.annotations.pictures import Picture
-from tessera.annotations.tally import Fault, Rejected
+from tessera.annotations.rejects import Fault, Rejected
 from tessera.imaging.decode import decode_image
 
 NUSCENES = (
@@ -35,15 +35,16 @@ QUALITY = 95
 class Cell:
     """Where a view stands: offset and size in the shown picture, in pixels, and that picture's size."""
 
+    picture: Picture = field(repr=False)
     left: int
     top: int
     size: Size
     shown: Size
 
-    def scaled(self, points: Sequence[float], size: Size) -> Scaled:
-        """Points x, y, … in pixels of the view (of `size`) on the shown picture's scale of 1000."""
+    def scaled(self, points: Sequence[float]) -> Scaled:
+        """Points x, y, … in pixels of the view on the shown picture's scale of 1000."""
         moved = [
-            (self.left, self.top)[number % 2] + value / size[number % 2] * self.size[number % 2]
+            (self.left, self.top)[number % 2] + value / self.picture.size[number % 2] * self.size[number % 2]
             for number, value in enumerate(points)
         ]
         return scale(moved, self.shown)
@@ -58,36 +59,34 @@ def ordered(views: Mapping[str, Picture]) -> dict[str, Picture]:
 
 def single_cells(views: Mapping[str, Picture]) -> dict[str, Cell]:
     """Every view is a picture of its own."""
-    return {name: Cell(0, 0, picture.size, picture.size) for name, picture in views.items()}
+    return {name: Cell(picture, 0, 0, picture.size, picture.size) for name, picture in views.items()}
 
 
-def mosaic_cells(views: Iterable[str], columns: int, cell: Size) -> dict[str, Cell]:
-    """Every view has a place in a grid, row by row."""
-    names = list(views)
-    columns = min(columns, len(names))
-    shown = (columns * cell[0], -(-len(names) // columns) * cell[1])
+def mosaic_cells(views: Mapping[str, Picture], columns: int, size: Size) -> dict[str, Cell]:
+    """Every view has a place in a grid of cells of `size`, row by row."""
+    columns = min(columns, len(views))
+    shown = (columns * size[0], -(-len(views) // columns) * size[1])
     return {
-        name: Cell(number % columns * cell[0], number // columns * cell[1], cell, shown)
-        for number, name in enumerate(names)
+        name: Cell(picture, number % columns * size[0], number // columns * size[1], size, shown)
+        for number, (name, picture) in enumerate(views.items())
     }
 
 
-def mosaic_name(views: Mapping[str, Picture], cells: Mapping[str, Cell]) -> str:
+def mosaic_name(cells: Mapping[str, Cell]) -> str:
     """A file name that stands for these views in this grid."""
-    text = "\n".join(f"{name} {picture.path} {cells[name]}" for name, picture in views.items())
+    text = "\n".join(f"{name} {cell.picture.path} {cell}" for name, cell in cells.items())
     return f"mosaics/{hashlib.blake2b(text.encode(), digest_size=10).hexdigest()}.jpg"
 
 
-def draw_mosaic(root: Path, views: Mapping[str, Picture], cells: Mapping[str, Cell], file: Path) -> None:
+def draw_mosaic(root: Path, cells: Mapping[str, Cell], file: Path) -> None:
     """Write the mosaic of the views as JPEG. Rejected when a view can't be decoded."""
     first = next(iter(cells.values()))
     sheet = PIL.Image.new("RGB", first.shown)
     pen = PIL.ImageDraw.Draw(sheet)
     letters = PIL.ImageFont.load_default(max(8, round(first.size[1] * LETTER_SHARE)))
-    for name, picture in views.items():
-        cell = cells[name]
+    for name, cell in cells.items():
         try:
-            view = decode_image(root / picture.path)
+            view = decode_image(root / cell.picture.path)
         except (ValueError, OSError) as error:
             raise Rejected(Fault.BROKEN_PICTURE, str(error)) from error
         sheet.paste(view.resize(cell.size, PIL.Image.Resampling.BICUBIC), (cell.left, cell.top))

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tessera.annotations.coordinates import Box, Quad, box_text, clip_box, quad_text
-from tessera.annotations.job import Draft, Job, Turn, WordingSampler, choose_turns, in_records
+from tessera.annotations.job import Draft, Job, QAPair, WordingSampler, choose_turns, in_records
 from tessera.annotations.pictures import Picture
-from tessera.annotations.settings import ObjectForm, ObjectSettings
-from tessera.annotations.tally import Rejected, Rule
+from tessera.annotations.rejects import Rejected, SkipReason
+from tessera.annotations.settings import BoxesSettings, ObjectForm, OcrSettings, PlacesSettings
 
 
 @dataclass(frozen=True)
-class Region:
-    """An object: class, upright box inside the picture in pixels, a phrase of its own if any.
+class LabelledBox:
+    """An object or a line of text: its class or text, and its upright box inside the picture in pixels.
 
-    quad: its corners, where the answer shall give them instead of the box.
+    quad: its corners, where the answer shall give them instead of the box. phrase: of its own, if any.
     """
 
     label: str
@@ -27,125 +27,123 @@ class Region:
 
 
 @dataclass
-class Scene:
-    """A picture with its objects as they are gathered.
+class AnnotatedPicture:
+    """A picture with its boxes as they are gathered.
 
-    incomplete: classes with objects that were left out, so neither listed nor counted. classes: all of the
-    data set, if absent ones shall be asked for.
+    classes: all of the data set, if absent ones shall be asked for. incomplete: labels with boxes that were
+    left out, so neither listed nor counted.
     """
 
     place: str
     picture: Picture
-    classes: tuple[str, ...]
-    regions: list[Region] = field(default_factory=list)
+    classes: tuple[str, ...] = ()
+    boxes: list[LabelledBox] = field(default_factory=list)
     incomplete: set[str] = field(default_factory=set)
 
     @contextmanager
     def taking(self, label: str) -> Iterator[None]:
-        """Whatever is rejected meanwhile leaves the class incomplete."""
+        """Whatever is rejected meanwhile leaves the label incomplete."""
         try:
             yield
         except Rejected:
             self.incomplete.add(label)
             raise
 
-    def by_label(self) -> dict[str, list[Region]]:
-        """Regions by class, both from left to right: one order for all answers is easier to learn."""
-        groups: dict[str, list[Region]] = {}
-        for region in sorted(self.regions, key=lambda region: (region.box, region.label)):
-            groups.setdefault(region.label, []).append(region)
-        return groups
 
-
-def clipped(job: Job, box: Sequence[float], picture: Picture, smallest: int) -> Box:
+def clipped(job: Job[PlacesSettings], box: Sequence[float], picture: Picture) -> Box:
     """The part of a box inside its picture; a cut is counted. Rejected when bad, outside or tiny."""
-    inside, cut = clip_box(box, picture.size, smallest)
-    if cut:
-        job.tally.note(Rule.CLIPPED)
+    inside, cut = clip_box(box, picture.size, job.settings.smallest)
+    job.log.rules.update([str(SkipReason.CLIPPED)] if cut else [])
     return inside
 
 
-def object_drafts(job: Job, scenes: Iterator[Scene], settings: ObjectSettings) -> Iterator[Draft]:
-    """Conversations about each scene; scenes that leave nothing to ask are counted."""
-    for scene in scenes:
-        sampler = job.sampler(scene.picture.path)
-        asking = _Asking(job, scene, settings, sampler, scene.by_label())
-        turns = choose_turns(asking.turns(), settings.questions, sampler.rng)
+Asking = Callable[[AnnotatedPicture, WordingSampler], Iterable[QAPair]]
+
+
+def picture_drafts(
+    job: Job[BoxesSettings | OcrSettings], pictures: Iterable[AnnotatedPicture], asking: Asking
+) -> Iterator[Draft]:
+    """Conversations about each picture; those that leave nothing to ask are counted."""
+    for found in pictures:
+        sampler = job.sampler(found.picture.path)
+        turns = choose_turns(asking(found, sampler), job.settings.questions, sampler.rng)
         if not turns:
-            job.tally.reject(scene.place, Rule.NOTHING, scene.picture.path)
-        yield from in_records(scene.place, scene.picture, turns, settings.turns)
+            job.log.reject(found.place, SkipReason.NOTHING, found.picture.path)
+        yield from in_records(found.place, found.picture, turns, job.settings.turns)
 
 
-@dataclass(frozen=True)
-class _Asking:
-    """All questions that one scene allows."""
+def object_drafts(job: Job[BoxesSettings], pictures: Iterable[AnnotatedPicture]) -> Iterator[Draft]:
+    """Conversations about the objects of each picture."""
+    return picture_drafts(job, pictures, lambda found, sampler: _Questions(job, found, sampler).all())
 
-    job: Job
-    scene: Scene
-    settings: ObjectSettings
-    sampler: WordingSampler
-    groups: dict[str, list[Region]]
 
-    def turns(self) -> Iterator[Turn]:
+class _Questions:
+    """All questions that the objects of one picture allow."""
+
+    def __init__(self, job: Job[BoxesSettings], found: AnnotatedPicture, sampler: WordingSampler) -> None:
+        self.job, self.found, self.sampler = job, found, sampler
+        self.most = job.settings.max_boxes
+        self.groups: dict[str, list[LabelledBox]] = {}
+        # Classes and their boxes from left to right: one order for all answers is easier to learn.
+        for box in sorted(found.boxes, key=lambda box: (box.box, box.label)):
+            self.groups.setdefault(box.label, []).append(box)
+
+    def all(self) -> Iterator[QAPair]:
         """Every form that was asked for, class by class from left to right."""
-        makers: dict[ObjectForm, Callable[[], Iterator[Turn]]] = {
+        makers: dict[ObjectForm, Callable[[], Iterator[QAPair]]] = {
             "detection": self._detection,
             "everything": self._everything,
             "grounding": self._grounding,
             "naming": self._naming,
             "counting": self._counting,
         }
-        for form in dict.fromkeys(self.settings.forms):
+        for form in dict.fromkeys(self.job.settings.forms):
             yield from makers[form]()
         yield from self._absent()
 
-    def _where(self, regions: Sequence[Region]) -> str:
-        size = self.scene.picture.size
-        quads = [region.quad for region in regions if region.quad is not None]
-        return quad_text(quads, size) if quads else box_text([region.box for region in regions], size)
+    def _where(self, boxes: Sequence[LabelledBox]) -> str:
+        size = self.found.picture.size
+        quads = [box.quad for box in boxes if box.quad is not None]
+        return quad_text(quads, size) if quads else box_text([box.box for box in boxes], size)
 
-    def _complete(self) -> Iterator[tuple[str, list[Region]]]:
+    def _complete(self) -> Iterator[tuple[str, list[LabelledBox]]]:
         """Classes with all their objects, if all are known and not too many."""
-        for label, regions in self.groups.items():
-            if label not in self.scene.incomplete and len(regions) <= self.settings.max_boxes:
-                yield label, regions
+        for label, boxes in self.groups.items():
+            if label not in self.found.incomplete and len(boxes) <= self.most:
+                yield label, boxes
 
-    def _detection(self) -> Iterator[Turn]:
-        for label, regions in self.groups.items():
-            if len(regions) > self.settings.max_boxes:
-                self.job.tally.reject(self.scene.place, Rule.TOO_MANY, f"{len(regions)} of {label}")
-        for label, regions in self._complete():
-            yield self.sampler.turn("detection", [label], label=label, boxes=self._where(regions))
+    def _detection(self) -> Iterator[QAPair]:
+        for label, boxes in self.groups.items():
+            if len(boxes) > self.most:
+                self.job.log.reject(self.found.place, SkipReason.TOO_MANY, f"{len(boxes)} of {label}")
+        for label, boxes in self._complete():
+            yield self.sampler.turn("detection", [label], label=label, boxes=self._where(boxes))
 
-    def _everything(self) -> Iterator[Turn]:
-        groups, most = self.groups, self.settings.max_boxes
-        if self.scene.incomplete or len(groups) < 2 or len(self.scene.regions) > most:
-            return
-        found = "".join(f"<ref>{label}</ref>{self._where(regions)}" for label, regions in groups.items())
-        yield self.sampler.turn("everything", groups, found=found)
+    def _everything(self) -> Iterator[QAPair]:
+        if not self.found.incomplete and len(self.groups) > 1 and len(self.found.boxes) <= self.most:
+            found = [f"<ref>{label}</ref>{self._where(boxes)}" for label, boxes in self.groups.items()]
+            yield self.sampler.turn("everything", self.groups, found="".join(found))
 
-    def _grounding(self) -> Iterator[Turn]:
+    def _grounding(self) -> Iterator[QAPair]:
         """Objects with a phrase of their own, and those that are the only one of their class."""
-        alone = {label for label, regions in self._complete() if len(regions) == 1}
-        names = [r.phrase or (r.label if r.label in alone else None) for r in self.scene.regions]
-        for region, phrase in zip(self.scene.regions, names, strict=True):
+        alone = {label for label, boxes in self._complete() if len(boxes) == 1}
+        names = [box.phrase or (box.label if box.label in alone else None) for box in self.found.boxes]
+        for box, phrase in zip(self.found.boxes, names, strict=True):
             if phrase is not None and names.count(phrase) == 1:
-                boxes = self._where([region])
-                yield self.sampler.turn("grounding", [region.label], phrase=phrase, boxes=boxes)
+                yield self.sampler.turn("grounding", [box.label], phrase=phrase, boxes=self._where([box]))
 
-    def _naming(self) -> Iterator[Turn]:
-        for region in self.scene.regions:
-            boxes, label = self._where([region]), region.label
-            yield self.sampler.turn("naming", [label], label=label, boxes=boxes)
+    def _naming(self) -> Iterator[QAPair]:
+        for box in self.found.boxes:
+            yield self.sampler.turn("naming", [box.label], label=box.label, boxes=self._where([box]))
 
-    def _counting(self) -> Iterator[Turn]:
-        for label, regions in self._complete():
-            boxes = self._where(regions)
-            yield self.sampler.turn("counting", [label], count=len(regions), label=label, boxes=boxes)
+    def _counting(self) -> Iterator[QAPair]:
+        for label, boxes in self._complete():
+            where = self._where(boxes)
+            yield self.sampler.turn("counting", [label], count=len(boxes), label=label, boxes=where)
 
-    def _absent(self) -> Iterator[Turn]:
+    def _absent(self) -> Iterator[QAPair]:
         """Classes of the data set that this picture doesn't show, asked as detection."""
-        others = sorted(set(self.scene.classes) - set(self.groups) - self.scene.incomplete)
-        for label in self.sampler.rng.sample(others, min(self.settings.absent, len(others))):
+        others = sorted(set(self.found.classes) - set(self.groups) - self.found.incomplete)
+        for label in self.sampler.rng.sample(others, min(self.job.settings.absent, len(others))):
             question = self.sampler.say("detection.question", label=label)
-            yield Turn("absent", question, self.sampler.say("absent.answer", label=label))
+            yield QAPair("absent", question, self.sampler.say("absent.answer", label=label))

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tessera.annotations.coordinates import Size
-from tessera.annotations.tally import Fault, Rejected
+from tessera.annotations.rejects import Fault, Rejected
 from tessera.imaging.decode import read_size
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")

@@ -55,8 +55,8 @@ class PlacesSettings(BuildSettings):
     """Smallest side of a box on the scale of 1000; smaller ones are left out and counted."""
 
 
-class ObjectSettings(PlacesSettings):
-    """What conversations about boxes share."""
+class BoxesSettings(PlacesSettings):
+    """COCO-style boxes: detection, grounding, region naming and counting."""
 
     forms: tuple[ObjectForm, ...] = get_args(ObjectForm)
     """Which kinds of questions to ask."""
@@ -66,11 +66,7 @@ class ObjectSettings(PlacesSettings):
     """Classes per picture asked for although they are not there; right only if every object is annotated."""
 
 
-class BoxesSettings(ObjectSettings):
-    """COCO-style boxes: detection, grounding, region naming and counting."""
-
-
-class RemoteSettings(ObjectSettings):
+class RemoteSettings(BoxesSettings):
     """DOTA-style rotated boxes of aerial pictures: a folder of .txt files."""
 
     rotated: bool = False

@@ -12,8 +12,8 @@ from typing import IO, Any
 
 from tessera.annotations.job import Draft
 from tessera.annotations.pictures import Picture
+from tessera.annotations.rejects import Fault, Rejected, SkipReason
 from tessera.annotations.settings import BuildSettings, ViewsSettings
-from tessera.annotations.tally import Fault, Rejected, Rule
 from tessera.chat.message import Role
 from tessera.records.faults import DataError
 from tessera.records.forms.detect import FORMS
@@ -28,23 +28,25 @@ COPIES = "images"
 """Folder below the output that copied pictures go to."""
 
 
+@dataclass
 class Split:
     """Which side a picture is on, by a hash of seed and path: the same whatever else is built."""
 
-    def __init__(self, val: float, seed: int) -> None:
-        self._val, self._seed = val, seed
-        self._sides: dict[int, str] = {}
+    val: float
+    seed: int
+    sides: dict[int, str] = field(default_factory=dict)
+    """hash of a picture -> the side it went to"""
 
     def side(self, pictures: tuple[Picture, ...]) -> str:
         """train or val for all of these pictures. Rejected when two of them are on different sides."""
-        if not self._val:
+        if not self.val:
             return "train"
-        keys = [derive_seed("split", self._seed, picture.path) for picture in pictures]
-        known = {self._sides[key] for key in keys if key in self._sides}
+        keys = [derive_seed("split", self.seed, picture.path) for picture in pictures]
+        known = {self.sides[key] for key in keys if key in self.sides}
         if len(known) > 1:
-            raise Rejected(Rule.OTHER_SIDE, ", ".join(picture.path for picture in pictures))
-        side = known.pop() if known else SIDES[keys[0] < self._val * 2**63]
-        self._sides.update(dict.fromkeys(keys, side))
+            raise Rejected(SkipReason.OTHER_SIDE, ", ".join(picture.path for picture in pictures))
+        side = known.pop() if known else SIDES[keys[0] < self.val * 2**63]
+        self.sides.update(dict.fromkeys(keys, side))
         return side
 
 
@@ -53,13 +55,13 @@ class SideCounts:
     """What one side of the split holds."""
 
     records: int = 0
-    turns: int = 0
     pictures: set[str] = field(default_factory=set)
     forms: Counter[str] = field(default_factory=Counter)
 
     def as_row(self) -> dict[str, object]:
         """Plain numbers."""
-        return vars(self) | {"pictures": len(self.pictures), "forms": dict(sorted(self.forms.items()))}
+        forms, pictures = dict(sorted(self.forms.items())), len(self.pictures)
+        return {"records": self.records, "turns": self.forms.total(), "pictures": pictures, "forms": forms}
 
 
 class RecordWriter:
@@ -70,7 +72,12 @@ class RecordWriter:
         self.counts = {side: SideCounts() for side in (SIDES if settings.val else SIDES[:1])}
         self.files = [settings.out / name for side in self.counts for name in (f"{side}.jsonl", META[side])]
         # Pictures that were made for the records stand below the output, where the others are not looked for.
-        self._made = isinstance(settings, ViewsSettings) and settings.layout == "mosaic"
+        made = isinstance(settings, ViewsSettings) and settings.layout == "mosaic"
+        below = "." if made else COPIES if settings.copy_pictures else None
+        self._root = source if below is None else settings.out / below
+        # Paths of a meta file start at its folder; other pictures have a whole path.
+        self._told_root = below or str(source.absolute())
+        self._copying = settings.copy_pictures and not made
         self._split = Split(settings.val, settings.seed)
         self._copied: set[Path] = set()
         self._streams: dict[str, IO[bytes]] = {}
@@ -84,7 +91,16 @@ class RecordWriter:
                 self._streams[side] = stack.enter_context(atomic_write(file))
             yield
         for side, count in self.counts.items():
-            write_meta(self.settings.out / META[side], {self.name: self._entry(side, count)})
+            entry = {
+                "root": self._told_root,
+                "annotation": f"{side}.jsonl",
+                "data_augment": side == "train",
+                "repeat_time": 1,
+                "length": count.records,
+            }
+            limit = self.settings.max_dynamic_patch
+            more = {} if limit is None else {"max_dynamic_patch": limit}
+            write_meta(self.settings.out / META[side], {self.name: entry | more})
 
     def write(self, draft: Draft) -> None:
         """Write a draft's record to its side. Rejected when the split or the package's check refuses it."""
@@ -96,33 +112,12 @@ class RecordWriter:
         except DataError as error:
             fault = error.faults[0]
             raise Rejected(Fault.REFUSED, f"{fault.field}: {fault.reason} ({fault.detail})") from error
-        if self.settings.copy_pictures and not self._made:
+        if self._copying:
             self._copy(draft.pictures)
         self._streams[side].write(json_line(record))
         count.records += 1
-        count.turns += len(draft.turns)
         count.pictures.update(picture.path for picture in draft.pictures)
         count.forms.update(turn.form for turn in draft.turns)
-
-    @property
-    def _root(self) -> Path:
-        """The folder that paths of the records start from."""
-        if self._made:
-            return self.settings.out
-        return self.settings.out / COPIES if self.settings.copy_pictures else self.source
-
-    def _entry(self, side: str, count: SideCounts) -> dict[str, Any]:
-        """The meta file's entry. Paths start at its folder; other pictures have a whole path."""
-        elsewhere = COPIES if self.settings.copy_pictures else str(self.source.absolute())
-        entry: dict[str, Any] = {
-            "root": "." if self._made else elsewhere,
-            "annotation": f"{side}.jsonl",
-            "data_augment": side == "train",
-            "repeat_time": 1,
-            "length": count.records,
-        }
-        limit = self.settings.max_dynamic_patch
-        return entry | ({"max_dynamic_patch": limit} if limit is not None else {})
 
     def _copy(self, pictures: tuple[Picture, ...]) -> None:
         for target in {self._root / picture.path for picture in pictures} - self._copied:

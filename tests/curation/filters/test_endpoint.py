@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tessera.curation.filters.config import ModelConfig
+from tessera.curation.filters.config import JudgeModelConfig
 from tessera.curation.filters.models.endpoint import EndpointScorer
 from tessera.curation.filters.models.reply_store import Asking, ReplyStore
 from tessera.curation.filters.models.scorer import Reply
@@ -16,7 +16,7 @@ from tests.curation.filters.small import FakeScorer, FakeServer, serve
 
 
 def scorer(server: FakeServer, **settings: object) -> EndpointScorer:
-    config = ModelConfig(address=server.address, first_wait=0.01, **settings)
+    config = JudgeModelConfig(address=server.address, first_wait=0.01, **settings)
     return EndpointScorer(config, "secret")
 
 
@@ -104,9 +104,9 @@ def test_a_dead_server_stops_the_run_after_some_failures() -> None:
 
 def test_no_server_is_told_at_once() -> None:
     with pytest.raises(ValueError, match="check that the server runs"):
-        EndpointScorer(ModelConfig(address="http://127.0.0.1:9", timeout=1))
+        EndpointScorer(JudgeModelConfig(address="http://127.0.0.1:9", timeout=1))
     with pytest.raises(ValueError, match="write http://host:port"):
-        EndpointScorer(ModelConfig(address="localhost:9"))
+        EndpointScorer(JudgeModelConfig(address="localhost:9"))
 
 
 def test_what_was_answered_is_not_asked_again_after_a_kill(tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_what_was_answered_is_not_asked_again_after_a_kill(tmp_path: Path) -> No
     store.close()
     assert [reply and reply.text for _, reply in found] == [item[-2:] for item in items]
     assert again.prompts == items[7:]
-    assert (asking.asked, asking.known) == (13, 7)
-    assert (asking.prompt_tokens, asking.answer_tokens) == (1300, 130)
+    assert (asking.counts["asked"], asking.counts["from_store"]) == (13, 7)
+    assert (asking.counts["prompt_tokens"], asking.counts["answer_tokens"]) == (1300, 130)
 
 
 def test_another_model_or_prompt_is_another_reply(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import PIL.Image
 import pytest
 
-from tessera.curation.filters.config import DomainConfig, FilterConfig, ModelConfig, read_config
+from tessera.curation.filters.config import DomainConfig, FilterConfig, JudgeModelConfig, read_config
 from tests.curation.filters.small import FakeScorer, open_run, rows, silent, turns, write_manifest
 
 LOOP = "wait, let me check. " * 30
-MODEL = ModelConfig(address="http://unused")
+MODEL = JudgeModelConfig(address="http://unused")
 
 
 def text_records(count: int = 8) -> list[dict[str, Any]]:
@@ -68,8 +68,8 @@ def test_academic_pictures_are_exempt_and_their_text_is_not(tmp_path: Path) -> N
     summary = run.execute(None, silent)
     dropped = {(row["source"], row["record"]) for row in rows(run) if row["verdict"] == "drop"}
     assert dropped == {("vqa", 1), ("web", 0), ("web", 1)}
-    assert summary.records["vqa"]["exempt"] == 1
-    assert summary.records["web"]["multimodal"] == 1
+    assert summary.sources["vqa"]["exempt"] == 1
+    assert summary.sources["web"]["multimodal"] == 1
 
 
 def test_sources_can_be_exempt_by_pattern_and_a_pattern_must_match(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tessera.curation.filters.domains import domain_by_rule, read_domain
-from tessera.curation.filters.models.prompts import PROMPT_FILES, fill, load_prompts
+from tessera.curation.filters.models.model_steps import PROMPT_FILES, fill, load_prompts
 from tessera.curation.filters.models.scorer import read_reason, read_score
 
 

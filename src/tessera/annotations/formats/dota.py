@@ -8,31 +8,36 @@ from typing import cast
 
 from tessera.annotations.coordinates import Quad, hull
 from tessera.annotations.job import Draft, Job
-from tessera.annotations.objects import Region, Scene, clipped, object_drafts
+from tessera.annotations.objects import AnnotatedPicture, LabelledBox, clipped, object_drafts
+from tessera.annotations.rejects import Fault, Rejected, SkipReason
 from tessera.annotations.settings import RemoteSettings
-from tessera.annotations.tally import Fault, Rejected, Rule
 
 HEAD = ("imagesource:", "gsd:")
 """Lines about the whole picture, left out."""
+WORDS = (9, 10)
+"""Eight numbers, the class and perhaps how difficult it is."""
 
 
-def dota_drafts(job: Job, settings: RemoteSettings) -> Iterator[Draft]:
+def drafts(job: Job[RemoteSettings]) -> Iterator[Draft]:
     """Conversations about rotated boxes, upright unless `rotated`."""
-    return object_drafts(job, _scenes(job, settings), settings)
+    return object_drafts(job, _pictures(job))
 
 
-def _scenes(job: Job, settings: RemoteSettings) -> Iterator[Scene]:
-    files = sorted(settings.annotations.glob("*.txt")) if settings.annotations.is_dir() else []
+def _pictures(job: Job[RemoteSettings]) -> Iterator[AnnotatedPicture]:
+    folder, classes = job.settings.annotations, tuple[str, ...]()
+    files = sorted(folder.glob("*.txt")) if folder.is_dir() else []
     if not files:
-        raise ValueError(f"annotations: no .txt files in {settings.annotations}; give DOTA's folder labelTxt")
-    classes = _all_classes(job, files) if settings.absent else ()
+        raise ValueError(f"annotations: no .txt files in {folder}; give DOTA's folder labelTxt")
+    if job.settings.absent:
+        lines = (words for file in files for _, words in _lines(file))
+        classes = job.labels(sorted({words[8] for words in lines if len(words) in WORDS}))
     for file in job.each(files, len(files)):
-        with job.tally.catching(str(file)):
-            scene = Scene(str(file), job.pictures.find_stem(file.stem), classes)
+        with job.log.catching(str(file)):
+            found = AnnotatedPicture(str(file), job.pictures.find_stem(file.stem), classes)
             for place, words in _lines(file):
-                with job.tally.catching(place, items=1):
-                    _add(job, scene, words, settings)
-            yield scene
+                with job.log.catching(place, items=1):
+                    _add(job, found, words)
+            yield found
 
 
 def _lines(file: Path) -> Iterator[tuple[str, list[str]]]:
@@ -43,27 +48,18 @@ def _lines(file: Path) -> Iterator[tuple[str, list[str]]]:
                 yield f"{file}:{number}", line.split()
 
 
-def _add(job: Job, scene: Scene, words: list[str], settings: RemoteSettings) -> None:
+def _add(job: Job[RemoteSettings], found: AnnotatedPicture, words: list[str]) -> None:
     """One line. Rejected when it is not eight numbers and a class."""
-    if len(words) not in (9, 10):
+    if len(words) not in WORDS:
         raise Rejected(Fault.BAD_ROW, f"{len(words)} words instead of 8 numbers, class and difficult")
     label = job.label(words[8])
-    with scene.taking(label):
+    with found.taking(label):
         # DOTA: 0 plain, 1 difficult, 2 very difficult.
-        if settings.difficult == "skip" and len(words) == 10 and words[9] != "0":
-            raise Rejected(Rule.DIFFICULT, label)
-        quad = _corners(words[:8])
-        box = clipped(job, hull(quad), scene.picture, settings.smallest)
-        scene.regions.append(Region(label, box, quad if settings.rotated else None))
-
-
-def _corners(words: list[str]) -> Quad:
-    try:
-        return cast(Quad, tuple(map(float, words)))
-    except ValueError as error:
-        raise Rejected(Fault.BAD_BOX, str(error)) from error
-
-
-def _all_classes(job: Job, files: list[Path]) -> tuple[str, ...]:
-    names = {words[8] for file in files for _, words in _lines(file) if len(words) in (9, 10)}
-    return job.labels(sorted(names))
+        if job.settings.difficult == "skip" and words[9:] not in ([], ["0"]):
+            raise Rejected(SkipReason.DIFFICULT, label)
+        try:
+            quad = cast(Quad, tuple(map(float, words[:8])))
+        except ValueError as error:
+            raise Rejected(Fault.BAD_BOX, str(error)) from error
+        box = clipped(job, hull(quad), found.picture)
+        found.boxes.append(LabelledBox(label, box, quad if job.settings.rotated else None))

@@ -6,26 +6,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from tessera.annotations.job import Draft, Job, Turn, WordingSampler
+from tessera.annotations.job import Draft, Job, QAPair, WordingSampler
 from tessera.annotations.pictures import is_picture
+from tessera.annotations.rejects import Rejected
 from tessera.annotations.settings import ClassesSettings
-from tessera.annotations.tally import Rejected
 from tessera.runtime.seeds import derive_seed
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def class_drafts(job: Job, settings: ClassesSettings) -> Iterator[Draft]:
+def drafts(job: Job[ClassesSettings]) -> Iterator[Draft]:
     """One question per picture. ValueError for fewer than two classes, or one that has no pictures."""
-    labels = _labels(job, settings)
-    places = balanced_places(min(settings.distractors + 1, len(labels)), job.seed)
+    labels = _labels(job)
+    places = balanced_places(min(job.settings.distractors + 1, len(labels)), job.settings.seed)
     for done, (name, label) in enumerate(labels.items(), 1):
         wrong = [other for other in dict.fromkeys(labels.values()) if other != label]
-        for file in _pictures(settings.annotations / name):
+        for file in _pictures(job.settings.annotations / name):
             job.count(done, len(labels))
-            with job.tally.catching(str(file)):
+            with job.log.catching(str(file)):
                 picture = job.pictures.find(str(file.absolute()))
-                turn = _turn(job.sampler(picture.path), label, wrong, places, settings)
+                turn = _turn(job.settings, job.sampler(picture.path), label, wrong, places)
                 yield Draft(str(file), (picture,), (turn,))
 
 
@@ -36,9 +36,9 @@ def _pictures(folder: Path) -> list[Path]:
     return files
 
 
-def _labels(job: Job, settings: ClassesSettings) -> dict[str, str]:
+def _labels(job: Job[ClassesSettings]) -> dict[str, str]:
     """Folder → what the class is called."""
-    folder = settings.annotations
+    folder, style, distractors = job.settings.annotations, job.settings.style, job.settings.distractors
     if not folder.is_dir():
         raise ValueError(f"annotations: {folder} is no folder; give the folder that holds the class folders")
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
@@ -46,28 +46,28 @@ def _labels(job: Job, settings: ClassesSettings) -> dict[str, str]:
         labels = {name: job.label(name) for name in names}
     except Rejected as error:
         raise ValueError(f"{folder}: {error}; rename the folder, or name the class in --names") from error
-    if len(set(labels.values())) < 2 and settings.style != "open":
+    if len(set(labels.values())) < 2 and style != "open":
         raise ValueError(f"{folder}: {len(labels)} class; candidates need two, or take style=open")
-    if settings.style == "letters" and settings.distractors >= len(LETTERS):
-        raise ValueError(f"distractors={settings.distractors}: letters end at Z; take style=list")
+    if style == "letters" and distractors >= len(LETTERS):
+        raise ValueError(f"distractors={distractors}: letters end at Z; take style=list")
     return labels
 
 
 def _turn(
-    sampler: WordingSampler, label: str, wrong: list[str], places: Iterator[int], settings: ClassesSettings
-) -> Turn:
+    settings: ClassesSettings, sampler: WordingSampler, label: str, wrong: list[str], places: Iterator[int]
+) -> QAPair:
     """The question in the chosen style."""
     if settings.style == "open":
-        return Turn("open", sampler.say("open.question"), sampler.say("answer", label=label))
+        return QAPair("open", sampler.say("open.question"), sampler.say("answer", label=label))
     chosen = sampler.rng.sample(wrong, min(settings.distractors, len(wrong)))
     place = next(places) % (len(chosen) + 1)
     options = [*chosen[:place], label, *chosen[place:]]
     if settings.style == "letters":
-        lines = lettered(options)
-        return Turn("letters", sampler.say("letters.question", options=lines), LETTERS[place])
-    comma = "、" if sampler.language == "zh" else ", "
-    question = sampler.say("list.question", candidates=comma.join(options))
-    return Turn("list", question, sampler.say("answer", label=label))
+        asked = sampler.say("letters.question", options=lettered(options))
+        return QAPair("letters", asked, LETTERS[place])
+    listed = ("、" if sampler.language == "zh" else ", ").join(options)
+    asked = sampler.say("list.question", candidates=listed)
+    return QAPair("list", asked, sampler.say("answer", label=label))
 
 
 def lettered(options: list[str]) -> str:

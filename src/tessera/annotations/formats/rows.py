@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tessera.annotations.job import Job
-from tessera.annotations.tally import Fault, Rejected
+from tessera.annotations.rejects import Fault, Rejected
+from tessera.annotations.settings import BuildSettings
 
 IMAGE = ("image", "image_path", "file_name", "filename", "path")
 """Columns that name a row's picture."""
@@ -23,7 +24,7 @@ Columns = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
-class Row:
+class FileRow:
     """A row by its own column names, and where it stands."""
 
     place: str
@@ -34,13 +35,14 @@ class Row:
         return next((self.fields[name] for name in names if self.fields.get(name) not in (None, "")), None)
 
 
-def read_rows(file: Path, job: Job, needed: Columns) -> Iterator[Row]:
-    """All rows, streamed but for .json.
+def read_rows(job: Job[BuildSettings], needed: Columns) -> Iterator[FileRow]:
+    """All rows of the annotation file, streamed but for .json.
 
     ValueError for a missing file, another kind of file, a header without a needed column; rows that can't be
     read, or lack a needed column, are rejected.
     """
-    suffix = existing(file).suffix.lower()
+    file = existing(job.settings.annotations)
+    suffix = file.suffix.lower()
     if suffix in TABLES:
         raw = _table(file, needed)
     elif suffix in (".jsonl", ".json"):
@@ -48,11 +50,11 @@ def read_rows(file: Path, job: Job, needed: Columns) -> Iterator[Row]:
     else:
         raise ValueError(f"{file}: {suffix or 'no'} ending; rows come as .csv, .tsv, .json or .jsonl")
     for place, found in job.each(raw):
-        with job.tally.catching(place):
+        with job.log.catching(place):
             fields = _fields(found)
-            if (lacks := _lacking(fields, needed)) is not None:
+            if lacks := _lacking(fields, needed):
                 raise Rejected(Fault.BAD_ROW, f"no {lacks}")
-            yield Row(place, fields)
+            yield FileRow(place, fields)
 
 
 def file_lines(file: Path) -> Iterator[tuple[str, bytes]]:
@@ -61,6 +63,13 @@ def file_lines(file: Path) -> Iterator[tuple[str, bytes]]:
         for number, line in enumerate(stream, 1):
             if line.strip():
                 yield f"{file}:{number}", line
+
+
+def numbered(place: str, what: str, found: object, otherwise: str) -> list[FileRow]:
+    """The objects of a list as rows of their own. Rejected with `otherwise` when it is no such list."""
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise Rejected(Fault.BAD_ROW, otherwise)
+    return [FileRow(f"{place}: {what} {number}", entry) for number, entry in enumerate(found, 1)]
 
 
 def _list(file: Path) -> Iterator[tuple[str, object]]:
@@ -77,10 +86,10 @@ def _table(file: Path, needed: Columns) -> Iterator[tuple[str, object]]:
         table = csv.DictReader(stream, delimiter=TABLES[file.suffix.lower()], strict=True)
         try:
             table.fieldnames = header = [name.strip() for name in table.fieldnames or ()]
-            if (lacks := _lacking(dict.fromkeys(header), needed)) is not None:
+            if lacks := _lacking(header, needed):
+                shown = ", ".join(header) or "(empty)"
                 raise ValueError(
-                    f"{file}:1: the header {', '.join(header) or '(empty)'} has no column {lacks}; "
-                    "name it in the first line"
+                    f"{file}:1: the header {shown} has no column {lacks}; name it in the first line"
                 )
             for fields in table:
                 uneven = None in fields or None in fields.values()
@@ -106,12 +115,10 @@ def _fields(found: object) -> dict[str, Any]:
     return found
 
 
-def _lacking(fields: Mapping[str, Any], needed: Columns) -> str | None:
-    """The first needed column that is not there, under any of its names."""
-    for names in needed:
-        if not any(name in fields for name in names):
-            return " or ".join(repr(name) for name in names)
-    return None
+def _lacking(present: Container[str], needed: Columns) -> str:
+    """All names of the first needed column that is not there; empty when there is none."""
+    missing = (names for names in needed if not any(name in present for name in names))
+    return " or ".join(map(repr, next(missing, ())))
 
 
 def existing(file: Path, setting: str = "annotations") -> Path:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from tessera.annotations.formats.folders import LETTERS, lettered
-from tessera.annotations.formats.rows import IMAGE, Row, entries, read_json, read_rows
-from tessera.annotations.job import Draft, Job, Turn, WordingSampler, clean, in_records
+from tessera.annotations.formats.rows import IMAGE, FileRow, entries, read_json, read_rows
+from tessera.annotations.job import Draft, Job, QAPair, WordingSampler, clean, in_records
+from tessera.annotations.rejects import Fault, Rejected
 from tessera.annotations.settings import VqaSettings
-from tessera.annotations.tally import Fault, Rejected
 
 QUESTION = ("question", "query")
 ANSWER = ("answer", "answers", "label", "multiple_choice_answer")
@@ -23,41 +23,40 @@ SHORT_WORDS, SHORT_CHARACTERS = 3, 8
 """Longest answers asked for as a word or phrase: in words, or in characters where words have no spaces."""
 
 
-def vqa_drafts(job: Job, settings: VqaSettings) -> Iterator[Draft]:
+def drafts(job: Job[VqaSettings]) -> Iterator[Draft]:
     """Neighbouring questions about the same picture share records of at most `turns` turns."""
-    file = settings.annotations
-    rows = _vqa_v2(job, settings, settings.answers) if settings.answers else read_rows(file, job, COLUMNS)
+    settings = job.settings
+    rows = _vqa_v2(job, settings.answers) if settings.answers else read_rows(job, COLUMNS)
     for number, (name, group) in enumerate(groupby(rows, key=lambda row: str(row.get(*IMAGE)))):
         sampler, turns = job.sampler(name, number), []
         for row in (questions := list(group)):
-            with job.tally.catching(row.place):
+            with job.log.catching(row.place):
                 picture = job.pictures.find(row.get(*IMAGE))
                 turns.append(_turn(row, settings, sampler))
         if turns:
             yield from in_records(questions[0].place, picture, turns, settings.turns)
 
 
-def _turn(row: Row, settings: VqaSettings, sampler: WordingSampler) -> Turn:
+def _turn(row: FileRow, settings: VqaSettings, sampler: WordingSampler) -> QAPair:
     question = clean(row.get(*QUESTION), "question")
     if (choices := row.get(*CHOICES)) is not None:
         return _choice_turn(question, _listed(choices), row, sampler)
     answer = _majority(row.get(*ANSWER))
     short = settings.style == "short" or (settings.style == "auto" and is_short(answer))
     form = "short" if short else "plain"
-    return Turn(form, sampler.say(f"{form}.question", question=question), answer)
+    return QAPair(form, sampler.say(f"{form}.question", question=question), answer)
 
 
-def _choice_turn(question: str, choices: list[Any], row: Row, sampler: WordingSampler) -> Turn:
+def _choice_turn(question: str, choices: list[Any], row: FileRow, sampler: WordingSampler) -> QAPair:
     """Lettered options; the answer is one of them, its letter, or its number from 0."""
     options = [clean(choice, "choice") for choice in choices]
     if not 2 <= len(options) <= len(LETTERS):
         raise Rejected(Fault.BAD_ROW, f"{len(options)} choices; give 2 to {len(LETTERS)}")
     answer = row.get("answer", "answers", "label")
-    place = _place_of(answer, options)
-    if place is None:
+    if (place := _place_of(answer, options)) is None:
         raise Rejected(Fault.NO_ANSWER, f"{answer!r} is none of {options}")
     asked = sampler.say("choice.question", question=question, options=lettered(options))
-    return Turn("choice", asked, LETTERS[place])
+    return QAPair("choice", asked, LETTERS[place])
 
 
 def _place_of(answer: Any, options: list[str]) -> int | None:
@@ -98,11 +97,11 @@ def _listed(value: Any) -> list[Any]:
         raise Rejected(Fault.BAD_ROW, f"choices {text[:80]!r}: {error.msg}") from error
 
 
-def _vqa_v2(job: Job, settings: VqaSettings, answers_file: Path) -> Iterator[Row]:
+def _vqa_v2(job: Job[VqaSettings], answers_file: Path) -> Iterator[FileRow]:
     """Questions joined with their answers by question_id, picture by picture."""
-    file = settings.annotations
+    file = job.settings.annotations
     content, answers = read_json(file), read_json(answers_file)
-    name = settings.image_name or _image_name(content, answers)
+    name = job.settings.image_name or _image_name(content, answers)
     answer_of = {e.get("question_id"): e for e in entries(answers, "annotations", answers_file)}
     questions = entries(content, "questions", file)
     # Stable: questions of a picture keep their order, and pictures that of their first question.
@@ -110,13 +109,13 @@ def _vqa_v2(job: Job, settings: VqaSettings, answers_file: Path) -> Iterator[Row
     questions.sort(key=lambda e: first.setdefault(e.get("image_id"), len(first)))
     for entry in job.each(questions, len(questions)):
         place = f"{file}: question {entry.get('question_id')!r}"
-        with job.tally.catching(place):
+        with job.log.catching(place):
             answer = answer_of.get(entry.get("question_id"))
             if answer is None:
                 raise Rejected(Fault.NO_ANSWER, f"none in {answers_file}")
             found = answer.get("multiple_choice_answer") or answer.get("answers")
             image = _named(name, entry.get("image_id"))
-            yield Row(place, {"image": image, "question": entry.get("question"), "answer": found})
+            yield FileRow(place, {"image": image, "question": entry.get("question"), "answer": found})
 
 
 def _image_name(content: dict[str, Any], answers: dict[str, Any]) -> str:

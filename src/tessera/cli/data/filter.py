@@ -15,15 +15,14 @@ from tessera.cli.command import ReportingCommand, WorkersCommand
 from tessera.cli.data.input import ManifestCommand
 from tessera.cli.tables import counts_table, say
 from tessera.curation.filters.clean import Cleaned, refuse_overwriting, write_clean
-from tessera.curation.filters.config import ModelConfig, read_config
+from tessera.curation.filters.config import JudgeModelConfig, read_config
 from tessera.curation.filters.models.endpoint import EndpointScorer
-from tessera.curation.filters.models.prompts import load_prompts
+from tessera.curation.filters.models.model_steps import load_prompts
 from tessera.curation.filters.models.scorer import Reply, Scorer
 from tessera.curation.filters.outcome import Decisions, read_decisions
 from tessera.curation.filters.review import write_review
-from tessera.curation.filters.run import VERDICT_FILE, Run
+from tessera.curation.filters.run import VERDICT_FILE, Run, Summary
 from tessera.curation.filters.sources import open_filtered
-from tessera.curation.filters.summary import Summary
 from tessera.records.manifest import read_meta
 from tessera.runtime.progress import Progress, progress_bars
 
@@ -78,7 +77,7 @@ def judge(run: Run, progress: Progress) -> Summary:
 
 
 @contextmanager
-def open_scorer(config: ModelConfig) -> Iterator[Scorer]:
+def open_scorer(config: JudgeModelConfig) -> Iterator[Scorer]:
     """The scorer that the config names; a checkpoint's engine is loaded only here."""
     if config.checkpoint is not None:
         import tessera
@@ -120,7 +119,7 @@ def show(summary: Summary, cleaned: Cleaned | None, page: Path | None, run: Run)
     """A table of sources, one of rules, the model's bill, and what to do next."""
     console = Console()
     kinds = ("records", "text", "multimodal", "exempt", "keep", "borderline", "drop")
-    console.print(counts_table("source", kinds, summary.records))
+    console.print(counts_table("source", kinds, summary.sources))
     if summary.rules:
         verdicts = ("borderline", "drop", "unreadable")
         console.print(counts_table("rule", verdicts, dict(sorted(summary.rules.items()))))

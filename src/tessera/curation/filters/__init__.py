@@ -2,6 +2,6 @@
 
 Read in this order: `config`, `run` (two passes and their files), `sources` and `judge` (what the rules say of
 a record), `rules`, `models` (scores by a model), `outcome` (with people's decisions), `clean` (what is
-written). `length` and `domains` serve the judge, `summary` counts, `on_ray` runs chunks on a cluster.
+written). `length` and `domains` serve the judge.
 Must not know packing, training or what a score is used for later; nothing here deletes a record.
 """

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tessera.curation.filters.outcome import Decisions, Flagged, Outcome, outcome, read_flagged
+from tessera.curation.filters.outcome import Decision, Decisions, Flagged, outcome, read_flagged
 from tessera.curation.filters.run import VERDICT_FILE, Run
 from tessera.records.manifest import DatasetSpec
 from tessera.records.writing import RecordText, json_line, write_meta
@@ -96,7 +96,7 @@ def _every_record(run: Run) -> Iterator[Flagged]:
                 yield Flagged(filtered.source.name, record, ())
 
 
-def _counted(rows: Flagged, found: Outcome) -> Iterator[str]:
+def _counted(rows: Flagged, found: Decision) -> Iterator[str]:
     """What a record counts as."""
     yield "kept" if found.verdict == "keep" else "rejected"
     natural = "drop" if rows.verdict == "drop" else "keep"
@@ -106,7 +106,7 @@ def _counted(rows: Flagged, found: Outcome) -> Iterator[str]:
         yield "undecided"
 
 
-def _reject(rows: Flagged, found: Outcome, raw: str) -> dict[str, Any]:
+def _reject(rows: Flagged, found: Decision, raw: str) -> dict[str, Any]:
     """A rejected record with who rejected it, why, and its text."""
     reasons = [{key: row[key] for key in TOLD} for row in rows.rows if row["verdict"] != "keep"]
     return {

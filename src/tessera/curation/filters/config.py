@@ -15,7 +15,7 @@ from tessera.runtime.config import Config
 from tessera.runtime.http import RequestLimits
 
 
-class ModelConfig(RequestLimits):
+class JudgeModelConfig(RequestLimits):
     """Where scores come from: an OpenAI-compatible address, or a checkpoint on this machine.
 
     A checkpoint is asked `concurrency` questions at once.
@@ -41,7 +41,7 @@ class ModelConfig(RequestLimits):
     """price of a million answer tokens"""
 
     @model_validator(mode="after")
-    def _one_place(self) -> ModelConfig:
+    def _one_place(self) -> JudgeModelConfig:
         if (self.address is None) == (self.checkpoint is None):
             raise ValueError("model: give either address or checkpoint")
         return self
@@ -78,7 +78,7 @@ class FilterConfig(Config):
 
     rules: dict[str, Levels] = Field(default_factory=lambda: dict(DEFAULTS))
     """rule -> its levels; false switches a rule off; what is not named keeps its default"""
-    model: ModelConfig | None = None
+    model: JudgeModelConfig | None = None
     """None: rules only"""
     quality: ScoreConfig = ScoreConfig(threshold=7)
     """scores of text-only records by domain"""

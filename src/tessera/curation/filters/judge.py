@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from tessera.chat.message import Conversation, Image, Text
+from tessera.chat.message import Conversation, Image, Part, Text
 from tessera.curation.filters.config import FilterConfig
 from tessera.curation.filters.domains import Domain, domain_by_rule
 from tessera.curation.filters.length import LengthProfile, LengthSample
-from tessera.curation.filters.rules.finding import Row, Verdict, worst
+from tessera.curation.filters.rules.finding import Verdict, VerdictRow, worst
 from tessera.curation.filters.rules.table import answer_length, find_rows
 from tessera.curation.filters.sources import Filtered, Key
 from tessera.records.faults import DataError, Reason
@@ -27,7 +28,7 @@ class Judged:
     line: int
     multimodal: bool = False
     exempt: bool = False
-    rows: list[Row] = field(default_factory=list)
+    rows: list[VerdictRow] = field(default_factory=list)
     sample: str | None = None
     domain: Domain | None = None
 
@@ -41,23 +42,15 @@ class Judged:
         return (place | asdict(row) for row in self.rows)
 
 
-@dataclass(frozen=True)
-class Measure:
-    """First pass: the lengths of a chunk's answers."""
-
-    sources: tuple[Filtered, ...]
-
-    def __call__(self, key: Key) -> list[tuple[int, float]]:
-        """The sample of a chunk; faulty records are left to the second pass."""
-        number, start, stop = key
-        filtered, sample = self.sources[number], LengthSample()
-        for record in range(start, stop):
-            try:
-                conversation = filtered.source.conversation(record)
-            except DataError:
-                continue
+def measure(sources: Sequence[Filtered], key: Key) -> list[tuple[int, float]]:
+    """First pass: a sample of the lengths of a chunk's answers; faulty records are left to the second."""
+    number, start, stop = key
+    filtered, sample = sources[number], LengthSample()
+    for record in range(start, stop):
+        with suppress(DataError):
+            conversation = filtered.source.conversation(record)
             sample.add(record, answer_length(conversation, filtered.document))
-        return sample.kept
+    return sample.kept
 
 
 @dataclass(frozen=True)
@@ -101,26 +94,26 @@ class Judge:
         return domain_by_rule(text) if self.config.domains.by == "rule" else None
 
 
-def _faulty(error: DataError) -> Row:
+def _faulty(error: DataError) -> VerdictRow:
     """A record that can't be read is dropped; an answer left empty has its own rule."""
     empty = all(fault.reason is Reason.EMPTY_ANSWER for fault in error.faults)
     first = error.faults[0]
     told = f"{first.field}: {first.reason} ({first.detail})"
-    return Row("empty_answer" if empty else "faulty", float(len(error.faults)), 1.0, "drop", excerpt=told)
+    return VerdictRow(
+        "empty_answer" if empty else "faulty", float(len(error.faults)), 1.0, "drop", excerpt=told
+    )
 
 
 def transcript(conversation: Conversation, most: int) -> str:
     """The conversation as text for a model, media as [picture] and [clip]; head and tail if longer."""
-    turns = []
-    for message in conversation.messages:
-        parts = (
-            part.text if isinstance(part, Text) else "[picture]" if isinstance(part, Image) else "[clip]"
-            for part in message.parts
-        )
-        turns.append(f"{message.role}: {''.join(parts)}")
-    text = "\n\n".join(turns)
+    text = "\n\n".join(
+        f"{message.role}: {''.join(map(_in_words, message.parts))}" for message in conversation.messages
+    )
+    half = most // 2
     if len(text) <= most:
         return text
-    half = most // 2
-    left_out = len(text) - 2 * half
-    return f"{text[:half]}\n[… {left_out} characters left out …]\n{text[-half:]}"
+    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
+
+
+def _in_words(part: Part) -> str:
+    return part.text if isinstance(part, Text) else "[picture]" if isinstance(part, Image) else "[clip]"

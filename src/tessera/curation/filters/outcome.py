@@ -35,23 +35,15 @@ class Flagged:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a person decided on a record."""
+    """What becomes of a record, and whether a person, the rules or nobody ("undecided") said so."""
 
     verdict: Choice
     note: str = ""
+    by: Literal["person", "rules", "undecided"] = "person"
 
 
 Decisions = dict[tuple[str, int], Decision]
 """(source, record from 0) -> decision"""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What becomes of a record and who said so."""
-
-    verdict: Choice
-    by: str
-    note: str = ""
 
 
 def read_flagged(file: Path) -> Iterator[Flagged]:
@@ -62,23 +54,23 @@ def read_flagged(file: Path) -> Iterator[Flagged]:
             yield Flagged(source, record, tuple(group))
 
 
-def outcome(flagged: Flagged, decisions: Decisions, borderline: Choice) -> Outcome:
+def outcome(flagged: Flagged, decisions: Decisions, borderline: Choice) -> Decision:
     """The person's word, else the rules'; `borderline` is what undecided borderline records become.
 
     ValueError when a record that can't be read shall be kept.
     """
     decision = decisions.get((flagged.source, flagged.record))
-    if decision is not None:
-        if flagged.unreadable and decision.verdict == "keep":
-            row = flagged.rows[0]
-            raise ValueError(
-                f"decisions: {flagged.source} {flagged.record} ({row['file']}:{row['line']}) can't be kept: "
-                f"{row['excerpt']}; repair the record and run again"
-            )
-        return Outcome(decision.verdict, "person", decision.note)
-    if flagged.verdict == "borderline":
-        return Outcome(borderline, "undecided")
-    return Outcome(flagged.verdict, "rules")
+    if decision is None:
+        if flagged.verdict == "borderline":
+            return Decision(borderline, by="undecided")
+        return Decision(flagged.verdict, by="rules")
+    if flagged.unreadable and decision.verdict == "keep":
+        row = flagged.rows[0]
+        raise ValueError(
+            f"decisions: {flagged.source} {flagged.record} ({row['file']}:{row['line']}) can't be kept: "
+            f"{row['excerpt']}; repair the record and run again"
+        )
+    return decision
 
 
 def read_decisions(file: Path, stamp: str, sources: Collection[tuple[str, int]]) -> Decisions:
@@ -98,9 +90,8 @@ def read_decisions(file: Path, stamp: str, sources: Collection[tuple[str, int]])
             continue
         earlier = found.setdefault((name, record), Decision(verdict, str(entry.get("note", ""))))
         if earlier.verdict != verdict:
-            raise ValueError(
-                f"{where}: {name} {record} is {verdict} here and {earlier.verdict} before; leave one"
-            )
+            told = f"{verdict} here and {earlier.verdict} before"
+            raise ValueError(f"{where}: {name} {record} is {told}; leave one")
     return found
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tessera.chat.message import Conversation, Image
+from tessera.chat.message import Image, Video
 from tessera.curation.filters.outcome import Flagged, read_flagged
 from tessera.curation.filters.run import VERDICT_FILE, Run
 from tessera.imaging.decode import decode_image
@@ -42,26 +42,23 @@ def choose(flagged: Iterable[Flagged], most: int) -> tuple[list[Flagged], Counte
     Records that can't be read are counted and left out: there is nothing to decide.
     """
     counts: Counter[str] = Counter(borderline=0, drop=0, unreadable=0)
-    kept: list[tuple[tuple[bool, int], int, Flagged]] = []
-    for number, record in enumerate(flagged):
-        if record.unreadable or record.verdict == "keep":
+
+    def ranked() -> Iterator[tuple[bool, int, int, Flagged]]:
+        for number, record in enumerate(flagged):
             counts["unreadable"] += record.unreadable
-            continue
-        counts[record.verdict] += 1
-        rank = (record.verdict == "borderline", -derive_seed("review", record.source, record.record))
-        item = (rank, number, record)
-        if len(kept) < most:
-            heapq.heappush(kept, item)
-        elif rank > kept[0][0]:
-            heapq.heapreplace(kept, item)
-    ordered = sorted(kept, key=lambda item: (not item[0][0], item[1]))
-    return [record for *_, record in ordered], counts
+            if not record.unreadable and record.verdict != "keep":
+                counts[record.verdict] += 1
+                chance = derive_seed("review", record.source, record.record)
+                yield record.verdict == "drop", chance, number, record
+
+    kept = heapq.nsmallest(most, ranked())
+    return [record for *_, record in sorted(kept, key=lambda item: (item[0], item[2]))], counts
 
 
 def _sample(run: Run, number: int, flagged: Flagged) -> dict[str, Any]:
     """A record as the page shows it."""
     conversation = run.sources[number].source.conversation(flagged.record)
-    row = flagged.rows[0]
+    row, most = flagged.rows[0], MOST_PICTURES if run.config.review_pictures else 0
     return {
         "source": flagged.source,
         "record": flagged.record,
@@ -69,27 +66,21 @@ def _sample(run: Run, number: int, flagged: Flagged) -> dict[str, Any]:
         "digest": f"{derive_seed('text', *(message.text for message in conversation.messages)):x}",
         "verdict": flagged.verdict,
         "rows": [r for r in flagged.rows if r["verdict"] != "keep" or r["rule"].startswith("model_")],
-        "turns": [_turn(message.role, message.text) for message in conversation.messages],
-        "pictures": _pictures(conversation) if run.config.review_pictures else [],
+        "turns": [
+            {"role": m.role, "text": m.text[:LONGEST_TURN], "left_out": max(0, len(m.text) - LONGEST_TURN)}
+            for m in conversation.messages
+        ],
+        "pictures": [_picture(part) for part in conversation.media[:most]],
     }
 
 
-def _turn(role: str, text: str) -> dict[str, Any]:
-    return {"role": role, "text": text[:LONGEST_TURN], "left_out": max(0, len(text) - LONGEST_TURN)}
-
-
-def _pictures(conversation: Conversation) -> list[str]:
-    """Small JPEGs as data addresses; a picture that can't be opened is told in words."""
-    found = []
-    for part in conversation.media[:MOST_PICTURES]:
-        if not isinstance(part, Image):
-            found.append("[clip]")
-            continue
-        try:
-            picture = decode_image(part.source).copy()
-        except (ValueError, OSError) as error:
-            found.append(f"[{error}]")
-            continue
-        picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
-        found.append(data_address(picture))
-    return found
+def _picture(part: Image | Video) -> str:
+    """A small JPEG as data address; what can't be shown is told in words."""
+    if not isinstance(part, Image):
+        return "[clip]"
+    try:
+        picture = decode_image(part.source).copy()
+    except (ValueError, OSError) as error:
+        return f"[{error}]"
+    picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+    return data_address(picture)

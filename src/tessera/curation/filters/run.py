@@ -1,25 +1,28 @@
-"""A filter run: two passes over the sources, verdicts as rows in the order of the records, a summary."""
+"""A filter run: two passes over the sources, verdicts as rows in the order of the records, counts of both."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import BaseModel, Field
+
 from tessera.curation.filters.config import FilterConfig
-from tessera.curation.filters.judge import Judge, Judged, Measure
+from tessera.curation.filters.judge import Judge, Judged, measure
 from tessera.curation.filters.length import LengthProfile, LengthSample
-from tessera.curation.filters.models.model_steps import ModelSteps
-from tessera.curation.filters.models.prompts import load_prompts
+from tessera.curation.filters.models.model_steps import ModelSteps, load_prompts
 from tessera.curation.filters.models.reply_store import Asking, ReplyStore
 from tessera.curation.filters.models.scorer import Scorer
-from tessera.curation.filters.on_ray import map_on_ray
-from tessera.curation.filters.sources import Filtered, Key, chunk_keys
-from tessera.curation.filters.summary import Summary, summary_from
+from tessera.curation.filters.rules.finding import VERDICTS
+from tessera.curation.filters.sources import Filtered, Key, chunk_keys, map_on_ray
 from tessera.records.writing import json_line
 from tessera.runtime.atomic import atomic_write
 from tessera.runtime.progress import Progress
@@ -32,6 +35,41 @@ VERSION = 1
 """Counts up when rules or rows change their meaning: older verdicts are made again."""
 
 
+def _counters() -> dict[str, Counter[str]]:
+    return defaultdict(Counter)
+
+
+class Summary(BaseModel):
+    """What is counted while verdicts go by."""
+
+    sources: dict[str, Counter[str]] = Field(default_factory=_counters)
+    """source -> records, text, multimodal, exempt, keep, borderline, drop"""
+    rules: dict[str, Counter[str]] = Field(default_factory=_counters)
+    """rule -> keep, borderline, drop and, of a model's answers, unreadable"""
+    domains: Counter[str] = Field(default_factory=Counter)
+    model: dict[str, Any] = {}
+    """requests, tokens and cost; empty when no model was asked"""
+
+    def add(self, name: str, judged: Judged) -> None:
+        """Count a record."""
+        kind = "exempt" if judged.exempt else "multimodal" if judged.multimodal else "text"
+        self.sources[name].update(["records", kind, judged.verdict])
+        self.domains.update([] if judged.domain is None else [judged.domain])
+        for row in judged.rows:
+            unread = row.rule.startswith("model_") and row.score is None
+            self.rules[row.rule].update([row.verdict, *(["unreadable"] if unread else [])])
+
+    @property
+    def total(self) -> Counter[str]:
+        """Counts of all sources together."""
+        return sum(self.sources.values(), Counter())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, the total first; `Summary` reads them back."""
+        total = {verdict: self.total[verdict] for verdict in ("records", *VERDICTS)}
+        return {"total": total, **self.model_dump(), "rules": dict(sorted(self.rules.items()))}
+
+
 @dataclass(frozen=True)
 class Run:
     """What shall be filtered and where its verdicts go. `on`: several processes here, or a Ray cluster."""
@@ -41,10 +79,6 @@ class Run:
     out: Path
     workers: int = 0
     on: Literal["processes", "ray"] = "processes"
-
-    @property
-    def names(self) -> list[str]:
-        return [filtered.source.name for filtered in self.sources]
 
     @property
     def size(self) -> int:
@@ -63,12 +97,14 @@ class Run:
         if not file.is_file() or not (self.out / VERDICT_FILE).is_file():
             return None
         found = json.loads(file.read_text(encoding="utf-8"))
-        return summary_from(found["summary"]) if found["stamp"] == self.stamp() else None
+        return Summary(**found["summary"]) if found["stamp"] == self.stamp() else None
 
     def execute(self, scorer: Scorer | None, progress: Progress) -> Summary:
         """Judge every record and write verdicts and summary; nothing else is written or deleted."""
         self.out.mkdir(parents=True, exist_ok=True)
-        stream = self._judged(Judge(self.sources, self.config, self._profiles(progress)))
+        judge = Judge(self.sources, self.config, self._profiles(progress))
+        # Second pass: what the rules say, record by record in order.
+        stream = chain.from_iterable(self._map(judge, chunk_keys(self.sources), list[Judged]))
         summary = Summary()
         if scorer is None or self.config.model is None:
             self._write(stream, summary, progress)
@@ -89,17 +125,12 @@ class Run:
             return (None,) * len(self.sources)
         samples = [LengthSample() for _ in self.sources]
         todo, done = chunk_keys(self.sources), 0
-        found = self._map(Measure(self.sources), todo, list[tuple[int, float]])
+        found = self._map(partial(measure, self.sources), todo, list[tuple[int, float]])
         for (number, start, stop), kept in zip(todo, found, strict=True):
             samples[number].merge(kept)
             done += stop - start
             progress("lengths", done, self.size)
         return tuple(sample.profile() for sample in samples)
-
-    def _judged(self, judge: Judge) -> Iterator[Judged]:
-        """Second pass: what the rules say, record by record in order."""
-        for chunk in self._map(judge, chunk_keys(self.sources), list[Judged]):
-            yield from chunk
 
     def _map(self, function: Callable[[Key], Any], todo: Sequence[Key], result: Any) -> Iterator[Any]:
         if self.on == "ray":
@@ -108,7 +139,7 @@ class Run:
 
     def _write(self, stream: Iterator[Judged], summary: Summary, progress: Progress) -> None:
         """Rows to a file that takes its name when it is complete."""
-        names = self.names
+        names = [filtered.source.name for filtered in self.sources]
         with atomic_write(self.out / VERDICT_FILE) as lines:
             for done, judged in enumerate(stream, start=1):
                 summary.add(names[judged.source], judged)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from tessera.curation.filters.config import ModelConfig
+from tessera.curation.filters.config import JudgeModelConfig
 from tessera.curation.filters.models.scorer import Keep, Reply
 from tessera.runtime.http import Endpoint, RequestError
 
@@ -21,7 +21,7 @@ class EndpointScorer:
     ValueError when there is no such address, or no model is named and the server lists none.
     """
 
-    def __init__(self, config: ModelConfig, key: str | None = None) -> None:
+    def __init__(self, config: JudgeModelConfig, key: str | None = None) -> None:
         self.config = config
         self._endpoint = Endpoint(config.address or "", key, config)
         self._failures = 0

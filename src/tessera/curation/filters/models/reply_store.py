@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tessera.curation.filters.config import ModelConfig
+from tessera.curation.filters.config import JudgeModelConfig
 from tessera.curation.filters.models.scorer import Reply, Scorer
 
 Item = TypeVar("Item")
@@ -32,9 +33,8 @@ class ReplyStore:
                 " WITHOUT ROWID"
             )
         except sqlite3.DatabaseError as error:
-            raise ValueError(
-                f"{file}: {error}; remove the file, it only holds replies that can be asked again"
-            ) from error
+            remedy = "remove the file, it only holds replies that can be asked again"
+            raise ValueError(f"{file}: {error}; {remedy}") from error
 
     def get(self, model: str, prompt: str) -> Reply | None:
         """The reply of a model to a prompt, if it is known."""
@@ -59,20 +59,17 @@ def _key(model: str, prompt: str) -> bytes:
     return hashlib.blake2b(f"{model}\x00{prompt}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
+COUNTED = ("asked", "from_store", "failed", "prompt_tokens", "answer_tokens")
+"""Prompts sent to the model, answered from the store, without an answer; tokens of both ways."""
+
+
+@dataclass
 class Asking:
     """Prompts of items answered from the store or by the scorer, with the bill."""
 
-    def __init__(self, scorer: Scorer, store: ReplyStore) -> None:
-        self.scorer = scorer
-        self.store = store
-        self.asked = 0
-        """prompts sent to the model"""
-        self.known = 0
-        """prompts answered from the store"""
-        self.failed = 0
-        """prompts without an answer"""
-        self.prompt_tokens = 0
-        self.answer_tokens = 0
+    scorer: Scorer
+    store: ReplyStore
+    counts: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(COUNTED, 0)))
 
     def ask(
         self, items: Iterable[Item], prompt_of: Callable[[Item], str | None]
@@ -84,28 +81,19 @@ class Asking:
             for item in items:
                 prompt = prompt_of(item)
                 known = None if prompt is None else self.store.get(self.scorer.name, prompt)
-                self.known += known is not None
+                self.counts["from_store"] += known is not None
                 waiting.append((item, known))
                 yield prompt if known is None else None
 
         for reply in self.scorer.replies(missing(), partial(self.store.put, self.scorer.name)):
             item, known = waiting.popleft()
             if reply is not None:
-                self.asked += 1
-                self.failed += reply.error is not None
-                self.prompt_tokens += reply.prompt_tokens
-                self.answer_tokens += reply.answer_tokens
+                told = (1, 0, reply.error is not None, reply.prompt_tokens, reply.answer_tokens)
+                self.counts.update(dict(zip(COUNTED, told, strict=True)))
             yield item, known if reply is None else reply
 
-    def bill(self, prices: ModelConfig) -> dict[str, Any]:
+    def bill(self, prices: JudgeModelConfig) -> dict[str, Any]:
         """What was asked and what it cost."""
-        cost = self.prompt_tokens * prices.prompt_price + self.answer_tokens * prices.answer_price
-        return {
-            "name": self.scorer.name,
-            "asked": self.asked,
-            "from_store": self.known,
-            "failed": self.failed,
-            "prompt_tokens": self.prompt_tokens,
-            "answer_tokens": self.answer_tokens,
-            "cost": round(cost / 1e6, 6),
-        }
+        counts = self.counts
+        cost = counts["prompt_tokens"] * prices.prompt_price + counts["answer_tokens"] * prices.answer_price
+        return {"name": self.scorer.name, **counts, "cost": round(cost / 1e6, 6)}

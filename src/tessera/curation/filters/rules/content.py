@@ -30,22 +30,14 @@ _TEMPLATE = re.compile(
     r"\s*(?:\{\{?\s*\w+\s*\}?\}|<\s*(?:answer|response|caption|text)\s*>|\[\s*\w+ here\s*\])\s*"
 )
 _UNSURE_PLACEHOLDER = re.compile(r"\W*(?:n/?a|none|null|unknown|error)?\W*", re.IGNORECASE)
-_OPENINGS = (
-    (re.compile(r"<think>"), re.compile(r"</think>")),
-    (re.compile(r"\\begin\{"), re.compile(r"\\end\{")),
-    (re.compile(r"<box>"), re.compile(r"</box>")),
-    (re.compile(r"<ref>"), re.compile(r"</ref>")),
-)
+_PAIRS = (("<think>", "</think>"), (r"\begin{", r"\end{"), ("<box>", "</box>"), ("<ref>", "</ref>"))
 _FENCE = re.compile(r"^\s*```", re.MULTILINE)
 _ENDED = re.compile(r"[.!?…。！？؟।:;;\d\"'”’»)\]}>」』`|*_$~=%°]\s*\Z|[^\w\s,]\s*\Z")
 _STOPS = re.compile(r"[.!?。！？](?:\s|$)|[。！？]")
 
 
 def url_share(text: str) -> Finding:
-    """Share of the characters that belong to links, 0 to 1.
-
-    Default: borderline 0.3, drop 0.7; ours (InternVL2.5 gives no figure). Under 40 characters nothing.
-    """
+    """Share of the characters that belong to links, 0 to 1; of texts under 40 characters 0."""
     if len(text) < SHORTEST or ("://" not in text and "www." not in text.lower()):
         return NOTHING
     links = [match.span() for match in LINK.finditer(text)]
@@ -57,8 +49,8 @@ def url_share(text: str) -> Finding:
 def symbol_share(text: str) -> Finding:
     """Share of signs (neither letters, digits, marks nor usual punctuation) in the prose, 0 to 1.
 
-    Default: borderline 0.25, drop 0.5; ours, wider than Gopher's 0.1 for web text because answers carry
-    formulas. Code, formulas, boxes and spaces don't count; under 40 other characters nothing.
+    Code, formulas, boxes and spaces don't count; under 40 other characters it is 0. The levels are wider than
+    Gopher's 0.1 for web text because answers carry formulas.
     """
     if len(text) < SHORTEST:
         return NOTHING
@@ -89,10 +81,7 @@ def _is_sign(character: str) -> bool:
 
 
 def garbled(text: str) -> Finding:
-    """Broken encoding per 1,000 characters: U+FFFD, control and private characters, UTF-8 read as Latin-1.
-
-    Default: borderline 1, drop 20; ours.
-    """
+    """Broken encoding per 1,000 characters: U+FFFD, control and private characters, UTF-8 read as Latin-1."""
     if text.isascii() and text.isprintable():
         return NOTHING
     found = [match.span() for match in _BROKEN.finditer(text)]
@@ -104,7 +93,7 @@ def garbled(text: str) -> Finding:
 def placeholder(text: str) -> Finding:
     """1 for an empty answer or one that stands for it (TODO, {answer}, lorem ipsum); 0.5 for None, N/A.
 
-    Default: borderline 0.5, drop 1; ours. None can be the right answer to a question, so a person decides.
+    None can be the right answer to a question, so a person decides.
     """
     bare = text.strip()
     if len(bare) > 400:
@@ -119,15 +108,14 @@ def placeholder(text: str) -> Finding:
 def truncated(text: str) -> Finding:
     r"""1 for an open code fence, \begin, <think>, <box>; 0.5 for a long answer in sentences without end.
 
-    Default: borderline 0.5, drop 1; ours. Long is from 200 characters, in sentences means two or more.
+    Long is from 200 characters, in sentences means two or more.
     """
     bare = text.rstrip()
     at = max(0, len(bare) - 1)
     if len(_FENCE.findall(text)) % 2:
         return Finding(1.0, text.rfind("```"), len(bare))
-    for opening, closing in _OPENINGS:
-        if len(opening.findall(text)) > len(closing.findall(text)):
-            return Finding(1.0, at, len(bare))
+    if any(text.count(opening) > text.count(closing) for opening, closing in _PAIRS):
+        return Finding(1.0, at, len(bare))
     last_line = bare[bare.rfind("\n") + 1 :]
     listed = last_line.lstrip().startswith(("-", "*", "|", "#", "•")) or re.match(r"\s*\d+[.)]", last_line)
     in_sentences = len(bare) >= LONG_ANSWER and len(_STOPS.findall(bare)) >= 2
@@ -139,8 +127,8 @@ def truncated(text: str) -> Finding:
 def sentence_length(text: str) -> Finding:
     """Characters of the longest sentence or line outside code, formulas and boxes.
 
-    Default: borderline 1,500, drop 4,000 characters without an end; ours. InternVL2.5 names "abnormal
-    sentence length" and gives no figure (facts 12); length_outlier compares with the rest of the source.
+    InternVL2.5 names "abnormal sentence length" without a figure (facts 12); length_outlier compares with the
+    rest of the source.
     """
     bare = prose(text)
     if len(bare) < SHORTEST:

@@ -61,7 +61,7 @@ class Levels(Config):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class VerdictRow:
     """One verdict of one rule on a record.
 
     turn counts messages from 0, start and end are characters of that message's text; None for the record as a

@@ -70,8 +70,8 @@ def latin_language(text: str, fewest: int = FEWEST_HINTS) -> str | None:
 def language_mismatch(question: str, answer: str) -> Finding:
     """How surely the answer is in another language than its question: 1 another script, 0.6 another language.
 
-    Default: borderline 0.6, never dropped; ours: a person decides. Questions about translation, language or
-    reading text, questions under 5 and answers under 20 letters say nothing.
+    A person decides. Questions about translation, language or reading text, questions under 5 and answers
+    under 20 letters say nothing.
     """
     if question.isascii() and answer.isascii() and len(answer) < 2 * FEWEST_TOLD:
         return NOTHING

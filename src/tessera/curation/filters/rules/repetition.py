@@ -1,7 +1,7 @@
 """Rules against repetition: what makes a model loop. Pure functions from a text to its strongest finding.
 
 A few thousand such samples in the last stage are enough to bring about endless chains of thought (facts 12,
-InternVL2.5 section 4.3). The official rules are not public; each docstring says where a default is from.
+InternVL2.5 section 4.3). The official rules are not public; a docstring says where levels are not ours.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _WEIGHTS = dict.fromkeys("-=_*#.~|+·─━═┈…", 0.1)
 def ngram_repetition(text: str) -> Finding:
     """Share of the 10-grams of words that stood in the text before, 0 to 1.
 
-    Default: borderline 0.3, drop 0.4, the ratio of the official (unused) helper, facts 12. Evidence is the
-    first repeat. Texts under 20 ten-grams (29 words) are too short to say. Counting every later occurrence,
-    a loop of ten words that runs for ever comes near 1.
+    Dropped from the ratio of the official (unused) helper on, facts 12. Evidence is the first repeat. Texts
+    under 20 ten-grams (29 words) are too short to say. Counting every later occurrence, a loop of ten words
+    that runs for ever comes near 1.
     """
     spoken = words(text)
     count = len(spoken) - NGRAM + 1
@@ -48,8 +48,8 @@ def ngram_repetition(text: str) -> Finding:
 def repeated_lines(text: str) -> Finding:
     """Share of the lines that stood in the text before, 0 to 1.
 
-    Default: borderline 0.3 (the limit of Gopher, arXiv 2112.11446 table A1), drop 0.5. Lines with fewer than
-    4 letters or digits (braces, rulers of tables) and texts under 6 other lines don't count.
+    Borderline from the limit of Gopher on (arXiv 2112.11446 table A1). Lines with fewer than 4 letters or
+    digits (braces, rulers of tables) and texts under 6 other lines don't count.
     """
     if text.count("\n") < FEWEST_LINES - 1:
         return NOTHING
@@ -73,8 +73,8 @@ def repeated_lines(text: str) -> Finding:
 def phrase_loop(text: str) -> Finding:
     """How often a phrase of one or more words follows itself at once: "wait, no. wait, no. wait, no."
 
-    Default: borderline 4, drop 8 times, over at least 60 characters; ours, from degenerate chains of thought.
-    A loop shows as a constant distance to the last occurrence of the same three words: one pass.
+    Over at least 60 characters; the levels come from degenerate chains of thought. A loop shows as a constant
+    distance to the last occurrence of the same three words: one pass.
     """
     spoken = words(text)
     if len(set(_grams(spoken, LOOP_GRAM))) >= len(spoken) - LOOP_GRAM:
@@ -98,10 +98,7 @@ def phrase_loop(text: str) -> Finding:
 
 
 def character_run(text: str) -> Finding:
-    """Length of the longest run of one character, spaces and zeros left out.
-
-    Default: borderline 20, drop 60; ours. Signs that draw rulers and leaders (-, =, _, .) count a tenth.
-    """
+    """Length of the longest run of one character, no space or zero; signs of rulers (-, .) a tenth."""
     runs = (match for match in _SAME.finditer(text) if match[1] != "0")
     return _longest((len(match[0]) * _WEIGHTS.get(match[1], 1.0), match) for match in runs)
 
@@ -109,8 +106,8 @@ def character_run(text: str) -> Finding:
 def zero_run(text: str) -> Finding:
     """How many zeros stand in the longest run of zeros, also with commas, points or a space between them.
 
-    Default: borderline 24, drop 64. InternVL2.5 names "very long runs of zeros" as a rule and gives no figure
-    (facts 12); a binary or float number in an answer stays under 24.
+    InternVL2.5 names "very long runs of zeros" as a rule without a figure (facts 12); a binary or float
+    number in an answer stays under 24.
     """
     return _longest((float(match[0].count("0")), match) for match in _ZEROS.finditer(text))
 

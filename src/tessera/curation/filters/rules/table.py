@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from tessera.chat.message import Conversation
 from tessera.curation.filters.length import LengthProfile
 from tessera.curation.filters.rules import content, repetition
-from tessera.curation.filters.rules.finding import NOTHING, Finding, Levels, Row, excerpt
+from tessera.curation.filters.rules.finding import NOTHING, Finding, Levels, VerdictRow, excerpt
 from tessera.curation.filters.rules.language import language_mismatch
 
 
@@ -21,31 +21,28 @@ class TextRule:
     questions: bool = False
 
 
-def _levels(borderline: float | None, drop: float | None) -> Levels:
-    return Levels(borderline=borderline, drop=drop)
-
-
 TEXT_RULES: dict[str, TextRule] = {
-    "ngram_repetition": TextRule(repetition.ngram_repetition, _levels(0.3, 0.4)),
-    "repeated_lines": TextRule(repetition.repeated_lines, _levels(0.3, 0.5)),
-    "phrase_loop": TextRule(repetition.phrase_loop, _levels(4, 8)),
-    "character_run": TextRule(repetition.character_run, _levels(20, 60), questions=True),
-    "zero_run": TextRule(repetition.zero_run, _levels(24, 64), questions=True),
-    "sentence_length": TextRule(content.sentence_length, _levels(1500, 4000)),
-    "url_share": TextRule(content.url_share, _levels(0.3, 0.7)),
-    "symbol_share": TextRule(content.symbol_share, _levels(0.25, 0.5)),
-    "garbled": TextRule(content.garbled, _levels(1, 20), questions=True),
-    "placeholder": TextRule(content.placeholder, _levels(0.5, 1)),
-    "truncated": TextRule(content.truncated, _levels(0.5, 1)),
+    "ngram_repetition": TextRule(repetition.ngram_repetition, Levels(borderline=0.3, drop=0.4)),
+    "repeated_lines": TextRule(repetition.repeated_lines, Levels(borderline=0.3, drop=0.5)),
+    "phrase_loop": TextRule(repetition.phrase_loop, Levels(borderline=4, drop=8)),
+    "character_run": TextRule(repetition.character_run, Levels(borderline=20, drop=60), questions=True),
+    "zero_run": TextRule(repetition.zero_run, Levels(borderline=24, drop=64), questions=True),
+    "sentence_length": TextRule(content.sentence_length, Levels(borderline=1500, drop=4000)),
+    "url_share": TextRule(content.url_share, Levels(borderline=0.3, drop=0.7)),
+    "symbol_share": TextRule(content.symbol_share, Levels(borderline=0.25, drop=0.5)),
+    "garbled": TextRule(content.garbled, Levels(borderline=1, drop=20), questions=True),
+    "placeholder": TextRule(content.placeholder, Levels(borderline=0.5, drop=1)),
+    "truncated": TextRule(content.truncated, Levels(borderline=0.5, drop=1)),
 }
 
 DEFAULTS: dict[str, Levels] = {
     **{name: rule.levels for name, rule in TEXT_RULES.items()},
-    "language_mismatch": _levels(0.6, None),
-    "length_limit": _levels(50_000, 200_000),
-    "length_outlier": _levels(5, 8),
+    "language_mismatch": Levels(borderline=0.6, drop=None),
+    "length_limit": Levels(borderline=50_000, drop=200_000),
+    "length_outlier": Levels(borderline=5, drop=8),
 }
-"""Every rule and its levels; "length_limit" counts the characters of all answers of a record."""
+"""Every rule and its levels, ours unless a docstring tells otherwise; "length_limit" counts the characters
+of all answers of a record."""
 
 
 def answer_length(conversation: Conversation, document: bool = False) -> int:
@@ -58,7 +55,7 @@ def find_rows(
     levels: Mapping[str, Levels],
     profile: LengthProfile | None,
     document: bool = False,
-) -> Iterator[Row]:
+) -> Iterator[VerdictRow]:
     """One row for every rule in `levels` with a finding that is at least borderline, in the table's order.
 
     document: text without roles, in which every message is read as an answer.
@@ -84,13 +81,13 @@ _Evidence = tuple[Finding, int | None, str]
 """A finding, its message's number (None for the record as a whole) and the text it was found in."""
 
 
-def _worth(rule: str, levels: Levels, found: list[_Evidence]) -> Iterator[Row]:
+def _worth(rule: str, levels: Levels, found: list[_Evidence]) -> Iterator[VerdictRow]:
     """The strongest of a rule's findings, if it is worth a look."""
     finding, turn, text = max(found, key=lambda evidence: evidence[0].value, default=(NOTHING, None, ""))
     verdict = levels.verdict(finding.value)
     if verdict == "keep":
         return
-    row = Row(rule, round(finding.value, 4), levels.threshold(verdict), verdict, excerpt=text)
+    row = VerdictRow(rule, round(finding.value, 4), levels.threshold(verdict), verdict, excerpt=text)
     if turn is not None:
         start, end = finding.start, finding.end
         row = replace(row, turn=turn, start=start, end=end, excerpt=excerpt(text, start, end))

@@ -11,6 +11,9 @@ from typing import IO
 
 from tessera.records.writing import json_line
 
+SHOWN = 20
+"""Most faults that are told in words."""
+
 
 class Fault(StrEnum):
     """Something is wrong with the input; past `max_faults` of all items they stop the build."""
@@ -39,7 +42,7 @@ class Fault(StrEnum):
     REFUSED = "record fails the check", "correct the annotation"
 
 
-class Rule(StrEnum):
+class SkipReason(StrEnum):
     """Sound input that is left out, or changed, on purpose."""
 
     CLIPPED = "box clipped to the picture"
@@ -53,19 +56,18 @@ class Rule(StrEnum):
 
 
 class Rejected(ValueError):
-    """An item is left out; caught where items are walked through, by `Tally.catching`."""
+    """An item is left out; caught where items are walked through, by `RejectLog.catching`."""
 
-    def __init__(self, reason: Fault | Rule, detail: str) -> None:
+    def __init__(self, reason: Fault | SkipReason, detail: str) -> None:
         super().__init__(f"{reason} ({detail})")
         self.reason, self.detail = reason, detail
 
 
 @dataclass
-class Tally:
+class RejectLog:
     """Counts of a build on its way; every reject is also a line of `rejects`, the first faults are told."""
 
     rejects: IO[bytes]
-    shown: int = 20
     items: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
@@ -80,18 +82,13 @@ class Tally:
         except Rejected as error:
             self.reject(place, error.reason, error.detail)
 
-    def reject(self, place: str, reason: Fault | Rule, detail: str) -> None:
+    def reject(self, place: str, reason: Fault | SkipReason, detail: str) -> None:
         """Count an item that is left out, and write it down."""
         fault = isinstance(reason, Fault)
         (self.faults if fault else self.rules)[str(reason)] += 1
-        if isinstance(reason, Fault) and len(self.first) < self.shown:
+        if isinstance(reason, Fault) and len(self.first) < SHOWN:
             self.first.append(f"{place}: {reason} ({detail}); {reason.remedy}")
-        row = {"place": place, "reason": str(reason), "fault": fault, "detail": detail}
-        self.rejects.write(json_line(row))
-
-    def note(self, rule: Rule) -> None:
-        """Count a rule that changed something without leaving it out."""
-        self.rules[str(rule)] += 1
+        self.rejects.write(json_line({"place": place, "reason": reason, "fault": fault, "detail": detail}))
 
     def check(self, max_faults: float) -> None:
         """ValueError with the first fault when more than this share of the items has one."""
