@@ -174,6 +174,18 @@ def test_nobody_outside_knows_a_family_by_name() -> None:
     assert folders and not found, found
 
 
+@pytest.mark.parametrize(("folder", "other"), [("tests", "benchmarks"), ("benchmarks", "tests")])
+def test_tests_and_benchmarks_stand_apart(folder: str, other: str) -> None:
+    root = SOURCE.parents[1]
+    found = [
+        f"{path.relative_to(root)}:{line} {name}"
+        for path in sorted((root / folder).rglob("*.py"))
+        for line, name in imported_names(tree_of(path))
+        if name.split(".")[0] == other
+    ]
+    assert not found, found
+
+
 @pytest.mark.parametrize("room", ["nn", "models"])
 def test_parallelism_comes_from_outside(room: str) -> None:
     found = [
