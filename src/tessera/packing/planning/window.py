@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tessera.packing.config import PackingConfig
-from tessera.packing.delivery import Tally
+from tessera.packing.delivery import DrawTally
 from tessera.packing.measure import Item, ItemKey, Measured
 from tessera.packing.mix import Draw, Mixer, MixState
 from tessera.packing.planning.balance import Work, alike
@@ -48,7 +48,7 @@ class Round:
 
     start: WindowState
     steps: list[list[PackItems]] = field(default_factory=list)
-    tally: Tally = field(default_factory=Tally)
+    tally: DrawTally = field(default_factory=DrawTally)
     faults: dict[RecordFault, None] = field(default_factory=dict)
 
 
