@@ -13,7 +13,7 @@ from tessera.packing.delivery import DrawTally
 from tessera.packing.index import FAULTY, SourceIndex
 from tessera.packing.mix import Draw
 from tessera.packing.pack import Sample
-from tessera.packing.samples.clips import clip_seed, frame_count
+from tessera.packing.samples.clips import draw_frames
 from tessera.packing.samples.encode import DrawEncoder
 from tessera.packing.samples.overlong import WHOLE, Cut, fewer_tiles, split_turns
 from tessera.records.faults import DataError, Reason, RecordFault
@@ -88,12 +88,10 @@ class Measurer:
         """Lengths from the index, with the number of frames that this visit draws."""
         tokens, tiles = int(index.tokens[draw.index]), int(index.tiles[draw.index])
         entry = self._encode.sources[draw.source]
-        if entry.frames is not None:
-            for number in range(index.clips[draw.index]):
-                seed = clip_seed(self._encode.seed, entry.source.name, draw.visit, number)
-                frames = frame_count(seed, entry.frames)
-                tokens += int(index.frame_tokens[frames])
-                tiles += frames - 1
+        for number in range(index.clips[draw.index]):
+            frames, _ = draw_frames(entry, self._encode.seed, draw.visit, number)
+            tokens += int(index.frame_tokens[frames])
+            tiles += frames - 1
         return Lengths(tokens, tiles, int(index.trained[draw.index]))
 
     def _why_faulty(self, draw: Draw) -> DataError:

@@ -89,7 +89,8 @@ class Window:
                 mix, ended, size = last or mix, len(waiting) < size, 2 * size
                 tokens = [item.lengths.tokens for item in waiting]
                 tiles = [item.lengths.tiles for item in waiting]
-                packs = self._plan(tokens, tiles)
+                # The oldest opens the first.
+                packs = plan_packs(tokens, tiles, self._config.max_tokens, self._config.max_tiles, opener=0)
             # At the end there is nothing to wait for.
             chosen = packs if ended else self._fullest(packs, tokens, tiles)
             planned.steps = self._order([[waiting[n] for n in pack] for pack in chosen], planned.start)
@@ -128,16 +129,10 @@ class Window:
         if self._config.on_fault == "error" or self._skipped > most:
             raise DataError(measured.faults)
 
-    def _plan(self, tokens: list[int], tiles: list[int]) -> list[list[int]]:
-        """Packs as numbers of waiting items; the oldest opens the first."""
-        if not tokens:
-            return []
-        return plan_packs(tokens, tiles, self._config.max_tokens, self._config.max_tiles, opener=0)
-
     def _fullest(self, packs: list[list[int]], tokens: list[int], tiles: list[int]) -> list[list[int]]:
         """Two thirds of the packs in whole steps: the first, and the fullest of the others."""
         step = self._per_step
-        count = -(-max(1, len(packs) * (3 - 1) // 3) // step) * step
+        count = -(-max(1, len(packs) * 2 // 3) // step) * step
 
         def fill(pack: list[int]) -> float:
             by_tokens = sum(map(tokens.__getitem__, pack)) / self._config.max_tokens

@@ -15,9 +15,9 @@ from __future__ import annotations
 import posixpath
 import tarfile
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,19 +110,12 @@ class TarShard(Container):
             raise fault(self.file, index + 1, Reason.BROKEN_ARCHIVE, detail)
         return data
 
-    def picture(self, index: int, member: tuple[int, int]) -> bytes:
-        """The bytes of a picture. DataError when there are too many."""
-        return self._read(index, member, DEFAULT_LIMITS.max_bytes)
-
-    def clip(self, index: int, member: tuple[int, int], kind: str) -> Path:
-        """A copy of a clip in the cache. DataError when it is too large."""
-        name = f"{self.stamp()} {member}"
-        most = DEFAULT_VIDEO_LIMITS.max_bytes
-
-        def write(out: IO[bytes]) -> None:
-            out.write(self._read(index, member, most))
-
-        return copied(name, f".{kind}", write)
+    def medium(self, index: int, member: tuple[int, int], kind: str) -> bytes | Path:
+        """The bytes of a picture, or a copy of a clip in the cache. DataError when it is too large."""
+        if kind not in CLIPS:
+            return self._read(index, member, DEFAULT_LIMITS.max_bytes)
+        read = partial(self._read, index, member, DEFAULT_VIDEO_LIMITS.max_bytes)
+        return copied(f"{self.stamp()} {member}", f".{kind}", lambda out: out.write(read()))
 
 
 class _Beside(Mapping[str, bytes | Path]):
@@ -134,10 +127,7 @@ class _Beside(Mapping[str, bytes | Path]):
 
     def __getitem__(self, name: str) -> bytes | Path:
         known = name if name in self._found else _split(name)[1]
-        member, kind = self._found[known], _kind(known)
-        if kind in CLIPS:
-            return self._shard.clip(self._index, member, kind)
-        return self._shard.picture(self._index, member)
+        return self._shard.medium(self._index, self._found[known], _kind(known))
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and (name in self._found or _split(name)[1] in self._found)
