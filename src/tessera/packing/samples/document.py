@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from typing import Any, Self
+from dataclasses import replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ class DocumentEncoder(Encoder):
     @classmethod
     def of(cls, encoder: Encoder) -> Self:
         """The same settings, and a template without roles."""
-        settings: dict[str, Any] = {item.name: getattr(encoder, item.name) for item in fields(encoder)}
         plain = replace(
             encoder.template,
             name=f"{encoder.template.name} document",
@@ -30,7 +29,7 @@ class DocumentEncoder(Encoder):
             assistant_prefix="",
             strip=False,
         )
-        return cls(**settings | {"template": plain, "system_text": ""})
+        return cls(**vars(encoder) | {"template": plain, "system_text": ""})
 
     def measure(self, conversation: Conversation) -> Lengths:
         """Tokens, tiles and trained tokens; headers only."""

@@ -43,7 +43,7 @@ class RecordReader:
     """The records of a dataset by number, through all its files; some places may be left out."""
 
     def __init__(self, spec: DatasetSpec, left_out: frozenset[Place] = frozenset()) -> None:
-        self.spec = spec
+        self.spec, self.name = spec, spec.name
         self._left_out = left_out
         self._forms: dict[int, FormName | None] = {}
         try:
@@ -57,11 +57,6 @@ class RecordReader:
     def __reduce__(self) -> tuple[type[RecordReader], tuple[DatasetSpec, frozenset[Place]]]:
         """Another process maps the offsets again instead of receiving a copy."""
         return type(self), (self.spec, self._left_out)
-
-    @property
-    def name(self) -> str:
-        """The dataset's name in the manifest."""
-        return self.spec.name
 
     @property
     def size(self) -> int:

@@ -34,6 +34,7 @@ from tessera.records.record import MOST_BYTES
 PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
 CLIPS = ("mp4", "webm", "mkv", "avi", "mov")
 MEDIA_KEYS = ("image", "images", "video", "videos")
+TEXT_KEYS = ("conversations", "conversation", "messages", "texts", "text_list", "response", "caption")
 
 
 class TarShard(Container):
@@ -66,7 +67,7 @@ class TarShard(Container):
             if not isinstance(value, dict):
                 return value
             fields = dict(value)
-        if "txt" in found and not _conversation(fields):
+        if "txt" in found and not any(key in fields for key in TEXT_KEYS):
             caption = self._read(index, found["txt"], MOST_BYTES)
             try:
                 fields["caption"] = caption.decode("utf-8").strip()
@@ -186,11 +187,6 @@ def _split(name: str) -> tuple[str, str]:
 
 def _kind(name: str) -> str:
     return name.rpartition(".")[2]
-
-
-def _conversation(fields: Mapping[str, Any]) -> bool:
-    keys = ("conversations", "conversation", "messages", "texts", "text_list", "response", "caption")
-    return any(key in fields for key in keys)
 
 
 def _beside(fields: Mapping[str, Any], media: list[str]) -> dict[str, Any]:
