@@ -114,7 +114,7 @@ class PackLoader(IterableDataset[Pack]):
         return {
             "setup": self._setup(),
             "mix": {"draws": at.start.mix.draws, "positions": list(at.start.mix.positions)},
-            "waiting": [list(key) for key in at.start.item_keys()],
+            "waiting": [list(key) for key in at.start.waiting],
             "taken": {"steps": at.steps, "rows": at.rows, "world": self._share.world},
             "stats": {name: value for name, value in asdict(self.stats).items() if name != "waited"},
         }

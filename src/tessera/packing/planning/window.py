@@ -32,14 +32,10 @@ PackItems = list[Item]
 
 @dataclass(frozen=True)
 class WindowState:
-    """Where a round begins: the mixture, and the items that wait, or their keys."""
+    """Where a round begins: the mixture, and the keys of the items that wait."""
 
     mix: MixState
-    waiting: tuple[Item | ItemKey, ...] = ()
-
-    def item_keys(self) -> list[ItemKey]:
-        """The keys of the items that wait."""
-        return [entry.key if isinstance(entry, Item) else entry for entry in self.waiting]
+    waiting: tuple[ItemKey, ...] = ()
 
 
 @dataclass
@@ -81,7 +77,7 @@ class Window:
         waiting = self._restore(state)
         ended = False
         while not ended:
-            planned = Round(WindowState(mix, tuple(waiting)))
+            planned = Round(WindowState(mix, tuple(item.key for item in waiting)))
             size, packs = self._size, list[list[int]]()
             # One pack more than a step takes, or nothing could wait for better company.
             while not ended and len(packs) <= self._per_step:
@@ -159,7 +155,7 @@ class Window:
         """The waiting items of a state, measured again."""
         items: list[Item] = []
         known: dict[tuple[int, int, int], Measured] = {}
-        for source, index, visit, part in state.item_keys():
+        for source, index, visit, part in state.waiting:
             key = (source, index, visit)
             if key not in known:
                 # Parts of a record stand side by side, so only its own measurement is kept.
