@@ -72,15 +72,15 @@ def workload(samples: int, batch: int) -> Workload:
 
 def pad(samples: list[Sample], model: VLM) -> Padded:
     """The usual collator: the longest sample of the batch decides the width."""
-    shape = (len(samples), max(sample.tokens for sample in samples))
+    shape = (len(samples), max(len(sample.ids) for sample in samples))
     ids, mask = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
     labels, every = torch.full(shape, UNSUPERVISED), torch.full(shape, UNSUPERVISED)
     for row, sample in enumerate(samples):
         tokens = torch.from_numpy(sample.ids).long()
-        ids[row, : sample.tokens], mask[row, : sample.tokens] = tokens, 1
+        ids[row, : len(sample.ids)], mask[row, : sample.tokens] = tokens, 1
         supervised = torch.from_numpy(sample.weights) > 0
-        labels[row, : sample.tokens] = tokens.where(supervised, torch.tensor(UNSUPERVISED))
-        every[row, : sample.tokens] = tokens
+        labels[row, : len(sample.ids)] = tokens.where(supervised, torch.tensor(UNSUPERVISED))
+        every[row, : len(sample.ids)] = tokens
     tiles = torch.cat([torch.from_numpy(sample.tiles) for sample in samples])
     pixels = normalise(tiles, model.config.mean, model.config.std, torch.float32)
     return Padded(ids, mask, labels, every, pixels.contiguous())

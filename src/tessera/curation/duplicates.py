@@ -35,14 +35,10 @@ WORDS_AT_A_TIME = 4096
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
 _RANDOM = np.random.default_rng(20260914)
-_FACTORS = _RANDOM.integers(1, 2**63, HASHES, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+_FACTORS = _RANDOM.integers(1, 2**63, HASHES, dtype=np.uint64) * 2 + 1
 _SEEDS = _RANDOM.integers(0, 2**64, HASHES, dtype=np.uint64)
-_MIXING = (
-    (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)),
-    (np.uint64(27), np.uint64(0x94D049BB133111EB)),
-)
-_HALF, _TOP, _LAST = np.uint64(32), np.uint64(48), np.uint64(31)
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+_MIXING = np.array([[30, 0xBF58476D1CE4E5B9], [27, 0x94D049BB133111EB]], dtype=np.uint64)
+_SPREAD = 0x9E3779B97F4A7C15
 
 
 def content_key(conversation: Conversation, media: bytes) -> int:
@@ -78,16 +74,16 @@ def signature(conversation: Conversation, media: bytes) -> NDArray[np.uint16]:
     least = np.full(HASHES, 2**64 - 1, dtype=np.uint64)
     for start in range(0, count, WORDS_AT_A_TIME):
         block = (shingles[start : start + WORDS_AT_A_TIME, None] ^ _SEEDS) * _FACTORS
-        np.minimum(least, (block ^ (block >> _HALF)).min(axis=0), out=least)
+        np.minimum(least, (block ^ (block >> 32)).min(axis=0), out=least)
     mixed = _mix(least)  # the least of many is small: its high bits would say little
-    return (mixed >> _TOP).astype(np.uint16)
+    return (mixed >> 48).astype(np.uint16)
 
 
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """A hash of 64 bits (the finaliser of splitmix64); CRC-32 alone is linear and would favour some words."""
     for shift, factor in _MIXING:
         values = (values ^ (values >> shift)) * factor
-    return values ^ (values >> _LAST)
+    return values ^ (values >> np.uint64(31))
 
 
 def repeats(keys: NDArray[np.uint64], at_a_time: int | None = None) -> Iterator[tuple[Any, Any]]:
@@ -112,7 +108,7 @@ def repeats(keys: NDArray[np.uint64], at_a_time: int | None = None) -> Iterator[
 def _members(keys: NDArray[np.uint64], start: int, size: int, part: int, parts: int) -> NDArray[np.int64]:
     """Numbers of the records of a block whose key belongs to a part."""
     block = np.asarray(keys[start : start + size])
-    mine = (block * _SPREAD >> _HALF) % np.uint64(parts) == part
+    mine = (block * _SPREAD >> 32) % parts == part
     return (start + np.flatnonzero(mine & (block != 0))).astype(np.int64)
 
 
@@ -141,13 +137,10 @@ def mark_near(
     bands = signatures.view(np.uint64)
     for band in range(BANDS):
         for records, firsts in repeats(bands[:, band]):
-            free = (near_to[records] < 0) & (same_as[records] < 0) & (content[records] != 0)
-            records, firsts = records[free & (content[firsts] != 0)], firsts[free & (content[firsts] != 0)]
-            for start in range(0, len(records), AT_A_TIME // 16):
-                some, first = (
-                    records[start : start + AT_A_TIME // 16],
-                    firsts[start : start + AT_A_TIME // 16],
-                )
+            free = (near_to[records] < 0) & (same_as[records] < 0)
+            pairs = np.stack([records, firsts])[:, free & (content[records] != 0) & (content[firsts] != 0)]
+            for start in range(0, pairs.shape[1], AT_A_TIME // 16):
+                some, first = pairs[:, start : start + AT_A_TIME // 16]
                 alike = (signatures[some] == signatures[first]).mean(axis=1) >= SIMILAR
                 near_to[some[alike]] = first[alike]
     return int(np.count_nonzero(near_to >= 0))

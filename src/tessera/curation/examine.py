@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,22 +12,14 @@ from numpy.typing import NDArray
 from tessera.chat.message import Conversation, Image, Video
 from tessera.curation.duplicates import HASHES, content_key, id_key, signature
 from tessera.curation.inspector import MediaFinding, MediaInspector
-from tessera.curation.record_table import Place
 from tessera.curation.scripts import count_scripts
 from tessera.curation.statistics import BoxEvidence, boxes_in
 from tessera.records.faults import DataError, Reason, RecordFault
+from tessera.records.readers.records import RecordReader
 from tessera.records.record import listed, short
-from tessera.records.source import Source, WeightedSource
+from tessera.records.source import Place, WeightedSource
 
 SIZE_KEYS = (("width", "height"), ("width_list", "height_list"))
-
-
-@runtime_checkable
-class RecordSource(Source, Protocol):
-    """A source whose records can be read as they are written."""
-
-    def record(self, index: int) -> object:
-        """The record as it is written. DataError when it can't be read."""
 
 
 @dataclass
@@ -51,9 +42,7 @@ class Examiner:
     """
 
     def __init__(self, entry: WeightedSource, headers_only: bool, deep: bool) -> None:
-        self._source: Any = entry.source
-        self._deep = deep
-        self._readable = isinstance(entry.source, RecordSource)
+        self._source, self._deep = entry.source, deep
         self._inspector = MediaInspector(headers_only)
 
     def __call__(self, bounds: tuple[int, int]) -> Findings:
@@ -67,28 +56,27 @@ class Examiner:
         return found
 
     def _look(self, found: Findings, row: int, index: int) -> list[RecordFault]:
-        place: Place = self._source.place(index)
+        place = self._source.place(index)
         record = None
         try:
-            if self._readable:
+            if isinstance(self._source, RecordReader):
                 record = self._source.record(index)
                 found.ids[row] = id_key(record)
             conversation = self._source.conversation(index)
-        except DataError as error:
-            self._note_boxes(found, record, None)
-            return list(error.faults)
         except (ValueError, OSError) as error:
             self._note_boxes(found, record, None)
+            if isinstance(error, DataError):
+                return list(error.faults)
             return [RecordFault(*place, "record", Reason.UNUSABLE, str(error))]
-        media = [self._inspector.inspect(part) for part in conversation.media]
+        media = [(part, self._inspector.inspect(part)) for part in conversation.media]
         faults = [
             RecordFault(*place, "image" if isinstance(part, Image) else "video", *seen.problem)
-            for part, seen in zip(conversation.media, media, strict=True)
+            for part, seen in media
             if seen.problem is not None
         ]
-        faults = faults or size_faults(record, list(zip(conversation.media, media, strict=True)), place)
+        faults = faults or size_faults(record, media, place)
         if self._deep and not faults:
-            self._note(found, row, record, conversation, media)
+            self._note(found, row, record, conversation, [seen for _, seen in media])
         return faults
 
     def _note(

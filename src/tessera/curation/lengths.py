@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tessera.curation.statistics import Histogram, tile_histogram, token_histogram
 from tessera.packing.config import Limits
-from tessera.packing.delivery import Tally
+from tessera.packing.delivery import DrawTally
 from tessera.packing.index import FAULTY, SourceIndex
 from tessera.packing.measure import Measurer
 from tessera.packing.mix import Draw, MixState
@@ -27,7 +27,7 @@ OnFault = Callable[[int, Sequence[RecordFault]], None]
 
 
 @dataclass(kw_only=True)
-class LengthSummary(Tally):
+class LengthSummary(DrawTally):
     """Records as they are, and what the policy makes of the longer ones. trained: supervised tokens."""
 
     tokens: Histogram

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tessera.curation.duplicates import HASHES
 from tessera.records.faults import Reason, RecordFault
-from tessera.records.files.places import Location
+from tessera.records.source import Place
 
 KEPT = 200
 """Faults of one reason that are kept in memory for the report; all are counted, and written to a file."""
@@ -26,26 +26,20 @@ COLUMNS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "rejected": (np.uint8, ()),
 }
 
-Place = tuple[Location, int]
-"""File or URL of a record, and its line."""
+RecordTable = dict[str, NDArray[Any]]
+"""Columns of N values by name, memory-mapped."""
 
 
-class RecordTable:
-    """Columns of N values by name, memory-mapped, in a folder."""
-
-    def __init__(self, folder: Path, records: int) -> None:
-        self._columns: dict[str, Any] = {
-            name: np.lib.format.open_memmap(
-                folder / f"{name}.npy", mode="w+", dtype=kind, shape=(records, *shape)
-            )
-            if records
-            else np.zeros((0, *shape), dtype=kind)
-            for name, (kind, shape) in COLUMNS.items()
-        }
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        column: NDArray[Any] = self._columns[name]
-        return column
+def new_table(folder: Path, records: int) -> RecordTable:
+    """Columns of zeros in files of a folder."""
+    return {
+        name: np.lib.format.open_memmap(
+            folder / f"{name}.npy", mode="w+", dtype=kind, shape=(records, *shape)
+        )
+        if records
+        else np.zeros((0, *shape), dtype=kind)
+        for name, (kind, shape) in COLUMNS.items()
+    }
 
 
 class FaultLog:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from tessera.curation.survey import SourceSurvey, Survey
-from tessera.records.manifest import DatasetSpec
 from tessera.records.readers.records import RecordReader
-from tessera.records.writing import RecordText
+from tessera.records.writing import RecordText, json_line, write_meta
 from tessera.runtime.progress import Progress, silent
 
 MANIFEST = "meta.json"
@@ -57,12 +55,12 @@ def write_repaired(survey: Survey, folder: Path, progress: Progress = silent) ->
             text = RecordText(spec, source.entry.source, folder / f"{name}_media")
             file = folder / f"{name}.jsonl"
             kept[spec.name] = _write_kept(survey, source, text, file, progress)
-            rejected[spec.name] = _write_rejects(survey, source, rejects)
+            rejected[spec.name] = source.size - kept[spec.name]
+            rejects.writelines(map(json_line, _reject_rows(survey, source)))
             if kept[spec.name]:
-                entries[spec.name] = _entry(spec, file.name, text, kept[spec.name])
-    manifest = folder / MANIFEST
-    manifest.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return Repaired(manifest, folder / REJECTS, kept, rejected)
+                entries[spec.name] = text.entry(file.name, kept[spec.name])
+    write_meta(folder / MANIFEST, entries)
+    return Repaired(folder / MANIFEST, folder / REJECTS, kept, rejected)
 
 
 def _free_name(source: str, folder: Path) -> str:
@@ -73,11 +71,7 @@ def _free_name(source: str, folder: Path) -> str:
 
 
 def _write_kept(
-    survey: Survey,
-    source: SourceSurvey,
-    text: RecordText,
-    file: Path,
-    progress: Progress,
+    survey: Survey, source: SourceSurvey, text: RecordText, file: Path, progress: Progress
 ) -> int:
     """The lines of a source's sound records, in order; how many there are."""
     rejected, same_as = survey.table["rejected"], survey.table["same_as"]
@@ -93,16 +87,8 @@ def _write_kept(
     return kept
 
 
-def _write_rejects(survey: Survey, source: SourceSurvey, rejects: IO[bytes]) -> int:
-    """A row for every record that was left out: where it is, and why; how many there are."""
-    rows = 0
-    for row in _reject_rows(survey, source):
-        rows += 1
-        rejects.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
-    return rows
-
-
 def _reject_rows(survey: Survey, source: SourceSurvey) -> Iterator[dict[str, Any]]:
+    """A row for every record that was left out: where it is, and why."""
     for index, faults in source.log.rows():
         yield _row(source, index, [(fault.field, fault.reason, fault.detail) for fault in faults])
     same_as = survey.table["same_as"][source.span]
@@ -115,13 +101,3 @@ def _row(source: SourceSurvey, index: int, reasons: list[tuple[str, str, str]]) 
     file, line = source.entry.source.place(index)
     told = [dict(zip(("field", "reason", "detail"), reason, strict=True)) for reason in reasons]
     return {"source": source.name, "file": str(file), "line": line, "reasons": told}
-
-
-def _entry(spec: DatasetSpec, annotation: str, text: RecordText, kept: int) -> dict[str, Any]:
-    """The source's settings in InternVL's meta form, with its new file and number of records."""
-    given = spec.model_dump(mode="json", exclude_defaults=True)
-    left_out = {"name", "length"} if text.verbatim else {"name", "length", "format"}
-    settings = {key: value for key, value in given.items() if key not in left_out}
-    root = text.root if isinstance(text.root, str) else str(Path(text.root).resolve())
-    fixed = {"root": root, "annotation": annotation, "data_augment": spec.data_augment}
-    return {**settings, **fixed, "repeat_time": spec.repeat_time, "length": kept}

@@ -6,17 +6,14 @@ import unicodedata
 from collections import Counter
 from functools import lru_cache
 
-_SCRIPTS = {
-    "LATIN": "Latin", "CYRILLIC": "Cyrillic", "CJK": "Han", "IDEOGRAPHIC": "Han", "HIRAGANA": "Kana",
-    "KATAKANA": "Kana", "HANGUL": "Hangul", "ARABIC": "Arabic", "DEVANAGARI": "Devanagari", "THAI": "Thai",
-    "HEBREW": "Hebrew", "GREEK": "Greek", "BENGALI": "Bengali", "TAMIL": "Tamil", "ARMENIAN": "Armenian",
-    "GEORGIAN": "Georgian",
-}  # fmt: skip
+_NAMES = "Latin Cyrillic Hangul Arabic Devanagari Thai Hebrew Greek Bengali Tamil Armenian Georgian"
+_SCRIPTS = {name.upper(): name for name in _NAMES.split()}
+_SCRIPTS |= {"CJK": "Han", "IDEOGRAPHIC": "Han", "HIRAGANA": "Kana", "KATAKANA": "Kana"}
 _WIDTHS = ("FULLWIDTH ", "HALFWIDTH ")
 
 
 def count_scripts(text: str) -> Counter[str]:
-    """Letters per script, `other` for a script that is none of sixteen; marks and digits don't count."""
+    """Letters per script, `other` for those without a name here; marks and digits don't count."""
     found: Counter[str] = Counter()
     for character, count in Counter(text).items():
         if character.isalpha():

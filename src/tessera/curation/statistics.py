@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_BOX = re.compile(
-    r"\[\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*\]"
-)
+_BOX = re.compile(r"\[" + ",".join([r"\s*(-?\d+(?:\.\d+)?)\s*"] * 4) + r"\]")
 _FEW, _MOST = 0.02, 0.9
 _BEYOND = 1e9
 _DEEPEST = 32
@@ -25,7 +23,7 @@ class Histogram:
     """Counts of whole numbers. `tops`: the last value of each bar; one more bar holds what is above all."""
 
     tops: tuple[int, ...]
-    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    counts: NDArray[np.int64] = field(init=False)
     total: int = 0
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,13 @@ from tessera.curation.duplicates import mark_exact, mark_near, repeats
 from tessera.curation.estimate import PackEstimate, estimate_packs
 from tessera.curation.examine import Examiner
 from tessera.curation.lengths import BLOCK, LengthSummary, SampleLengths
-from tessera.curation.record_table import FaultLog, Place, RecordTable
+from tessera.curation.record_table import FaultLog, RecordTable, new_table
 from tessera.curation.statistics import BoxEvidence
 from tessera.packing.config import Limits
 from tessera.packing.index import build_index, open_index
 from tessera.packing.samples.encode import SampleEncoder
 from tessera.records.faults import RecordFault
-from tessera.records.source import WeightedSource
+from tessera.records.source import Place, WeightedSource
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.workers import map_in_chunks
 
@@ -123,7 +124,7 @@ def survey(
     """
     finite = [entry for entry in entries if entry.source.size]
     endless = [entry.source.name for entry in entries if entry.source.size is None]
-    table = RecordTable(folder, sum(entry.source.size or 0 for entry in finite))
+    table = new_table(folder, sum(entry.source.size or 0 for entry in finite))
     found = Survey(limits, [], table, endless)
     for number, entry in enumerate(finite):
         source = _open_source(entry, found.records, encoder, limits, folder / str(number), progress)
@@ -203,9 +204,6 @@ def _find_duplicates(found: Survey) -> None:
 
 def _first_marked(column: NDArray[np.int64]) -> list[int]:
     """The first SHOWN records that repeat another."""
-    found: list[int] = []
-    for start in range(0, len(column), BLOCK):
-        found += (start + np.flatnonzero(column[start : start + BLOCK] >= 0)).tolist()
-        if len(found) >= SHOWN:
-            break
-    return found[:SHOWN]
+    blocks = ((start, column[start : start + BLOCK]) for start in range(0, len(column), BLOCK))
+    marked = (start + row for start, block in blocks for row in np.flatnonzero(block >= 0).tolist())
+    return list(islice(marked, SHOWN))

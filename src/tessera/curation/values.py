@@ -6,10 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from tessera.curation.estimate import PackEstimate
-from tessera.curation.record_table import Place
 from tessera.curation.statistics import Histogram
 from tessera.curation.survey import SourceSurvey, Survey
 from tessera.records.faults import RecordFault
+from tessera.records.source import Place
 
 
 def survey_values(survey: Survey, packs_per_step: int, shown: int) -> dict[str, Any]:

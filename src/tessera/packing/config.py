@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from tessera.chat.encoder import Lengths
 from tessera.packing.samples.overlong import OverLong
 from tessera.packing.samples.weights import Averaging
 from tessera.runtime.config import Config
@@ -25,9 +26,9 @@ class Limits(Config):
     workers: int = Field(default=0, ge=0)
     """processes that read and encode; 0 works in the main process"""
 
-    def hold(self, tokens: int, tiles: int) -> bool:
+    def hold(self, sample: Lengths) -> bool:
         """Whether a pack has room for a sample of this length."""
-        return tokens <= self.max_tokens and tiles <= self.max_tiles
+        return sample.tokens <= self.max_tokens and sample.tiles <= self.max_tiles
 
     def excess(self, tokens: int, tiles: int) -> str:
         """How long a record is beside the most tokens and tiles of a pack."""

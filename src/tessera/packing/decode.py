@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tessera.packing.measure import Item, mismatch
-from tessera.packing.pack import Pack, collate
-from tessera.packing.samples.encode import DrawEncoder, Outcome
-from tessera.records.faults import Reason, RecordFault
+from tessera.packing.pack import Pack, Sample, collate
+from tessera.packing.samples.encode import DrawEncoder
+from tessera.records.faults import DataError, Reason, RecordFault
 
 
 @dataclass(frozen=True)
@@ -20,25 +20,23 @@ class Decoded:
     faults: tuple[RecordFault, ...] = ()
 
 
-class PackDecoder:
-    """Decodes the items of a pack and lays them end to end; picklable."""
+def decode_pack(encode: DrawEncoder, items: Sequence[Item]) -> Decoded:
+    """The items of a pack decoded and laid end to end; faulty samples are left out and named."""
+    samples: list[Sample] = []
+    failed: list[int] = []
+    faults: list[RecordFault] = []
+    for number, item in enumerate(items):
+        try:
+            samples.append(item.sample or _decode(encode, item))
+        except DataError as error:
+            failed.append(number)
+            faults += error.faults
+    return Decoded(collate(samples) if samples else None, tuple(failed), tuple(faults))
 
-    def __init__(self, encode: DrawEncoder) -> None:
-        self._encode = encode
 
-    def __call__(self, items: Sequence[Item]) -> Decoded:
-        """One pack; faulty samples are left out and named."""
-        outcomes = [self._decode(item) for item in items]
-        samples = [outcome.sample for outcome in outcomes if outcome.sample is not None]
-        failed = tuple(number for number, outcome in enumerate(outcomes) if outcome.sample is None)
-        faults = tuple(fault for outcome in outcomes for fault in outcome.faults)
-        return Decoded(collate(samples) if samples else None, failed, faults)
-
-    def _decode(self, item: Item) -> Outcome:
-        """The sample that came with the item, or a new one, checked against what was planned."""
-        if item.sample is not None:
-            return Outcome(item.sample)
-        outcome = self._encode.sample(item.draw, item.cut)
-        if outcome.sample is not None and (changed := mismatch(item, outcome.sample)):
-            return Outcome(None, (self._encode.fault(item.draw, Reason.UNUSABLE, changed),))
-        return outcome
+def _decode(encode: DrawEncoder, item: Item) -> Sample:
+    """The sample of an item, checked against what was planned."""
+    sample = encode.sample(item.draw, item.cut)
+    if changed := mismatch(item.lengths, sample.lengths):
+        raise encode.fault(item.draw, Reason.UNUSABLE, changed)
+    return sample

@@ -10,7 +10,7 @@ from tessera.packing.config import Limits
 
 
 @dataclass
-class Tally:
+class DrawTally:
     """Records that didn't become a sample as they are."""
 
     skipped: int = 0
@@ -18,7 +18,7 @@ class Tally:
     shrunk: int = 0
     split: int = 0
 
-    def add(self, tally: Tally) -> None:
+    def add(self, tally: DrawTally) -> None:
         """Add what happened to other records."""
         self.skipped += tally.skipped
         self.dropped += tally.dropped
@@ -27,7 +27,7 @@ class Tally:
 
 
 @dataclass
-class LoaderStats(Tally):
+class LoaderStats(DrawTally):
     """What all ranks were given since the start, and the capacity of those packs.
 
     skipped: faulty records; dropped: over-long records, or parts of them, that were left out; shrunk: records

@@ -80,11 +80,9 @@ def open_index(
     if fingerprint is None or not size:
         return None
     stamp = "\n".join((VERSION, fingerprint, encoder_stamp(encoder), str(entry.frames), str(entry.document)))
-
-    def build(folder: Path) -> None:
-        build_index(folder, entry, encoder, workers, progress)
-
-    return _open(cached_folder("index", stamp, build))
+    return _open(
+        cached_folder("index", stamp, lambda folder: build_index(folder, entry, encoder, workers, progress))
+    )
 
 
 def build_index(

@@ -10,19 +10,20 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, Self
 
 from torch.utils.data import IterableDataset, get_worker_info
 
 from tessera.packing.config import PackingConfig
-from tessera.packing.decode import Decoded, PackDecoder
-from tessera.packing.delivery import LoaderStats, Tally
+from tessera.packing.decode import Decoded, decode_pack
+from tessera.packing.delivery import DrawTally, LoaderStats
 from tessera.packing.index import open_index
 from tessera.packing.measure import Item, ItemKey, Measurer
 from tessera.packing.mix import Mixer, MixState
 from tessera.packing.pack import Pack
 from tessera.packing.planning.balance import Work
-from tessera.packing.planning.rows import Row, RowPosition, Share, deal_rows
+from tessera.packing.planning.rows import PackRow, RowPosition, Share, deal_rows
 from tessera.packing.planning.window import Round, Window, WindowState
 from tessera.packing.samples.encode import DrawEncoder, SampleEncoder
 from tessera.records.faults import DataError, RecordFault
@@ -68,9 +69,9 @@ class PackLoader(IterableDataset[Pack]):
         self._window = Window(
             self._mixer, measure, config, self._per_step, self._work, indexed=all(self._indexed)
         )
-        self._decode = PackDecoder(encode)
+        self._decode = partial(decode_pack, encode)
         self._position = RowPosition(WindowState(self._mixer().state))
-        self._stream: Iterator[tuple[Row, Decoded]] | None = None
+        self._stream: Iterator[tuple[PackRow, Decoded]] | None = None
 
     def __iter__(self) -> Self:
         if get_worker_info() is not None:
@@ -113,7 +114,7 @@ class PackLoader(IterableDataset[Pack]):
         return {
             "setup": self._setup(),
             "mix": {"draws": at.start.mix.draws, "positions": list(at.start.mix.positions)},
-            "waiting": [list(key) for key in at.start.item_keys()],
+            "waiting": [list(key) for key in at.start.waiting],
             "taken": {"steps": at.steps, "rows": at.rows, "world": self._share.world},
             "stats": {name: value for name, value in asdict(self.stats).items() if name != "waited"},
         }
@@ -154,7 +155,7 @@ class PackLoader(IterableDataset[Pack]):
     def _mixer(self) -> Mixer:
         return Mixer(self._sources, self.config.seed, self.config.epochs)
 
-    def _advance(self) -> tuple[Row, Pack | None]:
+    def _advance(self) -> tuple[PackRow, Pack | None]:
         """Deliver the next row: count it and move the position behind it. StopIteration at the end."""
         started = time.perf_counter()
         if self._stream is None:
@@ -173,22 +174,22 @@ class PackLoader(IterableDataset[Pack]):
                 self.stats.waited += time.perf_counter() - started
                 return row, decoded.pack
 
-    def _count(self, row: Row, decoded: Decoded) -> None:
+    def _count(self, row: PackRow, decoded: Decoded) -> None:
         if row.news is not None:
             self.stats.add(row.news.tally)
             self.skipped.update(row.news.faults)
-        self.stats.add(Tally(skipped=len(decoded.failed)))
+        self.stats.add(DrawTally(skipped=len(decoded.failed)))
         self.skipped.update(dict.fromkeys(decoded.faults))
         mine = [item for number, item in enumerate(row.mine) if number not in decoded.failed]
         for items in filter(None, (mine, *row.others)):
             self.stats.count([item.lengths for item in items], self.config)
 
-    def _open_stream(self) -> Iterator[tuple[Row, Decoded]]:
+    def _open_stream(self) -> Iterator[tuple[PackRow, Decoded]]:
         """Rows with their packs, decoded by workers where pixels are still to be read."""
         rows = deal_rows(self.plan(), self._position, self._share, self._work)
         if not self.config.workers or not any(self._indexed):
             return ((row, self._decode(row.mine)) for row in rows)
-        ahead: deque[Row] = deque()
+        ahead: deque[PackRow] = deque()
 
         def keys() -> Iterator[tuple[Item, ...]]:
             for row in rows:

@@ -9,14 +9,14 @@ from typing import NamedTuple
 from tessera.chat.encoder import Lengths
 from tessera.chat.message import Conversation
 from tessera.packing.config import Limits
-from tessera.packing.delivery import Tally
+from tessera.packing.delivery import DrawTally
 from tessera.packing.index import FAULTY, SourceIndex
 from tessera.packing.mix import Draw
 from tessera.packing.pack import Sample
-from tessera.packing.samples.clips import clip_seed, frame_count
+from tessera.packing.samples.clips import draw_frames
 from tessera.packing.samples.encode import DrawEncoder
 from tessera.packing.samples.overlong import WHOLE, Cut, fewer_tiles, split_turns
-from tessera.records.faults import Reason, RecordFault
+from tessera.records.faults import DataError, Reason, RecordFault
 
 
 class ItemKey(NamedTuple):
@@ -55,7 +55,7 @@ class Measured:
     draw: Draw
     items: tuple[Item, ...] = ()
     faults: tuple[RecordFault, ...] = ()
-    tally: Tally = field(default_factory=Tally)
+    tally: DrawTally = field(default_factory=DrawTally)
 
 
 class Measurer:
@@ -65,64 +65,59 @@ class Measurer:
         self._encode, self._indexes, self._limits = encode, tuple(indexes), limits
 
     def __call__(self, draw: Draw) -> Measured:
-        """Items of one draw."""
-        index = self._indexes[draw.source]
+        """Items of one draw, or its faults."""
+        try:
+            return self._measured(draw)
+        except DataError as error:
+            return Measured(draw, faults=error.faults, tally=DrawTally(skipped=1))
+
+    def _measured(self, draw: Draw) -> Measured:
+        index, sample = self._indexes[draw.source], None
         if index is None:
-            return self._by_encoding(draw)
-        if index.flags[draw.index] & FAULTY:
-            return self._faulty(draw)
-        lengths = self._look_up(draw, index)
-        if self._limits.hold(lengths.tokens, lengths.tiles):
-            return Measured(draw, (Item(draw, lengths),))
-        return self._too_long(draw, lengths, with_samples=False)
+            sample = self._encode.sample(draw)
+            lengths = sample.lengths
+        elif index.flags[draw.index] & FAULTY:
+            raise self._why_faulty(draw)
+        else:
+            lengths = self._look_up(draw, index)
+        if self._limits.hold(lengths):
+            return Measured(draw, (Item(draw, lengths, sample=sample),))
+        return self._too_long(draw, lengths, with_samples=sample is not None)
 
     def _look_up(self, draw: Draw, index: SourceIndex) -> Lengths:
         """Lengths from the index, with the number of frames that this visit draws."""
         tokens, tiles = int(index.tokens[draw.index]), int(index.tiles[draw.index])
         entry = self._encode.sources[draw.source]
-        if entry.frames is not None:
-            for number in range(index.clips[draw.index]):
-                seed = clip_seed(self._encode.seed, entry.source.name, draw.visit, number)
-                frames = frame_count(seed, entry.frames)
-                tokens += int(index.frame_tokens[frames])
-                tiles += frames - 1
+        for number in range(index.clips[draw.index]):
+            frames, _ = draw_frames(entry, self._encode.seed, draw.visit, number)
+            tokens += int(index.frame_tokens[frames])
+            tiles += frames - 1
         return Lengths(tokens, tiles, int(index.trained[draw.index]))
 
-    def _faulty(self, draw: Draw) -> Measured:
+    def _why_faulty(self, draw: Draw) -> DataError:
         """The faults that the index didn't keep."""
         try:
-            self._encode.encoder(draw).measure(self._encode.conversation(draw))
-        except (ValueError, OSError) as error:
-            return _refused(draw, self._encode.faults(draw, error))
+            with self._encode.blamed(draw):
+                self._encode.encoder(draw).measure(self._encode.conversation(draw))
+        except DataError as error:
+            return error
         detail = "faulty when it was indexed, sound now; touch its annotation file to index it again"
-        return _refused(draw, (self._encode.fault(draw, Reason.UNUSABLE, detail),))
-
-    def _by_encoding(self, draw: Draw) -> Measured:
-        outcome = self._encode.sample(draw)
-        if outcome.sample is None:
-            return _refused(draw, outcome.faults)
-        lengths = _lengths(outcome.sample)
-        if self._limits.hold(lengths.tokens, lengths.tiles):
-            return Measured(draw, (Item(draw, lengths, sample=outcome.sample),))
-        return self._too_long(draw, lengths, with_samples=True)
+        return self._encode.fault(draw, Reason.UNUSABLE, detail)
 
     def _too_long(self, draw: Draw, lengths: Lengths, with_samples: bool) -> Measured:
         policy = self._limits.over_long
         if policy == "error":
             detail = self._limits.excess(lengths.tokens, lengths.tiles)
-            return _refused(draw, (self._encode.fault(draw, Reason.TOO_LONG, detail),))
+            raise self._encode.fault(draw, Reason.TOO_LONG, detail)
         if policy == "drop":
-            return Measured(draw, tally=Tally(dropped=1))
+            return Measured(draw, tally=DrawTally(dropped=1))
         cuts, lost = self._cuts(draw)
-        items = []
-        for part, (cut, length) in enumerate(cuts):
-            outcome = self._encode.sample(draw, cut) if with_samples else None
-            if outcome is not None and outcome.sample is None:
-                return _refused(draw, outcome.faults)
-            items.append(Item(draw, length, part, cut, outcome.sample if outcome else None))
+        items = tuple(
+            Item(draw, length, part, cut, self._encode.sample(draw, cut) if with_samples else None)
+            for part, (cut, length) in enumerate(cuts)
+        )
         shrunk = int(policy == "fewer_tiles" and bool(items))
-        tally = Tally(dropped=lost, shrunk=shrunk, split=int(len(items) > 1))
-        return Measured(draw, tuple(items), tally=tally)
+        return Measured(draw, items, tally=DrawTally(dropped=lost, shrunk=shrunk, split=int(len(items) > 1)))
 
     def _cuts(self, draw: Draw) -> tuple[list[tuple[Cut, Lengths]], int]:
         """How the policy makes a record fit, and how much of it is lost."""
@@ -130,7 +125,7 @@ class Measurer:
 
         def fits(conversation: Conversation) -> Lengths | None:
             lengths = encoder.measure(conversation)
-            return lengths if self._limits.hold(lengths.tokens, lengths.tiles) else None
+            return lengths if self._limits.hold(lengths) else None
 
         conversation = self._encode.conversation(draw)
         if self._limits.over_long == "split":
@@ -139,17 +134,8 @@ class Measurer:
         return ([found], 0) if found else ([], 1)
 
 
-def _lengths(sample: Sample) -> Lengths:
-    return Lengths(sample.tokens, sample.tile_count, sample.trained)
-
-
-def _refused(draw: Draw, faults: tuple[RecordFault, ...]) -> Measured:
-    return Measured(draw, faults=faults, tally=Tally(skipped=1))
-
-
-def mismatch(item: Item, sample: Sample) -> str | None:
+def mismatch(planned: Lengths, found: Lengths) -> str | None:
     """How a sample differs from what was planned, or None: its files changed after they were indexed."""
-    planned, found = item.lengths, _lengths(sample)
     if (planned.tokens, planned.tiles) == (found.tokens, found.tiles):
         return None
     return (

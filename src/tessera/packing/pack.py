@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tessera.chat.encoder import Lengths
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -23,19 +25,9 @@ class Sample:
     tiles: NDArray[np.uint8]
 
     @property
-    def tokens(self) -> int:
-        """How many tokens."""
-        return len(self.ids)
-
-    @property
-    def tile_count(self) -> int:
-        """How many tiles."""
-        return len(self.tiles)
-
-    @property
-    def trained(self) -> int:
-        """How many supervised tokens."""
-        return int(np.count_nonzero(self.weights))
+    def lengths(self) -> Lengths:
+        """How many tokens, tiles and supervised tokens."""
+        return Lengths(len(self.ids), len(self.tiles), int(np.count_nonzero(self.weights)))
 
 
 @dataclass(frozen=True)
@@ -63,13 +55,14 @@ def collate(samples: Sequence[Sample]) -> Pack:
         if sample.weights[0] != 0:
             raise ValueError(f"{sample.key}: the first token carries a loss weight, but nothing predicts it")
     # Text-only samples may carry an empty array of another tile side: it has nothing to add.
-    tiles = [sample.tiles for sample in samples if sample.tile_count] or [samples[0].tiles]
+    tiles = [sample.tiles for sample in samples if len(sample.tiles)] or [samples[0].tiles]
+    lengths = [sample.lengths for sample in samples]
     return Pack(
         ids=torch.from_numpy(np.concatenate([s.ids for s in samples]).astype(np.int64)),
         weights=torch.from_numpy(np.concatenate([s.weights for s in samples]).astype(np.float32)),
-        lengths=tuple(s.tokens for s in samples),
+        lengths=tuple(length.tokens for length in lengths),
         tiles=torch.from_numpy(np.concatenate(tiles)),
         keys=tuple(s.key for s in samples),
-        tiles_per_sample=tuple(s.tile_count for s in samples),
-        trained=tuple(s.trained for s in samples),
+        tiles_per_sample=tuple(length.tiles for length in lengths),
+        trained=tuple(length.trained for length in lengths),
     )

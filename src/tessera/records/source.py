@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from tessera.chat.message import Conversation
+from tessera.records.files.places import Location
+
+Place = tuple[Location, int]
+"""File or URL of a record, and its line from 1 (the record's number where a file has no lines)."""
 
 
 class Source(Protocol):
@@ -23,8 +26,8 @@ class Source(Protocol):
     def conversation(self, index: int) -> Conversation:
         """The conversation at an index. DataError when the record is faulty."""
 
-    def place(self, index: int) -> tuple[Path | str, int]:
-        """Where the record stands, for messages: file (or URL) and line, from 1."""
+    def place(self, index: int) -> Place:
+        """Where the record stands, for messages."""
 
     def fingerprint(self) -> str | None:
         """What changes with files and settings (path, size, time of change); None: lengths can't be kept."""

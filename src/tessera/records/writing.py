@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tessera.chat.message import Conversation, Image, Part, Role, Text, Video
 from tessera.records.faults import DataError
+from tessera.records.files.places import Location
 from tessera.records.manifest import DatasetSpec
 from tessera.records.source import Source
 from tessera.runtime.atomic import atomic_write
@@ -71,9 +72,8 @@ class RecordText:
         self._spec = spec
         self._source = source
         self._folder = folder
-        self._stream: IO[bytes] | None = None
-        self._file: str | None = None
-        self._line = 0
+        self._file: Location | None = None
+        self._lines: Iterator[tuple[int, bytes]] = iter(())
         self._stored = self._referred = False
         self.verbatim = str(source.place(0)[0]).endswith(".jsonl") and Path(source.place(0)[0]).is_file()
         """lines are copied as they are, whatever their form"""
@@ -102,15 +102,9 @@ class RecordText:
     def _copied(self, record: int) -> bytes:
         """The bytes of the record's line; the file is read once, from its begin to its end."""
         file, line = self._source.place(record)
-        if self._stream is None or self._file != str(file):
-            if self._stream is not None:
-                self._stream.close()
-            self._stream, self._file, self._line = Path(file).open("rb"), str(file), 0  # noqa: SIM115
-        data = b""
-        while self._line < line:
-            data = self._stream.readline()
-            self._line += 1
-        return data
+        if self._file != file:
+            self._file, self._lines = file, _numbered(Path(file))
+        return next((data for number, data in self._lines if number == line), b"")
 
     def entry(self, annotation: str, kept: int) -> dict[str, Any]:
         """The source's settings as an entry of a meta file, with its new file and number of records."""
@@ -174,6 +168,12 @@ class RecordText:
             shutil.copyfile(source, self._folder / (stem + source.suffix))
             return stem + source.suffix
         raise ValueError(f"{self._spec.name}: media {source!r} can't be copied; filter a source of files")
+
+
+def _numbered(file: Path) -> Iterator[tuple[int, bytes]]:
+    """Lines with their numbers from 1; the file is closed with the iterator."""
+    with file.open("rb") as stream:
+        yield from enumerate(stream, start=1)
 
 
 def _below(root: str, path: str) -> str | None:

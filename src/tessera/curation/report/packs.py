@@ -10,7 +10,7 @@ import numpy as np
 
 from tessera.curation.estimate import PackEstimate
 from tessera.packing.config import PackingConfig
-from tessera.packing.delivery import Tally
+from tessera.packing.delivery import DrawTally
 from tessera.packing.loader import PackLoader
 from tessera.packing.measure import Item
 from tessera.packing.planning.plan import least_packs
@@ -30,7 +30,7 @@ class PackView(PackEstimate):
     names: Sequence[str]
     shown: Sequence[Sequence[PackedSample]]
     by_source: Sequence[Sequence[int]]
-    tally: Tally
+    tally: DrawTally
     whole: bool
 
 
@@ -48,7 +48,7 @@ def plan_view(
     """
     counts = np.zeros((len(entries), 3), dtype=np.int64)
     shown: list[list[PackedSample]] = []
-    tally, packs, met = Tally(), 0, 0
+    tally, packs, met = DrawTally(), 0, 0
     expected = sum(round((entry.source.size or most) * entry.repeat) for entry in entries)
     for planned in PackLoader(entries, encoder, _lengths_only(entries, config), progress=progress).plan():
         tally.add(planned.tally)

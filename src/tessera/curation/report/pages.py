@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from tessera.curation.record_table import Place
 from tessera.curation.report.packs import PackView
 from tessera.curation.report.seen import Seen
 from tessera.curation.survey import SourceSurvey, Survey
 from tessera.pages import blocks
 from tessera.pages.page import HtmlPage
+from tessera.records.source import Place
 
 MOST_FAULTS = 100
 """Faults of a source that the page lists."""

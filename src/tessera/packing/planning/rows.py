@@ -32,7 +32,7 @@ class RowPosition:
 
 
 @dataclass(frozen=True)
-class Row:
+class PackRow:
     """One pack for each rank: this rank's (empty when none is left for it), and those of the others.
 
     `news` is the round when its first row comes: what was skipped while it was planned counts from there.
@@ -49,20 +49,20 @@ class Row:
         return self.after.rows == 0
 
 
-def deal_rows(rounds: Iterable[Round], position: RowPosition, share: Share, work: Work) -> Iterator[Row]:
+def deal_rows(rounds: Iterable[Round], position: RowPosition, share: Share, work: Work) -> Iterator[PackRow]:
     """All rows behind a position in the first of the rounds. A round without packs gives one empty row."""
     steps, rows = position.steps, position.rows
     for planned in rounds:
         # An empty row carries what was skipped, and moves the position on.
         if not planned.steps and not steps:
-            yield Row((), (), RowPosition(planned.start, 1), planned)
+            yield PackRow((), (), RowPosition(planned.start, 1), planned)
         for step in range(steps, len(planned.steps)):
             yield from _deal_step(planned, step, share, work)[rows:]
             rows = 0
         steps = 0
 
 
-def _deal_step(planned: Round, step: int, share: Share, work: Work) -> list[Row]:
+def _deal_step(planned: Round, step: int, share: Share, work: Work) -> list[PackRow]:
     packs = planned.steps[step]
     shares = deal([work.of(item.lengths for item in pack) for pack in packs], share.world)
     depth = max(map(len, shares))
@@ -72,5 +72,5 @@ def _deal_step(planned: Round, step: int, share: Share, work: Work) -> list[Row]
         last = number + 1 == depth
         after = RowPosition(planned.start, step + last, 0 if last else number + 1)
         others = tuple(pack for rank, pack in enumerate(row) if pack and rank != share.rank)
-        made.append(Row(tuple(row[share.rank]), others, after, None if step or number else planned))
+        made.append(PackRow(tuple(row[share.rank]), others, after, None if step or number else planned))
     return made

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tessera.packing.config import PackingConfig
-from tessera.packing.delivery import Tally
+from tessera.packing.delivery import DrawTally
 from tessera.packing.measure import Item, ItemKey, Measured
 from tessera.packing.mix import Draw, Mixer, MixState
 from tessera.packing.planning.balance import Work, alike
@@ -32,14 +32,10 @@ PackItems = list[Item]
 
 @dataclass(frozen=True)
 class WindowState:
-    """Where a round begins: the mixture, and the items that wait, or their keys."""
+    """Where a round begins: the mixture, and the keys of the items that wait."""
 
     mix: MixState
-    waiting: tuple[Item | ItemKey, ...] = ()
-
-    def item_keys(self) -> list[ItemKey]:
-        """The keys of the items that wait."""
-        return [entry.key if isinstance(entry, Item) else entry for entry in self.waiting]
+    waiting: tuple[ItemKey, ...] = ()
 
 
 @dataclass
@@ -48,7 +44,7 @@ class Round:
 
     start: WindowState
     steps: list[list[PackItems]] = field(default_factory=list)
-    tally: Tally = field(default_factory=Tally)
+    tally: DrawTally = field(default_factory=DrawTally)
     faults: dict[RecordFault, None] = field(default_factory=dict)
 
 
@@ -81,7 +77,7 @@ class Window:
         waiting = self._restore(state)
         ended = False
         while not ended:
-            planned = Round(WindowState(mix, tuple(waiting)))
+            planned = Round(WindowState(mix, tuple(item.key for item in waiting)))
             size, packs = self._size, list[list[int]]()
             # One pack more than a step takes, or nothing could wait for better company.
             while not ended and len(packs) <= self._per_step:
@@ -89,7 +85,8 @@ class Window:
                 mix, ended, size = last or mix, len(waiting) < size, 2 * size
                 tokens = [item.lengths.tokens for item in waiting]
                 tiles = [item.lengths.tiles for item in waiting]
-                packs = self._plan(tokens, tiles)
+                # The oldest opens the first.
+                packs = plan_packs(tokens, tiles, self._config.max_tokens, self._config.max_tiles, opener=0)
             # At the end there is nothing to wait for.
             chosen = packs if ended else self._fullest(packs, tokens, tiles)
             planned.steps = self._order([[waiting[n] for n in pack] for pack in chosen], planned.start)
@@ -128,16 +125,10 @@ class Window:
         if self._config.on_fault == "error" or self._skipped > most:
             raise DataError(measured.faults)
 
-    def _plan(self, tokens: list[int], tiles: list[int]) -> list[list[int]]:
-        """Packs as numbers of waiting items; the oldest opens the first."""
-        if not tokens:
-            return []
-        return plan_packs(tokens, tiles, self._config.max_tokens, self._config.max_tiles, opener=0)
-
     def _fullest(self, packs: list[list[int]], tokens: list[int], tiles: list[int]) -> list[list[int]]:
         """Two thirds of the packs in whole steps: the first, and the fullest of the others."""
         step = self._per_step
-        count = -(-max(1, len(packs) * (3 - 1) // 3) // step) * step
+        count = -(-max(1, len(packs) * 2 // 3) // step) * step
 
         def fill(pack: list[int]) -> float:
             by_tokens = sum(map(tokens.__getitem__, pack)) / self._config.max_tokens
@@ -164,7 +155,7 @@ class Window:
         """The waiting items of a state, measured again."""
         items: list[Item] = []
         known: dict[tuple[int, int, int], Measured] = {}
-        for source, index, visit, part in state.item_keys():
+        for source, index, visit, part in state.waiting:
             key = (source, index, visit)
             if key not in known:
                 # Parts of a record stand side by side, so only its own measurement is kept.

@@ -27,14 +27,11 @@ class DrawnClip(Video):
     seed: int = 0
 
 
-def clip_seed(seed: int, source: str, visit: int, number: int) -> int:
-    """The seed of the `number`-th drawn clip of a record in a visit."""
-    return derive_seed("clip", seed, source, visit, number)
-
-
-def frame_count(seed: int, bounds: tuple[int, int]) -> int:
-    """How many frames a clip of this seed gets: uniform from the fewest to the most."""
-    return draw_frame_count(random.Random(seed), *bounds)
+def draw_frames(entry: WeightedSource, seed: int, visit: int, number: int) -> tuple[int, int]:
+    """How many frames the `number`-th drawn clip of a record has in a visit, and the seed of which ones."""
+    assert entry.frames is not None
+    own = derive_seed("clip", seed, entry.source.name, visit, number)
+    return draw_frame_count(random.Random(own), *entry.frames), own
 
 
 def is_drawn(part: Part) -> TypeGuard[Video]:
@@ -46,13 +43,10 @@ def draw_clips(conversation: Conversation, entry: WeightedSource, seed: int, vis
     """The conversation with the frame numbers of this visit; no clip is opened."""
     if entry.frames is None:
         return conversation
-    numbers, bounds = count(), entry.frames
-
-    def draw(part: Video) -> Video:
-        own = clip_seed(seed, entry.source.name, visit, next(numbers))
-        return DrawnClip(part.source, part.start, part.end, frame_count(own, bounds), own)
-
-    return _change_clips(conversation, draw)
+    drawn = (draw_frames(entry, seed, visit, number) for number in count())
+    return _change_clips(
+        conversation, lambda part: DrawnClip(part.source, part.start, part.end, *next(drawn))
+    )
 
 
 def single_frames(conversation: Conversation) -> tuple[Conversation, int]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 
 from tessera.chat import encoder as chat_encoder
@@ -41,15 +42,7 @@ def encoder_of(entry: WeightedSource, encoder: SampleEncoder) -> SampleEncoder:
         return encoder
     if not isinstance(encoder, chat_encoder.Encoder):
         raise ValueError(f"{entry.source.name}: documents need a chat.encoder.Encoder; set document to False")
-    return DocumentEncoder(encoder)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of encoding: a sample, or the faults that prevented it."""
-
-    sample: Sample | None
-    faults: tuple[RecordFault, ...] = ()
+    return DocumentEncoder.of(encoder)
 
 
 class DrawEncoder:
@@ -77,30 +70,32 @@ class DrawEncoder:
         entry = self.sources[draw.source]
         return draw_clips(entry.source.conversation(draw.index), entry, self.seed, draw.visit)
 
-    def sample(self, draw: Draw, cut: Cut = WHOLE) -> Outcome:
-        """Encode one draw; faults of the record come back as values."""
+    def sample(self, draw: Draw, cut: Cut = WHOLE) -> Sample:
+        """Encode one draw. DataError when the record is faulty."""
         entry = self.sources[draw.source]
-        try:
+        with self.blamed(draw):
             conversation = cut.apply(self.conversation(draw), self.encoder(draw))
             if self._augment and entry.augment:
                 seed = derive_seed("augment", self.seed, entry.source.name, draw.visit)
                 conversation = augment_pictures(conversation, random.Random(seed))
             encoded = self.encoder(draw).encode(load_clips(conversation))
-        except (ValueError, OSError) as error:
-            return Outcome(None, self.faults(draw, error))
         weights = weigh_tokens(encoded.weights, self._averaging)
-        return Outcome(Sample(sample_key(entry.source, draw.index), encoded.ids, weights, encoded.tiles))
+        return Sample(sample_key(entry.source, draw.index), encoded.ids, weights, encoded.tiles)
 
-    def faults(self, draw: Draw, error: ValueError | OSError) -> tuple[RecordFault, ...]:
-        """What an error says about the record of a draw."""
-        if isinstance(error, DataError):
-            return error.faults
-        return (self.fault(draw, Reason.UNUSABLE, str(error)),)
+    @contextmanager
+    def blamed(self, draw: Draw) -> Iterator[None]:
+        """What goes wrong inside is a fault of the draw's record: DataError."""
+        try:
+            yield
+        except DataError:
+            raise
+        except (ValueError, OSError) as error:
+            raise self.fault(draw, Reason.UNUSABLE, str(error)) from error
 
-    def fault(self, draw: Draw, reason: Reason, detail: str) -> RecordFault:
-        """A fault of the whole record, with its place."""
+    def fault(self, draw: Draw, reason: Reason, detail: str) -> DataError:
+        """A fault of the whole record, with its place, as an error."""
         file, line = self.sources[draw.source].source.place(draw.index)
-        return RecordFault(file, line, "record", reason, detail)
+        return DataError([RecordFault(file, line, "record", reason, detail)])
 
 
 def augment_pictures(conversation: Conversation, rng: random.Random) -> Conversation:

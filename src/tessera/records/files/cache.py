@@ -21,7 +21,7 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tessera"
 
 
-def cached_folder(kind: str, stamp: str, build: Callable[[Path], None]) -> Path:
+def cached_folder(kind: str, stamp: str, build: Callable[[Path], object]) -> Path:
     """The folder that `build` fills for this stamp, a fingerprint; built once, by one process at a time.
 
     Raises ValueError when the cache folder can't be written.

@@ -28,7 +28,7 @@ def read_mapping(file: Path) -> dict[str, Any]:
     try:
         # Some editors put a byte order mark in front.
         text = file.read_bytes().decode("utf-8-sig")
-        value = _yaml(text) if is_yaml else json.loads(text, object_pairs_hook=_once)
+        value = yaml.load(text, Loader=_Strict) if is_yaml else json.loads(text, object_pairs_hook=_once)
     except (json.JSONDecodeError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"meta file {file}: not {kind} in UTF-8: {error}; correct the meta file") from error
     except ValueError as error:
@@ -54,11 +54,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_StrictLoader)
-
-
-class _StrictLoader(yaml.SafeLoader):
+class _Strict(yaml.SafeLoader):
     """YAML's plain values only, with keys that stand once; merged keys may be overruled."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:

@@ -92,17 +92,14 @@ def expand(place: Location) -> tuple[Location, ...]:
     if isinstance(place, Path) and place.exists():
         return (place,)
     found: list[Location] = []
+    local = isinstance(place, Path)
     for name in _unfold(str(place)):
-        found += _matches(name, isinstance(place, Path)) if "*" in name else [_typed(name, place)]
+        found += _matches(name, local) if "*" in name else [Path(name) if local else name]
         if len(found) > MOST_SHARDS:
             raise ValueError(f"{place}: it names more than {MOST_SHARDS} files; write fewer, larger shards")
     if not found:
         raise ValueError(f"{place}: no file has such a name; correct the pattern")
     return tuple(found)
-
-
-def _typed(name: str, like: Location) -> Location:
-    return Path(name) if isinstance(like, Path) else name
 
 
 def _unfold(name: str) -> Iterator[str]:

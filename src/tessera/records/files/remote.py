@@ -80,7 +80,7 @@ def local_copy(place: Location) -> Path:
     return copied(stamp(place), suffix(place), lambda target: _ask(place, lambda *_: fetch(target)))
 
 
-def copied(name: str, ending: str, write: Callable[[IO[bytes]], None]) -> Path:
+def copied(name: str, ending: str, write: Callable[[IO[bytes]], object]) -> Path:
     """A file of the cache for this name, written once; readers never see half of it.
 
     ValueError when the cache folder can't be written.

@@ -47,9 +47,6 @@ class ParquetRows(Container):
         super().__init__(file)
         arrow()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"file": self.file}
-
     @cached_property
     def _folder(self) -> Path:
         return cached_folder("parquet", f"1 {self.stamp()}", lambda fresh: write_arrow(self.file, fresh))

@@ -19,17 +19,7 @@ class PlaygroundReader:
     """Conversations as a pure function of settings and index, in every process the same."""
 
     def __init__(self, spec: PlaygroundSource) -> None:
-        self.spec = spec
-
-    @property
-    def name(self) -> str:
-        """The name in the mixture."""
-        return self.spec.name
-
-    @property
-    def size(self) -> int | None:
-        """How many scenes; None when there is no end."""
-        return self.spec.count
+        self.spec, self.name, self.size = spec, spec.name, spec.count
 
     def place(self, index: int) -> tuple[Path, int]:
         """A drawn scene stands in no file: the source's name and the scene's number (from 1)."""

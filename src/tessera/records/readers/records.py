@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessera.chat.message import Conversation, Image, Part, Video
-from tessera.records.faults import DataError, Reason
+from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.files.places import Location, expand, suffix
 from tessera.records.files.remote import Unreachable, exists, local_copy
 from tessera.records.forms.detect import LOOKED_AT, FormName, detect, parse_as
@@ -20,9 +21,7 @@ from tessera.records.readers.json_file import JsonFile
 from tessera.records.readers.parquet import ParquetRows
 from tessera.records.readers.tar import TarShard
 from tessera.records.record import Parse, RecordPlace
-
-Place = tuple[Location, int]
-"""File or URL, and line from 1 (the record's number where a file has no lines)."""
+from tessera.records.source import Place
 
 CONTAINERS: dict[str, type[JsonFile | ParquetRows | TarShard]] = {
     ".jsonl": JsonFile,
@@ -44,7 +43,7 @@ class RecordReader:
     """The records of a dataset by number, through all its files; some places may be left out."""
 
     def __init__(self, spec: DatasetSpec, left_out: frozenset[Place] = frozenset()) -> None:
-        self.spec = spec
+        self.spec, self.name = spec, spec.name
         self._left_out = left_out
         self._forms: dict[int, FormName | None] = {}
         try:
@@ -58,11 +57,6 @@ class RecordReader:
     def __reduce__(self) -> tuple[type[RecordReader], tuple[DatasetSpec, frozenset[Place]]]:
         """Another process maps the offsets again instead of receiving a copy."""
         return type(self), (self.spec, self._left_out)
-
-    @property
-    def name(self) -> str:
-        """The dataset's name in the manifest."""
-        return self.spec.name
 
     @property
     def size(self) -> int:
@@ -115,10 +109,8 @@ class RecordReader:
             file.members(local),
         )
         record, form = self._read(number, local), self._form(number)
-        try:
+        with _within_reach(file, local):
             return fetch_media(parse_as(form, record, place), place)
-        except OSError as error:
-            raise _unreachable(place, error) from error
 
     def fingerprint(self) -> str:
         """What the files are, the settings, and the records that were left out."""
@@ -130,12 +122,8 @@ class RecordReader:
         return RecordReader(self.spec, self._left_out | frozenset(places))
 
     def _read(self, number: int, local: int) -> object:
-        file = self.files[number]
-        try:
-            return file.record(local)
-        except OSError as error:
-            place = RecordPlace(file.file, file.line(local), self.spec.root)
-            raise _unreachable(place, error) from error
+        with _within_reach(self.files[number], local):
+            return self.files[number].record(local)
 
     def _form(self, number: int) -> FormName | None:
         if self.spec.format != "auto":
@@ -153,10 +141,14 @@ class RecordReader:
                 continue
 
 
-def _unreachable(place: RecordPlace, error: OSError) -> DataError:
-    parse = Parse(place)
-    parse.fault("record", str(error), Reason.UNREACHABLE)
-    return DataError(parse.faults)
+@contextmanager
+def _within_reach(file: Container, local: int) -> Iterator[None]:
+    """DataError for a record of a file whose storage fails."""
+    try:
+        yield
+    except OSError as error:
+        fault = RecordFault(file.file, file.line(local), "record", Reason.UNREACHABLE, str(error))
+        raise DataError([fault]) from error
 
 
 def fetch_media(conversation: Conversation, place: RecordPlace) -> Conversation:

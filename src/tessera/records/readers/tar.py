@@ -15,9 +15,9 @@ from __future__ import annotations
 import posixpath
 import tarfile
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ from tessera.records.record import MOST_BYTES
 PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
 CLIPS = ("mp4", "webm", "mkv", "avi", "mov")
 MEDIA_KEYS = ("image", "images", "video", "videos")
+TEXT_KEYS = ("conversations", "conversation", "messages", "texts", "text_list", "response", "caption")
 
 
 class TarShard(Container):
@@ -66,7 +67,7 @@ class TarShard(Container):
             if not isinstance(value, dict):
                 return value
             fields = dict(value)
-        if "txt" in found and not _conversation(fields):
+        if "txt" in found and not any(key in fields for key in TEXT_KEYS):
             caption = self._read(index, found["txt"], MOST_BYTES)
             try:
                 fields["caption"] = caption.decode("utf-8").strip()
@@ -110,19 +111,12 @@ class TarShard(Container):
             raise fault(self.file, index + 1, Reason.BROKEN_ARCHIVE, detail)
         return data
 
-    def picture(self, index: int, member: tuple[int, int]) -> bytes:
-        """The bytes of a picture. DataError when there are too many."""
-        return self._read(index, member, DEFAULT_LIMITS.max_bytes)
-
-    def clip(self, index: int, member: tuple[int, int], kind: str) -> Path:
-        """A copy of a clip in the cache. DataError when it is too large."""
-        name = f"{self.stamp()} {member}"
-        most = DEFAULT_VIDEO_LIMITS.max_bytes
-
-        def write(out: IO[bytes]) -> None:
-            out.write(self._read(index, member, most))
-
-        return copied(name, f".{kind}", write)
+    def medium(self, index: int, member: tuple[int, int], kind: str) -> bytes | Path:
+        """The bytes of a picture, or a copy of a clip in the cache. DataError when it is too large."""
+        if kind not in CLIPS:
+            return self._read(index, member, DEFAULT_LIMITS.max_bytes)
+        read = partial(self._read, index, member, DEFAULT_VIDEO_LIMITS.max_bytes)
+        return copied(f"{self.stamp()} {member}", f".{kind}", lambda out: out.write(read()))
 
 
 class _Beside(Mapping[str, bytes | Path]):
@@ -134,10 +128,7 @@ class _Beside(Mapping[str, bytes | Path]):
 
     def __getitem__(self, name: str) -> bytes | Path:
         known = name if name in self._found else _split(name)[1]
-        member, kind = self._found[known], _kind(known)
-        if kind in CLIPS:
-            return self._shard.clip(self._index, member, kind)
-        return self._shard.picture(self._index, member)
+        return self._shard.medium(self._index, self._found[known], _kind(known))
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and (name in self._found or _split(name)[1] in self._found)
@@ -196,11 +187,6 @@ def _split(name: str) -> tuple[str, str]:
 
 def _kind(name: str) -> str:
     return name.rpartition(".")[2]
-
-
-def _conversation(fields: Mapping[str, Any]) -> bool:
-    keys = ("conversations", "conversation", "messages", "texts", "text_list", "response", "caption")
-    return any(key in fields for key in keys)
 
 
 def _beside(fields: Mapping[str, Any], media: list[str]) -> dict[str, Any]:
