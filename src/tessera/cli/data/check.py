@@ -55,9 +55,7 @@ class CheckCommand(LimitedCommand, WorkersCommand, ReportingCommand):
         cache_root().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache_root(), prefix="check") as folder:
             with progress_bars() as bars:
-                found = survey(
-                    entries, encoder, limits, Path(folder), bars, headers_only=self.headers_only
-                )
+                found = survey(entries, encoder, limits, Path(folder), bars, headers_only=self.headers_only)
                 fixed = write_repaired(found, self.fix, bars) if self.fix is not None else None
             if self.report is not None:
                 chosen = choose_records(entries, self.samples, seed=0)
