@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +14,7 @@ import tyro
 
 import tessera
 from tessera.chat.message import Conversation, Message, ask, say
+from tessera.cli.command import MISTAKES
 from tessera.cli.question import Media, QuestionCommand
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.request import read_sampling
@@ -110,12 +112,11 @@ class Talk:
     def answer_aloud(self, question: str, media: Media) -> str:
         """Print the answer as it comes and remember both turns; a failed question is not remembered."""
         asked = (*self.messages, ask(question, media.images, media.videos))
-        pieces = []
+        answer = ""
         for piece in self.model.stream(Conversation(asked), **self.options):
             print(piece, end="", flush=True)
-            pieces.append(piece)
+            answer += piece
         print()
-        answer = "".join(pieces)
         self.messages = (*asked, say("assistant", answer))
         return answer
 
@@ -143,7 +144,8 @@ class Talk:
 
 def converse(talk: Talk, media: Media) -> None:
     """Read questions until the end of input; a mistake is one line, the conversation goes on."""
-    _line_editing()
+    with suppress(ImportError):  # arrow keys and history at the prompt, where the platform has them
+        import readline  # noqa: F401
     while True:
         try:
             line = input("\n> ").strip()
@@ -154,7 +156,7 @@ def converse(talk: Talk, media: Media) -> None:
             return
         try:
             media = turn(talk, media, line)
-        except (ValueError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        except MISTAKES as error:
             print(f"tessera chat: {error}", file=sys.stderr)
 
 
@@ -172,11 +174,3 @@ def turn(talk: Talk, media: Media, line: str) -> Media:
         talk.answer_aloud(line or media.default_question, media)
         return media.emptied()
     return media
-
-
-def _line_editing() -> None:
-    """Arrow keys and history at the prompt, where the platform has them."""
-    try:
-        import readline  # noqa: F401
-    except ImportError:
-        return

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Union
 import tyro
 
 from tessera import __version__
-from tessera.cli.command import Command, Verb, WordsCommand
+from tessera.cli.command import MISTAKES, Command, Verb, WordsCommand
 
 DATA = {
     "check": Verb("check every record: faults, duplicates, lengths, boxes, packs", "data.check:CheckCommand"),
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command.run()
     except SystemExit as done:  # tyro's way: 0 behind help, 2 behind a mistake
         return 2 if done.code else 0
-    except (ValueError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
+    except MISTAKES as error:
         name = f"tessera {words[0]}" if words[0] in VERBS else "tessera"
         print(f"{name}: {_line(error)}", file=sys.stderr)
         return 2
@@ -124,8 +124,8 @@ def refusals_as_errors() -> Iterator[None]:
         mistake = done.__context__
         refusal = mistake.__context__ if mistake else None
         if hasattr(refusal, "errors"):
-            above = str(getattr(mistake, "arg", "")).rpartition("recipe")[2]
-            raise ValueError(_line(refusal, *above.split(".")[1:])) from refusal
+            _, _, *inside = getattr(mistake, "arg", "").split(".")  # tyro's own name, and the command's field
+            raise ValueError(_line(refusal, *inside)) from refusal
         sys.stderr.write(drawn.getvalue())
         raise
 

@@ -67,9 +67,7 @@ class CheckCommand(LimitedCommand, WorkersCommand, ReportingCommand):
     def values(self, found: Survey, fixed: Repaired | None) -> dict[str, Any]:
         """What was found and written as plain values."""
         values = survey_values(found, self.packs_per_step, self.shown)
-        if fixed is not None:
-            values["fixed"] = asdict(fixed) | {"manifest": str(fixed.manifest), "rejects": str(fixed.rejects)}
-        return values
+        return values if fixed is None else values | {"fixed": asdict(fixed)}
 
     def show(self, found: Survey, fixed: Repaired | None) -> None:
         """What was found and written as tables and lines."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -59,7 +60,8 @@ class FilterCommand(ManifestCommand, WorkersCommand, ReportingCommand):
             summary = existing or judge(run, bars)
             cleaned = write_clean(run, specs, decisions, bars) if decisions is not None else None
         page = write_review(run) if existing is None else None
-        self.tell(lambda: as_json(summary, cleaned, page, run), lambda: show(summary, cleaned, page, run))
+        done = Filtered(run.out / VERDICT_FILE, summary, page, cleaned)
+        self.tell(done.as_json, done.show)
         return 0
 
     def choices(self, run: Run) -> Decisions | None:
@@ -93,61 +95,56 @@ def open_scorer(config: ModelConfig) -> Iterator[Scorer]:
         key = os.environ.get(config.key_variable)
         if not key:
             raise ValueError(f"model.key_variable: the environment has no {config.key_variable}; set it")
-    scorer = EndpointScorer(config, key)
-    try:
+    with closing(EndpointScorer(config, key)) as scorer:
         yield scorer
-    finally:
-        scorer.close()
 
 
-def as_json(summary: Summary, cleaned: Cleaned | None, page: Path | None, run: Run) -> dict[str, Any]:
-    """Counts and paths as plain values."""
-    told = {
-        **summary.as_dict(),
-        "verdicts": str(run.out / VERDICT_FILE),
-        "review": str(page) if page else None,
-    }
-    if cleaned is not None:
-        told["clean"] = {
-            "manifest": str(cleaned.manifest),
-            "rejects": str(cleaned.rejects),
-            "sources": {name: dict(counts) for name, counts in cleaned.sources.items()},
-        }
-    return told
+@dataclass(frozen=True)
+class Filtered:
+    """What a run found and wrote. No page: it is there already. Nothing cleaned: decisions are missing."""
 
+    verdicts: Path
+    summary: Summary
+    page: Path | None
+    cleaned: Cleaned | None
 
-def show(summary: Summary, cleaned: Cleaned | None, page: Path | None, run: Run) -> None:
-    """A table of sources, one of rules, the model's bill, and what to do next."""
-    console = Console()
-    kinds = ("records", "text", "multimodal", "exempt", "keep", "borderline", "drop")
-    console.print(counts_table("source", kinds, summary.records))
-    if summary.rules:
-        verdicts = ("borderline", "drop", "unreadable")
-        console.print(counts_table("rule", verdicts, dict(sorted(summary.rules.items()))))
-    if summary.domains:
-        console.print("domains: " + ", ".join(f"{name} {n:,}" for name, n in summary.domains.most_common()))
-    if summary.model:
-        bill = summary.model
-        say(
-            console,
-            f"model: {bill['asked']:,} answers ({bill['failed']:,} failed), "
-            f"{bill['from_store']:,} known before, "
-            f"{bill['prompt_tokens']:,} + {bill['answer_tokens']:,} tokens, cost {bill['cost']}",
-        )
-    _show_next(console, cleaned, page, run)
+    def as_json(self) -> dict[str, Any]:
+        """Counts and paths."""
+        told = {**self.summary.as_dict(), "verdicts": self.verdicts, "review": self.page}
+        return told if self.cleaned is None else told | {"clean": vars(self.cleaned)}
 
+    def show(self) -> None:
+        """A table of sources, one of rules, the model's bill, and what to do next."""
+        console, summary = Console(), self.summary
+        kinds = ("records", "text", "multimodal", "exempt", "keep", "borderline", "drop")
+        sources = {name: [found[kind] for kind in kinds] for name, found in summary.records.items()}
+        console.print(counts_table("source", kinds, sources))
+        if summary.rules:
+            verdicts = ("borderline", "drop", "unreadable")
+            rules = {name: [rows[v] for v in verdicts] for name, rows in sorted(summary.rules.items())}
+            console.print(counts_table("rule", verdicts, rules))
+        if summary.domains:
+            domains = summary.domains.most_common()
+            console.print("domains: " + ", ".join(f"{name} {count:,}" for name, count in domains))
+        if bill := summary.model:
+            say(
+                console,
+                f"model: {bill['asked']:,} answers ({bill['failed']:,} failed), "
+                f"{bill['from_store']:,} known before, "
+                f"{bill['prompt_tokens']:,} + {bill['answer_tokens']:,} tokens, cost {bill['cost']}",
+            )
+        say(console, *self._ways_on())
 
-def _show_next(console: Console, cleaned: Cleaned | None, page: Path | None, run: Run) -> None:
-    lines = [f"verdicts  {run.out / VERDICT_FILE}"]
-    if page is not None:
-        lines.append(f"review    {page}")
-    if cleaned is not None:
-        total = sum(cleaned.sources.values(), start=type(next(iter(cleaned.sources.values())))())
-        lines.append(
-            f"clean     {cleaned.manifest}: {total['kept']:,} kept, {total['rejected']:,} rejected, "
+    def _ways_on(self) -> Iterator[str]:
+        yield f"verdicts  {self.verdicts}"
+        if self.page is not None:
+            yield f"review    {self.page}"
+        if self.cleaned is None:
+            yield "next      review, then give the download: --decisions decisions.json; or --write"
+            return
+        total = sum(self.cleaned.sources.values(), start=Counter[str]())
+        yield (
+            f"clean     {self.cleaned.manifest}: {total['kept']:,} kept, {total['rejected']:,} rejected, "
             f"{total['overruled']:,} overruled, {total['undecided']:,} borderline undecided"
         )
-        lines.append(f"rejects   {cleaned.rejects}")
-    else:
-        lines.append("next      review, then give the download: --decisions decisions.json; or --write")
-    say(console, *lines)
+        yield f"rejects   {self.cleaned.rejects}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
+from types import SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
@@ -43,14 +44,6 @@ class PairBatch:
     phrase_ids: torch.Tensor
     phrase_lengths: tuple[int, ...]
     region_match: torch.Tensor
-
-
-@dataclass(frozen=True)
-class PairStats:
-    """There is nothing to fill, so the fills are whole."""
-
-    token_fill: float = 1.0
-    tile_fill: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -121,7 +114,7 @@ class PairLoader:
             )
         self.maker, self.workers, self.ranks = maker, workers, ranks
         self.per_rank = batches_per_step // ranks.world
-        self.stats = PairStats()
+        self.stats = SimpleNamespace(token_fill=1.0, tile_fill=1.0)  # nothing to fill: the fills are whole
         self._next = 0
         self._stream: Iterator[PairBatch] | None = None
 
