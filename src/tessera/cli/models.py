@@ -6,6 +6,7 @@ Neither torch nor a config is loaded: the table is there at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -142,12 +143,10 @@ def describe(entry: Entry) -> dict[str, Any]:
 
 def _named(words: Sequence[str]) -> Entry | None:
     """The entry that one word names in full."""
-    if len(words) != 1:
-        return None
-    try:
-        return get_entry(words[0])
-    except ValueError:
-        return None
+    if len(words) == 1:
+        with suppress(ValueError):
+            return get_entry(words[0])
+    return None
 
 
 def _holds(entry: Entry, words: Sequence[str]) -> bool:

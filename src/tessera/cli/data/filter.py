@@ -73,15 +73,16 @@ class FilterCommand(ManifestCommand, WorkersCommand, ReportingCommand):
 
 def judge(run: Run, progress: Progress) -> Summary:
     """Run the rules and the model that the config names."""
-    if run.config.model is None:
-        return run.execute(None, progress)
     with open_scorer(run.config.model) as scorer:
         return run.execute(scorer, progress)
 
 
 @contextmanager
-def open_scorer(config: ModelConfig) -> Iterator[Scorer]:
-    """The scorer that the config names; a checkpoint's engine is loaded only here."""
+def open_scorer(config: ModelConfig | None) -> Iterator[Scorer | None]:
+    """The scorer that the config names, if any; a checkpoint's engine is loaded only here."""
+    if config is None:
+        yield None
+        return
     if config.checkpoint is not None:
         import tessera
         from tessera.engine.local_scorer import LocalScorer
@@ -90,11 +91,9 @@ def open_scorer(config: ModelConfig) -> Iterator[Scorer]:
         model = tessera.load(config.checkpoint)
         yield LocalScorer(model, name, config.concurrency, config.max_tokens, Reply)
         return
-    key = None
-    if config.key_variable is not None:
-        key = os.environ.get(config.key_variable)
-        if not key:
-            raise ValueError(f"model.key_variable: the environment has no {config.key_variable}; set it")
+    key = os.environ.get(config.key_variable) if config.key_variable else None
+    if config.key_variable and not key:
+        raise ValueError(f"model.key_variable: the environment has no {config.key_variable}; set it")
     with closing(EndpointScorer(config, key)) as scorer:
         yield scorer
 
