@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from contextlib import suppress
@@ -85,29 +84,27 @@ class ChatCommand(QuestionCommand):
         model = tessera.load(self.model, **asdict(self.loading))
         print(model.summary, file=sys.stderr)
         options = {"max_tiles": self.max_tiles, "visual_increment": self.visual_increment, **sampling}
-        talk = Talk(model, options, self.system)
-        if self.json:
-            print(talk.answer_as_json(question or media.default_question, media))
-        elif question or not on_terminal:
-            talk.answer_aloud(question or media.default_question, media)
+        talk = Talk(model, options, () if self.system is None else (say("system", self.system),))
+        asked = question or media.default_question
+        if self.json or question or not on_terminal:
+            self.tell(lambda: talk.answer_with_facts(asked, media), lambda: talk.answer_aloud(asked, media))
         else:
             print(COMMANDS, file=sys.stderr)
             converse(talk, media)
         return 0
 
 
+@dataclass
 class Talk:
     """A conversation in progress. `options` are those of `ChatModel.stream`."""
 
-    def __init__(self, model: ChatModel, options: dict[str, Any], system: str | None = None) -> None:
-        self.model = model
-        self.options = options
-        self._system = () if system is None else (say("system", system),)
-        self.messages: tuple[Message, ...] = self._system
+    model: ChatModel
+    options: dict[str, Any]
+    messages: tuple[Message, ...] = ()
 
     def reset(self) -> None:
-        """Forget everything said."""
-        self.messages = self._system
+        """Forget everything said but the system text."""
+        self.messages = tuple(message for message in self.messages if message.role == "system")
 
     def answer_aloud(self, question: str, media: Media) -> str:
         """Print the answer as it comes and remember both turns; a failed question is not remembered."""
@@ -120,13 +117,13 @@ class Talk:
         self.messages = (*asked, say("assistant", answer))
         return answer
 
-    def answer_as_json(self, question: str, media: Media) -> str:
-        """One answer with what it cost and every setting, as a JSON object."""
+    def answer_with_facts(self, question: str, media: Media) -> dict[str, Any]:
+        """One answer with what it cost and every setting."""
         asked = Conversation((*self.messages, ask(question, media.images, media.videos)))
         start = time.perf_counter()
         prompt = self.model.prompt(asked, **self.options)
         completion = self.model.complete([prompt])[0]
-        facts = {
+        return {
             "model": self.model.summary,
             "question": question,
             "answer": completion.text,
@@ -139,7 +136,6 @@ class Talk:
             | {"visual_increment": prompt.visual_increment}
             | prompt.sampling.model_dump(mode="json"),
         }
-        return json.dumps(facts, ensure_ascii=False)
 
 
 def converse(talk: Talk, media: Media) -> None:
