@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import tyro
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Column, Table
 
 from tessera.cli.command import WordsCommand
@@ -44,19 +44,13 @@ class ModelsCommand(WordsCommand):
         console = Console()
         if not console.is_terminal:
             console = Console(width=WIDTH)
-        single = _named(self.words)
-        if single is not None:
+        if (single := _named(self.words)) is not None:
             self.tell(lambda: describe(single), lambda: show_page(single, console))
             return 0
         found = choose(entries(), self.words, self.generation, self.max_params)
-        self.tell(lambda: [describe(entry) for entry in found], lambda: show_table(found, console))
+        shown = Group(models_table(found), f"\n[dim]{len(found)} models. {CAPTION}[/]")
+        self.tell(lambda: [describe(entry) for entry in found], lambda: console.print(shown, highlight=False))
         return 0
-
-
-def show_table(found: Sequence[Entry], console: Console) -> None:
-    """The table with its caption."""
-    console.print(models_table(found))
-    console.print(f"\n{len(found)} models. {CAPTION}", style="dim", highlight=False)
 
 
 def choose(

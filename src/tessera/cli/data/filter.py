@@ -60,7 +60,7 @@ class FilterCommand(ManifestCommand, WorkersCommand, ReportingCommand):
             summary = existing or judge(run, bars)
             cleaned = write_clean(run, specs, decisions, bars) if decisions is not None else None
         page = write_review(run) if existing is None else None
-        done = Filtered(run.out / VERDICT_FILE, summary, page, cleaned)
+        done = FilterResult(run.out / VERDICT_FILE, summary, page, cleaned)
         self.tell(done.as_json, done.show)
         return 0
 
@@ -99,7 +99,7 @@ def open_scorer(config: ModelConfig | None) -> Iterator[Scorer | None]:
 
 
 @dataclass(frozen=True)
-class Filtered:
+class FilterResult:
     """What a run found and wrote. No page: it is there already. Nothing cleaned: decisions are missing."""
 
     verdicts: Path
