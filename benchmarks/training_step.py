@@ -40,7 +40,7 @@ from training_workload import Workload, workload
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.optimizers import Optimizer, OptimizerConfig
 from tessera.train.param_groups import Rule, assign
-from tessera.train.step import Step, precision_context
+from tessera.train.step import Step
 
 CPU = torch.device("cpu")
 VARIANTS = ("ours", "padded", "padded, all tokens")
@@ -55,7 +55,7 @@ def their_gradients(work: Workload, index: int, precision: str, every: bool) -> 
     """Forward and backward of a padded batch by their own loss."""
     batch = work.padded[index]
     labels = batch.every_label if every else batch.labels
-    with precision_context(precision, CPU):
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
         out = work.theirs(
             input_ids=batch.ids,
             attention_mask=batch.mask,

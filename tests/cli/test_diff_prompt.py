@@ -16,7 +16,7 @@ from tessera.chat.openai import read_messages
 from tessera.chat.tokenizer import load_tokenizer
 from tessera.chat.tokens import IMG_CONTEXT
 from tessera.checkpoints.load import read_description
-from tessera.checkpoints.shipped import default_model_folder
+from tessera.checkpoints.shipped import shipped_folder
 from tessera.cli.main import main
 from tessera.peers.transformers_prompts import feed_transformers
 from tests.peers.doubles import Routes, engine_routes, served
@@ -29,7 +29,7 @@ SYSTEMLESS = "<|im_start|>system\n<|im_end|>\n"
 def folder(tmp_path: Path) -> Path:
     """The scale model without its weights: config and tokenizer are all a prompt needs."""
     skip = shutil.ignore_patterns("*.safetensors")
-    return Path(shutil.copytree(default_model_folder(), tmp_path / "model", ignore=skip))
+    return Path(shutil.copytree(shipped_folder(), tmp_path / "model", ignore=skip))
 
 
 @pytest.fixture

@@ -72,6 +72,7 @@ def test_the_name_of_a_recipe_is_a_field_like_others() -> None:
         (["internvl_2_5", "--seed", "three"], "three"),
         (["internvl_2_5", "vision"], "vision"),
         (["internvl_2_5", "--stages.0.name", "full"], "names ['full', 'vit_incremental', 'full'] repeat"),
+        (["internvl_2_5", "--stages.0.steps", "0"], "train: stages.0.steps: 0: Input should be greater"),
     ],
 )
 def test_mistakes(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

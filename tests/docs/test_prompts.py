@@ -11,7 +11,7 @@ import pytest
 
 from tessera.chat.templates import TEMPLATES
 from tessera.checkpoints.load import read_description
-from tessera.checkpoints.shipped import default_model_folder
+from tessera.checkpoints.shipped import shipped_folder
 from tessera.cli.main import main
 from tests.docs.pages import HUB_NAME, ROOT, commands
 from tests.docs.pages import workplace as furnished
@@ -47,7 +47,7 @@ def test_the_table_of_templates() -> None:
 @pytest.mark.parametrize("words", TESSERA, ids=lambda words: " ".join(words)[:70])
 def test_commands_run(words: list[str], workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("transformers")
-    folder = str(default_model_folder())
+    folder = str(shipped_folder())
     tokenizer = read_description(folder).tokenizer
     with served(engine_routes(lambda _: tokenizer.encode("<|im_start|>user\nWhat is it?"))) as address:
         there = {HUB_NAME: folder, "http://localhost:8000": address}

@@ -28,8 +28,3 @@ def shipped_folder(what: Shipped = "model") -> Path:
 def assets_folder() -> Path:
     """Where shipped files lie, or are written by the recipes that make them."""
     return Path(__file__).resolve().parents[1] / "assets"
-
-
-def default_model_folder() -> Path:
-    """The trained scale model."""
-    return shipped_folder("model")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +13,7 @@ import tyro
 
 import tessera
 from tessera.chat.message import Conversation, Message, ask, say
+from tessera.cli.command import MISTAKES
 from tessera.cli.question import Media, QuestionCommand
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.request import read_sampling
@@ -83,49 +84,46 @@ class ChatCommand(QuestionCommand):
         model = tessera.load(self.model, **asdict(self.loading))
         print(model.summary, file=sys.stderr)
         options = {"max_tiles": self.max_tiles, "visual_increment": self.visual_increment, **sampling}
-        talk = Talk(model, options, self.system)
-        if self.json:
-            print(talk.answer_as_json(question or media.default_question, media))
-        elif question or not on_terminal:
-            talk.answer_aloud(question or media.default_question, media)
+        talk = Talk(model, options, () if self.system is None else (say("system", self.system),))
+        asked = question or media.default_question
+        if self.json or question or not on_terminal:
+            self.tell(lambda: talk.answer_with_facts(asked, media), lambda: talk.answer_aloud(asked, media))
         else:
             print(COMMANDS, file=sys.stderr)
             converse(talk, media)
         return 0
 
 
+@dataclass
 class Talk:
     """A conversation in progress. `options` are those of `ChatModel.stream`."""
 
-    def __init__(self, model: ChatModel, options: dict[str, Any], system: str | None = None) -> None:
-        self.model = model
-        self.options = options
-        self._system = () if system is None else (say("system", system),)
-        self.messages: tuple[Message, ...] = self._system
+    model: ChatModel
+    options: dict[str, Any]
+    messages: tuple[Message, ...] = ()
 
     def reset(self) -> None:
-        """Forget everything said."""
-        self.messages = self._system
+        """Forget everything said but the system text."""
+        self.messages = tuple(message for message in self.messages if message.role == "system")
 
     def answer_aloud(self, question: str, media: Media) -> str:
         """Print the answer as it comes and remember both turns; a failed question is not remembered."""
         asked = (*self.messages, ask(question, media.images, media.videos))
-        pieces = []
+        answer = ""
         for piece in self.model.stream(Conversation(asked), **self.options):
             print(piece, end="", flush=True)
-            pieces.append(piece)
+            answer += piece
         print()
-        answer = "".join(pieces)
         self.messages = (*asked, say("assistant", answer))
         return answer
 
-    def answer_as_json(self, question: str, media: Media) -> str:
-        """One answer with what it cost and every setting, as a JSON object."""
+    def answer_with_facts(self, question: str, media: Media) -> dict[str, Any]:
+        """One answer with what it cost and every setting."""
         asked = Conversation((*self.messages, ask(question, media.images, media.videos)))
         start = time.perf_counter()
         prompt = self.model.prompt(asked, **self.options)
         completion = self.model.complete([prompt])[0]
-        facts = {
+        return {
             "model": self.model.summary,
             "question": question,
             "answer": completion.text,
@@ -138,12 +136,12 @@ class Talk:
             | {"visual_increment": prompt.visual_increment}
             | prompt.sampling.model_dump(mode="json"),
         }
-        return json.dumps(facts, ensure_ascii=False)
 
 
 def converse(talk: Talk, media: Media) -> None:
     """Read questions until the end of input; a mistake is one line, the conversation goes on."""
-    _line_editing()
+    with suppress(ImportError):  # arrow keys and history at the prompt, where the platform has them
+        import readline  # noqa: F401
     while True:
         try:
             line = input("\n> ").strip()
@@ -154,7 +152,7 @@ def converse(talk: Talk, media: Media) -> None:
             return
         try:
             media = turn(talk, media, line)
-        except (ValueError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        except MISTAKES as error:
             print(f"tessera chat: {error}", file=sys.stderr)
 
 
@@ -172,11 +170,3 @@ def turn(talk: Talk, media: Media, line: str) -> Media:
         talk.answer_aloud(line or media.default_question, media)
         return media.emptied()
     return media
-
-
-def _line_editing() -> None:
-    """Arrow keys and history at the prompt, where the platform has them."""
-    try:
-        import readline  # noqa: F401
-    except ImportError:
-        return

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tessera.chat.tokenizer import Tokenizer
     from tessera.families.family import Family
 
+MISTAKES = (ValueError, FileNotFoundError, IsADirectoryError, PermissionError)
+"""What the user can mend: told in one line."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Command(ABC):
@@ -57,9 +60,9 @@ class ReportingCommand(Command):
     """Print one JSON object instead of text."""
 
     def tell(self, values: Callable[[], Any], show: Callable[[], object]) -> None:
-        """Print the values as JSON, or show them as text."""
+        """Print the values as JSON (paths as text), or show them as text."""
         if self.json:
-            print(json.dumps(values(), ensure_ascii=False))
+            print(json.dumps(values(), ensure_ascii=False, default=os.fspath))
         else:
             show()
 

@@ -15,8 +15,6 @@ from tessera.cli.command import ReportingCommand
 from tessera.runtime.device import choose_device
 from tessera.runtime.progress import progress_bars
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertCommand(ReportingCommand):
@@ -45,19 +43,14 @@ class ConvertCommand(ReportingCommand):
                 self.target,
                 self.layout,
                 merge_lora=self.merge_lora,
-                dtype=DTYPES[self.dtype] if self.dtype else None,
+                dtype=getattr(torch, self.dtype) if self.dtype else None,
                 check=not self.no_check,
                 device=choose_device(self.device),
                 progress=bars,
             )
-        self.tell(lambda: as_json(done), lambda: print("\n".join(lines_of(done))))
+        exact = done.agreement.exact if done.agreement else None
+        self.tell(lambda: asdict(done) | {"exact": exact}, lambda: print("\n".join(lines_of(done))))
         return 0
-
-
-def as_json(done: Conversion) -> dict[str, object]:
-    """A conversion as plain values."""
-    plain = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(done).items()}
-    return plain | {"exact": done.agreement.exact if done.agreement else None}
 
 
 def lines_of(done: Conversion) -> list[str]:

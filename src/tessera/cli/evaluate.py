@@ -11,7 +11,7 @@ from rich.table import Table
 
 import tessera
 from tessera.checkpoints.load import Loaded, load_checkpoint
-from tessera.checkpoints.shipped import default_model_folder
+from tessera.checkpoints.shipped import shipped_folder
 from tessera.cli.command import ReportingCommand
 from tessera.cli.tables import figures_table
 from tessera.engine.engine import Engine
@@ -52,7 +52,7 @@ class EvaluateCommand(ReportingCommand):
 
     def run(self) -> int:
         device = choose_device(self.device)
-        folder = self.model or default_model_folder()
+        folder = self.model or shipped_folder()
         loaded = load_checkpoint(folder, device, choose_dtype(self.dtype, device))
         results = self.measure(loaded, "picture")
         baseline = self.measure(loaded, "blind") if self.blind else None

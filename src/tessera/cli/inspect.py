@@ -11,7 +11,6 @@ import tyro
 from tessera.chat.encoder import Encoder
 from tessera.chat.message import Conversation, ask
 from tessera.cli.command import CountingCommand, ReportingCommand
-from tessera.families.family import Family
 from tessera.imaging.decode import decode_image, read_size
 from tessera.imaging.grid import choose_grid, count_tiles
 from tessera.imaging.montage import draw_montage
@@ -31,22 +30,14 @@ class InspectCommand(CountingCommand, ReportingCommand):
     """Where the picture of the tiles is written."""
 
     def run(self) -> int:
+        self.at_least(max_tiles=1)
         family, tokenizer = self.described()
-        encoder = limited(family, self.max_tiles).encoder(tokenizer)
-        found = inspect(self.picture, encoder, family.name, self.question, self.out)
+        if self.max_tiles is not None:
+            limits = {"max_tiles": self.max_tiles, "min_tiles": min(family.tiling.min_tiles, self.max_tiles)}
+            family = family.model_copy(update={"tiling": family.tiling.model_copy(update=limits)})
+        found = inspect(self.picture, family.encoder(tokenizer), family.name, self.question, self.out)
         self.tell(lambda: found, lambda: show(found))
         return 0
-
-
-def limited(family: Family, max_tiles: int | None) -> Family:
-    """The family with another tile limit; None keeps its own."""
-    if max_tiles is None:
-        return family
-    if max_tiles < 1:
-        raise ValueError(f"--max-tiles {max_tiles}: a picture has at least one tile; give 1 or more")
-    least = min(family.tiling.min_tiles, max_tiles)
-    tiling = family.tiling.model_copy(update={"max_tiles": max_tiles, "min_tiles": least})
-    return family.model_copy(update={"tiling": tiling})
 
 
 def inspect(picture: Path, encoder: Encoder, family: str, question: str, out: Path) -> dict[str, Any]:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
+from io import StringIO
 from typing import Annotated, Any, Union
 
 import tyro
 
 from tessera import __version__
-from tessera.cli.command import Command, Verb, WordsCommand
+from tessera.cli.command import MISTAKES, Command, Verb, WordsCommand
 
 DATA = {
     "check": Verb("check every record: faults, duplicates, lengths, boxes, packs", "data.check:CheckCommand"),
@@ -55,10 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"tessera {__version__}")
         return 0
     try:
-        return parse([*words, "--help"] if words in GROUPS else words).run()
+        with refusals_as_errors():
+            command = parse([*words, "--help"] if words in GROUPS else words)
+        return command.run()
     except SystemExit as done:  # tyro's way: 0 behind help, 2 behind a mistake
         return 2 if done.code else 0
-    except (ValueError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
+    except MISTAKES as error:
         name = f"tessera {words[0]}" if words[0] in VERBS else "tessera"
         print(f"{name}: {_line(error)}", file=sys.stderr)
         return 2
@@ -109,12 +113,29 @@ def subcommands(verbs: Mapping[str, Verb], words: Sequence[str]) -> Any:
     return Union[tuple(branches)]  # noqa: UP007
 
 
-def _line(error: Exception) -> str:
+@contextmanager
+def refusals_as_errors() -> Iterator[None]:
+    """ValueError in one line for a value that a setting refuses: tyro draws pydantic's page about it."""
+    drawn = StringIO()
+    try:
+        with redirect_stderr(drawn):
+            yield
+    except SystemExit as done:
+        mistake = done.__context__
+        refusal = mistake.__context__ if mistake else None
+        if hasattr(refusal, "errors"):
+            _, _, *inside = getattr(mistake, "arg", "").split(".")  # tyro's own name, and the command's field
+            raise ValueError(_line(refusal, *inside)) from refusal
+        sys.stderr.write(drawn.getvalue())
+        raise
+
+
+def _line(error: Any, *above: str) -> str:
     """An error in one line: pydantic writes a page, of which the first fault is told."""
     if not hasattr(error, "errors"):
         return str(error)
     fault = error.errors()[0]
-    place = ".".join(map(str, fault["loc"]))
+    place = ".".join(map(str, (*above, *fault["loc"])))
     said = str(fault["msg"]).removeprefix("Value error, ")
     return f"{place}: {fault['input']!r}: {said}" if place else said
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import ceil
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,7 +12,7 @@ from rich.table import Table
 from tessera.chat.frame_labels import FRAME_LABELS
 from tessera.chat.templates import get_template
 from tessera.families.entry import Entry
-from tessera.models.accounting import kv_cache_bytes_per_token
+from tessera.models.accounting import Stored, kv_cache_bytes_per_token
 
 GPUS = (8, 12, 16, 24, 32, 48, 80, 141)
 """Memory of the devices that a suggestion may name, in GB."""
@@ -25,6 +26,11 @@ TOKENIZER_FILES = {
     "byte-level BPE": "vocab.json and merges.txt, or tokenizer.json",
     "SentencePiece": "tokenizer.model",
 }
+TOKENIZER_SETTINGS = "added_tokens.json, special_tokens_map.json, tokenizer_config.json"
+TRANSFORMERS_FILES = (
+    "config.json (InternVLForConditionalGeneration), model-*.safetensors with their index, tokenizer.json, "
+    "preprocessor_config.json"
+)
 PART_NAMES = {"vision": "ViT", "decoder": "language model"}
 Rows = Iterator[tuple[str, str]]
 
@@ -66,10 +72,9 @@ def prompt_example(entry: Entry) -> str:
 
 def suggest_device(gigabytes: float) -> str:
     """The smallest common GPU that holds so many GB, or how many of 80 GB."""
-    for size in GPUS:
-        if gigabytes <= size:
-            return f"one GPU of {size} GB"
-    count = -int(-gigabytes // LARGEST_COMMON)
+    if gigabytes <= GPUS[-1]:
+        return f"one GPU of {next(size for size in GPUS if gigabytes <= size)} GB"
+    count = ceil(gigabytes / LARGEST_COMMON)
     return f"{count} GPUs of {LARGEST_COMMON} GB (device_map='split')"
 
 
@@ -82,10 +87,8 @@ def _parts(entry: Entry) -> Rows:
     for part, described in entry.model.describe_parts().items():
         yield PART_NAMES.get(part, part), f"{named.get(part, '')}{_count(counts[part])}, {described}"
     decoder, language = entry.model.decoder, entry.language
-    yield (
-        "vocabulary",
-        f"{decoder.vocab_size:,} rows, {language.tokenizer}; <IMG_CONTEXT> is {language.image_token}",
-    )
+    vocabulary = f"{decoder.vocab_size:,} rows, {language.tokenizer}; <IMG_CONTEXT> is {language.image_token}"
+    yield "vocabulary", vocabulary
     scaling = decoder.rope_scaling
     stretched = f", {scaling.kind} scaling × {scaling.factor:g}" if scaling else ""
     base = f"rotary base {decoder.rope_theta:,.0f}"
@@ -97,38 +100,23 @@ def _parts(entry: Entry) -> Rows:
 
 def _pictures(entry: Entry) -> Rows:
     side = entry.model.tile_side
-    if entry.tiling.dynamic:
-        most = entry.tiling.max_tiles
-        cut = f"1 to {most} squares of {side} px by shape and size, then the whole as one more"
-    else:
-        cut = f"every picture squeezed into one square of {side} px"
-    yield "cut into", cut
-    yield (
-        "tokens",
-        f"{entry.tokens_per_tile} a square; at most {entry.picture_tokens:,} a picture with <img> and </img>",
-    )
-    yield (
-        "video frames",
-        f"one square each, behind {FRAME_LABELS[entry.frame_label]!r} ({entry.frame_label})",
-    )
+    cut = f"1 to {entry.tiling.max_tiles} squares of {side} px by shape and size, then the whole as one more"
+    yield "cut into", cut if entry.tiling.dynamic else f"every picture squeezed into one square of {side} px"
+    most = f"at most {entry.picture_tokens:,} a picture with <img> and </img>"
+    yield "tokens", f"{entry.tokens_per_tile} a square; {most}"
+    label = f"{FRAME_LABELS[entry.frame_label]!r} ({entry.frame_label})"
+    yield "video frames", f"one square each, behind {label}"
     stops = " or ".join(get_template(entry.template).stops)
     yield "template", f"{entry.template}; answers end with {stops}"
 
 
 def _files(entry: Entry) -> Rows:
-    tokenizer = TOKENIZER_FILES[entry.language.tokenizer]
     missing = " (not found in public)" if "repository" in entry.unverified else ""
-    yield (
-        "official",
-        f"{entry.hub}{missing}: config.json, {entry.weight_files} with their index, {tokenizer}, "
-        "added_tokens.json, special_tokens_map.json, tokenizer_config.json",
-    )
+    weights = f"config.json, {entry.weight_files} with their index"
+    tokenizer = f"{TOKENIZER_FILES[entry.language.tokenizer]}, {TOKENIZER_SETTINGS}"
+    yield "official", f"{entry.hub}{missing}: {weights}, {tokenizer}"
     if "transformers" in entry.layouts:
-        yield (
-            "transformers",
-            f"{entry.layouts['transformers']}: config.json (InternVLForConditionalGeneration), "
-            "model-*.safetensors with their index, tokenizer.json, preprocessor_config.json",
-        )
+        yield "transformers", f"{entry.layouts['transformers']}: {TRANSFORMERS_FILES}"
 
 
 def _licences(entry: Entry) -> Rows:
@@ -139,17 +127,14 @@ def _licences(entry: Entry) -> Rows:
 
 def _running(entry: Entry) -> Rows:
     cache = kv_cache_bytes_per_token(entry.model)
-    for kind, words in (("bf16", ""), ("int8", " (connector, head and embeddings stay in bf16)")):
-        weights = entry.bytes_to_load("bf16" if kind == "bf16" else "int8") / 1e9
+    kinds: dict[Stored, str] = {"bf16": "", "int8": " (connector, head and embeddings stay in bf16)"}
+    for kind, words in kinds.items():
+        weights = entry.bytes_to_load(kind) / 1e9
         whole = weights + cache * CONTEXT / 1e9 + WORKING_GB
-        yield (
-            f"weights {kind}",
-            f"{weights:.1f} GB{words}: {suggest_device(whole)}, or a CPU with {whole:.0f} GB free",
-        )
-    yield (
-        "cache",
-        f"{cache * 1000 / 1e6:,.0f} MB per 1,000 tokens; the suggestions allow for {CONTEXT:,} tokens",
-    )
+        places = f"{suggest_device(whole)}, or a CPU with {whole:.0f} GB free"
+        yield f"weights {kind}", f"{weights:.1f} GB{words}: {places}"
+    size = f"{cache * 1000 / 1e6:,.0f} MB per 1,000 tokens"
+    yield "cache", f"{size}; the suggestions allow for {CONTEXT:,} tokens"
     yield "try", f'tessera chat PICTURE --model {entry.name} "Describe the picture."'
 
 

@@ -6,12 +6,13 @@ Neither torch nor a config is loaded: the table is there at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import tyro
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Column, Table
 
 from tessera.cli.command import WordsCommand
@@ -43,19 +44,13 @@ class ModelsCommand(WordsCommand):
         console = Console()
         if not console.is_terminal:
             console = Console(width=WIDTH)
-        single = _named(self.words)
-        if single is not None:
+        if (single := _named(self.words)) is not None:
             self.tell(lambda: describe(single), lambda: show_page(single, console))
             return 0
         found = choose(entries(), self.words, self.generation, self.max_params)
-        self.tell(lambda: [describe(entry) for entry in found], lambda: show_table(found, console))
+        shown = Group(models_table(found), f"\n[dim]{len(found)} models. {CAPTION}[/]")
+        self.tell(lambda: [describe(entry) for entry in found], lambda: console.print(shown, highlight=False))
         return 0
-
-
-def show_table(found: Sequence[Entry], console: Console) -> None:
-    """The table with its caption."""
-    console.print(models_table(found))
-    console.print(f"\n{len(found)} models. {CAPTION}", style="dim", highlight=False)
 
 
 def choose(
@@ -142,12 +137,10 @@ def describe(entry: Entry) -> dict[str, Any]:
 
 def _named(words: Sequence[str]) -> Entry | None:
     """The entry that one word names in full."""
-    if len(words) != 1:
-        return None
-    try:
-        return get_entry(words[0])
-    except ValueError:
-        return None
+    if len(words) == 1:
+        with suppress(ValueError):
+            return get_entry(words[0])
+    return None
 
 
 def _holds(entry: Entry, words: Sequence[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -67,15 +68,8 @@ class QuestionCommand(WordsCommand):
         for word in self.words:
             path = Path(word)
             suffix = path.suffix.lower()
-            if suffix in PICTURES | CLIPS or _exists(path):
+            if suffix in PICTURES | CLIPS or os.path.exists(path):  # a long question is no error here
                 media = media.with_file(path, clip=suffix in CLIPS or path.is_dir())
             else:
                 said.append(word)
         return media, " ".join(said).strip()
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a long question is no valid file name
-        return False

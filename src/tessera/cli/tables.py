@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -17,11 +18,11 @@ def figures_table(head: str, *columns: str, **looks: Any) -> Table:
     return table
 
 
-def counts_table(head: str, columns: tuple[str, ...], rows: dict[str, Any]) -> Table:
-    """A figures table of counts by name: row → column → count."""
+def counts_table(head: str, columns: Iterable[str], rows: Mapping[str, Iterable[int]]) -> Table:
+    """A figures table of counts: the name of a row, then one for each column."""
     table = figures_table(head, *columns)
     for name, counts in rows.items():
-        table.add_row(name, *(f"{counts[column]:,}" for column in columns))
+        table.add_row(name, *(f"{count:,}" for count in counts))
     return table
 
 

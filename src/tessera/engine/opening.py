@@ -13,7 +13,7 @@ from tessera.checkpoints.files.shards import ShardReader
 from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import load_checkpoint, read_description
 from tessera.checkpoints.placement import balance, free_bytes, read_map, split_layers
-from tessera.checkpoints.shipped import default_model_folder
+from tessera.checkpoints.shipped import shipped_folder
 from tessera.engine.chat_model import ChatModel
 from tessera.runtime.device import choose_device, choose_dtype
 
@@ -37,7 +37,7 @@ def open_model(
     frame_label: str | None = None,
 ) -> ChatModel:
     """`tessera.load`; its docstring says what the arguments mean."""
-    folder = default_model_folder() if name_or_folder is None else find_checkpoint(name_or_folder)
+    folder = shipped_folder() if name_or_folder is None else find_checkpoint(name_or_folder)
     place = choose_device(str(device))
     devices, note = _placement(folder, place, device_map, load_in_8bit)
     loaded = load_checkpoint(

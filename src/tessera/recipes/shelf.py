@@ -9,9 +9,8 @@ import ast
 import re
 import shutil
 from difflib import get_close_matches
-from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from runpy import run_path
 
 from tessera.train.recipe import Recipe
 
@@ -52,14 +51,7 @@ def find_recipe(name: str | Path) -> Path:
 def load_recipe(name: str | Path) -> Recipe:
     """The recipe of this name or file. A user's file is code: run only files you trust."""
     file = find_recipe(name)
-    if file.is_relative_to(ROOT):
-        module = import_module(".".join((str(__package__), file.parent.name, file.stem)))
-    else:
-        spec = spec_from_file_location(f"tessera_recipe_{file.stem}", file)
-        assert spec is not None and spec.loader is not None, "the name ends with .py"
-        module = module_from_spec(spec)
-        spec.loader.exec_module(module)
-    make = getattr(module, "recipe", None)
+    make = run_path(str(file), run_name=f"tessera_recipe_{file.stem}").get("recipe")
     result = make() if callable(make) else None
     if not isinstance(result, Recipe):
         raise ValueError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
@@ -69,20 +70,18 @@ class Trainer:
     def _run_stage(self, index: int, saved: RunPosition | None) -> Iterator[StepReport]:
         stage = self.recipe.stages[index]
         optimizer = Optimizer(assign(self.model, stage.rules), stage.optimizer)
-        loader = self.setup.loader(index, self.ranks)
-        if saved is not None:
-            self._state.restore(self.model, optimizer if saved.step else None)
-        if saved is not None and saved.step:
-            loader.load_state_dict(saved.loader)
-        self.model.train()
-        set_drop_path(self.model, stage.drop_path)
-        try:
-            for step in range(saved.step if saved else 0, stage.steps):
+        begun = saved.step if saved else 0
+        with closing(self.setup.loader(index, self.ranks)) as loader:
+            if saved is not None:
+                self._state.restore(self.model, optimizer if begun else None)
+                if begun:
+                    loader.load_state_dict(saved.loader)
+            self.model.train()
+            set_drop_path(self.model, stage.drop_path)
+            for step in range(begun, stage.steps):
                 yield self._step(index, step, optimizer, loader)
                 if (step + 1) % self.recipe.save_every == 0 and step + 1 < stage.steps:
                     self._save(RunPosition(index, step + 1, loader.state_dict()), optimizer)
-        finally:
-            loader.close()
         self.model.eval()
         if self.ranks.leads:
             self.setup.save(self.stage_folder(index))

@@ -71,18 +71,15 @@ class Optimizer:
 
     def load_state_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Restore what `state_tensors` gave. ValueError when it belongs to other parameters."""
-        known = set(self._names.values())
-        for key in tensors:
-            if key.rsplit("/", 1)[0] not in known:
+        groups = ((part, group) for part in self._parts for group in part.param_groups)
+        states = {self._names[id(p)]: part.state[p] for part, group in groups for p in group["params"]}
+        for key, value in tensors.items():
+            name, _, field = key.rpartition("/")
+            if name not in states:
                 raise ValueError(
                     f"optimizer state {key!r} has no such trained parameter; resume with the same rules"
                 )
-        for part in self._parts:
-            for group in part.param_groups:
-                for parameter in group["params"]:
-                    prefix = self._names[id(parameter)] + "/"
-                    found = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
-                    part.state[parameter].update({k: v.clone() for k, v in found.items()})
+            states[name][field] = value.clone()
 
 
 def is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:

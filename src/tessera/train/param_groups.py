@@ -31,7 +31,6 @@ class Assignment:
 
     name: str
     parameter: nn.Parameter
-    rule: Rule
     learning_rate: float
     weight_decay: float
 
@@ -46,7 +45,7 @@ def assign(model: nn.Module, rules: Sequence[Rule]) -> list[Assignment]:
     modules = model.named_modules()
     encoders = {f"{name}.": len(m.layers) for name, m in modules if isinstance(m, TileEncoder)}
     for name, parameter in model.named_parameters():
-        index = next((i for i, rule in enumerate(rules) if re.search(rule.pattern, name)), None)
+        index = _decides(rules, name)
         if index is None:
             orphans.append(name)
             continue
@@ -56,7 +55,7 @@ def assign(model: nn.Module, rules: Sequence[Rule]) -> list[Assignment]:
         if rule.learning_rate is not None:
             rate = rule.learning_rate * rule.layer_decay ** _layers_above(name, encoders)
             decay = rule.weight_decay if parameter.dim() > 1 else 0.0
-            trained.append(Assignment(name, parameter, rule, rate, decay))
+            trained.append(Assignment(name, parameter, rate, decay))
     _require_complete(rules, used, orphans, trained)
     return trained
 
@@ -92,8 +91,11 @@ def table(model: nn.Module, rules: Sequence[Rule]) -> list[tuple[str, int, str]]
     """(pattern, parameters decided, "frozen" or the rate) per rule, for printing."""
     counts = [0] * len(rules)
     for name, parameter in model.named_parameters():
-        index = next((i for i, rule in enumerate(rules) if re.search(rule.pattern, name)), None)
-        if index is not None:
+        if (index := _decides(rules, name)) is not None:
             counts[index] += parameter.numel()
     rates = ["frozen" if r.learning_rate is None else f"{r.learning_rate:g}" for r in rules]
     return [(rule.pattern, count, rate) for rule, count, rate in zip(rules, counts, rates, strict=True)]
+
+
+def _decides(rules: Sequence[Rule], name: str) -> int | None:
+    return next((i for i, rule in enumerate(rules) if re.search(rule.pattern, name)), None)

@@ -19,7 +19,7 @@ class Setup:
 
     recipe: Recipe
     learner: Any
-    """The `Learner` of the recipe's objectives."""
+    """Of the recipe's objectives; all its stages share it."""
     sources: tuple[Sources, ...]
     """Of each stage, as far as they may be used."""
     report: CheckReport

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +31,7 @@ class Step:
     model: nn.Module
     device: torch.device
     precision: str = "float32"
+    """bfloat16 computes products in it; weights are float32."""
     ranks: Ranks = ALONE
 
     def gradients(self, batches: Sequence[Any]) -> tuple[torch.Tensor, float]:
@@ -49,7 +49,7 @@ class Step:
             )
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for batch in batches:
-            with precision_context(self.precision, self.device):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
                 loss = self.objective.loss_sum(self.model, batch, self.device) / normaliser
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()  # read once a step: every reading waits for the device
@@ -61,10 +61,3 @@ class Step:
         loss = add_up(own, optimizer.parameters, self.ranks)
         norm = optimizer.step(factor)
         return StepResult(float(loss), normaliser, norm)
-
-
-def precision_context(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 products with float32 weights, or plain float32."""
-    if precision == "float32":
-        return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)

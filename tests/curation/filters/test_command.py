@@ -79,12 +79,12 @@ def test_scores_from_a_server(
 
 def test_a_local_checkpoint_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The shipped scale model knows nothing of scores: every answer is counted as unreadable, none is 0."""
-    from tessera.checkpoints.shipped import default_model_folder
+    from tessera.checkpoints.shipped import shipped_folder
 
     manifest, config = write_manifest(tmp_path, a=[turns("q", "fine")]), tmp_path / "filter.yaml"
     (tmp_path / "short").mkdir()
     (tmp_path / "short" / "repetition.txt").write_text("{fence} {sample} <image> {fence}")
-    model = {"checkpoint": str(default_model_folder()), "max_tokens": 4}
+    model = {"checkpoint": str(shipped_folder()), "max_tokens": 4}
     config.write_text(
         json.dumps({"model": model, "prompts": "short", "quality": {"threshold": 7, "on": False}})
     )

@@ -14,7 +14,7 @@ from tessera.annotations.build import KINDS, BuildReport, build
 from tessera.annotations.settings import BuildSettings
 from tessera.annotations.wording import write_templates
 from tessera.cli.command import Command, ReportingCommand, Verb
-from tessera.cli.tables import figures_table, say
+from tessera.cli.tables import counts_table, say
 from tessera.runtime.progress import progress_bars
 
 ANNOTATIONS = Annotated[
@@ -75,13 +75,11 @@ BUILD = {kind: Verb(str(KINDS[kind].settings.__doc__), build_command(kind)) for 
 def show(report: BuildReport, out: Path) -> None:
     """Counts as a table, what was left out, and how to look at the result."""
     console = Console()
-    forms = sorted({form for side in report.sides.values() for form in side["forms"]})
-    table = figures_table(report.kind, *report.sides)
-    for what in ("pictures", "records", "turns"):
-        table.add_row(what, *(f"{side[what]:,}" for side in report.sides.values()))
-    for form in forms:
-        table.add_row(f"  {form}", *(f"{side['forms'].get(form, 0):,}" for side in report.sides.values()))
-    console.print(table)
+    sides = report.sides.values()
+    rows = {what: [side[what] for side in sides] for what in ("pictures", "records", "turns")}
+    for form in sorted({form for side in sides for form in side["forms"]}):
+        rows[f"  {form}"] = [side["forms"].get(form, 0) for side in sides]
+    console.print(counts_table(report.kind, report.sides, rows))
     say(console, f"read     {report.items:>9,}  items")
     for what, counts in (("by rule", report.rules), ("faults", report.faults)):
         say(console, *(f"{what:<9}{count:>9,}  {reason}" for reason, count in counts.items()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -55,23 +54,16 @@ class CheckCommand(LimitedCommand, WorkersCommand, ReportingCommand):
         cache_root().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache_root(), prefix="check") as folder:
             with progress_bars() as bars:
-                found = survey(
-                    entries, encoder, limits, Path(folder), bars, headers_only=self.headers_only
-                )
+                found = survey(entries, encoder, limits, Path(folder), bars, headers_only=self.headers_only)
                 fixed = write_repaired(found, self.fix, bars) if self.fix is not None else None
             if self.report is not None:
                 chosen = choose_records(entries, self.samples, seed=0)
                 samples = [look(entries[number], encoder, record) for number, record in chosen]
                 write_page(self.report, check_page(found, samples, self.packs_per_step))
-            self.tell(lambda: self.values(found, fixed), lambda: self.show(found, fixed))
+            values = survey_values(found, self.packs_per_step, self.shown)
+            written = {} if fixed is None else {"fixed": asdict(fixed)}
+            self.tell(lambda: values | written, lambda: self.show(found, fixed))
         return int(found.faulty > self.tolerate * found.records)
-
-    def values(self, found: Survey, fixed: Repaired | None) -> dict[str, Any]:
-        """What was found and written as plain values."""
-        values = survey_values(found, self.packs_per_step, self.shown)
-        if fixed is not None:
-            values["fixed"] = asdict(fixed) | {"manifest": str(fixed.manifest), "rejects": str(fixed.rejects)}
-        return values
 
     def show(self, found: Survey, fixed: Repaired | None) -> None:
         """What was found and written as tables and lines."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -58,7 +59,8 @@ class FilterCommand(ManifestCommand, WorkersCommand, ReportingCommand):
             summary = existing or judge(run, bars)
             cleaned = write_clean(run, specs, decisions, bars) if decisions is not None else None
         page = write_review(run) if existing is None else None
-        self.tell(lambda: as_json(summary, cleaned, page, run), lambda: show(summary, cleaned, page, run))
+        done = FilterResult(run.out / VERDICT_FILE, summary, page, cleaned)
+        self.tell(done.as_json, done.show)
         return 0
 
     def choices(self, run: Run) -> Decisions | None:
@@ -70,15 +72,16 @@ class FilterCommand(ManifestCommand, WorkersCommand, ReportingCommand):
 
 def judge(run: Run, progress: Progress) -> Summary:
     """Run the rules and the model that the config names."""
-    if run.config.model is None:
-        return run.execute(None, progress)
     with open_scorer(run.config.model) as scorer:
         return run.execute(scorer, progress)
 
 
 @contextmanager
-def open_scorer(config: JudgeModelConfig) -> Iterator[Scorer]:
-    """The scorer that the config names; a checkpoint's engine is loaded only here."""
+def open_scorer(config: JudgeModelConfig | None) -> Iterator[Scorer | None]:
+    """The scorer that the config names, if any; a checkpoint's engine is loaded only here."""
+    if config is None:
+        yield None
+        return
     if config.checkpoint is not None:
         import tessera
         from tessera.engine.local_scorer import LocalScorer
@@ -87,66 +90,59 @@ def open_scorer(config: JudgeModelConfig) -> Iterator[Scorer]:
         model = tessera.load(config.checkpoint)
         yield LocalScorer(model, name, config.concurrency, config.max_tokens, Reply)
         return
-    key = None
-    if config.key_variable is not None:
-        key = os.environ.get(config.key_variable)
-        if not key:
-            raise ValueError(f"model.key_variable: the environment has no {config.key_variable}; set it")
-    scorer = EndpointScorer(config, key)
-    try:
+    key = os.environ.get(config.key_variable) if config.key_variable else None
+    if config.key_variable and not key:
+        raise ValueError(f"model.key_variable: the environment has no {config.key_variable}; set it")
+    with closing(EndpointScorer(config, key)) as scorer:
         yield scorer
-    finally:
-        scorer.close()
 
 
-def as_json(summary: Summary, cleaned: Cleaned | None, page: Path | None, run: Run) -> dict[str, Any]:
-    """Counts and paths as plain values."""
-    told = {
-        **summary.as_dict(),
-        "verdicts": str(run.out / VERDICT_FILE),
-        "review": str(page) if page else None,
-    }
-    if cleaned is not None:
-        told["clean"] = {
-            "manifest": str(cleaned.manifest),
-            "rejects": str(cleaned.rejects),
-            "sources": {name: dict(counts) for name, counts in cleaned.sources.items()},
-        }
-    return told
+@dataclass(frozen=True)
+class FilterResult:
+    """What a run found and wrote. No page: it is there already. Nothing cleaned: decisions are missing."""
 
+    verdicts: Path
+    summary: Summary
+    page: Path | None
+    cleaned: Cleaned | None
 
-def show(summary: Summary, cleaned: Cleaned | None, page: Path | None, run: Run) -> None:
-    """A table of sources, one of rules, the model's bill, and what to do next."""
-    console = Console()
-    kinds = ("records", "text", "multimodal", "exempt", "keep", "borderline", "drop")
-    console.print(counts_table("source", kinds, summary.sources))
-    if summary.rules:
-        verdicts = ("borderline", "drop", "unreadable")
-        console.print(counts_table("rule", verdicts, dict(sorted(summary.rules.items()))))
-    if summary.domains:
-        console.print("domains: " + ", ".join(f"{name} {n:,}" for name, n in summary.domains.most_common()))
-    if summary.model:
-        bill = summary.model
-        say(
-            console,
-            f"model: {bill['asked']:,} answers ({bill['failed']:,} failed), "
-            f"{bill['from_store']:,} known before, "
-            f"{bill['prompt_tokens']:,} + {bill['answer_tokens']:,} tokens, cost {bill['cost']}",
-        )
-    _show_next(console, cleaned, page, run)
+    def as_json(self) -> dict[str, Any]:
+        """Counts and paths."""
+        told = {**self.summary.as_dict(), "verdicts": self.verdicts, "review": self.page}
+        return told if self.cleaned is None else told | {"clean": vars(self.cleaned)}
 
+    def show(self) -> None:
+        """A table of sources, one of rules, the model's bill, and what to do next."""
+        console, summary = Console(), self.summary
+        kinds = ("records", "text", "multimodal", "exempt", "keep", "borderline", "drop")
+        sources = {name: [found[kind] for kind in kinds] for name, found in summary.sources.items()}
+        console.print(counts_table("source", kinds, sources))
+        if summary.rules:
+            verdicts = ("borderline", "drop", "unreadable")
+            rules = {name: [rows[v] for v in verdicts] for name, rows in sorted(summary.rules.items())}
+            console.print(counts_table("rule", verdicts, rules))
+        if summary.domains:
+            domains = summary.domains.most_common()
+            console.print("domains: " + ", ".join(f"{name} {count:,}" for name, count in domains))
+        if bill := summary.model:
+            say(
+                console,
+                f"model: {bill['asked']:,} answers ({bill['failed']:,} failed), "
+                f"{bill['from_store']:,} known before, "
+                f"{bill['prompt_tokens']:,} + {bill['answer_tokens']:,} tokens, cost {bill['cost']}",
+            )
+        say(console, *self._ways_on())
 
-def _show_next(console: Console, cleaned: Cleaned | None, page: Path | None, run: Run) -> None:
-    lines = [f"verdicts  {run.out / VERDICT_FILE}"]
-    if page is not None:
-        lines.append(f"review    {page}")
-    if cleaned is not None:
-        total = sum(cleaned.sources.values(), start=type(next(iter(cleaned.sources.values())))())
-        lines.append(
-            f"clean     {cleaned.manifest}: {total['kept']:,} kept, {total['rejected']:,} rejected, "
+    def _ways_on(self) -> Iterator[str]:
+        yield f"verdicts  {self.verdicts}"
+        if self.page is not None:
+            yield f"review    {self.page}"
+        if self.cleaned is None:
+            yield "next      review, then give the download: --decisions decisions.json; or --write"
+            return
+        total = sum(self.cleaned.sources.values(), start=Counter[str]())
+        yield (
+            f"clean     {self.cleaned.manifest}: {total['kept']:,} kept, {total['rejected']:,} rejected, "
             f"{total['overruled']:,} overruled, {total['undecided']:,} borderline undecided"
         )
-        lines.append(f"rejects   {cleaned.rejects}")
-    else:
-        lines.append("next      review, then give the download: --decisions decisions.json; or --write")
-    say(console, *lines)
+        yield f"rejects   {self.cleaned.rejects}"

@@ -47,6 +47,4 @@ class LimitedCommand(ManifestCommand, CountingCommand):
 
     def limits(self, kind: type[Of], **more: Any) -> Of:
         """These capacities as one value, with what else it holds."""
-        return kind(
-            max_tokens=self.max_tokens, max_tiles=self.max_tiles, over_long=self.over_long, **more
-        )
+        return kind(max_tokens=self.max_tokens, max_tiles=self.max_tiles, over_long=self.over_long, **more)

@@ -54,13 +54,8 @@ class PackCommand(LimitedCommand, WorkersCommand, ReportingCommand):
         encoder, entries = self.encoder(), self.sources()
         with progress_bars() as bars:
             view = plan_view(entries, encoder, config, self.packs, self.most, bars)
-        self.tell(lambda: as_json(view), lambda: self.show(view))
+        self.tell(lambda: as_json(view), lambda: show(Console(), view, self.out))
         return 0
-
-    def show(self, view: PackView) -> None:
-        """The packs in the terminal and on the page."""
-        show(Console(), view)
-        print(f"page: {write_page(self.out, pack_page(view))}")
 
 
 def as_json(view: PackView) -> dict[str, Any]:
@@ -95,8 +90,8 @@ def as_json(view: PackView) -> dict[str, Any]:
     }
 
 
-def show(console: Console, view: PackView) -> None:
-    """Packs as rows: tokens left, tiles right, samples in the colours of their sources; then the counts."""
+def show(console: Console, view: PackView, out: Path) -> None:
+    """Packs as rows: tokens left, tiles right, samples in the colours of their sources; counts; the page."""
     legend = Text("sources ")
     for number, name in enumerate(view.names):
         legend.append(f" █ {name}", style=COLOURS[number % len(COLOURS)])
@@ -111,6 +106,7 @@ def show(console: Console, view: PackView) -> None:
         f"{view.token_fill:.1%} full, tiles {view.tile_fill:.1%}; padding 0",
         f"skipped {tally.skipped:,}, dropped {tally.dropped:,}, fewer tiles {tally.shrunk:,}, "
         f"split {tally.split:,}",
+        f"page: {write_page(out, pack_page(view))}",
     )
 
 

@@ -7,7 +7,7 @@ from rich.columns import Columns
 from rich.console import Console
 from rich.table import Column, Table
 
-from tessera.cli.tables import figures_table, say
+from tessera.cli.tables import counts_table, say
 from tessera.curation.statistics import Histogram
 from tessera.curation.survey import SourceSurvey, Survey
 
@@ -33,12 +33,11 @@ def show_survey(console: Console, found: Survey, packs_per_step: int, shown: int
 
 def _counts(found: Survey) -> Table:
     """One row a source; `exact` and `near` count duplicates."""
-    table = figures_table("source", "records", "faulty", "exact", "near", "tokens", "tiles")
-    for source in found.sources:
-        tokens, tiles = source.lengths.tokens.total, source.lengths.tiles.total
-        counts = (source.size, source.log.records, source.exact, source.near, tokens, tiles)
-        table.add_row(source.name, *(f"{count:,}" for count in counts))
-    return table
+    rows = {
+        s.name: (s.size, s.log.records, s.exact, s.near, s.lengths.tokens.total, s.lengths.tiles.total)
+        for s in found.sources
+    }
+    return counts_table("source", ("records", "faulty", "exact", "near", "tokens", "tiles"), rows)
 
 
 def _show_source(console: Console, source: SourceSurvey, found: Survey) -> None:

@@ -45,8 +45,7 @@ class DemoCommand(ReportingCommand):
         say(console, f"report with pictures and curves: {page}")
         show_new_picture(demo, console)
         say(console, f"{(perf_counter() - began) / 60:.1f} minutes")
-        if self.json:
-            self.tell(demo.summary, lambda: None)
+        self.tell(demo.summary, lambda: None)
         return 0
 
 

@@ -30,7 +30,7 @@ class RecipesCommand(WordsCommand):
         if self.copy is not None:
             file = copy_recipe(self.copy, *map(Path, self.words))
             remark = f"{file}: edit it, then tessera train {file}"
-            self.tell(lambda: {"file": str(file)}, lambda: print(remark))
+            self.tell(lambda: {"file": file}, lambda: print(remark))
             return 0
         found = [describe(name) for name in shipped_recipes()]
         self.tell(lambda: found, lambda: show(found))

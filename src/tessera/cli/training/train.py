@@ -53,7 +53,7 @@ class TrainCommand(RunCommand):
         last = trainer.stage_folder(len(trainer.recipe.stages) - 1)
         if ranks.leads:
             self.tell(
-                lambda: {"out": str(out), "model": str(last), "stages": figures},
+                lambda: {"out": out, "model": last, "stages": figures},
                 lambda: say(console, f"model written to {last}"),
             )
         return 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 from tessera.chat.message import Image
 from tessera.checkpoints.load import load_checkpoint
 from tessera.engine.engine import Engine
-from tessera.engine.request import Sampling
 from tessera.evaluation.report import Report, StageResult
 from tessera.evaluation.runner import TaskResults, evaluate
 from tessera.evaluation.tasks import HeldoutItem
@@ -48,7 +48,8 @@ class Demo:
             )
         self.trainer, self.learner = trainer, trainer.setup.learner
         self.packs = self._look_at_packs()
-        self.baseline = self._evaluate(self._engine(), "text only", "blind")
+        untrained = Engine(self.learner.model.eval(), self.learner.tokenizer, self.learner.encoder.stop_ids)
+        self.baseline = self._evaluate(untrained, "text only", "blind")
         for index in range(trainer.resumed_at[0] if trainer.resumed_at else 0):
             self.after_stage(index, trainer.recipe.stages[index])
         reports = []
@@ -59,8 +60,7 @@ class Demo:
 
     def after_stage(self, index: int, stage: Stage) -> None:
         """Measure a finished stage."""
-        engine = Engine.of(load_checkpoint(self.trainer.stage_folder(index)))
-        self.results[index] = self._evaluate(engine, stage.name, "picture")
+        self.results[index] = self._evaluate(_engine(self.trainer.stage_folder(index)), stage.name, "picture")
 
     def report(self, versions: Mapping[str, str]) -> Report:
         """The page of the run; `versions` go to its settings."""
@@ -87,7 +87,7 @@ class Demo:
         questions = {q.kind: q for q in scene.questions}
         items = [HeldoutItem(scene, q) for q in questions.values()][:QUESTIONS_SHOWN]
         prompts = [self.learner.encoder.encode(item.prompt("picture"), generate=True) for item in items]
-        answers = self._engine().generate(prompts, Sampling())
+        answers = _engine(self.last_folder).generate(prompts)
         return file, [
             (i.question.text, a.text, i.question.answer) for i, a in zip(items, answers, strict=True)
         ]
@@ -106,10 +106,6 @@ class Demo:
             "training": self.figures,
         }
 
-    def _engine(self) -> Engine:
-        """The model as it is now."""
-        return Engine(self.learner.model.eval(), self.learner.tokenizer, self.learner.encoder.stop_ids)
-
     def _evaluate(self, engine: Engine, name: str, mode: Mode) -> TaskResults:
         def move(_: str, done: int, total: int | None) -> None:
             self.progress(f"measure {name}", done, total)
@@ -120,8 +116,9 @@ class Demo:
 
     def _look_at_packs(self) -> list[tuple[int, ...]]:
         """Sample lengths of the last stage's first packs."""
-        index = len(self.trainer.recipe.stages) - 1
-        loader = self.trainer.setup.loader(index)
-        packs = [next(loader).lengths for _ in range(SHOWN_PACKS)]
-        loader.close()
-        return packs
+        with closing(self.trainer.setup.loader(len(self.trainer.recipe.stages) - 1)) as loader:
+            return [next(loader).lengths for _ in range(SHOWN_PACKS)]
+
+
+def _engine(folder: Path) -> Engine:
+    return Engine.of(load_checkpoint(folder))

@@ -35,19 +35,14 @@ def recipe() -> Recipe:
         optimizer=MUON,
         schedule=Schedule(warmup=10, floor=0.1),
     )
-    incremental = Stage(
-        name="vit_incremental",
-        steps=90,
-        rules=(
-            Rule(pattern=r"^vision\.", learning_rate=1e-3, weight_decay=0.01),
-            CONNECTOR.model_copy(update={"learning_rate": 2e-3}),
-            Rule(pattern="."),
-        ),
-        sources=(pictures("incremental", SINGLE, EASY, descriptions=0.6),),
-        packing=PackingConfig(max_tokens=4096, max_tiles=64),
-        optimizer=MUON,
-        schedule=Schedule(warmup=10, floor=0.1),
+    with_vision = (
+        Rule(pattern=r"^vision\.", learning_rate=1e-3, weight_decay=0.01),
+        CONNECTOR.model_copy(update={"learning_rate": 2e-3}),
+        Rule(pattern="."),
     )
+    drawings = pictures("incremental", SINGLE, EASY, descriptions=0.6)
+    change = {"name": "vit_incremental", "steps": 90, "rules": with_vision, "sources": (drawings,)}
+    incremental = warm_up.model_copy(update=change)
     full = Stage(
         name="full",
         steps=620,

@@ -50,7 +50,8 @@ def main() -> None:
     given = tyro.cli(ShipArguments)
     folder = assets_folder() / FOLDERS[given.what]
     shutil.rmtree(folder, ignore_errors=True)
-    card = {"commit": full_hash(given.commit)}
+    commit = subprocess.check_output(["git", "rev-parse", given.commit], text=True)
+    card: dict[str, Any] = {"commit": commit.strip()}
     if given.what == "model":
         loaded = load_checkpoint(given.run)
         card |= {**loaded.card, "can": CAN, "cannot": CANNOT}
@@ -62,20 +63,9 @@ def main() -> None:
     else:
         model = VLM(fresh("scale_model", load_tokenizer(shipped_folder("tokenizer"))).model)
         load_part(model, given.what, given.run)
-        save_part(model, given.what, folder, torch.bfloat16, card | read_card(given.run))
-
-
-def read_card(run: Path) -> dict[str, Any]:
-    """The card that the training run wrote."""
-    file = next(path for path in (run / "part.json", run / "tessera.json") if path.is_file())
-    card: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")).get("card", {})
-    return card
-
-
-def full_hash(commit: str) -> str:
-    """A commit's whole name."""
-    command = ["git", "rev-parse", commit]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        written = next(file for name in ("part.json", "tessera.json") if (file := given.run / name).is_file())
+        card |= json.loads(written.read_text(encoding="utf-8")).get("card", {})
+        save_part(model, given.what, folder, torch.bfloat16, card)
 
 
 if __name__ == "__main__":

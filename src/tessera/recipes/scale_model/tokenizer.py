@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from random import Random
 from string import ascii_lowercase
 
@@ -33,16 +34,14 @@ MARKS = re.compile("|".join(map(re.escape, GROUNDING_TOKENS)))
 def playground_texts(scenes: int = SCENES) -> Iterator[str]:
     """Every run of text of playground conversations, with the role words, as the template writes them."""
     rng = Random(0)
-    for suite in SUITES:
-        for level in LEVELS:
-            for seed in range(scenes):
-                scene = draw_scene(suite, seed, level=level)
-                for talk in (conversation(scene, scene.questions), caption_conversation(scene, rng)):
-                    for message in talk.messages:
-                        yield f"{message.role}\n"
-                        for part in message.parts:
-                            if isinstance(part, Text):
-                                yield from filter(None, MARKS.split(part.text))
+    for suite, level, seed in product(SUITES, LEVELS, range(scenes)):
+        scene = draw_scene(suite, seed, level=level)
+        talks = (conversation(scene, scene.questions), caption_conversation(scene, rng))
+        for message in (message for talk in talks for message in talk.messages):
+            yield f"{message.role}\n"
+            for part in message.parts:
+                if isinstance(part, Text):
+                    yield from filter(None, MARKS.split(part.text))
 
 
 def word_list() -> Iterator[str]:

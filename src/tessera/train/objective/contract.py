@@ -24,14 +24,11 @@ class ManifestSpec(Config):
     """Path of the meta JSON file."""
 
 
-SourceSpec = PlaygroundSource | ManifestSpec
-
-
 class StageData(Config):
     """The part of a stage that its objective reads: data, and how it becomes the batches of a step."""
 
     name: str
-    sources: tuple[SourceSpec, ...]
+    sources: tuple[PlaygroundSource | ManifestSpec, ...]
     packing: PackingConfig = PackingConfig()
     accumulate: int = Field(default=1, gt=0)
     """Batches per optimizer step, over all processes; a multiple of their number."""
@@ -80,7 +77,8 @@ class Objective(Protocol):
     """Settings of what is minimised; all else follows from the arguments."""
 
     learner: ClassVar[type[Any]]
-    """The `Learner` that it trains; objectives of the same one may follow each other in a run."""
+    """What it trains: `start(start, seed)` makes a `model`, `save(folder, card)` writes it for other rooms.
+    Objectives of the same learner may follow each other in a run."""
 
     def check(self, data: StageData, learner: Any, progress: Progress = silent) -> Checked:
         """Open and check the sources before the first step. ValueError with all that is wrong."""

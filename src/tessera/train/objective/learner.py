@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 import torch
 from torch import nn
@@ -36,21 +36,6 @@ class Start(Config):
     """Folder with a decoder; "shipped" likewise."""
 
 
-class Learner(Protocol):
-    """What an objective trains; the stages of a run share one."""
-
-    @property
-    def model(self) -> nn.Module:
-        """What is trained."""
-
-    @classmethod
-    def start(cls, start: Start, seed: int) -> Self:
-        """The model as `start` asks, in float32; `seed` is the recipe's."""
-
-    def save(self, folder: Path, card: dict[str, object]) -> None:
-        """Write the model in the layout that the other rooms open."""
-
-
 @dataclass(frozen=True)
 class ChatLearner:
     """A whole model with the tokenizer and the encoder that belong to it."""
@@ -62,7 +47,7 @@ class ChatLearner:
 
     @classmethod
     def start(cls, start: Start, seed: int) -> Self:
-        """A checkpoint, or a fresh model with parts laid over it."""
+        """A checkpoint, or a fresh model with parts laid over it, in float32; `seed` is the recipe's."""
         if start.checkpoint:
             loaded = load_checkpoint(_folder(start.checkpoint, "model"), dtype=torch.float32)
             return cls(loaded.model, loaded.tokenizer, loaded.encoder, loaded.family)

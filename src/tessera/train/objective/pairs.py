@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
+from types import SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
@@ -46,14 +47,6 @@ class PairBatch:
 
 
 @dataclass(frozen=True)
-class PairStats:
-    """There is nothing to fill, so the fills are whole."""
-
-    token_fill: float = 1.0
-    tile_fill: float = 1.0
-
-
-@dataclass(frozen=True)
 class PairMaker:
     """Batches of drawn pictures, each a pure function of its number."""
 
@@ -74,20 +67,16 @@ class PairMaker:
         phrases = sorted({region.phrase for _, region in regions})
         caption_ids, caption_lengths = self._texts(captions)
         phrase_ids, phrase_lengths = self._texts(phrases)
-        numbered = {phrase: i for i, phrase in enumerate(phrases)}
-        match = torch.zeros(len(regions), len(phrases), dtype=torch.bool)
-        match[range(len(regions)), [numbered[region.phrase] for _, region in regions]] = True
-        same = np.array(captions)
         return PairBatch(
             tiles=torch.from_numpy(np.stack([self._pixels(scene) for scene in scenes])),
             caption_ids=caption_ids,
             caption_lengths=caption_lengths,
-            caption_match=torch.from_numpy(same[:, None] == same[None, :]),
+            caption_match=_equal(captions, captions),
             region_owner=torch.tensor([i for i, _ in regions]),
             region_cover=torch.from_numpy(np.stack([patch_cover(r, self.grid) for _, r in regions])),
             phrase_ids=phrase_ids,
             phrase_lengths=phrase_lengths,
-            region_match=match,
+            region_match=_equal([region.phrase for _, region in regions], phrases),
         )
 
     def scene(self, index: int) -> Scene:
@@ -121,7 +110,7 @@ class PairLoader:
             )
         self.maker, self.workers, self.ranks = maker, workers, ranks
         self.per_rank = batches_per_step // ranks.world
-        self.stats = PairStats()
+        self.stats = SimpleNamespace(token_fill=1.0, tile_fill=1.0)  # nothing to fill: the fills are whole
         self._next = 0
         self._stream: Iterator[PairBatch] | None = None
 
@@ -151,6 +140,10 @@ class PairLoader:
     def close(self) -> None:
         """Stop workers."""
         self._stream = None
+
+
+def _equal(left: Sequence[str], right: Sequence[str]) -> torch.Tensor:
+    return torch.from_numpy(np.array(left)[:, None] == np.array(right)[None, :])
 
 
 def patch_cover(region: Region, grid: int) -> NDArray[np.float32]:
