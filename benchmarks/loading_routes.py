@@ -23,7 +23,7 @@ TILING = Tiling(tile_side=SIDE, max_tiles=MAX_TILES)
 
 
 def published_recipe(data: bytes) -> torch.Tensor:
-    """Facts 3.3 and 3.4 step by step: each tile is cropped, resized and normalised on its own."""
+    """docs/facts/imaging.md step by step: each tile is cropped, resized and normalised on its own."""
     return torch.stack([_published_transform(tile) for tile in _published_tiles(data)])
 
 

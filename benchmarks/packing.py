@@ -3,11 +3,11 @@
     python benchmarks/packing.py [--samples 20000] [--seed 0] [--token-steps 256]
 
 Five distributions of lengths at 16,384 tokens and 48 tiles. Ours plans the whole epoch at once, and through
-the loader's window of its default size. The official algorithm is written from its description (facts 6.2,
-6.3: 48 tiles, 16,384 tokens, 20 buffers, no overflow), once as it stands, with the dummy tile of a text
-sample, and once without it, which is its better case. The bound is proven for the lengths at hand
-(packing_workload.py). Times are processor time of one core, best of three. The baselines and
-the bound are first held against cases worked out by hand. The last line is one JSON object.
+the loader's window of its default size. The official algorithm is written from its description
+(docs/facts/training.md: 48 tiles, 16,384 tokens, 20 buffers, no overflow), once as it stands, with the dummy
+tile of a text sample, and once without it, which is its better case. The bound is proven for the lengths at
+hand (packing_workload.py). Times are processor time of one core, best of three. The baselines and the bound
+are first held against cases worked out by hand. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ class InOrder:
 
 
 def official(tokens: Sizes, tiles: Sizes) -> Packs:
-    """Facts 6.3: into the first buffer, by tiles descending, with room; full heads and a long list leave."""
+    """docs/facts/training.md: into the first buffer, by tiles descending, with room; full heads and a long
+    list leave."""
     buffers: list[tuple[int, int, int, list[int]]] = []  # minus tiles, age, tokens, samples
     packs: Packs = []
     for number, (size, count) in enumerate(zip(tokens.tolist(), tiles.tolist(), strict=True)):
@@ -107,7 +108,7 @@ def official(tokens: Sizes, tiles: Sizes) -> Packs:
 
 
 def official_with_dummy_tiles(tokens: Sizes, tiles: Sizes) -> Packs:
-    """As it stands: a text sample carries one dummy picture (facts 5.2), which takes a tile."""
+    """As it stands: a text sample carries one dummy picture (docs/facts/data.md), which takes a tile."""
     return official(tokens, np.maximum(tiles, 1))
 
 

@@ -35,7 +35,7 @@ def test_a_clipped_box_lies_inside_or_is_rejected(size: tuple[int, int], sides: 
 
 
 def test_published_rule() -> None:
-    """round(x / W * 1000) of the original picture (facts 5.6)."""
+    """round(x / W * 1000) of the original picture (docs/facts/data.md)."""
     assert scale((10, 20, 60, 80), (640, 480)) == (16, 42, 94, 167)
     assert box_text([(10, 20, 60, 80), (0, 0, 640, 480)], (640, 480)) == (
         "<box>[[16, 42, 94, 167], [0, 0, 1000, 1000]]</box>"

@@ -1,4 +1,4 @@
-"""The official preprocessing written down a second time, slowly and on strings (facts 4 and 5.5).
+"""The official preprocessing written down a second time, slowly and on strings (docs/facts/templates.md).
 
 Nothing here is imported from `tessera.chat`: prompts are put together as strings with `<image>` in them, the
 marks are replaced by placeholders, the string is tokenised, and masks come from tokenising its pieces again.
@@ -31,7 +31,7 @@ NINE = ["<img>", "</img>", "<IMG_CONTEXT>", "<quad>", "</quad>", "<ref>", "</ref
 
 
 def fill(prompt: str, tiles: list[int], per_tile: int) -> str:
-    """Replace `<image>` marks from left to right, one for each entry of `tiles` (facts 3.2)."""
+    """Replace `<image>` marks from left to right, one for each entry of `tiles` (docs/facts/templates.md)."""
     for count in tiles:
         prompt = prompt.replace("<image>", "<img>" + "<IMG_CONTEXT>" * (per_tile * count) + "</img>", 1)
     return prompt
@@ -134,7 +134,8 @@ def inference(
 ) -> list[int]:
     """ids of the model cards' `chat()`: the query as typed, marks replaced in it, one tokenisation.
 
-    A null system message in config.json means the template's own (facts 1.2); nothing is stripped.
+    A null system message in config.json means the template's own (docs/facts/architecture.md); nothing is
+    stripped.
     """
     if name == "internvl_zh":
         query = (system or "") + " "
@@ -196,7 +197,8 @@ def load_official(kind: str, folder: Path) -> tuple[Encode, int | None]:
         sp = sentencepiece.SentencePieceProcessor(model_file=str(folder / kind / "tokenizer.model"))
         table = {t: sp.piece_to_id(t) for t in ("<|im_start|>", "<|im_end|>", "<|im_sep|>", "<unk>")}
         table |= {"<|startoftext|>": 1, "<|endoftext|>": 2}
-        # Yi's own vocabulary has <img> (68) and </img> (70); adding tokens leaves those alone (facts 2.3).
+        # Yi's own vocabulary has <img> (68) and </img> (70); adding tokens leaves those alone
+        # (docs/facts/tokens.md).
         table |= {t: sp.piece_to_id(t) for t in NINE[:2]} | {t: 64000 + i for i, t in enumerate(NINE[2:])}
         return slow(table, lambda t, first: sp.encode(t)), None
     return llama(kind, folder)

@@ -25,7 +25,7 @@ SIDE = 56
 def published_indices(
     bound: tuple[float, float] | None, fps: float, last: int, count: int, first: int = 0
 ) -> list[int]:
-    """The cards' frame rule (facts 3.5), written down again."""
+    """The cards' frame rule (docs/facts/imaging.md), written down again."""
     start, end = bound or (-100000, 100000)
     begin, stop = max(first, round(start * fps)), min(round(end * fps), last)
     width = (stop - begin) / count

@@ -49,7 +49,7 @@ def test_measure_equals_encode_on_real_pictures(encoder: Encoder, shared_data: P
 
 
 def test_the_tile_budget_is_shared_by_the_pictures(encoder: Encoder, shared_data: Path) -> None:
-    """Facts 3.5: N pictures get max(1, 12 // N) tiles each, every one with its own thumbnail."""
+    """docs/facts/imaging.md: N pictures get max(1, 12 // N) tiles each, every one with its own thumbnail."""
     panda = shared_data / "images" / "red_panda_1000x747.jpg"  # 4:3
     assert check(encoder, Conversation((ask("?", [panda]),))) == (13,)
     assert check(encoder, Conversation((ask("?", [panda, panda]),))) == (7, 7)

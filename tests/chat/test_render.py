@@ -93,7 +93,7 @@ def test_untrained_answers_and_system_texts(real_tokenizer: Get) -> None:
 
 
 def test_internlm2_strips_turns_and_hermes_does_not(real_tokenizer: Get) -> None:
-    """Facts 5.5: only `internlm2-chat` strips; an inner line break behind a picture stays."""
+    """docs/facts/templates.md: only `internlm2-chat` strips; an inner line break behind a picture stays."""
     tokenizer = real_tokenizer("internlm2_internvl2")
     message = Message("user", (Text(" \n"), Image("p"), Text("\n  why? \n")))
     shown = {}

@@ -20,7 +20,7 @@ SIZES = {
     "num_key_value_heads": 8,
 }
 PUBLISHED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "InternLM2 in version 4's words (facts 1.4)": (
+    "InternLM2 in version 4's words (docs/facts/models.md)": (
         {
             "architectures": ["InternLM2ForCausalLM"],
             "model_type": "internlm2",

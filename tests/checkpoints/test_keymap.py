@@ -26,7 +26,7 @@ def llama_block(prefix: str) -> set[str]:
 
 
 def official_decoder(kind: DecoderKind) -> set[str]:
-    """Facts 2.1, written out by hand."""
+    """docs/facts/key_names.md, written out by hand."""
     blocks = [f"language_model.model.layers.{i}" for i in range(2)]
     if kind == "internlm2":
         keys = {"model.tok_embeddings.weight", "model.norm.weight", "output.weight"}
@@ -69,7 +69,7 @@ def test_official_keys(kind: DecoderKind, vit: str, tmp_path: Path) -> None:
 
 
 def test_wqkv_rows_by_brute_force(tmp_path: Path) -> None:
-    """Facts 2.1: per key-value head its query heads in order, then its key, then its value."""
+    """docs/facts/key_names.md: per key-value head its query heads in order, then its key, then its value."""
     model, family = kinds.model("internlm2"), kinds.family("internlm2")
     kinds.saved(tmp_path, "internlm2")
     fused = load_file(tmp_path / "model.safetensors")["language_model.model.layers.1.attention.wqkv.weight"]

@@ -57,7 +57,7 @@ JUNK = [
 
 
 def test_junk_keys_change_nothing(official: Path) -> None:
-    """Facts 1.1: released vision configs are full of another project's keys."""
+    """docs/facts/architecture.md: released vision configs are full of another project's keys."""
     junk = dict.fromkeys(JUNK, 1)
     edit(official / "config.json", lambda c: c["vision_config"].update(junk))
     edit(official / "config.json", lambda c: c["llm_config"].update(junk | {"bias": True}))
@@ -124,7 +124,7 @@ def test_a_tied_head_that_is_not_stored(official: Path) -> None:
 
 
 def test_position_embedding_for_larger_tiles(official: Path) -> None:
-    """Facts 3.6: force_image_size with a ViT of another size."""
+    """docs/facts/architecture.md: force_image_size with a ViT of another size."""
     edit(official / "config.json", lambda c: c.update(force_image_size=32))
     loaded = load_checkpoint(official)
     assert loaded.family.model.vision.image_size == loaded.family.tiling.tile_side == 32

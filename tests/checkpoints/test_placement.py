@@ -31,7 +31,8 @@ ENDS = ends_of(config())
 
 
 def cards(layers: int, count: int) -> dict[int, int]:
-    """Layer -> device as the model cards' text says it (facts 13.2), written as plainly as possible."""
+    """Layer -> device as the model cards' text says it (docs/facts/devices.md), written as plainly as
+    possible."""
     share = math.ceil(layers / (count - 0.5))
     owners, layer = {}, 0
     for device in range(count):

@@ -134,7 +134,7 @@ def test_dtypes_and_card(tmp_path: Path) -> None:
 
 
 def test_official_keys_are_the_published_ones(tmp_path: Path) -> None:
-    """Facts 2.1, written out by hand."""
+    """docs/facts/key_names.md, written out by hand."""
     save_checkpoint(tmp_path, tiny.model(), tiny.family(), tiny.tokenizer(), "official")
     vision = "vision_model.encoder.layers"
     decoder = "language_model.model.layers"
@@ -156,7 +156,8 @@ def test_official_keys_are_the_published_ones(tmp_path: Path) -> None:
 
 
 def test_a_model_without_memory_has_the_released_size() -> None:
-    """Parameter counts of the catalogue's tables against the published ones (facts 1.3), in billions."""
+    """Parameter counts of the catalogue's tables against the published ones (docs/facts/models.md), in
+    billions."""
     for name, billions in (("InternVL2_5-1B", 0.94), ("InternVL2_5-4B", 3.71), ("InternVL3-8B", 7.94)):
         from tessera.families.catalogue import get_family
 

@@ -282,7 +282,7 @@ def test_transformers_that_cannot_read_the_tokenizer_takes_our_ids(
 
 
 def test_the_real_template_of_internvl3(shared_data: Path, folder: Path) -> None:
-    """InternVL3's tokenizer files carry Qwen's template, with its system sentence (field facts 0.3)."""
+    """InternVL3's tokenizer files carry Qwen's template, with its system sentence (docs/prompts.md)."""
     pytest.importorskip("transformers")
     root = shared_data / "tokenizers" / "internvl3"
     tokenizer = read_description(folder).tokenizer

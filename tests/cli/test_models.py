@@ -114,7 +114,7 @@ def test_the_prompt_is_what_the_encoder_writes(shared_data: Path, folder: str, m
 
 
 def test_the_prompt_of_the_first_generation() -> None:
-    """Empty system text and a space: `system + sep2`, then `<human>: ` (facts 4)."""
+    """Empty system text and a space: `system + sep2`, then `<human>: ` (docs/facts/templates.md)."""
     prompt = prompt_example(get_entry("InternVL-Chat-V1-1"))
     assert prompt == "<s> <human>: <img><IMG_CONTEXT>×256</img>\nDescribe the picture. <bot>:"
 

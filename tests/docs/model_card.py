@@ -35,7 +35,8 @@ def asked(prompt: Encoded) -> Asked:
 
 @dataclass
 class CardModel:
-    """`chat` and `batch_chat` by the published rule (facts 3.2); remembers what it was asked."""
+    """`chat` and `batch_chat` by the published rule (docs/facts/templates.md); remembers what it was
+    asked."""
 
     ours: ChatModel
     asked: list[Asked] = field(default_factory=list)

@@ -22,3 +22,10 @@ def test_links_between_pages_lead_somewhere(repo_root: Path) -> None:
             if "://" not in link and not (page.parent / link).exists():
                 broken.append(f"{page.name}: {link}")
     assert not broken, "\n".join(broken)
+
+
+def test_no_citation_of_numbered_facts(repo_root: Path) -> None:
+    """Sections of a document outside the repository say nothing to a reader."""
+    numbered = re.compile(r"\b[Ff]acts\s+(?:#\s*)?\d")
+    files = [*(repo_root / "src").rglob("*.py"), *(repo_root / "docs").rglob("*.md")]
+    assert not [str(file) for file in files if numbered.search(file.read_text(encoding="utf-8"))]

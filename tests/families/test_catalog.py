@@ -109,7 +109,8 @@ def test_vocabularies_of_real_tokenizers(shared_data: Path, folder: str, model: 
 
 
 def test_prompts_and_pictures_by_generation() -> None:
-    """What the generations differ in: template, tiles, pixel order, words before frames (facts 1.3, 3, 4)."""
+    """What the generations differ in: template, tiles, pixel order, words before frames
+    (docs/facts/models.md, docs/facts/imaging.md and docs/facts/templates.md)."""
     templates = {
         "InternVL-Chat-V1-1": "internvl_zh",
         "InternVL-Chat-V1-2-Plus": "Hermes-2",
@@ -236,7 +237,7 @@ def test_mistakes_are_named() -> None:
 
 
 def test_doubts_are_named() -> None:
-    """What no released file told us stands in the entry (facts appendix A)."""
+    """What no released file told us stands in the entry (docs/facts/README.md)."""
     assert {"select_layer", "ps_version", "language.vocabulary"} <= set(BY_NAME["InternVL-Chat-V1-1"].doubts)
     assert "language.image_token" in BY_NAME["InternVL3-9B"].doubts
     assert BY_NAME["InternVL2-8B"].doubts == () == BY_NAME["InternVL3-1B"].doubts

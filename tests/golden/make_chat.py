@@ -1,8 +1,8 @@
 """Write tests/golden/chat/*.json: token ids by the official rules, one file a template and tokenizer.
 
-The ids come from `tests/chat/official.py`, which restates the official preprocessing (facts 4 and 5.5) on
-strings with the original tokenizer libraries and shares no code with `tessera.chat`. Run it again only when
-that statement of the rules was wrong:
+The ids come from `tests/chat/official.py`, which restates the official preprocessing
+(docs/facts/templates.md) on strings with the original tokenizer libraries and shares no code with
+`tessera.chat`. Run it again only when that statement of the rules was wrong:
 
     PYTHONPATH=src:. python tests/golden/make_chat.py
 """

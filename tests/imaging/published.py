@@ -1,4 +1,4 @@
-"""The published recipe for tiles, restated from facts 3.3 and 3.4 without looking at our code."""
+"""The published recipe for tiles, restated from docs/facts/imaging.md without looking at our code."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from tessera.imaging.frames import draw_frame_count, frame_indices, sample_train
 
 
 def published_indices(total: int, fps: float, count: int, bound: tuple[float, float] | None) -> list[int]:
-    """Facts 3.5, restated with numpy's rounding as the official helper has it."""
+    """docs/facts/imaging.md, restated with numpy's rounding as the official helper has it."""
     start, end = bound if bound else (-100000, 100000)
     first = max(0, round(start * fps))
     last = min(round(end * fps), total - 1)

@@ -76,7 +76,8 @@ def test_counts_are_those_of_the_modules(name: str) -> None:
     ],
 )
 def test_published_counts(name: str, part: str, published: float) -> None:
-    """facts 1.1 and 1.3; all released models are compared in tests/families."""
+    """docs/facts/architecture.md and docs/facts/models.md; all released models are compared in
+    tests/families."""
     assert count_parameters(MODELS[name])[part] == pytest.approx(published, rel=0.01)
 
 

@@ -24,7 +24,8 @@ VISION = VisionConfig(
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_pixel_shuffle_follows_the_gather_rule(version: str) -> None:
-    """facts 3.1: out[n, i*w+j, (2a+b)*C :] = in[n, 2i+a, 2j+b, :]; v1 lists the tokens transposed."""
+    """docs/facts/architecture.md: out[n, i*w+j, (2a+b)*C :] = in[n, 2i+a, 2j+b, :]; v1 lists the tokens
+    transposed."""
     features = torch.arange(2 * 4 * 6 * 3).view(2, 4, 6, 3)
     out = pixel_shuffle(features, 2, version)
     for i in range(2):

@@ -17,7 +17,7 @@ RUNS = st.lists(st.tuples(st.integers(0, 4), st.integers(1, 300), st.sampled_fro
 
 
 def slow_positions(ids: list[int], increments: list[float]) -> list[float]:
-    """facts 9, token by token."""
+    """docs/facts/positions.md, token by token."""
     positions: list[float] = []
     last, anchor, count, run = -1.0, 0.0, 0, -1
     for token in ids:

@@ -40,7 +40,7 @@ def test_the_same_prompt(tokenizer: Tokenizer) -> None:
 
 
 def test_a_missing_system_text_and_another_grid(tokenizer: Tokenizer) -> None:
-    """Field facts 0: no system sentence, and a grid of another size; nothing else is reported."""
+    """docs/prompts.md: no system sentence, and a grid of another size; nothing else is reported."""
     ours = prompt(tokenizer)
     other = prompt(tokenizer, max_tiles=2)
     assert other.ids is not None

@@ -1,7 +1,5 @@
 """Builds a data set: kinds of annotations to their drafts, written with counts and rejects."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass

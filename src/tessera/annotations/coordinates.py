@@ -1,6 +1,5 @@
-"""Boxes in pixels of the original picture to the series' integers 0 to 1000, and back (facts 5.6)."""
-
-from __future__ import annotations
+"""Boxes in pixels of the original picture to the series' integers 0 to 1000, and back
+(docs/facts/data.md)."""
 
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What every kind of build works with (pictures, wording, counts, seeds), and the drafts it hands over."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The mosaic is that of Mini-InternVL's adaptation to DriveLM: views of 896 x 448 
 row above back row, the name in the upper left corner. Coordinates are those of the whole mosaic.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

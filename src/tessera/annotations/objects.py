@@ -1,7 +1,5 @@
 """Questions about boxes: detection, everything, grounding, region naming, counting, and absent classes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field

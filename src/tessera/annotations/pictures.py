@@ -1,7 +1,5 @@
 """Pictures below a root: found and measured by their headers."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from functools import lru_cache

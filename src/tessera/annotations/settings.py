@@ -1,7 +1,5 @@
 """Settings of every kind of build; the command line is made from them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal, get_args
 

@@ -4,8 +4,6 @@ r"""Phrasings from plain text files: `[section]` lines, then one phrasing a line
 replaces the sections it has. Every slot is checked when a file is read, so nothing fails in mid-build.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Drafts to JSONL files of records that the package's own reader has accepted, split by picture."""
 
-from __future__ import annotations
-
 import shutil
 from collections import Counter
 from collections.abc import Iterator

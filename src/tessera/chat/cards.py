@@ -1,10 +1,9 @@
-"""The model cards' call, `chat(question, history, num_patches_list)`, as a conversation (facts 3.2).
+"""The model cards' call, `chat(question, history, num_patches_list)`, as a conversation
+(docs/facts/templates.md).
 
 The cards write `<image>` where a picture stands and pass the pictures of *all* turns, in order. Here the
 pictures are files or decoded pictures instead of a tensor of tiles; the token ids come out the same.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

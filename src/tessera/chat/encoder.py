@@ -4,8 +4,6 @@ Training, chat, serving and evaluation all come through `Encoder`, so that a mod
 everywhere. `measure` walks the same path with picture sizes from file headers and decodes no pixels.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,6 +1,5 @@
-"""The words before a video frame, by name: engines and even the authors' own files differ (facts 3.5)."""
-
-from __future__ import annotations
+"""The words before a video frame, by name: engines and even the authors' own files differ
+(docs/facts/imaging.md)."""
 
 FRAME_LABELS: dict[str, str] = {
     "training": "Frame-{index}: ",

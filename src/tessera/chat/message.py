@@ -81,7 +81,8 @@ class Conversation:
     def share_tiles(self, limit: int) -> int:
         """Tiles of each picture when all pictures of the conversation share a limit: at least one.
 
-        InternVL trains and evaluates N pictures with `max(1, max_num // N)` tiles each (facts 3.5).
+        InternVL trains and evaluates N pictures with `max(1, max_num // N)` tiles each
+        (docs/facts/imaging.md).
         """
         pictures = sum(isinstance(part, Image) for message in self.messages for part in message.parts)
         return max(1, limit // max(1, pictures))
@@ -135,7 +136,7 @@ def as_clips(videos: Iterable[Video | str | Path]) -> list[Video]:
 def ask(
     question: str, images: Sequence[PictureSource] = (), videos: Sequence[Video | str | Path] = ()
 ) -> Message:
-    r"""A user message with media in front of the question, labelled as in training (facts 3.5).
+    r"""A user message with media in front of the question, labelled as in training (docs/facts/imaging.md).
 
     One picture gives `<image>\nquestion`; several give `Image-1: <image>\nImage-2: <image>\nquestion`;
     a video part expands to labelled frames, one a line, in the encoder.

@@ -6,8 +6,6 @@ training (`<image>\nquestion`), unless the text behind it begins with one. Nothi
 `MessageReader`'s own: what becomes of a mistake, and where files may lie.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from abc import ABC, abstractmethod

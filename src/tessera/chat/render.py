@@ -3,10 +3,9 @@
 Text between two control tokens is one *run* and is tokenised as a whole, whoever wrote its parts, because
 that is what the released models saw: the line break behind `user` and the first word of the question meet
 the same merges. Control tokens come from the template and from the placeholders, never from what a user
-wrote. The result equals the official tokenisation of the whole prompt and that of its pieces (facts 5.5).
+wrote. The result equals the official tokenisation of the whole prompt and that of its pieces
+(docs/facts/templates.md).
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,5 @@
-"""The five conversation templates of the series as tables (facts 4); `render` knows how to read them."""
-
-from __future__ import annotations
+"""The five conversation templates of the series as tables (docs/facts/templates.md); `render` knows how to
+read them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,8 +23,8 @@ class Template:
     A prompt is `system_prefix S system_end`, then for every turn `user_prefix Q user_end` or
     `assistant_prefix answer_lead A stop answer_end`. A prompt for generation ends with `assistant_prefix`.
     `answer_lead`, the answer and `stop` are supervised; `answer_end` is not. `strip` removes white space
-    around every turn in training; a prompt for generation keeps it, as the authors' code does (facts 5.5).
-    Generation ends at `stop` or one of `extra_stops`.
+    around every turn in training; a prompt for generation keeps it, as the authors' code does
+    (docs/facts/templates.md). Generation ends at `stop` or one of `extra_stops`.
     """
 
     name: str

@@ -1,6 +1,4 @@
-"""Special strings of the series (facts 2.3), always looked up by string, never by a fixed id."""
-
-from __future__ import annotations
+"""Special strings of the series (docs/facts/tokens.md), always looked up by string, never by a fixed id."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What a checkpoint folder says about itself, before any weight is read."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -4,8 +4,6 @@ Nothing is kept but the model: the host's memory holds the finished part of it a
 With packed linears all of it stays windows into the files, read when they are used.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 import torch

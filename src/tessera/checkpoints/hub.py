@@ -5,8 +5,6 @@ model that is complete there opens without a network. A download leaves Python f
 nothing of a checkpoint is ever run.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Open a checkpoint folder: model, tokenizer and encoder that belong together."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace

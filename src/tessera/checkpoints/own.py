@@ -1,7 +1,5 @@
 """Tessera's layout: `tessera.json` with the family, weights under the model's own names, tokenizer files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -4,8 +4,6 @@ A map goes from own module prefixes to devices; the longest prefix of a module's
 for everything else. Blocks of the decoder may lie anywhere; the ViT is never divided.
 """
 
-from __future__ import annotations
-
 import difflib
 import math
 import os
@@ -41,7 +39,8 @@ def device_of(name: str, devices: Mapping[str, str]) -> str | None:
 
 
 def split_layers(config: ModelConfig, devices: Sequence[str]) -> dict[str, str]:
-    """The model cards' split (facts 13.2): ceil(L / (n - 1/2)) blocks a device and half of it on the first.
+    """The model cards' split (docs/facts/devices.md): ceil(L / (n - 1/2)) blocks a device and half of it on
+    the first.
 
     The first device also holds ViT, connector, embeddings, final norm, head and the last block.
     """

@@ -1,7 +1,5 @@
 """Write a checkpoint folder in Tessera's, the original OpenGVLab or transformers' layout."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

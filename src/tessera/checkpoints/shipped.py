@@ -1,7 +1,5 @@
 """What comes with the package: the trained scale model, its pretrained parts and its tokenizer."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

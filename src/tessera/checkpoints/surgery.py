@@ -5,8 +5,6 @@ part's config. `load_part` also takes a part out of a whole checkpoint in any la
 InternViT or language-model folder by its keys.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Weights between files and modules: every key accounted for, every shape checked, one group at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """`tessera chat`: ask a model about pictures and clips; a conversation when a terminal is attached."""
 
-from __future__ import annotations
-
 import sys
 import time
 from contextlib import suppress

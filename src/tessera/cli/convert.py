@@ -1,7 +1,5 @@
 """`tessera convert SRC DST --layout …`: a checkpoint in another layout, merged or cast on the way."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal

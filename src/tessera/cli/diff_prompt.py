@@ -1,7 +1,5 @@
 """`tessera diff-prompt`: where another engine's token ids or tile counts for the same question differ."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,7 +75,8 @@ class DiffPromptCommand(QuestionCommand):
 
 
 def write_messages(question: str, media: Media, system: str | None) -> list[dict[str, Any]]:
-    """The question as OpenAI-style messages; several pictures are numbered as in training (facts 3.5)."""
+    """The question as OpenAI-style messages; several pictures are numbered as in training
+    (docs/facts/imaging.md)."""
     parts: list[dict[str, Any]] = []
     for index, path in enumerate(media.images, start=1):
         if len(media.images) > 1:

@@ -1,7 +1,5 @@
 """`tessera evaluate`: accuracy on held-out playground tasks, as a table, as JSON, as a page."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

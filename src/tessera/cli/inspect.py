@@ -1,7 +1,5 @@
 """`tessera inspect PICTURE`: how a picture becomes tiles and tokens, in words and as a picture."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any

@@ -4,8 +4,6 @@ Help must come up at once, so a verb's module is imported only when the verb is 
 completion needs them all): nothing here imports torch, numpy, pydantic or another room.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence

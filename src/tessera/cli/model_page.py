@@ -1,7 +1,5 @@
 """One page about a released model: parts, prompt, files, licences, and what it takes to run it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from math import ceil
 

@@ -3,8 +3,6 @@
 Neither torch nor a config is loaded: the table is there at once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass

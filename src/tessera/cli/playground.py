@@ -4,8 +4,6 @@ The folder holds a meta file, one JSONL file per suite and the pictures: an exam
 takes as your own data, and something to train on.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """How tables and lines look in a terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

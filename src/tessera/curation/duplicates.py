@@ -8,8 +8,6 @@ The library for it is datasketch 2.0. Measured on 4,000 records of 200 words, on
 memory (here 64 bytes on disk). Delete this when a library finds pairs on disk, in memory that stays bounded.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import zlib

@@ -1,7 +1,5 @@
 """How many packs and steps an epoch will have: planned on lengths, a sample of bounded size at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """One record after the other, as worker processes look at them: faults, keys of its content, numbers."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field

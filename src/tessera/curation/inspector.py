@@ -1,7 +1,5 @@
 """Every picture and clip looked at once: its fault, if any, and what identifies its content."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass

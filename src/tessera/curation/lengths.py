@@ -1,7 +1,5 @@
 """Lengths of the samples that a source gives training: after drawn frames and the over-long policy."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

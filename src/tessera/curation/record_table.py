@@ -1,7 +1,5 @@
 """What a survey remembers of every record: columns on disk instead of memory, and the log of faults."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """The clean copy of what was checked: every sound record once, and what was left out with its reasons."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Letters of a text per script. A script isn't a language: Han may be Chinese or, beside Kana, Japanese."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections import Counter
 from functools import lru_cache

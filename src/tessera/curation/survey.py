@@ -3,8 +3,6 @@
 `check.py` is the same look before training, which only wants the faults.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field

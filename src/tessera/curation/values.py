@@ -1,7 +1,5 @@
 """A survey as plain values: what `--json` prints, and what tables and pages are made of."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Any
 

@@ -1,7 +1,5 @@
 """An opened model to talk to: `chat`, `stream`, `batch`, `encode`; what `tessera.load` returns."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, Unpack, overload

@@ -3,8 +3,6 @@
 First version: the prompts of a batch start together; a batch is at most `max_batch` prompts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
@@ -52,10 +50,10 @@ class Engine:
     ) -> list[Completion]:
         """Answers in the order of the prompts; `sampling` is one for all or one each (None: greedy).
 
-        `visual_increment`, one for all or one each, is the step from a visual token to the next (V2PE, facts
-        9): 1, 1/2 ... 1/256, where 1 counts as usual. An answer depends on its prompt, sampling and
-        increment alone: the same in any batch. Raises ValueError for an empty prompt, or one that leaves too
-        little room for its answer.
+        `visual_increment`, one for all or one each, is the step from a visual token to the next (V2PE,
+        docs/facts/positions.md): 1, 1/2 ... 1/256, where 1 counts as usual. An answer depends on its prompt,
+        sampling and increment alone: the same in any batch. Raises ValueError for an empty prompt, or one
+        that leaves too little room for its answer.
         """
         samplings = self._one_each("sampling", sampling or Sampling(), prompts)
         increments = self._one_each("visual_increment", visual_increment, prompts)

@@ -1,7 +1,5 @@
 """A model on this machine as the scorer of a filter: many single prompts in, one reply each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Generic, TypeVar

@@ -1,7 +1,5 @@
 """Open any checkpoint of the series: find it, choose device and number format, say in one line what it is."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from dataclasses import replace

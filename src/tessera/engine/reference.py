@@ -1,7 +1,5 @@
 """The slow oracle: one prompt, no cache, the whole sequence again for every token."""
 
-from __future__ import annotations
-
 import torch
 
 from tessera.chat.encoder import Encoded

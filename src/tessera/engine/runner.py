@@ -1,7 +1,5 @@
 """The model's side of generation: all prompts in one stream, then one token a sequence and step."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence as Seq
 
 import numpy as np

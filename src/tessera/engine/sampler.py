@@ -4,8 +4,6 @@ Every request draws from its own generator, one number a token, so that its answ
 else is in the batch. The draw inverts the cumulative distribution, which needs no second random number.
 """
 
-from __future__ import annotations
-
 import torch
 
 from tessera.engine.request import Sampling

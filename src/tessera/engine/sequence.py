@@ -1,7 +1,5 @@
 """One request on its way: its prompt, what it has said so far, and where its cache lies."""
 
-from __future__ import annotations
-
 import torch
 
 from tessera.chat.encoder import Encoded

@@ -1,7 +1,5 @@
 """Tokens to text as they come: half characters and beginnings of stop strings are held back."""
 
-from __future__ import annotations
-
 import codecs
 from collections.abc import Sequence
 

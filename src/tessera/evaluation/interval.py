@@ -1,7 +1,5 @@
 """How sure an accuracy is: the Wilson score interval (Wilson 1927, JASA 22:209)."""
 
-from __future__ import annotations
-
 import math
 
 

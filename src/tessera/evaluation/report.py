@@ -1,7 +1,5 @@
 """The report page: accuracy by task and stage, losses, packs, and questions with their answers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest

@@ -1,7 +1,5 @@
 """Ask a model every held-out question, grade the answers, and add up."""
 
-from __future__ import annotations
-
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

@@ -5,8 +5,6 @@ task the kinds of questions, and within a kind the right answers, come equally o
 allow: an answer that is merely frequent earns little.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -49,8 +49,8 @@ class KeyRule:
 class Group:
     """Own parameters and stored tensors that hold the same numbers; one side or both have one member.
 
-    `head_width` C marks the rows of InternLM2's `wqkv` (facts 2.1): for each of K key-value heads its H/K
-    query heads, then the key, then the value, C rows each.
+    `head_width` C marks the rows of InternLM2's `wqkv` (docs/facts/key_names.md): for each of K key-value
+    heads its H/K query heads, then the key, then the value, C rows each.
     """
 
     own: tuple[str, ...]

@@ -1,6 +1,5 @@
-"""The one augmentation of the published recipes: a JPEG re-encode before the tiles are cut (facts 3.3)."""
-
-from __future__ import annotations
+"""The one augmentation of the published recipes: a JPEG re-encode before the tiles are cut
+(docs/facts/imaging.md)."""
 
 import io
 import random

@@ -5,8 +5,6 @@ not applied, transparency is dropped, 16-bit grey is clipped as Pillow clips it,
 first frame counts. Every other choice is a named option.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import struct

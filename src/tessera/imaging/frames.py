@@ -3,8 +3,6 @@
 Works on counts alone; `video.py` reads the pixels.
 """
 
-from __future__ import annotations
-
 import random
 
 import numpy as np
@@ -13,7 +11,7 @@ import numpy as np
 def frame_indices(
     total: int, fps: float, count: int, start: float | None = None, end: float | None = None
 ) -> list[int]:
-    """`count` frame numbers spread over the clip, by the published inference rule (facts 3.5).
+    """`count` frame numbers spread over the clip, by the published inference rule (docs/facts/imaging.md).
 
     `total` frames at `fps` per second; `start` and `end` bound the clip in seconds, None is its own end.
     Numbers ascend, lie inside the bounds and repeat when the clip has fewer frames than `count`.
@@ -36,7 +34,8 @@ def frame_indices(
 
 
 def sample_training_frames(total: int, count: int, rng: random.Random) -> list[int]:
-    """`count` frame numbers of a clip of `total` frames, one at random from each stretch of it (facts 5.4).
+    """`count` frame numbers of a clip of `total` frames, one at random from each stretch of it
+    (docs/facts/imaging.md).
 
     The clip is split into min(count, total) stretches by whole-numbered bounds. As in the published sampler a
     stretch leaves out its last frame; where that leaves nothing, a sorted random subset is taken instead. A

@@ -1,9 +1,8 @@
-"""How many tiles a picture gets, and in which grid: the published dynamic-tiling rule (facts 3.4).
+"""How many tiles a picture gets, and in which grid: the published dynamic-tiling rule
+(docs/facts/imaging.md).
 
 Works on sizes alone, so token counts are known before any pixel is decoded.
 """
-
-from __future__ import annotations
 
 from functools import lru_cache
 from typing import Self

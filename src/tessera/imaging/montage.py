@@ -1,7 +1,5 @@
 """One picture that shows how another is cut: the grid drawn over it, its tiles, its thumbnail."""
 
-from __future__ import annotations
-
 import numpy as np
 import PIL.Image
 import PIL.ImageDraw

@@ -1,6 +1,5 @@
-"""A decoded picture to uint8 tiles: resized once, cut in one go, the thumbnail last (facts 3.4)."""
-
-from __future__ import annotations
+"""A decoded picture to uint8 tiles: resized once, cut in one go, the thumbnail last
+(docs/facts/imaging.md)."""
 
 from typing import Literal
 

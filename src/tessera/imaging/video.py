@@ -4,8 +4,6 @@ Frame numbers count decoded frames from zero. A file is decoded once, from its s
 for; containers without a frame count are counted by decoding.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -28,7 +28,7 @@ def _check_multiple(config: Config, name: str, of: str) -> None:
 
 
 class VisionConfig(Config):
-    """InternViT (facts 1.1). Lengths in pixels, widths in channels."""
+    """InternViT (docs/facts/architecture.md). Lengths in pixels, widths in channels."""
 
     image_size: int = 448
     patch_size: int = 14
@@ -77,7 +77,7 @@ DecoderKind = Literal["llama", "internlm2", "internlm3", "qwen2", "qwen3", "phi3
 
 
 class DecoderConfig(Config):
-    """One decoder for LLaMA, Yi, InternLM2/3, Qwen2/2.5/3 and Phi-3 (facts 1.4)."""
+    """One decoder for LLaMA, Yi, InternLM2/3, Qwen2/2.5/3 and Phi-3 (docs/facts/models.md)."""
 
     architecture: DecoderKind = "qwen2"
     vocab_size: int
@@ -213,7 +213,7 @@ class ModelConfig(Config):
 
 
 class VLMConfig(ModelConfig):
-    """InternViT, pixel shuffle with an MLP, and a decoder (facts 1.2)."""
+    """InternViT, pixel shuffle with an MLP, and a decoder (docs/facts/architecture.md)."""
 
     vision: VisionConfig
     select_layer: int = -1

@@ -5,8 +5,6 @@ text. Regions are means of the ViT's patch states, compared with the phrases tha
 patches, and not only the class token, learn what they show.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn

@@ -1,10 +1,9 @@
 """The language model of every chat model in the series, by config, on a flat stream of tokens: LLaMA-2/3, Yi,
-InternLM2/2.5/3, Qwen2/2.5/3 and Phi-3 differ in biases, QK-norm and rotary scaling alone (facts 1.4).
+InternLM2/2.5/3, Qwen2/2.5/3 and Phi-3 differ in biases, QK-norm and rotary scaling alone
+(docs/facts/models.md).
 
 `T` tokens in the stream, `D` width, `H` heads, `K` key-value heads, `C` head width, `V` vocabulary.
 """
-
-from __future__ import annotations
 
 from typing import cast
 

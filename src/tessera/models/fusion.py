@@ -1,7 +1,5 @@
 """Visual features into the token stream, or an error: never a trimmed feature, never a zeroed loss."""
 
-from __future__ import annotations
-
 import torch
 
 

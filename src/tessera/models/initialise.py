@@ -1,7 +1,5 @@
 """Starting values for models trained from scratch (the scale model), and models without any."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,6 +1,5 @@
-"""Variable visual position encoding (V2PE): text advances by 1, visual tokens by a fraction (facts 9)."""
-
-from __future__ import annotations
+"""Variable visual position encoding (V2PE): text advances by 1, visual tokens by a fraction
+(docs/facts/positions.md)."""
 
 from collections.abc import Sequence
 

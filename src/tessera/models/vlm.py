@@ -1,7 +1,5 @@
 """Vision encoder, connector and decoder as one module that maps tensors to tensors."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

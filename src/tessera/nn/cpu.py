@@ -4,8 +4,6 @@ There is no public way to either. Each goes, with the layer of `nn/linear.py` th
 reads a weight as fast.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 import torch

@@ -1,7 +1,5 @@
 """The two feed-forward blocks of the series."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

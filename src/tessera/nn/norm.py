@@ -1,7 +1,5 @@
 """Normalisation layers."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import torch
@@ -11,7 +9,7 @@ NormKind = Literal["rms_norm", "layer_norm"]
 
 
 class RMSNorm(nn.Module):
-    """Root-mean-square norm, computed in float32, cast back, then scaled (facts 1.1)."""
+    """Root-mean-square norm, computed in float32, cast back, then scaled (docs/facts/architecture.md)."""
 
     def __init__(self, width: int, eps: float = 1e-6) -> None:
         super().__init__()

@@ -1,7 +1,5 @@
 """Rotary position embedding from float positions, half-split rotation; its extensions to long contexts."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -21,8 +19,8 @@ def rotary_tables(
     Angles are `position * f_j` with `f_j = theta^(-2j/C)`, repeated for the two halves; the first half of the
     sine is negated, which is the sign that `rotate` needs there. Fractional positions are V2PE's.
 
-    `scaling` changes `f_j` (facts 1.4; transformers' `modeling_rope_utils`): linear divides by the factor;
-    llama3 and yarn divide slow channels, keep fast ones and blend between; dynamic raises theta to
+    `scaling` changes `f_j` (docs/facts/models.md; transformers' `modeling_rope_utils`): linear divides by the
+    factor; llama3 and yarn divide slow channels, keep fast ones and blend between; dynamic raises theta to
     `theta * (factor * reach / trained - factor + 1)^(C / (C - 2))` and longrope divides by its long instead
     of its short factors once `reach` exceeds the trained length. `reach` float `[T]` is the length, in
     positions, of the sequence that a token belongs to; None means within the trained length.

@@ -1,7 +1,5 @@
 """What a pack holds, what becomes of records that don't fit, and how packs are made: values passed whole."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

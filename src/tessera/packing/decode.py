@@ -1,7 +1,5 @@
 """Planned packs to packs: what a worker does, and where pixels of indexed sources are read."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ The plan is the same in every process: it follows from seed and state. A rank de
 dealt to it, its workers only what those packs need.
 """
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence

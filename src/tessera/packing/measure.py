@@ -1,7 +1,5 @@
 """Draws to items: how many tokens and tiles each will have, and what the over-long policy makes of it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Which record comes next: seeded draws from several sources, with a small state that restores exactly."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

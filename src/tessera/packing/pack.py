@@ -1,9 +1,8 @@
 """Samples laid end to end: what a pack is. Which samples share one is decided in `plan.py`.
 
-Unlike in the published packer (facts 6.3) nothing is cut or padded: a sample is in exactly one pack.
+Unlike in the published packer (docs/facts/training.md) nothing is cut or padded: a sample is in exactly one
+pack.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The one chart: a loss curve on a logarithmic scale, thin as measured and thick as a moving mean."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Pages as files: values in, one HTML file out."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Mapping, Sequence

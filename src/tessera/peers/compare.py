@@ -4,8 +4,6 @@ The placeholders of a picture are hundreds of equal ids. They count as one symbo
 tiles, so that two prompts align on what was said and a wrong grid shows as a wrong grid.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from difflib import SequenceMatcher

@@ -4,8 +4,6 @@ vLLM answers POST /tokenize with the ids of a chat prompt; from 0.17 on with eve
 before that without (vllm#35834). Any other server still counts: `usage.prompt_tokens` of a one-token answer.
 """
 
-from __future__ import annotations
-
 import base64
 import mimetypes
 from collections.abc import Mapping, Sequence

@@ -2,10 +2,8 @@
 
 `InternVLProcessor` needs torchvision for its video part and the `-hf` files. Where it cannot be constructed,
 the same steps are taken one by one: the folder's chat template, transformers' picture processor for the
-number of tiles, the processor's expansion of placeholders (facts 2.4), transformers' tokenizer.
+number of tiles, the processor's expansion of placeholders (docs/facts/tokens.md), transformers' tokenizer.
 """
-
-from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
@@ -34,7 +32,8 @@ DEFAULT_TEMPLATE = (
     "{{ '<|im_end|>\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
-"""What the template of the `-hf` files writes (facts 2.4), for folders that carry none: no system text."""
+"""What the template of the `-hf` files writes (docs/facts/tokens.md), for folders that carry none: no system
+text."""
 
 _MARKS = re.compile("<IMG_CONTEXT>|<image>|<video>")
 

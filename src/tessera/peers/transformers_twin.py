@@ -29,7 +29,7 @@ RENAMES = (
     (r"^decoder\.lm_head\.", "lm_head."),
     (r"^decoder\.", "model.language_model."),
 )
-"""Our parameter names to theirs, applied in order (facts 2.2)."""
+"""Our parameter names to theirs, applied in order (docs/facts/key_names.md)."""
 
 _SHARED = {"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"}
 _VISION = _SHARED | {"image_size", "patch_size", "norm_type", "layer_norm_eps"}

@@ -1,7 +1,5 @@
 """Bar charts: three to five coloured bars of whole heights over light grid lines."""
 
-from __future__ import annotations
-
 from collections import Counter
 from random import Random
 

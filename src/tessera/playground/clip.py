@@ -1,7 +1,5 @@
 """Short clips: one thing moves while another stays, or things appear one after another."""
 
-from __future__ import annotations
-
 from random import Random
 
 import PIL.Image

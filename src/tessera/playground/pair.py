@@ -1,7 +1,5 @@
 """Two pictures of shapes side by side, with questions that need both."""
 
-from __future__ import annotations
-
 from random import Random
 
 from tessera.chat.message import Image

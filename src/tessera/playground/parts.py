@@ -1,7 +1,5 @@
 """What a drawn scene is made of: marked regions, questions with known answers, media and a caption."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from tessera.chat.message import Image, Video
@@ -52,6 +50,7 @@ class Scene:
 
 
 def box_text(box: UnitBox) -> str:
-    """The official form `[[x0, y0, x1, y1]]` in integers 0..1000 of the original picture (facts 5.6)."""
+    """The official form `[[x0, y0, x1, y1]]` in integers 0..1000 of the original picture
+    (docs/facts/data.md)."""
     x0, y0, x1, y1 = (round(value * 1000) for value in box)
     return f"[[{x0}, {y0}, {x1}, {y1}]]"

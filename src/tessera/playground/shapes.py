@@ -1,7 +1,5 @@
 """One picture of shapes."""
 
-from __future__ import annotations
-
 from random import Random
 
 from tessera.chat.message import Image

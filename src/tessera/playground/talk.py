@@ -1,7 +1,5 @@
 """Scenes as conversations: with the picture, with its caption in words, or blind."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from random import Random
 from typing import Literal, get_args

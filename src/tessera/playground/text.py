@@ -1,7 +1,5 @@
 """Words and numbers written large on one or two lines, with questions about letters and values."""
 
-from __future__ import annotations
-
 from random import Random
 
 from tessera.chat.message import Image

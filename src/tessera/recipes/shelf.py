@@ -3,8 +3,6 @@
 A recipe is a Python file with a function `recipe()` that returns a `Recipe`; its first docstring is its card.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 import shutil

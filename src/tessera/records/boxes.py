@@ -1,6 +1,5 @@
-"""Are the boxes in a text well formed? `<box>[[x1, y1, x2, y2], …]</box>`, integers 0 to 1000 (facts 5.6)."""
-
-from __future__ import annotations
+"""Are the boxes in a text well formed? `<box>[[x1, y1, x2, y2], …]</box>`, integers 0 to 1000
+(docs/facts/data.md)."""
 
 import json
 from collections.abc import Iterator

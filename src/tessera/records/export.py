@@ -1,7 +1,5 @@
 """A playground dataset on disk, in the format of the released training data."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,6 +1,5 @@
-"""What to train on, as frozen settings: InternVL's meta file (facts 5.1), its like in YAML, playgrounds."""
-
-from __future__ import annotations
+"""What to train on, as frozen settings: InternVL's meta file (docs/facts/data.md), its like in YAML,
+playgrounds."""
 
 from pathlib import Path
 from typing import Any, Literal, Self

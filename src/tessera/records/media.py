@@ -1,7 +1,5 @@
 """What is wrong with a picture or a clip, by name: missing, empty, too large, no picture at all, cut off."""
 
-from __future__ import annotations
-
 import errno
 import os
 from pathlib import Path

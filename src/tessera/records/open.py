@@ -1,7 +1,5 @@
 """Settings to sources: the one place that knows which reader belongs to which kind of settings."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from tessera.records.manifest import DatasetSpec, PlaygroundSource

@@ -1,7 +1,5 @@
 """A record on its way to a conversation: where it stands, its faults so far, the checks that forms share."""
 
-from __future__ import annotations
-
 import re
 import reprlib
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What a source of conversations must offer, and a source with its place in a mixture."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol
 

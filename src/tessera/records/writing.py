@@ -3,8 +3,6 @@
 Records of sources become lines of JSONL: JSONL sources keep their lines to the byte, others are converted.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The base of every setting in the project: frozen, and unknown fields are errors."""
 
-from __future__ import annotations
-
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 

@@ -1,7 +1,5 @@
 """Device and dtype choice, and what CPUs keep for the products they compute."""
 
-from __future__ import annotations
-
 import os
 
 import torch

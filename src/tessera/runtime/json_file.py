@@ -1,7 +1,5 @@
 """Configuration files as JSON objects, with errors that name the file."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ A terminal gets a bar. Anything else (a pipe, a log) gets a plain line after two
 at the end, so that a log says whether work goes on. Work that is over at once shows nothing.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Seeds derived from names and numbers, so that every random choice can be traced to its place."""
 
-from __future__ import annotations
-
 import hashlib
 
 

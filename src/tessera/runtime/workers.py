@@ -1,7 +1,5 @@
 """A function over keys in worker processes, results in the order of the keys."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 

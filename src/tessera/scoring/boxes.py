@@ -1,7 +1,5 @@
 """Boxes in answers: reading the official form and measuring overlap."""
 
-from __future__ import annotations
-
 import re
 
 Box = tuple[float, float, float, float]
@@ -11,7 +9,7 @@ _BOX = re.compile(r"\[" + ",".join((_NUMBER,) * 4) + r"\]")
 
 
 def parse_boxes(text: str, scale: float = 1000.0) -> list[Box]:
-    """All boxes `[x1, y1, x2, y2]` of an answer as shares 0..1, in order (form of facts 5.6).
+    """All boxes `[x1, y1, x2, y2]` of an answer as shares 0..1, in order (form of docs/facts/data.md).
 
     As in the official grounding harness, a box whose numbers sum to less than 4 is taken to be in shares
     already; any other is divided by `scale`.

@@ -1,7 +1,5 @@
 """Right or wrong: exact answers, boxes by overlap, and written steps apart from the final value."""
 
-from __future__ import annotations
-
 import re
 
 from tessera.scoring.boxes import box_iou, parse_boxes

@@ -1,7 +1,5 @@
 """From free text to the value that is graded."""
 
-from __future__ import annotations
-
 import re
 
 _ARTICLES = re.compile(r"^(?:a|an|the)\s+")

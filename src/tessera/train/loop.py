@@ -3,8 +3,6 @@
 Telemetry is a return value: `Trainer.run` yields a report per step and writes it to `telemetry.jsonl`.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -129,7 +127,8 @@ def _next_batches(loader: Loader, stage: Stage, step: int) -> list[Any]:
 
 
 def set_drop_path(model: nn.Module, highest: float | None) -> None:
-    """Linear in depth from 0 to `highest` (facts 1.1), in every module that has a rate `drop_path`.
+    """Linear in depth from 0 to `highest` (docs/facts/architecture.md), in every module that has a rate
+    `drop_path`.
 
     None leaves the model's own rates. ValueError when no module has one.
     """

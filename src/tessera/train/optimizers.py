@@ -1,7 +1,5 @@
 """One optimizer object per stage, made of AdamW and, when asked for, Muon for the hidden matrices."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Literal

@@ -5,8 +5,6 @@ same for any number of ranks. Counts are added up before the first forward pass,
 the optimizer step.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass

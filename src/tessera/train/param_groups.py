@@ -1,7 +1,5 @@
 """Which parameters a stage trains: ordered patterns, first match wins, a dead pattern is an error."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Learning-rate factors over a stage."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """From a recipe to objects: the learner, and the checked sources of every stage."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

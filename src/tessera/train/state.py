@@ -1,7 +1,5 @@
 """Everything needed to go on exactly: weights, optimizer, data position and random state, without pickle."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from dataclasses import dataclass

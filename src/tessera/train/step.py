@@ -1,7 +1,5 @@
 """One optimizer step over one or several batches: count first, divide once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What a run says about itself: one JSON line a step, and a table of its stages."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager

@@ -27,7 +27,7 @@ INTERNLM2_TOKENS += ["<|im_end|>", "<|im_start|>", *ADDED_TOKENS]
 
 @pytest.fixture(scope="module")
 def internlm2_hf(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the -hf layout holds for InternLM2 (facts 2.4): Metaspace that never prepends."""
+    """What the -hf layout holds for InternLM2 (docs/facts/tokens.md): Metaspace that never prepends."""
     folder = tmp_path_factory.mktemp("internlm2_hf")
     model = shared_data / "tokenizers" / "internlm2_internvl2" / "tokenizer.model"
     config = {"add_bos_token": True, "context_image_token": "<IMG_CONTEXT>"}

@@ -40,7 +40,7 @@ def test_published_vectors(vectors: str, name: str, real_tokenizer: Get, shared_
     ],
 )
 def test_ids_of_special_strings(name: str, image: int, start: int, end: int, real_tokenizer: Get) -> None:
-    """The ids of facts 2.3; `<img>` and the eight after it stand in the official order."""
+    """The ids of docs/facts/tokens.md; `<img>` and the eight after it stand in the official order."""
     tokenizer = real_tokenizer(name)
     assert [tokenizer.token_id(t) for t in ADDED_TOKENS] == list(range(image, image + 9))
     assert (tokenizer.token_id("<|im_start|>"), tokenizer.token_id("<|im_end|>")) == (start, end)
@@ -48,7 +48,7 @@ def test_ids_of_special_strings(name: str, image: int, start: int, end: int, rea
 
 
 def test_strings_that_yi_knows_already_keep_their_ids(real_tokenizer: Get) -> None:
-    """Facts 2.3: `<img>` and `</img>` are pieces of Yi's vocabulary; `<IMG_CONTEXT>` is new."""
+    """docs/facts/tokens.md: `<img>` and `</img>` are pieces of Yi's vocabulary; `<IMG_CONTEXT>` is new."""
     tokenizer = real_tokenizer("yi")
     assert [tokenizer.token_id(t) for t in ADDED_TOKENS] == [68, 70, *range(64000, 64007)]
     assert tokenizer.vocab_size == 64007
@@ -92,7 +92,7 @@ def test_special_strings_in_trusted_text_are_one_id(name: str, real_tokenizer: G
 
 
 def test_decode_drops_turn_markers_and_keeps_grounding_marks(real_tokenizer: Get) -> None:
-    """Facts 2.3: the official `chat` keeps <ref> and <box> in answers."""
+    """docs/facts/tokens.md: the official `chat` keeps <ref> and <box> in answers."""
     tokenizer = real_tokenizer("internvl3")
     written = "<ref>cat</ref><box>[[1, 2, 3, 4]]</box><|im_end|>"
     ids = tokenizer.encode(written)

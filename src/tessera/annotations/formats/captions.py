@@ -1,7 +1,5 @@
 """Captions: COCO's file (images and annotations with `caption`), or rows with image and caption."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import groupby
 

@@ -1,7 +1,5 @@
 """COCO-style boxes: one JSON file with images, annotations and categories (`bbox` is x, y, width, height)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """DOTA-style rotated boxes: a text file per picture, `x1 y1 … x4 y4 class difficult` a line, in pixels."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast

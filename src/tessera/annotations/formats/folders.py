@@ -1,7 +1,5 @@
 """Class folders (`class/picture.jpg`, as ImageNet has them) to questions with a list of candidates."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random

@@ -1,7 +1,5 @@
 """Text lines (JSONL rows, PaddleOCR's label file, ICDAR's folder) to questions about what stands where."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter

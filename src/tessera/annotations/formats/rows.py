@@ -1,7 +1,5 @@
 """Rows of CSV, TSV, JSON and JSONL files one after the other, each with its place."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Container, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Several camera views of one moment: DriveLM's JSON, or rows with named views, questions and boxes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

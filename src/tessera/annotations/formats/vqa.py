@@ -1,7 +1,5 @@
 """Questions and answers: VQAv2's pair of files, or rows with image, question, answer and perhaps choices."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterator

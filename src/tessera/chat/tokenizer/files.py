@@ -1,7 +1,5 @@
 """The files in which released tokenizers are written, and which of them count."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

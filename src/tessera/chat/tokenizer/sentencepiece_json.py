@@ -5,8 +5,6 @@ before a first control token has no words in this format: such a tokenizer stays
 which transformers opens with protobuf installed.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

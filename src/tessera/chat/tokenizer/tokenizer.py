@@ -155,7 +155,7 @@ class Tokenizer:
         """A copy with these special strings; those already there keep their ids, the others follow in order.
 
         A string that is a piece of the vocabulary (`<img>` is one of Yi's) keeps that id, as in the official
-        code, which resolves every one of them by its text (facts 2.3).
+        code, which resolves every one of them by its text (docs/facts/tokens.md).
         """
         found, following = dict(self.added), self.vocab_size
         for text in texts:

@@ -1,7 +1,5 @@
 """Train a small byte-level BPE tokenizer in Qwen2's manner, for models made from nothing."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 

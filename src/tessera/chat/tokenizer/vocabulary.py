@@ -4,8 +4,6 @@ A vocabulary knows nothing of control tokens. `Tokenizer` cuts text at those and
 to `encode`; ids become text again through `pieces`, the bytes that each id stands for.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

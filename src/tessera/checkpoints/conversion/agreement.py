@@ -4,8 +4,6 @@ The prompt follows from the seed alone, so two models that do not fit into memor
 the other and their answers compared afterwards.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

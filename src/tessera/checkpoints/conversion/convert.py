@@ -5,8 +5,6 @@ most that lies in memory is one shard. Everything goes into a folder beside the 
 only when every weight has been read back from the new files and both ends give the same logits.
 """
 
-from __future__ import annotations
-
 import secrets
 import shutil
 import time

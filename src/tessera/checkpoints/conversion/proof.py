@@ -1,7 +1,5 @@
 """Proof that a written checkpoint is the one that was read: every weight, the tokenizer, the logits."""
 
-from __future__ import annotations
-
 import gc
 import zlib
 from collections.abc import Iterable, Iterator

@@ -1,12 +1,10 @@
-"""LoRA checkpoints in the official form, read as if their matrices had been merged (facts 2.1).
+"""LoRA checkpoints in the official form, read as if their matrices had been merged (docs/facts/key_names.md).
 
 The official training code saves PEFT's wrapped model whole: weights stand under `base_model.model.`, a
 wrapped linear as `….base_layer.weight` with `….lora_A.default.weight` [r, in] and `….lora_B.default.weight`
 [out, r] beside it. `alpha` is nowhere in the files: the code always sets it to 2r, r being `use_llm_lora` or
 `use_backbone_lora` of config.json.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -4,8 +4,6 @@ A folder holds `model.safetensors`, or `model-00001-of-0000N.safetensors` with
 `model.safetensors.index.json`; older ones hold `pytorch_model.bin` in the same two forms.
 """
 
-from __future__ import annotations
-
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Views that change stored tensors on the way into a model, one at a time."""
 
-from __future__ import annotations
-
 import torch
 
 from tessera.checkpoints.files.shards import TensorSource
@@ -83,7 +81,8 @@ class Int8View(View):
 
 
 class ResizedPositions(View):
-    """The ViT's position embedding at another grid than the stored one, all else as it is (facts 3.6)."""
+    """The ViT's position embedding at another grid than the stored one, all else as it is
+    (docs/facts/architecture.md)."""
 
     def __init__(self, source: TensorSource, key: str, stored_grid: int, grid: int) -> None:
         super().__init__(source)

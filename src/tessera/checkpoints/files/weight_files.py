@@ -4,8 +4,6 @@ A `.bin` file is a pickle: it is opened in torch's weights-only mode, which runs
 other way.
 """
 
-from __future__ import annotations
-
 import json
 import mmap
 import pickle

@@ -1,7 +1,5 @@
 """`tessera data build KIND ANNOTATIONS --out DIR`: conversations from ordinary annotations."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """`tessera data check MANIFEST`: every record looked at once, before training does."""
 
-from __future__ import annotations
-
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`tessera data filter MANIFEST`: rules and model scores, a review page, a clean manifest."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterator

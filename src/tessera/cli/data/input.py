@@ -1,7 +1,5 @@
 """What the verbs about data share: the manifest, and the capacities of a pack."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar

@@ -1,7 +1,5 @@
 """`tessera data pack MANIFEST`: the packs of an epoch as a picture, and how full they are."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`tessera data preview MANIFEST`: random records as the model gets them, in the terminal and as a page."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a check found, in the terminal: tables, bars, faults ready to be clicked in an editor."""
 
-from __future__ import annotations
-
 from rich.bar import Bar
 from rich.columns import Columns
 from rich.console import Console

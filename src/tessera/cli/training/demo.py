@@ -1,7 +1,5 @@
 """`tessera demo`: train the scale model through three stages, measure every stage, show what it learned."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter

@@ -1,7 +1,5 @@
 """`tessera recipes`: the recipes that ship, and a copy of one to edit."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """`tessera train RECIPE [--out FOLDER] [--stages.0.steps 20 ...]`: run a recipe, any field settable."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

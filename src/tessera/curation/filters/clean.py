@@ -1,7 +1,5 @@
 """The clean manifest: what stays of every source as JSONL, what goes with its reasons."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence

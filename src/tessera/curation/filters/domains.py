@@ -1,6 +1,5 @@
-"""The four domains of text (facts 12): by the source's name, by a rule of words and signs, or by a model."""
-
-from __future__ import annotations
+"""The four domains of text (docs/facts/cleaning.md): by the source's name, by a rule of words and signs, or
+by a model."""
 
 import re
 from typing import Literal, get_args

@@ -1,7 +1,5 @@
 """The part of a run that needs no model: records held against the rules, in any process, in any order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field

@@ -56,6 +56,6 @@ class LengthProfile:
     def outlier(self, characters: int) -> Finding:
         """How many deviations an answer's length lies off the source's middle, on a log scale.
 
-        InternVL2.5 names abnormal length without a figure (facts 12).
+        InternVL2.5 names abnormal length without a figure (docs/facts/cleaning.md).
         """
         return Finding(abs(math.log1p(characters) - self.middle) / self.spread)

@@ -1,7 +1,5 @@
 """Rows and people's decisions brought together: what becomes of every record that has either."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The review page: borderline and dropped records for a person to decide about."""
 
-from __future__ import annotations
-
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator

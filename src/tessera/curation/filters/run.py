@@ -1,7 +1,5 @@
 """A filter run: two passes over the sources, verdicts as rows in the order of the records, counts of both."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter, defaultdict

@@ -1,7 +1,5 @@
 """Sources as a filter run reads them, and their records in chunks that processes or a Ray cluster take."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The packs of an epoch: the loader's first ones, sample by sample, and counts of all; lengths only."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain

@@ -1,7 +1,5 @@
 """The three pages: what a check found, samples as the model gets them, packs as a picture."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 
 from tessera.curation.report.packs import PackView

@@ -1,7 +1,5 @@
 """A record as the model gets it: tokens with loss weights, pictures with their tiles and boxes."""
 
-from __future__ import annotations
-
 import random
 import re
 from collections.abc import Iterator, Sequence

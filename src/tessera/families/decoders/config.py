@@ -1,9 +1,7 @@
-"""Language-model configs of the six published kinds, read and written (facts 1.4).
+"""Language-model configs of the six published kinds, read and written (docs/facts/models.md).
 
 The arithmetic follows from the numbers alone; the kind says how the files are laid out.
 """
-
-from __future__ import annotations
 
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Rotary positions in config files: `rope_scaling` of transformers 4, `rope_parameters` of 5."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tessera.models.config import DecoderConfig

@@ -1,7 +1,5 @@
 """Key tables of the language models: how the files of each kind name a decoder's parameters."""
 
-from __future__ import annotations
-
 from tessera.families.keymap import KeyRule, renamed
 from tessera.models.config import DecoderKind
 

@@ -1,7 +1,5 @@
 """InternVL 1.1 to 3.5: InternViT, pixel shuffle with an MLP, and one of six kinds of decoder."""
 
-from __future__ import annotations
-
 from tessera.families.architecture import Architecture
 from tessera.families.internvl.config import official, transformers
 from tessera.families.internvl.weights import CARD_NAMES, part_tables

@@ -4,8 +4,6 @@ transformers 4 writes preprocessor_config.json; 5 keeps everything in processor_
 both are written.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

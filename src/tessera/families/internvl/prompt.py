@@ -1,7 +1,5 @@
 """Files beside the config that other engines look for: when to stop, and how turns are written."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,9 +1,7 @@
-"""Key tables: how each layout names our parameters (facts 2.1, 2.2).
+"""Key tables: how each layout names our parameters (docs/facts/key_names.md).
 
 Inside a prefix the names agree unless a row says otherwise; narrower rows stand first.
 """
-
-from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 

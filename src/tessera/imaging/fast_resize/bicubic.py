@@ -5,8 +5,6 @@ same sums in float32 are off by a provable bound, the `doubt`; `Axis.weigh` is f
 undecided.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ both give one level, that is Pillow's. The others, about one in a thousand, are 
 so the result is Pillow's to the last bit on every machine. `exact=False` leaves those as they are.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

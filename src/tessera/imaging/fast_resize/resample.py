@@ -6,8 +6,6 @@ loses more than twice the pixels that the width loses. We give what the installe
 that is, it is asked once, on small pictures.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache

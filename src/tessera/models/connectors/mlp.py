@@ -1,7 +1,5 @@
 """From ViT states to decoder width: pixel shuffle, then the two-layer MLP (the official `mlp1`)."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -14,7 +12,7 @@ def pixel_shuffle(features: torch.Tensor, factor: int = 2, version: str = "v2") 
     """Merge factor x factor neighbours: [N, R, C, D] to [N, (R/f)*(C/f), f*f*D].
 
     Channels are ordered top-left, top-right, bottom-left, bottom-right. `v2` lists tokens row by row; `v1`
-    lists them column by column, as models before 1.5 were trained (facts 3.1).
+    lists them column by column, as models before 1.5 were trained (docs/facts/architecture.md).
     """
     count, rows, columns, width = features.shape
     if rows % factor or columns % factor:

@@ -1,7 +1,5 @@
 """What every vision encoder offers, whichever family it stands in."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 
 import torch

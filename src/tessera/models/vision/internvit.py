@@ -1,9 +1,7 @@
 """InternViT: patches, class token, absolute positions, pre-norm blocks with layer scale, no final norm.
 
-Source: facts 1.1. `N` tiles, `S` side in pixels, `P` patches per tile, `D` width.
+Source: docs/facts/architecture.md. `N` tiles, `S` side in pixels, `P` patches per tile, `D` width.
 """
-
-from __future__ import annotations
 
 import torch
 from torch import nn
@@ -47,7 +45,8 @@ class PatchEmbedding(nn.Module):
 
 
 def resize_positions(embedding: torch.Tensor, grid: int, rows: int, columns: int) -> torch.Tensor:
-    """Position embedding [1, 1 + grid^2, D] to [1, 1 + rows*columns, D]; class part kept (facts 3.6)."""
+    """Position embedding [1, 1 + grid^2, D] to [1, 1 + rows*columns, D]; class part kept
+    (docs/facts/architecture.md)."""
     patch_part = embedding[:, 1:].float().reshape(1, grid, grid, -1).permute(0, 3, 1, 2)
     resized = F.interpolate(patch_part, size=(rows, columns), mode="bicubic", align_corners=False)
     flat = resized.permute(0, 2, 3, 1).reshape(1, rows * columns, -1)

@@ -1,7 +1,5 @@
 """The door to attention, for training packs, tiles, prefill and decoding alike, and who answers behind it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache

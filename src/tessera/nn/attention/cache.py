@@ -4,8 +4,6 @@ The pool of one layer is `[pages, page_size, K, C]`. A sequence owns a list of p
 whether sequences share them, is the engine's matter and reaches this file by `Paged.pages` alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

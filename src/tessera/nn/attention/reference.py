@@ -1,7 +1,5 @@
 """The slow oracle: one explicit mask over the whole stream."""
 
-from __future__ import annotations
-
 import torch
 
 from tessera.nn.attention.layout import Layout, Rows

@@ -5,8 +5,6 @@ is one masked call over the stream. It computes the hidden pairs, too, and its m
 the way of float32 on CUDA, of old cards and of layouts that no faster kernel knows.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 

@@ -5,8 +5,6 @@ that new tokens see their whole cached past. Keys of a paged cache come gathered
 2.12 on the kernel could read them by block table, which was not tried.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from inspect import signature

@@ -3,8 +3,6 @@
 Work is estimated in FLOPs from plain numbers that the caller takes from the model; data never sees one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

@@ -6,8 +6,6 @@ in 256ths of a pack. Which grades add up to the room is a subset sum over small 
 remembered for each set of grades in stock; the other resource decides which item of a grade is taken.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Steps of packs dealt to ranks: one pack each in a row, row after row."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 

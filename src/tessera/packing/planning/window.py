@@ -4,8 +4,6 @@ A round fills a window with measured draws, plans all of it, and lets the fuller
 the rest waits for better company. The item that waited longest opens the first pack: none waits for ever.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

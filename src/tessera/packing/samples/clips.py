@@ -1,9 +1,8 @@
-"""Clips in training: another number of frames and other frames in every visit (facts 5.4), reproducibly.
+"""Clips in training: another number of frames and other frames in every visit (docs/facts/imaging.md),
+reproducibly.
 
 How many frames a visit takes follows from a hash alone, so lengths are known before a clip is opened.
 """
-
-from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator

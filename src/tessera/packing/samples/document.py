@@ -1,7 +1,5 @@
 """Interleaved documents for pre-training: no roles, and a loss on all text, none on pictures."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Self
 

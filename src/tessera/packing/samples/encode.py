@@ -1,7 +1,5 @@
 """From a draw to a sample: read the record, draw frames, augment pictures, encode, weigh tokens."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -99,7 +97,8 @@ class DrawEncoder:
 
 
 def augment_pictures(conversation: Conversation, rng: random.Random) -> Conversation:
-    """Every picture re-encoded once as JPEG of random quality (facts 3.4); clips stay as they are."""
+    """Every picture re-encoded once as JPEG of random quality (docs/facts/imaging.md); clips stay as they
+    are."""
 
     def augment(part: Part) -> Part:
         if not isinstance(part, Image):

@@ -1,7 +1,5 @@
 """What becomes of a record that is longer than a pack: one of four named policies."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -114,7 +112,8 @@ def _carried(media: list[Image | Video]) -> Iterator[Part]:
 
 
 def _own_limit(part: Image | Video, conversation: Conversation, sizing: Sizing) -> int:
-    """Tiles that a picture may have by itself: its own limit, or its share of the encoder's (facts 3.5)."""
+    """Tiles that a picture may have by itself: its own limit, or its share of the encoder's
+    (docs/facts/imaging.md)."""
     if isinstance(part, Image) and part.max_tiles is not None:
         return part.max_tiles
     limit = sizing.tiling.max_tiles

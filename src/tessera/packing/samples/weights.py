@@ -1,6 +1,5 @@
-"""Token, sample and square averaging as per-token loss weights (InternVL 2.5, section 4.2; facts 6.4)."""
-
-from __future__ import annotations
+"""Token, sample and square averaging as per-token loss weights (InternVL 2.5, section 4.2;
+docs/facts/training.md)."""
 
 from typing import Literal
 

@@ -4,8 +4,6 @@ Masks are drawn once, four times too large, and scaled down, so that a scene cos
 All positions are integers: Pillow misplaces text at fractional coordinates.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from random import Random

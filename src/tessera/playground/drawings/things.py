@@ -1,7 +1,5 @@
 """Coloured shapes on a plain background: planning, placing, drawing and describing them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random

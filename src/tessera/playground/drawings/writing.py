@@ -1,7 +1,5 @@
 """Lines of writing, as large as fits, with a region for every character that can be named."""
 
-from __future__ import annotations
-
 from random import Random
 
 from tessera.playground.drawings.marks import Canvas, PixelBox, Rgb, glyph, letter_gap, text_extent

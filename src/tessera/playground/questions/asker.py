@@ -1,7 +1,5 @@
 """Where a scene's questions are collected, and the wordings in which they are asked."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from configparser import RawConfigParser
 from functools import cache

@@ -1,7 +1,5 @@
 """Questions about one picture of shapes: attributes, counts, relations, sizes, boxes and sums."""
 
-from __future__ import annotations
-
 from collections import Counter
 from itertools import combinations, permutations
 from random import Random

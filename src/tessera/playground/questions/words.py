@@ -1,7 +1,5 @@
 """The words the playground writes: common, short, in lower case; by length."""
 
-from __future__ import annotations
-
 _ALL = """
 ant arm bag bat bed bee box boy bus car cat cow cup dog ear egg end eye fan fox gas hat ice ink jam jar key
 kid leg lid man map net nut oil owl pan pen pig red rug sea sky sun tea ten top toy van zoo

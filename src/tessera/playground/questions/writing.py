@@ -1,7 +1,5 @@
 """Questions about words and numbers; each function asks them and returns the caption."""
 
-from __future__ import annotations
-
 from random import Random
 
 from tessera.playground.questions.asker import YES_NO, Asker

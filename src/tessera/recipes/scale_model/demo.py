@@ -1,7 +1,5 @@
 """A run that is measured on held-out questions while it goes on: before it, and behind every stage."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path

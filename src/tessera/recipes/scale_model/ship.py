@@ -5,8 +5,6 @@ Command:   python -m tessera.recipes.scale_model.ship vision runs/vision/0_pairs
            python -m tessera.recipes.scale_model.ship model runs/shipped/2_full --evaluation figures.json
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -6,8 +6,6 @@ Time:      three seconds
 Expected:  src/tessera/assets/tokenizer/: tokenizer.json and tokenizer_config.json
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from itertools import product

@@ -1,7 +1,5 @@
 """Facts about files, kept between runs in a folder of the user: built once, swapped in whole."""
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import os

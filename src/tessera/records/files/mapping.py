@@ -1,7 +1,5 @@
 """Settings files in JSON or YAML as plain objects; a key that stands twice is an error, no silent choice."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Hashable
 from pathlib import Path

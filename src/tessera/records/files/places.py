@@ -3,8 +3,6 @@
 A `Path` is a local file; a `str` is the URL of a remote one, of any kind that fsspec knows.
 """
 
-from __future__ import annotations
-
 import os
 import posixpath
 import re

@@ -4,8 +4,6 @@ Parquet files and tar shards are read by ranges; annotation lines, pictures and 
 fsspec is imported on first need: it comes with torch, its storage back ends (s3fs, gcsfs…) are the user's.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

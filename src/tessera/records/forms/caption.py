@@ -4,8 +4,6 @@ For pre-training the caption follows the picture and is trained like any text; o
 asks and the caption is the answer.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from tessera.chat.message import Message, Part, Text, say

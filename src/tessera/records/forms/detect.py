@@ -1,7 +1,5 @@
 """Which form a file is in: the one that its first records may all be of; later ones must be of it, too."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal

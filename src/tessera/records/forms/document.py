@@ -4,8 +4,6 @@
 with `image_info`: each picture goes in front of the sentence of its `matched_text_index`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

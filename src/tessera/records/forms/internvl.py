@@ -1,4 +1,5 @@
-r"""InternVL's form (facts 5.2) and LLaVA's: `conversations` of `from` and `value`, `image`, `video`, `clip`.
+r"""InternVL's form (docs/facts/data.md) and LLaVA's: `conversations` of `from` and `value`, `image`, `video`,
+`clip`.
 
 `image` is a path or a list of paths, `video` a path or a list, `clip` the seconds [start, end] of one clip or
 a list with one for each. `<image>` and `<video>` in human turns mark where media stand; with one picture or
@@ -7,8 +8,6 @@ clip and no mark, it goes first. Other keys are allowed and ignored, as public a
 LLaVA's own training code reads the same keys otherwise: the one mark of a turn goes to its front, on a line
 of its own, wherever it stood, and `<image>` marks a clip where a record has a `video` and no `image`.
 """
-
-from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any

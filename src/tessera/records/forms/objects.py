@@ -1,7 +1,5 @@
 """Boxes of ms-swift's `objects`: `<ref-object>` and `<bbox>` become the series' `<ref>` and `<box>`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +19,8 @@ _TAGS = re.compile(r"<ref-object>|<bbox>")
 def fill_objects(
     parse: Parse, fields: Mapping[str, Any], turns: Sequence[RecordTurn], media: RecordMedia
 ) -> Sequence[RecordTurn]:
-    """The turns with references and boxes written out, in 0 to 1000 of the whole picture (facts 5.6)."""
+    """The turns with references and boxes written out, in 0 to 1000 of the whole picture
+    (docs/facts/data.md)."""
     objects = fields.get("objects")
     if objects is None or objects == {}:
         return turns

@@ -4,8 +4,6 @@ A part `image` or `video` that names no file takes the next of the record's `ima
 leaves an answer unsupervised, as in OpenAI's fine-tuning files.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -6,8 +6,6 @@ Pairs stand under `conversation` (`human`, `assistant`) or under `texts` (`user`
 Cauldron and FineVision, whose pictures have no marks: they go in front of the first question, one a line.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

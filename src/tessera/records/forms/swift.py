@@ -6,8 +6,6 @@ picture, which `forms.detect` does for this form. `<ref-object>` and `<bbox>` st
 `objects`: references and boxes, in pixels of their picture ("real") or as fractions of it ("norm1").
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

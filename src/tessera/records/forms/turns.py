@@ -1,7 +1,5 @@
 """What forms with marks in texts have in common: turns with roles, and media in the places of marks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
@@ -140,7 +138,8 @@ def count_marks(place: RecordPlace, turns: Sequence[RecordTurn], mark: str) -> i
 
 
 def _may_mark(place: RecordPlace, turn: RecordTurn) -> bool:
-    """Marks outside questions are words, as in the published rule of 2.5 (facts 5.5); documents have none."""
+    """Marks outside questions are words, as in the published rule of 2.5 (docs/facts/templates.md); documents
+    have none."""
     return turn.role == "user" or place.pretraining
 
 

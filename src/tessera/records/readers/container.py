@@ -1,7 +1,5 @@
 """What a file of records must offer, whatever it is: lines, an array, rows or a shard."""
 
-from __future__ import annotations
-
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """A JSON file: one record a line, or one array of records; each is found by its byte offset."""
 
-from __future__ import annotations
-
 from functools import cached_property
 from pathlib import Path
 

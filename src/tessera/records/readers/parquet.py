@@ -5,8 +5,6 @@ Columns with nested messages, pictures as `{bytes, path}`, and JSON written into
 as Hugging Face's libraries write them.
 """
 
-from __future__ import annotations
-
 import json
 from functools import cached_property
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The playground as a source: a new scene for every index, with some of its questions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from random import Random
 

@@ -10,8 +10,6 @@ and 456 bytes a member in every process that opens it, the mapped index 0.1 ms a
 Delete it when a library keeps an index of a tar on disk and reads members of remote shards by ranges.
 """
 
-from __future__ import annotations
-
 import posixpath
 import tarfile
 from collections.abc import Iterator, Mapping

@@ -4,8 +4,6 @@ Read `contract` (what every objective offers), then one of them. A new one is a 
 An objective knows its batches and its learner; it must not know the loop, the optimizer or other stages.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Pictures and texts that belong together: the contrastive start of a ViT."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self

@@ -1,7 +1,5 @@
 """Conversations: the next-token loss on the supervised tokens of packs."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import torch
@@ -68,7 +66,8 @@ class ConversationObjective(Config):
         return float(batch.weights.double().sum())
 
     def loss_sum(self, model: VLM, batch: Pack, device: torch.device) -> torch.Tensor:
-        """Weighted sum of the next-token cross-entropies (facts 6.5), float32 scalar on `device`.
+        """Weighted sum of the next-token cross-entropies (docs/facts/training.md), float32 scalar on
+        `device`.
 
         Only rows with a weight pass through the last block and meet the vocabulary, CHUNK at a time.
         """

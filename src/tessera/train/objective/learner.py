@@ -1,7 +1,5 @@
 """The model of a run with all that reads for it and saves it, and where first weights come from."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self

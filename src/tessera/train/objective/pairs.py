@@ -1,7 +1,5 @@
 """Pictures with captions, and regions with the phrases that name them, for the contrastive start."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random

@@ -1,7 +1,5 @@
 """Scores from an OpenAI-compatible server: several prompts at a time, and a stop when it fails for good."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Iterable, Iterator

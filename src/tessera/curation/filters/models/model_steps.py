@@ -1,10 +1,9 @@
 """The questions to a model: which domain, what quality, how free of repetition; each answer becomes a row.
 
 Prompts are text files, shipped with the package and replaceable one by one; InternVL2.5's are not public
-(facts 12). `{sample}` stands for the conversation and `{fence}` for a line that can't occur in it.
+(docs/facts/cleaning.md). `{sample}` stands for the conversation and `{fence}` for a line that can't occur in
+it.
 """
-
-from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -96,7 +95,7 @@ class ModelSteps:
             yield judged
 
     def _score_prompt(self, step: str, judged: Judged) -> str | None:
-        """Quality is asked of text only (facts 12); repetition of every record."""
+        """Quality is asked of text only (docs/facts/cleaning.md); repetition of every record."""
         if judged.sample is None or (step == "quality" and judged.multimodal):
             return None
         name = step if step == "repetition" else f"quality_{judged.domain}"

@@ -1,7 +1,5 @@
 """Replies kept on disk by a hash of model and prompt: a run that was killed asks only what is missing."""
 
-from __future__ import annotations
-
 import hashlib
 import sqlite3
 import threading

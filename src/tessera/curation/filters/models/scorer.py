@@ -1,7 +1,5 @@
 """What a model that gives scores must offer, and how its replies are read."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator

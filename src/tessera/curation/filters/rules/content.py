@@ -1,7 +1,5 @@
 """Rules on what a text is made of: links, signs, broken encoding, placeholders, cut ends. Pure functions."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections import Counter
@@ -127,8 +125,8 @@ def truncated(text: str) -> Finding:
 def sentence_length(text: str) -> Finding:
     """Characters of the longest sentence or line outside code, formulas and boxes.
 
-    InternVL2.5 names "abnormal sentence length" without a figure (facts 12); length_outlier compares with the
-    rest of the source.
+    InternVL2.5 names "abnormal sentence length" without a figure (docs/facts/cleaning.md); length_outlier
+    compares with the rest of the source.
     """
     bare = prose(text)
     if len(bare) < SHORTEST:

@@ -1,7 +1,5 @@
 """Which script and language a text is in, from its letters and most frequent words; no model."""
 
-from __future__ import annotations
-
 import re
 
 from tessera.curation.filters.rules.finding import NOTHING, Finding

@@ -1,7 +1,5 @@
 """What of a text is prose: code, formulas, boxes and links blanked out; words in any script."""
 
-from __future__ import annotations
-
 import re
 from functools import lru_cache
 from itertools import islice

@@ -1,10 +1,9 @@
 """Rules against repetition: what makes a model loop. Pure functions from a text to its strongest finding.
 
-A few thousand such samples in the last stage are enough to bring about endless chains of thought (facts 12,
-InternVL2.5 section 4.3). The official rules are not public; a docstring says where levels are not ours.
+A few thousand such samples in the last stage are enough to bring about endless chains of thought
+(docs/facts/cleaning.md, InternVL2.5 section 4.3). The official rules are not public; a docstring says where
+levels are not ours.
 """
-
-from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,9 +29,9 @@ _WEIGHTS = dict.fromkeys("-=_*#.~|+·─━═┈…", 0.1)
 def ngram_repetition(text: str) -> Finding:
     """Share of the 10-grams of words that stood in the text before, 0 to 1.
 
-    Dropped from the ratio of the official (unused) helper on, facts 12. Evidence is the first repeat. Texts
-    under 20 ten-grams (29 words) are too short to say. Counting every later occurrence, a loop of ten words
-    that runs for ever comes near 1.
+    Dropped from the ratio of the official (unused) helper on, docs/facts/cleaning.md. Evidence is the first
+    repeat. Texts under 20 ten-grams (29 words) are too short to say. Counting every later occurrence, a loop
+    of ten words that runs for ever comes near 1.
     """
     spoken = words(text)
     count = len(spoken) - NGRAM + 1
@@ -106,8 +105,8 @@ def character_run(text: str) -> Finding:
 def zero_run(text: str) -> Finding:
     """How many zeros stand in the longest run of zeros, also with commas, points or a space between them.
 
-    InternVL2.5 names "very long runs of zeros" as a rule without a figure (facts 12); a binary or float
-    number in an answer stays under 24.
+    InternVL2.5 names "very long runs of zeros" as a rule without a figure (docs/facts/cleaning.md); a binary
+    or float number in an answer stays under 24.
     """
     return _longest((float(match[0].count("0")), match) for match in _ZEROS.finditer(text))
 

@@ -1,7 +1,5 @@
 """The table of rules with their default levels, and a conversation held against them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 

@@ -1,10 +1,9 @@
-"""InternVL-Chat-V1-1: one square of 448 px a picture, and a prompt of its own (facts 1.3, 4).
+"""InternVL-Chat-V1-1: one square of 448 px a picture, and a prompt of its own (docs/facts/models.md and
+docs/facts/templates.md).
 
 Counts by part: model card at internvl.github.io/blog/2024-01-24-InternVL-1.1. Its 5.91B for the ViT mean that
 all 48 layers are stored; the remote code of that time reads the fourth state from the end.
 """
-
-from __future__ import annotations
 
 from tessera.families.entry import ONE_SQUARE, Published
 from tessera.families.internvl.catalogue.language_models import LLAMA2_13B

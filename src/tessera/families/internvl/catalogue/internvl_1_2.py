@@ -1,10 +1,8 @@
-"""InternVL-Chat-V1-2 and -Plus: still one square a picture, now with Yi-34B (facts 1.3).
+"""InternVL-Chat-V1-2 and -Plus: still one square a picture, now with Yi-34B (docs/facts/models.md).
 
 Counts by part: the card at internvl.github.io/blog/2024-04-30-InternVL-1.5 prints those of the same pair; the
 tables of internvl.readthedocs.io say 40.1B. The config class of this repository knows no ps_version: v1.
 """
-
-from __future__ import annotations
 
 from dataclasses import replace
 

@@ -1,11 +1,9 @@
-"""InternVL-Chat-V1-5 with its variants, and the Mini models of 1.5: tiles come in (facts 1.3).
+"""InternVL-Chat-V1-5 with its variants, and the Mini models of 1.5: tiles come in (docs/facts/models.md).
 
 Not trained on clips: frame labels follow the model cards. Counts by part: the card at
 internvl.github.io/blog/2024-04-30-InternVL-1.5; of the Mini models the quick start at
 internvl.readthedocs.io.
 """
-
-from __future__ import annotations
 
 from dataclasses import replace
 

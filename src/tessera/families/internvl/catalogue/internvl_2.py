@@ -1,11 +1,10 @@
-"""InternVL 2 from 1B to 76B, its MPO model, and the Mini models tuned for four domains (facts 1.3).
+"""InternVL 2 from 1B to 76B, its MPO model, and the Mini models tuned for four domains
+(docs/facts/models.md).
 
 Three templates side by side: ChatML without `<s>` (Hermes-2), with it (internlm2-chat) and Phi-3's. Several
 pictures and clips are trained from here on. Counts: table of internvl.readthedocs.io (quick start of 2.0).
 InternVL2-Pro (108B) was never published; InternVL2-Llama3-76B-MPO stands in the MPO paper alone.
 """
-
-from __future__ import annotations
 
 from dataclasses import replace
 

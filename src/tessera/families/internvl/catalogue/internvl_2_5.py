@@ -1,10 +1,9 @@
-"""InternVL 2.5 from 1B to 78B with and without MPO, and the reward models made from the 8B (facts 1.3).
+"""InternVL 2.5 from 1B to 78B with and without MPO, and the reward models made from the 8B
+(docs/facts/models.md).
 
 One template for all. Counts: the InternVL 2.5 paper; the quick start of internvl.readthedocs.io repeats
 it but prints 4.2B, 40.1B and 76.3B (the figures of InternVL 2) for the models of 3.7B, 38.4B and 78.4B.
 """
-
-from __future__ import annotations
 
 from dataclasses import replace
 

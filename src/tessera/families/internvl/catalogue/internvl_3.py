@@ -1,4 +1,4 @@
-"""InternVL 3 from 1B to 78B: as pre-trained, tuned on instructions, and with MPO (facts 1.3).
+"""InternVL 3 from 1B to 78B: as pre-trained, tuned on instructions, and with MPO (docs/facts/models.md).
 
 The plain name is the MPO model, `-Instruct` the one before it, `-Pretrained` the one before that. They start
 from Qwen2.5 without tuning; answers end with `<|im_end|>` although the nested config names 151643. Each plain
@@ -6,8 +6,6 @@ model is published in the layout of transformers, too (`-hf`). Variable visual p
 Counts: internvl.readthedocs.io, quick start of 3.0. The paper and the front page print 1.9B for the 2B (its
 output head is stored apart: 2.1B), 8.1B for the 8B (7.9B) and 9.2B for the 9B (9.1B).
 """
-
-from __future__ import annotations
 
 from dataclasses import replace
 

@@ -8,8 +8,6 @@ of the language part only fit an output head stored apart from the embeddings. T
 the authors' training scripts; its system text may be replaced by one that asks for thinking.
 """
 
-from __future__ import annotations
-
 from tessera.families.entry import OWNER, Entry, Published
 from tessera.families.internvl.catalogue import language_models as llm
 from tessera.families.internvl.catalogue import vision_models as vit

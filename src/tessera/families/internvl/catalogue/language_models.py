@@ -1,4 +1,5 @@
-"""Every language model that stands in a chat model, as its nested `llm_config` describes it (facts 1.4, 2.3).
+"""Every language model that stands in a chat model, as its nested `llm_config` describes it
+(docs/facts/models.md and docs/facts/tokens.md).
 
 Numbers come from released config.json files: of the chat models themselves where we saw them (InternVL2-8B,
 InternVL2-26B, InternVL3-1B, InternVL3_5-8B, the head of InternVL-Chat-V1-2), else of the language model they
@@ -14,8 +15,6 @@ Rows of the vocabulary: the tokens of the tokenizer and the nine that InternVL a
 
 Licences are those of the model cards of the language models; read them there before you rely on them.
 """
-
-from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any

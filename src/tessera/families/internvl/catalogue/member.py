@@ -1,7 +1,5 @@
 """One released InternVL model: a ViT, a language model, and how the two were put together."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Published names that do not open here, each with the reason and what to take instead."""
 
-from __future__ import annotations
-
 import re
 
 AWQ = (

@@ -1,10 +1,8 @@
-"""Every InternViT that stands in a chat model (facts 1.1; InternVL 2.5 paper, table 1).
+"""Every InternViT that stands in a chat model (docs/facts/architecture.md; InternVL 2.5 paper, table 1).
 
 Counts: 304M and 5.54B are the papers' figures, 5.91B the model card of InternVL-Chat-V1-1
 (internvl.github.io/blog/2024-01-24-InternVL-1.1), which tells that its ViT still has all 48 layers.
 """
-
-from __future__ import annotations
 
 from tessera.families.entry import VisionModel
 from tessera.models.config import VisionConfig
@@ -37,4 +35,5 @@ LARGE_V1_5 = _large("InternViT-6B-448px-V1-5")
 LARGE_V2_5 = _large("InternViT-6B-448px-V2_5")
 
 LARGE_INITIAL = (0.1, 1e-10, 0.0)
-"""Initial layer scale, deviation of weights and drop path in the configs of the 6B line (facts 1.1)."""
+"""Initial layer scale, deviation of weights and drop path in the configs of the 6B line
+(docs/facts/architecture.md)."""

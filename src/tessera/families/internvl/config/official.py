@@ -1,9 +1,8 @@
-"""The OpenGVLab layout: config.json with nested vision_config and llm_config (facts 1.1, 1.2, 2.1).
+"""The OpenGVLab layout: config.json with nested vision_config and llm_config (docs/facts/architecture.md and
+docs/facts/key_names.md).
 
 One class name stands for chat and for reward models (VisualPRM): their tensors are the same.
 """
-
-from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path

@@ -3,8 +3,6 @@
 The section holds what neither layout's own config has words for; other engines do not read it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any

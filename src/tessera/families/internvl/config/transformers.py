@@ -1,10 +1,8 @@
-"""transformers' layout, `InternVLForConditionalGeneration` (facts 2.2; other families 1.1).
+"""transformers' layout, `InternVLForConditionalGeneration` (docs/facts/key_names.md).
 
 Its config has no words for template, tiles and how frames are named: they stand in our own section, else in
 the catalogue, else the rules of 2.5 and 3 hold, the only generations that were released in this layout.
 """
-
-from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path

@@ -5,8 +5,6 @@ Scores of one block stay in the cache; they are rounded to bfloat16 before the s
 This goes when PyTorch's is as fast.
 """
 
-from __future__ import annotations
-
 import torch
 
 from tessera.nn.attention.cpu.short import hidden_future

@@ -5,8 +5,6 @@ grouped matrix product, short bfloat16 sequences in training (3 times) take plai
 inference (twice) go block by block. Each goes when a release of PyTorch is no slower there.
 """
 
-from __future__ import annotations
-
 from itertools import groupby
 
 import torch

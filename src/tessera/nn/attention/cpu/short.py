@@ -4,8 +4,6 @@ PyTorch's own takes three times as long there, most of it backward. Packed causa
 autograd, whose two passes walk through them with a few products each. This goes when PyTorch's is as fast.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
