@@ -54,12 +54,9 @@ def load(
 
 def __getattr__(name: str) -> Any:
     """`tessera.Video` and `tessera.ChatModel`, imported when they are asked for."""
-    if name == "Video":
-        from tessera.chat.message import Video
+    from importlib import import_module
 
-        return Video
-    if name == "ChatModel":
-        from tessera.engine.chat_model import ChatModel
-
-        return ChatModel
-    raise AttributeError(f"module 'tessera' has no attribute {name!r}")
+    places = {"Video": "tessera.chat.message", "ChatModel": "tessera.engine.chat_model"}
+    if name not in places:
+        raise AttributeError(f"module 'tessera' has no attribute {name!r}")
+    return getattr(import_module(places[name]), name)

@@ -53,11 +53,11 @@ PHI3_SHORT = (
 )
 
 
-Shape = tuple[int, int, int, int, int]
+Shape = tuple[int, ...]
 """Width, feed-forward width, layers, heads, key-value heads."""
 
 
-def _decoder(architecture: str, vocabulary: int, shape: Shape, **fields: Any) -> DecoderConfig:
+def make_decoder(architecture: str, vocabulary: int, shape: Shape, **fields: Any) -> DecoderConfig:
     """A config without biases unless `fields` say otherwise."""
     width, inner, layers, heads, kv_heads = shape
     sizes: dict[str, Any] = {"hidden_size": width, "intermediate_size": inner, "num_hidden_layers": layers}
@@ -69,14 +69,16 @@ def _decoder(architecture: str, vocabulary: int, shape: Shape, **fields: Any) ->
 def _internlm2(name: str, shape: Shape, theta: float, factor: float) -> LanguageModel:
     """InternLM2 or 2.5: dynamic NTK, 92,544 tokens and nine."""
     scaling = RopeScaling(kind="dynamic", factor=factor)
-    config = _decoder("internlm2", 92_553, shape, rms_norm_eps=1e-5, rope_theta=theta, rope_scaling=scaling)
+    config = make_decoder(
+        "internlm2", 92_553, shape, rms_norm_eps=1e-5, rope_theta=theta, rope_scaling=scaling
+    )
     return LanguageModel(name, config, 92_546, "SentencePiece", INTERNLM2_LICENCE, "<s>")
 
 
 def _qwen2_5(
     size: str, shape: Shape, licence: str = APACHE, unverified: tuple[str, ...] = ()
 ) -> LanguageModel:
-    config = _decoder("qwen2", 151_674, shape, attention_bias=True)
+    config = make_decoder("qwen2", 151_674, shape, attention_bias=True)
     return LanguageModel(f"Qwen2.5-{size}", config, 151_667, "byte-level BPE", licence, "", unverified)
 
 
@@ -84,14 +86,16 @@ def _qwen3(size: str, shape: Shape) -> LanguageModel:
     """Qwen3: heads of 128 with their own norm, 40,960 positions."""
     # Written only where it does not follow from the width, as in the released configs.
     head = None if shape[0] == 128 * shape[3] else 128
-    config = _decoder("qwen3", 151_936, shape, head_dim=head, qk_norm=True, max_position_embeddings=40_960)
+    config = make_decoder(
+        "qwen3", 151_936, shape, head_dim=head, qk_norm=True, max_position_embeddings=40_960
+    )
     return LanguageModel(f"Qwen3-{size}", config, 151_671, "byte-level BPE", APACHE)
 
 
 LLAMA2_13B = LanguageModel(
     "LLaMA2-13B (Chinese)",
     # The card counts 13.12B of 19.11B: 41,680 to 41,970 rows fit both; the middle is taken.
-    _decoder(
+    make_decoder(
         "llama", 41_824, (5120, 13_824, 40, 40, 40),
         rms_norm_eps=1e-5, rope_theta=1e4, max_position_embeddings=4096,
     ),
@@ -99,7 +103,7 @@ LLAMA2_13B = LanguageModel(
 )  # fmt: skip
 YI_34B = LanguageModel(
     "Nous-Hermes-2-Yi-34B",
-    _decoder(
+    make_decoder(
         "llama", 64_007, (7168, 20_480, 60, 56, 8),
         rms_norm_eps=1e-5, rope_theta=5e6, max_position_embeddings=4096,
     ),
@@ -107,7 +111,7 @@ YI_34B = LanguageModel(
 )  # fmt: skip
 LLAMA3_70B = LanguageModel(
     "Hermes-2-Theta-Llama-3-70B",
-    _decoder(
+    make_decoder(
         "llama", 128_265, (8192, 28_672, 80, 64, 8),
         rms_norm_eps=1e-5, rope_theta=5e5, max_position_embeddings=8192,
     ),
@@ -115,7 +119,7 @@ LLAMA3_70B = LanguageModel(
 )  # fmt: skip
 PHI3_MINI = LanguageModel(
     "Phi-3-mini-128k-instruct",
-    _decoder(
+    make_decoder(
         "phi3", 32_020, (3072, 8192, 32, 32, 32),
         rms_norm_eps=1e-5, rope_theta=1e4, max_position_embeddings=131_072,
         rope_scaling=RopeScaling(
@@ -134,7 +138,7 @@ INTERNLM3_8B = LanguageModel(
     "internlm3-8b-instruct",
     # InternVL3-9B ships configuration_internlm2.py and a nested config of class InternLM2ForCausalLM.
     # <|im_end|> is 128,131 in InternLM3's generation config; a resized fine-tune has 128,133 rows, plus nine.
-    _decoder(
+    make_decoder(
         "internlm2", 128_142, (4096, 10_240, 48, 32, 2), head_dim=None,
         rms_norm_eps=1e-5, rope_theta=5e7, rope_scaling=RopeScaling(kind="dynamic", factor=6.0),
     ),

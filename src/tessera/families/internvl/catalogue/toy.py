@@ -3,72 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
+from tessera.families.internvl.catalogue.language_models import make_decoder
 from tessera.imaging.grid import Tiling
-from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
+from tessera.models.config import VisionConfig, VLMConfig
 
 if TYPE_CHECKING:
     from tessera.families.family import Family
 
 VOCABULARY = 768
 """Upper bound; `Family.fitted` sets what the tokenizer has."""
+Numbers = tuple[int, ...]
 
 
-def scale_model() -> Family:
-    """The scale model: 64 px tiles, patch 8, 16 tokens a tile, ViT 6 x 192, decoder 4 x 192."""
-    vision = VisionConfig(
-        image_size=64,
-        patch_size=8,
-        hidden_size=192,
-        num_hidden_layers=6,
-        num_attention_heads=3,
-        intermediate_size=768,
-        initializer_factor=1.0,
-    )
-    decoder = DecoderConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=192,
-        intermediate_size=512,
-        num_hidden_layers=4,
-        num_attention_heads=3,
-        num_key_value_heads=3,
-        rope_theta=1e4,
-        max_position_embeddings=4096,
-    )
-    return _toy("scale_model", vision, decoder)
+def _toy(name: str, pixels: Numbers, vit: Numbers, decoder: Numbers, scale: float, theta: float) -> Family:
+    """The published way of writing and cutting, with fewer tiles and no system text.
 
-
-def nano_model() -> Family:
-    """A model of a few thousand weights, for tests: 16 px tiles, patch 4, 4 tokens a tile, untied head."""
-    vision = VisionConfig(
-        image_size=16,
-        patch_size=4,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=24,
-    )
-    decoder = DecoderConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=4096,
-    )
-    return _toy("nano_model", vision, decoder)
-
-
-def _toy(name: str, vision: VisionConfig, decoder: DecoderConfig) -> Family:
-    """The published way of writing and cutting, with fewer tiles and no system text."""
+    pixels: sides of tile and patch. vit: width, layers, heads, feed-forward width. decoder: as the language
+    models' shapes. scale: initial layer scale. theta: base of the rotary positions.
+    """
     from tessera.families.family import Family
 
-    model = VLMConfig(vision=vision, decoder=decoder, image_token_id=VOCABULARY - 7)
+    names = ("image_size", "patch_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
+    sizes = dict(zip((*names, "intermediate_size"), (*pixels, *vit), strict=True))
+    language = make_decoder(
+        "qwen2", VOCABULARY, decoder, attention_bias=True, rope_theta=theta, max_position_embeddings=4096
+    )
+    vision = VisionConfig.model_validate({**sizes, "initializer_factor": scale})
+    model = VLMConfig(vision=vision, decoder=language, image_token_id=VOCABULARY - 7)
     tiling = Tiling(tile_side=vision.image_size, max_tiles=6)
     return Family(name=name, model=model, tiling=tiling, template="internvl2_5", system_text="")
 
 
-TOYS: dict[str, Callable[[], Family]] = {"scale_model": scale_model, "nano_model": nano_model}
+TOYS: dict[str, Callable[[], Family]] = {
+    # 16 tokens a tile, 5 million weights.
+    "scale_model": partial(_toy, "scale_model", (64, 8), (192, 6, 3, 768), (192, 512, 4, 3, 3), 1.0, 1e4),
+    # 4 tokens a tile, a few thousand weights: for tests.
+    "nano_model": partial(_toy, "nano_model", (16, 4), (16, 2, 2, 24), (32, 48, 2, 4, 2), 0.1, 1e6),
+}
 """Sizes that were never published: the shipped model and a smaller one for tests."""
