@@ -77,7 +77,7 @@ def pad(samples: list[Sample], model: VLM) -> Padded:
     labels, every = torch.full(shape, UNSUPERVISED), torch.full(shape, UNSUPERVISED)
     for row, sample in enumerate(samples):
         tokens = torch.from_numpy(sample.ids).long()
-        ids[row, : len(sample.ids)], mask[row, : sample.tokens] = tokens, 1
+        ids[row, : len(sample.ids)], mask[row, : len(sample.ids)] = tokens, 1
         supervised = torch.from_numpy(sample.weights) > 0
         labels[row, : len(sample.ids)] = tokens.where(supervised, torch.tensor(UNSUPERVISED))
         every[row, : len(sample.ids)] = tokens
