@@ -112,7 +112,7 @@ class PackLoader(IterableDataset[Pack]):
         return {
             "setup": self._setup(),
             "mix": {"draws": at.start.mix.draws, "positions": list(at.start.mix.positions)},
-            "waiting": [list(key) for key in at.start.waiting],
+            "waiting": [list(key) for key in at.start.keys],
             "taken": {"steps": at.steps, "rows": at.rows, "world": self._share.world},
             "stats": {name: value for name, value in asdict(self.stats).items() if name != "waited"},
         }

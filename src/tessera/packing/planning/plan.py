@@ -127,22 +127,22 @@ class _Shelves:
 
     def fill(self, opener: tuple[int, int], token_room: int, tile_room: int) -> list[int]:
         """One pack that holds the opener, which has left its shelf."""
-        pack: list[int] = []
+        pack, tiles, take_next = [], self._tiles, self._take_next
         found: tuple[int, int] | None = opener
         while found is not None:
             size, item = found
             pack.append(item)
-            token_room, tile_room = token_room - size, tile_room - self._tiles[item]
-            found = self._take_next(token_room, tile_room)
-        return pack + self._take_rest(token_room)
+            token_room, tile_room = token_room - size, tile_room - tiles[item]
+            found = take_next(token_room, tile_room)
+        self._take_rest(pack, token_room)
+        return pack
 
     def _take_next(self, token_room: int, tile_room: int) -> tuple[int, int] | None:
         """The item that fills the scarcer resource best; None when no such item fits."""
         raise NotImplementedError
 
-    def _take_rest(self, token_room: int) -> list[int]:
-        """What the other resource still has room for."""
-        return []
+    def _take_rest(self, pack: list[int], token_room: int) -> None:
+        """Add what the other resource still has room for."""
 
 
 class _TileShelves(_Shelves):
@@ -151,14 +151,13 @@ class _TileShelves(_Shelves):
     def __init__(self, tokens: NDArray[np.int64], tiles: NDArray[np.int64]) -> None:
         super().__init__(tiles, tokens, tiles)
 
-    def _take_rest(self, token_room: int) -> list[int]:
+    def _take_rest(self, pack: list[int], token_room: int) -> None:
         # Items without tiles come last: they fit whatever tiles are left.
-        rest, text = [], self._shelf[0]
+        text = self._shelf[0]
         while text and (at := bisect_right(text, (token_room, _BEYOND))):
             size, item = self._take(0, at - 1)
-            rest.append(item)
+            pack.append(item)
             token_room -= size
-        return rest
 
     def _take_next(self, token_room: int, tile_room: int) -> tuple[int, int] | None:
         """The longest fitting item of the grade that helps to fill the tiles."""

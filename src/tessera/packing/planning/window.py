@@ -30,10 +30,15 @@ PackItems = list[Item]
 
 @dataclass(frozen=True)
 class WindowState:
-    """Where a round begins: the mixture, and the keys of the items that wait."""
+    """Where a round begins: the mixture, and the items that wait, or their keys when it was saved."""
 
     mix: MixState
-    waiting: tuple[ItemKey, ...] = ()
+    waiting: tuple[Item | ItemKey, ...] = ()
+
+    @property
+    def keys(self) -> tuple[ItemKey, ...]:
+        """What finds the waiting items again. Made when a state is saved: rounds are many, savings few."""
+        return tuple(item.key if isinstance(item, Item) else item for item in self.waiting)
 
 
 @dataclass
@@ -75,7 +80,7 @@ class Window:
         waiting = self._restore(state)
         ended = False
         while not ended:
-            planned = Round(WindowState(mix, tuple(item.key for item in waiting)))
+            planned = Round(WindowState(mix, tuple(waiting)))
             size, packs = self._size, list[list[int]]()
             # One pack more than a step takes, or nothing could wait for better company.
             while not ended and len(packs) <= self._per_step:
@@ -153,7 +158,7 @@ class Window:
         """The waiting items of a state, measured again."""
         items: list[Item] = []
         known: dict[tuple[int, int, int], Measured] = {}
-        for source, index, visit, part in state.waiting:
+        for source, index, visit, part in state.keys:
             key = (source, index, visit)
             if key not in known:
                 # Parts of a record stand side by side, so only its own measurement is kept.
