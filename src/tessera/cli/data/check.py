@@ -4,12 +4,10 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from tessera.cli.command import ReportingCommand, WorkersCommand
 from tessera.cli.data.input import LimitedCommand
 from tessera.cli.data.tables import show_survey
-from tessera.cli.tables import say
+from tessera.cli.tables import Terminal, say
 from tessera.curation.repair import Repaired, write_repaired
 from tessera.curation.report.pages import check_page
 from tessera.curation.report.seen import choose_records, look
@@ -65,7 +63,7 @@ class CheckCommand(LimitedCommand, WorkersCommand, ReportingCommand):
 
     def show(self, found: Survey, fixed: Repaired | None) -> None:
         """What was found and written as tables and lines."""
-        console = Console()
+        console = Terminal()
         show_survey(console, found, self.packs_per_step, self.shown)
         if self.report is not None:
             say(console, f"report      {self.report}")

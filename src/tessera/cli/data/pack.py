@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tessera.cli.command import ReportingCommand, WorkersCommand
 from tessera.cli.data.input import LimitedCommand
-from tessera.cli.tables import say
+from tessera.cli.tables import Terminal, say
 from tessera.curation.report.packs import PackView, plan_view
 from tessera.curation.report.pages import pack_page
 from tessera.packing.config import PackingConfig
@@ -52,7 +52,7 @@ class PackCommand(LimitedCommand, WorkersCommand, ReportingCommand):
         encoder, entries = self.encoder(), self.sources()
         with progress_bars() as bars:
             view = plan_view(entries, encoder, config, self.packs, self.most, bars)
-        self.tell(lambda: as_json(view), lambda: show(Console(), view, self.out))
+        self.tell(lambda: as_json(view), lambda: show(Terminal(), view, self.out))
         return 0
 
 

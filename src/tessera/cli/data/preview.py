@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tessera.cli.command import CountingCommand
 from tessera.cli.data.input import ManifestCommand
-from tessera.cli.tables import say
+from tessera.cli.tables import Terminal, say
 from tessera.curation.report.pages import preview_page
 from tessera.curation.report.seen import Seen, choose_records, look
 from tessera.packing.samples.weights import Averaging
@@ -43,7 +43,7 @@ class PreviewCommand(ManifestCommand, CountingCommand):
         encoder, entries = self.encoder(), self.sources(self.source)
         chosen = choose_records(entries, self.count, self.seed)
         samples = [look(entries[number], encoder, record, self.averaging) for number, record in chosen]
-        show(Console(), samples)
+        show(Terminal(), samples)
         title = f"{len(samples)} samples of {self.manifest.name}"
         print(f"page: {write_page(self.out, preview_page(title, samples))}")
         return int(any(seen.problem for seen in samples))

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from tessera.cli.command import WordsCommand
+from tessera.cli.tables import Terminal
 from tessera.recipes.shelf import copy_recipe, load_recipe, read_card, shipped_recipes
 
 
@@ -42,7 +42,7 @@ def describe(name: str) -> dict[str, Any]:
 
 def show(found: list[dict[str, Any]]) -> None:
     """A card per recipe: what it trains, its stages, what it takes, what to expect."""
-    console = Console()
+    console = Terminal()
     for recipe in found:
         stages = ", ".join(f"{name} ({steps:,} steps)" for name, steps in recipe["stages"].items())
         card = Table.grid(padding=(0, 2), pad_edge=True)
