@@ -17,6 +17,7 @@ from tessera import __version__
 from tessera.cli.command import MISTAKES, Command, Verb, WordsCommand
 from tessera.cli.mistakes import in_one_line, mistakes_as_errors
 from tessera.cli.terminal import close_early, make_safe
+from tessera.runtime.shown import shown, visible
 
 DATA = {
     "check": Verb("check every record: faults, duplicates, lengths, boxes, packs", "data.check:CheckCommand"),
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as done:  # tyro's way: 0 behind help, 2 behind a mistake
         return 2 if done.code else 0
     except MISTAKES as error:
-        print(f"{called(words)}: {in_one_line(error)}", file=sys.stderr)
+        print(f"{called(words)}: {visible(in_one_line(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader (head, less) has seen enough
         close_early()
@@ -107,7 +108,7 @@ def subcommands(verbs: Mapping[str, Verb], words: Sequence[str]) -> Any:
     if called not in verbs and called and not called.startswith("-"):
         near = get_close_matches(called, verbs, 1, cutoff=0.7)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"{called!r} is unknown; {hint}choose one of {', '.join(verbs)}")
+        raise ValueError(f"{shown(called)} is unknown; {hint}choose one of {', '.join(verbs)}")
     completing = called.startswith("--tyro-")
     branches = []
     for name, verb in verbs.items():

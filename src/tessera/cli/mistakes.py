@@ -7,6 +7,8 @@ from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from typing import Any
 
+from tessera.runtime.shown import shown
+
 _KINDS = {"int()": "a whole number", "to float": "a number", "bool": "True or False"}
 """Words of Python's about a value that is no number, and what to give."""
 
@@ -37,7 +39,7 @@ def in_one_line(error: Any, *above: str) -> str:
     fault = error.errors()[0]
     place = ".".join(map(str, (*above, *fault["loc"])))
     said = str(fault["msg"]).removeprefix("Value error, ")
-    return f"{place}: {fault['input']!r}: {said}" if place else said
+    return f"{place}: {shown(fault['input'])}: {said}" if place else said
 
 
 def read_box(drawn: str) -> str | None:

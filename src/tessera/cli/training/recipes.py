@@ -11,6 +11,7 @@ from rich.table import Table
 from tessera.cli.command import WordsCommand
 from tessera.cli.tables import Terminal
 from tessera.recipes.shelf import copy_recipe, load_recipe, read_card, shipped_recipes
+from tessera.runtime.shown import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ def show(found: list[dict[str, Any]]) -> None:
     """A card per recipe: what it trains, its stages, what it takes, what to expect."""
     console = Terminal()
     for recipe in found:
-        stages = ", ".join(f"{name} ({steps:,} steps)" for name, steps in recipe["stages"].items())
+        stages = ", ".join(f"{name} ({counted(steps, 'step')})" for name, steps in recipe["stages"].items())
         card = Table.grid(padding=(0, 2), pad_edge=True)
         card.add_column(style="dim", min_width=8)
         for name, value in (recipe | {"stages": stages}).items():
