@@ -7,7 +7,7 @@ import sys
 import pytest
 
 WRONG = {
-    "chat --modle x": "tessera chat: '--modle' is no option here; did you mean --model? --help lists the options",
+    "chat --modle x": "tessera chat: '--modle' is no option here; did you mean --model? ",
     "data check": "tessera data check: MANIFEST is missing; --help says what to give",
     "data filter": "tessera data filter: MANIFEST and --out are missing; --help says what to give",
     "data check a b": "tessera data check: 'b' is one word too many; --help lists the options",

@@ -9,8 +9,9 @@ import pytest
 
 
 def run(words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    line = words.replace("tessera", f"{sys.executable} -m tessera.cli.main", 1)
     return subprocess.run(
-        ["bash", "-o", "pipefail", "-c", words.replace("tessera", f"{sys.executable} -m tessera.cli.main", 1)],
+        ["bash", "-c", line],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -34,7 +35,7 @@ def test_ascii_terminals_get_every_sign_spelled(tmp_path: Path) -> None:
 
 
 def test_an_answer_outside_of_ascii_is_spelled() -> None:
-    code = "from tessera.cli.terminal import make_safe; make_safe(); print('\\u6c34 1\\u00d72 \\u2588\\u2026')"
+    code = "from tessera.cli.terminal import *\nmake_safe()\nprint('\\u6c34 1\\u00d72 \\u2588\\u2026')"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.stdout == "\\u6c34 1x2 #...\n"

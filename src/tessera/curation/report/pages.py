@@ -42,9 +42,9 @@ def preview_page(title: str, samples: Iterable[Seen]) -> HtmlPage:
 def pack_page(view: PackView) -> HtmlPage:
     """The page of packs."""
     note = (
-        f"{counted(view.packs, 'pack')} of {view.limits.max_tokens:,} tokens and {view.limits.max_tiles} tiles"
-        f" hold {counted(view.samples, 'sample')}{'' if view.whole else ' (the begin of the epoch)'}; at "
-        f"least {view.bound:,} are needed. Tokens {view.token_fill:.1%} full, tiles {view.tile_fill:.1%}; "
+        f"{counted(view.packs, 'pack')} of {view.limits.max_tokens:,} tokens and {view.limits.max_tiles} "
+        f"tiles hold {counted(view.samples, 'sample')}{'' if view.whole else ' (the begin of the epoch)'}; "
+        f"at least {view.bound:,} are needed. Tokens {view.token_fill:.1%} full, tiles {view.tile_fill:.1%}; "
         "nothing is padded."
     )
     rows: list[blocks.TableRow] = [(name, *n) for name, n in zip(view.names, view.by_source, strict=True)]
