@@ -76,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def called(words: Sequence[str]) -> str:
     """The program and the verbs that the words begin with, such as `tessera data check`."""
-    path, verbs = ["tessera"], VERBS
+    path = ["tessera"]
+    verbs: object = VERBS
     for word in words:
         if not isinstance(verbs, Mapping) or word not in verbs:
             break
