@@ -10,7 +10,7 @@ import tessera
 from tessera.checkpoints.load import Loaded, load_checkpoint
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.cli.command import ReportingCommand
-from tessera.cli.tables import Terminal, figures_table
+from tessera.cli.terminal.tables import Terminal, figures_table
 from tessera.engine.engine import Engine
 from tessera.evaluation.report import Report, StageResult, report_page
 from tessera.evaluation.runner import TaskResults, evaluate

@@ -15,8 +15,8 @@ import tyro
 
 from tessera import __version__
 from tessera.cli.command import MISTAKES, Command, Verb, WordsCommand
-from tessera.cli.mistakes import in_one_line, mistakes_as_errors
-from tessera.cli.terminal import close_early, make_safe
+from tessera.cli.terminal.encoding import close_early, make_safe
+from tessera.cli.terminal.mistakes import in_one_line, mistakes_as_errors
 from tessera.runtime.shown import shown, visible
 
 DATA = {

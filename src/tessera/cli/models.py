@@ -15,7 +15,7 @@ from rich.table import Column, Table
 
 from tessera.cli.command import WordsCommand
 from tessera.cli.model_page import show_page
-from tessera.cli.tables import Terminal
+from tessera.cli.terminal.tables import Terminal
 from tessera.families.catalogue import entries, get_entry
 from tessera.families.entry import Entry
 from tessera.models.accounting import kv_cache_bytes_per_token

@@ -11,7 +11,7 @@ from tessera.annotations.build import KINDS, BuildReport, build
 from tessera.annotations.settings import BuildSettings
 from tessera.annotations.wording import write_templates
 from tessera.cli.command import Command, ReportingCommand, Verb
-from tessera.cli.tables import Terminal, counts_table, say
+from tessera.cli.terminal.tables import Terminal, counts_table, say
 from tessera.runtime.progress import progress_bars
 
 ANNOTATIONS = Annotated[

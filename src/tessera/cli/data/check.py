@@ -7,7 +7,7 @@ from pathlib import Path
 from tessera.cli.command import ReportingCommand, WorkersCommand
 from tessera.cli.data.input import LimitedCommand
 from tessera.cli.data.tables import show_survey
-from tessera.cli.tables import Terminal, say
+from tessera.cli.terminal.tables import Terminal, say
 from tessera.curation.repair import Repaired, write_repaired
 from tessera.curation.report.pages import check_page
 from tessera.curation.report.seen import choose_records, look

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from tessera.cli.command import ReportingCommand, WorkersCommand
 from tessera.cli.data.input import ManifestCommand
-from tessera.cli.tables import Terminal, counts_table, say
+from tessera.cli.terminal.tables import Terminal, counts_table, say
 from tessera.curation.filters.clean import Cleaned, refuse_overwriting, write_clean
 from tessera.curation.filters.config import JudgeModelConfig, read_config
 from tessera.curation.filters.models.endpoint import EndpointScorer

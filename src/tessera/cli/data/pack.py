@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tessera.cli.command import ReportingCommand, WorkersCommand
 from tessera.cli.data.input import LimitedCommand
-from tessera.cli.tables import Terminal, say
+from tessera.cli.terminal.tables import Terminal, say
 from tessera.curation.check import check_sources
 from tessera.curation.report.packs import PackView, plan_view
 from tessera.curation.report.pages import pack_page

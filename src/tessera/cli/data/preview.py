@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tessera.cli.command import CountingCommand
 from tessera.cli.data.input import ManifestCommand
-from tessera.cli.tables import Terminal, say
+from tessera.cli.terminal.tables import Terminal, say
 from tessera.curation.report.pages import preview_page
 from tessera.curation.report.seen import Seen, choose_records, look
 from tessera.packing.samples.weights import Averaging

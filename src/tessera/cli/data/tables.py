@@ -5,7 +5,7 @@ from rich.columns import Columns
 from rich.console import Console
 from rich.table import Column, Table
 
-from tessera.cli.tables import counts_table, say
+from tessera.cli.terminal.tables import counts_table, say
 from tessera.curation.statistics import Histogram
 from tessera.curation.survey import SourceSurvey, Survey
 from tessera.runtime.shown import counted

@@ -9,7 +9,7 @@ from rich.table import Table
 
 import tessera
 from tessera.cli.command import ReportingCommand
-from tessera.cli.tables import Terminal, figures_table, say
+from tessera.cli.terminal.tables import Terminal, figures_table, say
 from tessera.cli.training.train import follow, prepare
 from tessera.evaluation.report import report_page
 from tessera.pages.page import write_page

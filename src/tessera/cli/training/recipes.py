@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tessera.cli.command import WordsCommand
-from tessera.cli.tables import Terminal
+from tessera.cli.terminal.tables import Terminal
 from tessera.recipes.shelf import copy_recipe, load_recipe, read_card, shipped_recipes
 from tessera.runtime.shown import counted
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tessera.cli.command import ReportingCommand
-from tessera.cli.tables import Terminal, figures_table, say
+from tessera.cli.terminal.tables import Terminal, figures_table, say
 from tessera.recipes.shelf import load_recipe, match_recipes, shipped_recipes
 from tessera.runtime.progress import Bars, Progress, progress_bars
 from tessera.train.loop import StageHook, Trainer
