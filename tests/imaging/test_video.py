@@ -10,7 +10,8 @@ import PIL.Image
 import pytest
 
 from tessera.imaging.frames import frame_indices
-from tessera.imaging.video import VideoLimits, probe_video, read_frames
+from tessera.imaging.container import VideoLimits
+from tessera.imaging.video import probe_video, read_frames
 
 COUNT = 20
 

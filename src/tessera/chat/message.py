@@ -16,7 +16,7 @@ import PIL.Image
 
 Role = Literal["system", "user", "assistant"]
 PictureSource = str | Path | bytes | PIL.Image.Image
-ClipSource = str | Path | tuple[PIL.Image.Image, ...]
+ClipSource = str | Path | tuple[PictureSource, ...]
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,18 @@ class Image:
 
 @dataclass(frozen=True)
 class Video:
-    """One clip: a file, a folder of frames or decoded frames; `start` and `end` in seconds bound it."""
+    """One clip: a file, a folder of frames or the frames as pictures; `start` and `end` in seconds bound it.
+
+    frames: how many are taken. fps: so many a second instead, and no more than `frames`. picked: the numbers
+    of the frames instead of any rule.
+    """
 
     source: ClipSource
     start: float | None = None
     end: float | None = None
     frames: int | None = None
+    fps: float | None = None
+    picked: tuple[int, ...] | None = None
 
 
 Part = Text | Image | Video

@@ -2,25 +2,34 @@
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
-import av.error
-
-from tessera.chat.message import ClipSource, Image, PictureSource, Video
+from tessera.chat.message import Image, PictureSource, Video
+from tessera.imaging.container import DEFAULT_VIDEO_LIMITS, ClipError, ClipFault
 from tessera.imaging.decode import BOMBS, DEFAULT_LIMITS, DecodeLimits, decode_image, read_size
-from tessera.imaging.video import DEFAULT_VIDEO_LIMITS, VideoInfo, VideoLimits, probe_video
+from tessera.imaging.frames import seconds_to_frames
+from tessera.imaging.stills import stills_of
+from tessera.imaging.video import count_readable, probe_video
+from tessera.imaging.video_headers import missing_bytes
 from tessera.records.faults import Reason
+from tessera.runtime.shown import counted
 
 Problem = tuple[Reason, str]
 _ANY_SIZE = DecodeLimits(max_pixels=1 << 62, max_bytes=1 << 62)
-_ANY_CLIP = VideoLimits(max_frames=1 << 62, max_pixels=1 << 62, max_bytes=1 << 62)
+_CLIP_REASONS: dict[ClipFault, Reason] = {
+    "missing": Reason.MISSING_FILE,
+    "not a video": Reason.NOT_A_VIDEO,
+    "huge": Reason.HUGE_VIDEO,
+    "broken": Reason.BROKEN_VIDEO,
+}
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 def media_problem(part: Image | Video, headers_only: bool) -> Problem | None:
     """What is wrong with a picture or clip, or None. What was decoded already is sound."""
     if isinstance(part, Video):
-        return clip_problem(part)
+        return clip_problem(part, headers_only)
     problems = (picture_problem(source, headers_only) for source in (part.source, *part.joined))
     return next((problem for problem in problems if problem is not None), None)
 
@@ -47,21 +56,53 @@ def picture_problem(source: PictureSource, headers_only: bool) -> Problem | None
     return None
 
 
-def clip_problem(clip: Video) -> Problem | None:
-    """What is wrong with a clip, or None: no frames at all, or none between start and end."""
+def clip_problem(clip: Video, headers_only: bool) -> Problem | None:
+    """What is wrong with a clip, or None: every frame that a visit may draw can be read.
+
+    headers_only: no more is decoded than the first frame and what it takes to count, so that a clip that was
+    cut off passes.
+    """
     source = clip.source
-    if isinstance(source, tuple):
-        return None
-    problem = _file_problem(source, DEFAULT_VIDEO_LIMITS.max_bytes, Reason.HUGE_VIDEO)
-    if problem is not None:
-        return problem
+    if not isinstance(source, tuple):
+        problem = _file_problem(source, DEFAULT_VIDEO_LIMITS.max_bytes, Reason.HUGE_VIDEO)
+        if problem is not None:
+            return problem
     try:
-        info = probe_video(source)
+        if (stills := stills_of(source)) is not None:
+            problems = (picture_problem(still, headers_only) for still in stills)
+            return next((problem for problem in problems if problem is not None), None)
+        assert not isinstance(source, tuple)
+        return _file_clip_problem(replace(clip, source=Path(source)), headers_only)
+    except ClipError as error:
+        return _CLIP_REASONS[error.fault], str(error)
     except (ValueError, OSError) as error:
-        return _clip_reason(source, error), str(error)
-    if clip.start is not None and clip.start * info.fps >= info.frames:
-        return Reason.BROKEN_VIDEO, f"{source}: {info.frames} frames end before {clip.start} s"
-    return None
+        return Reason.BROKEN_VIDEO, str(error)
+
+
+def _file_clip_problem(clip: Video, headers_only: bool) -> Problem | None:
+    assert isinstance(clip.source, Path)
+    path, bounded = clip.source, clip.start is not None or clip.end is not None
+    info = probe_video(path, timed=bounded)
+    first, behind = seconds_to_frames(info.frames, info.fps, clip.start, clip.end, info.times)
+    if first >= info.frames:
+        return Reason.BROKEN_VIDEO, f"{path}: {info.frames} frames end before {clip.start} s"
+    if headers_only:
+        return None
+    with path.open("rb") as file:
+        if missing := missing_bytes(file):
+            what = f"it is cut off: {missing} bytes are missing and {info.frames} frames left"
+            return Reason.CUT_VIDEO, f"{path}: {what}"
+    # The rule of inference rounds where that of training cuts: one frame more.
+    last = min(info.frames - 1, max(first, behind))
+    wanted, readable = last + 1 - first, count_readable(path, last, first)
+    if readable == wanted:
+        return None
+    where = f" between {clip.start or 0:g} s and {_end(clip)}" if bounded else ""
+    return Reason.CUT_VIDEO, f"{path}: {readable} of {counted(wanted, 'frame')}{where} can be read"
+
+
+def _end(clip: Video) -> str:
+    return "its end" if clip.end is None else f"{clip.end:g} s"
 
 
 def _file_problem(source: bytes | str | Path, most: int, huge: Reason) -> Problem | None:
@@ -89,16 +130,6 @@ def _is_bomb(source: bytes | str | Path, error: Exception) -> bool:
     except (ValueError, OSError):
         return False
     return True
-
-
-def _clip_reason(source: ClipSource, error: Exception) -> Reason:
-    if isinstance(error.__cause__, av.error.FFmpegError):
-        return Reason.NOT_A_VIDEO
-    try:
-        found: VideoInfo = probe_video(source, _ANY_CLIP)
-    except (ValueError, OSError):
-        return Reason.BROKEN_VIDEO
-    return Reason.HUGE_VIDEO if found.frames else Reason.BROKEN_VIDEO
 
 
 def _name(source: bytes | str | Path) -> str:

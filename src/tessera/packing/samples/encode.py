@@ -12,7 +12,7 @@ from tessera.imaging.augment import jpeg_augment
 from tessera.imaging.decode import decode_image
 from tessera.packing.mix import Draw
 from tessera.packing.pack import Sample
-from tessera.packing.samples.clips import draw_clips, load_clips
+from tessera.packing.samples.clips import draw_clips, pick_frames
 from tessera.packing.samples.document import DocumentEncoder
 from tessera.packing.samples.overlong import WHOLE, Cut, Sizing
 from tessera.packing.samples.weights import Averaging, weigh_tokens
@@ -76,7 +76,7 @@ class DrawEncoder:
             if self._augment and entry.augment:
                 seed = derive_seed("augment", self.seed, entry.source.name, draw.visit)
                 conversation = augment_pictures(conversation, random.Random(seed))
-            encoded = self.encoder(draw).encode(load_clips(conversation))
+            encoded = self.encoder(draw).encode(pick_frames(conversation))
         weights = weigh_tokens(encoded.weights, self._averaging)
         return Sample(sample_key(entry.source, draw.index), encoded.ids, weights, encoded.tiles)
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessera.imaging.decode import DEFAULT_LIMITS
-from tessera.imaging.video import DEFAULT_VIDEO_LIMITS
+from tessera.imaging.container import DEFAULT_VIDEO_LIMITS
 from tessera.records.faults import Reason
 from tessera.records.files.cache import cached_folder, map_table
 from tessera.records.files.places import Location
