@@ -29,9 +29,8 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     fast = hf and (root / "tokenizer.json").is_file()
     bos, document = content_of(config.get("bos_token")), {}
     if (root / "tokenizer.model").is_file() and not fast:
-        guarded = {v["content"] for v in config.get("added_tokens_decoder", {}).values()}
-        model, legacy = (root / "tokenizer.model").read_bytes(), _says(config, "legacy", True)
-        vocabulary: Vocabulary = SentencePieceVocabulary(model, legacy, named.union(guarded, ADDED_TOKENS))
+        model = (root / "tokenizer.model").read_bytes()
+        vocabulary: Vocabulary = SentencePieceVocabulary(model, _says(config, "legacy", True))
         adds_bos = True
     else:
         document = _read_document(root)
