@@ -18,6 +18,7 @@ import tyro
 
 from tessera import __version__
 from tessera.cli.command import MISTAKES, Command, Verb, WordsCommand
+from tessera.runtime.shown import shown, visible
 
 DATA = {
     "check": Verb("check every record: faults, duplicates, lengths, boxes, packs", "data.check:CheckCommand"),
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2 if done.code else 0
     except MISTAKES as error:
         name = f"tessera {words[0]}" if words[0] in VERBS else "tessera"
-        print(f"{name}: {_line(error)}", file=sys.stderr)
+        print(f"{name}: {visible(_line(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -95,7 +96,7 @@ def subcommands(verbs: Mapping[str, Verb], words: Sequence[str]) -> Any:
     if called not in verbs and called and not called.startswith("-"):
         near = get_close_matches(called, verbs, 1, cutoff=0.7)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"{called!r} is unknown; {hint}choose one of {', '.join(verbs)}")
+        raise ValueError(f"{shown(called)} is unknown; {hint}choose one of {', '.join(verbs)}")
     completing = called.startswith("--tyro-")
     branches = []
     for name, verb in verbs.items():
@@ -135,7 +136,7 @@ def _line(error: Any, *above: str) -> str:
     fault = error.errors()[0]
     place = ".".join(map(str, (*above, *fault["loc"])))
     said = str(fault["msg"]).removeprefix("Value error, ")
-    return f"{place}: {fault['input']!r}: {said}" if place else said
+    return f"{place}: {shown(fault['input'])}: {said}" if place else said
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from tessera.curation.scripts import count_scripts
 from tessera.curation.statistics import BoxEvidence, boxes_in
 from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.readers.records import RecordReader
-from tessera.records.record import listed, short
+from tessera.records.record import listed
 from tessera.records.source import Place, WeightedSource
+from tessera.runtime.shown import shown
 
 SIZE_KEYS = (("width", "height"), ("width_list", "height_list"))
 
@@ -111,7 +112,7 @@ def size_faults(
         details = [f"{len(widths)} widths and {len(heights)} heights of {len(pictures)} pictures"]
     else:
         details = [
-            f"{short(width)} x {short(height)} stated, {size[0]} x {size[1]} in {source!s:.200}"
+            f"{shown(width)} x {shown(height)} stated, {size[0]} x {size[1]} in {shown(source, bare=True)}"
             for (source, size), width, height in zip(pictures, widths, heights, strict=True)
             if (width, height) != size
         ]

@@ -9,6 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+from tessera.runtime.shown import shown, visible
+
 
 class Reason(StrEnum):
     """The kinds of faults: what a report prints, and the remedy, what the user can do."""
@@ -88,26 +90,27 @@ class RecordFault:
         return self.reason.remedy
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.field}: {self.reason} ({self.detail}); {self.remedy}"
+        what = f"{self.line}: {self.field}: {self.reason} ({self.detail}); {self.remedy}"
+        return f"{shown(self.file, bare=True)}:{visible(what, keep='')}"
 
 
 class DataError(ValueError):
     """Faults that stop a run. The message lists the first of them and says how many more there are."""
 
-    def __init__(self, faults: Sequence[RecordFault], shown: int = 20) -> None:
+    def __init__(self, faults: Sequence[RecordFault], listed: int = 20) -> None:
         self.faults = tuple(faults)
-        super().__init__(describe(self.faults, shown))
+        super().__init__(describe(self.faults, listed))
 
     def __reduce__(self) -> tuple[type[DataError], tuple[tuple[RecordFault, ...]]]:
         """Pickles by its faults, so that it crosses from a worker process."""
         return type(self), (self.faults,)
 
 
-def describe(faults: Sequence[RecordFault], shown: int = 20) -> str:
-    """A bounded listing: counts per reason, then at most `shown` faults, one a line."""
+def describe(faults: Sequence[RecordFault], listed: int = 20) -> str:
+    """A bounded listing: counts per reason, then at most `listed` faults, one a line."""
     counts = Counter(str(fault.reason) for fault in faults)
     head = f"{len(faults)} faults in the data: " + ", ".join(f"{n} x {r}" for r, n in counts.most_common())
-    lines = [head, *(f"  {fault}" for fault in faults[:shown])]
-    if len(faults) > shown:
-        lines.append(f"  and {len(faults) - shown} more")
+    lines = [head, *(f"  {fault}" for fault in faults[:listed])]
+    if len(faults) > listed:
+        lines.append(f"  and {len(faults) - listed} more")
     return "\n".join(lines)

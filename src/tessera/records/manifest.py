@@ -12,8 +12,8 @@ from tessera.playground.talk import Mode
 from tessera.records.files.mapping import read_mapping
 from tessera.records.files.places import Location, location, suffix
 from tessera.records.forms.detect import FormName
-from tessera.records.record import short
 from tessera.runtime.config import Config
+from tessera.runtime.shown import shown
 
 SUFFIXES = (".jsonl", ".json", ".parquet", ".tar")
 """What an annotation may end in."""
@@ -58,7 +58,7 @@ class DatasetSpec(Config):
     def _located(cls, value: Path | str, info: ValidationInfo) -> Location:
         """Local names as paths, so that the type tells what is remote; relative ones start at the base."""
         if "\0" in str(value):
-            raise ValueError(f"{short(value)} holds a NUL character; correct the path")
+            raise ValueError(f"{shown(value)} holds a NUL character; correct the path")
         place = location(value, (info.context or {}).get("base"))
         if info.field_name == "annotation" and suffix(place) not in SUFFIXES:
             raise ValueError(f"{value or 'missing'}; {_ENDINGS}")
@@ -123,7 +123,7 @@ def read_meta(file: Path | str, base: Path | str | None = None) -> tuple[Dataset
 def _spec(file: Path, folder: Location, name: str, entry: object) -> DatasetSpec:
     """One entry of the manifest; what is wrong with it is told with file, source and key."""
     if not isinstance(entry, dict):
-        raise ValueError(f"{file}: {name}: {short(entry)} is not an object with {', '.join(ENTRY_KEYS)}")
+        raise ValueError(f"{file}: {name}: {shown(entry)} is not an object with {', '.join(ENTRY_KEYS)}")
     if unknown := sorted(str(key) for key in entry if key not in ENTRY_KEYS):
         allowed = ", ".join(ENTRY_KEYS)
         raise ValueError(f"{file}: {name}: unknown keys {', '.join(unknown)}; allowed: {allowed}")
@@ -139,7 +139,7 @@ def _spec(file: Path, folder: Location, name: str, entry: object) -> DatasetSpec
 
 def _problem(error: ErrorDetails) -> str:
     """What pydantic found, in the words of a manifest, with the remedy."""
-    kind, value = error["type"], short(error["input"])
+    kind, value = error["type"], shown(error["input"])
     match kind:
         case "missing":
             return f"missing; {_ENDINGS}"

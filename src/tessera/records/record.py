@@ -1,7 +1,6 @@
 """A record on its way to a conversation: where it stands, its faults so far, the checks that forms share."""
 
 import re
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,15 +10,11 @@ from tessera.chat.message import PictureSource
 from tessera.chat.openai import inline_bytes, unwrapped
 from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.files.places import Location, OutsideRoot, inside
+from tessera.runtime.shown import shown
 
 MOST_BYTES = 64 * 2**20
 """Largest record as text, in bytes."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
-LONGEST = 160
-"""Most characters of a value in a message."""
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 80
-_SHORT.maxlevel = 3
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,7 @@ class Parse:
     def is_text(self, value: object, where: str) -> TypeGuard[str]:
         """Whether a value is a text; a fault when it isn't."""
         if not isinstance(value, str):
-            self.fault(where, f"{short(value)} is not a text")
+            self.fault(where, f"{shown(value)} is not a text")
         return isinstance(value, str)
 
     def entries(self, where: str, value: object) -> list[Any]:
@@ -110,7 +105,7 @@ class Parse:
         """A member of the shard, or the location below the root; None with a fault."""
         value = unwrapped(value)
         if not isinstance(value, str) or not value:
-            self.fault(where, f"{short(value)} is not a path")
+            self.fault(where, f"{shown(value)} is not a path")
             return None
         if not self.sound(where, value):
             return None
@@ -121,12 +116,6 @@ class Parse:
         except OutsideRoot as error:
             self.fault(where, str(error), Reason.OUTSIDE_ROOT)
             return None
-
-
-def short(value: object) -> str:
-    """A value for a message, cut to a line however large or deep it is."""
-    text = _SHORT.repr(value)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def listed(value: object) -> list[Any]:

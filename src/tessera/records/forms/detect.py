@@ -7,7 +7,8 @@ from typing import Any, Literal
 from tessera.chat.message import Conversation, Message, say, with_line_breaks
 from tessera.records.faults import Reason
 from tessera.records.forms import caption, document, internvl, openai, sharegpt, swift
-from tessera.records.record import Parse, RecordPlace, short
+from tessera.records.record import Parse, RecordPlace
+from tessera.runtime.shown import shown
 
 FormName = Literal["internvl", "llava", "sharegpt", "openai", "swift", "document", "caption"]
 LOOKED_AT = 64
@@ -82,7 +83,7 @@ def parse_as(form: FormName | None, record: object, place: RecordPlace) -> Conve
     """A record of a file of this form. DataError when it is of another form, or has faults of its own."""
     if form is None:
         keys = ", ".join(map(str, record)) if isinstance(record, dict) else type(record).__name__
-        Parse(place).refuse(short(keys), Reason.UNKNOWN_FORM)
+        Parse(place).refuse(shown(keys), Reason.UNKNOWN_FORM)
     if isinstance(record, dict) and not FORMS[form].fits(record) and (others := forms_of(record)):
         Parse(place).refuse(f"{' or '.join(others)} in a file of form {form}", Reason.OTHER_FORM)
     return FORMS[form].parse(record, place)

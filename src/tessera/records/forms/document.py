@@ -9,7 +9,8 @@ from typing import Any
 
 from tessera.chat.message import Image, Message, Part, Text
 from tessera.records.faults import Reason
-from tessera.records.record import Parse, short
+from tessera.records.record import Parse
+from tessera.runtime.shown import shown
 
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
@@ -71,7 +72,7 @@ def _matched(parse: Parse, fields: dict[str, Any]) -> list[tuple[str, object, ob
     for number, info in enumerate(infos):
         index = info.get("matched_text_index") if isinstance(info, dict) else None
         if type(index) is not int or not 0 <= index < len(texts):
-            parse.fault(f"image_info[{number}]", f"matched_text_index {short(index)}")
+            parse.fault(f"image_info[{number}]", f"matched_text_index {shown(index)}")
             continue
         before.setdefault(index, []).append((f"image_info[{number}]", info.get("image_name"), None))
     slots: list[tuple[str, object, object]] = []

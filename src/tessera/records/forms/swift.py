@@ -21,7 +21,8 @@ from tessera.records.forms.turns import (
     read_media,
     read_turns,
 )
-from tessera.records.record import Parse, listed, short
+from tessera.records.record import Parse, listed
+from tessera.runtime.shown import shown
 
 ROLES: dict[str, Role] = {**internvl.ROLES, "user": "user", "assistant": "assistant"}
 REFUSED = ("audios", "rejected_response", "rejected_messages")
@@ -62,7 +63,7 @@ def _losses(parse: Parse, messages: object, turns: list[RecordTurn]) -> list[Rec
     for turn, entry in zip(turns, entries, strict=True):
         loss = entry.get("loss")
         if loss not in (None, True, False):
-            parse.fault(f"{turn.where}.loss", f"{short(loss)} is not true or false")
+            parse.fault(f"{turn.where}.loss", f"{shown(loss)} is not true or false")
         out.append(replace(turn, trained=loss is None or bool(loss)))
     return out
 
@@ -76,7 +77,7 @@ def _messages(parse: Parse, fields: dict[str, Any]) -> list[dict[str, Any]] | No
         where, query, answer = "instruction", "\n".join(map(str, task)), fields.get("output")
     history = fields.get("history") or []
     if type(history) is not list or not all(isinstance(pair, list) and len(pair) == 2 for pair in history):
-        parse.fault("history", f"{short(history)} is not a list of [question, answer]")
+        parse.fault("history", f"{shown(history)} is not a list of [question, answer]")
         return None
     pairs = [*history, [query, answer]]
     if not all(isinstance(text, str) for pair in pairs for text in pair):

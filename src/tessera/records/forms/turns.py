@@ -9,7 +9,8 @@ from tessera.chat.message import IMAGE_MARK, VIDEO_MARK, Image, Message, Role, T
 from tessera.chat.openai import bounds_problem
 from tessera.records.boxes import box_problems
 from tessera.records.faults import Reason
-from tessera.records.record import Parse, RecordPlace, listed, short
+from tessera.records.record import Parse, RecordPlace, listed
+from tessera.runtime.shown import shown
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def _turn(
         return None
     name, text = entry.get(role_key), entry[text_key]
     if not isinstance(name, str) or name not in roles:
-        detail = f"{short(name)} is none of {', '.join(roles)}"
+        detail = f"{shown(name)} is none of {', '.join(roles)}"
         parse.fault(f"{where}.{role_key}", detail, Reason.UNKNOWN_ROLE)
         return None
     check_text(parse, f"{where}.{text_key}", roles[name], text)
@@ -74,7 +75,7 @@ def check_text(parse: Parse, where: str, role: Role, text: str, wordless: bool =
         return
     if not text.strip() and role != "system" and not wordless and not parse.place.pretraining:
         reason = Reason.EMPTY_ANSWER if role == "assistant" else Reason.EMPTY_QUESTION
-        parse.fault(where, short(text), reason)
+        parse.fault(where, shown(text), reason)
     for problem in box_problems(text, strict=role == "assistant"):
         parse.fault(where, problem, Reason.BAD_BOX)
 
@@ -108,7 +109,7 @@ def _read_videos(parse: Parse, fields: Mapping[str, Any], key: str) -> list[Vide
         return [Video(source) for source in sources if source is not None]
     clips = [clip] if len(sources) == 1 and not _nested(clip) else clip
     if not isinstance(clips, list) or len(clips) != len(sources):
-        parse.fault("clip", f"{short(clip)} is not [start, end] for each of {len(sources)} videos")
+        parse.fault("clip", f"{shown(clip)} is not [start, end] for each of {len(sources)} videos")
         return []
     bounds = [_bounds(parse, (None, None) if clip is None else clip) for clip in clips]
     return [Video(source, *bound) for source, bound in zip(sources, bounds, strict=True) if source and bound]
@@ -118,7 +119,7 @@ def _bounds(parse: Parse, value: object) -> tuple[float | None, float | None] | 
     """`[start, end]` of a clip in seconds; None with a fault."""
     if isinstance(value, list | tuple) and len(value) == 2 and bounds_problem(*value) is None:
         return value[0], value[1]
-    parse.fault("clip", f"{short(value)} is not [start, end] in seconds")
+    parse.fault("clip", f"{shown(value)} is not [start, end] in seconds")
     return None
 
 
