@@ -108,10 +108,10 @@ class DecoderConfig(Config):
     @model_validator(mode="after")
     def _heads(self) -> DecoderConfig:
         _check_multiple(self, "num_attention_heads", "num_key_value_heads")
-        if self.head_width % 2 or not self.head_width:
-            raise ValueError(
-                f"head_dim {self.head_width} is no even number, but positions turn channels in pairs"
-            )
+        if self.head_width % 2:
+            raise ValueError(f"head_dim {self.head_width} is odd, but positions turn channels in pairs")
+        if not self.head_width:
+            raise ValueError(f"hidden_size {self.hidden_size} is less than num_attention_heads")
         if self.rope_scaling and self.rope_scaling.kind == "longrope":
             self._check_longrope(self.rope_scaling)
         return self
@@ -240,7 +240,7 @@ class VLMConfig(ModelConfig):
         factor, grid = self.shuffle_factor, self.vision.grid
         if grid % factor or self.tokens_per_tile * factor**2 != grid**2:
             raise ValueError(
-                f"downsample_ratio {self.downsample_ratio} does not divide a grid of {grid} patches into squares"
+                f"downsample_ratio {self.downsample_ratio} does not divide a grid of {grid} patches"
             )
         return self
 

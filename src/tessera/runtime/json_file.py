@@ -48,7 +48,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Section:
-    """An object of a JSON file, read by key and type. A null is as if the key were not there.
+    """An object of a JSON file, read by key and type.
 
     `where`: file and keys that lead here. Readers without a default raise ValueError for a key that is not
     there; all raise it, naming key and value, for a value of another type.
@@ -63,17 +63,24 @@ class Section:
         return cls(shown(path), read_object(path, most))
 
     def __contains__(self, key: str) -> bool:
-        return self.content.get(key) is not None
+        return key in self.content
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.content)
+
+    def without_nulls(self, *keys: str) -> "Section":
+        """The same without these keys, or without all, where null says no more than their absence."""
+        kept = {k: v for k, v in self.content.items() if v is not None or (keys and k not in keys)}
+        return Section(self.where, kept)
 
     def place(self, key: str) -> str:
         """File and key, for messages."""
         return f"{self.where}{'.' if ': ' in self.where else ': '}{key}"
 
     def wrong(self, key: str, wanted: str) -> ValueError:
-        """What to raise for the value of a key."""
+        """What to raise for the value of a key, or for its absence."""
+        if key not in self.content:
+            return ValueError(f"{self.where}: {key!r} is missing: {wanted}; {REMEDY}")
         return ValueError(f"{self.place(key)} = {_written(self.content.get(key))}: {wanted}; {REMEDY}")
 
     def section(self, key: str) -> "Section":
@@ -88,14 +95,11 @@ class Section:
 
     def sections(self, key: str) -> "list[Section]":
         """Nested objects in a list or a table, none when it is not there."""
-        value = self.content.get(key) or []
-        entries = (
-            value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        )
-        found = [(f"{self.place(key)}.{name}", entry) for name, entry in entries]
-        if not isinstance(value, dict | list) or not all(isinstance(entry, dict) for _, entry in found):
+        value = self.content.get(key, [])
+        entries = dict(enumerate(value)) if isinstance(value, list) else value
+        if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
             raise self.wrong(key, "objects are needed here")
-        return [Section(where, entry) for where, entry in found]
+        return [Section(f"{self.place(key)}.{name}", entry) for name, entry in entries.items()]
 
     def whole(self, key: str, default: int | None = None) -> int:
         """A whole number."""
@@ -115,19 +119,17 @@ class Section:
 
     def numbers(self, key: str, default: tuple[float, ...] = ()) -> tuple[float, ...]:
         """A list of finite numbers."""
-        value = self.content.get(key)
-        if value is None:
-            return default
+        value = self.content.get(key, list(default))
         if not isinstance(value, list) or not all(map(_is_number, value)):
             raise self.wrong(key, "a list of finite numbers is needed here")
         return tuple(map(float, value))
 
     def flag(self, key: str, default: bool = False) -> bool:
         """True or false, also as 1 and 0."""
-        value = self.content.get(key)
-        if value is not None and not (isinstance(value, bool) or value in (0, 1)):
+        value = self.content.get(key, default)
+        if not isinstance(value, bool) and value not in (0, 1):
             raise self.wrong(key, "true or false is needed here")
-        return default if value is None else bool(value)
+        return bool(value)
 
     def text(self, key: str, default: str | None = None) -> str:
         """A text."""
@@ -138,25 +140,22 @@ class Section:
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts, none when it is not there."""
-        value = self.content.get(key) or []
+        value = self.content.get(key, [])
         if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
             raise self.wrong(key, "a list of texts is needed here")
         return tuple(value)
 
-    def build(self, kind: type[C], **fields: Any) -> C:
+    def build(self, made: type[C], /, **fields: Any) -> C:
         """Settings made of values read here; a value that they cannot have is told with the file's name."""
         try:
-            return kind(**fields)
+            return made(**fields)
         except ValidationError as error:
             raise ValueError(f"{self.place(first_fault(error))}; {REMEDY}") from error
 
     def _needed(self, key: str, default: Any = None) -> Any:
-        value = self.content.get(key)
-        if value is not None or default is not None:
-            return default if value is None else value
-        if key in self.content:
+        if key not in self.content and default is None:
             raise self.wrong(key, "a value is needed here")
-        raise ValueError(f"{self.where}: {key!r} is missing; {REMEDY}")
+        return self.content.get(key, default)
 
 
 def _is_number(value: Any) -> bool:

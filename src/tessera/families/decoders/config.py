@@ -24,6 +24,11 @@ BIAS_KEY: dict[str, str] = {"llama": "attention_bias", "internlm3": "qkv_bias", 
 """Where a kind says whether query, key and value have biases; Qwen2 always has, the others never."""
 SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 """What every config has to say, under the same names here and there."""
+NULLS = (
+    *("architectures", "rope_scaling", "rope_parameters", "partial_rotary_factor"),
+    *("head_dim", "sliding_window", "num_key_value_heads"),
+)
+"""Keys that transformers writes as null where they are not set."""
 EPS = {"phi3": 1e-5}
 LENGTH = {"llama": 2048, "internlm2": 2048, "phi3": 4096}
 """What the classes take for keys that a file leaves out, where it is not 1e-6 and 32768."""
@@ -45,6 +50,7 @@ def read_decoder(config: Section) -> DecoderConfig:
 
     Raises ValueError naming file, key and remedy.
     """
+    config = config.without_nulls(*NULLS)
     kind = _kind_of(config)
     _refuse(config, kind)
     sizes = {name: config.whole(name) for name in SIZES}

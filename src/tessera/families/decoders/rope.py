@@ -26,7 +26,9 @@ def read_theta(config: Section) -> float:
 
 def read_scaling(config: Section) -> RopeScaling | None:
     """How positions are stretched, None for not at all. Raises ValueError for a kind that we do not have."""
+    config = config.without_nulls("rope_scaling", "rope_parameters")
     rope = config.part("rope_parameters" if config.part("rope_parameters").content else "rope_scaling")
+    rope = rope.without_nulls()
     name = "rope_type" if "rope_type" in rope else "type"
     kind = rope.text(name, "default")
     _refuse_parts(config, rope)

@@ -49,7 +49,8 @@ def read_processor(folder: Path) -> Processor:
     if (folder / PIXELS_FILE).is_file():
         pixels = Section.of(folder / PIXELS_FILE)
     elif (folder / PROCESSOR_FILE).is_file():
-        pixels = Section.of(folder / PROCESSOR_FILE).part("image_processor")
+        pixels = Section.of(folder / PROCESSOR_FILE).without_nulls().part("image_processor")
+    pixels = pixels.without_nulls()
     mean = _three(pixels, "image_mean", IMAGENET_MEAN)
     std = _three(pixels, "image_std", IMAGENET_STD)
     if min(std) <= 0:

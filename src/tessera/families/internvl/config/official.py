@@ -75,7 +75,8 @@ def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Re
         std=pixels.std,
     )
     template = _template(file)
-    system_text = config.text("system_message") if "system_message" in config else None
+    said = config.without_nulls("system_message")
+    system_text = said.text("system_message") if "system_message" in said else None
     tiling = _read_tiling(config, model.tile_side)
     return file.reading(
         keymap, stored_grid, model=model, tiling=tiling, template=template, system_text=system_text
@@ -86,15 +87,13 @@ def _template(file: ConfigFile) -> str:
     template = file.content.text("template", "")
     if not template:
         if file.known is None:
-            raise ValueError(
-                f"{file.content.where}: 'template' is missing; fetch the config again, or add the template's name"
-            )
+            raise file.content.wrong("template", "the name of the conversation template is needed here")
         template = file.known.template
         file.note(f"template is missing: {template!r} of {file.known.name} is used")
     if template not in TEMPLATES:
         known = ", ".join(TEMPLATES)
         raise file.content.wrong("template", f"this template is unknown; choose one of {known}")
-    if "system_message" in iter(file.content) and "system_message" not in file.content:
+    if file.content.content.get("system_message", "") is None:
         file.note(f"system_message is null: the sentence of template {template!r} is used")
     return template
 

@@ -32,7 +32,7 @@ class ConfigFile:
 
     def __init__(self, folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> None:
         self.tokenizer, self.keys = tokenizer, keys
-        self.content = Section.of(folder / CONFIG_FILE)
+        self.content = Section.of(folder / CONFIG_FILE).without_nulls("template", "force_image_size")
         self.section = self.content.part(SECTION)
         self.name = _name_of(folder, self.content, self.section)
         self.known = _catalogue_entry(self.name)
@@ -62,7 +62,7 @@ class ConfigFile:
     def reading(self, keymap: KeyMap, stored_grid: StoredGrid | None = None, **fields: Any) -> Reading:
         """The member with these fields of `Family`, its frames named as we wrote, else as in the release."""
         family = self.content.build(Family, name=self.name, **fields)
-        kept = {key: self.section.content[key] for key in ("frame_label", "frames") if key in self.section}
+        kept = {key: value for key, value in self.section.content.items() if key in ("frame_label", "frames")}
         if not self.section.content and (entry := self.known or identify(family)):
             kept = {"frame_label": entry.frame_label}
         family = self.section.build(Family, **dict(family) | kept)
@@ -91,7 +91,7 @@ def _name_of(folder: Path, config: Section, section: Section) -> str:
     place = folder.absolute()
     if place.parent.name == SNAPSHOTS:  # in the hub's cache, where the folder's own name is a commit
         place = Path(place.parent.parent.name.rpartition("--")[2])
-    candidates = [place.name, Path(config.text("_name_or_path", "")).name]
+    candidates = [place.name, Path(str(config.content.get("_name_or_path") or "")).name]
     known = [entry.name for name in candidates if (entry := _catalogue_entry(name))]
     return (known or candidates)[0]
 

@@ -61,7 +61,7 @@ def key_table(family: Family) -> KeyMap:
 def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
     """The family that config.json and the processor's files describe."""
     file = ConfigFile(folder, tokenizer, keys)
-    config, section = file.content, file.section
+    config, section = file.content, file.section.without_nulls("system_text")
     for part, settings in FIXED.items():
         _refuse_others(config.part(part) if part else config, settings)
     processor = read_processor(folder)
