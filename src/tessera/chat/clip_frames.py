@@ -16,7 +16,7 @@ def clip_frames(part: Video, usual: int, most: int) -> list[int]:
         return list(part.picked)
     listed = isinstance(part.source, tuple)
     if listed and (part.start is not None or part.end is not None):
-        raise ValueError("video.start, video.end: decoded frames have no times; cut the tuple instead")
+        raise ValueError("video.start, video.end: frames in a list have no times; shorten the list instead")
     if part.fps is not None:
         return _by_rate(part, part.fps, most)
     wanted = part.frames

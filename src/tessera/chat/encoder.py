@@ -5,7 +5,6 @@ everywhere. `measure` walks the same path with picture sizes from file headers a
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 

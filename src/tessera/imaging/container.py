@@ -6,7 +6,7 @@ container of the list reads further files unless asked to, and those that still 
 
 import struct
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -75,8 +75,12 @@ class ClipError(ValueError):
 
 def clip_error(source: VideoSource, what: str, fault: ClipFault = "broken") -> ClipError:
     """The error about a clip, which names it."""
-    name = f"<{len(source)} frames>" if isinstance(source, tuple) else name_of(source)
-    return ClipError(f"video {name}: {what}", fault)
+    return ClipError(f"video {clip_name(source)}: {what}", fault)
+
+
+def clip_name(source: VideoSource) -> str:
+    """How messages name a clip."""
+    return f"<{len(source)} frames>" if isinstance(source, tuple) else name_of(source)
 
 
 @contextmanager
@@ -195,7 +199,7 @@ def turn_of(frame: av.video.frame.VideoFrame) -> PIL.Image.Transpose | None:
     Only quarters and mirror images; other angles stay as they are stored, as in players.
     """
     try:
-        matrix = bytes(frame.side_data["DISPLAYMATRIX"])
+        matrix = bytes(frame.side_data["DISPLAYMATRIX"])  # type: ignore[typeddict-item]
     except KeyError:
         return None
     except ValueError:  # PyAV refuses to list side data that it does not know

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from tessera.runtime.shown import shown
 
-
 MOST_FRAMES = 512
 """Most frames that a message or a manifest may ask for."""
 MOST_RATE = 240.0
@@ -65,7 +64,8 @@ def frames_by_rate(
 
     No frame comes twice: a rate above the clip's own takes every frame. The rest as in `frame_indices`.
     """
-    require_rate(rate)
+    if problem := rate_problem(rate):
+        raise ValueError(problem)
     _check(total, 1)
     begin = 0.0 if start is None else start
     finish = total / fps if times is None else float(times[-1])
@@ -95,11 +95,11 @@ def seconds_to_frames(
     return first, total if end is None else min(total, int(np.searchsorted(times, end - _NOISE)))
 
 
-def require_rate(rate: float) -> float:
-    """The rate; ValueError when it is none from above 0 to MOST_RATE."""
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= MOST_RATE:
-        raise ValueError(f"fps={shown(rate)} is no rate above 0 and up to {MOST_RATE:g} frames a second")
-    return rate
+def rate_problem(rate: object) -> str | None:
+    """What is wrong with the frames a second that someone asks for; None when they fit."""
+    if type(rate) in (int, float) and 0 < rate <= MOST_RATE:  # type: ignore[operator]
+        return None
+    return f"fps={shown(rate)} is no number of frames a second above 0 and up to {MOST_RATE:g}"
 
 
 def _nearest(second: float, fps: float, times: Times | None) -> int:

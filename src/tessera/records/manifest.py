@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from tessera.imaging.frames import MOST_FRAMES, MOST_RATE
 from tessera.playground.scene import LEVELS, SUITES, TASKS
 from tessera.playground.talk import Mode
 from tessera.records.files.mapping import read_mapping
@@ -40,12 +41,14 @@ class DatasetSpec(Config):
     """JPEG augmentation of pictures"""
     max_dynamic_patch: int | None = Field(default=None, gt=0)
     """tile limit of this dataset; None takes the encoder's"""
-    min_frames: int = Field(default=8, gt=0)
+    min_frames: int = Field(default=8, gt=0, le=MOST_FRAMES)
     """fewest frames of a clip in training"""
-    max_frames: int = Field(default=32, gt=0)
+    max_frames: int = Field(default=32, gt=0, le=MOST_FRAMES)
     """most frames of a clip in training"""
     frame_sampling: Literal["random", "uniform"] = "random"
     """random: number and places of frames are drawn in every visit; uniform: as in inference"""
+    fps: float | None = Field(default=None, gt=0, le=MOST_RATE)
+    """frames a second of a clip, at most max_frames; the same in every visit"""
     pretraining: bool = False
     """documents and captions: no roles, loss on all text"""
     repeat_time: float = Field(default=1.0, gt=0, allow_inf_nan=False)
@@ -160,6 +163,8 @@ def _problem(error: ErrorDetails) -> str:
             return str(error["ctx"]["error"])
         case "greater_than" | "finite_number":
             return f"{value}; it must be above 0"
+        case "less_than_equal":
+            return f"{value}; it must be {error['ctx']['le']:g} at the most"
         case "literal_error":
             return f"{value}; choose among {error['ctx']['expected'].replace(chr(39), '')}"
     what = {"bool_type": "true or false", "int_type": "an integer", "float_type": "a number"}

@@ -2,11 +2,10 @@
 
 import errno
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from tessera.chat.message import Image, PictureSource, Video
-from tessera.imaging.container import DEFAULT_VIDEO_LIMITS, ClipError, ClipFault
+from tessera.imaging.container import DEFAULT_VIDEO_LIMITS, ClipError, ClipFault, clip_name
 from tessera.imaging.decode import BOMBS, DEFAULT_LIMITS, DecodeLimits, decode_image, read_size
 from tessera.imaging.frames import seconds_to_frames
 from tessera.imaging.stills import stills_of
@@ -68,41 +67,39 @@ def clip_problem(clip: Video, headers_only: bool) -> Problem | None:
         if problem is not None:
             return problem
     try:
-        if (stills := stills_of(source)) is not None:
-            problems = (picture_problem(still, headers_only) for still in stills)
-            return next((problem for problem in problems if problem is not None), None)
+        stills = stills_of(source)
+        problems = (picture_problem(still, headers_only) for still in stills or ())
+        if problem := next((problem for problem in problems if problem is not None), None):
+            return problem
+        bounded = clip.start is not None or clip.end is not None
+        info = probe_video(source, timed=bounded)
+        first, behind = seconds_to_frames(info.frames, info.fps, clip.start, clip.end, info.times)
+        if first >= info.frames:
+            return Reason.BROKEN_VIDEO, f"{clip_name(source)}: {info.frames} frames end before {clip.start} s"
+        if headers_only or stills is not None:
+            return None
         assert not isinstance(source, tuple)
-        return _file_clip_problem(replace(clip, source=Path(source)), headers_only)
+        # The rule of inference rounds where that of training cuts: up to two frames more.
+        last = info.frames - 1 if clip.end is None else min(info.frames - 1, max(first, behind + 2))
+        return _unreadable(Path(source), first, last, bounded)
     except ClipError as error:
         return _CLIP_REASONS[error.fault], str(error)
     except (ValueError, OSError) as error:
         return Reason.BROKEN_VIDEO, str(error)
 
 
-def _file_clip_problem(clip: Video, headers_only: bool) -> Problem | None:
-    assert isinstance(clip.source, Path)
-    path, bounded = clip.source, clip.start is not None or clip.end is not None
-    info = probe_video(path, timed=bounded)
-    first, behind = seconds_to_frames(info.frames, info.fps, clip.start, clip.end, info.times)
-    if first >= info.frames:
-        return Reason.BROKEN_VIDEO, f"{path}: {info.frames} frames end before {clip.start} s"
-    if headers_only:
-        return None
+def _unreadable(path: Path, first: int, last: int, bounded: bool) -> Problem | None:
+    """The fault of a clip in which frames from `first` to `last` are missing or damaged."""
     with path.open("rb") as file:
-        if missing := missing_bytes(file):
-            what = f"it is cut off: {missing} bytes are missing and {info.frames} frames left"
-            return Reason.CUT_VIDEO, f"{path}: {what}"
-    # The rule of inference rounds where that of training cuts: one frame more.
-    last = min(info.frames - 1, max(first, behind))
+        missing = missing_bytes(file)
     wanted, readable = last + 1 - first, count_readable(path, last, first)
-    if readable == wanted:
+    if readable == wanted and not missing:
         return None
-    where = f" between {clip.start or 0:g} s and {_end(clip)}" if bounded else ""
-    return Reason.CUT_VIDEO, f"{path}: {readable} of {counted(wanted, 'frame')}{where} can be read"
-
-
-def _end(clip: Video) -> str:
-    return "its end" if clip.end is None else f"{clip.end:g} s"
+    where = f" from frame {first} to {last}" if bounded else ""
+    detail = f"{readable} of {counted(wanted, 'frame')}{where} can be read"
+    if missing:
+        detail = f"the last {counted(missing, 'byte')} are missing, {readable} frames are left"
+    return Reason.CUT_VIDEO, f"{path}: {detail}"
 
 
 def _file_problem(source: bytes | str | Path, most: int, huge: Reason) -> Problem | None:

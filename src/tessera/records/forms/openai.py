@@ -12,14 +12,14 @@ from tessera.chat.message import ClipSource, Message, PictureSource, Text
 from tessera.chat.openai import FaultKind, Medium, MessageReader
 from tessera.records.faults import Reason
 from tessera.records.forms.turns import RecordTurn, check_order, check_text
-from tessera.records.record import Parse, listed
+from tessera.records.record import Parse, clips_in, listed
 
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     """The record's messages, as far as it is sound."""
     if not (entries := parse.entries("messages", fields.get("messages"))):
         return ()
-    beside = {"image": iter(listed(fields.get("images"))), "video": iter(listed(fields.get("videos")))}
+    beside = {"image": iter(listed(fields.get("images"))), "video": iter(clips_in(fields.get("videos")))}
     reader, messages = _RecordReader(parse, beside), []
     for number, entry in enumerate(entries):
         message = reader.message(f"messages[{number}]", entry)

@@ -9,7 +9,7 @@ from tessera.chat.message import IMAGE_MARK, VIDEO_MARK, Image, Message, Role, T
 from tessera.chat.openai import bounds_problem
 from tessera.records.boxes import box_problems
 from tessera.records.faults import Reason
-from tessera.records.record import Parse, RecordPlace, listed
+from tessera.records.record import Parse, RecordPlace, clips_in, listed
 from tessera.runtime.shown import shown
 
 
@@ -104,7 +104,7 @@ def read_media(parse: Parse, fields: Mapping[str, Any]) -> RecordMedia:
 
 def _read_videos(parse: Parse, fields: Mapping[str, Any], key: str) -> list[Video]:
     """The clips under a key, bounded by `clip`: `[start, end]` of a single one, or one or null for each."""
-    clip, sources = fields.get("clip"), [parse.clip(key, value) for value in listed(fields.get(key))]
+    clip, sources = fields.get("clip"), [parse.clip(key, value) for value in clips_in(fields.get(key))]
     if clip is None:
         return [Video(source) for source in sources if source is not None]
     clips = [clip] if len(sources) == 1 and not _nested(clip) else clip
@@ -155,7 +155,7 @@ def place_media(parse: Parse, turns: Sequence[RecordTurn], media: RecordMedia) -
         if count == 1 and not marks:
             turns = put_in_front(place, turns, f"{mark}\n")
             marks = count_marks(place, turns, mark)
-        spoiled = any(fault.field in (key, "clip") for fault in parse.faults)
+        spoiled = any(fault.field.partition("[")[0] in (key, "clip") for fault in parse.faults)
         if marks != count and turns and not spoiled:
             parse.fault(key, f"{marks} {mark} in human turns, {count} files", Reason.MARK_COUNT)
     if parse.faults:

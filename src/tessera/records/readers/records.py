@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tessera.chat.message import Conversation, Image, Part, Video
+from tessera.chat.message import Conversation, Image, Part, PictureSource, Video
 from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.files.places import Location, expand, suffix
 from tessera.records.files.remote import Unreachable, exists, local_copy
@@ -110,7 +111,8 @@ class RecordReader:
         )
         record, form = self._read(number, local), self._form(number)
         with _within_reach(file, local):
-            return fetch_media(parse_as(form, record, place), place)
+            talk = sampled(parse_as(form, record, place), self.spec)
+            return fetch_media(talk, place)
 
     def fingerprint(self) -> str:
         """What the files are, the settings, and the records that were left out."""
@@ -151,9 +153,22 @@ def _within_reach(file: Container, local: int) -> Iterator[None]:
         raise DataError([fault]) from error
 
 
+def sampled(conversation: Conversation, spec: DatasetSpec) -> Conversation:
+    """The conversation with `fps` frames a second of every clip that does not say itself, if that is set."""
+    if spec.fps is None:
+        return conversation
+
+    def sample(part: Part) -> Part:
+        if isinstance(part, Video) and part.frames is None and part.fps is None:
+            return replace(part, fps=spec.fps, frames=spec.max_frames)
+        return part
+
+    return conversation.map_parts(sample)
+
+
 def fetch_media(conversation: Conversation, place: RecordPlace) -> Conversation:
     """The conversation with remote media as files of the cache. DataError for what can't be had."""
-    if not any(isinstance(part.source, str) for part in conversation.media):
+    if not any(isinstance(s, str) for part in conversation.media for s in sources_of(part)):
         return conversation
     parse = Parse(place)
     fetched = conversation.map_parts(lambda part: _fetched(parse, part))
@@ -161,11 +176,19 @@ def fetch_media(conversation: Conversation, place: RecordPlace) -> Conversation:
     return fetched
 
 
+def sources_of(part: Image | Video) -> tuple[PictureSource, ...]:
+    """The file of a picture or clip, or the frames that make it up."""
+    return part.source if isinstance(part.source, tuple) else (part.source,)
+
+
 def _fetched(parse: Parse, part: Part) -> Part:
-    if isinstance(part, Image | Video) and isinstance(part.source, str):
+    if isinstance(part, Image | Video) and any(isinstance(source, str) for source in sources_of(part)):
         where = "image" if isinstance(part, Image) else "video"
         try:
-            return replace(part, source=local_copy(part.source))
+            local = [local_copy(s) if isinstance(s, str) else s for s in sources_of(part)]
+            return replace(
+                part, source=cast(Any, tuple(local) if isinstance(part.source, tuple) else local[0])
+            )
         except FileNotFoundError as error:
             parse.fault(where, str(error), Reason.MISSING_FILE)
         except Unreachable as error:
