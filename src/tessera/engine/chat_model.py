@@ -142,9 +142,11 @@ class ChatModel:
         )
 
     def _prompt(self, request: ChatRequest) -> Prompt:
-        encoded = self.encoder.encode(request.conversation, generate=True)
         increment = request.visual_increment
-        _, room = place_prompt("the prompt", encoded.ids, increment, request.wanted, self.family.model)
+        # By headers alone, before pixels: a prompt may name any number of pictures and tiles.
+        ids = self.encoder.prompt_ids(request.conversation)
+        _, room = place_prompt("the prompt", ids, increment, request.wanted, self.family.model)
+        encoded = self.encoder.encode(request.conversation, generate=True)
         return Prompt(request.conversation, encoded, request.fitted(room), increment)
 
     def _checked(self, given: Mapping[str, Any]) -> ChatRequest:

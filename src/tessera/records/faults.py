@@ -53,6 +53,10 @@ class Reason(StrEnum):
         "path outside the root",
         "set 'root' in the manifest to a folder that holds it; root '/' allows every file",
     )
+    REMOTE_FILE = (
+        "file on the web",
+        "download it and name the file, or set 'root' in the manifest to the address of the folder that holds it",
+    )
     MISSING_FILE = "missing file", "correct the path, or 'root' in the manifest"
     UNREACHABLE = "storage failed", "try again, and check address and credentials"
     EMPTY_FILE = "empty file", "replace the file: it has no bytes"

@@ -1,5 +1,6 @@
 """A record on its way to a conversation: where it stands, its faults so far, the checks that forms share."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,9 +8,11 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeGuard
 
 from tessera.chat.message import PictureSource
-from tessera.chat.openai import inline_bytes, unwrapped
+from tessera.chat.openai import unwrapped
 from tessera.records.faults import DataError, Reason, RecordFault
-from tessera.records.files.places import Location, OutsideRoot, inside
+from tessera.records.files.places import Location, OutsideRoot, inside, is_url
+from tessera.imaging.reading import PictureReading
+from tessera.imaging.sources import inline_bytes, naked_bytes
 from tessera.runtime.shown import shown
 
 MOST_BYTES = 64 * 2**20
@@ -23,7 +26,7 @@ class RecordPlace:
 
     file, line: for messages. root: media paths start here and stay below it. max_tiles: tile limit, shared by
     the record's pictures. system: system text of records that have none. pretraining: no roles, text is text.
-    members: files that lie beside the record in a shard, by name.
+    members: files that lie beside the record in a shard, by name. pictures: how files become RGB, if it says.
     """
 
     file: Location
@@ -33,6 +36,7 @@ class RecordPlace:
     system: str | None = None
     pretraining: bool = False
     members: Mapping[str, bytes | Path] = field(default_factory=dict)
+    pictures: PictureReading | None = None
 
 
 @dataclass
@@ -81,14 +85,15 @@ class Parse:
         return True
 
     def picture(self, where: str, value: object) -> PictureSource | None:
-        """Path, URL or bytes, from text, bytes, `{"bytes", "path"}` or `{"url"}`; None with a fault."""
+        """Path, URL or bytes, from text, base64, bytes, `{"bytes", "path"}` or `{"url"}`; None with a fault."""
         value = unwrapped(value)
         if isinstance(value, bytes):
             return value
-        if not isinstance(value, str) or value[:5].lower() != "data:":
+        if not isinstance(value, str) or value in self.place.members:
             return self.file(where, value)
         try:
-            return inline_bytes(value)
+            found = inline_bytes(value) if value[:5].lower() == "data:" else naked_bytes(value)
+            return self.file(where, value) if found is None else found
         except ValueError as error:
             self.fault(where, str(error))
             return None
@@ -111,10 +116,13 @@ class Parse:
             return None
         if value in self.place.members:
             return self.place.members[value]
+        if value.startswith("~/") and isinstance(self.place.root, Path):
+            value = os.path.expanduser(value)
         try:
             return inside(self.place.root, value)
         except OutsideRoot as error:
-            self.fault(where, str(error), Reason.OUTSIDE_ROOT)
+            remote = is_url(value) and value[:5].lower() != "file:"
+            self.fault(where, str(error), Reason.REMOTE_FILE if remote else Reason.OUTSIDE_ROOT)
             return None
 
 
