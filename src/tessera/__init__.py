@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tessera.chat.message import Video
     from tessera.engine.chat_model import ChatModel
-    from tessera.imaging.reading import PictureReading
+    from tessera.imaging.pictures.reading import PictureReading
 
 __version__ = "0.1.0"
 __all__ = ["ChatModel", "Video", "load"]

@@ -176,7 +176,7 @@ def test_openai_parts_bounds_inline_pictures_and_untrained_answers() -> None:
     [
         ([{"type": "image"}], Reason.BAD_FIELD),
         ([{"type": "image", "image": "data:image/png;base64,%%%"}], Reason.BAD_FIELD),
-        ([{"type": "image", "image": "http://x/y.png"}], Reason.OUTSIDE_ROOT),
+        ([{"type": "image", "image": "http://x/y.png"}], Reason.REMOTE_FILE),
         ([{"type": "image", "image": "file:///etc/passwd"}], Reason.OUTSIDE_ROOT),
         ([{"type": "audio"}], Reason.BAD_FIELD),
         ([{"type": "video", "video": "a", "start": 3, "end": 1}], Reason.BAD_FIELD),

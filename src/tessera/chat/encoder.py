@@ -21,8 +21,8 @@ from tessera.chat.tokenizer import Tokenizer
 from tessera.imaging.decode import decode_image, name_of, read_size
 from tessera.imaging.frames import frame_indices
 from tessera.imaging.grid import Tiling, count_tiles
-from tessera.imaging.losses import what_is_lost
-from tessera.imaging.reading import PUBLISHED, PictureReading
+from tessera.imaging.pictures.losses import what_is_lost
+from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 from tessera.imaging.tiles import Resize, cut_tiles
 from tessera.imaging.video import probe_video, read_frames
 
@@ -108,10 +108,23 @@ class Encoder:
         """The ids int32 [T] that `encode` with `generate` will give; reads file headers only."""
         return self._render(conversation, media=self.spans(conversation), generate=True).arrays()[0]
 
-    def encode(self, conversation: Conversation, generate: bool = False) -> Encoded:
-        """Ids, weights and tiles; `generate` ends the prompt with the empty assistant role."""
+    def encode(
+        self, conversation: Conversation, generate: bool = False, most_visual: int | None = None
+    ) -> Encoded:
+        """Ids, weights and tiles; `generate` ends the prompt with the empty assistant role.
+
+        most_visual: ValueError, before more pixels are read, when media take more tokens than that.
+        """
         media, share = conversation.media, conversation.share_tiles(self.tiling.max_tiles)
-        cut = [self._cut(part, share) for part in media]
+        cut: list[list[npt.NDArray[np.uint8]]] = []
+        for part in media:
+            cut.append(self._cut(part, share))
+            taken = sum(len(tiles) for each in cut for tiles in each) * self.tokens_per_tile
+            if most_visual is not None and taken > most_visual:
+                raise ValueError(
+                    f"{len(cut)} of {len(media)} pictures and clips take {taken:,} tokens of at most "
+                    f"{most_visual:,}: give fewer pictures, frames or tiles (max_tiles=...)"
+                )
         spans = [self._span(part, tuple(map(len, tiles))) for part, tiles in zip(media, cut, strict=True)]
         ids, weights = self._render(conversation, media=spans, generate=generate).arrays()
         flat = [tiles for part in cut for tiles in part]

@@ -14,7 +14,7 @@ from typing import Literal
 
 import PIL.Image
 
-from tessera.imaging.reading import PictureReading
+from tessera.imaging.pictures.reading import PictureReading
 
 Role = Literal["system", "user", "assistant"]
 PictureSource = str | Path | bytes | PIL.Image.Image

@@ -28,7 +28,7 @@ from tessera.chat.message import (
     with_line_breaks,
 )
 from tessera.imaging.grid import tiles_problem
-from tessera.imaging.sources import ON_THE_WEB, on_the_web, picture_source
+from tessera.imaging.pictures.sources import ON_THE_WEB, on_the_web, picture_source
 from tessera.runtime.shown import shown
 
 Fetch = Callable[[str], bytes | str | Path]
@@ -52,9 +52,10 @@ def read_messages(
 ) -> Conversation:
     """A conversation from `[{"role": ..., "content": text or [part, ...]}, ...]`.
 
-    Parts: `text`; `image_url` (a file, file: or data: address, or its base64 alone; `detail` low is one tile, high and auto leave
-    the model's own rule; `max_tiles` sets a limit) or `image` (a file, bytes or a PIL picture); `video_url`
-    or `video` (a file, a folder of frames or a list of pictures), with `start`, `end` (seconds) and `frames`.
+    Parts: `text`; `image_url` (a file, file: or data: address, or base64 alone; `detail` low is one tile,
+    high and auto leave the model's own rule; `max_tiles` sets a limit) or `image` (these, bytes, an open file
+    or a PIL picture); `video_url` or `video` (a file, a folder of frames or a list of pictures), with
+    `start`, `end` (seconds) and `frames`.
     `input_text`, `output_text` and `input_image` are names of the same. `weight: 0` leaves answers untrained.
     root: relative paths start here, and no path may lead out of it. fetch: opens http(s) addresses, which are
     refused without it. Raises ValueError that names the message and part, and what to write instead.

@@ -12,8 +12,8 @@ from tessera.cli.command import CountingCommand, ReportingCommand
 from tessera.imaging.decode import decode_image, name_of, read_size
 from tessera.imaging.grid import choose_grid, count_tiles
 from tessera.imaging.montage import draw_montage
-from tessera.imaging.reading import PUBLISHED, PictureReading
-from tessera.imaging.sources import picture_source
+from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
+from tessera.imaging.pictures.sources import picture_source
 
 
 @dataclass(frozen=True, kw_only=True)

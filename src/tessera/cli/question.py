@@ -11,10 +11,10 @@ import tyro
 
 from tessera.chat.message import PictureSource, Video
 from tessera.cli.command import WordsCommand
-from tessera.imaging.sources import is_address, picture_source
+from tessera.imaging.pictures.sources import is_address, picture_source
 from tessera.runtime.shown import shown
 
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".jp2", ".tga"}
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".jp2"}
 CLIPS = {".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".m4v", ".mpg", ".mpeg"}
 
 

@@ -14,7 +14,7 @@ from tessera.checkpoints.load import load_checkpoint, read_description
 from tessera.checkpoints.placement import balance, free_bytes, read_map, split_layers
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.engine.chat_model import ChatModel
-from tessera.imaging.reading import PUBLISHED, PictureReading
+from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 from tessera.runtime.device import choose_device, choose_dtype
 
 logger = logging.getLogger("tessera")

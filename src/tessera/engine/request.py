@@ -16,7 +16,7 @@ from pydantic import ValidationError, model_validator
 from tessera.chat.cards import History, card_question, from_card_call
 from tessera.chat.message import Conversation, PictureSource, Video, say
 from tessera.chat.openai import read_messages
-from tessera.imaging.sources import picture_source
+from tessera.imaging.pictures.sources import picture_source
 from tessera.models.config import ModelConfig
 from tessera.models.positions import require_increment, v2pe_positions
 from tessera.runtime.config import Config

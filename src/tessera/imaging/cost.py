@@ -3,7 +3,7 @@
 from tessera.imaging.fast_resize.resample import working_bytes
 
 MOST_BYTES = 2**30
-"""Memory that one picture may take: itself, the tables of the resize, what lies between its two passes, tiles."""
+"""Memory that one picture may take: itself, tables of the resize, what lies between its passes, tiles."""
 RGB = 4
 """Bytes of a pixel as Pillow keeps it."""
 

@@ -17,10 +17,10 @@ import PIL.Image
 import PIL.ImageColor
 import PIL.ImageOps
 
-from tessera.imaging.depth import STRIP, is_deep, scaled
-from tessera.imaging.png_chunks import without_notes
-from tessera.imaging.reading import PUBLISHED, PictureReading
-from tessera.imaging.sources import Source, picture_source
+from tessera.imaging.pictures.depth import STRIP, is_deep, scaled
+from tessera.imaging.pictures.png_chunks import without_notes
+from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
+from tessera.imaging.pictures.sources import Source, picture_source
 from tessera.runtime.config import Config
 from tessera.runtime.shown import shown
 
@@ -142,7 +142,9 @@ def _known(source: Source) -> Path | bytes | PIL.Image.Image:
 
 def _plain(source: Path | bytes | PIL.Image.Image) -> bytes | None:
     """A PNG without the notes that may have kept Pillow from reading it."""
-    return None if isinstance(source, PIL.Image.Image) else without_notes(source)
+    if isinstance(source, PIL.Image.Image) or (isinstance(source, Path) and not source.is_file()):
+        return None
+    return without_notes(source)
 
 
 def _error(source: Source, what: str) -> UnreadablePicture:
@@ -158,7 +160,8 @@ def _known_formats() -> tuple[str, ...]:
 
 def _opened(data: Path | bytes, source: Source, limits: DecodeLimits) -> PIL.Image.Image:
     try:
-        image = PIL.Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=_known_formats())
+        stream = io.BytesIO(data) if isinstance(data, bytes) else data
+        image = PIL.Image.open(stream, formats=_known_formats())
     except BOMBS as error:
         raise _error(source, f"{error}; scale it down") from error
     except PIL.UnidentifiedImageError as error:

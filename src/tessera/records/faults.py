@@ -55,7 +55,7 @@ class Reason(StrEnum):
     )
     REMOTE_FILE = (
         "file on the web",
-        "download it and name the file, or set 'root' in the manifest to the address of the folder that holds it",
+        "download it and name the file, or set 'root' in the manifest to the address of its folder",
     )
     MISSING_FILE = "missing file", "correct the path, or 'root' in the manifest"
     UNREACHABLE = "storage failed", "try again, and check address and credentials"

@@ -9,8 +9,8 @@ import PIL.Image
 
 from tessera.chat.message import ClipSource, Image, PictureSource, Video
 from tessera.imaging.decode import BOMBS, DEFAULT_LIMITS, DecodeLimits, decode_image, read_size
-from tessera.imaging.reading import PictureReading
-from tessera.imaging.sources import picture_source
+from tessera.imaging.pictures.reading import PictureReading
+from tessera.imaging.pictures.sources import picture_source
 from tessera.imaging.video import DEFAULT_VIDEO_LIMITS, VideoInfo, VideoLimits, probe_video
 from tessera.records.faults import Reason
 from tessera.runtime.shown import shown
@@ -37,22 +37,22 @@ def picture_problem(
 
     headers_only: pixels are not decoded, so that a picture that was cut off passes.
     """
-    if isinstance(source, PIL.Image.Image):
-        return None
     try:
-        source = picture_source(source)
+        known = picture_source(source)
     except ValueError as error:
         return Reason.NOT_A_PICTURE, str(error)
-    if (problem := _file_problem(source, DEFAULT_LIMITS.max_bytes, Reason.HUGE_PICTURE)) is not None:
+    if isinstance(known, PIL.Image.Image):
+        return None
+    if (problem := _file_problem(known, DEFAULT_LIMITS.max_bytes, Reason.HUGE_PICTURE)) is not None:
         return problem
     try:
-        read_size(source, reading=reading)
+        read_size(known, reading=reading)
     except (ValueError, OSError) as error:
-        return Reason.HUGE_PICTURE if _is_bomb(source, error) else Reason.NOT_A_PICTURE, str(error)
+        return Reason.HUGE_PICTURE if _is_bomb(known, error) else Reason.NOT_A_PICTURE, str(error)
     if headers_only:
         return None
     try:
-        decode_image(source, reading=reading)
+        decode_image(known, reading=reading)
     except (ValueError, OSError) as error:
         return Reason.BROKEN_PICTURE, str(error)
     return None

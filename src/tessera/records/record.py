@@ -9,15 +9,15 @@ from typing import Any, NoReturn, TypeGuard
 
 from tessera.chat.message import PictureSource
 from tessera.chat.openai import unwrapped
+from tessera.imaging.pictures.reading import PictureReading
+from tessera.imaging.pictures.sources import inline_bytes, naked_bytes
 from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.files.places import Location, OutsideRoot, inside, is_url
-from tessera.imaging.reading import PictureReading
-from tessera.imaging.sources import inline_bytes, naked_bytes
 from tessera.runtime.shown import shown
 
 MOST_BYTES = 64 * 2**20
 """Largest record as text, in bytes."""
-_SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,14 @@ class Parse:
         if "\0" in text:
             self.fault(where, f"at character {text.index(chr(0)) + 1}", Reason.NUL)
             return False
-        if not text.isascii() and (match := _SURROGATE.search(text)):
+        if not text.isascii() and (match := SURROGATE.search(text)):
             detail = f"\\u{ord(match[0]):04x} at character {match.start() + 1}"
             self.fault(where, detail, Reason.LONE_SURROGATE)
             return False
         return True
 
     def picture(self, where: str, value: object) -> PictureSource | None:
-        """Path, URL or bytes, from text, base64, bytes, `{"bytes", "path"}` or `{"url"}`; None with a fault."""
+        """Path, URL or bytes, from text, bytes, `{"bytes", "path"}` or `{"url"}`; None with a fault."""
         value = unwrapped(value)
         if isinstance(value, bytes):
             return value

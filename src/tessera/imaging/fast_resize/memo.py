@@ -4,13 +4,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import wraps
 from threading import Lock
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def remembered(most_bytes: int, size: Callable[[T], int]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def remembered(most_bytes: int, size: Callable[[Any], int]) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Keep the results used last, of at most `most_bytes` together by `size`; larger ones are not kept."""
 
     def decorate(make: Callable[P, T]) -> Callable[P, T]:

@@ -10,7 +10,7 @@ from tessera.chat import encoder as chat_encoder
 from tessera.chat.message import Conversation, Image, Part
 from tessera.imaging.augment import jpeg_augment
 from tessera.imaging.decode import decode_image
-from tessera.imaging.reading import PUBLISHED, PictureReading
+from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 from tessera.packing.mix import Draw
 from tessera.packing.pack import Sample
 from tessera.packing.samples.clips import draw_clips, load_clips
@@ -80,7 +80,8 @@ class DrawEncoder:
             conversation = cut.apply(self.conversation(draw), self.encoder(draw))
             if self._augment and entry.augment:
                 seed = derive_seed("augment", self.seed, entry.source.name, draw.visit)
-                conversation = augment_pictures(conversation, random.Random(seed), self.encoder(draw).pictures)
+                reading = self.encoder(draw).pictures
+                conversation = augment_pictures(conversation, random.Random(seed), reading)
             encoded = self.encoder(draw).encode(load_clips(conversation))
         weights = weigh_tokens(encoded.weights, self._averaging)
         return Sample(sample_key(entry.source, draw.index), encoded.ids, weights, encoded.tiles)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessera.chat.message import Conversation, Image, Part, Video
-from tessera.imaging.reading import PictureReading
+from tessera.imaging.pictures.reading import PictureReading
 from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.files.places import Location, expand, suffix
 from tessera.records.files.remote import Unreachable, exists, local_copy

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import PIL.Image
 import PIL.TiffImagePlugin
 
-from tessera.imaging.reading import Depth
+from tessera.imaging.pictures.reading import Depth
 
 Range = tuple[float, float]
 Values = npt.NDArray[np.float64]
@@ -71,7 +71,8 @@ def _type_range(image: PIL.Image.Image) -> Range:
     """What the stored type may hold; floats are taken to lie between 0 and 1."""
     bits, kind = 16, _FLOAT if image.mode == "F" else 1
     if isinstance(image, PIL.TiffImagePlugin.TiffImageFile):
-        bits, kind = (int(image.tag_v2.get(tag, (usual,))[0]) for tag, usual in ((_BITS, bits), (_FORMAT, kind)))
+        tags = image.tag_v2
+        bits, kind = int(tags.get(_BITS, (bits,))[0]), int(tags.get(_FORMAT, (kind,))[0])
     if kind == _FLOAT:
         return 0.0, 1.0
     return (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if kind == _SIGNED else (0.0, 2.0**bits - 1)

@@ -23,7 +23,7 @@ class PictureReading(Config):
     transparency: str = "drop"
     """drop: the colours under transparent pixels show; or a colour (white, #ffffff) to lay them on"""
     depth: Depth = "clip"
-    """grey of more than 8 bits: clip at 255, or scale: the type's range, the picture's own, or low and high"""
+    """grey of more than 8 bits: clip at 255; or scale the type's range, the picture's own, or low and high"""
     animation: Literal["first", "refuse"] = "first"
     """several frames: take the first, or refuse the file"""
 

@@ -9,10 +9,19 @@ from typing import Self
 import numpy as np
 import PIL.Image
 
-from tessera.imaging.decode import BROKEN, DEFAULT_LIMITS, DecodeLimits, open_lazily, orientation
-from tessera.imaging.depth import Range, is_deep, level_range, stored_range
-from tessera.imaging.reading import PUBLISHED, PictureReading
-from tessera.imaging.sources import Source, picture_source
+from tessera.imaging.decode import (
+    BROKEN,
+    DEFAULT_LIMITS,
+    DecodeLimits,
+    UnreadablePicture,
+    name_of,
+    open_lazily,
+    orientation,
+)
+from tessera.imaging.pictures.depth import Range, is_deep, level_range, stored_range
+from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
+from tessera.imaging.pictures.sources import Source, picture_source
+from tessera.runtime.shown import shown
 
 
 class PictureLoss(StrEnum):
@@ -55,8 +64,8 @@ def what_is_lost(
         if not headers_only:
             try:
                 found += _in_pixels(image, reading)
-            except BROKEN:  # in what is behind the pixels that count: decoding says so where it matters
-                pass
+            except BROKEN as error:
+                raise UnreadablePicture(f"picture {name_of(known)}: {shown(error)}; replace it") from error
     return tuple(found)
 
 
@@ -71,7 +80,8 @@ def _in_pixels(image: PIL.Image.Image, reading: PictureReading) -> Losses:
 
 
 def _of_depth(stored: Range, levels: Range, reading: PictureReading) -> Losses:
-    low, high = (255 * (np.clip(value, *levels) - levels[0]) / (levels[1] - levels[0] or 1) for value in stored)
+    width = levels[1] - levels[0] or 1
+    low, high = (255 * (np.clip(value, *levels) - levels[0]) / width for value in stored)
     told = f"values {stored[0]:g} to {stored[1]:g}"
     if stored[0] < stored[1] and high - low <= 1:
         return ((PictureLoss.FLAT, f"{told} become {low:.0f} to {high:.0f}"),)

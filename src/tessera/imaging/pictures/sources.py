@@ -94,7 +94,7 @@ def naked_bytes(text: str) -> bytes | None:
 
 def _from_text(text: str) -> Path | bytes:
     if not text:
-        raise ValueError(f"'' names nothing; give {KINDS}")
+        raise ValueError(f"'' is no picture; give {KINDS}")
     if _DATA.match(text):
         return inline_bytes(text)
     if (found := naked_bytes(text)) is not None:
@@ -121,7 +121,7 @@ def _from_stream(stream: Any) -> bytes:
         stream.seek(0)
     data = stream.read()
     if not isinstance(data, bytes | bytearray):
-        raise ValueError(f"{_what(stream)} gives text; open it in binary mode, open(path, 'rb')")
+        raise ValueError("the open file gives text; open it in binary mode, open(path, 'rb')")
     return bytes(data)
 
 
@@ -147,10 +147,8 @@ def _decoded(text: str) -> bytes:
 
 
 def _what(value: object) -> str:
-    """What kind of value it is, and what to do where that is known."""
-    kind = type(value)
-    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    """What is wrong with a value, and what to do where that is known."""
     if hasattr(value, "__array__") or hasattr(value, "numpy"):
-        remedy = "PIL.Image.fromarray(array) (OpenCV's: array[..., ::-1]) says which colours and tiles are cut here"
-        return f"{name} is an array, whose order of colours nobody knows: {remedy}"
-    return f"{name} is no picture"
+        remedy = "make it PIL.Image.fromarray(array) (OpenCV's: array[..., ::-1]); tiles are cut here"
+        return f"a {type(value).__name__} does not say what its colours are; {remedy}"
+    return f"{shown(value)} is no picture"
