@@ -109,7 +109,7 @@ def test_another_form_in_a_file_is_a_fault_and_so_is_an_unknown_one() -> None:
     assert reasons("internvl", other) == [("record", Reason.OTHER_FORM)]
     with pytest.raises(DataError, match=r"swift in a file of form internvl"):
         parse("internvl", other)
-    with pytest.raises(DataError, match=r"unknown form \('question, answer'\); see docs/data_formats.md"):
+    with pytest.raises(DataError, match=r"unknown form \('question, answer'\); write .* 'query' and"):
         parse_as(None, {"question": "a", "answer": "b"}, PLACE)
 
 

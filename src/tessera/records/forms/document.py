@@ -9,8 +9,10 @@ from typing import Any
 
 from tessera.chat.message import Image, Message, Part, Text
 from tessera.records.faults import Reason
-from tessera.records.record import Parse
+from tessera.records.record import Parse, is_empty, listed
 from tessera.runtime.shown import shown
+
+KEYS = frozenset(("texts", "images", "text_list", "image_info"))
 
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
@@ -18,7 +20,7 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     if not parse.place.pretraining:
         parse.fault("record", "it has texts and pictures, no questions", Reason.DOCUMENT)
         return ()
-    slots = _matched(parse, fields) if "text_list" in fields else _aligned(parse, fields)
+    slots = _matched(parse, fields) if not is_empty(fields.get("text_list")) else _aligned(parse, fields)
     parts = _parts(parse, slots)
     if not parts and not parse.faults:
         parse.fault("texts", f"{len(slots)} slots", Reason.EMPTY_DOCUMENT)
@@ -38,9 +40,9 @@ def _parts(parse: Parse, slots: Sequence[tuple[str, object, object]]) -> list[Pa
     parts: list[Part] = []
     for where, picture, text in slots:
         found: list[Part] = []
-        if picture is not None and (source := parse.picture(where, picture)) is not None:
+        if not is_empty(picture) and (source := parse.picture(where, picture)) is not None:
             found.append(Image(source))
-        if text is not None and parse.is_text(text, where) and parse.sound(where, text) and text.strip():
+        if not is_empty(text) and parse.is_text(text, where) and parse.sound(where, text):
             found.append(Text(text))
         for part in found:
             parts += [Text("\n"), part] if parts else [part]
@@ -50,23 +52,23 @@ def _parts(parse: Parse, slots: Sequence[tuple[str, object, object]]) -> list[Pa
 def _aligned(parse: Parse, fields: dict[str, Any]) -> list[tuple[str, object, object]]:
     """OBELICS: (where, picture or None, text or None) of every slot."""
     texts, images = fields.get("texts"), fields.get("images")
-    if images is None and isinstance(texts, list):
+    if is_empty(images) and isinstance(texts, list):
         images = [None] * len(texts)
     if not isinstance(texts, list) or not isinstance(images, list) or len(texts) != len(images):
         parse.fault("texts", "'texts' and 'images' are not lists of one length")
         return []
     slots = list(zip(images, texts, strict=True))
     for number, slot in enumerate(slots):
-        if None not in slot:
+        if not any(map(is_empty, slot)):
             parse.fault(f"texts[{number}]", "a slot holds a picture or a text, the other is null")
     return [(f"slot {number}", *slot) for number, slot in enumerate(slots)]
 
 
 def _matched(parse: Parse, fields: dict[str, Any]) -> list[tuple[str, object, object]]:
     """MMC4: (where, picture or None, text or None), pictures in front of the sentences they match."""
-    texts, infos = fields["text_list"], fields.get("image_info") or []
-    if not isinstance(texts, list) or not isinstance(infos, list):
-        parse.fault("text_list", "'text_list' and 'image_info' are not lists")
+    texts, infos = fields["text_list"], listed(fields.get("image_info"))
+    if not isinstance(texts, list):
+        parse.fault("text_list", f"{shown(texts)} is not a list")
         return []
     before: dict[int, list[tuple[str, object, object]]] = {}
     for number, info in enumerate(infos):

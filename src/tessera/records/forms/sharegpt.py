@@ -21,23 +21,27 @@ from tessera.records.forms.turns import (
     read_media,
     read_turns,
 )
-from tessera.records.record import Parse
+from tessera.records.record import Parse, is_empty
 
 ROLES: dict[str, Role] = {**internvl.ROLES, "user": "user", "assistant": "assistant", "chatgpt": "assistant"}
+KEYS = frozenset(
+    ("conversations", "conversation", "texts", "system", "image", "images", "video", "videos", "clip")
+)
 PAIRS = {"conversation": ("human", "assistant"), "texts": ("user", "assistant")}
 """Key -> the names of question and answer in every pair under it."""
 
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     """The record's messages, as far as it is sound."""
-    key = next((key for key in PAIRS if fields.get(key) is not None), None)
+    key = next((key for key in PAIRS if not is_empty(fields.get(key))), None)
     turns: Sequence[RecordTurn]
-    if fields.get("conversations") is None and key is not None:
+    if is_empty(fields.get("conversations")) and key is not None:
         turns = _pairs(parse, key, fields[key])
     else:
         turns = read_turns(parse, fields.get("conversations"), "conversations", ROLES)
     media = read_media(parse, fields)
-    if key == "texts" and not any(count_marks(parse.place, turns, mark) for mark, *_ in media.named()):
+    marked = (count_marks(parse.place, turns, mark, len(parts)) for mark, _, parts in media.named())
+    if key == "texts" and not any(marked):
         marks = "".join(f"{mark}\n" * len(parts) for mark, _, parts in media.named())
         turns = put_in_front(parse.place, turns, marks)
     return place_media(parse, with_system_text(parse, fields, turns), media)
@@ -58,7 +62,7 @@ def with_system_text(
 ) -> Sequence[RecordTurn]:
     """`system` beside the turns as a leading turn; an empty one is none."""
     text = fields.get("system")
-    if text is None or text == "":
+    if is_empty(text):
         return turns
     if not parse.is_text(text, "system"):
         return turns
