@@ -53,6 +53,12 @@ def visible(text: str, keep: str = "\n") -> str:
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 pack`, `2,000 packs`, `3 boxes`."""
+    plural = "" if count == 1 else "es" if noun.endswith(("s", "x", "sh", "ch")) else "s"
+    return f"{count:,} {noun}{plural}"
+
+
 def _without_secrets(text: str) -> str:
     if "://" not in text:
         return text

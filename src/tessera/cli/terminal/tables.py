@@ -9,6 +9,13 @@ from rich.table import Table
 from tessera.runtime.shown import visible
 
 
+class Terminal(Console):
+    """Rich's console; a reader that has seen enough (head, less) is told from a failure."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # rich would end with exit code 1
+
+
 def figures_table(head: str, *columns: str, **looks: Any) -> Table:
     """A table with names on the left and figures, aligned to the right, in every other column."""
     table = Table(**looks)
