@@ -48,6 +48,7 @@ def _source_values(source: SourceSurvey, packs_per_step: int, shown: int) -> dic
         "tiles": lengths.tiles.total,
         "trained": lengths.trained,
         "counts": {str(reason): count for reason, count in source.log.counts.most_common()},
+        "notes": source.remarks,
         "faults": [_fault(fault) for fault in source.log.kept[:shown]],
         "duplicates": {"exact": source.exact, "near": source.near, "repeated_ids": source.repeated_ids},
         "over_long": {

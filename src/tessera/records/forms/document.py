@@ -1,17 +1,21 @@
 """Interleaved documents for pre-training: OBELICS' and OmniCorpus' lists with empty slots, and MMC4's.
 
 `images` and `texts` of one length, one of the two null in every slot, in reading order. Or MMC4's `text_list`
-with `image_info`: each picture goes in front of the sentence of its `matched_text_index`.
+with `image_info`: each picture goes in front of the sentence of its `matched_text_index`. `missing_pictures` can
+leave out those that are missing or broken, as if their slots were null; all are decoded for this.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from tessera.chat.message import Image, Message, Part, Text
+from tessera.chat.message import Image, Message, Part, PictureSource, Text
 from tessera.records.faults import Reason
+from tessera.records.files.remote import Unreachable, local_copy
+from tessera.records.media import picture_problem
 from tessera.records.record import Parse, is_empty, listed
 from tessera.runtime.shown import shown
 
+LEFT_OUT = (Reason.MISSING_FILE, Reason.EMPTY_FILE, Reason.NOT_A_PICTURE, Reason.BROKEN_PICTURE)
 KEYS = frozenset(("texts", "images", "text_list", "image_info"))
 
 
@@ -41,12 +45,27 @@ def _parts(parse: Parse, slots: Sequence[tuple[str, object, object]]) -> list[Pa
     for where, picture, text in slots:
         found: list[Part] = []
         if not is_empty(picture) and (source := parse.picture(where, picture)) is not None:
-            found.append(Image(source))
+            found += [Image(source)] if _stays(parse, source) else []
         if not is_empty(text) and parse.is_text(text, where) and parse.sound(where, text):
             found.append(Text(text))
         for part in found:
             parts += [Text("\n"), part] if parts else [part]
     return parts
+
+
+def _stays(parse: Parse, source: PictureSource) -> bool:
+    """False for a picture that is missing or broken, where the source's documents go on without such."""
+    if parse.place.missing_pictures == "fault":
+        return True
+    try:
+        problem = picture_problem(
+            local_copy(source) if isinstance(source, str) else source, headers_only=False
+        )
+    except FileNotFoundError:
+        return False
+    except Unreachable:  # told when all media are fetched
+        return True
+    return problem is None or problem[0] not in LEFT_OUT
 
 
 def _aligned(parse: Parse, fields: dict[str, Any]) -> list[tuple[str, object, object]]:
