@@ -118,7 +118,7 @@ class Parse:
         """A member of the shard, or the location below the root; None with a fault."""
         value = _held(value)
         if is_empty(value):
-            self.fault(where, f"{shown(value)} where a file is named", advice=FILL_OR_DROP)
+            self.fault(where, f"empty, {shown(value)}, where a file is named", advice=FILL_OR_DROP)
             return None
         if not isinstance(value, str):
             self.fault(where, f"{shown(value)} is not a path")

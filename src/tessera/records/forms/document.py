@@ -1,8 +1,8 @@
 """Interleaved documents for pre-training: OBELICS' and OmniCorpus' lists with empty slots, and MMC4's.
 
 `images` and `texts` of one length, one of the two null in every slot, in reading order. Or MMC4's `text_list`
-with `image_info`: each picture goes in front of the sentence of its `matched_text_index`. `missing_pictures` can
-leave out those that are missing or broken, as if their slots were null; all are decoded for this.
+with `image_info`: each picture goes in front of the sentence of its `matched_text_index`. With
+`missing_pictures: leave_out` those that are missing or broken count as null; all are decoded to know.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def fits(record: dict[str, Any]) -> bool:
     """Whether a record may be of this form."""
     texts = record.get("texts")
     if isinstance(texts, list):
-        return all(text is None or isinstance(text, str) for text in texts)
+        return all(is_empty(text) or isinstance(text, str) for text in texts)
     return "text_list" in record and "image_info" in record
 
 

@@ -12,15 +12,7 @@ from typing import Any
 from tessera.chat.message import Message, Role
 from tessera.records.faults import Reason
 from tessera.records.forms import internvl
-from tessera.records.forms.turns import (
-    RecordTurn,
-    check_text,
-    count_marks,
-    place_media,
-    put_in_front,
-    read_media,
-    read_turns,
-)
+from tessera.records.forms.turns import RecordTurn, check_text, place_media, read_media, read_turns
 from tessera.records.record import Parse, is_empty
 
 ROLES: dict[str, Role] = {**internvl.ROLES, "user": "user", "assistant": "assistant", "chatgpt": "assistant"}
@@ -40,11 +32,8 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     else:
         turns = read_turns(parse, fields.get("conversations"), "conversations", ROLES)
     media = read_media(parse, fields)
-    marked = (count_marks(parse.place, turns, mark, len(parts)) for mark, _, parts in media.named())
-    if key == "texts" and not any(marked):
-        marks = "".join(f"{mark}\n" * len(parts) for mark, _, parts in media.named())
-        turns = put_in_front(parse.place, turns, marks)
-    return place_media(parse, with_system_text(parse, fields, turns), media)
+    turns = with_system_text(parse, fields, turns)
+    return place_media(parse, turns, media, in_front="all" if key == "texts" else "single")
 
 
 def fits(record: dict[str, Any]) -> bool:

@@ -13,14 +13,7 @@ from tessera.chat.message import Message, Role
 from tessera.records.forms import internvl
 from tessera.records.forms.objects import fill_objects
 from tessera.records.forms.sharegpt import with_system_text
-from tessera.records.forms.turns import (
-    RecordTurn,
-    count_marks,
-    place_media,
-    put_in_front,
-    read_media,
-    read_turns,
-)
+from tessera.records.forms.turns import RecordTurn, place_media, read_media, read_turns
 from tessera.records.record import Parse, is_empty, listed
 from tessera.runtime.shown import shown
 
@@ -47,11 +40,7 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     media = read_media(parse, fields)
     said = with_system_text(parse, fields, _losses(parse, messages, turns))
     said = fill_objects(parse, fields, said, media)
-    missing = (
-        mark * (len(parts) - count_marks(parse.place, said, mark, len(parts)))
-        for mark, _, parts in media.named()
-    )
-    return place_media(parse, put_in_front(parse.place, said, "".join(missing)), media)
+    return place_media(parse, said, media, in_front="missing")
 
 
 def fits(record: dict[str, Any]) -> bool:

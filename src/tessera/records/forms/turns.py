@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
-from typing import Any
+from typing import Any, Literal
 
 from tessera.chat.marks import count_asking, foreign_marks
 from tessera.chat.message import IMAGE_MARK, VIDEO_MARK, Image, Message, Role, Text, Video, fill_marks
@@ -12,6 +12,9 @@ from tessera.records.boxes import box_problems
 from tessera.records.faults import Reason
 from tessera.records.record import Parse, RecordPlace, is_empty, listed
 from tessera.runtime.shown import shown
+
+InFront = Literal["single", "all", "missing"]
+"""Media without a mark that go in front of the first question: a single one, all if none is marked, any."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,19 @@ def _nested(clip: object) -> bool:
     return isinstance(clip, list) and all(item is None or isinstance(item, list) for item in clip)
 
 
-def put_in_front(place: RecordPlace, turns: Sequence[RecordTurn], marks: str) -> Sequence[RecordTurn]:
+def _missing_marks(
+    place: RecordPlace, turns: Sequence[RecordTurn], media: RecordMedia, which: InFront
+) -> str:
+    """Marks of pictures and clips that no question marks, as far as the form allows some to be missing."""
+    named = [(mark, parts, count_marks(place, turns, mark, len(parts))) for mark, _, parts in media.named()]
+    if which == "missing":
+        return "".join(mark * (len(parts) - count) for mark, parts, count in named)
+    if which == "all" and not any(count for *_, count in named):
+        return "".join(f"{mark}\n" * len(parts) for mark, parts, _ in named)
+    return ""
+
+
+def _put_in_front(place: RecordPlace, turns: Sequence[RecordTurn], marks: str) -> Sequence[RecordTurn]:
     """The turns with these marks in front of the first that may have some."""
     first = next((turn for turn in turns if _may_mark(place, turn)), None)
     return [replace(turn, text=marks + turn.text) if turn is first else turn for turn in turns]
@@ -161,32 +176,23 @@ def _may_mark(place: RecordPlace, turn: RecordTurn) -> bool:
     return turn.role == "user" or place.pretraining
 
 
-def place_media(parse: Parse, turns: Sequence[RecordTurn], media: RecordMedia) -> tuple[Message, ...]:
+def place_media(
+    parse: Parse, turns: Sequence[RecordTurn], media: RecordMedia, in_front: InFront = "single"
+) -> tuple[Message, ...]:
     """Turns as messages with media in the places of their marks; none, with faults, where these differ.
 
     A single picture (or clip) that no question marks goes first, on a line of its own. Without files of a
     kind, its marks within sentences are words; all marks are where that is declared.
     """
-    place, shows = parse.place, bool(media.images or media.videos)
-    for turn in turns if shows else ():
+    place = parse.place
+    for turn in turns if media.images or media.videos else ():
         if _may_mark(place, turn):
             check_foreign(parse, turn.where, turn.text)
+    turns = _put_in_front(place, turns, _missing_marks(place, turns, media, in_front))
     for mark, key, parts in media.named():
-        if parse.text_only and parts:
-            parse.fault(key, f"{len(parts)} files in a record of text only", advice="remove 'text_only'")
-        if parse.text_only:
-            continue
-        count, marks = len(parts), count_marks(place, turns, mark, len(parts))
-        if count == 1 and not marks:
-            turns = put_in_front(place, turns, f"{mark}\n")
-            marks = count_marks(place, turns, mark, count)
-        spoiled = any(
-            fault.field.partition("[")[0] in (key, "clip") or fault.reason is Reason.FOREIGN_MARK
-            for fault in parse.faults
-        )
-        if marks != count and turns and not spoiled:
-            advice = "" if count else lost_file(key, shows)
-            parse.fault(key, f"{marks} {mark} in human turns, {count} files", Reason.MARK_COUNT, advice)
+        if len(parts) == 1 and not count_marks(place, turns, mark, 1):
+            turns = _put_in_front(place, turns, f"{mark}\n")
+        _check_count(parse, turns, mark, key, media)
     if parse.faults:
         return ()
     queue = {mark: iter(parts) for mark, _, parts in media.named() if parts}
@@ -194,6 +200,23 @@ def place_media(parse: Parse, turns: Sequence[RecordTurn], media: RecordMedia) -
         Message(t.role, fill_marks(t.text, queue) if _may_mark(place, t) else (Text(t.text),), t.trained)
         for t in turns
     )
+
+
+def _check_count(parse: Parse, turns: Sequence[RecordTurn], mark: str, key: str, media: RecordMedia) -> None:
+    """A fault where marks and files of a kind differ in number, unless one of their own tells of it."""
+    count = len(media.videos if mark == VIDEO_MARK else media.images)
+    if parse.text_only:
+        if count:
+            parse.fault(key, f"{count} files in a record of text only", advice="remove 'text_only'")
+        return
+    marks = count_marks(parse.place, turns, mark, count)
+    told = any(
+        fault.field.partition("[")[0] in (key, "clip") or fault.reason is Reason.FOREIGN_MARK
+        for fault in parse.faults
+    )
+    if marks != count and turns and not told:
+        advice = "" if count else lost_file(key, bool(media.images or media.videos))
+        parse.fault(key, f"{marks} {mark} in human turns, {count} files", Reason.MARK_COUNT, advice)
 
 
 def check_foreign(parse: Parse, where: str, text: str) -> None:

@@ -84,7 +84,7 @@ def meant_keys(record: object) -> str:
         return "write 'question' and 'answer' as 'query' and 'response'; see docs/data_formats.md"
     known = (*STRUCTURE, "conversation", "response", "query", "caption")
     for key in keys[:20]:
-        if meant := get_close_matches(key.lower(), known, 1, 0.8):
+        if key not in known and (meant := get_close_matches(key.lower(), known, 1, 0.8)):
             return f"write the key {shown(key)} as {meant[0]!r}; see docs/data_formats.md"
     return ""
 
