@@ -1,6 +1,5 @@
 """`tessera data check MANIFEST`: every record looked at once, before training does."""
 
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from tessera.curation.survey import Survey, survey
 from tessera.curation.values import survey_values
 from tessera.packing.config import Limits
 from tessera.pages.page import write_page
-from tessera.records.files.cache import cache_root
+from tessera.records.files.cache import scratch
 from tessera.runtime.progress import progress_bars
 
 
@@ -48,10 +47,9 @@ class CheckCommand(LimitedCommand, WorkersCommand, ReportingCommand):
         limits = self.limits(Limits, workers=self.processes)
         (family, tokenizer), entries = self.described(), self.sources()
         encoder = family.encoder(tokenizer)
-        cache_root().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache_root(), prefix="check") as folder:
+        with scratch() as folder:
             with progress_bars() as bars:
-                found = survey(entries, encoder, limits, Path(folder), bars, headers_only=self.headers_only)
+                found = survey(entries, encoder, limits, folder, bars, headers_only=self.headers_only)
                 fixed = write_repaired(found, self.fix, bars) if self.fix is not None else None
             if self.report is not None:
                 chosen = choose_records(entries, self.samples, seed=0)
