@@ -19,7 +19,7 @@ MOST_BYTES = 64 * 2**20
 GAPS = ("null", "none", "nan")
 """Texts that exports write where nothing stands."""
 FILL_OR_DROP = "name the file, or leave the entry out together with its mark"
-_SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ class Parse:
         if "\0" in text:
             self.fault(where, f"at character {text.index(chr(0)) + 1}", Reason.NUL)
             return False
-        if not text.isascii() and (match := _SURROGATE.search(text)):
+        if not text.isascii() and (match := SURROGATE.search(text)):
             detail = f"\\u{ord(match[0]):04x} at character {match.start() + 1}"
-            self.fault(where, detail, Reason.LONE_SURROGATE)
+            self.fault(where, detail, Reason.LONESURROGATE)
             return False
         return True
 
