@@ -89,7 +89,7 @@ class Parse:
             return False
         if not text.isascii() and (match := SURROGATE.search(text)):
             detail = f"\\u{ord(match[0]):04x} at character {match.start() + 1}"
-            self.fault(where, detail, Reason.LONESURROGATE)
+            self.fault(where, detail, Reason.LONE_SURROGATE)
             return False
         return True
 
