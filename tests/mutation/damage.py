@@ -15,7 +15,7 @@ OTHERS = (None, True, False, [], {}, [[]], [None], {"a": {}}, [[[[[[0]]]]]], ["a
 
 
 def damage_bytes(data: bytes, rng: random.Random) -> bytes:
-    """One to four accidents: bits, runs, cuts, insertions, numbers at their limits, other parts of the file."""
+    """One to four accidents: bits, runs, cuts, insertions, fields at their limits, swapped parts."""
     damaged = bytearray(data)
     for _ in range(rng.randint(1, 4)):
         if not damaged:

@@ -28,6 +28,7 @@ from tests.mutation.guard import each, guarded
 RECORDS = 20
 """Damaged records of an example."""
 HUMAN, MODEL = {"from": "human", "value": "<image>\nwhat?"}, {"from": "gpt", "value": "a cat"}
+ASKED = {"role": "user", "content": "<image>what?"}
 FORMS: tuple[dict[str, Any], ...] = (
     {"id": 1, "image": "a.png", "width": 30, "height": 20, "conversations": [HUMAN, MODEL]},
     {"id": "2", "image": ["a.png", "b.png"], "conversations": [{**HUMAN, "value": "<image> <image>"}, MODEL]},
@@ -38,12 +39,15 @@ FORMS: tuple[dict[str, Any], ...] = (
             {"role": "assistant", "content": "a cat"},
         ]
     },
-    {"messages": [{"role": "user", "content": "<image>what?"}, {"role": "assistant", "content": "a"}], "images": ["a.png"]},
+    {"messages": [ASKED, {"role": "assistant", "content": "a cat"}], "images": ["a.png"]},
     {"query": "<image>what?", "response": "a cat", "images": ["a.png"], "history": [["hi", "hello"]]},
     {"image": "a.png", "caption": "a cat"},
     {"images": ["a.png", None], "texts": [None, "a cat"]},
     {
-        "messages": [{"role": "user", "content": "<image>find <ref-object>"}, {"role": "assistant", "content": "<bbox>"}],
+        "messages": [
+            {"role": "user", "content": "<image>find <ref-object>"},
+            {"role": "assistant", "content": "<bbox>"},
+        ],
         "images": ["a.png"],
         "objects": {"ref": ["cat"], "bbox": [[1, 2, 10, 12]]},
     },
