@@ -44,7 +44,7 @@ def count_asking(texts: Iterable[str], mark: str, media: int) -> int:
     All of them; but where there are no media and every mark stands within a sentence, all are words.
     """
     texts = [text for text in texts if mark in text]
-    if not media and not any(in_place(text, mark) for text in texts):
+    if not media and not any(_PLACES[mark].search(text) for text in texts):
         return 0
     return sum(text.count(mark) for text in texts)
 
