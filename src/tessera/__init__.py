@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import torch
@@ -28,6 +28,7 @@ def load(
     merge_lora: bool = False,
     frame_label: str | None = None,
     pictures: PictureReading | Mapping[str, Any] | None = None,
+    content_tokens: str | Sequence[str] | None = None,
 ) -> ChatModel:
     """Open a chat model of the series in any published layout; None is the small one that ships here.
 
@@ -39,6 +40,8 @@ def load(
     frame_label: words before video frames, "training", "cards" or a pattern such as "Frame {index}: ".
     pictures: how files become RGB where the published way loses something, such as {"orientation": "exif"},
     {"transparency": "white"} or {"depth": "picture"}.
+    content_tokens: special strings that questions and answers may hold as tokens and that answers show:
+    "added" (the default: those behind the picture tokens), "all" but the turn markers, or a list of names.
 
     What was opened is the one line `repr(model)`, also logged at INFO by the logger "tessera". Raises
     ValueError naming file, key and remedy for a checkpoint that cannot be opened. docs/open.md has examples.
@@ -54,6 +57,7 @@ def load(
         merge_lora=merge_lora,
         frame_label=frame_label,
         pictures=pictures,
+        content_tokens=content_tokens,
     )
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from pydantic import ValidationError, model_validator
 
-from tessera.chat.cards import History, card_question, from_card_call
+from tessera.chat.cards import History, card_history, card_question, from_card_call
 from tessera.chat.message import Conversation, PictureSource, Video, say
 from tessera.chat.openai import read_messages
 from tessera.imaging.pictures.sources import picture_source
@@ -165,7 +165,7 @@ class ChatRequest:
     def remembered(self, answer: str) -> Any:
         """The talk with its answer: what goes into the next call as `history` or as messages."""
         if isinstance(self.question, str):
-            return [*self.history, (self.question, answer)]
+            return card_history([*self.history, (self.question, answer)], self.conversation)
         if isinstance(self.question, Conversation):
             return Conversation((*self.question.messages, say("assistant", answer)))
         return [*self.question, {"role": "assistant", "content": answer}]
