@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tessera.chat.message import Conversation
 from tessera.checkpoints.save import save_checkpoint
 from tessera.cli import chat
 from tessera.cli.main import main, parse
 from tessera.cli.question import Media
+from tessera.engine.chat_model import ChatModel
 from tests.engine import tiny
 
 
@@ -178,3 +180,25 @@ def test_errors_are_one_line(
     *opened, told = output.err.strip().splitlines()
     assert len(opened) <= 1 and all("nano_model" in line for line in opened), "at most what was opened"
     assert message in told
+
+
+def test_ctrl_c_ends_the_answer_and_not_the_talk(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It once ended the session and lost the whole conversation."""
+    attach(monkeypatch, ["first?", "again?"])
+    whole = ChatModel.stream
+    said: list[list[str]] = []
+
+    def stream(self: ChatModel, asked: Conversation, **options: object) -> Iterator[str]:
+        said.append([message.text for message in asked.messages])
+        if len(said) > 1:
+            yield from whole(self, asked, **options)
+            return
+        yield "so far"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ChatModel, "stream", stream)
+    assert run(folder) == 0
+    assert "stopped" in capsys.readouterr().err
+    assert said == [["first?"], ["first?", "so far", "again?"]]

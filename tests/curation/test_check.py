@@ -148,7 +148,7 @@ def test_the_listing_is_bounded(media: Path, encoder: Encoder) -> None:
     assert lines[0] == "50 faults in the data: 50 x missing file"
     assert len(lines) == 22
     assert lines[-1] == "  and 30 more"
-    assert describe(caught.value.faults, shown=1).count("\n") == 2
+    assert describe(caught.value.faults, listed=1).count("\n") == 2
 
 
 def test_a_clip_that_starts_after_its_end_is_found(media: Path, encoder: Encoder) -> None:

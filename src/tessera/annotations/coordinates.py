@@ -8,6 +8,7 @@ from typing import Any
 from tessera.annotations.rejects import Fault, Rejected, SkipReason
 from tessera.chat.tokens import BOX_END, BOX_START, QUAD_END, QUAD_START
 from tessera.records.boxes import LARGEST
+from tessera.runtime.shown import shown
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels."""
@@ -67,9 +68,9 @@ def numbers(value: Any, count: int, what: str) -> tuple[float, ...]:
     if isinstance(value, list) and value and all(isinstance(pair, list) for pair in value):
         flat = [number for pair in value for number in pair]
     if not isinstance(flat, list) or len(flat) != count or any(type(n) not in (int, float) for n in flat):
-        raise Rejected(Fault.BAD_BOX, f"{what} {str(value)[:80]} is not {count} numbers")
+        raise Rejected(Fault.BAD_BOX, f"{what} {shown(value)} is not {count} numbers")
     if not all(map(math.isfinite, flat)):
-        raise Rejected(Fault.BAD_BOX, f"{what} {flat} has numbers that are not finite")
+        raise Rejected(Fault.BAD_BOX, f"{what} {shown(flat)} has numbers that are not finite")
     return tuple(map(float, flat))
 
 

@@ -14,6 +14,7 @@ from tessera.annotations.wording import LANGUAGES, Phrasings
 from tessera.chat.tokens import ADDED_TOKENS, IMG_CONTEXT, IMG_END, IMG_START
 from tessera.runtime.progress import Progress
 from tessera.runtime.seeds import derive_seed
+from tessera.runtime.shown import shown
 
 Item = TypeVar("Item")
 Settings_co = TypeVar("Settings_co", bound=BuildSettings, covariant=True)
@@ -120,7 +121,7 @@ def clean(text: object, what: str, marks: Sequence[str] = MEDIA_MARKS) -> str:
         raise Rejected(Fault.EMPTY_TEXT, f"{what} {text!r}")
     for mark in marks:
         if mark in text:
-            raise Rejected(Fault.MARK_IN_TEXT, f"{mark} in {what} {text[:80]!r}")
+            raise Rejected(Fault.MARK_IN_TEXT, f"{mark} in {what} {shown(text)}")
     return text.strip()
 
 

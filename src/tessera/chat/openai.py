@@ -12,7 +12,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from reprlib import repr as short
 from typing import Any, Literal, NoReturn
 from urllib.parse import unquote, urlparse
 
@@ -30,6 +29,7 @@ from tessera.chat.message import (
     Video,
     with_line_breaks,
 )
+from tessera.runtime.shown import shown
 
 Fetch = Callable[[str], bytes | str | Path]
 """Gives the bytes of a web address, or a file that holds them."""
@@ -89,21 +89,21 @@ class MessageReader(ABC):
         told = entry if isinstance(entry, Mapping) else {}
         role = ROLES.get(str(told.get("role")))
         if role is None:
-            detail = f"{short(told.get('role'))} is unknown; use one of {', '.join(ROLES)}"
+            detail = f"{shown(told.get('role'))} is unknown; use one of {', '.join(ROLES)}"
             self.fault(f"{where}.role", detail, "role")
             return None
         for key in REFUSED:
             if told.get(key):
                 self.fault(f"{where}.{key}", "not understood by these models; leave it out")
         if (weight := told.get("weight")) not in (None, 0, 1):
-            self.fault(f"{where}.weight", f"{short(weight)} is not 0 or 1")
+            self.fault(f"{where}.weight", f"{shown(weight)} is not 0 or 1")
         return Message(role, self._parts(f"{where}.content", role, told.get("content")), weight != 0)
 
     def _parts(self, where: str, role: Role, content: object) -> tuple[Part, ...]:
         if isinstance(content, str):
             return (Text(content),)
         if not isinstance(content, list | tuple) or not content:
-            self.fault(where, f"{short(content)} is neither text nor a list of parts")
+            self.fault(where, f"{shown(content)} is neither text nor a list of parts")
             return ()
         read = [self._part(f"{where}[{number}]", entry) for number, entry in enumerate(content)]
         parts = with_line_breaks(part for part in read if part is not None)
@@ -120,7 +120,7 @@ class MessageReader(ABC):
             text = told.get("text")
             if isinstance(text, str):
                 return Text(text)
-            self.fault(f"{where}.text", f"{short(text)} is no text")
+            self.fault(f"{where}.text", f"{shown(text)} is no text")
         elif kind in PICTURES:
             value, options = self._named(f"{where}.{kind}", "image", told)
             limit = self._limit(where, options)
@@ -129,7 +129,7 @@ class MessageReader(ABC):
         elif kind in CLIPS:
             return self._clip(f"{where}.{kind}", *self._named(f"{where}.{kind}", "video", told))
         else:
-            self.fault(f"{where}.type", f"{short(kind)} is unknown; use one of {', '.join(PART_TYPES)}")
+            self.fault(f"{where}.type", f"{shown(kind)} is unknown; use one of {', '.join(PART_TYPES)}")
         return None
 
     def _named(
@@ -150,7 +150,7 @@ class MessageReader(ABC):
         if problem := bounds_problem(start, end):
             self.fault(where, problem)
         if frames is not None and not _is_count(frames):
-            self.fault(where, f"frames={short(frames)} is no count; give a whole number from 1")
+            self.fault(where, f"frames={shown(frames)} is no count; give a whole number from 1")
         source = self.clip(where, value)
         return None if source is None else Video(source, start, end, frames)
 
@@ -158,10 +158,10 @@ class MessageReader(ABC):
         """Most tiles of a picture: `max_tiles`, one for `detail` low, None for the model's own rule."""
         limit, detail = options.get("max_tiles"), options.get("detail")
         if limit is not None and not _is_count(limit):
-            self.fault(f"{where}.max_tiles", f"{short(limit)} is no count; give a whole number from 1")
+            self.fault(f"{where}.max_tiles", f"{shown(limit)} is no count; give a whole number from 1")
         elif limit is None and detail not in (None, *DETAILS):
             choices = f"use one of {', '.join(DETAILS)}, or give max_tiles"
-            self.fault(f"{where}.detail", f"{short(detail)} is unknown; {choices}")
+            self.fault(f"{where}.detail", f"{shown(detail)} is unknown; {choices}")
         return 1 if limit is None and detail == "low" else limit
 
 
@@ -204,14 +204,14 @@ class _ChatReader(MessageReader):
 
     def _address(self, where: str, value: object) -> str:
         if not isinstance(value, str | Path) or not str(value):
-            self.fault(where, f"{short(value)} is no address; name a file or a data: address")
+            self.fault(where, f"{shown(value)} is no address; name a file or a data: address")
         return str(value)
 
     def _file(self, where: str, address: str) -> bytes | str | Path:
         if address.startswith(("http://", "https://")):
             if self.fetch is None:
                 detail = "is on the web and nothing is fetched by itself; download it, or pass fetch=..."
-                self.fault(where, f"{address[:80]!r} {detail} to read_messages")
+                self.fault(where, f"{shown(address)} {detail} to read_messages")
             return self.fetch(address)
         path = Path(unquote(urlparse(address).path) if address.startswith("file:") else address)
         if self.root is None:
@@ -227,7 +227,7 @@ def inline_bytes(address: str) -> bytes:
     match = _DATA_ADDRESS.match(address)
     if match is None:
         raise ValueError(
-            f"{address[:60].partition(',')[0]!r} is not base64; write data:<kind>;base64,<bytes>"
+            f"{shown(address.partition(',')[0])} is not base64; write data:<kind>;base64,<bytes>"
         )
     try:
         return base64.b64decode(address[match.end() :], validate=True)
@@ -246,7 +246,7 @@ def bounds_problem(start: object, end: object) -> str | None:
         if second is None:
             continue
         if type(second) not in (int, float) or not 0 <= second <= MOST_SECONDS:  # type: ignore[operator]
-            return f"{name}={short(second)} is no number of seconds from 0 to {MOST_SECONDS:.0f}"
+            return f"{name}={shown(second)} is no number of seconds from 0 to {MOST_SECONDS:.0f}"
     if start is not None and end is not None and start >= end:  # type: ignore[operator]
         return f"start={start} is not before end={end}"
     return None

@@ -105,12 +105,20 @@ class Talk:
         self.messages = tuple(message for message in self.messages if message.role == "system")
 
     def answer_aloud(self, question: str, media: Media) -> str:
-        """Print the answer as it comes and remember both turns; a failed question is not remembered."""
+        """Print the answer as it comes and remember both turns; a failed question is not remembered.
+
+        Of an answer that Ctrl-C ends, what was said so far is remembered.
+        """
         asked = (*self.messages, ask(question, media.images, media.videos))
         answer = ""
-        for piece in self.model.stream(Conversation(asked), **self.options):
-            print(piece, end="", flush=True)
-            answer += piece
+        try:
+            for piece in self.model.stream(Conversation(asked), **self.options):
+                print(piece, end="", flush=True)
+                answer += piece
+        except KeyboardInterrupt:
+            if answer:
+                self.messages = (*asked, say("assistant", answer))
+            raise
         print()
         self.messages = (*asked, say("assistant", answer))
         return answer
@@ -137,7 +145,10 @@ class Talk:
 
 
 def converse(talk: Talk, media: Media) -> None:
-    """Read questions until the end of input; a mistake is one line, the conversation goes on."""
+    """Read questions until the end of input; a mistake is one line, the conversation goes on.
+
+    Ctrl-C ends an answer, or leaves a line that was begun; the end of input (Ctrl-D) or /quit ends the talk.
+    """
     with suppress(ImportError):  # arrow keys and history at the prompt, where the platform has them
         import readline  # noqa: F401
     while True:
@@ -146,12 +157,19 @@ def converse(talk: Talk, media: Media) -> None:
         except EOFError:
             print()
             return
+        except KeyboardInterrupt:
+            print("(/quit or Ctrl-D ends the conversation)", file=sys.stderr)
+            continue
         if line in ("/quit", "/exit"):
             return
+        before = talk.messages
         try:
             media = turn(talk, media, line)
         except MISTAKES as error:
             print(f"tessera chat: {error}", file=sys.stderr)
+        except KeyboardInterrupt:
+            print("\n(stopped)", file=sys.stderr)
+            media = media if talk.messages is before else media.emptied()
 
 
 def turn(talk: Talk, media: Media, line: str) -> Media:

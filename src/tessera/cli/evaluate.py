@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 import tessera
 from tessera.checkpoints.load import Loaded, load_checkpoint
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.cli.command import ReportingCommand
-from tessera.cli.tables import figures_table
+from tessera.cli.terminal.tables import Terminal, figures_table
 from tessera.engine.engine import Engine
 from tessera.evaluation.report import Report, StageResult, report_page
 from tessera.evaluation.runner import TaskResults, evaluate
@@ -79,7 +78,7 @@ class EvaluateCommand(ReportingCommand):
 
     def show(self, results: TaskResults, baseline: TaskResults | None) -> None:
         """The table, the speed, and where the page is."""
-        console = Console()
+        console = Terminal()
         console.print(accuracy_table(results, baseline, explained=console.width >= WIDE))
         print(f"{results.tokens_per_second:,.0f} tokens/s (prompts and answers)")
         print(f"report: {self.out}" if self.out else "a page with pictures: --out report.html")

@@ -4,20 +4,20 @@ Help must come up at once, so a verb's module is imported only when the verb is 
 completion needs them all): nothing here imports torch, numpy, pydantic or another room.
 """
 
-import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
-from io import StringIO
 from typing import Annotated, Any, Union
 
 import tyro
 
 from tessera import __version__
 from tessera.cli.command import MISTAKES, Command, Verb, WordsCommand
+from tessera.cli.terminal.encoding import close_early, make_safe
+from tessera.cli.terminal.mistakes import in_one_line, mistakes_as_errors
+from tessera.runtime.shown import shown, visible
 
 DATA = {
     "check": Verb("check every record: faults, duplicates, lengths, boxes, packs", "data.check:CheckCommand"),
@@ -51,25 +51,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done, 1 the verb found problems, 2 a wrong argument or input (one line on stderr), 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    make_safe()
     if words[:1] == ["--version"]:
         print(f"tessera {__version__}")
         return 0
     try:
-        with refusals_as_errors():
+        with mistakes_as_errors():
             command = parse([*words, "--help"] if words in GROUPS else words)
-        return command.run()
+        code = command.run()
+        sys.stdout.flush()  # here, where a pipe that was closed is no failure
+        return code
     except SystemExit as done:  # tyro's way: 0 behind help, 2 behind a mistake
         return 2 if done.code else 0
     except MISTAKES as error:
-        name = f"tessera {words[0]}" if words[0] in VERBS else "tessera"
-        print(f"{name}: {_line(error)}", file=sys.stderr)
+        print(f"{called(words)}: {visible(in_one_line(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader (head, less) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        close_early()
         return 0
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130
+
+
+def called(words: Sequence[str]) -> str:
+    """The program and the verbs that the words begin with, such as `tessera data check`."""
+    path = ["tessera"]
+    verbs: object = VERBS
+    for word in words:
+        if not isinstance(verbs, Mapping) or word not in verbs:
+            break
+        path.append(word)
+        verbs = verbs[word].target
+    return " ".join(path)
 
 
 def parse(words: list[str]) -> Command:
@@ -95,7 +109,7 @@ def subcommands(verbs: Mapping[str, Verb], words: Sequence[str]) -> Any:
     if called not in verbs and called and not called.startswith("-"):
         near = get_close_matches(called, verbs, 1, cutoff=0.7)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"{called!r} is unknown; {hint}choose one of {', '.join(verbs)}")
+        raise ValueError(f"{shown(called)} is unknown; {hint}choose one of {', '.join(verbs)}")
     completing = called.startswith("--tyro-")
     branches = []
     for name, verb in verbs.items():
@@ -109,33 +123,6 @@ def subcommands(verbs: Mapping[str, Verb], words: Sequence[str]) -> Any:
             about["description"] = target.__doc__
         branches.append(Annotated[Any, tyro.conf.subcommand(name, constructor=target, **about)])
     return Union[tuple(branches)]  # noqa: UP007
-
-
-@contextmanager
-def refusals_as_errors() -> Iterator[None]:
-    """ValueError in one line for a value that a setting refuses: tyro draws pydantic's page about it."""
-    drawn = StringIO()
-    try:
-        with redirect_stderr(drawn):
-            yield
-    except SystemExit as done:
-        mistake = done.__context__
-        refusal = mistake.__context__ if mistake else None
-        if hasattr(refusal, "errors"):
-            _, _, *inside = getattr(mistake, "arg", "").split(".")  # tyro's own name, and the command's field
-            raise ValueError(_line(refusal, *inside)) from refusal
-        sys.stderr.write(drawn.getvalue())
-        raise
-
-
-def _line(error: Any, *above: str) -> str:
-    """An error in one line: pydantic writes a page, of which the first fault is told."""
-    if not hasattr(error, "errors"):
-        return str(error)
-    fault = error.errors()[0]
-    place = ".".join(map(str, (*above, *fault["loc"])))
-    said = str(fault["msg"]).removeprefix("Value error, ")
-    return f"{place}: {fault['input']!r}: {said}" if place else said
 
 
 @dataclass(frozen=True)

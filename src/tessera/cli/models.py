@@ -10,11 +10,12 @@ from typing import Annotated, Any
 
 import tyro
 from rich import box
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Column, Table
 
 from tessera.cli.command import WordsCommand
 from tessera.cli.model_page import show_page
+from tessera.cli.terminal.tables import Terminal
 from tessera.families.catalogue import entries, get_entry
 from tessera.families.entry import Entry
 from tessera.models.accounting import kv_cache_bytes_per_token
@@ -39,9 +40,9 @@ class ModelsCommand(WordsCommand):
     """Only models of up to so many billion parameters."""
 
     def run(self) -> int:
-        console = Console()
+        console = Terminal()
         if not console.is_terminal:
-            console = Console(width=WIDTH)
+            console = Terminal(width=WIDTH)
         if (single := _named(self.words)) is not None:
             self.tell(lambda: describe(single), lambda: show_page(single, console))
             return 0

@@ -13,6 +13,7 @@ import tyro
 from tessera.cli.command import Command
 from tessera.playground.scene import SUITES
 from tessera.records.export import write_dataset
+from tessera.runtime.shown import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,6 @@ class PlaygroundCommand(Command):
     def run(self) -> int:
         mix, size = dict.fromkeys(self.suite, 1.0), (self.side, self.side)
         written = write_dataset(self.out, mix, self.count, self.seed, size, self.level, self.questions)
-        print(f"{written.records} records in {', '.join(map(str, written.annotations))}")
+        print(f"{counted(written.records, 'record')} in {', '.join(map(str, written.annotations))}")
         print(f"meta file: {written.meta}")
         return 0

@@ -15,6 +15,7 @@ from tessera.records.faults import DataError, Reason, RecordFault, describe
 from tessera.records.readers.records import RecordReader
 from tessera.records.source import WeightedSource
 from tessera.runtime.progress import Progress, silent
+from tessera.runtime.shown import counted
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class CheckReport:
     def describe(self, shown: int = 20) -> str:
         """The result in words, at most `shown` faults listed."""
         if not self.faults:
-            return f"{self.records} records without fault, {self.tokens} tokens, {self.tiles} tiles"
+            size = f"{counted(self.tokens, 'token')}, {counted(self.tiles, 'tile')}"
+            return f"{counted(self.records, 'record')} without fault, {size}"
         return describe(self.faults, shown)
 
 

@@ -4,7 +4,7 @@
 import json
 from collections.abc import Iterator
 
-from tessera.records.record import short
+from tessera.runtime.shown import shown
 
 LARGEST = 1000
 _OPEN, _CLOSE = "<box>", "</box>"
@@ -22,7 +22,7 @@ def box_problems(text: str, strict: bool) -> Iterator[str]:
         boxes = _parsed(content)
         if not isinstance(boxes, list) or not boxes:
             if strict:
-                yield f"{content[:60]!r} is not a list of boxes"
+                yield f"{shown(content)} is not a list of boxes"
             continue
         yield from (problem for box in boxes if (problem := _problem(box)))
 
@@ -46,12 +46,12 @@ def _parsed(content: str) -> object:
 def _problem(box: object) -> str | None:
     """What is wrong with one box, or None."""
     if not isinstance(box, list) or len(box) != 4 or not all(type(side) in (int, float) for side in box):
-        return f"{short(box)} is not four numbers"
+        return f"{shown(box)} is not four numbers"
     if any(type(side) is float for side in box):
         hint = " (fractions of the picture? multiply by 1000)" if max(box) <= 1 else ""
-        return f"{short(box)} has numbers that are not integers{hint}"
+        return f"{shown(box)} has numbers that are not integers{hint}"
     if min(box) < 0 or max(box) > LARGEST:
-        return f"{short(box)} leaves 0 to {LARGEST}"
+        return f"{shown(box)} leaves 0 to {LARGEST}"
     if box[0] > box[2] or box[1] > box[3]:
-        return f"{short(box)} is inverted"
+        return f"{shown(box)} is inverted"
     return None

@@ -9,6 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+from tessera.runtime.shown import shown, visible
+
 
 class Reason(StrEnum):
     """The kinds of faults: what a report prints, and the remedy, what the user can do."""
@@ -43,13 +45,22 @@ class Reason(StrEnum):
         "mark count mismatch",
         "write one <image> per picture and one <video> per clip in the human turns",
     )
+    FOREIGN_MARK = (
+        "mark of another tool",
+        "write <image> where the picture stands and <video> where the clip does, or set "
+        "'foreign_marks: words' for this source in the manifest",
+    )
+    UNKNOWN_KEY = (
+        "unknown key that looks needed",
+        "rename the key, remove it, or list it under 'ignored_keys' of this source in the manifest",
+    )
     BAD_BOX = (
         "box out of range",
         "write [[x1, y1, x2, y2]] in integers 0 to 1000 of the whole picture, x1 <= x2, y1 <= y2",
     )
     OUTSIDE_ROOT = (
         "path outside the root",
-        "set 'root' in the manifest to a folder that holds it; root '/' allows every file",
+        "set 'root' in the manifest to the folder that holds the files, and write paths from there",
     )
     MISSING_FILE = "missing file", "correct the path, or 'root' in the manifest"
     UNREACHABLE = "storage failed", "try again, and check address and credentials"
@@ -73,7 +84,7 @@ class RecordFault:
     """One fault: where it is, what it is and what to do about it.
 
     file: a path, or the URL of a remote file. line: from 1; where a file has no lines,
-    the number of the record.
+    the number of the record. advice: what helps here, where the reason's own remedy would mislead.
     """
 
     file: Path | str
@@ -81,33 +92,35 @@ class RecordFault:
     field: str
     reason: Reason
     detail: str
+    advice: str = ""
 
     @property
     def remedy(self) -> str:
         """What the user can do."""
-        return self.reason.remedy
+        return self.advice or self.reason.remedy
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.field}: {self.reason} ({self.detail}); {self.remedy}"
+        what = f"{self.line}: {self.field}: {self.reason} ({self.detail}); {self.remedy}"
+        return f"{shown(self.file, bare=True)}:{visible(what, keep='')}"
 
 
 class DataError(ValueError):
     """Faults that stop a run. The message lists the first of them and says how many more there are."""
 
-    def __init__(self, faults: Sequence[RecordFault], shown: int = 20) -> None:
+    def __init__(self, faults: Sequence[RecordFault], listed: int = 20) -> None:
         self.faults = tuple(faults)
-        super().__init__(describe(self.faults, shown))
+        super().__init__(describe(self.faults, listed))
 
     def __reduce__(self) -> tuple[type[DataError], tuple[tuple[RecordFault, ...]]]:
         """Pickles by its faults, so that it crosses from a worker process."""
         return type(self), (self.faults,)
 
 
-def describe(faults: Sequence[RecordFault], shown: int = 20) -> str:
-    """A bounded listing: counts per reason, then at most `shown` faults, one a line."""
+def describe(faults: Sequence[RecordFault], listed: int = 20) -> str:
+    """A bounded listing: counts per reason, then at most `listed` faults, one a line."""
     counts = Counter(str(fault.reason) for fault in faults)
     head = f"{len(faults)} faults in the data: " + ", ".join(f"{n} x {r}" for r, n in counts.most_common())
-    lines = [head, *(f"  {fault}" for fault in faults[:shown])]
-    if len(faults) > shown:
-        lines.append(f"  and {len(faults) - shown} more")
+    lines = [head, *(f"  {fault}" for fault in faults[:listed])]
+    if len(faults) > listed:
+        lines.append(f"  and {len(faults) - listed} more")
     return "\n".join(lines)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import Field
 
 from tessera.runtime.config import Config
+from tessera.runtime.shown import shown
 
 if TYPE_CHECKING:
     import httpx
@@ -142,9 +143,9 @@ class Endpoint:
         try:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise RequestError(f"{where}: the answer is not JSON: {text[:100]!r}; {_WHOSE}", 200) from error
+            raise RequestError(f"{where}: the answer is not JSON: {shown(text)}; {_WHOSE}", 200) from error
         if not isinstance(value, dict):
-            raise RequestError(f"{where}: the answer is no JSON object: {text[:100]!r}; {_WHOSE}", 200)
+            raise RequestError(f"{where}: the answer is no JSON object: {shown(text)}; {_WHOSE}", 200)
         return value
 
     def _read(self, response: httpx.Response) -> bytes:
@@ -163,7 +164,7 @@ class Endpoint:
 def _refusal(response: httpx.Response, text: str) -> RequestError:
     """What a status other than 200 says, and whether another try makes sense."""
     status, asked = response.status_code, response.headers.get("retry-after", "")
-    said = f"{response.url}: status {status}: {text[:200]}"
+    said = f"{response.url}: status {status}: {shown(text, bare=True)}"
     if response.is_redirect:
         return RequestError(f"{said}; redirects are not followed, write the address it leads to", status)
     passing = status >= 500 or status in AGAIN

@@ -12,6 +12,7 @@ from tessera.annotations.formats.rows import IMAGE, FileRow, entries, read_json,
 from tessera.annotations.job import Draft, Job, QAPair, WordingSampler, clean, in_records
 from tessera.annotations.rejects import Fault, Rejected
 from tessera.annotations.settings import VqaSettings
+from tessera.runtime.shown import shown
 
 QUESTION = ("question", "query")
 ANSWER = ("answer", "answers", "label", "multiple_choice_answer")
@@ -92,7 +93,7 @@ def _listed(value: Any) -> list[Any]:
     try:
         return list(json.loads(text))
     except json.JSONDecodeError as error:
-        raise Rejected(Fault.BAD_ROW, f"choices {text[:80]!r}: {error.msg}") from error
+        raise Rejected(Fault.BAD_ROW, f"choices {shown(text)}: {error.msg}") from error
 
 
 def _vqa_v2(job: Job[VqaSettings], answers_file: Path) -> Iterator[FileRow]:

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import torch
 from safetensors import SafetensorError, safe_open
 
+from tessera.runtime.shown import shown
+
 MAPPED = {
     "BF16": torch.bfloat16,
     "F16": torch.float16,
@@ -90,7 +92,7 @@ def _load_weights_only(path: Path) -> dict[str, torch.Tensor]:
         ) from error
     except (RuntimeError, EOFError) as error:
         raise ValueError(
-            f"{path} is damaged or in torch's format of before 1.6 ({str(error)[:80]}): "
+            f"{path} is damaged or in torch's format of before 1.6 ({shown(error)}): "
             "fetch it again, or save it once more with a newer torch"
         ) from error
     # Trainers save optimizer states under the same ending.

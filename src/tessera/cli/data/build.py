@@ -6,13 +6,12 @@ from typing import Annotated, Any
 
 import tyro
 from pydantic import create_model
-from rich.console import Console
 
 from tessera.annotations.build import KINDS, BuildReport, build
 from tessera.annotations.settings import BuildSettings
 from tessera.annotations.wording import write_templates
 from tessera.cli.command import Command, ReportingCommand, Verb
-from tessera.cli.tables import counts_table, say
+from tessera.cli.terminal.tables import Terminal, counts_table, say
 from tessera.runtime.progress import progress_bars
 
 ANNOTATIONS = Annotated[
@@ -72,7 +71,7 @@ BUILD = {kind: Verb(str(KINDS[kind].settings.__doc__), build_command(kind)) for 
 
 def show(report: BuildReport, out: Path) -> None:
     """Counts as a table, what was left out, and how to look at the result."""
-    console = Console()
+    console = Terminal()
     sides = report.sides.values()
     rows = {what: [side[what] for side in sides] for what in ("pictures", "records", "turns")}
     for form in sorted({form for side in sides for form in side["forms"]}):

@@ -1,15 +1,12 @@
 """`tessera data check MANIFEST`: every record looked at once, before training does."""
 
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-from rich.console import Console
 
 from tessera.cli.command import ReportingCommand, WorkersCommand
 from tessera.cli.data.input import LimitedCommand
 from tessera.cli.data.tables import show_survey
-from tessera.cli.tables import say
+from tessera.cli.terminal.tables import Terminal, say
 from tessera.curation.repair import Repaired, write_repaired
 from tessera.curation.report.pages import check_page
 from tessera.curation.report.seen import choose_records, look
@@ -17,7 +14,7 @@ from tessera.curation.survey import Survey, survey
 from tessera.curation.values import survey_values
 from tessera.packing.config import Limits
 from tessera.pages.page import write_page
-from tessera.records.files.cache import cache_root
+from tessera.records.files.cache import scratch
 from tessera.runtime.progress import progress_bars
 
 
@@ -48,24 +45,26 @@ class CheckCommand(LimitedCommand, WorkersCommand, ReportingCommand):
             raise ValueError(f"--tolerate {self.tolerate}: give a share from 0 to 1")
         self.at_least(max_tokens=1, max_tiles=0, workers=0, packs_per_step=1, samples=0, shown=0)
         limits = self.limits(Limits, workers=self.processes)
-        encoder, entries = self.encoder(), self.sources()
-        cache_root().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache_root(), prefix="check") as folder:
+        (family, tokenizer), entries = self.described(), self.sources()
+        encoder = family.encoder(tokenizer)
+        with scratch() as folder:
             with progress_bars() as bars:
-                found = survey(entries, encoder, limits, Path(folder), bars, headers_only=self.headers_only)
+                found = survey(entries, encoder, limits, folder, bars, headers_only=self.headers_only)
                 fixed = write_repaired(found, self.fix, bars) if self.fix is not None else None
             if self.report is not None:
                 chosen = choose_records(entries, self.samples, seed=0)
                 samples = [look(entries[number], encoder, record) for number, record in chosen]
                 write_page(self.report, check_page(found, samples, self.packs_per_step))
-            values = survey_values(found, self.packs_per_step, self.shown)
+            values = {"model": family.name} | survey_values(found, self.packs_per_step, self.shown)
             written = {} if fixed is None else {"fixed": asdict(fixed)}
-            self.tell(lambda: values | written, lambda: self.show(found, fixed))
+            self.tell(lambda: values | written, lambda: self.show(found, fixed, family.name))
         return int(found.faulty > self.tolerate * found.records)
 
-    def show(self, found: Survey, fixed: Repaired | None) -> None:
+    def show(self, found: Survey, fixed: Repaired | None, model: str) -> None:
         """What was found and written as tables and lines."""
-        console = Console()
+        console = Terminal()
+        other = "" if self.model else "; --model or --family counts for another"
+        say(console, f"counted with the tiles, template and tokenizer of {model}{other}")
         show_survey(console, found, self.packs_per_step, self.shown)
         if self.report is not None:
             say(console, f"report      {self.report}")

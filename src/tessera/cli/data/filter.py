@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.console import Console
-
 from tessera.cli.command import ReportingCommand, WorkersCommand
 from tessera.cli.data.input import ManifestCommand
-from tessera.cli.tables import counts_table, say
+from tessera.cli.terminal.tables import Terminal, counts_table, say
 from tessera.curation.filters.clean import Cleaned, refuse_overwriting, write_clean
 from tessera.curation.filters.config import JudgeModelConfig, read_config
 from tessera.curation.filters.models.endpoint import EndpointScorer
@@ -111,7 +109,7 @@ class FilterResult:
 
     def show(self) -> None:
         """A table of sources, one of rules, the model's bill, and what to do next."""
-        console, summary = Console(), self.summary
+        console, summary = Terminal(), self.summary
         kinds = ("records", "text", "multimodal", "exempt", "keep", "borderline", "drop")
         sources = {name: [found[kind] for kind in kinds] for name, found in summary.sources.items()}
         console.print(counts_table("source", kinds, sources))

@@ -10,13 +10,15 @@ from rich.text import Text
 
 from tessera.cli.command import ReportingCommand, WorkersCommand
 from tessera.cli.data.input import LimitedCommand
-from tessera.cli.tables import say
+from tessera.cli.terminal.tables import Terminal, say
+from tessera.curation.check import check_sources
 from tessera.curation.report.packs import PackView, plan_view
 from tessera.curation.report.pages import pack_page
 from tessera.packing.config import PackingConfig
 from tessera.pages.blocks import PackedSample
 from tessera.pages.page import write_page
 from tessera.runtime.progress import progress_bars
+from tessera.runtime.shown import counted
 
 COLOURS = ("blue", "green", "magenta", "yellow", "cyan", "red", "bright_blue", "bright_green", "bright_red")
 TOKEN_BAR, TILE_BAR = 48, 16
@@ -36,6 +38,8 @@ class PackCommand(LimitedCommand, WorkersCommand, ReportingCommand):
     """Samples that are planned together."""
     skip: bool = False
     """Leave faulty records out and count them instead of stopping."""
+    headers_only: bool = False
+    """Read picture headers only: quick, but truncated pictures are not found."""
     out: Path = Path("packs.html")
     """Where the page is written."""
 
@@ -51,8 +55,12 @@ class PackCommand(LimitedCommand, WorkersCommand, ReportingCommand):
         )
         encoder, entries = self.encoder(), self.sources()
         with progress_bars() as bars:
-            view = plan_view(entries, encoder, config, self.packs, self.most, bars)
-        self.tell(lambda: as_json(view), lambda: show(Console(), view, self.out))
+            sound, _ = check_sources(entries, encoder, config, bars, self.headers_only)
+            view = plan_view(sound, encoder, config, self.packs, self.most, bars)
+        view.tally.skipped += sum(
+            (was.source.size or 0) - (now.source.size or 0) for was, now in zip(entries, sound, strict=True)
+        )
+        self.tell(lambda: as_json(view), lambda: show(Terminal(), view, self.out))
         return 0
 
 
@@ -100,8 +108,8 @@ def show(console: Console, view: PackView, out: Path) -> None:
     whole = "" if view.whole else " (begin of the epoch)"
     say(
         console,
-        f"{view.packs:,} packs{whole}, at least {view.bound:,}; {view.samples:,} samples; tokens "
-        f"{view.token_fill:.1%} full, tiles {view.tile_fill:.1%}; padding 0",
+        f"{counted(view.packs, 'pack')}{whole}, at least {view.bound:,}; {counted(view.samples, 'sample')}; "
+        f"tokens {view.token_fill:.1%} full, tiles {view.tile_fill:.1%}; padding 0",
         f"skipped {tally.skipped:,}, dropped {tally.dropped:,}, fewer tiles {tally.shrunk:,}, "
         f"split {tally.split:,}",
         f"page: {write_page(out, pack_page(view))}",
@@ -114,7 +122,7 @@ def _row(number: int, pack: Sequence[PackedSample], view: PackView) -> Text:
     row.append(_bar(pack, "tokens", view.limits.max_tokens, TOKEN_BAR))
     row.append(f" {tokens / view.limits.max_tokens:>4.0%}  ")
     row.append(_bar(pack, "tiles", view.limits.max_tiles, TILE_BAR))
-    return row.append(f" {tiles:>3}  {len(pack)} samples")
+    return row.append(f" {tiles:>3}  {counted(len(pack), 'sample')}")
 
 
 def _bar(pack: Sequence[PackedSample], what: str, capacity: int, width: int) -> Text:

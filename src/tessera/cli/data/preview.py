@@ -11,11 +11,12 @@ from rich.text import Text
 
 from tessera.cli.command import CountingCommand
 from tessera.cli.data.input import ManifestCommand
-from tessera.cli.tables import say
+from tessera.cli.terminal.tables import Terminal, say
 from tessera.curation.report.pages import preview_page
 from tessera.curation.report.seen import Seen, choose_records, look
 from tessera.packing.samples.weights import Averaging
 from tessera.pages.page import write_page
+from tessera.runtime.shown import counted
 
 _SHOWN = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\n\t"}
 """Control characters as their pictures: data must not steer the terminal."""
@@ -43,8 +44,8 @@ class PreviewCommand(ManifestCommand, CountingCommand):
         encoder, entries = self.encoder(), self.sources(self.source)
         chosen = choose_records(entries, self.count, self.seed)
         samples = [look(entries[number], encoder, record, self.averaging) for number, record in chosen]
-        show(Console(), samples)
-        title = f"{len(samples)} samples of {self.manifest.name}"
+        show(Terminal(), samples)
+        title = f"{counted(len(samples), 'sample')} of {self.manifest.name}"
         print(f"page: {write_page(self.out, preview_page(title, samples))}")
         return int(any(seen.problem for seen in samples))
 
@@ -56,7 +57,11 @@ def show(console: Console, samples: Sequence[Seen]) -> None:
         if seen.problem:
             say(console, seen.problem, style="red")
             continue
-        say(console, f"{seen.tokens:,} tokens, {seen.tiles} tiles, {seen.trained:,} trained", style="dim")
+        say(
+            console,
+            f"{counted(seen.tokens, 'token')}, {counted(seen.tiles, 'tile')}, {seen.trained:,} trained",
+            style="dim",
+        )
         console.print(written(seen), soft_wrap=True)
 
 

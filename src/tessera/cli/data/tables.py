@@ -5,9 +5,10 @@ from rich.columns import Columns
 from rich.console import Console
 from rich.table import Column, Table
 
-from tessera.cli.tables import counts_table, say
+from tessera.cli.terminal.tables import counts_table, say
 from tessera.curation.statistics import Histogram
 from tessera.curation.survey import SourceSurvey, Survey
+from tessera.runtime.shown import counted
 
 BAR = 16
 """Characters of the longest bar."""
@@ -43,18 +44,20 @@ def _show_source(console: Console, source: SourceSurvey, found: Survey) -> None:
     say(console, f"\n{source.name}", style="bold")
     console.print(Columns([bars("tokens", lengths.tokens), bars("tiles", lengths.tiles)], padding=(0, 2)))
     share = lengths.trained / max(1, lengths.tokens.total)
-    ids = f"; {source.repeated_ids:,} ids repeat" if source.repeated_ids else ""
-    say(console, f"  {lengths.trained:,} tokens are trained ({share:.1%}){ids}")
+    ids = f"; {counted(source.repeated_ids, 'id')} stand twice or more" if source.repeated_ids else ""
+    say(console, f"  {counted(lengths.trained, 'token')} trained ({share:.1%}){ids}")
     if lengths.too_long:
         what = f"{lengths.dropped:,} dropped, {lengths.shrunk:,} with fewer tiles, {lengths.split:,} split"
-        text = f"  over {config.max_tokens} tokens or {config.max_tiles} tiles: {lengths.too_long:,} records"
-        say(console, f"{text}; policy {config.over_long}: {what}")
+        over = f"over {config.max_tokens} tokens or {config.max_tiles} tiles"
+        long = counted(lengths.too_long, "record")
+        say(console, f"  {over}: {long}; policy {config.over_long}: {what}")
     scale, evidence = source.boxes.guess()
     if source.boxes.boxes:
         say(console, f"  boxes: {scale} ({evidence})")
     if total := source.scripts.total():
         mix = ", ".join(f"{name} {count / total:.1%}" for name, count in source.scripts.most_common(6))
         say(console, f"  letters by script: {mix}")
+    say(console, *(f"  note: {remark}" for remark in source.remarks), style="yellow")
 
 
 def _show_faults(console: Console, source: SourceSurvey, shown: int) -> None:
@@ -71,8 +74,9 @@ def _show_packs(console: Console, found: Survey, packs_per_step: int) -> None:
     e = found.estimate
     say(
         console,
-        f"\none epoch: {e.samples:,} samples in about {e.packs:,} packs (at least {e.bound:,}), "
-        f"{e.steps(packs_per_step):,} steps of {packs_per_step}; tokens {e.token_fill:.1%} full, "
+        f"\none epoch: {counted(e.samples, 'sample')} in about {counted(e.packs, 'pack')} "
+        f"(at least {e.bound:,}), "
+        f"{counted(e.steps(packs_per_step), 'step')} of {packs_per_step}; tokens {e.token_fill:.1%} full, "
         f"tiles {e.tile_fill:.1%}",
     )
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 import tessera
 from tessera.cli.command import ReportingCommand
-from tessera.cli.tables import figures_table, say
+from tessera.cli.terminal.tables import Terminal, figures_table, say
 from tessera.cli.training.train import follow, prepare
 from tessera.evaluation.report import report_page
 from tessera.pages.page import write_page
@@ -32,7 +32,7 @@ class DemoCommand(ReportingCommand):
 
     def run(self) -> int:
         began = perf_counter()
-        console = Console(stderr=self.json)
+        console = Terminal(stderr=self.json)
         with progress_bars(keep=True) as bars:
             demo = Demo(self.count, bars, lambda line: say(console, line))
             trainer = prepare(load_recipe(self.recipe), self.out, bars, console, demo.after_stage)

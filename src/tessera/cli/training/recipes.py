@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from tessera.cli.command import WordsCommand
+from tessera.cli.terminal.tables import Terminal
 from tessera.recipes.shelf import copy_recipe, load_recipe, read_card, shipped_recipes
+from tessera.runtime.shown import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +43,9 @@ def describe(name: str) -> dict[str, Any]:
 
 def show(found: list[dict[str, Any]]) -> None:
     """A card per recipe: what it trains, its stages, what it takes, what to expect."""
-    console = Console()
+    console = Terminal()
     for recipe in found:
-        stages = ", ".join(f"{name} ({steps:,} steps)" for name, steps in recipe["stages"].items())
+        stages = ", ".join(f"{name} ({counted(steps, 'step')})" for name, steps in recipe["stages"].items())
         card = Table.grid(padding=(0, 2), pad_edge=True)
         card.add_column(style="dim", min_width=8)
         for name, value in (recipe | {"stages": stages}).items():

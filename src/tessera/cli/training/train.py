@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tessera.cli.command import ReportingCommand
-from tessera.cli.tables import figures_table, say
+from tessera.cli.terminal.tables import Terminal, figures_table, say
 from tessera.recipes.shelf import load_recipe, match_recipes, shipped_recipes
 from tessera.runtime.progress import Bars, Progress, progress_bars
 from tessera.train.loop import StageHook, Trainer
@@ -43,7 +43,7 @@ class TrainCommand(RunCommand):
 
     def run(self) -> int:
         ranks = join()
-        console = Console(stderr=self.json, quiet=not ranks.leads)
+        console = Terminal(stderr=self.json, quiet=not ranks.leads)
         out = self.out or Path("runs") / Path(self.chosen).stem
         with progress_bars(keep=True, shown=ranks.leads) as bars:
             trainer = prepare(self.recipe, out, bars, console)

@@ -8,6 +8,7 @@ from tessera.curation.survey import SourceSurvey, Survey
 from tessera.pages import blocks
 from tessera.pages.page import HtmlPage
 from tessera.records.source import Place
+from tessera.runtime.shown import counted
 
 MOST_FAULTS = 100
 """Faults of a source that the page lists."""
@@ -17,8 +18,8 @@ def check_page(found: Survey, samples: Iterable[Seen], packs_per_step: int) -> H
     """The page of a check."""
     config = found.config
     note = (
-        f"{found.records:,} records, {found.faulty:,} with a fault; packs of {config.max_tokens:,} tokens "
-        f"and {config.max_tiles} tiles, longer records: {config.over_long}"
+        f"{counted(found.records, 'record')}, {found.faulty:,} with a fault; packs of "
+        f"{config.max_tokens:,} tokens and {config.max_tiles} tiles, longer records: {config.over_long}"
     )
     sections: list[tuple[str, Sequence[blocks.PageBlock]]] = [
         ("Sources", [_sources(found.sources)]),
@@ -41,9 +42,9 @@ def preview_page(title: str, samples: Iterable[Seen]) -> HtmlPage:
 def pack_page(view: PackView) -> HtmlPage:
     """The page of packs."""
     note = (
-        f"{view.packs:,} packs of {view.limits.max_tokens:,} tokens and {view.limits.max_tiles} tiles hold "
-        f"{view.samples:,} samples{'' if view.whole else ' (the begin of the epoch)'}; at least "
-        f"{view.bound:,} are needed. Tokens {view.token_fill:.1%} full, tiles {view.tile_fill:.1%}; "
+        f"{counted(view.packs, 'pack')} of {view.limits.max_tokens:,} tokens and {view.limits.max_tiles} "
+        f"tiles hold {counted(view.samples, 'sample')}{'' if view.whole else ' (the begin of the epoch)'}; "
+        f"at least {view.bound:,} are needed. Tokens {view.token_fill:.1%} full, tiles {view.tile_fill:.1%}; "
         "nothing is padded."
     )
     rows: list[blocks.TableRow] = [(name, *n) for name, n in zip(view.names, view.by_source, strict=True)]
@@ -89,7 +90,7 @@ def _source(source: SourceSurvey, found: Survey) -> Iterator[blocks.PageBlock]:
     yield blocks.SideBySide([blocks.histogram(name, b.labels, b.counts.tolist()) for name, b in bars])
     if lengths.too_long:
         yield (
-            f"{lengths.too_long:,} records are too long; {found.config.over_long}: "
+            f"{counted(lengths.too_long, 'record')} too long; {found.config.over_long}: "
             f"{lengths.dropped:,} dropped, {lengths.shrunk:,} with fewer tiles, {lengths.split:,} split"
         )
     if source.boxes.boxes:
@@ -98,6 +99,7 @@ def _source(source: SourceSurvey, found: Survey) -> Iterator[blocks.PageBlock]:
     if total := source.scripts.total():
         mix = ", ".join(f"{name} {count / total:.1%}" for name, count in source.scripts.most_common(8))
         yield f"letters by script: {mix}"
+    yield from (f"note: {remark}" for remark in source.remarks)
     yield blocks.Table(("fault", "count"), [(str(r), n) for r, n in source.log.counts.most_common()])
     faults = [
         (f"{fault.file}:{fault.line}", fault.field, str(fault.reason), fault.detail, fault.remedy)
@@ -120,5 +122,5 @@ def _card(seen: Seen) -> blocks.SampleCard:
     if seen.problem:
         return blocks.SampleCard((seen.source, seen.place), lines=[("bad", seen.problem)])
     share = seen.trained / max(1, seen.tokens)
-    size = f"{seen.tokens:,} tokens, {seen.trained:,} trained ({share:.0%}), {seen.tiles} tiles"
+    size = f"{counted(seen.tokens, 'token')}, {counted(seen.tiles, 'tile')}, {share:.0%} trained"
     return blocks.SampleCard((seen.source, seen.place, size), seen.media, pieces=seen.pieces)

@@ -4,16 +4,13 @@ Parquet files and tar shards are read by ranges; annotation lines, pictures and 
 fsspec is imported on first need: it comes with torch, its storage back ends (s3fs, gcsfs…) are the user's.
 """
 
-import hashlib
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from tessera.records.files.cache import cache_root
+from tessera.records.files.cache import cached_folder, digest_of
 from tessera.records.files.places import Location, suffix
+from tessera.runtime.shown import shown
 
 MOST_BYTES = 16 * 2**30
 """Largest remote file that is copied into the cache."""
@@ -31,10 +28,11 @@ def exists(place: Location) -> bool:
 
 
 def stamp(place: Location) -> str:
-    """Fingerprint of a file: name, size and time of change, or what the storage says of changes."""
+    """Fingerprint of a file: name, size, time of change and content (of large files some blocks), or what the
+    storage says of changes."""
     if isinstance(place, Path):
         local = place.stat()
-        return f"{place.resolve()} {local.st_size} {local.st_mtime_ns}"
+        return f"{place.resolve()} {local.st_size} {local.st_mtime_ns} {digest_of(place)}"
     facts: dict[str, Any] = _ask(place, lambda system, path: system.info(path))
     named = ("size", "mtime", "created", "LastModified", "updated", "ETag", "etag", "md5Hash", "Content-MD5")
     return f"{place} {[str(facts[key]) for key in named if key in facts]}"
@@ -67,15 +65,18 @@ def local_copy(place: Location) -> Path:
 
     def fetch(target: IO[bytes]) -> None:
         with open_binary(place) as stream:
-            shutil.copyfileobj(stream, target, 1 << 20)
+            # Only reading is asked of the storage: what goes wrong in writing is the cache's fault.
+            while block := _ask(place, lambda *_: stream.read(1 << 20)):
+                target.write(block)
+            if size is not None and target.tell() != size:
+                raise Unreachable(f"{shown(place, bare=True)}: {target.tell()} of {size} bytes came")
 
     size = _ask(place, lambda system, path: system.size(path))
     # Some storages tell no size; their files are copied all the same.
     if size is not None and size > MOST_BYTES:
-        raise Unreachable(
-            f"{place}: {size} bytes are more than {MOST_BYTES}; split the file or fetch it yourself"
-        )
-    return copied(stamp(place), suffix(place), lambda target: _ask(place, lambda *_: fetch(target)))
+        detail = f"{size} bytes are more than {MOST_BYTES}; split the file or fetch it yourself"
+        raise Unreachable(f"{shown(place, bare=True)}: {detail}")
+    return copied(stamp(place), suffix(place), fetch)
 
 
 def copied(name: str, ending: str, write: Callable[[IO[bytes]], object]) -> Path:
@@ -83,26 +84,12 @@ def copied(name: str, ending: str, write: Callable[[IO[bytes]], object]) -> Path
 
     ValueError when the cache folder can't be written.
     """
-    # File names need not be UTF-8.
-    digest = hashlib.blake2b(name.encode("utf-8", "backslashreplace"), digest_size=16).hexdigest()
-    file = cache_root() / "media" / digest[:2] / (digest + ending)
-    if file.exists():
-        return file
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, fresh = tempfile.mkstemp(dir=file.parent, prefix=digest)
-    except OSError as error:
-        raise ValueError(
-            f"cache folder {file.parent}: {error}; set TESSERA_CACHE to a writable folder"
-        ) from error
-    try:
-        with os.fdopen(handle, "wb") as stream:
+
+    def fill(folder: Path) -> None:
+        with (folder / f"file{ending}").open("wb") as stream:
             write(stream)
-        # Two processes may copy at the same time: the later one wins, with equal bytes.
-        os.replace(fresh, file)
-    finally:
-        Path(fresh).unlink(missing_ok=True)
-    return file
+
+    return cached_folder("media", name, fill) / f"file{ending}"
 
 
 def _ask(url: str, question: Callable[[Any, str], Any]) -> Any:
@@ -113,15 +100,17 @@ def _ask(url: str, question: Callable[[Any, str], Any]) -> Any:
         system, path = fsspec.core.url_to_fs(url)
         return question(system, path)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{url}: no such file") from error
+        raise FileNotFoundError(f"{shown(url, bare=True)}: no such file") from error
     # fsspec imports the storage's package here, on first use.
     except ImportError as error:
-        raise ValueError(f"{url}: {error}; install the package that fsspec names") from error
+        raise ValueError(
+            f"{shown(url, bare=True)}: {error}; install the package that fsspec names"
+        ) from error
     # It names the URL already; as an OSError it would be wrapped again below.
     except Unreachable:
         raise
     except storage_errors() as error:
-        raise Unreachable(f"{url}: {type(error).__name__}: {error}") from error
+        raise Unreachable(f"{shown(url, bare=True)}: {type(error).__name__}: {shown(error)}") from error
 
 
 def storage_errors() -> tuple[type[BaseException], ...]:

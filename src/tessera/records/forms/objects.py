@@ -11,7 +11,8 @@ from tessera.records.faults import Reason
 from tessera.records.files.places import is_url
 from tessera.records.files.remote import local_copy
 from tessera.records.forms.turns import RecordMedia, RecordTurn
-from tessera.records.record import Parse, short
+from tessera.records.record import Parse, is_empty, listed
+from tessera.runtime.shown import shown
 
 _TAGS = re.compile(r"<ref-object>|<bbox>")
 
@@ -22,17 +23,19 @@ def fill_objects(
     """The turns with references and boxes written out, in 0 to 1000 of the whole picture
     (docs/facts/data.md)."""
     objects = fields.get("objects")
-    if objects is None or objects == {}:
-        return turns
-    if not isinstance(objects, dict):
-        parse.fault("objects", f"{short(objects)} is not an object with 'ref' and 'bbox'")
-        return turns
-    refs, boxes = objects.get("ref") or [], objects.get("bbox") or []
     tags = [tag for turn in turns for tag in _TAGS.findall(turn.text)]
+    shows = bool(media.images or media.videos)
+    if is_empty(objects) and not (tags and shows and parse.place.foreign_marks == "fault"):
+        return turns
+    objects = {} if is_empty(objects) else objects
+    if not isinstance(objects, dict):
+        parse.fault("objects", f"{shown(objects)} is not an object with 'ref' and 'bbox'")
+        return turns
+    refs, boxes = listed(objects.get("ref")), listed(objects.get("bbox"))
     for key, values, tag in (("ref", refs, "<ref-object>"), ("bbox", boxes, "<bbox>")):
-        if not isinstance(values, list) or len(values) != tags.count(tag):
-            count = len(values) if isinstance(values, list) else short(values)
-            parse.fault(f"objects.{key}", f"{tags.count(tag)} {tag}, {count} entries", Reason.MARK_COUNT)
+        if len(values) != tags.count(tag):
+            detail = f"{tags.count(tag)} {tag} in the turns, {len(values)} entries"
+            parse.fault(f"objects.{key}", detail, Reason.MARK_COUNT, f"write one entry per {tag}")
             return turns
     written = {"<ref-object>": _references(parse, refs), "<bbox>": _boxes(parse, objects, boxes, media)}
     return [replace(turn, text=_TAGS.sub(lambda match: next(written[match[0]]), turn.text)) for turn in turns]
@@ -47,12 +50,12 @@ def _references(parse: Parse, names: list[Any]) -> Iterator[str]:
 
 def _boxes(parse: Parse, objects: Mapping[str, Any], boxes: list[Any], media: RecordMedia) -> Iterator[str]:
     """Every box as text; a fault and no text for one that can't be scaled."""
-    numbers = objects.get("image_id") or [0] * len(boxes)
-    if not isinstance(numbers, list) or len(numbers) != len(boxes):
-        parse.fault("objects.image_id", f"{short(numbers)} is not a number for every box")
+    numbers = listed(objects.get("image_id")) or [0] * len(boxes)
+    if len(numbers) != len(boxes):
+        parse.fault("objects.image_id", f"{shown(numbers)} is not a number for every box")
         numbers = [0] * len(boxes)
     for box, number in zip(boxes, numbers, strict=True):
-        size = _scale(parse, objects.get("bbox_type") or "real", number, media)
+        size = _scale(parse, objects.get("bbox_type", "real"), number, media)
         yield _scaled(parse, box, size) if size is not None else ""
 
 
@@ -61,10 +64,10 @@ def _scale(parse: Parse, kind: object, number: object, media: RecordMedia) -> tu
     if kind == "norm1":
         return 1.0, 1.0
     if kind != "real":
-        parse.fault("objects.bbox_type", f"{short(kind)} is not 'real' or 'norm1'")
+        parse.fault("objects.bbox_type", f"{shown(kind)} is not 'real' or 'norm1'")
         return None
     if type(number) is not int or not 0 <= number < len(media.images):
-        parse.fault("objects.image_id", f"{short(number)} of {len(media.images)} pictures")
+        parse.fault("objects.image_id", f"{shown(number)} of {len(media.images)} pictures")
         return None
     source = media.images[number].source
     try:
@@ -79,10 +82,10 @@ def _scaled(parse: Parse, box: object, size: tuple[float, float]) -> str:
     sides: list[Any] = box if isinstance(box, list) else []
     numbers = len(sides) == 4 and all(type(side) in (int, float) for side in sides)
     if not numbers or not all(0 <= side <= size[n % 2] for n, side in enumerate(sides)):
-        detail = f"{short(box)} is not [x1, y1, x2, y2] inside {size[0]:g} x {size[1]:g}"
+        detail = f"{shown(box)} is not [x1, y1, x2, y2] inside {size[0]:g} x {size[1]:g}"
         parse.fault("objects.bbox", detail, Reason.BAD_BOX)
         return ""
     corners = [round(side / size[n % 2] * LARGEST) for n, side in enumerate(sides)]
     if corners[0] > corners[2] or corners[1] > corners[3]:
-        parse.fault("objects.bbox", f"{short(box)} is inverted", Reason.BAD_BOX)
+        parse.fault("objects.bbox", f"{shown(box)} is inverted", Reason.BAD_BOX)
     return f"<box>[{corners}]</box>"

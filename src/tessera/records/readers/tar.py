@@ -10,12 +10,14 @@ and 456 bytes a member in every process that opens it, the mapped index 0.1 ms a
 Delete it when a library keeps an index of a tar on disk and reads members of remote shards by ranges.
 """
 
+import io
 import posixpath
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +29,16 @@ from tessera.records.files.cache import cached_folder, map_table
 from tessera.records.files.places import Location
 from tessera.records.files.remote import copied, open_binary, read_range
 from tessera.records.readers.container import Container, fault, parse_json
-from tessera.records.record import MOST_BYTES
+from tessera.records.record import MOST_BYTES, is_empty
+from tessera.runtime.shown import shown
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
 CLIPS = ("mp4", "webm", "mkv", "avi", "mov")
 MEDIA_KEYS = ("image", "images", "video", "videos")
+MOST_HEADER = 1 << 20
+"""Largest extended header of a member, in bytes."""
+MOST_DIGITS = 200
+_DIGITS = re.compile(rb"\d{%d}" % MOST_DIGITS)
 TEXT_KEYS = ("conversations", "conversation", "messages", "texts", "text_list", "response", "caption")
 
 
@@ -39,8 +46,12 @@ class TarShard(Container):
     """Records of one shard by number."""
 
     @cached_property
+    def _opened(self) -> str:
+        return self.stamp()
+
+    @cached_property
     def _folder(self) -> Path:
-        return cached_folder("tar", self.stamp(), lambda folder: write_index(self.file, folder))
+        return cached_folder("tar", self._opened, lambda folder: write_index(self.file, folder))
 
     @cached_property
     def _members(self) -> NDArray[np.int64]:
@@ -75,7 +86,7 @@ class TarShard(Container):
         if not fields:
             detail = f"{', '.join(found)} without .json or .txt"
             raise fault(self.file, index + 1, Reason.BAD_FIELD, detail)
-        if not any(fields.get(key) is not None for key in MEDIA_KEYS):
+        if all(is_empty(fields.get(key)) for key in MEDIA_KEYS):
             fields.update(_beside(fields, media))
         return fields
 
@@ -95,7 +106,9 @@ class TarShard(Container):
         found = {}
         for (offset, size, _), low, high in zip(rows.tolist(), ends, ends[1:], strict=False):
             name = names[low - begin : high - begin].decode("utf-8", "replace")
-            found[_split(name)[1]] = (offset, size)
+            if (ending := _split(name)[1]) in found:
+                raise fault(self.file, index + 1, Reason.BAD_FIELD, f"two members are called {shown(name)}")
+            found[ending] = (offset, size)
         return found
 
     def _read(self, index: int, member: tuple[int, int], most: int) -> bytes:
@@ -114,7 +127,7 @@ class TarShard(Container):
         if kind not in CLIPS:
             return self._read(index, member, DEFAULT_LIMITS.max_bytes)
         read = partial(self._read, index, member, DEFAULT_VIDEO_LIMITS.max_bytes)
-        return copied(f"{self.stamp()} {member}", f".{kind}", lambda out: out.write(read()))
+        return copied(f"{self._opened} {member}", f".{kind}", lambda out: out.write(read()))
 
 
 class _Beside(Mapping[str, bytes | Path]):
@@ -166,14 +179,49 @@ def write_index(file: Location, folder: Path) -> None:
 def _read_members(file: Location) -> Iterator[tuple[str, int, int]]:
     """Name, offset and size of the files in a tar; links, folders and hidden files are no members."""
     try:
-        with open_binary(file) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+        with open_binary(file) as stream, tarfile.open(None, "r:", cast(Any, _Headers(stream))) as archive:
+            end = 0
             for member in archive:
+                # A size below 0 leads back to where the reader has been, for ever (CVE-2025-8194).
+                if not 0 <= member.size < 1 << 62 or member.offset_data < end:
+                    raise ValueError(f"member {shown(member.name)} says {member.size} bytes")
+                end = member.offset_data + (member.size if member.isreg() else 0)
                 hidden = posixpath.basename(member.name).startswith(".")
                 if member.isreg() and not member.issparse() and not hidden:
                     yield member.name, member.offset_data, member.size
                 vars(archive)["members"] = []  # they would be kept for ever
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        raise ValueError(f"{file}: not a whole, plain tar ({error}); unpack .gz or fetch it again") from error
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, LookupError, RecursionError) as error:
+        detail = f"not a whole, plain tar ({shown(error)}); unpack .gz or fetch it again"
+        raise ValueError(f"{shown(file, bare=True)}: {detail}") from error
+
+
+class _Headers:
+    """The stream that tarfile reads headers from: a bounded piece at a time, and not the same for ever.
+
+    A header's own size may be a lie, and tarfile would read so much at once, or go back; its patterns for
+    headers need time quadratic in the length of a run of digits.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self.tell = stream, stream.tell
+        self._left = MOST_HEADER + 2 * stream.seek(0, io.SEEK_END)
+        stream.seek(0)
+
+    def seek(self, position: int) -> int:
+        """Go to a byte. ValueError for one that no file has."""
+        if not 0 <= position < 1 << 62:
+            raise ValueError(f"a header at byte {position}")
+        return self._stream.seek(position)
+
+    def read(self, size: int) -> bytes:
+        """The next bytes. ValueError for more than a header has, or all headers may have."""
+        self._left -= size
+        if not 0 <= size <= MOST_HEADER or self._left < 0:
+            raise ValueError(f"a header of {size} bytes, limit {MOST_HEADER}")
+        data = self._stream.read(size)
+        if size > tarfile.BLOCKSIZE and _DIGITS.search(data):
+            raise ValueError(f"a header with a number of more than {MOST_DIGITS} digits")
+        return data
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from functools import partial
 from tessera.curation.filters.config import JudgeModelConfig
 from tessera.curation.filters.models.scorer import Keep, Reply
 from tessera.runtime.http import Endpoint, RequestError
+from tessera.runtime.shown import shown
 
 REFUSED = (401, 403, 404, 405)
 """The address, the key or the model's name is wrong: no prompt will ever be answered."""
@@ -74,4 +75,4 @@ class EndpointScorer:
                 raise ValueError(f"{error}, which are {fields}") from error
             return Reply("", error=str(error))
         except (KeyError, IndexError, TypeError, AttributeError):
-            return Reply("", error=f"no choices[0].message.content in {str(value)[:200]}")
+            return Reply("", error=f"no choices[0].message.content in {shown(value)}")

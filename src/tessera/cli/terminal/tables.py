@@ -6,6 +6,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tessera.runtime.shown import visible
+
+
+class Terminal(Console):
+    """Rich's console; a reader that has seen enough (head, less) is told from a failure."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # rich would end with exit code 1
+
 
 def figures_table(head: str, *columns: str, **looks: Any) -> Table:
     """A table with names on the left and figures, aligned to the right, in every other column."""
@@ -25,6 +34,7 @@ def counts_table(head: str, columns: Iterable[str], rows: Mapping[str, Iterable[
 
 
 def say(console: Console, *lines: object, style: str | None = None) -> None:
-    """Lines as they are: not wrapped, not coloured by content, and no text of the data read as markup."""
+    """Lines as they are: not wrapped, not coloured by content, and no text of the data read as markup
+    or obeyed by the terminal."""
     for line in lines:
-        console.print(str(line), style=style, markup=False, highlight=False, soft_wrap=True)
+        console.print(visible(str(line)), style=style, markup=False, highlight=False, soft_wrap=True)
