@@ -24,9 +24,9 @@ def buffer_packs(
     packs: list[list[int]] = []
     token_rest, tile_rest = sum(tokens), sum(tiles)
     for item, (size, count) in enumerate(zip(tokens, tiles, strict=True)):
-        for place, (minus, _, held, items) in enumerate(opened):
+        for place, (minus, _, held, _) in enumerate(opened):
             if count - minus <= max_tiles and held + size <= max_tokens:
-                del opened[place]
+                items = opened.pop(place)[3]
                 break
         else:
             minus, held, items = 0, 0, []

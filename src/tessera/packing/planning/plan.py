@@ -1,7 +1,7 @@
 """Which samples share a pack: tokens and tiles as two capacities, decided on counts alone.
 
 First as few packs as can be: `shelves` begins packs at random and with the hardest items, and fills them
-exactly; the published `buffers` are a third plan, and the fewest packs win. Then mixtures of them: packs are dealt
+exactly; the published `buffers` are a third plan, and the fewest packs win. Then mixtures: packs are dealt
 anew, as many as there are, until their composition is that of random packs (`remix`).
 """
 
