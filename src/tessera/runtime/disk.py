@@ -1,4 +1,4 @@
-"""What can go wrong on a disk, found before the work begins or told in one line; and what outlives a crash."""
+"""What a disk refuses, found before the work begins or told in one line; and what outlives a crash."""
 
 import errno
 import hashlib
@@ -55,7 +55,7 @@ def require_writable(target: Path, size: int = LEAST_FREE, folder: bool = False)
 
 @contextmanager
 def disk_faults(target: Path) -> Iterator[None]:
-    """ValueError in one line for what the disk refuses inside: full, read-only, not allowed, no such place."""
+    """ValueError in one line for what the disk refuses inside: full, read-only, forbidden, no such place."""
     try:
         yield
     except SafetensorError as error:

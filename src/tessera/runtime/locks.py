@@ -46,7 +46,7 @@ class FolderLock:
         self._sign()
         # A forked worker would hold the lock as long as it outlives this process.
         own = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: (found := own()) and found.close())
+        os.register_at_fork(after_in_child=lambda: _close(own()))
 
     def close(self) -> None:
         """Let others in."""
@@ -69,6 +69,11 @@ class FolderLock:
         with disk_faults(self.folder):
             os.ftruncate(self._file, 0)
             os.pwrite(self._file, json.dumps(facts).encode(), 0)
+
+
+def _close(lock: FolderLock | None) -> None:
+    if lock is not None:
+        lock.close()
 
 
 def _holder(file: int) -> str:

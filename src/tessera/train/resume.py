@@ -1,21 +1,25 @@
 """Whether a run may go on: the same recipe, the same data, and a state where telemetry stands."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from tessera.records.identity import identity
+from tessera.runtime.disk import LEAST_FREE
 from tessera.runtime.shown import shown
-from tessera.train.recipe import Recipe
+from tessera.train.parallel import Ranks, totals
+from tessera.train.param_groups import trains
+from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
-from tessera.train.state import SavedState, StateFolder, first_difference
+from tessera.train.state import ELSE, SavedState, StateFolder, first_difference
 from tessera.train.telemetry import read_reports
 
-FREE: dict[Any, Any] = {
-    "name": True,
-    "save_every": True,
-    "stages": {"__all__": {"packing": {"workers", "prefetch"}, "sources": {"__all__": {"meta"}}}},
-}
-"""What changes no loss, so a run may go on with other values. A manifest may have moved: its data is compared."""
+FREE = ("name", "save_every")
+FREE_IN_PACKING = ("workers", "prefetch")
+"""What changes no loss, so a run may go on with other values. So may `meta`: the data itself is compared."""
 
 
 def run_facts(setup: Setup) -> dict[str, Any]:
@@ -27,7 +31,9 @@ def run_facts(setup: Setup) -> dict[str, Any]:
     return {"recipe": setup.recipe.model_dump(mode="json"), "data": data}
 
 
-def find_state(folder: Path, states: StateFolder, run: dict[str, Any], changed_data: bool) -> SavedState | None:
+def find_state(
+    folder: Path, states: StateFolder, run: dict[str, Any], changed_data: bool
+) -> SavedState | None:
     """The newest whole state of this run in its folder, None for a run that begins.
 
     ValueError naming the first field of the recipe that differs, or the source whose data changed (unless
@@ -37,12 +43,11 @@ def find_state(folder: Path, states: StateFolder, run: dict[str, Any], changed_d
     if saved is None:
         if next(read_reports(folder / "telemetry.jsonl"), None) is not None:
             raise ValueError(
-                f"{shown(folder)}: telemetry.jsonl tells of a run, but there is no state to go on from. Restore "
-                "the folder `state` from a copy, use another --out, or delete the run's folder to begin again"
+                f"{shown(folder)}: telemetry.jsonl tells of a run, but there is no state to go on from. "
+                f"Restore {shown(states.folder)} from a copy, {ELSE}"
             )
         return None
-    was, now = (Recipe.model_validate(facts["recipe"]).model_dump(mode="json", exclude=FREE) for facts in (saved.run, run))
-    if difference := first_difference(was, now, "recipe"):
+    if difference := first_difference(_bound(saved.run["recipe"]), _bound(run["recipe"]), "recipe"):
         raise ValueError(
             f"{shown(folder)} holds another run: {difference}; use another --out, or delete the folder"
         )
@@ -54,3 +59,38 @@ def find_state(folder: Path, states: StateFolder, run: dict[str, Any], changed_d
                 "another --out, or go on with the new data by --accept-changed-data"
             )
     return saved
+
+
+def room_for_run(model: nn.Module, stages: Sequence[Stage], states: StateFolder) -> int:
+    """Bytes that stages need on the disk beside what the states take already: two states, a model a stage.
+
+    A state has the weights, and at most two tensors of memory for each that its stage trains.
+    """
+    weights = {name: p.numel() * p.element_size() for name, p in model.named_parameters()}
+    whole, trained = sum(weights.values()), 0
+    for stage in stages:
+        trained = max(trained, sum(size for name, size in weights.items() if trains(stage.rules, name)))
+    room = 2 * (whole + 2 * trained) + whole * len(stages)
+    return max(LEAST_FREE, room - sum(f.stat().st_size for f in states.folder.rglob("*") if f.is_file()))
+
+
+def require_same_start(start: tuple[int, int], ranks: Ranks, device: torch.device) -> None:
+    """ValueError when the ranks see different states: their folder is not the same."""
+    for own, total in zip(start, totals(start, ranks, device), strict=True):
+        if own * ranks.world != total:
+            raise ValueError("--out: the processes find different states; use a disk that all of them share")
+
+
+def _bound(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe without what may change."""
+
+    def without(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if name not in names}
+
+    stages = [
+        stage
+        | {"packing": without(stage["packing"], FREE_IN_PACKING)}
+        | {"sources": [without(source, ("meta",)) for source in stage["sources"]]}
+        for stage in recipe["stages"]
+    ]
+    return without(recipe, FREE) | {"stages": stages}

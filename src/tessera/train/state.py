@@ -1,7 +1,7 @@
 """Everything needed to go on exactly: weights, optimizer, data position and random state, without pickle.
 
-A state is a folder, written aside, put on the disk, then renamed. The one before stays until the next is whole:
-whatever stops a run at any instant, one of the two is there. Digests of all files tell a damaged one.
+A state is a folder, written aside, put on the disk, then renamed. The one before stays: whatever stops a run
+at any instant, one of the two is whole. Digests of all files tell a damaged one.
 """
 
 import json
@@ -22,6 +22,8 @@ from tessera.runtime.shown import shown
 from tessera.train.optimizers import Optimizer
 
 WEIGHTS, MEMORY, FACTS, DIGESTS = "weights.safetensors", "optimizer.safetensors", "state.json", "digests.json"
+ELSE = "use another --out, or delete the run's folder to begin again"
+"""What is left to do where a run can't go on."""
 _NAME = re.compile(r"stage(\d+)-step(\d+)")
 
 
@@ -100,29 +102,25 @@ class StateFolder:
             return found
         if self.damaged:
             raise ValueError(
-                f"no whole state is left: {'; '.join(self.damaged)}. Restore {shown(self.folder)} from a copy, "
-                "use another --out, or delete the run's folder to begin again"
+                f"no whole state is left: {'; '.join(self.damaged)}. Restore {shown(self.folder)} from a "
+                f"copy, {ELSE}"
             )
         return None
 
     def begin(self, run: dict[str, Any]) -> None:
-        """The state before the first step, which needs no weights: from now on the run can be told from none."""
+        """The state before the first step, which needs no weights: it tells a run from none."""
         self._write(RunPosition(), run, {})
 
     def save(
         self, position: RunPosition, run: dict[str, Any], model: nn.Module, optimizer: Optimizer
     ) -> None:
-        """Write aside, then rename; of the others only the last whole one stays.
+        """Write aside, then rename; of the others the last whole one stays.
 
-        FloatingPointError naming the first tensor that is not finite, ValueError when the disk refuses: the
-        states that are there stay as they are.
+        ValueError when the disk refuses: what is there stays as it is.
         """
         weights = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
-        memory = optimizer.state_tensors()
-        for name, tensor in (*weights.items(), *memory.items()):
-            if not tensor.isfinite().all():
-                raise FloatingPointError(f"{name} is not finite")
-        self._write(position, run, {WEIGHTS: weights, MEMORY: memory | _random_states()})
+        memory = optimizer.state_tensors() | _random_states()
+        self._write(position, run, {WEIGHTS: weights, MEMORY: memory})
 
     def _write(
         self, position: RunPosition, run: dict[str, Any], tensors: dict[str, dict[str, torch.Tensor]]
@@ -130,27 +128,28 @@ class StateFolder:
         target = self.folder / position.name
         if target == self._last:
             return  # nothing was done since
-        for left in self.folder.glob(".*.unfinished"):  # by a crash, under another name
-            shutil.rmtree(left, ignore_errors=True)
+        # First, for room: the last whole one alone has to outlive what follows.
+        for left in (*self._states(), *self.folder.glob(".*.unfinished")):
+            if left != self._last:
+                shutil.rmtree(left, ignore_errors=True)
         with atomic_folder(target) as fresh:
             for name, values in tensors.items():
                 save_file(values, fresh / name)
             (fresh / FACTS).write_text(json.dumps({"run": run, **vars(position)}), encoding="utf-8")
             digests = {file.name: file_digest(file) for file in sorted(fresh.iterdir())}
             (fresh / DIGESTS).write_text(json.dumps(digests, indent=1), encoding="utf-8")
-        kept, self._last = {self._last, target}, target
-        for folder in self._states():
-            if folder not in kept:
-                shutil.rmtree(folder, ignore_errors=True)
+        self._last = target
 
     def _states(self) -> Iterator[Path]:
         if self.folder.is_dir():
             yield from (path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
 
 
-def state_bytes(model: nn.Module) -> int:
-    """Bytes of a state at most: weights, and two tensors of memory for each of them."""
-    return sum(3 * p.numel() * p.element_size() for p in model.parameters())
+def require_finite(model: nn.Module) -> None:
+    """FloatingPointError naming the first weights that are not finite; clipping keeps memory finite."""
+    for name, tensor in model.named_parameters():
+        if not tensor.isfinite().all():
+            raise FloatingPointError(f"{name} is not finite: the run diverged; lower learning_rate")
 
 
 def _order(folder: Path) -> tuple[int, ...]:
