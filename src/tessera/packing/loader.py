@@ -126,6 +126,7 @@ class PackLoader(IterableDataset[Pack]):
         waited in the window are lost, for their numbers may mean others now.
         """
         saved, setup = state["setup"], self._setup
+        changed_data = changed_data and saved["sources"] != setup["sources"]
         if changed_data:
             saved, setup = map(_without_data, (saved, setup))
         for name, value in setup.items():

@@ -20,6 +20,8 @@ from tessera.runtime.disk import file_digest
 
 OPENED = 1024
 """Records that are opened at most: some seconds on a network disk. docs/runs.md says what is not seen."""
+DIGESTS = ("the annotation", "texts, pictures or clips")
+"""Facts that say nothing to a reader but that something changed."""
 HEAD = 1 << 16
 """Bytes that are read of a file."""
 _ELSEWHERE = ("name", "annotation", "root", "weight", "repeat_time", "length", "academic")
@@ -46,7 +48,8 @@ def identity(entry: WeightedSource) -> dict[str, Any]:
     files = [_annotation(file.file, isinstance(file, JsonFile)) for file in source.files]
     step = max(1, -(-source.size // OPENED))
     opened = (_record(source, index) for index in range(0, source.size, step))
-    return settings | facts | {"annotation": _digest(files), "pictures and clips": _digest(opened)}
+    annotation, media = DIGESTS
+    return settings | facts | {annotation: _digest(files), media: _digest(opened)}
 
 
 def _annotation(place: Location, whole: bool) -> bytes:

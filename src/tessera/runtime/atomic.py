@@ -32,13 +32,21 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     fresh = folder.with_name(f".{folder.name}.unfinished")
     with disk_faults(folder):
         try:
-            shutil.rmtree(fresh, ignore_errors=True)
+            remove(fresh)
             fresh.mkdir(parents=True)
             yield fresh
-            for path in (*(p for p in fresh.rglob("*")), fresh):
+            for path in (*fresh.rglob("*"), fresh):
                 sync(path)
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
             fresh.rename(folder)
             sync(folder.parent)
         finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+            remove(fresh)
+
+
+def remove(place: Path) -> None:
+    """Take away a folder with all that is in it, or a file; nothing where there is none."""
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        place.unlink(missing_ok=True)

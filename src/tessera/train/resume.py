@@ -1,13 +1,13 @@
 """Whether a run may go on: the same recipe, the same data, and a state where telemetry stands."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from tessera.records.identity import identity
+from tessera.records.identity import DIGESTS, identity
 from tessera.runtime.disk import LEAST_FREE
 from tessera.runtime.shown import shown
 from tessera.train.parallel import Ranks, totals
@@ -52,13 +52,30 @@ def find_state(
             f"{shown(folder)} holds another run: {difference}; use another --out, or delete the folder"
         )
     names = [stage["name"] for stage in run["recipe"]["stages"][saved.position.stage :]]
-    for name in names if not changed_data else ():
-        if difference := first_difference(saved.run["data"][name], run["data"][name], f"stage {name}"):
-            raise ValueError(
-                f"the data changed since the run was saved: {difference}. Restore it, begin a new run with "
-                "another --out, or go on with the new data by --accept-changed-data"
-            )
+    changes = [line for name in names for line in _changes(name, saved.run["data"][name], run["data"][name])]
+    if changes and not changed_data:
+        raise ValueError(
+            f"the data changed since the run was saved: {'; '.join(changes)}. Restore it, begin a new run "
+            "with another --out, or go on with the new data by --accept-changed-data"
+        )
     return saved
+
+
+def _changes(stage: str, was: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """What differs in each source of a stage, in words."""
+    for name in was | now:
+        where = f"stage {stage!r}, source {shown(name)}"
+        if name not in was or name not in now:
+            yield f"{where}: {'gone' if name in was else 'new'}"
+            continue
+        pairs = {key: (was[name].get(key), now[name].get(key)) for key in was[name] | now[name]}
+        told = [
+            key if key in DIGESTS else f"{key} (was {shown(before)}, now {shown(after)})"
+            for key, (before, after) in pairs.items()
+            if before != after
+        ]
+        if told:
+            yield f"{where}: {', '.join(told)}"
 
 
 def room_for_run(model: nn.Module, stages: Sequence[Stage], states: StateFolder) -> int:

@@ -6,7 +6,6 @@ at any instant, one of the two is whole. Digests of all files tell a damaged one
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tessera.runtime.atomic import atomic_folder
+from tessera.runtime.atomic import atomic_folder, remove
 from tessera.runtime.disk import file_digest
 from tessera.runtime.shown import shown
 from tessera.train.optimizers import Optimizer
@@ -131,7 +130,7 @@ class StateFolder:
         # First, for room: the last whole one alone has to outlive what follows.
         for left in (*self._states(), *self.folder.glob(".*.unfinished")):
             if left != self._last:
-                shutil.rmtree(left, ignore_errors=True)
+                remove(left)
         with atomic_folder(target) as fresh:
             for name, values in tensors.items():
                 save_file(values, fresh / name)
