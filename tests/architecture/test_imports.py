@@ -50,6 +50,8 @@ TABLE: dict[str, set[str]] = {room: allowed for level in LEVELS for room, allowe
 
 MOST_LINES_IN_FILE = 400
 MOST_LINES_IN_FUNCTION = 60
+FOREIGN_ERRORS = {"chat/tokenizer/files.py": "tokenizers raises Exception itself for every broken file"}
+"""Files that may catch everything, each with the library that leaves no other way."""
 TABLE_FILES: frozenset[str] = frozenset()
 """Files that are one long table, excused from the line budget."""
 
@@ -216,7 +218,8 @@ def test_no_blanket_except() -> None:
             if not isinstance(node, ast.ExceptHandler):
                 continue
             named = [n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)] if node.type else [""]
-            if {"", "Exception", "BaseException"} & set(named):
+            excused = named == ["Exception"] and path.relative_to(SOURCE).as_posix() in FOREIGN_ERRORS
+            if {"", "Exception", "BaseException"} & set(named) and not excused:
                 found.append(where(path, node.lineno))
     assert not found, f"name the exception: {found}"
 

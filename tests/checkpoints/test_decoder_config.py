@@ -10,6 +10,7 @@ from tessera.families.decoders.config import published_kind, read_decoder, write
 from tessera.families.decoders.rope import read_scaling, rope_parameters, rope_scaling
 from tessera.models.config import DecoderConfig
 from tessera.nn.rope_scaling import RopeScaling
+from tessera.runtime.json_file import Section
 
 SIZES = {
     "vocab_size": 92553,
@@ -84,7 +85,7 @@ PUBLISHED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_forms(name: str) -> None:
     given, expected = PUBLISHED[name]
-    decoder = read_decoder(SIZES | given, "llm_config")
+    decoder = read_decoder(Section("llm_config", SIZES | given))
     for field, value in (SIZES | {"attention_bias": False, "qk_norm": False} | expected).items():
         assert getattr(decoder, field) == value, field
     assert not decoder.tie_word_embeddings, "the layouts decide that from the tensors"
@@ -134,13 +135,13 @@ def test_scalings_survive_both_forms(scaling: RopeScaling | None) -> None:
     newer = {k: v for k, v in section.items() if k != "rope_theta"}
     newer |= {"rope_parameters": rope_parameters(decoder)}
     for form in (older, newer):
-        assert read_scaling(form, "x") == scaling
-        assert read_decoder(form, "x") == decoder
+        assert read_scaling(Section("x", form)) == scaling
+        assert read_decoder(Section("x", form)) == decoder
 
 
 def test_the_class_that_computes_what_a_decoder_computes() -> None:
     """LLaMA's biases include the output's, Qwen2 always has its three: the arithmetic decides."""
-    decoder = read_decoder(SIZES | {"architectures": ["LlamaForCausalLM"]}, "x")
+    decoder = read_decoder(Section("x", SIZES | {"architectures": ["LlamaForCausalLM"]}))
 
     def kind(**changes: Any) -> str:
         return published_kind(decoder.model_copy(update=changes))

@@ -93,7 +93,7 @@ WEIGHT_LIES: dict[str, tuple[Lie, str]] = {
     ),
     "unknown field": (
         lambda f: edit(f / "tessera.json", lambda c: c["family"]["model"]["vision"].update(speed=3)),
-        "tessera.json: family.model.vision.speed: Extra inputs",
+        "tessera.json: family.model.vision.speed = 3: Extra inputs",
     ),
     "foreign tokenizer": (
         lambda f: edit(f / "tessera.json", lambda c: c["family"]["model"].update(image_token_id=5)),
@@ -159,11 +159,14 @@ CONFIG_LIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "padding": (lambda c: c.update(pad2square=True), "pad2square"),
     "no template": (lambda c: c.pop("template"), "'template' is missing"),
-    "unknown template": (lambda c: c.update(template="vicuna"), "'vicuna' is unknown"),
+    "unknown template": (
+        lambda c: c.update(template="vicuna"),
+        "template = 'vicuna': this template is unknown; choose",
+    ),
     "no sizes": (lambda c: c["llm_config"].pop("hidden_size"), "llm_config: 'hidden_size' is missing"),
     "rope scaling": (
         lambda c: c["llm_config"].update(rope_scaling={"type": "xpos", "factor": 4.0}),
-        "rope_scaling is 'xpos'",
+        "rope_scaling.type = 'xpos': this version reads linear",
     ),
     "sliding window": (lambda c: c["llm_config"].update(use_sliding_window=True), "use_sliding_window"),
     "activation": (lambda c: c["llm_config"].update(hidden_act="gelu"), "hidden_act = 'gelu'"),
@@ -171,8 +174,8 @@ CONFIG_LIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda c: c["llm_config"].update(num_attention_heads=3),
         "config.json: .*num_attention_heads 3 is not a multiple",
     ),
-    "pixel shuffle": (lambda c: c.update(ps_version="v3"), "config.json: ps_version: .*'v1' or 'v2'"),
-    "tiles": (lambda c: c.update(max_dynamic_patch=None), "config.json: max_tiles: .*valid integer"),
+    "pixel shuffle": (lambda c: c.update(ps_version="v3"), "config.json: ps_version = 'v3': .*'v1' or 'v2'"),
+    "tiles": (lambda c: c.update(max_dynamic_patch=None), "config.json: max_dynamic_patch = null: a whole"),
     "vision activation": (lambda c: c["vision_config"].update(hidden_act="relu"), "hidden_act = 'relu'"),
 }
 

@@ -13,10 +13,12 @@ from torch import nn
 from tessera.checkpoints.files.lora import MergedReader, is_lora
 from tessera.checkpoints.files.shards import ShardReader
 from tessera.families.internvl.config.official import LORA_RANKS as RANKS
+from tessera.runtime.json_file import Section
 
 LAYER = "language_model.base_model.model.model.layers.0."
 VISION = "vision_model.base_model.model.encoder.layers.1."
 CONFIG = {"use_llm_lora": 4, "use_backbone_lora": 2}
+SAID = Section("config.json", CONFIG)
 
 
 def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -52,7 +54,7 @@ def reader_of(folder: Path, tensors: dict[str, torch.Tensor]) -> ShardReader:
 
 def test_keys_lose_the_wrapping(tmp_path: Path) -> None:
     with reader_of(tmp_path, internlm2()) as reader:
-        view = MergedReader(reader, CONFIG, RANKS)
+        view = MergedReader(reader, SAID, RANKS)
         assert set(view.files) == {
             "language_model.model.layers.0.attention.wqkv.weight",
             "language_model.model.layers.0.feed_forward.w1.weight",
@@ -72,7 +74,7 @@ def test_merging_is_the_formula(tmp_path: Path) -> None:
     """W + (alpha / r) B A with alpha = 2 r, whatever the rank; other tensors pass through."""
     stored = internlm2()
     with reader_of(tmp_path, stored) as reader:
-        view = MergedReader(reader, CONFIG, RANKS)
+        view = MergedReader(reader, SAID, RANKS)
         for part in (f"{LAYER}attention.wqkv", f"{LAYER}feed_forward.w1", f"{VISION}attn.qkv"):
             up, down = stored[f"{part}.lora_B.default.weight"], stored[f"{part}.lora_A.default.weight"]
             expected = stored[f"{part}.base_layer.weight"] + 2.0 * (up @ down)
@@ -88,9 +90,7 @@ def test_half_precision_is_merged_in_float32(tmp_path: Path) -> None:
     stored = wrapped(f"{LAYER}attention.wo", 64, 64, 4, dtype=torch.bfloat16)
     base, down, up = (tensor.float() for tensor in stored.values())
     with reader_of(tmp_path, stored) as reader:
-        merged = MergedReader(reader, CONFIG, RANKS).tensor(
-            "language_model.model.layers.0.attention.wo.weight"
-        )
+        merged = MergedReader(reader, SAID, RANKS).tensor("language_model.model.layers.0.attention.wo.weight")
     assert merged.dtype == torch.bfloat16
     assert torch.equal(merged, (base + 2 * (up @ down)).bfloat16())
 
@@ -102,7 +102,7 @@ def test_old_wrapping_without_base_layer(tmp_path: Path) -> None:
     name = "language_model.model.layers.0.attention.wo.weight"
     (tmp_path / "new").mkdir()
     with reader_of(tmp_path, old) as one, reader_of(tmp_path / "new", new) as two:
-        first, second = (MergedReader(reader, CONFIG, RANKS).tensor(name) for reader in (one, two))
+        first, second = (MergedReader(reader, SAID, RANKS).tensor(name) for reader in (one, two))
         assert torch.equal(first, second)
 
 
@@ -131,7 +131,7 @@ def test_peft_merges_to_the_same(part: str, rank: int, tmp_path: Path) -> None:
     config = {"use_llm_lora": rank} if part == "language_model" else {"use_backbone_lora": rank}
     expected = model.merge_and_unload().state_dict()
     with reader_of(tmp_path, stored) as reader:
-        view = MergedReader(reader, config, RANKS)
+        view = MergedReader(reader, Section("config.json", config), RANKS)
         assert set(view.files) == {f"{part}.{name}" for name in expected}
         for name, tensor in expected.items():
             torch.testing.assert_close(view.tensor(f"{part}.{name}"), tensor, rtol=0, atol=1e-6)
@@ -169,5 +169,5 @@ def test_what_is_not_the_official_form(
         if shape is not None:
             tensors[key] = noise(*shape)
     with reader_of(tmp_path, tensors) as reader, pytest.raises(ValueError, match=message) as caught:
-        MergedReader(reader, config, RANKS)
+        MergedReader(reader, Section(f"{tmp_path}/config.json", config), RANKS)
     assert str(tmp_path) in str(caught.value)

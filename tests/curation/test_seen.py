@@ -57,9 +57,7 @@ def test_media_boxes_and_faults(entry: WeightedSource, encoder: Encoder) -> None
 def test_slots_of_a_picture_are_one_piece(encoder: Encoder) -> None:
     slot = encoder.tokenizer.token_id("<IMG_CONTEXT>")
     ids = np.array([5, slot, slot, slot, 6], dtype=np.int32)
-    kinds = [
-        (piece.kind, piece.text) for piece in cut_pieces(encoder, ids, np.zeros(5, np.float32))
-    ]
+    kinds = [(piece.kind, piece.text) for piece in cut_pieces(encoder, ids, np.zeros(5, np.float32))]
     assert kinds[1] == ("slots", "[3 slots]") and len(kinds) == 3
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -14,7 +13,7 @@ from tessera.checkpoints.files.lora import MergedReader, is_lora
 from tessera.checkpoints.files.shards import ShardReader, TensorSource, holds_weights
 from tessera.checkpoints.files.views import Int8View, ResizedPositions, is_int8
 from tessera.checkpoints.fill import fill
-from tessera.checkpoints.weights import find_groups, read_own
+from tessera.checkpoints.weights import check_size, find_groups, read_own
 from tessera.families.family import Family
 from tessera.families.keymap import Group
 from tessera.models.accounting import count_parameters
@@ -22,7 +21,8 @@ from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.nn.attention.api import describe_attention
 from tessera.nn.linear import LinearKind
-from tessera.runtime.json_file import read_object
+from tessera.runtime.json_file import Section
+from tessera.runtime.shown import shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +93,12 @@ def load_checkpoint(
     """
     root = Path(folder)
     with open_weights(root, dtype, merge_lora) as opened:
+        said = opened.described
+        try:
+            encoder = said.family.encoder(said.tokenizer)
+        except ValueError as error:
+            raise ValueError(f"{shown(root)}: {error}") from error
         fill(opened.model, opened.tensors(), device, dtype, devices, linears)
-    said = opened.described
-    encoder = said.family.encoder(said.tokenizer)
     return Loaded(**vars(said), model=opened.model.eval(), encoder=encoder, folder=root)
 
 
@@ -115,6 +118,7 @@ def open_weights(
         if grid := described.stored_grid:
             key = described.keymap.group(grid.parameter).stored[0]
             source = ResizedPositions(source, key, grid.stored, grid.wanted)
+        check_size(described.family.model, reader)
         model = empty_model(described.family)
         groups = find_groups(dict(model.named_parameters()), described.keymap, source)
         noted = replace(described, notes=(*described.notes, *notes))
@@ -126,8 +130,12 @@ def read_description(folder: str | Path) -> Description:
     root = Path(folder)
     if not root.is_dir():
         raise ValueError(f"checkpoint folder {root} does not exist; give the folder that holds the config")
-    keys = ShardReader(root).files if holds_weights(root) else {}
-    return describe(root, keys)
+    if not holds_weights(root):
+        return describe(root, ())
+    with ShardReader(root) as reader:
+        described = describe(root, reader.files)
+        check_size(described.family.model, reader)
+    return described
 
 
 def empty_model(family: Family) -> VLM:
@@ -143,9 +151,9 @@ def _views(
     source: TensorSource = reader
     notes: list[str] = []
     path = reader.folder / CONFIG_FILE
-    config = read_object(path) if path.is_file() else {}
-    _check_quantisation(path, config)
-    said = [f"{key} = {config[key]}" for key in rank_keys.values() if config.get(key)]
+    config = Section.of(path) if path.is_file() else Section(shown(path))
+    _check_quantisation(config)
+    said = [f"{key} = {rank}" for key in rank_keys.values() if (rank := config.whole(key, 0))]
     if is_lora(reader.files):
         if not merge_lora:
             raise ValueError(
@@ -164,11 +172,11 @@ def _views(
     return source, notes
 
 
-def _check_quantisation(path: Path, config: Mapping[str, Any]) -> None:
-    quantised = config.get("quantization_config") or {}
-    method = quantised.get("quant_method", "bitsandbytes")
-    if quantised and (method != "bitsandbytes" or quantised.get("load_in_4bit")):
+def _check_quantisation(config: Section) -> None:
+    said = config.without_nulls("quantization_config").part("quantization_config")
+    method, four = said.text("quant_method", "bitsandbytes"), said.flag("load_in_4bit")
+    if said.content and (method != "bitsandbytes" or four):
         raise ValueError(
-            f"{path}: quantization_config is {method!r} in {'4' if quantised.get('load_in_4bit') else 'few'} "
-            "bits, which is not read; fetch the unquantised checkpoint (int8 is made while loading)"
+            f"{said.where} is {shown(method)} in {'4' if four else 'few'} bits, which is not read; fetch the "
+            "unquantised checkpoint (int8 is made while loading)"
         )

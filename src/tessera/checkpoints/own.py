@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from tessera.families.architecture import Reading
 from tessera.families.family import Family
-from tessera.runtime.config import first_fault
-from tessera.runtime.json_file import read_object, write_json
+from tessera.runtime.json_file import Section, write_json
+from tessera.runtime.shown import shown
 
 CONFIG_FILE = "tessera.json"
 FORMAT = 1
@@ -22,17 +20,11 @@ def describes(folder: Path) -> bool:
 def read_config(folder: Path) -> Reading:
     """Family and card. Raises ValueError naming file and field."""
     path = folder / CONFIG_FILE
-    content = read_object(path)
-    if content.get("format") != FORMAT:
-        raise ValueError(
-            f"{path}: format = {content.get('format')!r}, this version reads {FORMAT}: update tessera-vl"
-        )
-    try:
-        family = Family.model_validate(content.get("family"))
-    except ValidationError as error:
-        fault = first_fault(error, "family")
-        raise ValueError(f"{path}: {fault}; save the checkpoint again or mend the field") from error
-    return Reading(family, card=content.get("card") or {})
+    content = Section.of(path)
+    if (found := content.whole("format")) != FORMAT:
+        raise ValueError(f"{shown(path)}: format = {found}, this version reads {FORMAT}: update tessera-vl")
+    said = content.section("family")
+    return Reading(said.build(Family, **said.content), card=content.part("card").content)
 
 
 def write_config(folder: Path, family: Family, card: dict[str, Any] | None) -> None:

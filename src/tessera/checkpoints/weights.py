@@ -1,12 +1,16 @@
 """Weights between files and modules: every key accounted for, every shape checked, one group at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
-from tessera.checkpoints.files.shards import TensorSource
+from tessera.checkpoints.files.shards import ShardReader, TensorSource
 from tessera.families.keymap import Group, KeyMap
+from tessera.models.accounting import count_parameters
+from tessera.models.config import ModelConfig
+from tessera.runtime.shown import shown
 
 IGNORED_ENDINGS = (".rotary_emb.inv_freq",)
 """Buffers that old files carry and that follow from the config."""
@@ -16,6 +20,25 @@ def stored_keys(expected: Iterable[str], keymap: KeyMap) -> dict[str, Group]:
     """Stored key -> its group, for all of these own names."""
     groups = dict.fromkeys(keymap.group(name) for name in expected)
     return {key: group for group in groups for key in group.stored}
+
+
+def check_size(config: ModelConfig, reader: ShardReader) -> None:
+    """A model that the files cannot hold is refused before it is built, which costs memory and time even
+    without weights. ValueError naming both sizes."""
+    wanted, layers = count_parameters(config)["total"], _layers(config.model_dump())
+    held, tensors = reader.size_on_disk(), len(reader.files)
+    # No format has less than a byte a number, and every layer has tensors of its own.
+    if wanted > held or layers > tensors:
+        raise ValueError(
+            f"{shown(reader.folder)}: the config asks for {wanted:,} weights in {layers} layers, the files "
+            f"hold {tensors} tensors in {held:,} bytes: config and weights belong to different models"
+        )
+
+
+def _layers(values: Mapping[str, Any]) -> int:
+    """Layers of all parts of a config."""
+    nested = sum(_layers(value) for value in values.values() if isinstance(value, dict))
+    return int(values.get("num_hidden_layers", 0)) + nested
 
 
 def find_groups(expected: Mapping[str, nn.Parameter], keymap: KeyMap, source: TensorSource) -> list[Group]:

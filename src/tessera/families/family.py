@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import SerializeAsAny, ValidationInfo, field_validator
+from pydantic import SerializeAsAny, ValidationInfo, field_validator, model_validator
 
 from tessera.chat.encoder import Encoder
 from tessera.chat.templates import Template, get_template
@@ -40,6 +40,12 @@ class Family(Config):
         if isinstance(value, ModelConfig) or "architecture" not in info.data:
             return value
         return get_architecture(info.data["architecture"]).config.model_validate(value)
+
+    @model_validator(mode="after")
+    def _known_template(self) -> Family:
+        """Looking a name up raises for what is none."""
+        _ = self.chat_template
+        return self
 
     @property
     def declaration(self) -> Architecture:

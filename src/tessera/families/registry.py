@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tessera.runtime.shown import shown
+
 if TYPE_CHECKING:
     from tessera.families.architecture import Architecture, PublishedLayout
 
@@ -46,6 +48,6 @@ def find_layout(model_type: object, where: str) -> tuple[Architecture, str, Publ
             return architecture, name, layout
     known = " and ".join(layout.MODEL_TYPE for *_, layout in every)
     raise ValueError(
-        f"{where}: model_type = {model_type!r} is unknown; this version opens {known}, so give an InternVL "
-        "chat model in the original, transformers' or Tessera's layout"
+        f"{where}: model_type = {shown(model_type)} is unknown; this version opens {known}, so give an "
+        "InternVL chat model in the original, transformers' or Tessera's layout"
     )

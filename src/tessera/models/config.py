@@ -7,9 +7,9 @@ imports torch when it is called.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from tessera.models.accounting import Weights, matrix
 from tessera.nn.rope_scaling import RopeScaling
@@ -18,6 +18,13 @@ from tessera.runtime.config import Config
 if TYPE_CHECKING:
     from torch import nn
 
+Size = Annotated[int, Field(ge=1, le=2**24)]
+"""A width or a count of things; far above every model, far below what arithmetic on it could not bear."""
+Layers = Annotated[int, Field(ge=1, le=2**14)]
+Length = Annotated[int, Field(ge=1, le=2**40)]
+Epsilon = Annotated[float, Field(gt=0, le=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -30,19 +37,19 @@ def _check_multiple(config: Config, name: str, of: str) -> None:
 class VisionConfig(Config):
     """InternViT (docs/facts/architecture.md). Lengths in pixels, widths in channels."""
 
-    image_size: int = 448
-    patch_size: int = 14
-    hidden_size: int = 1024
-    num_hidden_layers: int = 24
-    num_attention_heads: int = 16
-    intermediate_size: int = 4096
+    image_size: Annotated[int, Field(ge=1, le=2**14)] = 448
+    patch_size: Annotated[int, Field(ge=1, le=2**14)] = 14
+    hidden_size: Size = 1024
+    num_hidden_layers: Layers = 24
+    num_attention_heads: Size = 16
+    intermediate_size: Size = 4096
     norm_type: Literal["rms_norm", "layer_norm"] = "layer_norm"
-    layer_norm_eps: float = 1e-6
+    layer_norm_eps: Epsilon = 1e-6
     qk_normalization: bool = False
     qkv_bias: bool = True
-    drop_path_rate: float = 0.0
-    initializer_range: float = 0.02
-    initializer_factor: float = 0.1
+    drop_path_rate: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    initializer_range: Finite = 0.02
+    initializer_factor: Finite = 0.1
     """Initial value of the layer scale vectors."""
 
     @model_validator(mode="after")
@@ -80,22 +87,22 @@ class DecoderConfig(Config):
     """One decoder for LLaMA, Yi, InternLM2/3, Qwen2/2.5/3 and Phi-3 (docs/facts/models.md)."""
 
     architecture: DecoderKind = "qwen2"
-    vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    num_key_value_heads: int
-    head_dim: int | None = None
+    vocab_size: Size
+    hidden_size: Size
+    intermediate_size: Size
+    num_hidden_layers: Layers
+    num_attention_heads: Size
+    num_key_value_heads: Size
+    head_dim: Size | None = None
     """Width of a head; hidden_size / num_attention_heads when not given."""
-    rms_norm_eps: float = 1e-6
-    rope_theta: float = 1e6
+    rms_norm_eps: Epsilon = 1e-6
+    rope_theta: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 1e6
     attention_bias: bool = True
     """Biases on query, key and value (Qwen2: yes, LLaMA: no); the output projection never has one."""
     qk_norm: bool = False
     """RMS norm over each head of query and key before the rotation (Qwen3)."""
     tie_word_embeddings: bool = False
-    max_position_embeddings: int = 32768
+    max_position_embeddings: Length = 32768
     rope_scaling: RopeScaling | None = None
 
     @model_validator(mode="after")
@@ -103,6 +110,8 @@ class DecoderConfig(Config):
         _check_multiple(self, "num_attention_heads", "num_key_value_heads")
         if self.head_width % 2:
             raise ValueError(f"head_dim {self.head_width} is odd, but positions turn channels in pairs")
+        if not self.head_width:
+            raise ValueError(f"hidden_size {self.hidden_size} is less than num_attention_heads")
         if self.rope_scaling and self.rope_scaling.kind == "longrope":
             self._check_longrope(self.rope_scaling)
         return self
@@ -178,8 +187,8 @@ class ModelConfig(Config):
     decoder: DecoderConfig
     image_token_id: int
     """Id of the visual placeholder, looked up by string in the tokenizer."""
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[Finite, Finite, Finite] = IMAGENET_MEAN
+    std: tuple[Positive, Positive, Positive] = IMAGENET_STD
 
     @property
     @abstractmethod
@@ -218,8 +227,22 @@ class VLMConfig(ModelConfig):
     vision: VisionConfig
     select_layer: int = -1
     """Which ViT state feeds the connector: -1 is the last layer; index into embeddings + layers."""
-    downsample_ratio: float = 0.5
+    downsample_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
     ps_version: Literal["v1", "v2"] = "v2"
+
+    @model_validator(mode="after")
+    def _fitting(self) -> VLMConfig:
+        depth = self.vision.num_hidden_layers
+        if not -depth - 1 <= self.select_layer <= depth:
+            raise ValueError(
+                f"select_layer {self.select_layer}: a ViT of {depth} layers has states 0 to {depth}"
+            )
+        factor, grid = self.shuffle_factor, self.vision.grid
+        if grid % factor or self.tokens_per_tile * factor**2 != grid**2:
+            raise ValueError(
+                f"downsample_ratio {self.downsample_ratio} does not divide a grid of {grid} patches"
+            )
+        return self
 
     @property
     def shuffle_factor(self) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from tessera.runtime.config import Config
 
+Stretch = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 ScalingKind = Literal["linear", "dynamic", "llama3", "yarn", "longrope"]
 
 
@@ -19,20 +20,20 @@ class RopeScaling(Config):
     """
 
     kind: ScalingKind
-    factor: float = 1.0
+    factor: Stretch = 1.0
     """By how much the context grows. For yarn and longrope 1 means not given: the longest over the trained
     length, as in transformers."""
-    original_max_position_embeddings: int | None = None
+    original_max_position_embeddings: Annotated[int, Field(ge=2)] | None = None
     """Trained length, where it differs from `max_position_embeddings`."""
-    attention_factor: float | None = None
+    attention_factor: Stretch | None = None
     """Scale of cosine and sine; None follows the kind's own rule."""
-    short_factor: tuple[float, ...] = ()
-    long_factor: tuple[float, ...] = ()
+    short_factor: tuple[Stretch, ...] = ()
+    long_factor: tuple[Stretch, ...] = ()
     """longrope: divisors of the frequencies up to and beyond the trained length, one per pair of channels."""
-    low_freq_factor: float = 1.0
-    high_freq_factor: float = 4.0
-    beta_fast: float = 32.0
-    beta_slow: float = 1.0
+    low_freq_factor: Stretch = 1.0
+    high_freq_factor: Stretch = 4.0
+    beta_fast: Stretch = 32.0
+    beta_slow: Stretch = 1.0
 
     @model_validator(mode="after")
     def _sound(self) -> RopeScaling:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tessera.chat.tokenizer import Tokenizer
-from tessera.chat.tokenizer.files import content_of, read_json
+from tessera.chat.tokenizer.files import read_section, token_text
 from tessera.chat.tokens import IMG_CONTEXT, IMG_END, IMG_START
 from tessera.imaging.decode import decode_image, read_size
 from tessera.peers.compare import EnginePrompt
@@ -111,13 +111,13 @@ class _Transformers:
                 "the folder's chat template knows no pictures: placeholders stand before the text"
             )
             messages = [_flattened(message) for message in messages]
-        config = read_json(self.folder / "tokenizer_config.json")
+        config = read_section(self.folder / "tokenizer_config.json")
         rendered = render_jinja_template(
             conversations=[list(map(dict, messages))],
             chat_template=template,
             add_generation_prompt=True,
-            bos_token=content_of(config.get("bos_token")) or "",
-            eos_token=content_of(config.get("eos_token")) or "",
+            bos_token=token_text(config, "bos_token") or "",
+            eos_token=token_text(config, "eos_token") or "",
         )
         return str(rendered[0][0])
 
@@ -138,8 +138,8 @@ class _Transformers:
 
     def _picture_processor(self) -> Any:
         """Its tiler with the settings of the folder; 448 px and 1 to 12 tiles where it has none."""
-        written = read_json(self.folder / "processor_config.json").get("image_processor", {})
-        written = written or read_json(self.folder / "preprocessor_config.json")
+        written = read_section(self.folder / "processor_config.json").part("image_processor").content
+        written = written or read_section(self.folder / "preprocessor_config.json").content
         if "max_patches" not in written:
             self.notes.append(
                 "the folder has no tile limits for transformers: 448 px and 1 to 12 tiles are taken"
@@ -170,9 +170,12 @@ def _chat_template(folder: Path) -> str | None:
     if jinja.is_file():
         return jinja.read_text(encoding="utf-8")
     for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):
-        template = read_json(folder / name).get("chat_template")
+        template = read_section(folder / name).content.get("chat_template")
         if isinstance(template, list):
-            template = next((t["template"] for t in template if t.get("name") == "default"), None)
+            named = (entry for entry in template if isinstance(entry, dict))
+            template = next(
+                (entry.get("template") for entry in named if entry.get("name") == "default"), None
+            )
         if isinstance(template, str):
             return template
     return None

@@ -1,4 +1,4 @@
 """Where we run: devices, seeds, worker processes, the base of settings, JSON files, one HTTP client.
 
-Every file stands alone; read what you need. Knows nothing of the rest of the package.
+Read what you need. Knows nothing of the rest of the package.
 """

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tessera.runtime.shown import shown
+
 
 class Config(BaseModel):
     """A frozen pydantic model that refuses unknown fields; variants come from `model_copy(update=...)`."""
@@ -10,7 +12,9 @@ class Config(BaseModel):
 
 
 def first_fault(error: ValidationError, *above: str) -> str:
-    """Field, under the names `above`, and reason of the first thing that pydantic found wrong."""
+    """Field, under the names `above`, value and reason of the first thing that pydantic found wrong."""
     first = error.errors()[0]
     field = ".".join(map(str, (*above, *first["loc"])))
-    return f"{field}: {first['msg']}" if field else first["msg"]
+    # What a whole object says is long, and its own message names what is wrong in it.
+    value = "" if isinstance(first["input"], dict) else f" = {shown(first['input'])}"
+    return f"{field}{value}: {first['msg']}" if field else first["msg"]

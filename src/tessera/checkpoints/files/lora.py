@@ -7,11 +7,11 @@ wrapped linear as `….base_layer.weight` with `….lora_A.default.weight` [r, i
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import torch
 
 from tessera.checkpoints.files.shards import TensorSource
+from tessera.runtime.json_file import Section
 
 WRAPPER = ".base_model.model."
 ALPHA_PER_RANK = 2.0
@@ -28,12 +28,12 @@ def is_lora(keys: Iterable[str]) -> bool:
 class MergedReader(TensorSource):
     """The checkpoint as if merged: keys of the merged one, each weight merged when it is asked for.
 
-    `config` is the content of its config.json. `rank_keys`: first word of the stored keys of a part -> the
-    config's key with its rank; 0 means that the part is not wrapped. Raises ValueError naming file, key and
-    remedy where factors are not the plain pairs of the official code, or have another rank.
+    `config` is its config.json. `rank_keys`: first word of the stored keys of a part -> the config's key with
+    its rank; 0 means that the part is not wrapped. Raises ValueError naming file, key and remedy where
+    factors are not the plain pairs of the official code, or have another rank.
     """
 
-    def __init__(self, reader: TensorSource, config: Mapping[str, Any], rank_keys: Mapping[str, str]) -> None:
+    def __init__(self, reader: TensorSource, config: Section, rank_keys: Mapping[str, str]) -> None:
         self.folder = reader.folder
         self._reader, self._config, self._rank_keys = reader, config, rank_keys
         factors = [key for key in reader.files if ".lora_" in key]
@@ -87,9 +87,9 @@ class MergedReader(TensorSource):
                 f"{base}: they belong to another model"
             )
         name = self._rank_keys.get(module.partition(".")[0], "(no key)")
-        if (rank := int(self._config.get(name) or 0)) != down[0]:
+        if (rank := self._config.whole(name, 0)) != down[0]:
             raise ValueError(
-                f"{self.folder / 'config.json'}: {name} = {rank} but the factors of {module!r} have rank "
+                f"{self._config.place(name)} = {rank} but the factors of {module!r} have rank "
                 f"{down[0]}; alpha is {ALPHA_PER_RANK:g} x the config's rank, so set {name} to the rank used "
                 "in training"
             )

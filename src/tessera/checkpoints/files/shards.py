@@ -60,6 +60,10 @@ class ShardReader(TensorSource):
     def __exit__(self, *error: object) -> None:
         self._name, self._handle = "", None
 
+    def size_on_disk(self) -> int:
+        """Bytes of all files."""
+        return sum((self.folder / name).stat().st_size for name in set(self.files.values()))
+
     def shape(self, key: str) -> tuple[int, ...]:
         return self._file(key).shape(key)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from tessera.families.decoders.rope import read_scaling, read_theta
 from tessera.models.config import DecoderConfig, DecoderKind
-from tessera.runtime.json_file import require
+from tessera.runtime.json_file import Section
+from tessera.runtime.shown import shown
 
 CLASSES: dict[str, DecoderKind] = {
     "LlamaForCausalLM": "llama",
@@ -23,59 +24,65 @@ BIAS_KEY: dict[str, str] = {"llama": "attention_bias", "internlm3": "qkv_bias", 
 """Where a kind says whether query, key and value have biases; Qwen2 always has, the others never."""
 SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 """What every config has to say, under the same names here and there."""
+NULLS = (
+    *("architectures", "rope_scaling", "rope_parameters", "partial_rotary_factor"),
+    *("head_dim", "sliding_window", "num_key_value_heads"),
+)
+"""Keys that transformers writes as null where they are not set."""
 EPS = {"phi3": 1e-5}
 LENGTH = {"llama": 2048, "internlm2": 2048, "phi3": 4096}
 """What the classes take for keys that a file leaves out, where it is not 1e-6 and 32768."""
 
 
-def _kind_of(config: dict[str, Any], where: str) -> DecoderKind:
-    name = (config.get("architectures") or [None])[0]
-    kind = CLASSES.get(str(name)) or (config.get("model_type") if name is None else None)
+def _kind_of(config: Section) -> DecoderKind:
+    names, model_type = config.texts("architectures"), config.text("model_type", "")
+    kind = CLASSES.get(names[0], "") if names else model_type
     if kind not in CLASS_OF:
         raise ValueError(
-            f"{where}: architectures = {name!r}, model_type = {config.get('model_type')!r} cannot be opened; "
-            f"this version reads {', '.join(CLASSES)}"
+            f"{config.where}: architectures = {shown(names[0]) if names else 'null'}, model_type = "
+            f"{shown(model_type)} cannot be opened; this version reads {', '.join(CLASSES)}"
         )
     return kind  # type: ignore[return-value]  # the test above
 
 
-def read_decoder(config: dict[str, Any], where: str) -> DecoderConfig:
+def read_decoder(config: Section) -> DecoderConfig:
     """The decoder of a nested config, its head untied; keys that change nothing are not read.
 
-    Raises ValueError naming key and remedy.
+    Raises ValueError naming file, key and remedy.
     """
-    kind = _kind_of(config, where)
-    _refuse(config, kind, where)
-    sizes = {name: require(config, name, where) for name in SIZES}
+    config = config.without_nulls(*NULLS)
+    kind = _kind_of(config)
+    _refuse(config, kind)
+    sizes = {name: config.whole(name) for name in SIZES}
     heads, width = sizes["num_attention_heads"], sizes["hidden_size"]
-    head_dim = config.get("head_dim") or (128 if kind == "qwen3" else None)
-    return DecoderConfig(
+    usual = width // max(heads, 1)
+    head_dim = config.whole("head_dim", 128 if kind == "qwen3" else usual)
+    return config.build(
+        DecoderConfig,
         **sizes,
         architecture=kind,
-        num_key_value_heads=config.get("num_key_value_heads") or heads,
-        head_dim=None if head_dim == width // heads else head_dim,
-        rms_norm_eps=config.get("rms_norm_eps", EPS.get(kind, 1e-6)),
+        num_key_value_heads=config.whole("num_key_value_heads", heads),
+        head_dim=None if head_dim == usual else head_dim,
+        rms_norm_eps=config.number("rms_norm_eps", EPS.get(kind, 1e-6)),
         rope_theta=read_theta(config),
-        attention_bias=kind == "qwen2" or bool(config.get(BIAS_KEY.get(kind, ""), False)),
+        attention_bias=kind == "qwen2" or (kind in BIAS_KEY and config.flag(BIAS_KEY[kind])),
         qk_norm=kind == "qwen3",
-        max_position_embeddings=config.get("max_position_embeddings", LENGTH.get(kind, 32768)),
-        rope_scaling=read_scaling(config, where),
+        max_position_embeddings=config.whole("max_position_embeddings", LENGTH.get(kind, 32768)),
+        rope_scaling=read_scaling(config),
     )
 
 
-def _refuse(config: dict[str, Any], kind: DecoderKind, where: str) -> None:
+def _refuse(config: Section, kind: DecoderKind) -> None:
     """Settings that would change the numbers and that the decoder does not have."""
-    if config.get("hidden_act", "silu") != "silu":
-        raise ValueError(f"{where}.hidden_act = {config['hidden_act']!r}: the decoder has only 'silu'")
+    if config.text("hidden_act", "silu") != "silu":
+        raise config.wrong("hidden_act", "the decoder has only 'silu'")
     for key in ("mlp_bias", "bias") if kind in ("internlm2", "internlm3") else ("mlp_bias",):
-        if config.get(key):
-            raise ValueError(f"{where}.{key} = true: such biases are not supported; no release has them")
-    window, longest = config.get("sliding_window"), config.get("max_position_embeddings", 0)
-    key = "use_sliding_window" if config.get("use_sliding_window") else "sliding_window"
+        if config.flag(key):
+            raise config.wrong(key, "such biases are not supported; no release has them")
+    window, longest = config.whole("sliding_window", 0), config.whole("max_position_embeddings", 0)
+    key = "use_sliding_window" if config.flag("use_sliding_window") else "sliding_window"
     if key == "use_sliding_window" or (kind == "phi3" and window and window < longest):
-        raise ValueError(
-            f"{where}.{key} = {config[key]}: attention within a window is not supported; no release uses it"
-        )
+        raise config.wrong(key, "attention within a window is not supported; no release uses it")
 
 
 def published_kind(decoder: DecoderConfig) -> DecoderKind:

@@ -4,7 +4,7 @@ from typing import Any
 
 from tessera.models.config import DecoderConfig
 from tessera.nn.rope_scaling import RopeScaling
-from tessera.runtime.json_file import require
+from tessera.runtime.json_file import Section
 
 KINDS = {name: name for name in ("linear", "dynamic", "llama3", "yarn", "longrope")} | {"su": "longrope"}
 """Names in files -> ours; Phi-3's first files say `su`."""
@@ -18,45 +18,57 @@ KIND_FIELDS = {
 """What a kind has beside the factor; these three also name the trained length."""
 
 
-def read_theta(config: dict[str, Any]) -> float:
+def read_theta(config: Section) -> float:
     """Base of the rotation."""
-    rope = config.get("rope_parameters") or {}
-    return float(rope.get("rope_theta") or config.get("rope_theta") or 1e4)
+    rope = config.part("rope_parameters")
+    return (rope if "rope_theta" in rope else config).number("rope_theta", 1e4)
 
 
-def read_scaling(config: dict[str, Any], where: str) -> RopeScaling | None:
+def read_scaling(config: Section) -> RopeScaling | None:
     """How positions are stretched, None for not at all. Raises ValueError for a kind that we do not have."""
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    kind = rope.get("rope_type") or rope.get("type") or "default"
-    _refuse_parts(config, rope, where)
+    config = config.without_nulls("rope_scaling", "rope_parameters")
+    rope = config.part("rope_parameters" if config.part("rope_parameters").content else "rope_scaling")
+    rope = rope.without_nulls()
+    name = "rope_type" if "rope_type" in rope else "type"
+    kind = rope.text(name, "default")
+    _refuse_parts(config, rope)
     if kind == "default":
         return None
     if kind not in KINDS:
-        raise ValueError(f"{where}.rope_scaling is {kind!r}; this version reads {', '.join(KINDS)}")
+        raise rope.wrong(name, f"this version reads {', '.join(KINDS)}")
     kind = KINDS[kind]
     if kind in ("linear", "dynamic"):
-        return RopeScaling(kind=kind, factor=require(rope, "factor", f"{where}.rope_scaling"))
-    trained = config.get("original_max_position_embeddings") or rope.get("original_max_position_embeddings")
-    fields: dict[str, Any] = {name: rope[name] for name in NUMBERS if rope.get(name) is not None}
-    fields |= {name: tuple(rope[name]) for name in LISTS if rope.get(name)}
-    if kind == "longrope":
-        for name in LISTS:
-            require(fields, name, f"{where}.rope_scaling")
-    # Phi-3's files name no stretch: it is the longest over the trained length.
-    ratio = config.get("max_position_embeddings", 0) / trained if trained else 1.0
-    factor = rope.get("factor") or ratio
-    return RopeScaling(kind=kind, factor=factor, original_max_position_embeddings=trained, **fields)
+        return rope.build(RopeScaling, kind=kind, factor=rope.number("factor"))
+    fields: dict[str, Any] = {name: rope.number(name) for name in NUMBERS if name in rope}
+    fields |= {name: rope.numbers(name) for name in LISTS if name in rope}
+    if kind == "longrope" and (missing := [name for name in LISTS if not fields.get(name)]):
+        raise rope.wrong(missing[0], "longrope needs a list of factors")
+    return rope.build(RopeScaling, kind=kind, **_stretch(config, rope), **fields)
 
 
-def _refuse_parts(config: dict[str, Any], rope: dict[str, Any], where: str) -> None:
-    part = rope.get("partial_rotary_factor", config.get("partial_rotary_factor"))
-    if part not in (None, 1, 1.0):
-        raise ValueError(f"{where}.partial_rotary_factor = {part}: only whole heads are rotated here")
+def _stretch(config: Section, rope: Section) -> dict[str, Any]:
+    """Trained length and stretch; Phi-3's files name none: it is the longest over the trained length."""
+    key = "original_max_position_embeddings"
+    said = next((section for section in (config, rope) if key in section), None)
+    if said is None:
+        return {"factor": rope.number("factor", 1.0)}
+    trained = said.whole(key)
+    if trained < 2:
+        raise said.wrong(key, "at least 2 positions are needed here")
+    ratio = config.whole("max_position_embeddings", 0) / trained
+    return {"factor": rope.number("factor", ratio), key: trained}
+
+
+def _refuse_parts(config: Section, rope: Section) -> None:
+    key = "partial_rotary_factor"
+    said = rope if key in rope else config
+    if said.number(key, 1.0) != 1.0:
+        raise said.wrong(key, "only whole heads are rotated here")
     for key in ("mscale", "mscale_all_dim"):
-        if rope.get(key):
-            raise ValueError(f"{where}.rope_scaling.{key} = {rope[key]}: only attention_factor is read")
-    if rope.get("truncate") is False:
-        raise ValueError(f"{where}.rope_scaling.truncate = false: yarn's borders are whole channels here")
+        if rope.number(key, 0.0):
+            raise rope.wrong(key, "only attention_factor is read")
+    if not rope.flag("truncate", True):
+        raise rope.wrong("truncate", "yarn's borders are whole channels here")
 
 
 def scaling_fields(decoder: DecoderConfig) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tessera.chat.tokens import IMG_CONTEXT, IMG_END, IMG_START
 from tessera.families.family import Family
 from tessera.families.internvl.prompt import CHAT_TEMPLATE_FILE, VIDEO_PLACEHOLDER, chat_template
 from tessera.models.config import IMAGENET_MEAN, IMAGENET_STD
-from tessera.runtime.json_file import read_object, write_json
+from tessera.runtime.json_file import Section, read_object, write_json
 
 Triple = tuple[float, float, float]
 
@@ -45,18 +45,25 @@ class Processor:
 
 def read_processor(folder: Path) -> Processor:
     """Pixel statistics, ImageNet's where no file says them, and tile limits."""
-    path = folder / PIXELS_FILE
-    if path.is_file():
-        content = read_object(path)
-    else:
-        path = folder / PROCESSOR_FILE
-        content = (read_object(path).get("image_processor") or {}) if path.is_file() else {}
-    mean = tuple(content.get("image_mean") or IMAGENET_MEAN)
-    std = tuple(content.get("image_std") or IMAGENET_STD)
-    if len(mean) != 3 or len(std) != 3:
-        raise ValueError(f"{path}: image_mean {mean} and image_std {std} need three numbers each")
-    named = {"min_tiles": content.get("min_patches"), "max_tiles": content.get("max_patches")}
-    return Processor(mean, std, {name: limit for name, limit in named.items() if limit})
+    pixels = Section(f"{folder / PIXELS_FILE}")
+    if (folder / PIXELS_FILE).is_file():
+        pixels = Section.of(folder / PIXELS_FILE)
+    elif (folder / PROCESSOR_FILE).is_file():
+        pixels = Section.of(folder / PROCESSOR_FILE).without_nulls().part("image_processor")
+    pixels = pixels.without_nulls()
+    mean = _three(pixels, "image_mean", IMAGENET_MEAN)
+    std = _three(pixels, "image_std", IMAGENET_STD)
+    if min(std) <= 0:
+        raise pixels.wrong("image_std", "pixels are divided by it, so three positive numbers are needed")
+    named = {"min_tiles": "min_patches", "max_tiles": "max_patches"}
+    return Processor(mean, std, {name: pixels.whole(key) for name, key in named.items() if key in pixels})
+
+
+def _three(pixels: Section, key: str, default: Triple) -> Triple:
+    match pixels.numbers(key, default):
+        case first, second, third:
+            return first, second, third
+    raise pixels.wrong(key, "three numbers are needed here")
 
 
 def write_processor(folder: Path, family: Family, tokenizer: Tokenizer) -> None:

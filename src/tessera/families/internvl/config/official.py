@@ -22,7 +22,7 @@ from tessera.families.internvl.weights import official_table
 from tessera.families.keymap import KeyMap
 from tessera.imaging.grid import Tiling
 from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
-from tessera.runtime.json_file import write_json
+from tessera.runtime.json_file import Section, write_json
 
 MODEL_TYPE = "internvl_chat"
 FILES: tuple[str, ...] = (CONFIG_FILE, PIXELS_FILE, GENERATION_FILE)
@@ -52,10 +52,10 @@ def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Re
     """The family that config.json describes."""
     file = ConfigFile(folder, tokenizer, keys)
     config = file.content
-    if config.get("pad2square"):
-        raise ValueError(f"{file.path}: pad2square = true is not supported; no released model uses it")
+    if config.flag("pad2square"):
+        raise config.wrong("pad2square", "this is not supported; no released model uses it")
     vision, stored_grid = _read_vision(file)
-    tied = bool(file.part("llm_config").get(TIED))
+    tied = config.section("llm_config").flag(TIED)
     decoder, keymap = file.decoder(
         "llm_config",
         lambda read: official_table(read.architecture, read.head_width),
@@ -63,18 +63,20 @@ def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Re
         tied,
     )
     pixels = read_processor(folder)
-    model = VLMConfig(
+    model = config.build(
+        VLMConfig,
         vision=vision,
         decoder=decoder,
         image_token_id=tokenizer.token_id(IMG_CONTEXT),
-        select_layer=config.get("select_layer", -1),
-        downsample_ratio=config.get("downsample_ratio", 0.5),
-        ps_version=config.get("ps_version", "v1"),
+        select_layer=config.whole("select_layer", -1),
+        downsample_ratio=config.number("downsample_ratio", 0.5),
+        ps_version=config.text("ps_version", "v1"),
         mean=pixels.mean,
         std=pixels.std,
     )
     template = _template(file)
-    system_text = config.get("system_message")
+    said = config.without_nulls("system_message")
+    system_text = said.text("system_message") if "system_message" in said else None
     tiling = _read_tiling(config, model.tile_side)
     return file.reading(
         keymap, stored_grid, model=model, tiling=tiling, template=template, system_text=system_text
@@ -82,29 +84,28 @@ def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Re
 
 
 def _template(file: ConfigFile) -> str:
-    template = file.content.get("template")
+    template = file.content.text("template", "")
     if not template:
         if file.known is None:
-            raise ValueError(
-                f"{file.path}: 'template' is missing; fetch the config again, or add the template's name"
-            )
+            raise file.content.wrong("template", "the name of the conversation template is needed here")
         template = file.known.template
         file.note(f"template is missing: {template!r} of {file.known.name} is used")
     if template not in TEMPLATES:
         known = ", ".join(TEMPLATES)
-        raise ValueError(f"{file.path}: template = {template!r} is unknown; choose one of {known}")
-    if file.content.get("system_message", "") is None:
+        raise file.content.wrong("template", f"this template is unknown; choose one of {known}")
+    if file.content.content.get("system_message", "") is None:
         file.note(f"system_message is null: the sentence of template {template!r} is used")
-    return str(template)
+    return template
 
 
-def _read_tiling(config: dict[str, Any], size: int) -> Tiling:
-    return Tiling(
+def _read_tiling(config: Section, size: int) -> Tiling:
+    return config.build(
+        Tiling,
         tile_side=size,
-        min_tiles=config.get("min_dynamic_patch", 1),
-        max_tiles=config.get("max_dynamic_patch", 6),
-        thumbnail=bool(config.get("use_thumbnail", False)),
-        dynamic=bool(config.get("dynamic_image_size", False)),
+        min_tiles=config.whole("min_dynamic_patch", 1),
+        max_tiles=config.whole("max_dynamic_patch", 6),
+        thumbnail=config.flag("use_thumbnail"),
+        dynamic=config.flag("dynamic_image_size"),
     )
 
 
@@ -113,21 +114,19 @@ def _read_vision(file: ConfigFile) -> tuple[VisionConfig, StoredGrid | None]:
 
     Unknown keys are inert leftovers in released files and are not read.
     """
-    config = file.part("vision_config")
-    if config.get("hidden_act", "gelu") != "gelu":
-        raise ValueError(
-            f"{file.path}: vision_config.hidden_act = {config['hidden_act']!r}: InternViT uses 'gelu'"
-        )
-    said = {key: config[key] for key in VisionConfig.model_fields if key in config}
-    stored = VisionConfig(**VISION_DEFAULTS | said)
-    size = file.content.get("force_image_size") or stored.image_size
+    config = file.content.section("vision_config")
+    if config.text("hidden_act", "gelu") != "gelu":
+        raise config.wrong("hidden_act", "InternViT uses 'gelu'")
+    said = {key: config.content[key] for key in VisionConfig.model_fields if key in config}
+    stored = config.build(VisionConfig, **VISION_DEFAULTS | said)
+    size = file.content.whole("force_image_size", stored.image_size)
     if size == stored.image_size:
         return stored, None
     file.note(
         f"force_image_size = {size} but vision_config.image_size = {stored.image_size}: "
         "the position embedding is resized"
     )
-    vision = VisionConfig(**stored.model_dump() | {"image_size": size})
+    vision = file.content.build(VisionConfig, **stored.model_dump() | {"image_size": size})
     return vision, StoredGrid(POSITIONS, stored.grid, vision.grid)
 
 

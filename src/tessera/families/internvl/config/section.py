@@ -15,7 +15,7 @@ from tessera.families.entry import Entry
 from tessera.families.family import Family
 from tessera.families.keymap import KeyMap
 from tessera.models.config import DecoderConfig, VLMConfig
-from tessera.runtime.json_file import read_object, require
+from tessera.runtime.json_file import Section
 
 CONFIG_FILE = "config.json"
 SECTION = "tessera"
@@ -31,21 +31,16 @@ class ConfigFile:
     """
 
     def __init__(self, folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> None:
-        self.path, self.tokenizer, self.keys = folder / CONFIG_FILE, tokenizer, keys
-        self.content = read_object(self.path)
-        self.section: dict[str, Any] = self.content.get(SECTION) or {}
+        self.tokenizer, self.keys = tokenizer, keys
+        self.content = Section.of(folder / CONFIG_FILE).without_nulls("template", "force_image_size")
+        self.section = self.content.part(SECTION)
         self.name = _name_of(folder, self.content, self.section)
         self.known = _catalogue_entry(self.name)
         self.notes: list[str] = []
 
-    def part(self, name: str) -> dict[str, Any]:
-        """A nested config; ValueError when it is missing."""
-        nested: dict[str, Any] = require(self.content, name, str(self.path))
-        return nested
-
     def note(self, text: str) -> None:
         """Write down an oddity and what is made of it."""
-        self.notes.append(f"{self.path}: {text}")
+        self.notes.append(f"{self.content.where}: {text}")
 
     def decoder(
         self, part: str, table: Callable[[DecoderConfig], KeyMap], said: dict[str, Any], tied: bool
@@ -54,23 +49,24 @@ class ConfigFile:
 
         `said`: flag in the file -> its value. Raises ValueError naming key and remedy.
         """
-        decoder = read_decoder(self.part(part), f"{self.path}: {part}")
+        decoder = read_decoder(self.content.section(part))
         keymap = table(decoder)
         head = keymap.group(HEAD).stored[0]
         flags = [name for name, value in said.items() if value]
         if flags and head in self.keys:
             self.note(f"{flags[0]} is true but {head} is stored: both matrices are used")
-        original = self.section.get("architecture") or decoder.architecture
+        original = self.section.text("architecture", decoder.architecture)
         update = {TIED: tied and head not in self.keys, "architecture": original}
-        return decoder.model_copy(update=update), keymap
+        return self.section.build(DecoderConfig, **decoder.model_dump() | update), keymap
 
     def reading(self, keymap: KeyMap, stored_grid: StoredGrid | None = None, **fields: Any) -> Reading:
         """The member with these fields of `Family`, its frames named as we wrote, else as in the release."""
-        family = Family(name=self.name, **fields)
-        kept = {key: value for key, value in self.section.items() if key in ("frame_label", "frames")}
-        if not self.section and (entry := self.known or identify(family)):
+        family = self.content.build(Family, name=self.name, **fields)
+        kept = {key: value for key, value in self.section.content.items() if key in ("frame_label", "frames")}
+        if not self.section.content and (entry := self.known or identify(family)):
             kept = {"frame_label": entry.frame_label}
-        return Reading(family.model_copy(update=kept), keymap, tuple(self.notes), stored_grid=stored_grid)
+        family = self.section.build(Family, **dict(family) | kept)
+        return Reading(family, keymap, tuple(self.notes), stored_grid=stored_grid)
 
 
 def kept_section(family: Family) -> dict[str, Any]:
@@ -85,17 +81,17 @@ def kept_section(family: Family) -> dict[str, Any]:
     return {SECTION: section}
 
 
-def _name_of(folder: Path, config: dict[str, Any], section: dict[str, Any]) -> str:
+def _name_of(folder: Path, config: Section, section: Section) -> str:
     """The model's name: what we wrote, else a name of the catalogue, else the folder's.
 
     Released configs hold a folder of the authors' cluster as `_name_or_path`, so that comes last.
     """
-    if section.get("name"):
-        return str(section["name"])
+    if name := section.text("name", ""):
+        return name
     place = folder.absolute()
     if place.parent.name == SNAPSHOTS:  # in the hub's cache, where the folder's own name is a commit
         place = Path(place.parent.parent.name.rpartition("--")[2])
-    candidates = [place.name, Path(str(config.get("_name_or_path") or "")).name]
+    candidates = [place.name, Path(str(config.content.get("_name_or_path") or "")).name]
     known = [entry.name for name in candidates if (entry := _catalogue_entry(name))]
     return (known or candidates)[0]
 

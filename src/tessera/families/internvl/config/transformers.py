@@ -21,7 +21,7 @@ from tessera.families.internvl.weights import transformers_table
 from tessera.families.keymap import KeyMap
 from tessera.imaging.grid import Tiling
 from tessera.models.config import DecoderConfig, DecoderKind, VisionConfig, VLMConfig
-from tessera.runtime.json_file import write_json
+from tessera.runtime.json_file import Section, write_json
 
 MODEL_TYPE = "internvl"
 FILES: tuple[str, ...] = (CONFIG_FILE, GENERATION_FILE, *WRITTEN)
@@ -61,72 +61,69 @@ def key_table(family: Family) -> KeyMap:
 def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
     """The family that config.json and the processor's files describe."""
     file = ConfigFile(folder, tokenizer, keys)
-    config, section = file.content, file.section
+    config, section = file.content, file.section.without_nulls("system_text")
     for part, settings in FIXED.items():
-        _refuse_others(
-            config.get(part, {}) if part else config, settings, f"{file.path}: {part}".rstrip(": ")
-        )
-    layer = config.get("vision_feature_layer", -1)
-    if not isinstance(layer, int):
-        raise ValueError(
-            f"{file.path}: vision_feature_layer = {layer}: only one layer can feed the connector"
-        )
+        _refuse_others(config.part(part) if part else config, settings)
     processor = read_processor(folder)
     vision = _read_vision(file)
     decoder, keymap = _read_decoder(file)
-    model = VLMConfig(
+    model = config.build(
+        VLMConfig,
         vision=vision,
         decoder=decoder,
         image_token_id=tokenizer.token_id(IMG_CONTEXT),
-        select_layer=layer,
-        downsample_ratio=config.get("downsample_ratio", 0.5),
+        select_layer=config.whole("vision_feature_layer", -1),
+        downsample_ratio=config.number("downsample_ratio", 0.5),
         ps_version="v2",
         mean=processor.mean,
         std=processor.std,
     )
     _note_tokens(file, model)
     # Limits of the processor's files, what we wrote down otherwise, else transformers' defaults.
-    limits = {"min_tiles": 1, "max_tiles": 12} | section.get("tiling", {}) | processor.limits
+    tiling = {"min_tiles": 1, "max_tiles": 12} | section.part("tiling").content | processor.limits
+    default = file.known.template if file.known else DEFAULT_TEMPLATE
     return file.reading(
         keymap,
         model=model,
-        tiling=Tiling(tile_side=model.tile_side, **limits),
-        template=section.get("template") or (file.known.template if file.known else DEFAULT_TEMPLATE),
-        system_text=section.get("system_text"),
+        tiling=section.build(Tiling, **tiling | {"tile_side": model.tile_side}),
+        template=section.text("template", default),
+        system_text=section.text("system_text") if "system_text" in section else None,
     )
 
 
-def _refuse_others(config: Mapping[str, Any], settings: Mapping[str, Any], where: str) -> None:
+def _refuse_others(config: Section, settings: Mapping[str, Any]) -> None:
     for key, value in settings.items():
-        if config.get(key, value) != value:
-            raise ValueError(
-                f"{where}: {key} = {config[key]!r} is not supported; every release has {value!r}"
-            )
+        if key in config and config.content[key] != value:
+            raise config.wrong(key, f"this is not supported; every release has {value!r}")
 
 
 def _read_vision(file: ConfigFile) -> VisionConfig:
-    config, where = file.part("vision_config"), f"{file.path}: vision_config"
-    vision = VisionConfig(
-        image_size=_square(config.get("image_size", 448), f"{where}.image_size"),
-        patch_size=_square(config.get("patch_size", 14), f"{where}.patch_size"),
-        qk_normalization=bool(config.get("use_qk_norm", False)),
-        qkv_bias=bool(config.get("attention_bias", False)),
-        **{key: config[key] for key in VISION_NAMES if key in config},
-        **{key: file.section[key] for key in ("drop_path_rate", "initializer_factor") if key in file.section},
+    config, ours = file.content.section("vision_config"), file.section
+    vision = config.build(
+        VisionConfig,
+        image_size=_square(config, "image_size", 448),
+        patch_size=_square(config, "patch_size", 14),
+        qk_normalization=config.flag("use_qk_norm"),
+        qkv_bias=config.flag("attention_bias"),
+        **{key: config.content[key] for key in VISION_NAMES if key in config},
+        **{key: ours.number(key) for key in ("drop_path_rate", "initializer_factor") if key in ours},
     )
     if vision.qk_normalization and vision.layer_norm_eps != QK_NORM_EPS:
-        raise ValueError(
-            f"{where}: layer_norm_eps = {vision.layer_norm_eps} with use_qk_norm: transformers normalises "
-            f"query and key with {QK_NORM_EPS}, which this model cannot do apart; no release has another"
+        raise config.wrong(
+            "layer_norm_eps",
+            f"with use_qk_norm transformers normalises query and key with {QK_NORM_EPS}, which this model "
+            "cannot do apart; no release has another",
         )
     return vision
 
 
-def _square(value: int | list[int], where: str) -> int:
-    sides = [value] if isinstance(value, int) else list(value)
-    if len(set(sides)) != 1:
-        raise ValueError(f"{where} = {value}: tiles and patches are square here")
-    return sides[0]
+def _square(config: Section, key: str, default: int) -> int:
+    if not isinstance(config.content.get(key), list):
+        return config.whole(key, default)
+    sides = set(config.numbers(key))
+    if len(sides) != 1:
+        raise config.wrong(key, "tiles and patches are square here")
+    return int(sides.pop())
 
 
 def _read_decoder(file: ConfigFile) -> tuple[DecoderConfig, KeyMap]:
@@ -134,8 +131,9 @@ def _read_decoder(file: ConfigFile) -> tuple[DecoderConfig, KeyMap]:
 
     Files on the hub hold both matrices and say nothing, although transformers 5 takes that for tied.
     """
-    said = {TIED: file.content.get(TIED), f"text_config.{TIED}": file.part("text_config").get(TIED)}
-    tied = bool(file.keys) and (file.content.get(TIED, True) or any(said.values()))
+    nested = file.content.section("text_config").flag(TIED)
+    said = {TIED: file.content.flag(TIED), f"text_config.{TIED}": nested}
+    tied = bool(file.keys) and (file.content.flag(TIED, True) or nested)
     return file.decoder("text_config", lambda d: transformers_table(d.architecture, file.keys), said, tied)
 
 
@@ -146,7 +144,7 @@ def _note_tokens(file: ConfigFile, model: VLMConfig) -> None:
         ("image_token_id", token, f"{IMG_CONTEXT} is token {token} of the tokenizer"),
         ("image_seq_length", length, f"the ViT gives {length} tokens a tile"),
     ):
-        if (said := file.content.get(key, found)) != found:
+        if (said := file.content.whole(key, found)) != found:
             file.note(f"{key} = {said} but {reason}: {found} is used")
 
 
