@@ -56,7 +56,7 @@ class DatasetSpec(Config):
     """no pictures and no clips: `<image>` and `<video>` are words"""
     foreign_marks: Literal["fault", "words"] = "fault"
     """marks that other tools write for a picture, in questions that are asked with one"""
-    ignored_keys: tuple[str, ...] = Field(default=(), strict=False)
+    ignored_keys: tuple[str, ...] = ()
     """keys of records that hold nothing needed, whatever they look like"""
     missing_pictures: Literal["fault", "leave_out"] = "fault"
     """leave_out: documents go on without pictures that are missing or broken; the check counts them"""
@@ -66,6 +66,11 @@ class DatasetSpec(Config):
     """number of records for information; not used"""
     weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """relative probability of a draw; None means records x repeat_time"""
+
+    @field_validator("ignored_keys", mode="before")
+    @classmethod
+    def _keys(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
 
     @field_validator("annotation", "root")
     @classmethod
@@ -185,5 +190,10 @@ def _problem(error: ErrorDetails) -> str:
             return f"{value}; it must be at most {error['ctx']['le']}"
         case "literal_error":
             return f"{value}; choose among {error['ctx']['expected'].replace(chr(39), '')}"
-    what = {"bool_type": "true or false", "int_type": "an integer", "float_type": "a number"}
+    what = {
+        "bool_type": "true or false",
+        "int_type": "an integer",
+        "float_type": "a number",
+        "tuple_type": "a list",
+    }
     return f"{value} is not {what.get(kind, 'text')}; correct it"
