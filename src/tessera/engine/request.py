@@ -20,6 +20,7 @@ from tessera.imaging.pictures.sources import picture_source
 from tessera.models.config import ModelConfig
 from tessera.models.positions import require_increment, v2pe_positions
 from tessera.runtime.config import Config
+from tessera.runtime.shown import shown
 
 Finish = Literal["stop", "length"]
 
@@ -52,7 +53,7 @@ class Sampling(Config):
     def _in_range(self) -> Self:
         for name, (fits, remedy) in RANGES.items():
             if not fits(value := getattr(self, name)):
-                raise ValueError(f"{name} = {value!r}: {remedy}")
+                raise ValueError(f"{name} = {shown(value)}: {remedy}")
         return self
 
 
@@ -138,6 +139,8 @@ class ChatRequest:
         question, history = _checked_question(given["question"]), _checked_history(given.get("history"))
         pictures, videos = _pictures(given.get("pictures")), _clips(given.get("videos"))
         counts, limit, system = (given.get(name) for name in ("num_patches_list", "max_tiles", "system"))
+        if counts is not None and not isinstance(counts, list | tuple):
+            raise ValueError(f"num_patches_list: {shown(counts)} is no list with a number for every <image>")
         if isinstance(question, str):
             most = most_tiles if limit is None else limit
             talk = from_card_call(
@@ -191,7 +194,8 @@ def read_sampling(options: Mapping[str, Any]) -> Sampling:
     known = set(Sampling.model_fields)
     if unknown := sorted(set(fields) - known):
         choices = ", ".join(sorted(known | {"do_sample"}))
-        raise ValueError(f"{unknown[0]} = {fields[unknown[0]]!r}: no such setting; choose from {choices}")
+        first = f"{unknown[0]} = {shown(fields[unknown[0]])}"
+        raise ValueError(f"{first}: no such setting; choose from {choices}")
     try:
         return Sampling(**fields)
     except ValidationError as error:
