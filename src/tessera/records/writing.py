@@ -1,6 +1,6 @@
 """The one writer of records and meta files, in InternVL's form.
 
-Records of sources become lines of JSONL: JSONL sources keep their lines to the byte, others are converted.
+Records of sources become lines of JSONL: local files of lines keep them to the byte, others are converted.
 """
 
 import json
@@ -14,6 +14,7 @@ from tessera.chat.message import Conversation, Image, Part, Role, Text, Video
 from tessera.records.faults import DataError
 from tessera.records.files.places import Location
 from tessera.records.manifest import DatasetSpec
+from tessera.records.readers.records import RecordReader
 from tessera.records.source import Source
 from tessera.runtime.atomic import atomic_write
 
@@ -73,7 +74,7 @@ class RecordText:
         self._file: Location | None = None
         self._lines: Iterator[tuple[int, bytes]] = iter(())
         self._stored = self._referred = False
-        self.verbatim = str(source.place(0)[0]).endswith(".jsonl") and Path(source.place(0)[0]).is_file()
+        self.verbatim = isinstance(source, RecordReader) and source.in_local_lines
         """lines are copied as they are, whatever their form"""
 
     @property
