@@ -20,6 +20,7 @@ from tessera.runtime.atomic import atomic_write
 
 NAMES: dict[Role, str] = {"user": "human", "assistant": "gpt", "system": "system"}
 _ENDINGS = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
+_ENDINGS |= {b"II*\0": ".tif", b"MM\0*": ".tif"}
 
 
 def json_line(value: object) -> bytes:
@@ -160,13 +161,18 @@ class RecordText:
     def _store(self, source: object, stem: str) -> str:
         self._folder.mkdir(parents=True, exist_ok=True)
         if isinstance(source, bytes):
-            ending = next((end for start, end in _ENDINGS.items() if source.startswith(start)), ".bin")
+            ending = picture_ending(source)
             (self._folder / (stem + ending)).write_bytes(source)
             return stem + ending
         if isinstance(source, Path) and source.is_file():
             shutil.copyfile(source, self._folder / (stem + source.suffix))
             return stem + source.suffix
         raise ValueError(f"{self._spec.name}: media {source!r} can't be copied; filter a source of files")
+
+
+def picture_ending(data: bytes) -> str:
+    """What the name of a file of these bytes should end in; `.bin` for no known picture."""
+    return next((end for start, end in _ENDINGS.items() if data.startswith(start)), ".bin")
 
 
 def _numbered(file: Path) -> Iterator[tuple[int, bytes]]:
