@@ -1,4 +1,4 @@
-"""Rows as evaluation kits have them: pictures in base64, a column for each option, indices of earlier rows."""
+"""Rows as evaluation kits have them: with base64, a column for each option, indices of earlier rows."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from tessera.chat.message import Conversation, Image, PictureSource, Video
 from tessera.chat.render import MediaSpan, Rendered, render
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tokenizer.content import ContentTokens, content_names
 from tessera.imaging.decode import decode_image, name_of, read_size
 from tessera.imaging.frames import frame_indices
 from tessera.imaging.grid import Tiling, count_tiles
@@ -57,6 +58,8 @@ class Encoder:
     template's, "" an empty one; a system message overrides it.
     frames: frames taken from a clip that does not say; max_frames: the most a clip may ask for.
     trust_text: special strings in content become control tokens, as in the official code.
+    content_tokens: special strings that content may hold as tokens, as `content_names` takes them; what the
+    template writes is never among them.
     """
 
     tokenizer: Tokenizer
@@ -69,6 +72,7 @@ class Encoder:
     max_frames: int = 64
     resize: Resize = "exact"
     trust_text: bool = False
+    content_tokens: ContentTokens = "added"
 
     def __post_init__(self) -> None:
         if missing := [token for token in self.template.tokens.all if not self.tokenizer.has_token(token)]:
@@ -82,6 +86,11 @@ class Encoder:
                 "this tokenizer; choose the template that belongs to the model"
             )
         frame_pattern(self.frame_label)
+        written = {token for token in self.tokenizer.added if token in self.template.frame}
+        names = content_names(
+            self.tokenizer.added, self.tokenizer.config, self.content_tokens, self.template.tokens, written
+        )
+        object.__setattr__(self, "tokenizer", self.tokenizer.with_content(names))
 
     @property
     def stop_ids(self) -> frozenset[int]:
@@ -142,6 +151,7 @@ class Encoder:
             "frames": self.frames,
             "resize": self.resize,
             "trust_text": int(self.trust_text),
+            "content_tokens": " ".join(sorted(self.tokenizer.content)),
         }
 
     @property

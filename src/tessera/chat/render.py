@@ -113,8 +113,10 @@ def render(
     writer.write(writer.trusted(template.system_prefix))
     if system is not None:
         writer.write(writer.cut(system.text))
+    elif system_text is None:
+        writer.write(writer.trusted(template.system_text))
     else:
-        writer.write(writer.trusted(template.system_text if system_text is None else system_text))
+        writer.write(writer.cut(system_text))
     writer.write(writer.trusted(template.system_end))
     # The training code strips turns for some templates; the authors' inference code feeds them as typed.
     strip = template.strip and not generate

@@ -11,6 +11,7 @@ import tyro
 
 import tessera
 from tessera.chat.message import Conversation, Message, ask, say
+from tessera.chat.tokenizer.content import ContentTokens
 from tessera.cli.command import MISTAKES
 from tessera.cli.question import Media, QuestionCommand
 from tessera.engine.chat_model import ChatModel
@@ -51,6 +52,8 @@ class LoadArguments:
     """Lay the model over all GPUs: by free memory, or as the model cards do."""
     merge_lora: bool = False
     """Merge the LoRA matrices of the checkpoint into its weights."""
+    content_tokens: Annotated[ContentTokens | None, tyro.conf.arg(metavar="{added,all}|NAME ...")] = None
+    """Special tokens that questions and answers may hold: added to the series' own, all, or names."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Open any checkpoint of the series: find it, choose device and number format, say in one line what it is."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ def open_model(
     device_map: DeviceMap | None = None,
     merge_lora: bool = False,
     frame_label: str | None = None,
+    content_tokens: str | Sequence[str] | None = None,
 ) -> ChatModel:
     """`tessera.load`; its docstring says what the arguments mean."""
     folder = shipped_folder() if name_or_folder is None else find_checkpoint(name_or_folder)
@@ -47,9 +48,10 @@ def open_model(
         merge_lora=merge_lora,
     )
     loaded = replace(loaded, notes=(*loaded.notes, *note))
-    if frame_label is not None:
-        family = loaded.family.model_copy(update={"frame_label": frame_label})
-        loaded = replace(loaded, family=family, encoder=family.encoder(loaded.tokenizer))
+    listed = (
+        content_tokens if content_tokens is None or isinstance(content_tokens, str) else tuple(content_tokens)
+    )
+    loaded = loaded.with_settings(frame_label=frame_label, content_tokens=listed)
     model = ChatModel(loaded)
     logger.info("%s", model.summary)
     for text in model.notes:

@@ -14,7 +14,7 @@ import PIL.Image
 import torch
 from pydantic import ValidationError, model_validator
 
-from tessera.chat.cards import History, card_question, from_card_call
+from tessera.chat.cards import History, card_history, card_question, from_card_call
 from tessera.chat.message import Conversation, PictureSource, Video, say
 from tessera.chat.openai import read_messages
 from tessera.models.config import ModelConfig
@@ -171,7 +171,7 @@ class ChatRequest:
     def remembered(self, answer: str) -> Any:
         """The talk with its answer: what goes into the next call as `history` or as messages."""
         if isinstance(self.question, str):
-            return [*self.history, (self.question, answer)]
+            return card_history([*self.history, (self.question, answer)], self.conversation)
         if isinstance(self.question, Conversation):
             return Conversation((*self.question.messages, say("assistant", answer)))
         return [*self.question, {"role": "assistant", "content": answer}]

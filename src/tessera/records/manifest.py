@@ -48,12 +48,25 @@ class DatasetSpec(Config):
     """random: number and places of frames are drawn in every visit; uniform: as in inference"""
     pretraining: bool = False
     """documents and captions: no roles, loss on all text"""
+    text_only: bool = False
+    """no pictures and no clips: `<image>` and `<video>` are words"""
+    foreign_marks: Literal["fault", "words"] = "fault"
+    """marks that other tools write for a picture, in questions that are asked with one"""
+    ignored_keys: tuple[str, ...] = ()
+    """keys of records that hold nothing needed, whatever they look like"""
+    missing_pictures: Literal["fault", "leave_out"] = "fault"
+    """leave_out: documents go on without pictures that are missing or broken; the check counts them"""
     repeat_time: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """passes per epoch; a fraction takes another random part of the records in every epoch"""
     length: int | None = None
     """number of records for information; not used"""
     weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """relative probability of a draw; None means records x repeat_time"""
+
+    @field_validator("ignored_keys", mode="before")
+    @classmethod
+    def _keys(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
 
     @field_validator("annotation", "root")
     @classmethod
@@ -77,6 +90,10 @@ class DatasetSpec(Config):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
+        if self.missing_pictures == "leave_out" and not self.pretraining:
+            raise ValueError(
+                "missing_pictures: leave_out is for documents; set pretraining: true, or remove it"
+            )
         if self.min_frames > self.max_frames:
             raise ValueError("min_frames is above max_frames; their defaults are 8 and 32")
         return self
@@ -162,5 +179,10 @@ def _problem(error: ErrorDetails) -> str:
             return f"{value}; it must be above 0"
         case "literal_error":
             return f"{value}; choose among {error['ctx']['expected'].replace(chr(39), '')}"
-    what = {"bool_type": "true or false", "int_type": "an integer", "float_type": "a number"}
+    what = {
+        "bool_type": "true or false",
+        "int_type": "an integer",
+        "float_type": "a number",
+        "tuple_type": "a list",
+    }
     return f"{value} is not {what.get(kind, 'text')}; correct it"

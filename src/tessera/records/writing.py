@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tessera.chat.message import Conversation, Image, Part, Role, Text, Video
+from tessera.chat.message import IMAGE_MARK, VIDEO_MARK, Conversation, Image, Part, Role, Text, Video
 from tessera.records.faults import DataError
 from tessera.records.files.places import Location
 from tessera.records.manifest import DatasetSpec
@@ -119,6 +119,8 @@ class RecordText:
         conversation = self._source.conversation(record)
         if self._spec.pretraining:
             return self._document(record, conversation)
+        if not conversation.media:
+            return _of_words(record, marked_turns(conversation))
         images = [part for part in conversation.media if isinstance(part, Image)]
         clips = [part for part in conversation.media if isinstance(part, Video)]
         return internvl_record(
@@ -173,6 +175,12 @@ class RecordText:
 def picture_ending(data: bytes) -> str:
     """What the name of a file of these bytes should end in; `.bin` for no known picture."""
     return next((end for start, end in _ENDINGS.items() if data.startswith(start)), ".bin")
+
+
+def _of_words(number: int, turns: list[tuple[Role, str]]) -> dict[str, Any]:
+    """A record without media; one that speaks of marks says that they are words."""
+    speaks = any(mark in text for _, text in turns for mark in (IMAGE_MARK, VIDEO_MARK))
+    return internvl_record(number, turns) | ({"text_only": True} if speaks else {})
 
 
 def _numbered(file: Path) -> Iterator[tuple[int, bytes]]:

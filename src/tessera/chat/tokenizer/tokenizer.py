@@ -10,11 +10,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tessera.chat.tokenizer.vocabulary import Vocabulary
-from tessera.chat.tokens import ADDED_TOKENS, GROUNDING_TOKENS, AddedToken
+from tessera.chat.tokenizer.content import content_names
+from tessera.chat.tokenizer.vocabulary import Left, Vocabulary
+from tessera.chat.tokens import ADDED_TOKENS, AddedToken
 
 CACHE_ENTRIES = 65_536
 CACHE_CHARACTERS = 256
@@ -25,7 +27,8 @@ class Tokenizer:
     """Text to ids and back.
 
     `named` are the strings listed by name in the configuration (bos, eos, additional ...): the slow LLaMA
-    rules ask whether a token is among them. `config` is tokenizer_config.json, kept for `save`.
+    rules ask whether a token is among them. `config` is tokenizer_config.json, kept for `save`. `content` are
+    the special strings that content may hold; None is the default of `content_names`.
     """
 
     def __init__(
@@ -35,11 +38,13 @@ class Tokenizer:
         bos: str | None = None,
         named: frozenset[str] = frozenset(),
         config: Mapping[str, Any] | None = None,
+        content: frozenset[str] | None = None,
     ) -> None:
         self.vocabulary = vocabulary
         self.added: dict[str, AddedToken] = {t.text: t for t in sorted(added, key=lambda t: t.id)}
         self.config = dict(config or {})
         self.named = named
+        self.content = content_names(self.added, self.config) if content is None else content
         self.bos_id: int | None = None if bos is None else self.token_id(bos)
         self.vocab_size = max([len(vocabulary.pieces) - 1, *(t.id for t in added)]) + 1
         self._by_id = {t.id: t for t in self.added.values()}
@@ -85,12 +90,58 @@ class Tokenizer:
                 raise ValueError(
                     f"text: holds a lone surrogate at character {lone.start()}; decode the source as UTF-8"
                 )
-            ids = self.vocabulary.encode(text, left is None)
+            ids = self._spell(text, "nothing" if left is None else "token")
             if len(text) <= CACHE_CHARACTERS:
                 if len(self._cache) >= CACHE_ENTRIES:
                     self._cache.clear()
                 self._cache[key] = ids
         return list(ids)
+
+    def _spell(self, text: str, left: Left) -> list[int]:
+        """Ids of a run of text without the id of any special string, whatever the vocabulary makes of it.
+
+        What would become one (its name, the piece of the model that has its id, a form that the normaliser
+        maps to it) is cut behind its first character, so that it stays characters. Where no such spelling
+        stands in the text, its halves are tried, down to the bytes of one character. Ids that hold none are
+        the vocabulary's own.
+        """
+        ids = self.vocabulary.encode(text, left)
+        caught = self._by_id.keys() & ids
+        if not caught:
+            return ids
+        if spellings := self._spellings(text, caught):
+            cuts = (f"(?<={re.escape(s[0])})(?={re.escape(s[1:])})" for s in spellings)
+            parts = re.split("|".join(cuts), text)
+        elif caught == {self.vocabulary.unknown}:
+            return ids  # not written by name: characters that the model has no piece for
+        elif len(text) == 1:
+            return self._spell_bytes(text, next(iter(caught)))
+        else:
+            parts = [text[: len(text) // 2], text[len(text) // 2 :]]
+        first, *rest = (self._spell(part, "text" if n else left) for n, part in enumerate(parts))
+        return [*first, *chain.from_iterable(rest)]
+
+    def _spellings(self, text: str, caught: Iterable[int]) -> list[str]:
+        """How these ids are written in a text: names and pieces of more than one character."""
+        known = {self._by_id[i].text for i in caught}
+        known |= {self.vocabulary.pieces[i].decode(errors="ignore") for i in caught}
+        return sorted(s for s in known if len(s) > 1 and s in text)
+
+    def _spell_bytes(self, character: str, caught: int) -> list[int]:
+        """A character by its bytes; ValueError where the vocabulary has none for it."""
+        spelled = [self._bytes[byte] for byte in character.encode() if byte in self._bytes]
+        if len(spelled) < len(character.encode()):
+            raise ValueError(
+                f"text: the tokenizer writes {character!r} only as its special string "
+                f"{self._by_id[caught].text!r}; take the character out"
+            )
+        return spelled
+
+    @cached_property
+    def _bytes(self) -> dict[int, int]:
+        """Byte -> the id that stands for it alone and for no special string."""
+        pieces = enumerate(self.vocabulary.pieces)
+        return {piece[0]: i for i, piece in pieces if len(piece) == 1 and i not in self._by_id}
 
     def opening(self, first: int) -> list[int]:
         """Ids in front of a prompt that starts with control token `first`: Phi-3's lone space, else none.
@@ -106,7 +157,7 @@ class Tokenizer:
 
     def split_content(self, text: str) -> list[int | str]:
         """Text of a user or an answer cut at the special strings that are allowed there, those as ids."""
-        return self._cut(text, self._content_pattern) if "<" in text else [text]
+        return self._cut(text, self._content_pattern)
 
     def _cut(self, text: str, pattern: re.Pattern[str] | None) -> list[int | str]:
         pieces = [text] if pattern is None else pattern.split(text)
@@ -119,15 +170,14 @@ class Tokenizer:
 
     @cached_property
     def _content_pattern(self) -> re.Pattern[str] | None:
-        """Special strings allowed in content: grounding marks and tokens that are not special (`<think>`)."""
-        return self._pattern([*GROUNDING_TOKENS, *(t.text for t in self.added.values() if not t.special)])
+        return self._pattern(self.content)
 
     @cached_property
     def _special_pattern(self) -> re.Pattern[str] | None:
         return self._pattern(self.added)
 
     def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
-        """Text of ids; special tokens are left out, grounding marks kept. Cut UTF-8 ends in U+FFFD."""
+        """Text of ids; special tokens that are no content are left out. Cut UTF-8 ends in U+FFFD."""
         table = self.shown if skip_special else self._written
         listed = list(ids)
         if listed and not 0 <= min(listed) <= max(listed) < self.vocab_size:
@@ -144,10 +194,10 @@ class Tokenizer:
 
     @cached_property
     def shown(self) -> list[bytes]:
-        """Bytes of every id in a decoded text: none for special tokens, but for grounding marks."""
+        """Bytes of every id in a decoded text: none for special tokens that are no content."""
         table = list(self._written)
         for token in self.added.values():
-            if token.special and token.text not in GROUNDING_TOKENS:
+            if token.text not in self.content:
                 table[token.id] = b""
         return table
 
@@ -163,7 +213,19 @@ class Tokenizer:
                 piece = self.vocabulary.token_id(text)
                 found[text] = AddedToken(text, following if piece is None else piece)
                 following += piece is None
-        copy = Tokenizer(self.vocabulary, list(found.values()), None, self.named, self.config)
+        return self._copy(found.values())
+
+    def without(self, texts: Iterable[str]) -> Tokenizer:
+        """A copy that takes these special strings as text."""
+        gone = set(texts)
+        return self._copy(token for token in self.added.values() if token.text not in gone)
+
+    def with_content(self, names: frozenset[str]) -> Tokenizer:
+        """A copy in which content may hold these special strings, and no others (`content_names`)."""
+        return self if names == self.content else self._copy(self.added.values(), names)
+
+    def _copy(self, added: Iterable[AddedToken], content: frozenset[str] | None = None) -> Tokenizer:
+        copy = Tokenizer(self.vocabulary, list(added), None, self.named, self.config, content)
         copy.bos_id = self.bos_id
         return copy
 

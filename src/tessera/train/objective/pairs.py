@@ -131,8 +131,8 @@ class PairLoader:
         """The number of the next batch."""
         return {"next": self._next}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with the batch of that number."""
+    def load_state_dict(self, state: dict[str, Any], changed_data: bool = False) -> None:
+        """Go on with the batch of that number; drawn pictures don't change."""
         self._next, self._stream = int(state["next"]), None
 
     def close(self) -> None:
