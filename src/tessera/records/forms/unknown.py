@@ -153,9 +153,11 @@ def _named_kinds(fields: Mapping[str, Any], known: Collection[str]) -> Iterator[
 
 @lru_cache(maxsize=1024)
 def _kind_of_key(key: str) -> Kind:
-    """What a key seems to name, however it is spelled."""
+    """What a key seems to name, however it is spelled, a letter more or less."""
     plain = re.sub(r"[\W_]", "", key).lower()
-    return next((kind for kind, name in _NAMES.items() if name.fullmatch(plain)), "")
+    near = get_close_matches(plain, ("image", "images", "video", "videos", "system"), 1, 0.85)
+    names = (plain, *near)
+    return next((kind for kind, name in _NAMES.items() if any(map(name.fullmatch, names))), "")
 
 
 def _names_file(value: object) -> bool:
