@@ -7,6 +7,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from tessera.imaging.grid import MOST_TILES
+from tessera.imaging.pictures.reading import PictureReading
 from tessera.playground.scene import LEVELS, SUITES, TASKS
 from tessera.playground.talk import Mode
 from tessera.records.files.mapping import read_mapping
@@ -38,8 +40,10 @@ class DatasetSpec(Config):
     """a published data set that the filters of multimodal data leave alone"""
     data_augment: bool = False
     """JPEG augmentation of pictures"""
-    max_dynamic_patch: int | None = Field(default=None, gt=0)
+    max_dynamic_patch: int | None = Field(default=None, gt=0, le=MOST_TILES)
     """tile limit of this dataset; None takes the encoder's"""
+    pictures: PictureReading | None = None
+    """how picture files become RGB; None takes the encoder's"""
     min_frames: int = Field(default=8, gt=0)
     """fewest frames of a clip in training"""
     max_frames: int = Field(default=32, gt=0)
@@ -80,6 +84,11 @@ class DatasetSpec(Config):
             remedy = "make records of it with tessera data build" if table else _ENDINGS
             raise ValueError(f"{shown(str(value), bare=True) or 'missing'}; {remedy}")
         return place
+
+    @field_validator("pictures", mode="before")
+    @classmethod
+    def _readable(cls, value: object) -> object:
+        return None if value is None else PictureReading.read(value)
 
     @field_validator("name", "system")
     @classmethod
@@ -177,6 +186,8 @@ def _problem(error: ErrorDetails) -> str:
             return str(error["ctx"]["error"])
         case "greater_than" | "finite_number":
             return f"{value}; it must be above 0"
+        case "less_than_equal":
+            return f"{value}; it must be at most {error['ctx']['le']}"
         case "literal_error":
             return f"{value}; choose among {error['ctx']['expected'].replace(chr(39), '')}"
     what = {
