@@ -25,7 +25,10 @@ NAMING: Mapping[str, tuple[str, ...]] = {
     "video": ("video", "videos"),
 }
 """Kind of media -> the keys that name it, where a form knows them."""
-ABOUT = frozenset("id ids source sources dataset url link origin license author thumbnail".split())
+ABOUT = {
+    *("id", "ids", "source", "sources", "dataset", "origin", "url", "link"),
+    *("license", "author", "thumbnail"),
+}
 """Keys that tell of a record: a name of a file that isn't there is no fault under them."""
 TURN_KEYS = {"from", "value", "role", "content"}
 STRUCTURE: Mapping[str, type] = {
