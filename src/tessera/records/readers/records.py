@@ -60,6 +60,11 @@ class RecordReader:
         return type(self), (self.spec, self._left_out)
 
     @property
+    def in_local_lines(self) -> bool:
+        """Whether every record is a line of a local file, which can be copied as it stands."""
+        return all(isinstance(file, JsonFile) and file.in_local_lines for file in self.files)
+
+    @property
     def size(self) -> int:
         """How many records."""
         return int(self._ends[-1]) - len(self._missing)
