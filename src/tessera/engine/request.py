@@ -194,8 +194,8 @@ def read_sampling(options: Mapping[str, Any]) -> Sampling:
     known = set(Sampling.model_fields)
     if unknown := sorted(set(fields) - known):
         choices = ", ".join(sorted(known | {"do_sample"}))
-        first = f"{unknown[0]} = {shown(fields[unknown[0]])}"
-        raise ValueError(f"{first}: no such setting; choose from {choices}")
+        told = f"{unknown[0]} = {shown(fields[unknown[0]])}"
+        raise ValueError(f"{told}: no such setting; choose from {choices}")
     try:
         return Sampling(**fields)
     except ValidationError as error:
