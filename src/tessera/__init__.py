@@ -27,6 +27,7 @@ def load(
     merge_lora: bool = False,
     frame_label: str | None = None,
     content_tokens: str | Sequence[str] | None = None,
+    **unknown: Any,
 ) -> ChatModel:
     """Open a chat model of the series in any published layout; None is the small one that ships here.
 
@@ -53,6 +54,7 @@ def load(
         merge_lora=merge_lora,
         frame_label=frame_label,
         content_tokens=content_tokens,
+        unknown=unknown,
     )
 
 

@@ -71,6 +71,8 @@ class ChatCommand(QuestionCommand):
     """Most tiles of a picture; the model's own limit, shared by the pictures, by default."""
     visual_increment: float = 1.0
     """Step of position from a visual token to the next: 1, or 0.5, 0.25 ... 1/256 for long clips (V2PE)."""
+    prefill: str = ""
+    """Words with which every answer begins."""
     sampling: Annotated[SamplingArguments, tyro.conf.arg(name="")] = SamplingArguments()
 
     def run(self) -> int:
@@ -85,6 +87,7 @@ class ChatCommand(QuestionCommand):
         model = tessera.load(self.model, **asdict(self.loading))
         print(model.summary, file=sys.stderr)
         options = {"max_tiles": self.max_tiles, "visual_increment": self.visual_increment, **sampling}
+        options["prefill"] = self.prefill
         talk = Talk(model, options, () if self.system is None else (say("system", self.system),))
         asked = question or media.default_question
         if self.json or question or not on_terminal:
@@ -113,18 +116,17 @@ class Talk:
         Of an answer that Ctrl-C ends, what was said so far is remembered.
         """
         asked = (*self.messages, ask(question, media.images, media.videos))
-        answer = ""
+        stream = self.model.stream(Conversation(asked), on_thought=_think_aloud, **self.options)
         try:
-            for piece in self.model.stream(Conversation(asked), **self.options):
+            for piece in stream:
                 print(piece, end="", flush=True)
-                answer += piece
         except KeyboardInterrupt:
-            if answer:
-                self.messages = (*asked, say("assistant", answer))
+            if stream.answer.whole:
+                self.messages = (*asked, say("assistant", stream.answer.whole))
             raise
         print()
-        self.messages = (*asked, say("assistant", answer))
-        return answer
+        self.messages = (*asked, say("assistant", stream.answer.whole))
+        return stream.answer
 
     def answer_with_facts(self, question: str, media: Media) -> dict[str, Any]:
         """One answer with what it cost and every setting."""
@@ -132,10 +134,12 @@ class Talk:
         start = time.perf_counter()
         prompt = self.model.prompt(asked, **self.options)
         completion = self.model.complete([prompt])[0]
+        answer = prompt.answer(completion)
         return {
             "model": self.model.summary,
             "question": question,
-            "answer": completion.text,
+            "answer": answer,
+            "thought": answer.thought,
             "finish": completion.finish,
             "prompt_tokens": completion.prompt_tokens,
             "new_tokens": len(completion.ids),
@@ -145,6 +149,11 @@ class Talk:
             | {"visual_increment": prompt.visual_increment}
             | prompt.sampling.model_dump(mode="json"),
         }
+
+
+def _think_aloud(piece: str) -> None:
+    """A thought is no part of the answer: it goes where notes go."""
+    print(piece, end="", file=sys.stderr, flush=True)
 
 
 def converse(talk: Talk, media: Media) -> None:

@@ -13,8 +13,12 @@ from tessera.checkpoints.load import load_checkpoint, read_description
 from tessera.checkpoints.placement import balance, free_bytes, read_map, split_layers
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.engine.chat_model import ChatModel
+from tessera.engine.hints import LOAD, unknown_setting
 from tessera.runtime.device import choose_device, choose_dtype
 
+LOAD_OPTIONS = (
+    *("device", "dtype", "load_in_8bit", "device_map", "merge_lora", "frame_label", "content_tokens"),
+)
 logger = logging.getLogger("tessera")
 
 DeviceMap = str | Mapping[str, str | int]
@@ -34,8 +38,11 @@ def open_model(
     merge_lora: bool = False,
     frame_label: str | None = None,
     content_tokens: str | Sequence[str] | None = None,
+    unknown: Mapping[str, object] | None = None,
 ) -> ChatModel:
-    """`tessera.load`; its docstring says what the arguments mean."""
+    """`tessera.load`; its docstring says what the arguments mean. `unknown`: other keywords."""
+    for name, value in (unknown or {}).items():
+        raise unknown_setting(name, value, LOAD_OPTIONS, LOAD)
     folder = shipped_folder() if name_or_folder is None else find_checkpoint(name_or_folder)
     place = choose_device(str(device))
     devices, note = _placement(folder, place, device_map, load_in_8bit)

@@ -35,7 +35,7 @@ class DocumentEncoder(Encoder):
         slots = int(np.count_nonzero(ids == self.tokenizer.token_id(self.template.tokens.context)))
         return Lengths(len(ids), slots // self.tokens_per_tile, int(self._weights(ids).sum()))
 
-    def encode(self, conversation: Conversation, generate: bool = False) -> Encoded:
+    def encode(self, conversation: Conversation, generate: bool = False, prefill: str = "") -> Encoded:
         """Ids, tiles, and a weight of 1 on every token of text but the first of all."""
         encoded = super().encode(as_document(conversation), generate)
         return replace(encoded, weights=self._weights(encoded.ids))
