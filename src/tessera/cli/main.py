@@ -69,6 +69,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader (head, less) has seen enough
         close_early()
         return 0
+    except FloatingPointError as error:
+        print(f"{called(words)}: {visible(str(error))}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        from tessera.runtime.disk import FAULTS, disk_fault
+
+        if error.errno not in FAULTS:
+            raise
+        print(f"{called(words)}: {visible(disk_fault(error))}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130

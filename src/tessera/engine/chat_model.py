@@ -19,6 +19,7 @@ from tessera.engine.request import (
     SamplingOptions,
     place_prompt,
 )
+from tessera.models.positions import require_increment
 from tessera.runtime.progress import Progress, silent
 
 A = TypeVar("A")
@@ -170,8 +171,11 @@ class ChatModel:
         )
 
     def _prompt(self, request: ChatRequest) -> Prompt:
-        encoded = self.encoder.encode(request.conversation, generate=True, prefill=request.prefill)
         increment = request.visual_increment
+        most = int(self.family.model.decoder.longest_context / require_increment(increment))
+        encoded = self.encoder.encode(
+            request.conversation, generate=True, most_visual=most, prefill=request.prefill
+        )
         _, room = place_prompt("the prompt", encoded.ids, increment, request.wanted, self.family.model)
         return Prompt(
             request.conversation, encoded, request.fitted(room, self.encoder.template.stop), increment

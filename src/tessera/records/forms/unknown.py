@@ -39,6 +39,7 @@ ABOUT = {
     "thumbnail",
 }
 """Keys that tell of a record: a name of a file that isn't there is no fault under them."""
+TURN_KEYS = {"from", "value", "role", "content"}
 STRUCTURE: Mapping[str, type] = {
     "conversations": list, "messages": list, "texts": list, "text_list": list, "image_info": list,
     "history": list, "objects": dict, "clip": list,
@@ -57,24 +58,33 @@ _ENDINGS: Mapping[Kind, re.Pattern[str]] = {
 }
 
 
-def check_keys(parse: Parse, fields: Mapping[str, Any], known: Collection[str]) -> None:
+def check_keys(parse: Parse, fields: Mapping[str, Any], known: Collection[str], untrained: str = "") -> None:
     """A fault for every unknown key of a record, or of one of its turns, under which something needed stands.
 
-    Media are needed where the record names none of their kind under a key that its form knows.
+    Media are needed where the record names none of their kind under a key that its form knows. untrained: the
+    key by which a turn of this form says that it is not to be trained.
     """
     named = set(_named_kinds(fields, known))
-    said = [
-        key for key in ("conversations", "messages") if key in known and isinstance(fields.get(key), list)
-    ]
     _check(parse, "", fields, {*known, "text_only"}, named)
-    for key in said:
-        for number, turn in enumerate(fields[key]):
-            if isinstance(turn, Mapping):
-                turn_keys = {"from", "value", "role", "content", "loss", "weight"}
-                _check(parse, f"{key}[{number}].", turn, turn_keys, {*named, "system"})
+    for key in ("conversations", "messages"):
+        turns = fields.get(key) if key in known else None
+        for number, turn in enumerate(turns) if isinstance(turns, list) else ():
+            if isinstance(turn, Mapping) and not turn.keys() <= TURN_KEYS:
+                where = f"{key}[{number}]."
+                _check(parse, where, turn, {*TURN_KEYS, untrained}, {*named, "system"})
+                _check_untrained(parse, where, turn, untrained)
     for key, kind in STRUCTURE.items():
         if key in known and is_empty(fields.get(key)):
             _check_slips(parse, fields, known, key, kind)
+
+
+def _check_untrained(parse: Parse, where: str, turn: Mapping[str, Any], untrained: str) -> None:
+    """A fault for an answer that is not to be trained, said by the key of another form."""
+    for key in ("loss", "weight"):
+        if key != untrained and turn.get(key) in (0, False) and key not in parse.place.ignored_keys:
+            advice = f"write it as {untrained!r}" if untrained else "write the record in form openai or swift"
+            told = f"{shown(turn[key])} is not read: the answer would be trained"
+            parse.fault(f"{where}{key}", told, Reason.UNKNOWN_KEY, advice)
 
 
 def meant_keys(record: object) -> str:
