@@ -196,6 +196,7 @@ def test_files_under_near_misses_are_not_dropped() -> None:
         "Image",
         "picture",
         "imgae",
+        "imags",
     )
     clips = ("video_path", "frames", "video_url", "clips", "videoFile")
     for keys, value, meant in ((misses, "b.png", "image"), (clips, ["b.mp4"], "video")):
@@ -212,7 +213,7 @@ def test_files_under_near_misses_are_not_dropped() -> None:
 def test_files_and_system_texts_in_turns_and_beside_messages() -> None:
     record = {"conversations": [{**turns("a")[0], "image": "a.png"}, *turns("a", "b")[1:]]}
     assert [f.field for f in faults(record)] == ["conversations[0].image"]
-    for key in ("system_prompt", "System", "instruction", "sys_prompt"):
+    for key in ("system_prompt", "System", "instruction", "sys_prompt", "sytem"):
         for record in (asked("a")[0], asked("a")[1], asked("a")[5]):
             (fault,) = faults({**record, key: "Be brief."})
             assert fault.field == key and "system" in fault.remedy

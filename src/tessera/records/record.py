@@ -150,7 +150,8 @@ def _way_in(root: Location, path: str) -> str:
     if isinstance(root, str):
         return "write the path of a file below 'root'"
     anchor = os.path.abspath(root)
-    target = os.path.abspath(os.path.join(anchor, path.removeprefix("file://")))
+    path = path.removeprefix("file://")
+    target = os.path.abspath(os.path.join(anchor, path))
     folder = os.path.dirname(target)
     if not os.path.isabs(path) and (shared := os.path.commonpath((anchor, target))) != "/":
         folder = shared

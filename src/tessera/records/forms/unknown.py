@@ -26,17 +26,8 @@ NAMING: Mapping[str, tuple[str, ...]] = {
 }
 """Kind of media -> the keys that name it, where a form knows them."""
 ABOUT = {
-    "id",
-    "ids",
-    "source",
-    "sources",
-    "dataset",
-    "url",
-    "link",
-    "origin",
-    "license",
-    "author",
-    "thumbnail",
+    *("id", "ids", "source", "sources", "dataset", "origin", "url", "link"),
+    *("license", "author", "thumbnail"),
 }
 """Keys that tell of a record: a name of a file that isn't there is no fault under them."""
 TURN_KEYS = {"from", "value", "role", "content"}
@@ -106,9 +97,7 @@ def _check(parse: Parse, where: str, fields: Mapping[str, Any], known: set[str],
         kind = _kind_of_key(str(key))
         if kind == "system" and isinstance(value, str) and not parse.place.pretraining and kind not in named:
             advice = f"{_system_place(known)}, or list the key under 'ignored_keys' in the manifest"
-            parse.fault(
-                f"{where}{key}", f"a text, {shown(value)}, that is not read", Reason.UNKNOWN_KEY, advice
-            )
+            parse.fault(f"{where}{key}", f"{shown(value)} is not read", Reason.UNKNOWN_KEY, advice)
         elif kind in ("image", "video", "audio") and kind not in named and _names_file(value):
             _tell(parse, f"{where}{key}", value, kind)
         elif (meant := _kind_of_value(parse, str(key), value)) and not named & {"image", "video"}:
@@ -120,7 +109,7 @@ def _tell(parse: Parse, where: str, value: object, kind: Kind) -> None:
     if parse.text_only and kind != "audio":
         return
     meant = (
-        "the models hear nothing: leave the record out" if kind == "audio" else f"write the key as {kind!r}"
+        "leave the record out, for the models hear nothing" if kind == "audio" else f"write it as {kind!r}"
     )
     advice = f"{meant}; where it is not to be shown, list the key under 'ignored_keys' in the manifest"
     parse.fault(where, f"{shown(value)} is not read", Reason.UNKNOWN_KEY, advice)
@@ -153,9 +142,11 @@ def _named_kinds(fields: Mapping[str, Any], known: Collection[str]) -> Iterator[
 
 @lru_cache(maxsize=1024)
 def _kind_of_key(key: str) -> Kind:
-    """What a key seems to name, however it is spelled."""
+    """What a key seems to name, however it is spelled, a letter more or less."""
     plain = re.sub(r"[\W_]", "", key).lower()
-    return next((kind for kind, name in _NAMES.items() if name.fullmatch(plain)), "")
+    near = get_close_matches(plain, ("image", "images", "video", "videos", "system"), 1, 0.85)
+    names = (plain, *near)
+    return next((kind for kind, name in _NAMES.items() if any(map(name.fullmatch, names))), "")
 
 
 def _names_file(value: object) -> bool:
