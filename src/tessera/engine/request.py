@@ -161,8 +161,6 @@ class ChatRequest:
         history = _checked_history(given.get("history"))
         pictures, videos = _pictures(given.get("pictures")), _clips(given.get("videos"))
         counts, limit, system = (given.get(name) for name in ("num_patches_list", "max_tiles", "system"))
-        if counts is not None and not isinstance(counts, list | tuple):
-            raise ValueError(f"num_patches_list: {shown(counts)} is no list with a number for every <image>")
         if isinstance(question, str):
             most = most_tiles if limit is None else limit
             talk = from_card_call(
