@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from tessera.runtime.interrupt import ProcessLost
+
 if TYPE_CHECKING:
     from tessera.chat.encoder import Encoder
     from tessera.chat.tokenizer import Tokenizer
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 MISTAKES = (ValueError, FileNotFoundError, IsADirectoryError, PermissionError)
 """What the user can mend: told in one line."""
+STOPPED = (ProcessLost, FloatingPointError)
+"""What ended work that had begun well: told in one line, too."""
 
 
 @dataclass(frozen=True, kw_only=True)

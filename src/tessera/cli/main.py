@@ -14,7 +14,7 @@ from typing import Annotated, Any, Union
 import tyro
 
 from tessera import __version__
-from tessera.cli.command import MISTAKES, Command, Verb, WordsCommand
+from tessera.cli.command import MISTAKES, STOPPED, Command, Verb, WordsCommand
 from tessera.cli.terminal.encoding import close_early, make_safe
 from tessera.cli.terminal.mistakes import in_one_line, mistakes_as_errors
 from tessera.runtime.shown import shown, visible
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader (head, less) has seen enough
         close_early()
         return 0
-    except FloatingPointError as error:
+    except STOPPED as error:
         print(f"{called(words)}: {visible(str(error))}", file=sys.stderr)
         return 1
     except OSError as error:
