@@ -186,8 +186,11 @@ def test_visual_increment_reaches_the_model(model: ChatModel) -> None:
             "gone",
         ),
         ({"pictures": WIDE}, "question: missing"),
-        ({"question": "a", "pictures": np.zeros((9, 9, 3), np.uint8)}, "pictures: ndarray is neither a file"),
-        ({"question": "a", "pictures": [WIDE, 3]}, "pictures: int is neither a file"),
+        (
+            {"question": "a", "pictures": np.zeros((9, 9, 3), np.uint8)},
+            "pictures: a ndarray does not say",
+        ),
+        ({"question": "a", "pictures": [WIDE, 3]}, "pictures[1]: 3 is no picture"),
         (
             {"question": "a", "history": [{"role": "user", "content": "b"}]},
             "history: give (question, answer)",
@@ -209,7 +212,7 @@ def test_a_bad_item_names_itself(model: ChatModel, arguments: dict[str, Any], me
 
 def test_a_prompt_beyond_the_context_says_what_to_change(model: ChatModel) -> None:
     many = [WIDE] * 1 + [SMALL] * 3000
-    with pytest.raises(ValueError, match=r"has \d{5} tokens \(\d+ tiles\).*give fewer pictures"):
+    with pytest.raises(ValueError, match=r"of 3001 pictures .*take [\d,]+ tokens.*fewer pictures"):
         model.chat("<image> " * 3001 + "which?" * 500, many)
 
 

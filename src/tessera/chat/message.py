@@ -14,6 +14,8 @@ from typing import Literal
 
 import PIL.Image
 
+from tessera.imaging.pictures.reading import PictureReading
+
 Role = Literal["system", "user", "assistant"]
 PictureSource = str | Path | bytes | PIL.Image.Image
 ClipSource = str | Path | tuple[PIL.Image.Image, ...]
@@ -32,12 +34,14 @@ class Image:
 
     `tiles` asks for exactly so many, the thumbnail included, as a `num_patches_list` of the model cards does.
     `joined` are further pictures whose tiles follow under the same placeholder, the cards' combined pictures.
+    `reading`: how the files become RGB; None leaves it to the encoder.
     """
 
     source: PictureSource
     max_tiles: int | None = None
     tiles: int | None = None
     joined: tuple[PictureSource, ...] = ()
+    reading: PictureReading | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from tessera.engine.request import (
     SamplingOptions,
     place_prompt,
 )
+from tessera.models.positions import require_increment
 from tessera.runtime.progress import Progress, silent
 
 A = TypeVar("A")
@@ -142,8 +143,9 @@ class ChatModel:
         )
 
     def _prompt(self, request: ChatRequest) -> Prompt:
-        encoded = self.encoder.encode(request.conversation, generate=True)
         increment = request.visual_increment
+        most = int(self.family.model.decoder.longest_context / require_increment(increment))
+        encoded = self.encoder.encode(request.conversation, generate=True, most_visual=most)
         _, room = place_prompt("the prompt", encoded.ids, increment, request.wanted, self.family.model)
         return Prompt(request.conversation, encoded, request.fitted(room), increment)
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TypedDict
+from typing import IO, Any, Literal, Self, TypedDict
 
 import numpy as np
 import numpy.typing as npt
-import PIL.Image
 import torch
 from pydantic import ValidationError, model_validator
 
 from tessera.chat.cards import History, card_history, card_question, from_card_call
 from tessera.chat.message import Conversation, PictureSource, Video, say
 from tessera.chat.openai import read_messages
+from tessera.imaging.pictures.sources import picture_source
 from tessera.models.config import ModelConfig
 from tessera.models.positions import require_increment, v2pe_positions
 from tessera.runtime.config import Config
@@ -81,15 +81,9 @@ class Completion:
 Messages = Sequence[Mapping[str, Any]]
 ChatInput = str | Messages | Conversation
 """A question as text, a talk as OpenAI-style messages, or a talk as a value of this package."""
-MEDIA_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
-    "pictures": (
-        (str, Path, bytes, PIL.Image.Image),
-        "a file, bytes nor a PIL picture; give the pictures themselves, tiles are cut here",
-    ),
-    "videos": ((str, Path, Video), "a file, a folder of frames nor a tessera.Video"),
-}
-"""Argument of `ChatModel.chat` -> what one of it may be."""
-Pictures = PictureSource | Sequence[PictureSource]
+Picture = PictureSource | bytearray | memoryview | IO[bytes]
+"""A file, a `data:` or `file:` address, base64 or bytes of a file, an open file, a decoded picture."""
+Pictures = Picture | Sequence[Picture]
 Clips = Video | str | Path | Sequence[Video | str | Path]
 
 
@@ -142,7 +136,7 @@ class ChatRequest:
         sampling = read_sampling({name: given[name] for name in given if name not in QUESTION_KEYS})
         increment = require_increment(given.get("visual_increment", 1.0))
         question, history = _checked_question(given["question"]), _checked_history(given.get("history"))
-        pictures, videos = _several(given, "pictures"), _several(given, "videos")
+        pictures, videos = _pictures(given.get("pictures")), _clips(given.get("videos"))
         counts, limit, system = (given.get(name) for name in ("num_patches_list", "max_tiles", "system"))
         if isinstance(question, str):
             most = most_tiles if limit is None else limit
@@ -260,13 +254,27 @@ def _is_pair(turn: Any) -> bool:
     return False
 
 
-def _several(given: Mapping[str, Any], name: str) -> tuple[Any, ...]:
-    """One picture or clip, or several, as a tuple."""
-    kinds, named = MEDIA_KINDS[name]
-    media = given.get(name)
+def _pictures(media: Any) -> tuple[PictureSource, ...]:
+    """One picture or several, in any spelling, as a tuple."""
+    if media is None:
+        return ()
+    # An open file is an iterator, too.
+    several = isinstance(media, list | tuple | Iterator) and not hasattr(media, "read")
+    found: list[PictureSource] = []
+    for one in media if several else (media,):
+        try:
+            found.append(picture_source(one))
+        except ValueError as error:
+            raise ValueError(f"pictures{f'[{len(found)}]' if several else ''}: {error}") from error
+    return tuple(found)
+
+
+def _clips(media: Any) -> tuple[Any, ...]:
+    """One clip or several, as a tuple."""
+    kinds = (str, Path, Video)
     if media is None:
         return ()
     found = tuple(media) if isinstance(media, Iterable) and not isinstance(media, kinds) else (media,)
     if odd := next((type(one).__name__ for one in found if not isinstance(one, kinds)), None):
-        raise ValueError(f"{name}: {odd} is neither {named}")
+        raise ValueError(f"videos: {odd} is neither a file, a folder of frames nor a tessera.Video")
     return found
