@@ -36,6 +36,10 @@ class Command(ABC):
     def run(self) -> int:
         """Do it and return the exit code. Raises ValueError for what the user can mend."""
 
+    def targets(self) -> Mapping[Path, bool]:
+        """What it writes: a file → False, a folder → True. All are tried before the work begins."""
+        return {}
+
     def at_least(self, **lowest: int) -> None:
         """ValueError naming the first of these options that is below its lowest value."""
         for name, least in lowest.items():
