@@ -74,7 +74,7 @@ def test_every_spelling_of_base64_is_the_picture(tmp_path: Path, spelled: Any) -
         ("a\0b.png", "missing picture"),
         ("\x1b[2J.png", r"missing picture \(.*\\x1b"),
         ("\udcff.png", "is not UTF-8; rename the file"),
-        (inline()[:200] + "!" * 200, "missing picture"),
+        (inline()[:200] + "!" * 200, "unreadable picture"),
         ("data:image/png;base64," + "A" * 200, "unreadable picture"),
         (None, "None is no picture's name"),
         ({"bytes": 1}, "is no picture's name"),

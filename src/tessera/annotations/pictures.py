@@ -1,19 +1,16 @@
 """Pictures below a root, found and measured by their headers; those that stand in a row as base64 are stored
 in a folder of their own."""
 
-import base64
-import binascii
 import hashlib
 import os
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import unquote
 
 from tessera.annotations.coordinates import Size
 from tessera.annotations.rejects import Fault, Rejected
 from tessera.imaging.decode import read_size
+from tessera.imaging.pictures.sources import inline_bytes, naked_bytes
 from tessera.records.record import SURROGATE
 from tessera.records.writing import picture_ending
 from tessera.runtime.shown import shown
@@ -21,9 +18,6 @@ from tessera.runtime.shown import shown
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 """Names that count as pictures when folders are listed."""
 REMEMBERED = 4096
-SHORTEST = 64
-"""Characters from which on a text may be a picture in base64: no header is shorter."""
-_BASE64 = re.compile(r"(?:data:[^,]{0,100},)?([A-Za-z0-9+/_\-\s]++=*+\s*+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -56,7 +50,7 @@ class Pictures:
         """The picture of a name from the root, or of base64. Rejected: neither, outside, missing, broken."""
         if not isinstance(name, str) or not name.strip():
             raise Rejected(Fault.BAD_ROW, f"{shown(name)} is no picture's name")
-        if (data := _decoded(name)) is not None:
+        if (data := _inline(name)) is not None:
             return self._kept(data)
         if SURROGATE.search(name):
             raise Rejected(Fault.BAD_ROW, f"the name {shown(name)} is not UTF-8; rename the file")
@@ -107,14 +101,9 @@ def _size(source: Path | bytes) -> Size:
         raise Rejected(Fault.BROKEN_PICTURE, str(error)) from error
 
 
-def _decoded(text: str) -> bytes | None:
-    """The bytes of a picture in base64, in any of its spellings; None for what is no base64."""
-    if len(text) < SHORTEST or (match := _BASE64.fullmatch(unquote(text))) is None:
-        return None
-    plain = "".join(match[1].split()).rstrip("=").replace("-", "+").replace("_", "/")
+def _inline(text: str) -> bytes | None:
+    """The bytes of a picture that stands in a row, None for what is a name. Rejected when it is broken."""
     try:
-        data = base64.b64decode(plain + "=" * (-len(plain) % 4))
-    except binascii.Error:
-        return None
-    # A long path may be spelled like base64; its bytes are no picture.
-    return data if text[:5].lower() == "data:" or picture_ending(data) != ".bin" else None
+        return inline_bytes(text) if text[:5].lower() == "data:" else naked_bytes(text)
+    except ValueError as error:
+        raise Rejected(Fault.BROKEN_PICTURE, str(error)) from error

@@ -32,7 +32,8 @@ MOST_TILES = 40
 LONGEST_CHARACTER = 4
 """Bytes of a character, so many tokens may share one."""
 
-_BOX = re.compile(r"(?:<ref>(.*?)</ref>\s*)?<box>(.*?)</box>", re.DOTALL)
+# Nothing between two signs holds one of them, so that a text is passed once.
+_BOX = re.compile(r"(?:<ref>((?:[^<]++|<(?!/?ref>))*+)</ref>\s*+)?<box>((?:[^<]++|<(?!/?box>))*+)</box>")
 
 
 @dataclass(frozen=True)
