@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def test_another_form_in_a_file_is_a_fault_and_so_is_an_unknown_one() -> None:
     assert reasons("internvl", other) == [("record", Reason.OTHER_FORM)]
     with pytest.raises(DataError, match=r"swift in a file of form internvl"):
         parse("internvl", other)
-    with pytest.raises(DataError, match=r"unknown form \('question, answer'\); see docs/data_formats.md"):
+    with pytest.raises(DataError, match=r"unknown form \('question, answer'\); write .* 'query' and"):
         parse_as(None, {"question": "a", "answer": "b"}, PLACE)
 
 
@@ -147,6 +148,34 @@ def test_several_clips_each_with_its_bounds_and_pictures_beside_them() -> None:
 def test_wrong_bounds_are_named(clip: object) -> None:
     record = {"video": ["a", "b"], "clip": clip, "conversations": turns("<video><video>", "x")}
     assert set(reasons("internvl", record)) == {("clip", Reason.BAD_FIELD)}
+
+
+def test_base64_alone_is_a_picture_in_every_form() -> None:
+    """It was a missing file, whose name of some megabytes stood in every message."""
+    buffer = io.BytesIO()
+    PIL.Image.effect_noise((20, 20), 90).save(buffer, "PNG")
+    text = base64.b64encode(buffer.getvalue()).decode()
+    for spelt in (
+        text,
+        text.rstrip("="),
+        base64.encodebytes(buffer.getvalue()).decode(),
+        f"DATA:;base64,{text}",
+    ):
+        records = {
+            "internvl": {"image": spelt, "conversations": turns("<image>\nwhat?", "a cat")},
+            "openai": {
+                "messages": [
+                    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": spelt}}]},
+                    ANSWER,
+                ]
+            },
+            "caption": {"image": spelt, "caption": "a cat"},
+        }
+        for form, record in records.items():
+            (picture,) = parse(form, record).media
+            assert picture.source == buffer.getvalue()
+    broken = {"image": text[:100] + "!" + text[100:], "conversations": turns("<image>", "a cat")}
+    assert reasons("internvl", broken) == [("image", Reason.BAD_FIELD)]
 
 
 def test_openai_parts_bounds_inline_pictures_and_untrained_answers() -> None:
@@ -248,7 +277,8 @@ def test_swift_objects_become_references_and_boxes(tmp_path: Path) -> None:
         ({"ref": ["a"], "bbox": [[float("nan"), 2, 9, 4], [1, 2, 3, 4]]}, Reason.BAD_BOX),
         ({"ref": [3], "bbox": [[1, 2, 3, 4], [1, 2, 3, 4]]}, Reason.BAD_FIELD),
         ({"ref": ["a"], "bbox": [[1, 2, 3, 4], [1, 2, 3, 4]], "image_id": [0, 5]}, Reason.BAD_FIELD),
-        ([], Reason.BAD_FIELD),
+        ([], Reason.MARK_COUNT),
+        ([7], Reason.BAD_FIELD),
     ):
         assert reason in {r for _, r in reasons("swift", {**record, "objects": objects}, place)}
 

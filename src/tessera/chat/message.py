@@ -14,6 +14,8 @@ from typing import Literal
 
 import PIL.Image
 
+from tessera.imaging.pictures.reading import PictureReading
+
 Role = Literal["system", "user", "assistant"]
 PictureSource = str | Path | bytes | PIL.Image.Image
 ClipSource = str | Path | tuple[PictureSource, ...]
@@ -32,12 +34,14 @@ class Image:
 
     `tiles` asks for exactly so many, the thumbnail included, as a `num_patches_list` of the model cards does.
     `joined` are further pictures whose tiles follow under the same placeholder, the cards' combined pictures.
+    `reading`: how the files become RGB; None leaves it to the encoder.
     """
 
     source: PictureSource
     max_tiles: int | None = None
     tiles: int | None = None
     joined: tuple[PictureSource, ...] = ()
+    reading: PictureReading | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class Video:
     """One clip: a file, a folder of frames or the frames as pictures; `start` and `end` in seconds bound it.
 
     frames: how many are taken. fps: so many a second instead, and no more than `frames`. picked: the numbers
-    of the frames instead of any rule.
+    of the frames instead of any rule. reading: how frames that are pictures become RGB; None leaves it to the
+    encoder.
     """
 
     source: ClipSource
@@ -54,6 +59,11 @@ class Video:
     frames: int | None = None
     fps: float | None = None
     picked: tuple[int, ...] | None = None
+    reading: PictureReading | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.source, list):  # what people write; a tuple can be remembered
+            object.__setattr__(self, "source", tuple(self.source))
 
 
 Part = Text | Image | Video
@@ -71,6 +81,11 @@ class Message:
     def text(self) -> str:
         """The text parts joined, media left out."""
         return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def empty(self) -> bool:
+        """Whether there are neither words nor media."""
+        return not any(part.text if isinstance(part, Text) else True for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -114,12 +129,11 @@ def say(role: Role, text: str) -> Message:
 
 
 IMAGE_MARK, VIDEO_MARK = "<image>", "<video>"
-_MARKS = re.compile(f"({IMAGE_MARK}|{VIDEO_MARK})")
 
 
 def fill_marks(text: str, media: Mapping[str, Iterator[Image | Video]]) -> tuple[Part, ...]:
-    """A text cut at its marks, each of which takes the next of its media."""
-    pieces = filter(None, _MARKS.split(text))
+    """A text cut at those marks that `media` knows, each of which takes the next of its media."""
+    pieces = filter(None, re.split(f"({'|'.join(media)})", text) if media else [text])
     return tuple(next(media[piece]) if piece in media else Text(piece) for piece in pieces)
 
 

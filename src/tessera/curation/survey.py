@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tessera.curation.duplicates import mark_exact, mark_near, repeats
 from tessera.curation.estimate import PackEstimate, estimate_packs
-from tessera.curation.examine import Examiner
+from tessera.curation.examine import EXAMPLES, Examiner
 from tessera.curation.lengths import BLOCK, LengthSummary, SampleLengths
 from tessera.curation.record_table import FaultLog, RecordTable, new_table
 from tessera.curation.statistics import BoxEvidence
@@ -31,6 +31,8 @@ CHUNK = 128
 """Records that a process looks at before it reports."""
 SHOWN = 50
 """Pairs of duplicates that a report names."""
+BLIND_SHARE = 0.1
+"""From this share of questions about pictures on, a source without any gets a remark."""
 
 
 @dataclass
@@ -45,6 +47,10 @@ class SourceSurvey:
     log: FaultLog
     boxes: BoxEvidence = field(default_factory=BoxEvidence)
     scripts: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    showing: int = 0
+    asking: int = 0
     exact: int = 0
     near: int = 0
     repeated_ids: int = 0
@@ -63,6 +69,21 @@ class SourceSurvey:
     def lengths(self) -> LengthSummary:
         """Histograms, and what the policy does."""
         return self.items.summary
+
+    @property
+    def remarks(self) -> list[str]:
+        """Lines about what is no fault, counted, with the first places where there are some."""
+        lines = []
+        for note, count in self.notes.most_common():
+            named = self.examples.get(note, [])
+            rest = [f"and {count - len(named):,} more"] if named and count > len(named) else []
+            lines.append("\n    ".join([f"{count:,} x {note}", *named, *rest]))
+        if not self.showing and self.asking >= BLIND_SHARE * self.size and self.asking:
+            lines.append(
+                f"no record has a picture or clip, but the questions of {self.asking:,} of {self.size:,} ask "
+                "about one: look at the keys that name files, or set 'text_only: true' in the manifest"
+            )
+        return lines
 
     @cached_property
     def estimate(self) -> PackEstimate:
@@ -173,6 +194,12 @@ def _look_through(
             table["signature"][span] = part.signatures
         found.boxes.merge(part.boxes)
         found.scripts.update(part.scripts)
+        found.notes.update(part.notes)
+        for note, places in part.examples.items():
+            known = found.examples.setdefault(note, [])
+            known += places[: EXAMPLES - len(known)]
+        found.showing += part.showing
+        found.asking += part.asking
         for record, faults in part.faults:
             reject(record, faults)
         progress(f"{found.name}: records", last, found.size)

@@ -16,8 +16,8 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from tessera.imaging import animation
-from tessera.imaging.container import (
+from tessera.imaging.clips import animation
+from tessera.imaging.clips.container import (
     DEFAULT_VIDEO_LIMITS,
     QUARTER_TURNS,
     OpenedClip,
@@ -29,8 +29,8 @@ from tessera.imaging.container import (
     turn_of,
     upright,
 )
+from tessera.imaging.clips.stills import clip_path, stills_of
 from tessera.imaging.decode import DecodeLimits, decode_image, read_size
-from tessera.imaging.stills import stills_of
 
 FOLDER_FPS = 1.0  # stills carry no clock
 MOST_HELD = 2**30
@@ -119,11 +119,8 @@ def convert_frames(
     return [found[index] for index in indices]
 
 
-def count_readable(
-    source: str | Path, last: int, first: int = 0, limits: VideoLimits = DEFAULT_VIDEO_LIMITS
-) -> int:
+def count_readable(path: Path, last: int, first: int = 0, limits: VideoLimits = DEFAULT_VIDEO_LIMITS) -> int:
     """How many of the frames from `first` to `last`, both included, are there and undamaged in a file."""
-    path = Path(source)
     if animation.is_animation(path):
         return animation.count_readable(path, first, last)
     good = 0
@@ -142,7 +139,7 @@ def picture_limits(limits: VideoLimits) -> DecodeLimits:
 
 def _path(source: VideoSource) -> Path:
     assert not isinstance(source, tuple)  # tuples are stills
-    return Path(source)
+    return clip_path(source)
 
 
 def _read_stream(

@@ -4,18 +4,22 @@ import errno
 import os
 from pathlib import Path
 
+import PIL.Image
+
 from tessera.chat.message import Image, PictureSource, Video
-from tessera.imaging.container import DEFAULT_VIDEO_LIMITS, ClipError, ClipFault, clip_name
+from tessera.imaging.clips.container import DEFAULT_VIDEO_LIMITS, ClipError, ClipFault, clip_name
+from tessera.imaging.clips.headers import missing_bytes
+from tessera.imaging.clips.stills import stills_of
 from tessera.imaging.decode import BOMBS, DEFAULT_LIMITS, DecodeLimits, decode_image, read_size
 from tessera.imaging.frames import seconds_to_frames
-from tessera.imaging.stills import stills_of
+from tessera.imaging.pictures.reading import PictureReading
+from tessera.imaging.pictures.sources import picture_source
 from tessera.imaging.video import count_readable, probe_video
-from tessera.imaging.video_headers import missing_bytes
 from tessera.records.faults import Reason
-from tessera.runtime.shown import counted
+from tessera.runtime.shown import counted, shown
 
 Problem = tuple[Reason, str]
-_ANY_SIZE = DecodeLimits(max_pixels=1 << 62, max_bytes=1 << 62)
+_ANY_SIZE = DecodeLimits(max_pixels=1 << 62, max_side=1 << 62, max_bytes=1 << 62)
 _CLIP_REASONS: dict[ClipFault, Reason] = {
     "missing": Reason.MISSING_FILE,
     "not a video": Reason.NOT_A_VIDEO,
@@ -29,27 +33,34 @@ def media_problem(part: Image | Video, headers_only: bool) -> Problem | None:
     """What is wrong with a picture or clip, or None. What was decoded already is sound."""
     if isinstance(part, Video):
         return clip_problem(part, headers_only)
-    problems = (picture_problem(source, headers_only) for source in (part.source, *part.joined))
+    sources = (part.source, *part.joined)
+    problems = (picture_problem(source, headers_only, part.reading) for source in sources)
     return next((problem for problem in problems if problem is not None), None)
 
 
-def picture_problem(source: PictureSource, headers_only: bool) -> Problem | None:
+def picture_problem(
+    source: PictureSource, headers_only: bool, reading: PictureReading | None = None
+) -> Problem | None:
     """What is wrong with a picture, or None. The content decides, not what its name ends in.
 
     headers_only: pixels are not decoded, so that a picture that was cut off passes.
     """
-    if not isinstance(source, bytes | str | Path):
+    try:
+        known = picture_source(source)
+    except ValueError as error:
+        return Reason.NOT_A_PICTURE, str(error)
+    if isinstance(known, PIL.Image.Image):
         return None
-    if (problem := _file_problem(source, DEFAULT_LIMITS.max_bytes, Reason.HUGE_PICTURE)) is not None:
+    if (problem := _file_problem(known, DEFAULT_LIMITS.max_bytes, Reason.HUGE_PICTURE)) is not None:
         return problem
     try:
-        read_size(source)
+        read_size(known, reading=reading)
     except (ValueError, OSError) as error:
-        return Reason.HUGE_PICTURE if _is_bomb(source, error) else Reason.NOT_A_PICTURE, str(error)
+        return Reason.HUGE_PICTURE if _is_bomb(known, error) else Reason.NOT_A_PICTURE, str(error)
     if headers_only:
         return None
     try:
-        decode_image(source)
+        decode_image(known, reading=reading)
     except (ValueError, OSError) as error:
         return Reason.BROKEN_PICTURE, str(error)
     return None
@@ -68,7 +79,7 @@ def clip_problem(clip: Video, headers_only: bool) -> Problem | None:
             return problem
     try:
         stills = stills_of(source)
-        problems = (picture_problem(still, headers_only) for still in stills or ())
+        problems = (picture_problem(still, headers_only, clip.reading) for still in stills or ())
         if problem := next((problem for problem in problems if problem is not None), None):
             return problem
         bounded = clip.start is not None or clip.end is not None
@@ -111,7 +122,7 @@ def _file_problem(source: bytes | str | Path, most: int, huge: Reason) -> Proble
             facts = os.stat(source)
         except (OSError, ValueError) as error:
             gone = not isinstance(error, OSError) or error.errno in _NO_SUCH_FILE
-            return Reason.MISSING_FILE if gone else Reason.UNREACHABLE, str(source)
+            return Reason.MISSING_FILE if gone else Reason.UNREACHABLE, _name(source)
         size = facts.st_size
     if size == 0:
         return Reason.EMPTY_FILE, _name(source)
@@ -130,4 +141,4 @@ def _is_bomb(source: bytes | str | Path, error: Exception) -> bool:
 
 
 def _name(source: bytes | str | Path) -> str:
-    return f"<{len(source)} bytes>" if isinstance(source, bytes) else str(source)
+    return f"<{len(source)} bytes>" if isinstance(source, bytes) else shown(Path(source))

@@ -56,7 +56,9 @@ def draw_clips(conversation: Conversation, entry: WeightedSource, seed: int, vis
 
     def draw(part: Video) -> DrawnClip:
         frames, own = next(drawn)
-        return DrawnClip(part.source, part.start, part.end, frames, picked=(0,) * frames, seed=own)
+        return DrawnClip(
+            part.source, part.start, part.end, frames, picked=(0,) * frames, reading=part.reading, seed=own
+        )
 
     return _change_clips(conversation, entry.frames[1], draw)
 
@@ -92,7 +94,7 @@ def _pick(clip: DrawnClip) -> Video:
         )
     rng = random.Random(derive_seed("frames", clip.seed))
     chosen = sample_training_frames(max(1, last - first), clip.frames, rng)
-    return Video(clip.source, picked=tuple(first + number for number in chosen))
+    return Video(clip.source, reading=clip.reading, picked=tuple(first + number for number in chosen))
 
 
 def _change_clips(conversation: Conversation, most: int, change: Callable[[Video], Video]) -> Conversation:

@@ -11,7 +11,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tessera.chat.message import Conversation, Image, Part, PictureSource, Video
+from tessera.chat.message import Conversation, Image, Part, PictureSource, Text, Video
+from tessera.imaging.pictures.reading import PictureReading
 from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.files.places import Location, expand, suffix
 from tessera.records.files.remote import Unreachable, exists, local_copy
@@ -58,6 +59,11 @@ class RecordReader:
     def __reduce__(self) -> tuple[type[RecordReader], tuple[DatasetSpec, frozenset[Place]]]:
         """Another process maps the offsets again instead of receiving a copy."""
         return type(self), (self.spec, self._left_out)
+
+    @property
+    def in_local_lines(self) -> bool:
+        """Whether every record is a line of a local file, which can be copied as it stands."""
+        return all(isinstance(file, JsonFile) and file.in_local_lines for file in self.files)
 
     @property
     def size(self) -> int:
@@ -108,11 +114,16 @@ class RecordReader:
             self.spec.system,
             self.spec.pretraining,
             file.members(local),
+            pictures=self.spec.pictures,
+            text_only=self.spec.text_only,
+            foreign_marks=self.spec.foreign_marks,
+            ignored_keys=self.spec.ignored_keys,
+            missing_pictures=self.spec.missing_pictures,
         )
         record, form = self._read(number, local), self._form(number)
         with _within_reach(file, local):
             talk = sampled(parse_as(form, record, place), self.spec)
-            return fetch_media(talk, place)
+            return read_as(fetch_media(talk, place), place.pictures)
 
     def fingerprint(self) -> str:
         """What the files are, the settings, and the records that were left out."""
@@ -164,6 +175,13 @@ def sampled(conversation: Conversation, spec: DatasetSpec) -> Conversation:
         return part
 
     return conversation.map_parts(sample)
+
+
+def read_as(conversation: Conversation, pictures: PictureReading | None) -> Conversation:
+    """The conversation whose pictures become RGB as their source says, if it does."""
+    if pictures is None:
+        return conversation
+    return conversation.map_parts(lambda p: p if isinstance(p, Text) else replace(p, reading=pictures))
 
 
 def fetch_media(conversation: Conversation, place: RecordPlace) -> Conversation:

@@ -4,8 +4,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tessera.imaging.container import VideoSource, blamed, clip_error
-from tessera.imaging.decode import Source
+from tessera.imaging.clips.container import ClipError, VideoSource, blamed, clip_error
+from tessera.imaging.pictures.sources import Source, local_path
+from tessera.runtime.shown import shown
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
@@ -19,9 +20,22 @@ def stills_of(source: VideoSource) -> Sequence[Source] | None:
         if not source:
             raise clip_error(source, "an empty tuple of frames; pass at least one picture")
         return source
-    path = Path(source)
+    path = clip_path(source)
     with blamed(path, "no such file or folder; check the path", "missing"):
         return _frame_paths(path) if path.is_dir() else None
+
+
+def clip_path(source: str | Path) -> Path:
+    """The file or folder that a source names; ClipError when it names none."""
+    if isinstance(source, Path):
+        return source
+    if not isinstance(source, str):
+        what = f"{shown(source)} is no file, folder or tuple of pictures; clips are read from files"
+        raise ClipError(f"video: {what}", "missing")
+    try:
+        return local_path(source)
+    except ValueError as error:
+        raise ClipError(f"video: {shown(error)}", "missing") from error
 
 
 def _frame_paths(folder: Path) -> list[Path]:

@@ -21,8 +21,9 @@ import av.video.stream
 import PIL.Image
 from av.stream import Disposition
 
-from tessera.imaging.decode import Source, name_of
-from tessera.imaging.video_headers import MOST_SAMPLES, promised_samples
+from tessera.imaging.clips.headers import MOST_SAMPLES, promised_samples
+from tessera.imaging.decode import name_of
+from tessera.imaging.pictures.sources import Source
 from tessera.runtime.config import Config
 from tessera.runtime.shown import counted, shown
 

@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from tessera.imaging.container import ClipError, blamed
+from tessera.imaging.clips.container import ClipError, blamed
 from tessera.imaging.decode import open_lazily
 
 _STARTS = (b"GIF87a", b"GIF89a", b"\x89PNG\r\n\x1a\n")
