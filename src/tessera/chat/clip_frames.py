@@ -1,6 +1,7 @@
 """Which frames of a clip part the model sees in chat, evaluation and `uniform` training."""
 
 from tessera.chat.message import Video
+from tessera.imaging.clips.stills import stills_of
 from tessera.imaging.frames import frame_indices, frames_by_rate
 from tessera.imaging.video import FOLDER_FPS, VideoInfo, probe_video
 from tessera.runtime.shown import shown
@@ -14,7 +15,7 @@ def clip_frames(part: Video, usual: int, most: int) -> list[int]:
     """
     if part.picked is not None:
         return list(part.picked)
-    listed = isinstance(part.source, tuple)
+    listed = isinstance(part.source, tuple) and stills_of(part.source) is not None
     if listed and (part.start is not None or part.end is not None):
         raise ValueError("video.start, video.end: frames in a list have no times; shorten the list instead")
     if part.fps is not None:

@@ -199,7 +199,7 @@ def _probe_stream(clip: OpenedClip) -> VideoInfo:
 def _promised(clip: OpenedClip) -> int:
     """Frames by the header, 0 where it does not say; those that an edit list leaves out are not counted."""
     count, entries = clip.stream.frames, clip.stream.index_entries
-    if count > 0 and len(entries) == count:
+    if count > 0 and clip.container.format.name.startswith("mov") and len(entries):
         return sum(not entry.is_discard for entry in entries)
     return max(0, count)
 
@@ -247,4 +247,4 @@ def _stream_times(path: Path, info: VideoInfo, limits: VideoLimits) -> NDArray[n
     # Rounded stamps stay within half a frame of their place.
     if np.abs(times - np.arange(len(times)) / info.fps).max() <= 0.5 / info.fps:
         return None
-    return np.append(times, times[-1] + 1 / info.fps)
+    return np.append(times, times[-1] + times[-1] / max(1, len(times) - 1))

@@ -4,6 +4,7 @@ FFmpeg gets the opened file, never its name, which it might take for a protocol,
 container of the list reads further files unless asked to, and those that still ask are refused.
 """
 
+import errno
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -168,7 +169,14 @@ class _Nameless:
     """An opened file without its name: FFmpeg guesses by names, and takes some for protocols."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self.read, self.tell, self._seek = file.read, file.tell, file.seek
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """The new place, or FFmpeg's negative number of an error: PyAV would print an exception."""
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -errno.EINVAL
 
 
 def _refuse(url: str, flags: int, options: dict[str, str]) -> NoReturn:
