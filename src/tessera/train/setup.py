@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tessera.checkpoints.added import EMBEDDING
 from tessera.curation.check import CheckReport
 from tessera.runtime.progress import Progress, silent
 from tessera.train.objective.contract import Loader, Sources
 from tessera.train.parallel import ALONE, Ranks
+from tessera.train.param_groups import trains
 from tessera.train.recipe import Recipe
 
 
@@ -48,7 +50,17 @@ def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
                 f"stages: {stage.name!r} ({stage.objective.kind}) can't train the model of {first.name!r} "
                 f"({first.objective.kind}); make it a recipe of its own, and let its start name the result"
             )
+    _check_new_rows(recipe)
     learner: Any = first.objective.learner.start(recipe.start, recipe.seed)
     checked = [stage.objective.check(stage, learner, progress) for stage in recipe.stages]
     report = sum((found for _, found in checked), CheckReport())
     return Setup(recipe, learner, tuple(sources for sources, _ in checked), report)
+
+
+def _check_new_rows(recipe: Recipe) -> None:
+    """New tokens whose rows no stage trains would stay what wrote their names before."""
+    if recipe.start.add_tokens and not any(trains(stage.rules, EMBEDDING) for stage in recipe.stages):
+        raise ValueError(
+            f"start.add_tokens: no stage trains the rows of {recipe.start.add_tokens[0]!r}: let the rules of "
+            f"one give {EMBEDDING} a learning_rate"
+        )
