@@ -90,9 +90,7 @@ def convert(
     """
     started = time.monotonic()
     root, goal = Path(source), Path(target)
-    if layout is not None:
-        layout_name(layout)
-    _check_request(root, goal, dtype)
+    _check_request(root, goal, layout, dtype)
     merged = merge_lora and is_lora(ShardReader(root).files)
     unmerged = [] if merged == merge_lora else [f"{root}: there are no LoRA matrices to merge"]
     with _building(goal) as folder:
@@ -105,7 +103,7 @@ def convert(
             said = opened.described
             family, tokenizer, card = said.family, said.tokenizer, said.card or None
             write_checkpoint(folder, tensors, family, tokenizer, layout, card, max_shard_bytes)
-        _copy_files(root, folder, layout == "transformers" or bool(add_tokens), bool(add_tokens))
+        _copy_files(root, folder, layout == "transformers", bool(add_tokens))
         written = read_back(folder, ledger, progress)
         check_tokenizer(tokenizer, written.tokenizer, root)
         kinds = stored, ledger.dtypes
@@ -130,8 +128,10 @@ def convert(
     )
 
 
-def _check_request(source: Path, target: Path, dtype: torch.dtype | None) -> None:
+def _check_request(source: Path, target: Path, layout: LayoutName | None, dtype: torch.dtype | None) -> None:
     """What can be wrong before anything is read."""
+    if layout is not None:
+        layout_name(layout)
     if dtype is not None and dtype not in DTYPES:
         raise ValueError(f"dtype = {dtype}: weights are stored in float32, bfloat16 or float16")
     if not source.is_dir():
@@ -226,12 +226,12 @@ def _cast(name: str, tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 def _copy_files(source: Path, target: Path, keep_written: bool, new_tokens: bool) -> None:
     """Tokenizer files as they are, and what says whose work this is.
 
-    keep_written: files just written stay, because they say more than the original ones: transformers asks for
-    more in the tokenizer's config. new_tokens: originals that list tokens would contradict them.
+    keep_written: files just written stay, because transformers asks for more in the tokenizer's config than
+    the originals say. new_tokens: the same, and originals that list tokens would contradict them.
     """
     names = {*TOKENIZER_FILES, "vocab.json", "merges.txt", "tokenizer_config.json"}
     for name in sorted(names - LISTING_TOKENS if new_tokens else names):
-        if (source / name).is_file() and not (keep_written and (target / name).exists()):
+        if (source / name).is_file() and not ((keep_written or new_tokens) and (target / name).exists()):
             shutil.copyfile(source / name, target / name)
     for path in sorted(path for pattern in CARRIED for path in source.glob(pattern) if path.is_file()):
         shutil.copyfile(path, target / path.name)
