@@ -29,6 +29,7 @@ def load(
     frame_label: str | None = None,
     pictures: PictureReading | Mapping[str, Any] | None = None,
     content_tokens: str | Sequence[str] | None = None,
+    **unknown: Any,
 ) -> ChatModel:
     """Open a chat model of the series in any published layout; None is the small one that ships here.
 
@@ -58,6 +59,7 @@ def load(
         frame_label=frame_label,
         pictures=pictures,
         content_tokens=content_tokens,
+        unknown=unknown,
     )
 
 

@@ -147,7 +147,7 @@ def test_sampling_words_of_the_cards(model: ChatModel) -> None:
     drawn = settings(do_sample=True, max_new_tokens=9)
     assert (drawn.temperature, drawn.top_k, drawn.max_new_tokens) == (1.0, 50, 9)
     assert settings(do_sample=True, temperature=0.2, top_k=0, num_beams=1).temperature == 0.2
-    assert settings(stop="red").stop == ("red",)
+    assert settings(stop="red").stop == ("red", "<|im_end|>")
     longest = model.family.model.decoder.longest_context - len(model.encode("is").ids)
     assert settings().max_new_tokens == min(DEFAULT_NEW_TOKENS, longest)
 
@@ -169,7 +169,7 @@ def test_visual_increment_reaches_the_model(model: ChatModel) -> None:
         ({"question": "left?", "pictures": "gone.png"}, "gone.png"),
         (
             {"question": "a", "temperatur": 1},
-            "temperatur = 1: no such setting; choose from do_sample, max_new",
+            "temperatur = 1: no such setting; did you mean temperature?",
         ),
         ({"question": "a", "top_p": 7}, "top_p = 7.0: give a share"),
         ({"question": "a", "max_new_tokens": "many"}, "max_new_tokens: Input should be a valid integer"),

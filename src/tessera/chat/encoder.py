@@ -113,14 +113,19 @@ class Encoder:
         rendered = self._render(conversation, media=spans)
         return Lengths(len(rendered.ids), sum(sum(s.tiles) for s in spans), rendered.trained)
 
-    def prompt_ids(self, conversation: Conversation) -> npt.NDArray[np.int32]:
+    def prompt_ids(self, conversation: Conversation, prefill: str = "") -> npt.NDArray[np.int32]:
         """The ids int32 [T] that `encode` with `generate` will give; reads file headers only."""
-        return self._render(conversation, media=self.spans(conversation), generate=True).arrays()[0]
+        spans = self.spans(conversation)
+        return self._render(conversation, media=spans, generate=True, prefill=prefill).arrays()[0]
 
     def encode(
-        self, conversation: Conversation, generate: bool = False, most_visual: int | None = None
+        self,
+        conversation: Conversation,
+        generate: bool = False,
+        most_visual: int | None = None,
+        prefill: str = "",
     ) -> Encoded:
-        """Ids, weights and tiles; `generate` ends the prompt with the empty assistant role.
+        """Ids, weights and tiles; `generate` ends the prompt with the assistant's role and `prefill`.
 
         most_visual: ValueError, before more pixels are read, when media take more tokens than that.
         """
@@ -135,15 +140,16 @@ class Encoder:
                     f"{most_visual:,}: give fewer pictures, frames or tiles (max_tiles=...)"
                 )
         spans = [self._span(part, tuple(map(len, tiles))) for part, tiles in zip(media, cut, strict=True)]
-        ids, weights = self._render(conversation, media=spans, generate=generate).arrays()
+        ids, weights = self._render(conversation, media=spans, generate=generate, prefill=prefill).arrays()
         flat = [tiles for part in cut for tiles in part]
         side = self.tiling.tile_side
         tiles = np.concatenate(flat) if flat else np.zeros((0, side, side, 3), dtype=np.uint8)
         return Encoded(ids, weights, tiles, tuple(map(len, flat)))
 
-    def render_text(self, conversation: Conversation, generate: bool = False) -> str:
+    def render_text(self, conversation: Conversation, generate: bool = False, prefill: str = "") -> str:
         """The prompt as readable text, runs of placeholders as `<IMG_CONTEXT>*256`; headers only."""
-        rendered = self._render(conversation, media=self.spans(conversation), generate=generate)
+        spans = self.spans(conversation)
+        rendered = self._render(conversation, media=spans, generate=generate, prefill=prefill)
         text = self.tokenizer.decode(rendered.ids, skip_special=False)
         context = self.template.tokens.context
         run = f"(?:{re.escape(context)})+"

@@ -70,6 +70,11 @@ class Message:
         """The text parts joined, media left out."""
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
+    @property
+    def empty(self) -> bool:
+        """Whether there are neither words nor media."""
+        return not any(part.text if isinstance(part, Text) else True for part in self.parts)
+
 
 @dataclass(frozen=True)
 class Conversation:

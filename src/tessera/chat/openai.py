@@ -102,6 +102,8 @@ class MessageReader(ABC):
     def _parts(self, where: str, role: Role, content: object) -> tuple[Part, ...]:
         if isinstance(content, str):
             return (Text(content),)
+        if role == "assistant" and content is None:
+            return (Text(""),)  # what engines return for an answer of no words
         if not isinstance(content, list | tuple) or not content:
             self.fault(where, f"{shown(content)} is neither text nor a list of parts")
             return ()

@@ -71,6 +71,8 @@ class ChatCommand(QuestionCommand):
     """Most tiles of a picture; the model's own limit, shared by the pictures, by default."""
     visual_increment: float = 1.0
     """Step of position from a visual token to the next: 1, or 0.5, 0.25 ... 1/256 for long clips (V2PE)."""
+    prefill: str = ""
+    """Words with which every answer begins."""
     pictures: PictureReading = PUBLISHED
     """How picture files become RGB."""
     sampling: Annotated[SamplingArguments, tyro.conf.arg(name="")] = SamplingArguments()
@@ -87,6 +89,7 @@ class ChatCommand(QuestionCommand):
         model = tessera.load(self.model, **asdict(self.loading), pictures=self.pictures)
         print(model.summary, file=sys.stderr)
         options = {"max_tiles": self.max_tiles, "visual_increment": self.visual_increment, **sampling}
+        options["prefill"] = self.prefill
         talk = Talk(model, options, () if self.system is None else (say("system", self.system),))
         asked = question or media.default_question
         if self.json or question or not on_terminal:
@@ -117,18 +120,17 @@ class Talk:
         asked = (*self.messages, new := ask(question, media.images, media.videos))
         for note in self.model.encoder.picture_notes(Conversation((new,))):
             print(f"note: {note}", file=sys.stderr)
-        answer = ""
+        stream = self.model.stream(Conversation(asked), on_thought=_think_aloud, **self.options)
         try:
-            for piece in self.model.stream(Conversation(asked), **self.options):
+            for piece in stream:
                 print(piece, end="", flush=True)
-                answer += piece
         except KeyboardInterrupt:
-            if answer:
-                self.messages = (*asked, say("assistant", answer))
+            if stream.answer.whole:
+                self.messages = (*asked, say("assistant", stream.answer.whole))
             raise
         print()
-        self.messages = (*asked, say("assistant", answer))
-        return answer
+        self.messages = (*asked, say("assistant", stream.answer.whole))
+        return stream.answer
 
     def answer_with_facts(self, question: str, media: Media) -> dict[str, Any]:
         """One answer with what it cost and every setting."""
@@ -136,10 +138,12 @@ class Talk:
         start = time.perf_counter()
         prompt = self.model.prompt(asked, **self.options)
         completion = self.model.complete([prompt])[0]
+        answer = prompt.answer(completion)
         return {
             "model": self.model.summary,
             "question": question,
-            "answer": completion.text,
+            "answer": answer,
+            "thought": answer.thought,
             "finish": completion.finish,
             "prompt_tokens": completion.prompt_tokens,
             "new_tokens": len(completion.ids),
@@ -150,6 +154,11 @@ class Talk:
             | {"visual_increment": prompt.visual_increment}
             | prompt.sampling.model_dump(mode="json"),
         }
+
+
+def _think_aloud(piece: str) -> None:
+    """A thought is no part of the answer: it goes where notes go."""
+    print(piece, end="", file=sys.stderr, flush=True)
 
 
 def converse(talk: Talk, media: Media) -> None:

@@ -14,9 +14,14 @@ from tessera.checkpoints.load import load_checkpoint, read_description
 from tessera.checkpoints.placement import balance, free_bytes, read_map, split_layers
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.engine.chat_model import ChatModel
+from tessera.engine.hints import LOAD, unknown_setting
 from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 from tessera.runtime.device import choose_device, choose_dtype
 
+LOAD_OPTIONS = (
+    *("device", "dtype", "load_in_8bit", "device_map", "merge_lora"),
+    *("frame_label", "content_tokens", "pictures"),
+)
 logger = logging.getLogger("tessera")
 
 DeviceMap = str | Mapping[str, str | int]
@@ -37,8 +42,11 @@ def open_model(
     frame_label: str | None = None,
     pictures: PictureReading | Mapping[str, Any] | None = None,
     content_tokens: str | Sequence[str] | None = None,
+    unknown: Mapping[str, object] | None = None,
 ) -> ChatModel:
-    """`tessera.load`; its docstring says what the arguments mean."""
+    """`tessera.load`; its docstring says what the arguments mean. `unknown`: other keywords."""
+    for name, value in (unknown or {}).items():
+        raise unknown_setting(name, value, LOAD_OPTIONS, LOAD)
     reading = _reading(pictures)
     folder = shipped_folder() if name_or_folder is None else find_checkpoint(name_or_folder)
     place = choose_device(str(device))

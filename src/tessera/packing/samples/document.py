@@ -36,7 +36,11 @@ class DocumentEncoder(Encoder):
         return Lengths(len(ids), slots // self.tokens_per_tile, int(self._weights(ids).sum()))
 
     def encode(
-        self, conversation: Conversation, generate: bool = False, most_visual: int | None = None
+        self,
+        conversation: Conversation,
+        generate: bool = False,
+        most_visual: int | None = None,
+        prefill: str = "",
     ) -> Encoded:
         """Ids, tiles, and a weight of 1 on every token of text but the first of all."""
         encoded = super().encode(as_document(conversation), generate, most_visual)
