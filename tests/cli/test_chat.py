@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from tessera.checkpoints.save import save_checkpoint
 from tessera.cli import chat
 from tessera.cli.main import main, parse
 from tessera.cli.question import Media
+from tessera.engine.answer import AnswerStream
 from tessera.engine.chat_model import ChatModel
 from tests.engine import tiny
 
@@ -190,15 +192,28 @@ def test_ctrl_c_ends_the_answer_and_not_the_talk(
     whole = ChatModel.stream
     said: list[list[str]] = []
 
-    def stream(self: ChatModel, asked: Conversation, **options: object) -> Iterator[str]:
-        said.append([message.text for message in asked.messages])
-        if len(said) > 1:
-            yield from whole(self, asked, **options)
-            return
+    def interrupted() -> Iterator[str]:
         yield "so far"
         raise KeyboardInterrupt
+
+    def stream(self: ChatModel, asked: Conversation, **options: Any) -> AnswerStream:
+        said.append([message.text for message in asked.messages])
+        return whole(self, asked, **options) if len(said) > 1 else AnswerStream(interrupted(), apart=True)
 
     monkeypatch.setattr(ChatModel, "stream", stream)
     assert run(folder) == 0
     assert "stopped" in capsys.readouterr().err
     assert said == [["first?"], ["first?", "so far", "again?"]]
+
+
+def test_answers_begin_as_asked_and_thoughts_stand_apart(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--prefill`; a thought goes to stderr, and in JSON beside the answer."""
+    begun = "<think>\nit is red\n</think>\nThe circle"
+    assert run(folder, "which?", "--prefill", begun) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("The circle") and "it is red" in told.err and "it is red" not in told.out
+    assert run(folder, "which?", "--prefill", begun, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["answer"].startswith("The circle") and facts["thought"] == "it is red"

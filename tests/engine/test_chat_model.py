@@ -147,7 +147,7 @@ def test_sampling_words_of_the_cards(model: ChatModel) -> None:
     drawn = settings(do_sample=True, max_new_tokens=9)
     assert (drawn.temperature, drawn.top_k, drawn.max_new_tokens) == (1.0, 50, 9)
     assert settings(do_sample=True, temperature=0.2, top_k=0, num_beams=1).temperature == 0.2
-    assert settings(stop="red").stop == ("red",)
+    assert settings(stop="red").stop == ("red", "<|im_end|>")
     longest = model.family.model.decoder.longest_context - len(model.encode("is").ids)
     assert settings().max_new_tokens == min(DEFAULT_NEW_TOKENS, longest)
 
@@ -169,7 +169,7 @@ def test_visual_increment_reaches_the_model(model: ChatModel) -> None:
         ({"question": "left?", "pictures": "gone.png"}, "gone.png"),
         (
             {"question": "a", "temperatur": 1},
-            "temperatur = 1: no such setting; choose from do_sample, max_new",
+            "temperatur = 1: no such setting; did you mean temperature?",
         ),
         ({"question": "a", "top_p": 7}, "top_p = 7.0: give a share"),
         ({"question": "a", "max_new_tokens": "many"}, "max_new_tokens: Input should be a valid integer"),
@@ -186,8 +186,11 @@ def test_visual_increment_reaches_the_model(model: ChatModel) -> None:
             "gone",
         ),
         ({"pictures": WIDE}, "question: missing"),
-        ({"question": "a", "pictures": np.zeros((9, 9, 3), np.uint8)}, "pictures: ndarray is neither a file"),
-        ({"question": "a", "pictures": [WIDE, 3]}, "pictures: int is neither a file"),
+        (
+            {"question": "a", "pictures": np.zeros((9, 9, 3), np.uint8)},
+            "pictures: a ndarray does not say",
+        ),
+        ({"question": "a", "pictures": [WIDE, 3]}, "pictures[1]: 3 is no picture"),
         (
             {"question": "a", "history": [{"role": "user", "content": "b"}]},
             "history: give (question, answer)",
@@ -209,7 +212,7 @@ def test_a_bad_item_names_itself(model: ChatModel, arguments: dict[str, Any], me
 
 def test_a_prompt_beyond_the_context_says_what_to_change(model: ChatModel) -> None:
     many = [WIDE] * 1 + [SMALL] * 3000
-    with pytest.raises(ValueError, match=r"has \d{5} tokens \(\d+ tiles\).*give fewer pictures"):
+    with pytest.raises(ValueError, match=r"of 3001 pictures .*take [\d,]+ tokens.*fewer pictures"):
         model.chat("<image> " * 3001 + "which?" * 500, many)
 
 

@@ -88,7 +88,9 @@ class PairMaker:
     def _pixels(self, scene: Scene) -> NDArray[np.uint8]:
         part = scene.media[0]
         assert isinstance(part, Image), "contrastive suites show one picture"
-        return np.asarray(decode_image(part.source).resize((self.tile_side, self.tile_side)))
+        return np.asarray(
+            decode_image(part.source, reading=part.reading).resize((self.tile_side, self.tile_side))
+        )
 
     def _texts(self, texts: Sequence[str]) -> tuple[torch.Tensor, tuple[int, ...]]:
         encoded = [self.tokenizer.encode(text) for text in texts]
