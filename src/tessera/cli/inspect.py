@@ -1,5 +1,6 @@
 """`tessera inspect PICTURE`: how a picture becomes tiles and tokens, in words and as a picture."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +31,9 @@ class InspectCommand(CountingCommand, ReportingCommand):
     """How picture files become RGB."""
     out: Path = Path("inspect.png")
     """Where the picture of the tiles is written."""
+
+    def targets(self) -> Mapping[Path, bool]:
+        return {self.out: False}
 
     def run(self) -> int:
         self.at_least(max_tiles=1)

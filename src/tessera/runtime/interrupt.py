@@ -1,5 +1,6 @@
-"""Ctrl-C and termination: the first asks, the second ends."""
+"""What ends work from outside: signals (the first asks, the second ends), and processes that got lost."""
 
+import os
 import signal
 import threading
 import time
@@ -7,8 +8,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from tessera.runtime.shown import shown
+
 SAME = 2.0
 """Seconds in which several signals are one where a launcher passes on what the terminal sent already."""
+
+
+LEAST_PATIENCE = 7
+"""Workers that wait for work wake every five seconds."""
+
+
+class ProcessLost(RuntimeError):
+    """A process that others wait for died, or gives no sign of life; the message names it."""
+
+
+def patience() -> float:
+    """Seconds without a sign of life after which a process is lost: TESSERA_PATIENCE, by default 40."""
+    given = os.environ.get("TESSERA_PATIENCE", "40")
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not LEAST_PATIENCE <= seconds < float("inf"):
+        raise ValueError(f"TESSERA_PATIENCE = {shown(given)}: give seconds, at least {LEAST_PATIENCE}")
+    return seconds
 
 
 class Stop:
