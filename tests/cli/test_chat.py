@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import PIL.Image
 import pytest
 
 from tessera.chat.message import Conversation
@@ -170,6 +173,8 @@ def test_a_question_on_a_terminal_is_answered_once(
         (["--dtype", "int7", "what?"], "dtype = 'int7'"),
         (["--model", "/no/such/folder", "what?"], "/no/such/folder: no such folder"),
         (["--image", __file__, "what?"], "test_chat.py"),
+        (["http://a.org/b.png", "what?"], "nothing is fetched behind your back; download it first"),
+        (["--image", "https://a.org/b.png", "what?"], "nothing is fetched behind your back"),
         (["what?", "--visual-increment", "0.3"], "visual_increment = 0.3"),
     ],
 )
@@ -182,6 +187,26 @@ def test_errors_are_one_line(
     *opened, told = output.err.strip().splitlines()
     assert len(opened) <= 1 and all("nano_model" in line for line in opened), "at most what was opened"
     assert message in told
+
+
+def test_addresses_are_pictures_and_what_reading_loses_is_said(
+    folder: Path, picture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`http://` was "http:/ no such file"; an X-ray was a white area without a word."""
+    wanted = answer(folder, capsys, picture, "how many?")
+    text = base64.b64encode(Path(picture).read_bytes()).decode()
+    for word in (text, f"data:image/png;base64,{text}", f"file://{picture}"):
+        assert answer(folder, capsys, word, "how many?") == wanted
+        assert answer(folder, capsys, "how many?", "--image", word) == wanted
+    rays = str(tmp_path / "xray.png")
+    PIL.Image.fromarray(np.linspace(1000, 4000, 800).reshape(20, 40).astype(np.uint16)).save(rays)
+    assert run(folder, rays, "what?") == 0
+    assert "note: picture " in (told := capsys.readouterr().err) and "values 1000 to 4000" in told
+    assert run(folder, rays, "what?", "--pictures.depth", "picture") == 0
+    assert "note: " not in capsys.readouterr().err
+    assert run(folder, rays, "what?", "--json", "--pictures.depth", "0", "4095") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["notes"] == [] and found["settings"]["pictures"] == "depth=(0.0, 4095.0)"
 
 
 def test_ctrl_c_ends_the_answer_and_not_the_talk(

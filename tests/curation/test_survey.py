@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from tessera.chat.encoder import Encoder
@@ -262,6 +263,34 @@ def test_a_source_that_asks_about_pictures_and_has_none_gets_a_note(tmp_path: Pa
         .sources[0]
         .remarks
     )
+
+
+def test_pictures_whose_reading_loses_something_are_counted_and_named(
+    tmp_path: Path, encoder: Encoder
+) -> None:
+    """A set of X-rays trained as white areas, and the check said nothing."""
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    rays = np.linspace(1000, 4000, 600).reshape(20, 30).astype(np.uint16)
+    PIL.Image.fromarray(rays).save(tmp_path / "xray.png")
+    PIL.Image.new("RGB", (30, 20)).save(tmp_path / "turned.jpg", exif=exif)
+    records = [
+        good(n, f"<image> {n}?") | {"image": name} for n, name in enumerate(["xray.png", "turned.jpg"] * 15)
+    ]
+    (source,) = look_at(one_file(tmp_path, records), encoder, tmp_path).sources
+    flat, turned = source.remarks
+    assert source.log.records == 0
+    assert flat.startswith("15 x picture comes out as one flat colour; set pictures.depth")
+    assert (
+        flat.count("xray.png': values 1000 to 4000 become 255 to 255") == 15 and "records.jsonl:29: " in flat
+    )
+    assert turned.startswith("15 x EXIF orientation ignored; set pictures.orientation to exif")
+    kept = {"depth": (0, 4095), "orientation": "exif"}
+    (source,) = look_at(one_file(tmp_path, records, pictures=kept), encoder, tmp_path).sources
+    assert not source.remarks and not source.log.records
+    many = [good(n, f"<image> again {n}?") | {"image": "xray.png"} for n in range(300)]
+    (source,) = look_at(one_file(tmp_path, many), encoder, tmp_path).sources
+    assert source.remarks[0].count("\n") == 21 and source.remarks[0].endswith("and 280 more")
 
 
 def test_pictures_that_documents_go_on_without_are_counted(tmp_path: Path, encoder: Encoder) -> None:

@@ -21,7 +21,7 @@ from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokenizer.content import ContentTokens, content_names
 from tessera.imaging.decode import decode_image, name_of, read_size
 from tessera.imaging.frames import frame_indices
-from tessera.imaging.grid import Tiling, count_tiles
+from tessera.imaging.grid import Tiling, count_tiles, tiles_problem
 from tessera.imaging.pictures.losses import what_is_lost
 from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 from tessera.imaging.tiles import Resize, cut_tiles
@@ -208,13 +208,13 @@ class Encoder:
 
     def _picture_tiling(self, part: Image, share: int) -> Tiling:
         limit = share if part.max_tiles is None else part.max_tiles
-        name = "image.max_tiles"
+        if part.tiles is not None and (problem := tiles_problem(part.tiles)):
+            raise ValueError(f"image.tiles: {problem}")
         if part.tiles is not None and not part.joined:
             # A grid that wins among more candidates wins among those of its own area and below, too: the
             # number of tiles alone tells which grid the caller's `max_num` gave.
             limit = part.tiles - 1 if self.tiling.thumbnail and part.tiles > 1 else part.tiles
-            name = "image.tiles"
-        return self.tiling.limited(limit, name)
+        return self.tiling.limited(limit, "image.max_tiles")
 
     def _count(self, part: Image | Video, share: int) -> tuple[int, ...]:
         if isinstance(part, Video):

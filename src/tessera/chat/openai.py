@@ -225,7 +225,7 @@ class _ChatReader(MessageReader):
             return path
         found = (self.root / path).resolve()
         if not found.is_relative_to(self.root):
-            self.fault(where, f"{str(path)!r} leads out of {str(self.root)!r}; name a file inside it")
+            self.fault(where, f"{shown(path)!r} leads out of {str(self.root)!r}; name a file inside it")
         return found
 
 

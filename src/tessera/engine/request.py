@@ -58,7 +58,7 @@ class Sampling(Config):
     def _in_range(self) -> Self:
         for name, (fits, remedy) in RANGES.items():
             if not fits(value := getattr(self, name)):
-                raise ValueError(f"{name} = {value!r}: {remedy}")
+                raise ValueError(f"{name} = {shown(value)}: {remedy}")
         return self
 
 

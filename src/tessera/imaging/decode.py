@@ -43,6 +43,8 @@ BYTES_A_PIXEL = {"WEBP": 17, "AVIF": 16, "JPEG2000": 28, "progressive": 12, "dee
 READ_IN_PYTHON = {"qoi", "ppm", "ppm_plain", "bmp_rle"}
 """Decoders of Pillow's that are loops in Python: pixels cost time, as much as SLOW bytes."""
 SLOW = 128
+MOST_SCANNED = 2**32
+"""Pixels times scans of a progressive JPEG: a usual one has ten, and a few bytes make another."""
 
 _EXIF_ORIENTATION = 0x0112
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations whose picture is turned by a quarter
@@ -55,8 +57,8 @@ class UnreadablePicture(ValueError):
 class DecodeLimits(Config):
     """How large a picture may be before it is refused, unopened."""
 
-    max_pixels: int = 2**27
-    """Width times height; reading that many takes 1 GiB. Formats that need more have a smaller limit."""
+    max_pixels: int = 125_000_000
+    """Width times height; reading that many takes nearly 1 GiB. Formats that need more have a lower limit."""
     max_side: int = 2**24
     """Longer side in pixels; the tables of its resize then take 512 MiB."""
     max_bytes: int = 256 * 2**20
@@ -115,7 +117,10 @@ def open_lazily(source: Source, limits: DecodeLimits = DEFAULT_LIMITS) -> PIL.Im
 
 
 def orientation(image: PIL.Image.Image, source: Source) -> int:
-    """The EXIF orientation of an opened picture, 1 to 8; 1 where it is not said."""
+    """The EXIF orientation of an opened picture, 1 to 8; 1 where it is not said, and for TIFF, which Pillow
+    turns by itself."""
+    if image.format == "TIFF":
+        return 1
     try:
         told = int(image.getexif().get(_EXIF_ORIENTATION, 1))
     except BROKEN as error:
@@ -162,6 +167,7 @@ def _opened(data: Path | bytes, source: Source, limits: DecodeLimits) -> PIL.Ima
     try:
         stream = io.BytesIO(data) if isinstance(data, bytes) else data
         image = PIL.Image.open(stream, formats=_known_formats())
+        _ = image.size  # a TIFF looks for it only now
     except BOMBS as error:
         raise _error(source, f"{error}; scale it down") from error
     except PIL.UnidentifiedImageError as error:
@@ -175,17 +181,13 @@ def _opened(data: Path | bytes, source: Source, limits: DecodeLimits) -> PIL.Ima
 
 def _decoded(source: Source, image: PIL.Image.Image, reading: PictureReading) -> PIL.Image.Image:
     """The pixels of an opened picture, which is closed; one of the caller's stays open."""
-    frames = int(getattr(image, "n_frames", 1)) if reading.animation == "refuse" else 1
-    if frames > 1:
-        remedy = "pass it as a video or read it with animation 'first'"
-        raise _error(source, f"it has {frames} frames and animation is 'refuse'; {remedy}")
-    size = image.size
     try:
         with nullcontext() if image is source else image:
+            if reading.animation == "refuse" and (frames := int(getattr(image, "n_frames", 1))) > 1:
+                remedy = "pass it as a video or read it with animation 'first'"
+                raise _error(source, f"it has {frames} frames and animation is 'refuse'; {remedy}")
+            _check_scans(image, source)
             image.load()
-            if image.size != size:
-                what = f"its header says {size[0]}x{size[1]}, its pixels are {image.width}x{image.height}"
-                raise _error(source, f"{what}; replace the file")
             if reading.orientation == "exif" and orientation(image, source) > 1:
                 image = PIL.ImageOps.exif_transpose(image)
             return _to_rgb(image, reading)
@@ -224,6 +226,16 @@ def _check_pixels(image: PIL.Image.Image, source: Source, limits: DecodeLimits) 
     if width * height > most:
         why = "" if needed == PLAIN else f" for such a {image.format or image.mode} file"
         raise _error(source, f"{width}x{height} pixels exceed max_pixels={most}{why}; scale it down")
+
+
+def _check_scans(image: PIL.Image.Image, source: Source) -> None:
+    """A progressive JPEG may go over all its pixels as often as its few bytes say."""
+    if not image.info.get("progressive") or isinstance(source, PIL.Image.Image):
+        return
+    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    scans, most = data.count(b"\xff\xda"), MOST_SCANNED // (image.width * image.height)
+    if scans > most:
+        raise _error(source, f"{scans} scans of a progressive JPEG exceed {most} at its size; save it again")
 
 
 def _bytes_a_pixel(image: PIL.Image.Image) -> int:

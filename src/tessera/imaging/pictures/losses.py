@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from enum import StrEnum
 from typing import Self
 
 import numpy as np
 import PIL.Image
 
-from tessera.imaging.decode import (
-    BROKEN,
-    DEFAULT_LIMITS,
-    DecodeLimits,
-    UnreadablePicture,
-    name_of,
-    open_lazily,
-    orientation,
-)
+from tessera.imaging.decode import BROKEN, DEFAULT_LIMITS, DecodeLimits, open_lazily, orientation
 from tessera.imaging.pictures.depth import Range, is_deep, level_range, stored_range
 from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 from tessera.imaging.pictures.sources import Source, picture_source
-from tessera.runtime.shown import shown
 
 
 class PictureLoss(StrEnum):
@@ -52,21 +43,32 @@ def what_is_lost(
 ) -> Losses:
     """Every loss of a sound picture, with what is stored; pixels are decoded only where they decide.
 
-    headers_only: losses that need pixels are left out. ValueError as from `decode_image`.
+    headers_only: losses that need pixels are left out. ValueError as from `read_size`.
     """
     reading, found, known = reading or PUBLISHED, [], picture_source(source)
     image = open_lazily(known, limits)
     with nullcontext() if image is known else image:
-        if reading.orientation == "stored" and (turn := orientation(image, known)) > 1:
-            found.append((PictureLoss.ORIENTATION, f"orientation {turn}"))
-        if image.format != "MPO" and getattr(image, "is_animated", False):  # an MPO's second one is no frame
-            found.append((PictureLoss.FRAMES, "several frames"))
-        if not headers_only:
-            try:
+        # What is broken outside of the pixels that count (EXIF, later frames) does not make them worse.
+        with suppress(*BROKEN):
+            if reading.orientation == "stored" and (turn := orientation(image, known)) > 1:
+                found.append((PictureLoss.ORIENTATION, f"orientation {turn}"))
+        with suppress(*BROKEN):
+            if not headers_only:
                 found += _in_pixels(image, reading)
-            except BROKEN as error:
-                raise UnreadablePicture(f"picture {name_of(known)}: {shown(error)}; replace it") from error
+            if image is not known and _goes_on(image):
+                found.append((PictureLoss.FRAMES, "several frames"))
     return tuple(found)
+
+
+def _goes_on(image: PIL.Image.Image) -> bool:
+    """Whether a file of ours has a second frame; the one of an MPO, a phone's preview, is none."""
+    if image.format != "TIFF":
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    try:
+        image.seek(1)  # `is_animated` would walk through all of them
+    except EOFError:
+        return False
+    return True
 
 
 def _in_pixels(image: PIL.Image.Image, reading: PictureReading) -> Losses:

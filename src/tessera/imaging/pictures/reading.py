@@ -59,8 +59,9 @@ class PictureReading(Config):
         try:
             return cls(**{str(key): value for key, value in given.items()})
         except ValidationError as error:
-            choices = "; ".join(f"{name}: {field.description}" for name, field in cls.model_fields.items())
-            raise ValueError(f"{first_fault(error)} ({choices})") from error
+            field = cls.model_fields.get(str(error.errors()[0]["loc"][0]))
+            remedy = field.description if field else f"give some of {', '.join(cls.model_fields)}"
+            raise ValueError(f"{first_fault(error)}; {remedy}") from error
 
     def __str__(self) -> str:
         """What differs from the published recipe."""
