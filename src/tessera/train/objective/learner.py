@@ -12,6 +12,7 @@ from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.chat.tokenizer.content import ContentTokens
 from tessera.checkpoints.added import NewTokens
 from tessera.checkpoints.fill import fill
+from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import empty_model, load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.checkpoints.shipped import Shipped, shipped_folder
@@ -31,7 +32,7 @@ class Start(Config):
     family: str = "scale_model"
     """Name in the catalogue; decides the architecture of a fresh model."""
     checkpoint: str | None = None
-    """Folder with a whole model; "shipped" is the one in the package."""
+    """A whole model: a folder, a name as `chat --model` takes it, or "shipped" for the one in the package."""
     vision: str | None = None
     """Folder with a ViT; "shipped" is the pretrained one in the package."""
     decoder: str | None = None
@@ -93,4 +94,4 @@ def first_weights(model: nn.Module, start: Start, seed: int) -> None:
 
 
 def _folder(given: str, what: Shipped) -> Path:
-    return shipped_folder(what) if given == "shipped" else Path(given)
+    return shipped_folder(what) if given == "shipped" else find_checkpoint(given)
