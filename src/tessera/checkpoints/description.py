@@ -9,11 +9,13 @@ from pydantic import ValidationError
 
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.checkpoints import own
+from tessera.checkpoints.files.folder import what_it_is
 from tessera.families.architecture import Architecture, PublishedLayout, Reading
 from tessera.families.family import Family
 from tessera.families.registry import find_layout
 from tessera.runtime.config import first_fault
 from tessera.runtime.json_file import read_object
+from tessera.runtime.shown import shown
 
 LayoutName = Literal["tessera", "official", "transformers"]
 LAYOUTS: tuple[LayoutName, ...] = get_args(LayoutName)
@@ -39,7 +41,8 @@ def published_layout(folder: Path) -> tuple[Architecture, LayoutName, PublishedL
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise ValueError(
-            f"{folder} holds neither {own.CONFIG_FILE} nor {CONFIG_FILE}: "
+            what_it_is(folder)
+            or f"{shown(folder)} holds neither {own.CONFIG_FILE} nor {CONFIG_FILE}: "
             "copy the checkpoint's config beside the weights"
         )
     architecture, name, layout = find_layout(read_object(path).get("model_type"), str(path))
