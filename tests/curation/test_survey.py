@@ -81,7 +81,7 @@ def test_workers_find_the_same(tmp_path: Path, encoder: Encoder) -> None:
 
 
 def test_faults_beyond_a_number_are_counted_not_kept(tmp_path: Path, encoder: Encoder) -> None:
-    found = look_at(one_file(tmp_path, [b"{broken"] * (KEPT + 7)), encoder, tmp_path)
+    found = look_at(one_file(tmp_path, [good(1), *[b"{broken"] * (KEPT + 7)]), encoder, tmp_path)
     log = found.sources[0].log
     assert (log.records, log.counts[Reason.BROKEN_JSON], len(log.kept)) == (KEPT + 7, KEPT + 7, KEPT)
     assert len(list(log.rows())) == KEPT + 7

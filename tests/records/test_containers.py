@@ -119,7 +119,9 @@ def test_a_json_file_may_hold_lines_but_nothing_else(tmp_path: Path) -> None:
     file.write_text("\n".join(map(json.dumps, RECORDS)))
     assert reader(file).record(4) == RECORDS[4]
     file.write_text('"text"')
-    with pytest.raises(ValueError, match=r"photos.annotation: .*a.json: begins with b'\"'; give an array"):
+    with pytest.raises(
+        ValueError, match=r"photos.annotation: .*a.json: holds no JSON objects .*; give an array"
+    ):
         reader(file)
 
 

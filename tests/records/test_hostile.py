@@ -200,7 +200,11 @@ def test_any_bytes_give_conversations_or_data_errors(
 ) -> None:
     file = tmp_path_factory.mktemp("fuzz") / name
     file.write_bytes(b"[" + b",".join(parts) if name == "a.json" else b"\n".join(parts))
-    source = RecordReader(DatasetSpec(name="fuzz", annotation=file, root=file.parent))
+    try:
+        source = RecordReader(DatasetSpec(name="fuzz", annotation=file, root=file.parent))
+    except ValueError as error:  # nothing in it is a record
+        assert name in str(error)
+        return
     for number in range(source.size):
         try:
             assert isinstance(source.conversation(number), Conversation)

@@ -44,7 +44,16 @@ def test_paths_may_start_elsewhere_or_be_absolute(tmp_path: Path) -> None:
         ({**ENTRY, "data_augment": 1}, r"photos.data_augment: 1 is not true or false"),
         ({**ENTRY, "max_dynamic_patch": 0}, r"photos.max_dynamic_patch: 0; it must be above 0"),
         ({"root": "x"}, r"photos.annotation: missing; give the path of a file that ends in .jsonl"),
-        ({**ENTRY, "annotation": "a.csv"}, r"photos.annotation: a.csv; give"),
+        (
+            {**ENTRY, "annotation": "a.csv"},
+            r"photos.annotation: a.csv; make records of it with tessera data build",
+        ),
+        ({**ENTRY, "annotation": "a.txt.gz"}, r"photos.annotation: a.txt.gz; give"),
+        ({**ENTRY, "system": "\ud800"}, r"photos.system: .* holds half of a surrogate pair"),
+        (
+            {**ENTRY, "\x1b[2J" + "k" * 9999: 1},
+            r"photos: unknown keys \\x1b\[2Jk+… \(10003 characters\); allowed",
+        ),
         ([], r"photos: \[\] is not an object"),
     ],
 )

@@ -12,11 +12,13 @@ from tessera.playground.talk import Mode
 from tessera.records.files.mapping import read_mapping
 from tessera.records.files.places import Location, location, suffix
 from tessera.records.forms.detect import FormName
+from tessera.records.record import SURROGATE
 from tessera.runtime.config import Config
 from tessera.runtime.shown import shown
 
 SUFFIXES = (".jsonl", ".json", ".parquet", ".tar")
 """What an annotation may end in."""
+TABLES = (".csv", ".tsv", ".xlsx", ".txt")
 _ENDINGS = f"give the path of a file that ends in {', '.join(SUFFIXES)}"
 
 
@@ -61,8 +63,17 @@ class DatasetSpec(Config):
             raise ValueError(f"{shown(value)} holds a NUL character; correct the path")
         place = location(value, (info.context or {}).get("base"))
         if info.field_name == "annotation" and suffix(place) not in SUFFIXES:
-            raise ValueError(f"{value or 'missing'}; {_ENDINGS}")
+            table = suffix(place) in TABLES
+            remedy = "make records of it with tessera data build" if table else _ENDINGS
+            raise ValueError(f"{shown(str(value), bare=True) or 'missing'}; {remedy}")
         return place
+
+    @field_validator("name", "system")
+    @classmethod
+    def _sound(cls, value: str | None) -> str | None:
+        if value is not None and ("\0" in value or SURROGATE.search(value)):
+            raise ValueError(f"{shown(value)} holds half of a surrogate pair, or NUL; write text")
+        return value
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -122,19 +133,21 @@ def read_meta(file: Path | str, base: Path | str | None = None) -> tuple[Dataset
 
 def _spec(file: Path, folder: Location, name: str, entry: object) -> DatasetSpec:
     """One entry of the manifest; what is wrong with it is told with file, source and key."""
+    place = f"{shown(file)}: {shown(name, bare=True)}"
     if not isinstance(entry, dict):
-        raise ValueError(f"{file}: {name}: {shown(entry)} is not an object with {', '.join(ENTRY_KEYS)}")
+        raise ValueError(f"{place}: {shown(entry)} is not an object with {', '.join(ENTRY_KEYS)}")
     if unknown := sorted(str(key) for key in entry if key not in ENTRY_KEYS):
         allowed = ", ".join(ENTRY_KEYS)
-        raise ValueError(f"{file}: {name}: unknown keys {', '.join(unknown)}; allowed: {allowed}")
+        keys = shown(", ".join(unknown), bare=True)
+        raise ValueError(f"{place}: unknown keys {keys}; allowed: {allowed}")
     try:
         # Strict: the text "2" is no number and 1 is no true, or a slip of the pen would go unseen.
         values = {"root": "", **entry, "name": name}
         return DatasetSpec.model_validate(values, strict=True, context={"base": folder})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join((name, *map(str, first["loc"][:1])))
-        raise ValueError(f"{file}: {where}: {_problem(first)}") from error
+        where = ".".join((place, *map(str, first["loc"][:1])))
+        raise ValueError(f"{where}: {_problem(first)}") from error
 
 
 def _problem(error: ErrorDetails) -> str:

@@ -14,7 +14,7 @@ from tessera.runtime.shown import shown
 
 MOST_BYTES = 64 * 2**20
 """Largest record as text, in bytes."""
-_SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Parse:
         if "\0" in text:
             self.fault(where, f"at character {text.index(chr(0)) + 1}", Reason.NUL)
             return False
-        if not text.isascii() and (match := _SURROGATE.search(text)):
+        if not text.isascii() and (match := SURROGATE.search(text)):
             detail = f"\\u{ord(match[0]):04x} at character {match.start() + 1}"
             self.fault(where, detail, Reason.LONE_SURROGATE)
             return False

@@ -36,9 +36,8 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     fast = hf and (root / "tokenizer.json").is_file()
     bos, document = token_text(config, "bos_token"), Section("")
     if (root / "tokenizer.model").is_file() and not fast:
-        guarded = {token.text("content") for token in config.sections("added_tokens_decoder")}
         legacy = config.flag("legacy", True)
-        vocabulary = _sentencepiece(root / "tokenizer.model", legacy, named.union(guarded, ADDED_TOKENS))
+        vocabulary = _sentencepiece(root / "tokenizer.model", legacy)
         adds_bos = True
     else:
         document = _read_document(root)
@@ -58,12 +57,12 @@ def read_section(path: Path) -> Section:
     return Section.of(path, MAX_BYTES).without_nulls() if path.is_file() else Section(shown(path))
 
 
-def _sentencepiece(path: Path, legacy: bool, guarded: frozenset[str]) -> Vocabulary:
+def _sentencepiece(path: Path, legacy: bool) -> Vocabulary:
     """The vocabulary in tokenizer.model."""
     if (size := path.stat().st_size) > MAX_BYTES:
         raise ValueError(f"{shown(path)} has {size} bytes, which no vocabulary has: fetch it again")
     try:
-        return SentencePieceVocabulary(path.read_bytes(), legacy, guarded)
+        return SentencePieceVocabulary(path.read_bytes(), legacy)
     except (RuntimeError, ValueError, IndexError, OSError) as error:
         raise ValueError(
             f"{shown(path)} is no SentencePiece model ({shown(error)}): fetch it again"

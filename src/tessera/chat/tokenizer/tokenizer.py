@@ -10,10 +10,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tessera.chat.tokenizer.vocabulary import Vocabulary
+from tessera.chat.tokenizer.vocabulary import Left, Vocabulary
 from tessera.chat.tokens import ADDED_TOKENS, GROUNDING_TOKENS, AddedToken
 
 CACHE_ENTRIES = 65_536
@@ -85,12 +86,58 @@ class Tokenizer:
                 raise ValueError(
                     f"text: holds a lone surrogate at character {lone.start()}; decode the source as UTF-8"
                 )
-            ids = self.vocabulary.encode(text, left is None)
+            ids = self._spell(text, "nothing" if left is None else "token")
             if len(text) <= CACHE_CHARACTERS:
                 if len(self._cache) >= CACHE_ENTRIES:
                     self._cache.clear()
                 self._cache[key] = ids
         return list(ids)
+
+    def _spell(self, text: str, left: Left) -> list[int]:
+        """Ids of a run of text without the id of any special string, whatever the vocabulary makes of it.
+
+        What would become one (its name, the piece of the model that has its id, a form that the normaliser
+        maps to it) is cut behind its first character, so that it stays characters. Where no such spelling
+        stands in the text, its halves are tried, down to the bytes of one character. Ids that hold none are
+        the vocabulary's own.
+        """
+        ids = self.vocabulary.encode(text, left)
+        caught = self._by_id.keys() & ids
+        if not caught:
+            return ids
+        if spellings := self._spellings(text, caught):
+            cuts = (f"(?<={re.escape(s[0])})(?={re.escape(s[1:])})" for s in spellings)
+            parts = re.split("|".join(cuts), text)
+        elif caught == {self.vocabulary.unknown}:
+            return ids  # not written by name: characters that the model has no piece for
+        elif len(text) == 1:
+            return self._spell_bytes(text, next(iter(caught)))
+        else:
+            parts = [text[: len(text) // 2], text[len(text) // 2 :]]
+        first, *rest = (self._spell(part, "text" if n else left) for n, part in enumerate(parts))
+        return [*first, *chain.from_iterable(rest)]
+
+    def _spellings(self, text: str, caught: Iterable[int]) -> list[str]:
+        """How these ids are written in a text: names and pieces of more than one character."""
+        known = {self._by_id[i].text for i in caught}
+        known |= {self.vocabulary.pieces[i].decode(errors="ignore") for i in caught}
+        return sorted(s for s in known if len(s) > 1 and s in text)
+
+    def _spell_bytes(self, character: str, caught: int) -> list[int]:
+        """A character by its bytes; ValueError where the vocabulary has none for it."""
+        spelled = [self._bytes[byte] for byte in character.encode() if byte in self._bytes]
+        if len(spelled) < len(character.encode()):
+            raise ValueError(
+                f"text: the tokenizer writes {character!r} only as its special string "
+                f"{self._by_id[caught].text!r}; take the character out"
+            )
+        return spelled
+
+    @cached_property
+    def _bytes(self) -> dict[int, int]:
+        """Byte -> the id that stands for it alone and for no special string."""
+        pieces = enumerate(self.vocabulary.pieces)
+        return {piece[0]: i for i, piece in pieces if len(piece) == 1 and i not in self._by_id}
 
     def opening(self, first: int) -> list[int]:
         """Ids in front of a prompt that starts with control token `first`: Phi-3's lone space, else none.
@@ -106,7 +153,7 @@ class Tokenizer:
 
     def split_content(self, text: str) -> list[int | str]:
         """Text of a user or an answer cut at the special strings that are allowed there, those as ids."""
-        return self._cut(text, self._content_pattern) if "<" in text else [text]
+        return self._cut(text, self._content_pattern)
 
     def _cut(self, text: str, pattern: re.Pattern[str] | None) -> list[int | str]:
         pieces = [text] if pattern is None else pattern.split(text)

@@ -6,7 +6,8 @@ to `encode`; ids become text again through `pieces`, the bytes that each id stan
 
 import json
 import re
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 import sentencepiece
 import tokenizers
@@ -22,6 +23,9 @@ SPACE = "\u2581"
 """SentencePiece's visible space."""
 FIRST, NEVER = '"prepend_scheme": "first"', '"prepend_scheme": "never"'
 """When Metaspace writes a space before a text: LLaMA's in front of the prompt, or not at all."""
+
+Left = Literal["nothing", "token", "text"]
+"""What stands left of a run: nothing (it opens the prompt), a control token, or text that was cut off it."""
 
 
 def byte_alphabet() -> dict[str, int]:
@@ -62,15 +66,27 @@ class JsonVocabulary:
         # Metaspace "first" writes its space before the prompt only; a run taken alone always looks like one.
         behind = text.replace(FIRST, NEVER)
         self._behind = self._core if behind == text else tokenizers.Tokenizer.from_str(behind)
+        self._bare = bare
         before, words = (json.dumps(document.get(key)) for key in ("normalizer", "pre_tokenizer"))
         self.pieces = _json_pieces(document["model"]["vocab"], byte_level='"ByteLevel"' in words)
         """Bytes of every id; empty for ids that never stand for text."""
         self.strips_first_space = '"Prepend"' in before or ('"Metaspace"' in words and NEVER not in words)
         """Whether the first space of a decoded text was put there by the model and is to be dropped."""
+        unknown = document["model"].get("unk_token")
+        self.unknown = None if unknown is None else self._core.token_to_id(unknown)
+        """Id of characters that the model has no piece for, or None."""
 
-    def encode(self, text: str, at_start: bool) -> list[int]:
-        """Ids of a run of text; `at_start` says whether it opens the prompt."""
-        return (self._core if at_start else self._behind).encode(text, add_special_tokens=False).ids
+    def encode(self, text: str, left: Left) -> list[int]:
+        """Ids of a run of text."""
+        if left == "nothing":
+            return self._core.encode(text, add_special_tokens=False).ids
+        return (self._behind if left == "token" else self._inside).encode(text, add_special_tokens=False).ids
+
+    @cached_property
+    def _inside(self) -> tokenizers.Tokenizer:
+        """The model without any space of its own before a text."""
+        document = {key: _unprefixed(self._bare.get(key)) for key in ("normalizer", "pre_tokenizer")}
+        return tokenizers.Tokenizer.from_str(json.dumps(self._bare | document))
 
     def token_id(self, piece: str) -> int | None:
         """Id of a piece as written in the model's vocabulary, or None."""
@@ -79,6 +95,18 @@ class JsonVocabulary:
     def files(self) -> dict[str, bytes]:
         """`tokenizer.json` as read; `Tokenizer.save` renews its added tokens."""
         return {"tokenizer.json": json.dumps(self._document, ensure_ascii=False).encode()}
+
+
+def _unprefixed(step: Any) -> Any:
+    """A normalizer or pre-tokenizer that writes no space before a text."""
+    if not isinstance(step, dict) or step.get("type") == "Prepend":
+        return None
+    changed = dict(step)
+    for key in ("normalizers", "pretokenizers"):
+        if key in step:
+            changed[key] = [kept for one in step[key] if (kept := _unprefixed(one))]
+    never = {"prepend_scheme": "never", "add_prefix_space": False}
+    return changed | {key: value for key, value in never.items() if key in step}
 
 
 def _json_pieces(vocab: dict[str, int], byte_level: bool) -> list[bytes]:
@@ -108,7 +136,7 @@ class SentencePieceVocabulary:
     there also when the prompt starts with a control token. InternLM2 and Yi have no dummy prefix.
     """
 
-    def __init__(self, model: bytes, legacy: bool, guarded: frozenset[str] = frozenset()) -> None:
+    def __init__(self, model: bytes, legacy: bool) -> None:
         self._model = model
         if hasattr(sentencepiece, "set_min_log_level"):  # else it warns of InternLM2's NUL piece each time
             sentencepiece.set_min_log_level(2)
@@ -119,14 +147,12 @@ class SentencePieceVocabulary:
         self.strips_first_space = self._dummy_prefix
         self.lone_prefix = self._sp.piece_to_id(SPACE) if self._dummy_prefix and not legacy else None
         self.pieces = [self._bytes(i) for i in range(self._sp.get_piece_size())]
-        self._guard = self._make_guard(guarded)
+        self.unknown: int | None = self._sp.unk_id()
 
-    def encode(self, text: str, at_start: bool) -> list[int]:
-        """Ids of a run of text; guarded special strings inside it stay text."""
-        ids: list[int] = []
-        for index, part in enumerate(self._guard.split(text) if self._guard else [text]):
-            prefixed = index == 0 and (self._legacy or at_start)
-            ids += self._sp.encode(part) if prefixed or not self._dummy_prefix else self._continue(part)
+    def encode(self, text: str, left: Left) -> list[int]:
+        """Ids of a run of text."""
+        prefixed = left == "nothing" or (left == "token" and self._legacy)
+        ids: list[int] = self._sp.encode(text) if prefixed or not self._dummy_prefix else self._continue(text)
         return ids
 
     def token_id(self, piece: str) -> int | None:
@@ -146,12 +172,6 @@ class SentencePieceVocabulary:
         if self._sp.is_control(index) or self._sp.is_unused(index):
             return b""
         return piece_bytes(self._sp.id_to_piece(index))
-
-    def _make_guard(self, special: frozenset[str]) -> re.Pattern[str] | None:
-        """A cut behind the first character of strings that the model itself would turn into one id."""
-        found = [s for s in special if len(s) > 1 and self._sp.piece_to_id(s) in self._sp.encode(s)]
-        cuts = "|".join(f"(?<={re.escape(s[0])})(?={re.escape(s[1:])})" for s in sorted(found))
-        return re.compile(cuts) if found else None
 
 
 Vocabulary = JsonVocabulary | SentencePieceVocabulary

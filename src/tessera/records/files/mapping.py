@@ -7,8 +7,17 @@ from typing import Any
 
 import yaml
 
-MOST_BYTES = 64 * 2**20
-"""Largest settings file."""
+from tessera.runtime.shown import shown
+
+MOST_BYTES = 4 * 2**20
+"""Largest settings file: YAML takes a second for each MiB."""
+MOST_MERGED = 100_000
+"""Most entries that the merge keys of a file may copy."""
+LONGEST_NUMBER = 100
+"""Characters of a plain value; Python's numbers take time quadratic in their length."""
+EXAMPLE = '{"photos": {"root": "pictures", "annotation": "records.jsonl"}}'
+_NAMES_FILES = f"a manifest names the files of records: {EXAMPLE}"
+_RECORDS = (".jsonl", ".parquet", ".tar", ".csv", ".tsv")
 
 
 def read_mapping(file: Path) -> dict[str, Any]:
@@ -17,29 +26,67 @@ def read_mapping(file: Path) -> dict[str, Any]:
     YAML's anchors, aliases and merge keys work; top keys that begin with `x-` only hold anchors and are left
     out. ValueError naming file, place and remedy.
     """
-    if not file.is_file():
-        raise ValueError(f"meta file {file}: no such file; check the path")
-    if file.stat().st_size > MOST_BYTES:
-        raise ValueError(f"meta file {file}: more than {MOST_BYTES} bytes; is it the annotation itself?")
+    name = f"meta file {shown(file)}"
     is_yaml = file.suffix.lower() in (".yaml", ".yml")
     kind = "YAML" if is_yaml else "JSON"
+    data = _content(file, name)
     try:
         # Some editors put a byte order mark in front.
-        text = file.read_bytes().decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
         value = yaml.load(text, Loader=_Strict) if is_yaml else json.loads(text, object_pairs_hook=_once)
-    except (json.JSONDecodeError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"meta file {file}: not {kind} in UTF-8: {error}; correct the meta file") from error
+    except RecursionError as error:
+        raise ValueError(f"{name}: nested too deep, or an anchor that holds itself; write it flat") from error
+    # SafeLoader passes what it can't make of `!!int ""` and its like on as these.
+    except (json.JSONDecodeError, UnicodeDecodeError, yaml.YAMLError, LookupError, AttributeError) as error:
+        raise ValueError(f"{name}: not {kind} in UTF-8: {_where(error)}; {_hint(data)}") from error
     except ValueError as error:
-        raise ValueError(f"meta file {file}: {error}; correct the meta file") from error
+        raise ValueError(f"{name}: {shown(error)}; correct the meta file") from error
     entries = value if isinstance(value, dict) else {}
     found = {key: entry for key, entry in entries.items() if not (is_yaml and str(key).startswith("x-"))}
-    if not found:
-        raise ValueError(f"meta file {file}: expected an object of dataset name -> entry")
+    if not found or "conversations" in found or "messages" in found:
+        records = isinstance(value, list) or bool(found)
+        what = "it holds records; " if records else ""
+        raise ValueError(f"{name}: expected an object of dataset name -> entry; {what}{_NAMES_FILES}")
     for key in found:
         # YAML reads `2024:` as a number and `yes:` as a truth value.
         if not isinstance(key, str):
-            raise ValueError(f"meta file {file}: the name {key!r} is not text; put it in quotes")
+            raise ValueError(f"{name}: the name {shown(key)} is not text; put it in quotes")
     return found
+
+
+def _content(file: Path, name: str) -> bytes:
+    """The bytes of the file. ValueError for what can be no manifest, before it is read."""
+    if file.is_dir():
+        raise ValueError(f"{name}: is a folder; {_NAMES_FILES}")
+    if not file.is_file():
+        raise ValueError(f"{name}: no such file; check the path")
+    if file.suffix.lower() in _RECORDS:
+        raise ValueError(f"{name}: holds records; {_NAMES_FILES}")
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            raise ValueError(f"{name}: more than {MOST_BYTES} bytes; is it the annotation itself?")
+        return file.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{name}: {error.strerror}; correct path or access") from error
+
+
+def _where(error: Exception) -> str:
+    """A parser's words in one line."""
+    if isinstance(error, LookupError | AttributeError):
+        return "a value that its tag can't be made of"
+    return shown(" ".join(str(error).split()), bare=True)
+
+
+def _hint(data: bytes) -> str:
+    """What to do about a file that can't be parsed."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or data[:64].count(b"\0") > 16:
+        return "it is UTF-16: save it as UTF-8"
+    lines = [line for line in data.split(b"\n", 2)[:2] if line.strip()]
+    if len(lines) == 2 and all(
+        line.strip().startswith(b"{") and line.strip().endswith(b"}") for line in lines
+    ):
+        return f"it holds records, an object a line; {_NAMES_FILES}"
+    return "correct the meta file"
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -47,13 +94,41 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"key {key!r} stands twice in one object")
+            raise ValueError(f"key {shown(key)} stands twice in one object")
         found[key] = value
     return found
 
 
 class _Strict(yaml.SafeLoader):
     """YAML's plain values only, with keys that stand once; merged keys may be overruled."""
+
+    merged = 0
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put the entries of merged anchors in place. ValueError when they are too many.
+
+        Anchors that merge each other several times would double with every line.
+        """
+        for key_node, value in node.value:
+            anchors = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            if key_node.tag == "tag:yaml.org,2002:merge" and len(anchors) > 100:
+                raise ValueError(
+                    f"line {key_node.start_mark.line + 1} merges {len(anchors)} anchors, limit 100"
+                )
+        before = len(node.value)
+        super().flatten_mapping(node)
+        self.merged += max(0, len(node.value) - before)
+        if self.merged > MOST_MERGED:
+            raise ValueError(
+                f"line {node.start_mark.line + 1}: merge keys copy more than {MOST_MERGED} entries"
+            )
+
+    def construct_scalar(self, node: yaml.Node) -> Any:
+        """The text of a plain value. ValueError for a number that is longer than any."""
+        text = super().construct_scalar(node)
+        if len(text) > LONGEST_NUMBER and node.tag in _NUMBERS:
+            raise ValueError(f"{shown(text)} in line {node.start_mark.line + 1} is no number of a setting")
+        return text
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """The mapping of a node. ValueError for a key that stands twice."""
@@ -64,7 +139,11 @@ class _Strict(yaml.SafeLoader):
                 continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
-                raise ValueError(f"key {key!r} stands twice, again in line {key_node.start_mark.line + 1}")
+                line = key_node.start_mark.line + 1
+                raise ValueError(f"key {shown(key)} stands twice, again in line {line}")
             if isinstance(key, Hashable):
                 seen.add(key)
         return dict(super().construct_mapping(node, deep))
+
+
+_NUMBERS = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp", "bool"))

@@ -17,6 +17,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from tessera.runtime.shown import shown
+
 BLOCK = 1 << 20
 """Bytes scanned at a time."""
 _WHITE = b" \t\r\n"
@@ -54,14 +56,19 @@ def element_bounds(stream: IO[bytes]) -> Iterator[NDArray[np.int64]]:
     """First byte, end and number (from 1) of the elements of the array that a stream holds: int64 [n, 3].
 
     Elements end at commas outside texts and inner brackets, and at the array's own bracket; a file that ends
-    before it gives what it has, and its last element will not parse. What follows the array is left out.
+    before it gives what it has, and its last element will not parse. ValueError when more follows the array.
     """
     scan, tail, number = _Scan(), b"", 1
     while not scan.closed and (block := stream.read(BLOCK)):
         rows, tail = scan.feed(tail + block)
         yield np.array([[*row, number + n] for n, row in enumerate(rows)], dtype=np.int64).reshape(-1, 3)
         number += len(rows)
-    if scan.written and not scan.closed:
+    if scan.closed:
+        while (more := tail.strip(_WHITE)) or (tail := stream.read(BLOCK)):
+            if more:
+                begin = shown(more[:40].decode("utf-8", "replace"))
+                raise ValueError(f"more follows its array: {begin}; give one array, or one object a line")
+    elif scan.written:
         yield np.array([[scan.start, scan.position + len(tail), number]], dtype=np.int64)
 
 

@@ -1,29 +1,34 @@
 """A JSON file: one record a line, or one array of records; each is found by its byte offset."""
 
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tessera.records.faults import DataError
 from tessera.records.files.cache import cached_folder, map_table
-from tessera.records.files.places import Location, suffix
+from tessera.records.files.places import Location
 from tessera.records.files.remote import local_copy, stamp
 from tessera.records.readers.container import BYTE_ORDER_MARK, Container, parse_json
 from tessera.records.readers.json_bounds import element_bounds, line_bounds
+from tessera.records.readers.json_shape import Shape, refused, shape_of, wrapped
 from tessera.records.record import MOST_BYTES
+from tessera.runtime.shown import shown
 
 
 class JsonFile(Container):
-    """Lines of a `.jsonl` file, blank ones left out; a `.json` file may hold an array instead.
+    """Lines of a `.jsonl` or `.json` file, blank ones left out, or the elements of its one array.
 
-    A remote file is copied into the cache first. ValueError when a `.json` file begins with neither.
+    A remote file is copied into the cache first. ValueError when the file holds neither, with what it holds.
     """
 
     def __init__(self, file: Location) -> None:
         super().__init__(file)
         self._local = local_copy(file)
-        self._bounds = element_bounds if suffix(file) == ".json" and self._is_array() else line_bounds
+        shape = shape_of(self._local, shown(file, bare=True))
+        self._bounds = element_bounds if shape is Shape.ARRAY else line_bounds
 
     @cached_property
     def _table(self) -> NDArray[np.int64]:
@@ -31,11 +36,23 @@ class JsonFile(Container):
 
         def scan(folder: Path) -> None:
             with self._local.open("rb") as stream, (folder / "bounds").open("wb") as table:
-                for rows in self._bounds(stream):
-                    rows.tofile(table)
+                try:
+                    for rows in self._bounds(stream):
+                        table.write(rows.tobytes())
+                except ValueError as error:
+                    raise ValueError(f"{shown(self.file, bare=True)}: {error}") from error
+            self._check_single(folder / "bounds")
 
         folder = cached_folder("json", f"{self._bounds.__name__} {self.stamp()}", scan)
         return map_table(folder / "bounds", 3)
+
+    def _check_single(self, table: Path) -> None:
+        """ValueError when the only object in the file holds the records, or is another kind of file."""
+        rows = map_table(table, 3)
+        if len(rows) == 1 and rows[0, 1] - rows[0, 0] <= MOST_BYTES:
+            with suppress(DataError):
+                if found := wrapped(self._parsed(rows[0])):
+                    raise refused(shown(self.file, bare=True), *found)
 
     def __len__(self) -> int:
         return len(self._table)
@@ -52,7 +69,10 @@ class JsonFile(Container):
 
     def record(self, index: int) -> object:
         """The parsed JSON of a record; of one beyond the limit no more than that is read."""
-        start, end, line = self._table[index].tolist()
+        return self._parsed(self._table[index])
+
+    def _parsed(self, row: NDArray[np.int64]) -> object:
+        start, end, line = row.tolist()
         with self._local.open("rb") as stream:
             stream.seek(start)
             data = stream.read(min(end - start, MOST_BYTES + len(BYTE_ORDER_MARK) + 1))
@@ -61,12 +81,3 @@ class JsonFile(Container):
     def stamp(self) -> str:
         """Fingerprint of the file, or of its copy."""
         return stamp(self._local)
-
-    def _is_array(self) -> bool:
-        with self._local.open("rb") as stream:
-            head = stream.read(1 << 16).removeprefix(BYTE_ORDER_MARK).lstrip()[:1]
-        if head not in (b"", b"[", b"{"):
-            raise ValueError(
-                f"{self.file}: begins with {head!r}; give an array of records, or one object a line"
-            )
-        return head != b"{"
