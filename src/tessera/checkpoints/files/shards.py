@@ -103,7 +103,7 @@ class ShardReader(TensorSource):
                 where = f"places in {said[key]}" if key in said else "does not name"
                 raise ValueError(
                     f"{place} is stale: {name} holds {shown(key)}, which the index {where}; "
-                    f"{len(said)} tensors are named, {len(said) + len(more)} there: fetch index and shards again"
+                    f"{len(said)} tensors are named, {len(said) + len(more)} there: fetch both again"
                 )
         return said
 
