@@ -277,7 +277,7 @@ def test_parquet_rows_with_nested_messages_and_pictures_inside(tmp_path: Path) -
     assert source.size == 150 and source.form() == "swift"
     for number in (149, 0, 63, 64):
         found = source.conversation(number)
-        assert found.media == (Image(png()),) and found.messages[0].text == str(number)
+        assert found.media == (Image(png()),) and found.messages[0].text == f"\n{number}"
     assert pickle.loads(pickle.dumps(source)).place(7) == (tmp_path / "a.parquet", 8)
     entry = open_sources([source.spec])[0]
     assert entry.weight == 150

@@ -109,7 +109,7 @@ def test_another_form_in_a_file_is_a_fault_and_so_is_an_unknown_one() -> None:
     assert reasons("internvl", other) == [("record", Reason.OTHER_FORM)]
     with pytest.raises(DataError, match=r"swift in a file of form internvl"):
         parse("internvl", other)
-    with pytest.raises(DataError, match=r"unknown form \('question, answer'\); see docs/data_formats.md"):
+    with pytest.raises(DataError, match=r"unknown form \('question, answer'\); write .* 'query' and"):
         parse_as(None, {"question": "a", "answer": "b"}, PLACE)
 
 
@@ -248,7 +248,8 @@ def test_swift_objects_become_references_and_boxes(tmp_path: Path) -> None:
         ({"ref": ["a"], "bbox": [[float("nan"), 2, 9, 4], [1, 2, 3, 4]]}, Reason.BAD_BOX),
         ({"ref": [3], "bbox": [[1, 2, 3, 4], [1, 2, 3, 4]]}, Reason.BAD_FIELD),
         ({"ref": ["a"], "bbox": [[1, 2, 3, 4], [1, 2, 3, 4]], "image_id": [0, 5]}, Reason.BAD_FIELD),
-        ([], Reason.BAD_FIELD),
+        ([], Reason.MARK_COUNT),
+        ([7], Reason.BAD_FIELD),
     ):
         assert reason in {r for _, r in reasons("swift", {**record, "objects": objects}, place)}
 

@@ -108,12 +108,11 @@ def say(role: Role, text: str) -> Message:
 
 
 IMAGE_MARK, VIDEO_MARK = "<image>", "<video>"
-_MARKS = re.compile(f"({IMAGE_MARK}|{VIDEO_MARK})")
 
 
 def fill_marks(text: str, media: Mapping[str, Iterator[Image | Video]]) -> tuple[Part, ...]:
-    """A text cut at its marks, each of which takes the next of its media."""
-    pieces = filter(None, _MARKS.split(text))
+    """A text cut at those marks that `media` knows, each of which takes the next of its media."""
+    pieces = filter(None, re.split(f"({'|'.join(media)})", text) if media else [text])
     return tuple(next(media[piece]) if piece in media else Text(piece) for piece in pieces)
 
 

@@ -1,5 +1,6 @@
 """One record after the other, as worker processes look at them: faults, keys of its content, numbers."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,10 +15,17 @@ from tessera.curation.scripts import count_scripts
 from tessera.curation.statistics import BoxEvidence, boxes_in
 from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.readers.records import RecordReader
-from tessera.records.record import listed
+from tessera.records.record import is_empty, listed
 from tessera.records.source import Place, WeightedSource
 from tessera.runtime.shown import shown
 
+LEFT_OUT = "picture that is missing or broken, left out of its document"
+_ASKS = re.compile(
+    r"\b(?:the|this|these|that|both|given|following|above)\s(?:\w{1,20}\s)?"
+    r"(?:image|picture|photo|photograph|figure|chart|diagram|screenshot|video|clip)s?\b"
+    r"|图[片像中里]|[这该]张?[图照]|照片|视频",
+    re.IGNORECASE,
+)
 SIZE_KEYS = (("width", "height"), ("width_list", "height_list"))
 
 
@@ -32,6 +40,12 @@ class Findings:
     faults: list[tuple[int, tuple[RecordFault, ...]]] = field(default_factory=list)
     boxes: BoxEvidence = field(default_factory=BoxEvidence)
     scripts: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    """what is no fault but worth a line, counted"""
+    showing: int = 0
+    """records with pictures or clips"""
+    asking: int = 0
+    """records without, whose questions ask about one"""
 
 
 class Examiner:
@@ -42,6 +56,7 @@ class Examiner:
 
     def __init__(self, entry: WeightedSource, headers_only: bool, deep: bool) -> None:
         self._source, self._deep = entry.source, deep
+        self._spec = entry.source.spec if isinstance(entry.source, RecordReader) else None
         self._inspector = MediaInspector(headers_only)
 
     def __call__(self, bounds: tuple[int, int]) -> Findings:
@@ -85,13 +100,31 @@ class Examiner:
         identity = b"".join(seen.identity for seen in media)
         found.content[row] = content_key(conversation, identity)
         found.signatures[row] = signature(conversation, identity)
+        found.showing += bool(media)
+        text_only = self._spec is not None and self._spec.text_only
+        found.asking += not media and not text_only and _asks(conversation)
+        if left_out := self._left_out(record, conversation):
+            found.notes[LEFT_OUT] += left_out
         found.scripts.update(count_scripts("".join(message.text for message in conversation.messages)))
         self._note_boxes(found, record, media[0].size if len(media) == 1 else None)
+
+    def _left_out(self, record: object, conversation: Conversation) -> int:
+        """How many pictures a document names and goes on without."""
+        if self._spec is None or self._spec.missing_pictures == "fault":
+            return 0
+        fields = record if isinstance(record, dict) else {}
+        named = [*listed(fields.get("images")), *listed(fields.get("image_info"))]
+        return sum(not is_empty(picture) for picture in named) - len(conversation.media)
 
     def _note_boxes(self, found: Findings, record: object, size: tuple[int, int] | None) -> None:
         if self._deep:
             for box in boxes_in(record):
                 found.boxes.add(box, size)
+
+
+def _asks(conversation: Conversation) -> bool:
+    """Whether a question speaks of a picture or clip that one should see."""
+    return any(message.role == "user" and _ASKS.search(message.text) for message in conversation.messages)
 
 
 def size_faults(
@@ -104,7 +137,7 @@ def size_faults(
     pictures = [(part.source, seen.size) for part, seen in media if seen.size is not None]
     if not isinstance(record, dict) or not pictures:
         return []
-    keys = next((k for k in SIZE_KEYS if all(record.get(key) is not None for key in k)), None)
+    keys = next((k for k in SIZE_KEYS if not any(is_empty(record.get(key)) for key in k)), None)
     if keys is None:
         return []
     widths, heights = (listed(record[key]) for key in keys)

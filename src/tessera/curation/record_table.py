@@ -60,7 +60,7 @@ class FaultLog:
             self.counts[fault.reason] += 1
             if self.counts[fault.reason] <= KEPT:
                 self.kept.append(fault)
-        row = [index, [[fault.field, fault.reason.name, fault.detail] for fault in faults]]
+        row = [index, [[f.field, f.reason.name, f.detail, f.advice] for f in faults]]
         self._stream.write(json.dumps(row) + "\n")
 
     def rows(self) -> Iterator[tuple[int, list[RecordFault]]]:
@@ -68,7 +68,7 @@ class FaultLog:
         with self._file.open(encoding="utf-8") as lines:
             for index, faults in map(json.loads, lines):
                 place = self._place(index)
-                yield index, [RecordFault(*place, where, Reason[why], what) for where, why, what in faults]
+                yield index, [RecordFault(*place, where, Reason[why], *told) for where, why, *told in faults]
 
     def close(self) -> None:
         """Write out what is pending."""

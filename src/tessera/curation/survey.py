@@ -31,6 +31,8 @@ CHUNK = 128
 """Records that a process looks at before it reports."""
 SHOWN = 50
 """Pairs of duplicates that a report names."""
+BLIND_SHARE = 0.1
+"""From this share of questions about pictures on, a source without any gets a remark."""
 
 
 @dataclass
@@ -45,6 +47,9 @@ class SourceSurvey:
     log: FaultLog
     boxes: BoxEvidence = field(default_factory=BoxEvidence)
     scripts: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    showing: int = 0
+    asking: int = 0
     exact: int = 0
     near: int = 0
     repeated_ids: int = 0
@@ -63,6 +68,17 @@ class SourceSurvey:
     def lengths(self) -> LengthSummary:
         """Histograms, and what the policy does."""
         return self.items.summary
+
+    @property
+    def remarks(self) -> list[str]:
+        """Lines about what is no fault, counted."""
+        lines = [f"{count:,} x {note}" for note, count in self.notes.most_common()]
+        if not self.showing and self.asking >= BLIND_SHARE * self.size and self.asking:
+            lines.append(
+                f"no record has a picture or clip, but the questions of {self.asking:,} of {self.size:,} ask "
+                "about one: look at the keys that name files, or set 'text_only: true' in the manifest"
+            )
+        return lines
 
     @cached_property
     def estimate(self) -> PackEstimate:
@@ -173,6 +189,9 @@ def _look_through(
             table["signature"][span] = part.signatures
         found.boxes.merge(part.boxes)
         found.scripts.update(part.scripts)
+        found.notes.update(part.notes)
+        found.showing += part.showing
+        found.asking += part.asking
         for record, faults in part.faults:
             reject(record, faults)
         progress(f"{found.name}: records", last, found.size)

@@ -1,6 +1,5 @@
 """A survey as plain values: what `--json` prints, and what tables and pages are made of."""
 
-from dataclasses import asdict
 from typing import Any
 
 from tessera.curation.estimate import PackEstimate
@@ -49,6 +48,7 @@ def _source_values(source: SourceSurvey, packs_per_step: int, shown: int) -> dic
         "tiles": lengths.tiles.total,
         "trained": lengths.trained,
         "counts": {str(reason): count for reason, count in source.log.counts.most_common()},
+        "notes": source.remarks,
         "faults": [_fault(fault) for fault in source.log.kept[:shown]],
         "duplicates": {"exact": source.exact, "near": source.near, "repeated_ids": source.repeated_ids},
         "over_long": {
@@ -65,7 +65,8 @@ def _source_values(source: SourceSurvey, packs_per_step: int, shown: int) -> dic
 
 
 def _fault(fault: RecordFault) -> dict[str, Any]:
-    return {**asdict(fault), "file": str(fault.file), "reason": str(fault.reason), "remedy": fault.remedy}
+    told = {"file": str(fault.file), "line": fault.line, "field": fault.field, "reason": str(fault.reason)}
+    return {**told, "detail": fault.detail, "remedy": fault.remedy}
 
 
 def _bars(histogram: Histogram) -> dict[str, int]:

@@ -45,13 +45,22 @@ class Reason(StrEnum):
         "mark count mismatch",
         "write one <image> per picture and one <video> per clip in the human turns",
     )
+    FOREIGN_MARK = (
+        "mark of another tool",
+        "write <image> where the picture stands and <video> where the clip does, or set "
+        "'foreign_marks: words' for this source in the manifest",
+    )
+    UNKNOWN_KEY = (
+        "unknown key that looks needed",
+        "rename the key, remove it, or list it under 'ignored_keys' of this source in the manifest",
+    )
     BAD_BOX = (
         "box out of range",
         "write [[x1, y1, x2, y2]] in integers 0 to 1000 of the whole picture, x1 <= x2, y1 <= y2",
     )
     OUTSIDE_ROOT = (
         "path outside the root",
-        "set 'root' in the manifest to a folder that holds it; root '/' allows every file",
+        "set 'root' in the manifest to the folder that holds the files, and write paths from there",
     )
     MISSING_FILE = "missing file", "correct the path, or 'root' in the manifest"
     UNREACHABLE = "storage failed", "try again, and check address and credentials"
@@ -75,7 +84,7 @@ class RecordFault:
     """One fault: where it is, what it is and what to do about it.
 
     file: a path, or the URL of a remote file. line: from 1; where a file has no lines,
-    the number of the record.
+    the number of the record. advice: what helps here, where the reason's own remedy would mislead.
     """
 
     file: Path | str
@@ -83,11 +92,12 @@ class RecordFault:
     field: str
     reason: Reason
     detail: str
+    advice: str = ""
 
     @property
     def remedy(self) -> str:
         """What the user can do."""
-        return self.reason.remedy
+        return self.advice or self.reason.remedy
 
     def __str__(self) -> str:
         what = f"{self.line}: {self.field}: {self.reason} ({self.detail}); {self.remedy}"

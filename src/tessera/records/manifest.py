@@ -48,6 +48,14 @@ class DatasetSpec(Config):
     """random: number and places of frames are drawn in every visit; uniform: as in inference"""
     pretraining: bool = False
     """documents and captions: no roles, loss on all text"""
+    text_only: bool = False
+    """no pictures and no clips: `<image>` and `<video>` are words"""
+    foreign_marks: Literal["fault", "words"] = "fault"
+    """marks that other tools write for a picture, in questions that are asked with one"""
+    ignored_keys: tuple[str, ...] = Field(default=(), strict=False)
+    """keys of records that hold nothing needed, whatever they look like"""
+    missing_pictures: Literal["fault", "leave_out"] = "fault"
+    """leave_out: documents go on without pictures that are missing or broken; the check counts them"""
     repeat_time: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """passes per epoch; a fraction takes another random part of the records in every epoch"""
     length: int | None = None
@@ -77,6 +85,10 @@ class DatasetSpec(Config):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
+        if self.missing_pictures == "leave_out" and not self.pretraining:
+            raise ValueError(
+                "missing_pictures: leave_out is for documents; set pretraining: true, or remove it"
+            )
         if self.min_frames > self.max_frames:
             raise ValueError("min_frames is above max_frames; their defaults are 8 and 32")
         return self

@@ -57,6 +57,7 @@ def _show_source(console: Console, source: SourceSurvey, found: Survey) -> None:
     if total := source.scripts.total():
         mix = ", ".join(f"{name} {count / total:.1%}" for name, count in source.scripts.most_common(6))
         say(console, f"  letters by script: {mix}")
+    say(console, *(f"  note: {remark}" for remark in source.remarks), style="yellow")
 
 
 def _show_faults(console: Console, source: SourceSurvey, shown: int) -> None:

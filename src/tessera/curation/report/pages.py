@@ -99,6 +99,7 @@ def _source(source: SourceSurvey, found: Survey) -> Iterator[blocks.PageBlock]:
     if total := source.scripts.total():
         mix = ", ".join(f"{name} {count / total:.1%}" for name, count in source.scripts.most_common(8))
         yield f"letters by script: {mix}"
+    yield from (f"note: {remark}" for remark in source.remarks)
     yield blocks.Table(("fault", "count"), [(str(r), n) for r, n in source.log.counts.most_common()])
     faults = [
         (f"{fault.file}:{fault.line}", fault.field, str(fault.reason), fault.detail, fault.remedy)

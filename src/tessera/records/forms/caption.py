@@ -10,6 +10,8 @@ from tessera.chat.message import Message, Part, Text, say
 from tessera.records.forms.turns import check_text, read_media
 from tessera.records.record import Parse
 
+KEYS = frozenset(("caption", "image", "images", "video", "videos", "clip"))
+
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     """The pair as messages, as far as it is sound."""

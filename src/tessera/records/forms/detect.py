@@ -7,7 +7,8 @@ from typing import Any, Literal
 from tessera.chat.message import Conversation, Message, say, with_line_breaks
 from tessera.records.faults import Reason
 from tessera.records.forms import caption, document, internvl, openai, sharegpt, swift
-from tessera.records.record import Parse, RecordPlace
+from tessera.records.forms.unknown import check_keys, meant_keys
+from tessera.records.record import Parse, RecordPlace, is_empty
 from tessera.runtime.shown import shown
 
 FormName = Literal["internvl", "llava", "sharegpt", "openai", "swift", "document", "caption"]
@@ -19,6 +20,8 @@ LOOKED_AT = 64
 class Form:
     r"""A way of writing records: `fits` says whether one may be of this form, `read` reads it, noting faults.
 
+    keys: what it knows of a record; `unknown` looks at the others.
+
     line_breaks: a line break follows every picture and clip (`<image>\nquestion`), unless the text begins
     with one. So it is in lists of messages: chat does it, and ms-swift's own template for InternVL does. The
     trainers of the other forms put media in the places of their marks and leave the text as it is. So does
@@ -27,6 +30,7 @@ class Form:
 
     fits: Callable[[dict[str, Any]], bool]
     read: Callable[[Parse, dict[str, Any]], tuple[Message, ...]]
+    keys: frozenset[str]
     line_breaks: bool = False
 
     def parse(self, record: object, place: RecordPlace) -> Conversation:
@@ -38,7 +42,9 @@ class Form:
         parse = Parse(place)
         if not isinstance(record, dict):
             parse.refuse(f"{type(record).__name__} instead of an object")
+        parse.text_only = place.text_only or _says_text_only(parse, record)
         messages = self.read(parse, record)
+        check_keys(parse, record, self.keys)
         parse.check()
         if self.line_breaks:
             messages = tuple(replace(m, parts=with_line_breaks(m.parts)) for m in messages)
@@ -48,14 +54,22 @@ class Form:
         return talk if place.max_tiles is None else talk.limited(talk.share_tiles(place.max_tiles))
 
 
+def _says_text_only(parse: Parse, record: dict[str, Any]) -> bool:
+    """Whether a record itself declares that its marks are words."""
+    said = record.get("text_only")
+    if not is_empty(said) and not isinstance(said, bool):
+        parse.fault("text_only", f"{shown(said)} is not true or false")
+    return said is True
+
+
 FORMS: Mapping[FormName, Form] = {
-    "internvl": Form(internvl.fits, internvl.read),
-    "llava": Form(internvl.fits_llava, internvl.read_llava),
-    "sharegpt": Form(sharegpt.fits, sharegpt.read),
-    "openai": Form(openai.fits, openai.read, line_breaks=True),
-    "swift": Form(swift.fits, swift.read, line_breaks=True),
-    "document": Form(document.fits, document.read),
-    "caption": Form(caption.fits, caption.read),
+    "internvl": Form(internvl.fits, internvl.read, internvl.KEYS),
+    "llava": Form(internvl.fits_llava, internvl.read_llava, internvl.KEYS),
+    "sharegpt": Form(sharegpt.fits, sharegpt.read, sharegpt.KEYS),
+    "openai": Form(openai.fits, openai.read, openai.KEYS, line_breaks=True),
+    "swift": Form(swift.fits, swift.read, swift.KEYS, line_breaks=True),
+    "document": Form(document.fits, document.read, document.KEYS),
+    "caption": Form(caption.fits, caption.read, caption.KEYS),
 }
 """By name; where a record fits several, the first is meant."""
 
@@ -83,7 +97,7 @@ def parse_as(form: FormName | None, record: object, place: RecordPlace) -> Conve
     """A record of a file of this form. DataError when it is of another form, or has faults of its own."""
     if form is None:
         keys = ", ".join(map(str, record)) if isinstance(record, dict) else type(record).__name__
-        Parse(place).refuse(shown(keys), Reason.UNKNOWN_FORM)
+        Parse(place).refuse(shown(keys), Reason.UNKNOWN_FORM, meant_keys(record))
     if isinstance(record, dict) and not FORMS[form].fits(record) and (others := forms_of(record)):
         Parse(place).refuse(f"{' or '.join(others)} in a file of form {form}", Reason.OTHER_FORM)
     return FORMS[form].parse(record, place)

@@ -1,16 +1,22 @@
 """Interleaved documents for pre-training: OBELICS' and OmniCorpus' lists with empty slots, and MMC4's.
 
 `images` and `texts` of one length, one of the two null in every slot, in reading order. Or MMC4's `text_list`
-with `image_info`: each picture goes in front of the sentence of its `matched_text_index`.
+with `image_info`: each picture goes in front of the sentence of its `matched_text_index`. With
+`missing_pictures: leave_out` those that are missing or broken count as null; all are decoded to know.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from tessera.chat.message import Image, Message, Part, Text
+from tessera.chat.message import Image, Message, Part, PictureSource, Text
 from tessera.records.faults import Reason
-from tessera.records.record import Parse
+from tessera.records.files.remote import Unreachable, local_copy
+from tessera.records.media import picture_problem
+from tessera.records.record import Parse, is_empty, listed
 from tessera.runtime.shown import shown
+
+LEFT_OUT = (Reason.MISSING_FILE, Reason.EMPTY_FILE, Reason.NOT_A_PICTURE, Reason.BROKEN_PICTURE)
+KEYS = frozenset(("texts", "images", "text_list", "image_info"))
 
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
@@ -18,7 +24,7 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     if not parse.place.pretraining:
         parse.fault("record", "it has texts and pictures, no questions", Reason.DOCUMENT)
         return ()
-    slots = _matched(parse, fields) if "text_list" in fields else _aligned(parse, fields)
+    slots = _matched(parse, fields) if not is_empty(fields.get("text_list")) else _aligned(parse, fields)
     parts = _parts(parse, slots)
     if not parts and not parse.faults:
         parse.fault("texts", f"{len(slots)} slots", Reason.EMPTY_DOCUMENT)
@@ -29,7 +35,7 @@ def fits(record: dict[str, Any]) -> bool:
     """Whether a record may be of this form."""
     texts = record.get("texts")
     if isinstance(texts, list):
-        return all(text is None or isinstance(text, str) for text in texts)
+        return all(is_empty(text) or isinstance(text, str) for text in texts)
     return "text_list" in record and "image_info" in record
 
 
@@ -38,35 +44,50 @@ def _parts(parse: Parse, slots: Sequence[tuple[str, object, object]]) -> list[Pa
     parts: list[Part] = []
     for where, picture, text in slots:
         found: list[Part] = []
-        if picture is not None and (source := parse.picture(where, picture)) is not None:
-            found.append(Image(source))
-        if text is not None and parse.is_text(text, where) and parse.sound(where, text) and text.strip():
+        if not is_empty(picture) and (source := parse.picture(where, picture)) is not None:
+            found += [Image(source)] if _stays(parse, source) else []
+        if not is_empty(text) and parse.is_text(text, where) and parse.sound(where, text):
             found.append(Text(text))
         for part in found:
             parts += [Text("\n"), part] if parts else [part]
     return parts
 
 
+def _stays(parse: Parse, source: PictureSource) -> bool:
+    """False for a picture that is missing or broken, where the source's documents go on without such."""
+    if parse.place.missing_pictures == "fault":
+        return True
+    try:
+        problem = picture_problem(
+            local_copy(source) if isinstance(source, str) else source, headers_only=False
+        )
+    except FileNotFoundError:
+        return False
+    except Unreachable:  # told when all media are fetched
+        return True
+    return problem is None or problem[0] not in LEFT_OUT
+
+
 def _aligned(parse: Parse, fields: dict[str, Any]) -> list[tuple[str, object, object]]:
     """OBELICS: (where, picture or None, text or None) of every slot."""
     texts, images = fields.get("texts"), fields.get("images")
-    if images is None and isinstance(texts, list):
+    if is_empty(images) and isinstance(texts, list):
         images = [None] * len(texts)
     if not isinstance(texts, list) or not isinstance(images, list) or len(texts) != len(images):
         parse.fault("texts", "'texts' and 'images' are not lists of one length")
         return []
     slots = list(zip(images, texts, strict=True))
     for number, slot in enumerate(slots):
-        if None not in slot:
+        if not any(map(is_empty, slot)):
             parse.fault(f"texts[{number}]", "a slot holds a picture or a text, the other is null")
     return [(f"slot {number}", *slot) for number, slot in enumerate(slots)]
 
 
 def _matched(parse: Parse, fields: dict[str, Any]) -> list[tuple[str, object, object]]:
     """MMC4: (where, picture or None, text or None), pictures in front of the sentences they match."""
-    texts, infos = fields["text_list"], fields.get("image_info") or []
-    if not isinstance(texts, list) or not isinstance(infos, list):
-        parse.fault("text_list", "'text_list' and 'image_info' are not lists")
+    texts, infos = fields["text_list"], listed(fields.get("image_info"))
+    if not isinstance(texts, list):
+        parse.fault("text_list", f"{shown(texts)} is not a list")
         return []
     before: dict[int, list[tuple[str, object, object]]] = {}
     for number, info in enumerate(infos):

@@ -3,7 +3,7 @@ r"""InternVL's form (docs/facts/data.md) and LLaVA's: `conversations` of `from` 
 
 `image` is a path or a list of paths, `video` a path or a list, `clip` the seconds [start, end] of one clip or
 a list with one for each. `<image>` and `<video>` in human turns mark where media stand; with one picture or
-clip and no mark, it goes first. Other keys are allowed and ignored, as public annotations carry many.
+clip and no mark, it goes first. Other keys are allowed, as public annotations carry many (`forms.unknown`).
 
 LLaVA's own training code reads the same keys otherwise: the one mark of a turn goes to its front, on a line
 of its own, wherever it stood, and `<image>` marks a clip where a record has a `video` and no `image`.
@@ -14,9 +14,10 @@ from typing import Any
 
 from tessera.chat.message import IMAGE_MARK, VIDEO_MARK, Message, Role
 from tessera.records.forms.turns import RecordTurn, place_media, read_media, read_turns
-from tessera.records.record import Parse
+from tessera.records.record import Parse, is_empty
 
 ROLES: dict[str, Role] = {"human": "user", "gpt": "assistant", "system": "system"}
+KEYS = frozenset(("conversations", "image", "video", "clip"))
 FOREIGN_KEYS = ("images", "videos", "messages", "texts", "system")
 
 
@@ -30,8 +31,9 @@ def read_llava(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     """The messages of a record in LLaVA's form, as far as it is sound."""
     turns = read_turns(parse, fields.get("conversations"), "conversations", ROLES)
     media = read_media(parse, fields)
-    only_clips = bool(media.videos) and not media.images
-    return place_media(parse, [_mark_first(turn, only_clips) for turn in turns], media)
+    if media.images or media.videos:
+        turns = [_mark_first(turn, only_clips=not media.images) for turn in turns]
+    return place_media(parse, turns, media)
 
 
 def _mark_first(turn: RecordTurn, only_clips: bool) -> RecordTurn:
@@ -60,7 +62,7 @@ def fits_llava(record: dict[str, Any]) -> bool:
 
 def _only_llava(record: dict[str, Any]) -> bool:
     """A clip that `<image>` marks: InternVL would write `<video>`."""
-    if record.get("video") is None or record.get("image") is not None:
+    if is_empty(record.get("video")) or not is_empty(record.get("image")):
         return False
     said = "\n".join(str(turn.get("value")) for turn in record["conversations"])
     return IMAGE_MARK in said and VIDEO_MARK not in said

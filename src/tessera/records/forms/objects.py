@@ -11,7 +11,7 @@ from tessera.records.faults import Reason
 from tessera.records.files.places import is_url
 from tessera.records.files.remote import local_copy
 from tessera.records.forms.turns import RecordMedia, RecordTurn
-from tessera.records.record import Parse
+from tessera.records.record import Parse, is_empty, listed
 from tessera.runtime.shown import shown
 
 _TAGS = re.compile(r"<ref-object>|<bbox>")
@@ -23,17 +23,19 @@ def fill_objects(
     """The turns with references and boxes written out, in 0 to 1000 of the whole picture
     (docs/facts/data.md)."""
     objects = fields.get("objects")
-    if objects is None or objects == {}:
+    tags = [tag for turn in turns for tag in _TAGS.findall(turn.text)]
+    shows = bool(media.images or media.videos)
+    if is_empty(objects) and not (tags and shows and parse.place.foreign_marks == "fault"):
         return turns
+    objects = {} if is_empty(objects) else objects
     if not isinstance(objects, dict):
         parse.fault("objects", f"{shown(objects)} is not an object with 'ref' and 'bbox'")
         return turns
-    refs, boxes = objects.get("ref") or [], objects.get("bbox") or []
-    tags = [tag for turn in turns for tag in _TAGS.findall(turn.text)]
+    refs, boxes = listed(objects.get("ref")), listed(objects.get("bbox"))
     for key, values, tag in (("ref", refs, "<ref-object>"), ("bbox", boxes, "<bbox>")):
-        if not isinstance(values, list) or len(values) != tags.count(tag):
-            count = len(values) if isinstance(values, list) else shown(values)
-            parse.fault(f"objects.{key}", f"{tags.count(tag)} {tag}, {count} entries", Reason.MARK_COUNT)
+        if len(values) != tags.count(tag):
+            detail = f"{tags.count(tag)} {tag} in the turns, {len(values)} entries"
+            parse.fault(f"objects.{key}", detail, Reason.MARK_COUNT, f"write one entry per {tag}")
             return turns
     written = {"<ref-object>": _references(parse, refs), "<bbox>": _boxes(parse, objects, boxes, media)}
     return [replace(turn, text=_TAGS.sub(lambda match: next(written[match[0]]), turn.text)) for turn in turns]
@@ -48,12 +50,12 @@ def _references(parse: Parse, names: list[Any]) -> Iterator[str]:
 
 def _boxes(parse: Parse, objects: Mapping[str, Any], boxes: list[Any], media: RecordMedia) -> Iterator[str]:
     """Every box as text; a fault and no text for one that can't be scaled."""
-    numbers = objects.get("image_id") or [0] * len(boxes)
-    if not isinstance(numbers, list) or len(numbers) != len(boxes):
+    numbers = listed(objects.get("image_id")) or [0] * len(boxes)
+    if len(numbers) != len(boxes):
         parse.fault("objects.image_id", f"{shown(numbers)} is not a number for every box")
         numbers = [0] * len(boxes)
     for box, number in zip(boxes, numbers, strict=True):
-        size = _scale(parse, objects.get("bbox_type") or "real", number, media)
+        size = _scale(parse, objects.get("bbox_type", "real"), number, media)
         yield _scaled(parse, box, size) if size is not None else ""
 
 

@@ -8,11 +8,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tessera.chat.message import ClipSource, Message, PictureSource, Text
+from tessera.chat.marks import in_place
+from tessera.chat.message import IMAGE_MARK, VIDEO_MARK, ClipSource, Message, PictureSource, Text
 from tessera.chat.openai import FaultKind, Medium, MessageReader
 from tessera.records.faults import Reason
-from tessera.records.forms.turns import RecordTurn, check_order, check_text
-from tessera.records.record import Parse, listed
+from tessera.records.forms.turns import RecordTurn, check_foreign, check_order, check_text, lost_file
+from tessera.records.record import Parse, is_empty, listed
+
+KEYS = frozenset(("messages", "images", "videos"))
+OF_SWIFT = ("images", "videos", "image", "video", "objects", "system")
+"""Keys beside messages of texts that only ms-swift's form reads."""
 
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
@@ -26,6 +31,7 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
         if message is not None:
             messages.append(message)
             _check(parse, f"messages[{number}].content", message)
+    _check_marks(parse, messages)
     if len(messages) == len(entries):
         check_order(parse, [RecordTurn(m.role, "", f"messages[{n}]") for n, m in enumerate(messages)], "role")
     for medium, rest in beside.items():
@@ -39,8 +45,33 @@ def fits(record: dict[str, Any]) -> bool:
     messages = record.get("messages")
     if not isinstance(messages, list):
         return False
-    typed = any(isinstance(m, dict) and isinstance(m.get("content"), list) for m in messages)
-    return typed or not any(record.get(key) for key in ("images", "videos", "image", "video", "objects"))
+    entries = [entry for entry in messages if isinstance(entry, dict)]
+    if any(isinstance(entry.get("content"), list) for entry in entries):
+        return True
+    return all(is_empty(record.get(key)) for key in OF_SWIFT) and not any(
+        "loss" in entry for entry in entries
+    )
+
+
+def _check_marks(parse: Parse, messages: list[Message]) -> None:
+    """Texts are words here, as in chat; but a mark in the place of a file tells of one that was lost."""
+    shows = any(not isinstance(part, Text) for message in messages for part in message.parts)
+    for number, message in enumerate(messages):
+        where = f"messages[{number}].content"
+        if parse.text_only and shows:
+            parse.fault(where, "files in a record of text only", advice="remove 'text_only'")
+        if parse.text_only or message.role != "user":
+            continue
+        if shows:
+            check_foreign(parse, where, message.text)
+        for mark, key in ((IMAGE_MARK, "image"), (VIDEO_MARK, "video")):
+            if in_place(message.text, mark):
+                advice = (
+                    "remove the mark: the part itself says where it stands"
+                    if shows
+                    else lost_file(key, shows)
+                )
+                parse.fault(where, f"{mark} in a text", Reason.MARK_COUNT, advice)
 
 
 def _check(parse: Parse, where: str, message: Message) -> None:

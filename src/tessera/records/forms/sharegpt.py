@@ -12,35 +12,28 @@ from typing import Any
 from tessera.chat.message import Message, Role
 from tessera.records.faults import Reason
 from tessera.records.forms import internvl
-from tessera.records.forms.turns import (
-    RecordTurn,
-    check_text,
-    count_marks,
-    place_media,
-    put_in_front,
-    read_media,
-    read_turns,
-)
-from tessera.records.record import Parse
+from tessera.records.forms.turns import RecordTurn, check_text, place_media, read_media, read_turns
+from tessera.records.record import Parse, is_empty
 
 ROLES: dict[str, Role] = {**internvl.ROLES, "user": "user", "assistant": "assistant", "chatgpt": "assistant"}
+KEYS = frozenset(
+    ("conversations", "conversation", "texts", "system", "image", "images", "video", "videos", "clip")
+)
 PAIRS = {"conversation": ("human", "assistant"), "texts": ("user", "assistant")}
 """Key -> the names of question and answer in every pair under it."""
 
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     """The record's messages, as far as it is sound."""
-    key = next((key for key in PAIRS if fields.get(key) is not None), None)
+    key = next((key for key in PAIRS if not is_empty(fields.get(key))), None)
     turns: Sequence[RecordTurn]
-    if fields.get("conversations") is None and key is not None:
+    if is_empty(fields.get("conversations")) and key is not None:
         turns = _pairs(parse, key, fields[key])
     else:
         turns = read_turns(parse, fields.get("conversations"), "conversations", ROLES)
     media = read_media(parse, fields)
-    if key == "texts" and not any(count_marks(parse.place, turns, mark) for mark, *_ in media.named()):
-        marks = "".join(f"{mark}\n" * len(parts) for mark, _, parts in media.named())
-        turns = put_in_front(parse.place, turns, marks)
-    return place_media(parse, with_system_text(parse, fields, turns), media)
+    turns = with_system_text(parse, fields, turns)
+    return place_media(parse, turns, media, in_front="all" if key == "texts" else "single")
 
 
 def fits(record: dict[str, Any]) -> bool:
@@ -58,7 +51,7 @@ def with_system_text(
 ) -> Sequence[RecordTurn]:
     """`system` beside the turns as a leading turn; an empty one is none."""
     text = fields.get("system")
-    if text is None or text == "":
+    if is_empty(text):
         return turns
     if not parse.is_text(text, "system"):
         return turns

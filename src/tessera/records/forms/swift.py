@@ -13,25 +13,25 @@ from tessera.chat.message import Message, Role
 from tessera.records.forms import internvl
 from tessera.records.forms.objects import fill_objects
 from tessera.records.forms.sharegpt import with_system_text
-from tessera.records.forms.turns import (
-    RecordTurn,
-    count_marks,
-    place_media,
-    put_in_front,
-    read_media,
-    read_turns,
-)
-from tessera.records.record import Parse, listed
+from tessera.records.forms.turns import RecordTurn, place_media, read_media, read_turns
+from tessera.records.record import Parse, is_empty, listed
 from tessera.runtime.shown import shown
 
 ROLES: dict[str, Role] = {**internvl.ROLES, "user": "user", "assistant": "assistant"}
+KEYS = frozenset(
+    (
+        *("messages", "query", "response", "history", "instruction", "input", "output", "system"),
+        *("image", "images", "video", "videos", "clip", "objects"),
+        *("audios", "rejected_response", "rejected_messages"),
+    )
+)
 REFUSED = ("audios", "rejected_response", "rejected_messages")
 
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     """The record's messages, as far as it is sound; headers of pictures are read for boxes in pixels."""
     for key in REFUSED:
-        if fields.get(key):
+        if not is_empty(fields.get(key)):
             parse.fault(key, "not understood in supervised training; remove it")
     messages, where = fields.get("messages"), "messages"
     if messages is None:
@@ -40,8 +40,7 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     media = read_media(parse, fields)
     said = with_system_text(parse, fields, _losses(parse, messages, turns))
     said = fill_objects(parse, fields, said, media)
-    missing = (mark * (len(parts) - count_marks(parse.place, said, mark)) for mark, _, parts in media.named())
-    return place_media(parse, put_in_front(parse.place, said, "".join(missing)), media)
+    return place_media(parse, said, media, in_front="missing")
 
 
 def fits(record: dict[str, Any]) -> bool:
@@ -62,9 +61,9 @@ def _losses(parse: Parse, messages: object, turns: list[RecordTurn]) -> list[Rec
     out = []
     for turn, entry in zip(turns, entries, strict=True):
         loss = entry.get("loss")
-        if loss not in (None, True, False):
+        if not is_empty(loss) and loss not in (True, False):
             parse.fault(f"{turn.where}.loss", f"{shown(loss)} is not true or false")
-        out.append(replace(turn, trained=loss is None or bool(loss)))
+        out.append(replace(turn, trained=is_empty(loss) or bool(loss)))
     return out
 
 
@@ -73,9 +72,12 @@ def _messages(parse: Parse, fields: dict[str, Any]) -> list[dict[str, Any]] | No
     if "response" in fields:
         where, query, answer = "query", fields.get("query"), fields["response"]
     else:
-        task = filter(None, (fields.get("instruction"), fields.get("input")))
-        where, query, answer = "instruction", "\n".join(map(str, task)), fields.get("output")
-    history = fields.get("history") or []
+        task = [fields[key] for key in ("instruction", "input") if not is_empty(fields.get(key))]
+        if not all(isinstance(text, str) for text in task):
+            parse.fault("instruction", "'instruction' or 'input' is not a text")
+            return None
+        where, query, answer = "instruction", "\n".join(task), fields.get("output")
+    history = [] if is_empty(fields.get("history")) else fields["history"]
     if type(history) is not list or not all(isinstance(pair, list) and len(pair) == 2 for pair in history):
         parse.fault("history", f"{shown(history)} is not a list of [question, answer]")
         return None

@@ -3,14 +3,18 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
-from typing import Any
+from typing import Any, Literal
 
+from tessera.chat.marks import count_asking, foreign_marks
 from tessera.chat.message import IMAGE_MARK, VIDEO_MARK, Image, Message, Role, Text, Video, fill_marks
 from tessera.chat.openai import bounds_problem
 from tessera.records.boxes import box_problems
 from tessera.records.faults import Reason
-from tessera.records.record import Parse, RecordPlace, listed
+from tessera.records.record import Parse, RecordPlace, is_empty, listed
 from tessera.runtime.shown import shown
+
+InFront = Literal["single", "all", "missing"]
+"""Media without a mark that go in front of the first question: a single one, all if none is marked, any."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ def _turn(
     """One turn; None with a fault when role or text can't be read."""
     role_key, text_key = keys
     if not isinstance(entry, dict) or not isinstance(entry.get(text_key), str):
-        parse.fault(where, f"not an object with the texts {role_key!r} and {text_key!r}")
+        found = f"; it has {shown(', '.join(map(str, entry)), bare=True)}" if isinstance(entry, dict) else ""
+        parse.fault(where, f"not an object with the texts {role_key!r} and {text_key!r}{found}")
         return None
     name, text = entry.get(role_key), entry[text_key]
     if not isinstance(name, str) or name not in roles:
@@ -94,24 +99,39 @@ def check_order(parse: Parse, turns: Sequence[RecordTurn], role_key: str) -> Non
 
 
 def read_media(parse: Parse, fields: Mapping[str, Any]) -> RecordMedia:
-    """Pictures and clips under their plural or singular keys, one or a list of each."""
-    images = "images" if fields.get("images") is not None else "image"
-    videos = "videos" if fields.get("videos") is not None else "video"
-    pictures = (parse.picture(images, value) for value in listed(fields.get(images)))
+    """Pictures and clips under their plural or singular keys, one or a list of each; empty ones are none."""
+    images, videos = (_named_key(parse, fields, key) for key in ("image", "video"))
+    pictures = (parse.picture(where, value) for where, value in _entries(fields, images))
     found = [Image(source) for source in pictures if source is not None]
     return RecordMedia(found, _read_videos(parse, fields, videos), (images, videos))
 
 
+def _named_key(parse: Parse, fields: Mapping[str, Any], single: str) -> str:
+    """The key under which files stand: the plural where it says something; a fault when both differ."""
+    several = f"{single}s"
+    if is_empty(fields.get(several)):
+        return single
+    if not is_empty(fields.get(single)) and listed(fields[single]) != listed(fields[several]):
+        parse.fault(single, f"{single!r} and {several!r} both name files", advice="keep one of the two keys")
+    return several
+
+
+def _entries(fields: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
+    """Every entry of a key, and where it stands."""
+    entries = listed(fields.get(key))
+    return [(key if len(entries) == 1 else f"{key}[{n}]", entry) for n, entry in enumerate(entries)]
+
+
 def _read_videos(parse: Parse, fields: Mapping[str, Any], key: str) -> list[Video]:
     """The clips under a key, bounded by `clip`: `[start, end]` of a single one, or one or null for each."""
-    clip, sources = fields.get("clip"), [parse.clip(key, value) for value in listed(fields.get(key))]
-    if clip is None:
+    clip, sources = fields.get("clip"), [parse.clip(where, value) for where, value in _entries(fields, key)]
+    if is_empty(clip):
         return [Video(source) for source in sources if source is not None]
     clips = [clip] if len(sources) == 1 and not _nested(clip) else clip
     if not isinstance(clips, list) or len(clips) != len(sources):
         parse.fault("clip", f"{shown(clip)} is not [start, end] for each of {len(sources)} videos")
         return []
-    bounds = [_bounds(parse, (None, None) if clip is None else clip) for clip in clips]
+    bounds = [_bounds(parse, (None, None) if is_empty(clip) else clip) for clip in clips]
     return [Video(source, *bound) for source, bound in zip(sources, bounds, strict=True) if source and bound]
 
 
@@ -127,15 +147,27 @@ def _nested(clip: object) -> bool:
     return isinstance(clip, list) and all(item is None or isinstance(item, list) for item in clip)
 
 
-def put_in_front(place: RecordPlace, turns: Sequence[RecordTurn], marks: str) -> Sequence[RecordTurn]:
+def _missing_marks(
+    place: RecordPlace, turns: Sequence[RecordTurn], media: RecordMedia, which: InFront
+) -> str:
+    """Marks of pictures and clips that no question marks, as far as the form allows some to be missing."""
+    named = [(mark, parts, count_marks(place, turns, mark, len(parts))) for mark, _, parts in media.named()]
+    if which == "missing":
+        return "".join(mark * (len(parts) - count) for mark, parts, count in named)
+    if which == "all" and not any(count for *_, count in named):
+        return "".join(f"{mark}\n" * len(parts) for mark, parts, _ in named)
+    return ""
+
+
+def _put_in_front(place: RecordPlace, turns: Sequence[RecordTurn], marks: str) -> Sequence[RecordTurn]:
     """The turns with these marks in front of the first that may have some."""
     first = next((turn for turn in turns if _may_mark(place, turn)), None)
     return [replace(turn, text=marks + turn.text) if turn is first else turn for turn in turns]
 
 
-def count_marks(place: RecordPlace, turns: Sequence[RecordTurn], mark: str) -> int:
-    """How often a mark stands in turns that may have some."""
-    return sum(turn.text.count(mark) for turn in turns if _may_mark(place, turn))
+def count_marks(place: RecordPlace, turns: Sequence[RecordTurn], mark: str, media: int) -> int:
+    """How many marks of the turns ask for one of so many media; words do not (`chat.marks`)."""
+    return count_asking((turn.text for turn in turns if _may_mark(place, turn)), mark, media)
 
 
 def _may_mark(place: RecordPlace, turn: RecordTurn) -> bool:
@@ -144,24 +176,57 @@ def _may_mark(place: RecordPlace, turn: RecordTurn) -> bool:
     return turn.role == "user" or place.pretraining
 
 
-def place_media(parse: Parse, turns: Sequence[RecordTurn], media: RecordMedia) -> tuple[Message, ...]:
+def place_media(
+    parse: Parse, turns: Sequence[RecordTurn], media: RecordMedia, in_front: InFront = "single"
+) -> tuple[Message, ...]:
     """Turns as messages with media in the places of their marks; none, with faults, where these differ.
 
-    A single picture (or clip) that no question marks goes first, on a line of its own.
+    A single picture (or clip) that no question marks goes first, on a line of its own. Without files of a
+    kind, its marks within sentences are words; all marks are where that is declared.
     """
     place = parse.place
+    for turn in turns if media.images or media.videos else ():
+        if _may_mark(place, turn):
+            check_foreign(parse, turn.where, turn.text)
+    turns = _put_in_front(place, turns, _missing_marks(place, turns, media, in_front))
     for mark, key, parts in media.named():
-        count, marks = len(parts), count_marks(place, turns, mark)
-        if count == 1 and not marks:
-            turns = put_in_front(place, turns, f"{mark}\n")
-            marks = count_marks(place, turns, mark)
-        spoiled = any(fault.field in (key, "clip") for fault in parse.faults)
-        if marks != count and turns and not spoiled:
-            parse.fault(key, f"{marks} {mark} in human turns, {count} files", Reason.MARK_COUNT)
+        if len(parts) == 1 and not count_marks(place, turns, mark, 1):
+            turns = _put_in_front(place, turns, f"{mark}\n")
+        _check_count(parse, turns, mark, key, media)
     if parse.faults:
         return ()
-    queue = {mark: iter(parts) for mark, _, parts in media.named()}
+    queue = {mark: iter(parts) for mark, _, parts in media.named() if parts}
     return tuple(
         Message(t.role, fill_marks(t.text, queue) if _may_mark(place, t) else (Text(t.text),), t.trained)
         for t in turns
     )
+
+
+def _check_count(parse: Parse, turns: Sequence[RecordTurn], mark: str, key: str, media: RecordMedia) -> None:
+    """A fault where marks and files of a kind differ in number, unless one of their own tells of it."""
+    count = len(media.videos if mark == VIDEO_MARK else media.images)
+    if parse.text_only:
+        if count:
+            parse.fault(key, f"{count} files in a record of text only", advice="remove 'text_only'")
+        return
+    marks = count_marks(parse.place, turns, mark, count)
+    told = any(
+        fault.field.partition("[")[0] in (key, "clip") or fault.reason is Reason.FOREIGN_MARK
+        for fault in parse.faults
+    )
+    if marks != count and turns and not told:
+        advice = "" if count else lost_file(key, bool(media.images or media.videos))
+        parse.fault(key, f"{marks} {mark} in human turns, {count} files", Reason.MARK_COUNT, advice)
+
+
+def check_foreign(parse: Parse, where: str, text: str) -> None:
+    """A fault for the first mark of another tool in a question that is asked with pictures or clips."""
+    if parse.place.foreign_marks == "fault" and (found := next(foreign_marks(text), None)):
+        parse.fault(where, f"{found[0]!r} at character {found[1]}", Reason.FOREIGN_MARK)
+
+
+def lost_file(key: str, shows: bool) -> str:
+    """What to do about a mark in the place of a file that is not named."""
+    advice = f"name the file under {key!r}, or remove the mark"
+    words = "; where marks are words, set 'text_only: true' for the source in the manifest, or in the record"
+    return advice if shows else advice + words

@@ -107,6 +107,10 @@ class RecordReader:
             self.spec.system,
             self.spec.pretraining,
             file.members(local),
+            text_only=self.spec.text_only,
+            foreign_marks=self.spec.foreign_marks,
+            ignored_keys=self.spec.ignored_keys,
+            missing_pictures=self.spec.missing_pictures,
         )
         record, form = self._read(number, local), self._form(number)
         with _within_reach(file, local):

@@ -29,7 +29,7 @@ from tessera.records.files.cache import cached_folder, map_table
 from tessera.records.files.places import Location
 from tessera.records.files.remote import copied, open_binary, read_range
 from tessera.records.readers.container import Container, fault, parse_json
-from tessera.records.record import MOST_BYTES
+from tessera.records.record import MOST_BYTES, is_empty
 from tessera.runtime.shown import shown
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
@@ -86,7 +86,7 @@ class TarShard(Container):
         if not fields:
             detail = f"{', '.join(found)} without .json or .txt"
             raise fault(self.file, index + 1, Reason.BAD_FIELD, detail)
-        if not any(fields.get(key) is not None for key in MEDIA_KEYS):
+        if all(is_empty(fields.get(key)) for key in MEDIA_KEYS):
             fields.update(_beside(fields, media))
         return fields
 
