@@ -11,7 +11,7 @@ INSTALLED  := $(VENV)/.installed
 DEVELOPING := $(VENV)/.developing
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types clean
+.PHONY: help install demo test mutations lint types clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,9 @@ demo: $(INSTALLED)  ## train the scale model through three stages, evaluate, wri
 
 test: $(DEVELOPING)  ## run the whole suite: offline, CPU, under 8 minutes
 	$(VENV)/bin/python -m pytest
+
+mutations: $(DEVELOPING)  ## damaged media, records and checkpoints, all examples (5 minutes)
+	TESSERA_MUTATIONS=full $(VENV)/bin/python -m pytest tests/mutation
 
 lint: $(DEVELOPING)  ## ruff
 	$(VENV)/bin/ruff check .

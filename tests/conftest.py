@@ -21,11 +21,11 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_cache() -> Iterator[None]:
+def own_cache() -> Iterator[Path]:
     """Indexes of test data go to a folder of their own, not to the user's cache."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("TESSERA_CACHE", folder)
-        yield
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import torch
 
     from tessera.chat.message import Video
     from tessera.engine.chat_model import ChatModel
+    from tessera.imaging.pictures.reading import PictureReading
 
 __version__ = "0.1.0"
 __all__ = ["ChatModel", "Video", "load"]
@@ -26,6 +27,9 @@ def load(
     device_map: str | Mapping[str, str | int] | None = None,
     merge_lora: bool = False,
     frame_label: str | None = None,
+    pictures: PictureReading | Mapping[str, Any] | None = None,
+    content_tokens: str | Sequence[str] | None = None,
+    **unknown: Any,
 ) -> ChatModel:
     """Open a chat model of the series in any published layout; None is the small one that ships here.
 
@@ -35,6 +39,10 @@ def load(
     devices: "auto" by free memory, "split" as on the model cards, or a table of module to device; one device
     is used where there are not several, with a note. merge_lora: merge LoRA matrices of the checkpoint.
     frame_label: words before video frames, "training", "cards" or a pattern such as "Frame {index}: ".
+    pictures: how files become RGB where the published way loses something, such as {"orientation": "exif"},
+    {"transparency": "white"} or {"depth": "picture"}.
+    content_tokens: special strings that questions and answers may hold as tokens and that answers show:
+    "added" (the default: those behind the picture tokens), "all" but the turn markers, or a list of names.
 
     What was opened is the one line `repr(model)`, also logged at INFO by the logger "tessera". Raises
     ValueError naming file, key and remedy for a checkpoint that cannot be opened. docs/open.md has examples.
@@ -49,6 +57,9 @@ def load(
         device_map=device_map,
         merge_lora=merge_lora,
         frame_label=frame_label,
+        pictures=pictures,
+        content_tokens=content_tokens,
+        unknown=unknown,
     )
 
 

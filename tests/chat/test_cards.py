@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tessera.chat.cards import card_question, from_card_call
+from tessera.chat.cards import card_history, card_question, from_card_call
 from tessera.chat.encoder import Encoder
 from tessera.chat.message import Conversation, Image, Text, Video, ask
 from tessera.chat.templates import TEMPLATES
@@ -137,12 +138,33 @@ def test_what_does_not_match_is_refused(pictures: list[Path], real_tokenizer: Ge
     with pytest.raises(ValueError, match=r"pictures: 1 for 0 <image> marks"):
         from_card_call("?", pictures[:1], [("hi", "ho")])
     with pytest.raises(ValueError, match=r"pictures: 0 for 1 <image> marks"):
-        from_card_call("<image>\n?")
-    with pytest.raises(ValueError, match=r"history\[0\].*<image>"):
-        from_card_call("?", (), [("hi", "an <image>")])
+        from_card_call("<image>\n?", videos=["a.mp4"])
     with pytest.raises(ValueError, match=r"videos: 1 for 2 <video> marks"):
         from_card_call("<video><video>", videos=["a.mp4"])
     with pytest.raises(ValueError, match=r"image\.tiles: .*cannot be cut into 12 tiles"):
         encoder.measure(from_card_call("?", pictures[:1], None, [12]))
     with pytest.raises(ValueError, match=r"into 24 tiles, it gives 23"):
         encoder.encode(from_card_call("<image>\n?", pictures, None, [24], max_tiles=12))
+
+
+def test_without_media_marks_are_words_and_every_history_goes_on() -> None:
+    """`chat("How do I write <image> in HTML?")` raised; an answer with `<image>` ended a talk for good."""
+    asked = "How do I write <image> or <video> in HTML?"
+    talk = from_card_call(asked, history=[("And <image>?", "Write <image> there.")])
+    assert [message.parts for message in talk.messages] == [
+        (Text(text),) for text in ("And <image>?", "Write <image> there.", asked)
+    ]
+    history = card_history([(asked, "Write <image>.")], from_card_call(asked))
+    assert history == [(asked, "Write <image>.")]
+    for again in (history, pickle.loads(pickle.dumps(history))):
+        shown = from_card_call("See <image>?", [RED], again)
+        assert shown.messages[0].parts == (Text(asked),) and shown.media == (Image(RED),)
+    later = card_history([*history, ("See <image>?", "x")], shown)
+    clip = from_card_call("<video>\nAnd this?", [RED], later, videos=["a.mp4"])
+    assert [type(part) for part in clip.media] == [Image, Video]
+    assert from_card_call("A <video> tag?", [RED]).messages[0].parts[1] == Text("\nA <video> tag?")
+
+
+def test_a_mark_in_the_place_of_a_picture_that_is_not_given_is_told() -> None:
+    with pytest.warns(UserWarning, match="where a picture"):
+        assert from_card_call("<image>\n?").messages[0].parts == (Text("<image>\n?"),)

@@ -92,6 +92,18 @@ def test_untrained_answers_and_system_texts(real_tokenizer: Get) -> None:
     )
 
 
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_an_empty_turn_stays_open_as_in_the_authors_code(name: str, kind: str, real_tokenizer: Get) -> None:
+    """Their `get_prompt`: role, message and separator `if message`, else the role alone."""
+    tokenizer, template = real_tokenizer(kind), TEMPLATES[name]
+    talk = Conversation((ask("hi"), say("assistant", ""), ask("")))
+    ids = render(talk, template, tokenizer, system_text="", generate=True).ids
+    user, answer = template.user_prefix, template.assistant_prefix
+    opening = template.system_prefix + template.system_end
+    written = f"{opening}{user}hi{template.user_end}{answer}{user.rstrip(' ')}{answer}"
+    assert ids[len(ids) - len(tokenizer.encode(written)) :] == tokenizer.encode(written)
+
+
 def test_internlm2_strips_turns_and_hermes_does_not(real_tokenizer: Get) -> None:
     """docs/facts/templates.md: only `internlm2-chat` strips; an inner line break behind a picture stays."""
     tokenizer = real_tokenizer("internlm2_internvl2")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import PIL.Image
 import pytest
 
 from tessera.chat.message import Conversation
@@ -14,6 +18,7 @@ from tessera.checkpoints.save import save_checkpoint
 from tessera.cli import chat
 from tessera.cli.main import main, parse
 from tessera.cli.question import Media
+from tessera.engine.answer import AnswerStream
 from tessera.engine.chat_model import ChatModel
 from tests.engine import tiny
 
@@ -168,6 +173,8 @@ def test_a_question_on_a_terminal_is_answered_once(
         (["--dtype", "int7", "what?"], "dtype = 'int7'"),
         (["--model", "/no/such/folder", "what?"], "/no/such/folder: no such folder"),
         (["--image", __file__, "what?"], "test_chat.py"),
+        (["http://a.org/b.png", "what?"], "nothing is fetched behind your back; download it first"),
+        (["--image", "https://a.org/b.png", "what?"], "nothing is fetched behind your back"),
         (["what?", "--visual-increment", "0.3"], "visual_increment = 0.3"),
     ],
 )
@@ -182,6 +189,26 @@ def test_errors_are_one_line(
     assert message in told
 
 
+def test_addresses_are_pictures_and_what_reading_loses_is_said(
+    folder: Path, picture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`http://` was "http:/ no such file"; an X-ray was a white area without a word."""
+    wanted = answer(folder, capsys, picture, "how many?")
+    text = base64.b64encode(Path(picture).read_bytes()).decode()
+    for word in (text, f"data:image/png;base64,{text}", f"file://{picture}"):
+        assert answer(folder, capsys, word, "how many?") == wanted
+        assert answer(folder, capsys, "how many?", "--image", word) == wanted
+    rays = str(tmp_path / "xray.png")
+    PIL.Image.fromarray(np.linspace(1000, 4000, 800).reshape(20, 40).astype(np.uint16)).save(rays)
+    assert run(folder, rays, "what?") == 0
+    assert "note: picture " in (told := capsys.readouterr().err) and "values 1000 to 4000" in told
+    assert run(folder, rays, "what?", "--pictures.depth", "picture") == 0
+    assert "note: " not in capsys.readouterr().err
+    assert run(folder, rays, "what?", "--json", "--pictures.depth", "0", "4095") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["notes"] == [] and found["settings"]["pictures"] == "depth=(0.0, 4095.0)"
+
+
 def test_ctrl_c_ends_the_answer_and_not_the_talk(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,15 +217,28 @@ def test_ctrl_c_ends_the_answer_and_not_the_talk(
     whole = ChatModel.stream
     said: list[list[str]] = []
 
-    def stream(self: ChatModel, asked: Conversation, **options: object) -> Iterator[str]:
-        said.append([message.text for message in asked.messages])
-        if len(said) > 1:
-            yield from whole(self, asked, **options)
-            return
+    def interrupted() -> Iterator[str]:
         yield "so far"
         raise KeyboardInterrupt
+
+    def stream(self: ChatModel, asked: Conversation, **options: Any) -> AnswerStream:
+        said.append([message.text for message in asked.messages])
+        return whole(self, asked, **options) if len(said) > 1 else AnswerStream(interrupted(), apart=True)
 
     monkeypatch.setattr(ChatModel, "stream", stream)
     assert run(folder) == 0
     assert "stopped" in capsys.readouterr().err
     assert said == [["first?"], ["first?", "so far", "again?"]]
+
+
+def test_answers_begin_as_asked_and_thoughts_stand_apart(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--prefill`; a thought goes to stderr, and in JSON beside the answer."""
+    begun = "<think>\nit is red\n</think>\nThe circle"
+    assert run(folder, "which?", "--prefill", begun) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("The circle") and "it is red" in told.err and "it is red" not in told.out
+    assert run(folder, "which?", "--prefill", begun, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["answer"].startswith("The circle") and facts["thought"] == "it is red"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from tessera.chat.encoder import Encoder
@@ -249,3 +250,67 @@ def test_memory_does_not_grow_with_the_records(
     peak_memory(40, tmp_path / "warm", encoder)
     small, large = (peak_memory(count, tmp_path / str(count), encoder) for count in (300, 1300))
     assert large - small < 1000 * 20
+
+
+def test_a_source_that_asks_about_pictures_and_has_none_gets_a_note(tmp_path: Path, encoder: Encoder) -> None:
+    """Under a key that no rule knows, every picture of a source was dropped without a word."""
+    blind = [good(n, f"What is in the picture, {n}?") | {"look_at": f"id {n}"} for n in range(5)]
+    (remark,) = look_at(one_file(tmp_path, blind), encoder, tmp_path).sources[0].remarks
+    assert "questions of 5 of 5 ask about one" in remark and "text_only: true" in remark
+    assert not look_at(one_file(tmp_path, blind, text_only=True), encoder, tmp_path).sources[0].remarks
+    assert (
+        not look_at(one_file(tmp_path, [*blind[:1], *map(good, range(20))]), encoder, tmp_path)
+        .sources[0]
+        .remarks
+    )
+
+
+def test_pictures_whose_reading_loses_something_are_counted_and_named(
+    tmp_path: Path, encoder: Encoder
+) -> None:
+    """A set of X-rays trained as white areas, and the check said nothing."""
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    rays = np.linspace(1000, 4000, 600).reshape(20, 30).astype(np.uint16)
+    PIL.Image.fromarray(rays).save(tmp_path / "xray.png")
+    PIL.Image.new("RGB", (30, 20)).save(tmp_path / "turned.jpg", exif=exif)
+    records = [
+        good(n, f"<image> {n}?") | {"image": name} for n, name in enumerate(["xray.png", "turned.jpg"] * 15)
+    ]
+    (source,) = look_at(one_file(tmp_path, records), encoder, tmp_path).sources
+    flat, turned = source.remarks
+    assert source.log.records == 0
+    assert flat.startswith("15 x picture comes out as one flat colour; set pictures.depth")
+    assert (
+        flat.count("xray.png': values 1000 to 4000 become 255 to 255") == 15 and "records.jsonl:29: " in flat
+    )
+    assert turned.startswith("15 x EXIF orientation ignored; set pictures.orientation to exif")
+    kept = {"depth": (0, 4095), "orientation": "exif"}
+    (source,) = look_at(one_file(tmp_path, records, pictures=kept), encoder, tmp_path).sources
+    assert not source.remarks and not source.log.records
+    many = [good(n, f"<image> again {n}?") | {"image": "xray.png"} for n in range(300)]
+    (source,) = look_at(one_file(tmp_path, many), encoder, tmp_path).sources
+    assert source.remarks[0].count("\n") == 21 and source.remarks[0].endswith("and 280 more")
+
+
+def test_pictures_that_documents_go_on_without_are_counted(tmp_path: Path, encoder: Encoder) -> None:
+    write_corpus(tmp_path)
+    pages = [{"images": ["good.jpg", None, "gone.png", "gone.jpg"], "texts": [None, "a", None, None]}] * 2
+    settings: dict[str, Any] = {"pretraining": True, "missing_pictures": "leave_out"}
+    (source,) = look_at(one_file(tmp_path / "corpus", pages, **settings), encoder, tmp_path).sources
+    assert source.log.records == 0 and source.remarks == [
+        "4 x picture that is missing or broken, left out of its document"
+    ]
+    (source,) = look_at(one_file(tmp_path / "corpus", pages, pretraining=True), encoder, tmp_path).sources
+    assert source.log.counts == {Reason.MISSING_FILE: 4}
+
+
+def test_the_clean_copy_keeps_words_and_settings(tmp_path: Path, encoder: Encoder) -> None:
+    said = [{"role": "user", "content": "<image>\nIs this a tag?"}, {"role": "assistant", "content": "Yes."}]
+    (tmp_path / "all.json").write_text(json.dumps([{"messages": said, "text_only": True}]))
+    settings: dict[str, Any] = {"ignored_keys": ("img",), "foreign_marks": "words"}
+    specs = [DatasetSpec(name="all", annotation=tmp_path / "all.json", root=tmp_path, **settings)]
+    fixed = write_repaired(look_at(specs, encoder, tmp_path), tmp_path / "fixed")
+    assert look_at(fixed.manifest, encoder, tmp_path).faulty == 0 and fixed.kept == {"all": 1}
+    again = read_meta(fixed.manifest)[0]
+    assert (again.ignored_keys, again.foreign_marks) == (("img",), "words")

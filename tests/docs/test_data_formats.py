@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 
 from tessera.chat.message import Conversation
+from tessera.imaging.pictures.reading import PictureReading
 from tessera.records.faults import Reason
 from tessera.records.forms.detect import FormName, detect, parse_as
 from tessera.records.manifest import DatasetSpec, read_meta
@@ -43,7 +44,7 @@ def test_forms_stand_in_the_order_in_which_they_are_tried(page: str) -> None:
 
 
 def test_the_manifest_is_read(page: str, tmp_path: Path) -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    block, _ = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "manifest.yaml").write_text(block)
     captions, charts, clips, documents = read_meta(tmp_path / "manifest.yaml")
     assert (captions.annotation, captions.root) == (tmp_path / "captions.jsonl", Path("/data/photos"))
@@ -52,6 +53,15 @@ def test_the_manifest_is_read(page: str, tmp_path: Path) -> None:
     assert (charts.repeat_time, charts.system) == (2.5, "Read the chart before you answer.")
     assert (clips.min_frames, clips.max_frames, clips.weight) == (8, 64, 1000)
     assert (documents.format, documents.pretraining) == ("document", True)
+
+
+def test_the_choices_about_pictures_are_read(page: str, tmp_path: Path) -> None:
+    _, block = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "manifest.yaml").write_text(block)
+    (spec,) = read_meta(tmp_path / "manifest.yaml")
+    assert spec.pictures == PictureReading(depth=(0, 4095), orientation="exif", transparency="white")
+    table = page.split("| key of `pictures` |")[1].split("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(PictureReading.model_fields)
 
 
 def test_the_tables_hold_every_key_and_every_reason(page: str) -> None:

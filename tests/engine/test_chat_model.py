@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+import tessera
 from tessera.chat.message import Conversation, Video, ask
 from tessera.checkpoints.load import Loaded
 from tessera.engine.chat_model import ChatModel
@@ -52,6 +55,59 @@ def test_every_road_gives_one_answer(model: ChatModel) -> None:
     assert "".join(model.stream("how many?", WIDE, max_new_tokens=12)) == said
     completion = model.complete([model.prompt("how many?", WIDE, max_new_tokens=12)])[0]
     assert completion.text == said and completion.prompt_tokens == len(model.encode("how many?", WIDE).ids)
+
+
+def test_a_picture_in_any_spelling_gives_the_same_prompt(model: ChatModel, tmp_path: Path) -> None:
+    WIDE.save(file := tmp_path / "wide.png")
+    data = file.read_bytes()
+    text = base64.b64encode(data).decode()
+    wanted = model.encode("how many?", WIDE)
+    spelt: list[Any] = [
+        str(file),
+        f"file://{file}",
+        data,
+        bytearray(data),
+        io.BytesIO(data),
+        text,
+        text[:80] + "\n" + text[80:],
+    ]
+    for picture in [*spelt, f"DATA:image/png;base64,{text}"]:
+        part = {"type": "image", "image": picture}
+        asked = [{"role": "user", "content": [part, {"type": "text", "text": "how many?"}]}]
+        for found in (
+            model.encode("how many?", picture),
+            model.encode("<image>\nhow many?", [picture]),
+            model.encode(asked),
+        ):
+            assert np.array_equal(found.ids, wanted.ids) and np.array_equal(found.tiles, wanted.tiles)
+    with file.open("rb") as stream:
+        assert np.array_equal(model.encode("how many?", stream).tiles, wanted.tiles)
+    for address in ("http://a.org/b.png", "HTTPS://a.org/b.png"):
+        with pytest.raises(ValueError, match="nothing is fetched behind your back; download it"):
+            model.chat("how many?", address)
+
+
+def test_numbers_of_tiles_have_bounds(model: ChatModel) -> None:
+    """One number in a message took minutes and gigabytes."""
+    part = {"type": "image", "image": WIDE, "max_tiles": 10**9}
+    asked: list[tuple[Any, dict[str, Any]]] = [
+        ([{"role": "user", "content": [part, "how many?"]}], {}),
+        ("how many?", {"pictures": WIDE, "max_tiles": 10**9}),
+        ("how many?", {"pictures": WIDE, "num_patches_list": [10**9]}),
+    ]
+    for question, options in asked:
+        with pytest.raises(ValueError, match="no number of tiles; give a whole number from 1 to 256"):
+            model.chat(question, **options)
+
+
+def test_what_is_said_about_reading_pictures_reaches_the_tiles() -> None:
+    rays = PIL.Image.fromarray(np.linspace(1000, 4000, 1800).reshape(30, 60).astype(np.uint16))
+    assert tessera.load(device="cpu").encode("what?", rays).tiles.min() == 255
+    model = tessera.load(device="cpu", pictures={"depth": "picture", "orientation": "exif"})
+    assert model.encode("what?", rays).tiles.min() < 10
+    assert model.encoder.describe()["pictures"] == "orientation=exif depth=picture"
+    with pytest.raises(ValueError, match=r"^pictures.depth"):
+        tessera.load(device="cpu", pictures={"depth": "deep"})
 
 
 def test_a_mixed_batch_answers_as_one_by_one(model: ChatModel) -> None:
@@ -147,7 +203,7 @@ def test_sampling_words_of_the_cards(model: ChatModel) -> None:
     drawn = settings(do_sample=True, max_new_tokens=9)
     assert (drawn.temperature, drawn.top_k, drawn.max_new_tokens) == (1.0, 50, 9)
     assert settings(do_sample=True, temperature=0.2, top_k=0, num_beams=1).temperature == 0.2
-    assert settings(stop="red").stop == ("red",)
+    assert settings(stop="red").stop == ("red", "<|im_end|>")
     longest = model.family.model.decoder.longest_context - len(model.encode("is").ids)
     assert settings().max_new_tokens == min(DEFAULT_NEW_TOKENS, longest)
 
@@ -169,7 +225,7 @@ def test_visual_increment_reaches_the_model(model: ChatModel) -> None:
         ({"question": "left?", "pictures": "gone.png"}, "gone.png"),
         (
             {"question": "a", "temperatur": 1},
-            "temperatur = 1: no such setting; choose from do_sample, max_new",
+            "temperatur = 1: no such setting; did you mean temperature?",
         ),
         ({"question": "a", "top_p": 7}, "top_p = 7.0: give a share"),
         ({"question": "a", "max_new_tokens": "many"}, "max_new_tokens: Input should be a valid integer"),
@@ -186,8 +242,11 @@ def test_visual_increment_reaches_the_model(model: ChatModel) -> None:
             "gone",
         ),
         ({"pictures": WIDE}, "question: missing"),
-        ({"question": "a", "pictures": np.zeros((9, 9, 3), np.uint8)}, "pictures: ndarray is neither a file"),
-        ({"question": "a", "pictures": [WIDE, 3]}, "pictures: int is neither a file"),
+        (
+            {"question": "a", "pictures": np.zeros((9, 9, 3), np.uint8)},
+            "pictures: a ndarray does not say",
+        ),
+        ({"question": "a", "pictures": [WIDE, 3]}, "pictures[1]: 3 is no picture"),
         (
             {"question": "a", "history": [{"role": "user", "content": "b"}]},
             "history: give (question, answer)",
@@ -209,7 +268,7 @@ def test_a_bad_item_names_itself(model: ChatModel, arguments: dict[str, Any], me
 
 def test_a_prompt_beyond_the_context_says_what_to_change(model: ChatModel) -> None:
     many = [WIDE] * 1 + [SMALL] * 3000
-    with pytest.raises(ValueError, match=r"has \d{5} tokens \(\d+ tiles\).*give fewer pictures"):
+    with pytest.raises(ValueError, match=r"of 3001 pictures .*take [\d,]+ tokens.*fewer pictures"):
         model.chat("<image> " * 3001 + "which?" * 500, many)
 
 

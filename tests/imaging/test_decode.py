@@ -10,6 +10,11 @@ import PIL.Image
 import pytest
 
 from tessera.imaging.decode import DecodeLimits, decode_image, read_size
+from tessera.imaging.pictures.reading import PictureReading
+
+TURNED = PictureReading(orientation="exif")
+ON_WHITE = PictureReading(transparency="white")
+ONE_FRAME = PictureReading(animation="refuse")
 
 
 def encode(image: PIL.Image.Image, kind: str, **options: object) -> bytes:
@@ -40,8 +45,8 @@ def test_exif_orientation_is_an_option() -> None:
     exif[0x0112] = 6  # turn by a quarter
     data = encode(photo(), "JPEG", exif=exif)
     assert decode_image(data).size == read_size(data) == (64, 48)
-    turned = decode_image(data, apply_exif=True)
-    assert turned.size == read_size(data, apply_exif=True) == (48, 64)
+    turned = decode_image(data, reading=TURNED)
+    assert turned.size == read_size(data, reading=TURNED) == (48, 64)
     assert np.array_equal(np.asarray(turned), np.rot90(np.asarray(decode_image(data)), -1))
 
 
@@ -49,7 +54,7 @@ def test_alpha_is_dropped_or_laid_on_white() -> None:
     clear = PIL.Image.new("RGBA", (2, 2), (10, 20, 30, 0))
     data = encode(clear, "PNG")
     assert decode_image(data).getpixel((0, 0)) == (10, 20, 30)
-    assert decode_image(data, alpha="white").getpixel((0, 0)) == (255, 255, 255)
+    assert decode_image(data, reading=ON_WHITE).getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_palette_with_transparency() -> None:
@@ -58,14 +63,15 @@ def test_palette_with_transparency() -> None:
     image.putpixel((1, 0), 1)
     data = encode(image, "PNG", transparency=0)
     assert np.asarray(decode_image(data)).tolist() == [[[200, 0, 0], [0, 100, 0]]]
-    assert np.asarray(decode_image(data, alpha="white")).tolist() == [[[255, 255, 255], [0, 100, 0]]]
+    assert np.asarray(decode_image(data, reading=ON_WHITE)).tolist() == [[[255, 255, 255], [0, 100, 0]]]
 
 
 def test_sixteen_bit_grey_is_clipped_as_pillow_does_or_scaled() -> None:
     grey = PIL.Image.fromarray(np.array([[0, 128, 257, 65535]], dtype=np.uint16))
     data = encode(grey, "PNG")
     assert np.asarray(decode_image(data))[0, :, 0].tolist() == [0, 128, 255, 255]
-    assert np.asarray(decode_image(data, sixteen_bit="scale"))[0, :, 0].tolist() == [0, 0, 1, 255]
+    scaled = decode_image(data, reading=PictureReading(depth="type"))
+    assert np.asarray(scaled)[0, :, 0].tolist() == [0, 0, 1, 255]
 
 
 def test_cmyk_jpeg() -> None:
@@ -80,8 +86,8 @@ def test_of_an_animation_the_first_frame_counts_or_none() -> None:
     data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert decode_image(data).getpixel((0, 0)) == (255, 0, 0)
     with pytest.raises(ValueError, match="2 frames and animation is 'refuse'"):
-        decode_image(data, animation="refuse")
-    assert decode_image(encode(frames[0], "PNG"), animation="refuse").size == (8, 8)
+        decode_image(data, reading=ONE_FRAME)
+    assert decode_image(encode(frames[0], "PNG"), reading=ONE_FRAME).size == (8, 8)
 
 
 def test_a_pil_picture_is_taken_as_it_is() -> None:

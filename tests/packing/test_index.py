@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from tessera.chat.encoder import Encoder
@@ -18,6 +19,9 @@ from tessera.packing import index
 from tessera.packing.config import PackingConfig
 from tessera.packing.index import FAULTY, open_index
 from tessera.packing.loader import PackLoader
+from tessera.packing.mix import Draw, MixState
+from tessera.packing.samples.encode import DrawEncoder
+from tessera.records.manifest import DatasetSpec
 from tessera.records.open import open_sources
 from tessera.records.source import WeightedSource
 from tests.records.doubles import ListSource, SizedEncoder
@@ -37,6 +41,28 @@ def media(tmp_path: Path) -> Path:
     write_clip(tmp_path / "clip", 5)
     write_clip(tmp_path / "long", 40)
     return tmp_path
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_pictures_are_measured_as_they_are_read(media: Path, encoder: Encoder, augment: bool) -> None:
+    """A turned picture has other tiles: measuring, augmenting and cutting must agree on the turn."""
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    PIL.Image.linear_gradient("L").resize((60, 20)).convert("RGB").save(media / "turned.jpg", exif=exif)
+    record = {"image": "turned.jpg", "conversations": turns("<image>", "a cat")}
+    file = write_records(media / "turned.jsonl", [record]).annotation
+    tiles = {}
+    for pictures in (None, {"orientation": "exif"}):
+        spec = DatasetSpec(name="t", annotation=file, root=media, pictures=pictures, data_augment=augment)
+        (entry,) = open_sources([spec])
+        sample = DrawEncoder([entry], encoder, augment=True).sample(Draw(0, 0, 0, MixState(0, ())))
+        found = open_index(entry, encoder)
+        assert found is not None and not found.flags[0]
+        assert (found.tokens[0], found.tiles[0]) == (sample.lengths.tokens, sample.lengths.tiles)
+        tiles[pictures is None] = sample.tiles[-1].astype(int)
+    assert (
+        np.abs(np.rot90(tiles[True], -1) - tiles[False]).max() < 60 < np.abs(tiles[True] - tiles[False]).max()
+    )
 
 
 def records() -> list[dict[str, Any] | bytes]:

@@ -10,6 +10,7 @@ import numpy as np
 from tessera.chat.encoder import Encoded, Lengths
 from tessera.chat.message import Conversation, say
 from tessera.imaging.grid import Tiling
+from tessera.imaging.pictures.reading import PUBLISHED
 from tessera.records.faults import DataError, Reason, RecordFault
 
 
@@ -46,6 +47,7 @@ class SizedEncoder:
 
     tiling = Tiling()
     frames = 8
+    pictures = PUBLISHED
 
     def describe(self) -> dict[str, str]:
         return {"encoder": "sized"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,34 @@ def test_several_clips_each_with_its_bounds_and_pictures_beside_them() -> None:
 def test_wrong_bounds_are_named(clip: object) -> None:
     record = {"video": ["a", "b"], "clip": clip, "conversations": turns("<video><video>", "x")}
     assert set(reasons("internvl", record)) == {("clip", Reason.BAD_FIELD)}
+
+
+def test_base64_alone_is_a_picture_in_every_form() -> None:
+    """It was a missing file, whose name of some megabytes stood in every message."""
+    buffer = io.BytesIO()
+    PIL.Image.effect_noise((20, 20), 90).save(buffer, "PNG")
+    text = base64.b64encode(buffer.getvalue()).decode()
+    for spelt in (
+        text,
+        text.rstrip("="),
+        base64.encodebytes(buffer.getvalue()).decode(),
+        f"DATA:;base64,{text}",
+    ):
+        records = {
+            "internvl": {"image": spelt, "conversations": turns("<image>\nwhat?", "a cat")},
+            "openai": {
+                "messages": [
+                    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": spelt}}]},
+                    ANSWER,
+                ]
+            },
+            "caption": {"image": spelt, "caption": "a cat"},
+        }
+        for form, record in records.items():
+            (picture,) = parse(form, record).media
+            assert picture.source == buffer.getvalue()
+    broken = {"image": text[:100] + "!" + text[100:], "conversations": turns("<image>", "a cat")}
+    assert reasons("internvl", broken) == [("image", Reason.BAD_FIELD)]
 
 
 def test_openai_parts_bounds_inline_pictures_and_untrained_answers() -> None:

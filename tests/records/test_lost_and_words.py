@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from tessera.chat.marks import foreign_marks, in_place
 from tessera.chat.message import Conversation, Image, Text
 from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.forms.detect import FORMS, FormName, detect, parse_as
+from tessera.records.manifest import DatasetSpec
 from tessera.records.readers.records import RecordReader
 from tessera.records.record import RecordPlace
 from tests.records.jsonl_files import turns, write_picture, write_records
@@ -193,6 +196,7 @@ def test_files_under_near_misses_are_not_dropped() -> None:
         "Image",
         "picture",
         "imgae",
+        "imags",
     )
     clips = ("video_path", "frames", "video_url", "clips", "videoFile")
     for keys, value, meant in ((misses, "b.png", "image"), (clips, ["b.mp4"], "video")):
@@ -209,12 +213,49 @@ def test_files_under_near_misses_are_not_dropped() -> None:
 def test_files_and_system_texts_in_turns_and_beside_messages() -> None:
     record = {"conversations": [{**turns("a")[0], "image": "a.png"}, *turns("a", "b")[1:]]}
     assert [f.field for f in faults(record)] == ["conversations[0].image"]
-    for key in ("system_prompt", "System", "instruction", "sys_prompt"):
+    for key in ("system_prompt", "System", "instruction", "sys_prompt", "sytem"):
         for record in (asked("a")[0], asked("a")[1], asked("a")[5]):
             (fault,) = faults({**record, key: "Be brief."})
             assert fault.field == key and "system" in fault.remedy
     said = {"system": "Be brief.", "messages": asked("a")[3]["messages"]}
     assert parse(said).messages[0].text == "Be brief."
+
+
+def test_untrained_answers_are_not_trained_for_the_word_of_another_form() -> None:
+    """`loss: false` was ignored in messages without pictures, `weight: 0` in those with some."""
+    said = asked("a")[3]["messages"]
+    silent = {"messages": [said[0], {**said[1], "loss": False}]}
+    assert not parse(silent).messages[1].trained
+    assert read({"images": ["a.png"], "messages": [said[0], {**said[1], "weight": 0}]}) == [
+        Reason.UNKNOWN_KEY
+    ]
+    assert read({"conversations": [turns("a")[0], {**turns("a", "b")[1], "loss": False}]}) == [
+        Reason.UNKNOWN_KEY
+    ]
+
+
+def test_containers_fill_gaps_in_their_own_ways(tmp_path: Path) -> None:
+    """Parquet gives every row every column; shards find pictures by name where the record names none."""
+    arrow, parquet = (pytest.importorskip(name) for name in ("pyarrow", "pyarrow.parquet"))
+    kind = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
+    columns = {
+        "conversations": [turns("Who?", "I."), turns("<image>", "A cat.")],
+        "image": arrow.array([{"bytes": None, "path": None}, {"bytes": b"", "path": "a.png"}], kind),
+        "clip": [None, None],
+        "width": [NAN, 40.0],
+    }
+    parquet.write_table(arrow.table(columns), tmp_path / "a.parquet")
+    source = RecordReader(DatasetSpec(name="a", annotation=tmp_path / "a.parquet", root=tmp_path))
+    assert source.conversation(0).media == () and source.conversation(1).media == (Image(tmp_path / "a.png"),)
+    picture = write_picture(tmp_path / "a.png").read_bytes()
+    record = json.dumps({"image": "", "conversations": turns("<image>", "A cat.")}).encode()
+    with tarfile.open(tmp_path / "a.tar", "w") as shard:
+        for name, data in (("0.json", record), ("0.png", picture)):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            shard.addfile(member, io.BytesIO(data))
+    source = RecordReader(DatasetSpec(name="a", annotation=tmp_path / "a.tar", root=tmp_path))
+    assert source.conversation(0).media == (Image(picture),)
 
 
 def test_ordinary_words_about_a_record_are_ignored() -> None:

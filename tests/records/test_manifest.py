@@ -163,3 +163,15 @@ def test_settings_made_in_python_are_checked_too(tmp_path: Path, settings: dict[
     with pytest.raises(ValueError):
         DatasetSpec(name="a", annotation="a.jsonl", root=tmp_path, **settings)
     assert DatasetSpec(name="a", annotation="a.jsonl", root=".").annotation == Path("a.jsonl")
+
+
+def test_keys_that_are_ignored_are_a_list(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text("a:\n  annotation: a.jsonl\n  ignored_keys: [img, frames]\n")
+    assert read_meta(tmp_path / "m.yaml")[0].ignored_keys == ("img", "frames")
+    for value, words in (("img", "is not a list"), ("[7]", "is not text")):
+        (tmp_path / "m.yaml").write_text(f"a:\n  annotation: a.jsonl\n  ignored_keys: {value}\n")
+        with pytest.raises(ValueError, match=words):
+            read_meta(tmp_path / "m.yaml")
+    (tmp_path / "m.yaml").write_text("a:\n  annotation: a.jsonl\n  missing_pictures: leave_out\n")
+    with pytest.raises(ValueError, match="pretraining: true"):
+        read_meta(tmp_path / "m.yaml")

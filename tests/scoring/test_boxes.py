@@ -23,6 +23,12 @@ BOXES = st.tuples(SHARES, SHARES, SHARES, SHARES).map(
         ("[[1, 2, 3]]", []),
         ("nothing", []),
         ("[[a, 2, 3, 4]]", []),
+        # Every form that Python's float takes: a model that wrote "1e2" was counted as wrong.
+        ("[[1e2, 2E+2, +500, 1000.]]", [(0.1, 0.2, 0.5, 1.0)]),
+        ("[.1, 0.2, 5e-1, 1]", [(0.1, 0.2, 0.5, 1.0)]),
+        ("[1_00, 200, 5_00,\n 1000 ]", [(0.1, 0.2, 0.5, 1.0)]),
+        ("[nan, 2, 3, 4] [1, inf, 3, 4] [1, 2, 1e999, 4]", []),
+        ("[1 2, 3, 4, 5] [1, 2, 3, ] [0x1, 2, 3, 4] [1, 2, 3, 4, 5]", []),
     ],
 )
 def test_parse(text: str, expected: list[Box]) -> None:

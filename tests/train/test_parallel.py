@@ -1,8 +1,11 @@
 """Two processes take the same steps as one: same losses, same weights; uneven shares are refused."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -35,16 +38,20 @@ def recipe():
 """
 
 
+LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+LAUNCH += ["-m", "tessera.cli.main", "train"]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+
+
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     file = tmp_path / "two.py"
     file.write_text(RECIPE, encoding="utf-8")
     assert main(["train", str(file), "--out", str(tmp_path / "one")]) == 0
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "tessera.cli.main", "train", str(file), "--out", str(tmp_path / "two")]
-    path = os.pathsep.join(p for p in sys.path if p)
-    subprocess.run(
-        command, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": path}, timeout=240
-    )
+    command = [*LAUNCH, str(file), "--out", str(tmp_path / "two")]
+    subprocess.run(command, check=True, capture_output=True, env=_environment(), timeout=240)
     one, two = (list(read_reports(tmp_path / run / "telemetry.jsonl")) for run in ("one", "two"))
     assert [r.loss for r in two] == pytest.approx([r.loss for r in one], rel=1e-5)
     assert [(r.tokens, r.samples, r.normaliser) for r in two] == [
@@ -53,6 +60,24 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     weights = [load_file(tmp_path / run / "0_all" / "model.safetensors") for run in ("one", "two")]
     for name, tensor in weights[0].items():
         torch.testing.assert_close(weights[1][name], tensor, atol=1e-5, rtol=1e-4)
+
+
+def test_a_stopped_rank_ends_the_run_by_its_name(tmp_path: Path) -> None:
+    """The others waited for it as long as they lived."""
+    file, out = tmp_path / "two.py", tmp_path / "run"
+    file.write_text(RECIPE.replace("steps=3,", "steps=100_000,"), encoding="utf-8")
+    command, settings = [*LAUNCH, str(file), "--out", str(out)], _environment() | {"TESSERA_PATIENCE": "7"}
+    run = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=settings
+    )
+    telemetry = out / "telemetry.jsonl"
+    while not (telemetry.is_file() and telemetry.read_text()):
+        assert run.poll() is None, run.communicate()
+        time.sleep(0.2)
+    _, second = sorted(map(int, Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()))
+    os.kill(second, signal.SIGSTOP)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 1 and re.search(rf"rank 1 \(process {second} on .*\) gave no sign of life", said)
 
 
 def test_steps_that_ranks_cannot_share_are_refused() -> None:

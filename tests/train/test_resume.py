@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tessera.train.loop import Trainer
 from tessera.train.recipe import Recipe
 from tessera.train.setup import set_up
-from tessera.train.telemetry import StepReport, read_reports, write_reports
+from tessera.train.telemetry import ReportFile, StepReport, read_reports
 from tests.train import tiny
 
 TOTAL = 8
@@ -63,7 +63,9 @@ def test_resume_equals_the_undisturbed_run(
 def test_finished_run_has_nothing_left(whole: tuple[Path, list[StepReport]]) -> None:
     folder, _ = whole
     assert list(_trainer(tiny.recipe(), folder).run()) == []
-    assert sorted(p.name for p in folder.iterdir()) == ["0_warm_up", "1_full", "state", "telemetry.jsonl"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        *("0_warm_up", "1_full", "run.lock", "state", "telemetry.jsonl")
+    ]
 
 
 def test_changed_recipe_is_refused_by_field(whole: tuple[Path, list[StepReport]]) -> None:
@@ -90,9 +92,8 @@ def test_telemetry_is_cut_at_the_resumed_step(whole: tuple[Path, list[StepReport
     lines = (whole[0] / "telemetry.jsonl").read_text().splitlines()
     file.write_text("\n".join([*lines[:5], lines[5][:20]]), encoding="utf-8")  # killed while writing
     assert len(list(read_reports(file))) == 5
-    with write_reports(file, keep_until=(1, 1)):
-        pass
+    ReportFile(file, keep_until=(1, 1)).close()
     assert file.read_text().splitlines() == lines[:4]
     file.write_text(lines[0][:9] + "\n" + lines[1], encoding="utf-8")
-    with pytest.raises(ValueError, match=r"telemetry\.jsonl:1 is not JSON"):
+    with pytest.raises(ValueError, match=r"telemetry\.jsonl:1 is no report of a step"):
         list(read_reports(file))

@@ -14,8 +14,9 @@ from tessera.annotations.pictures import Pictures
 from tessera.annotations.rejects import RejectLog
 from tessera.annotations.settings import BuildSettings, RemoteSettings
 from tessera.annotations.wording import load_wording
-from tessera.annotations.writer import META, RecordWriter
+from tessera.annotations.writer import COPIES, META, RecordWriter
 from tessera.runtime.progress import Progress, silent
+from tessera.runtime.shown import shown
 
 REJECTS, COUNTS = "rejects.jsonl", "counts.json"
 
@@ -58,9 +59,20 @@ class BuildReport:
 def build(kind: str, settings: BuildSettings, progress: Progress = silent) -> BuildReport:
     """Write a data set from annotations. The same input, settings and seed give the same files.
 
-    ValueError for wrong settings, an unreadable annotation file, more faults than `max_faults`, or no record.
+    ValueError for wrong settings, an unreadable annotation file, more faults than `max_faults`, no record, or
+    a folder that can't be written.
     """
-    out, pictures = settings.out, Pictures(_root(settings))
+    try:
+        return _built(kind, settings, progress)
+    except OSError as error:
+        place = shown(str(error.filename or settings.out), bare=True)
+        raise ValueError(
+            f"{place}: {error.strerror or shown(error)}; correct path or access, or make room"
+        ) from error
+
+
+def _built(kind: str, settings: BuildSettings, progress: Progress) -> BuildReport:
+    out, pictures = settings.out, Pictures(_root(settings), settings.out / COPIES)
     wording, names = load_wording(kind, settings.templates), read_names(settings.names)
     writer = RecordWriter(settings, settings.name or kind, pictures.root)
     _make_room(settings)

@@ -16,6 +16,8 @@ Quad = tuple[float, float, float, float, float, float, float, float]
 """Four corners x1, y1 to x4, y4 in pixels, in the annotation's order."""
 Size = tuple[int, int]
 """Width and height in pixels."""
+LARGEST_PIXEL = 1e9
+"""No picture is that wide."""
 Scaled = tuple[int, ...]
 
 
@@ -69,8 +71,9 @@ def numbers(value: Any, count: int, what: str) -> tuple[float, ...]:
         flat = [number for pair in value for number in pair]
     if not isinstance(flat, list) or len(flat) != count or any(type(n) not in (int, float) for n in flat):
         raise Rejected(Fault.BAD_BOX, f"{what} {shown(value)} is not {count} numbers")
-    if not all(map(math.isfinite, flat)):
-        raise Rejected(Fault.BAD_BOX, f"{what} {shown(flat)} has numbers that are not finite")
+    # Beyond this, width and height could add up to infinity; compared as they are, as floats end before ints.
+    if not all(-LARGEST_PIXEL < number < LARGEST_PIXEL for number in flat):
+        raise Rejected(Fault.BAD_BOX, f"{what} {shown(flat)} has numbers that are not finite, or no pixels")
     return tuple(map(float, flat))
 
 

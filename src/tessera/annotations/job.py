@@ -91,7 +91,8 @@ class Job(Generic[Settings_co]):
 
     def label(self, name: object) -> str:
         """What a class is called in conversations. Rejected when that is no plain text."""
-        return clean(self.names.get(str(name), name), "class name", ALL_MARKS)
+        known = self.names.get(str(name), name) if isinstance(name, str | int) else name
+        return clean(known, "class name", ALL_MARKS)
 
     def labels(self, names: Iterable[object]) -> tuple[str, ...]:
         """Those of the classes whose names are plain text, called as in conversations."""
@@ -116,9 +117,9 @@ class Job(Generic[Settings_co]):
 def clean(text: object, what: str, marks: Sequence[str] = MEDIA_MARKS) -> str:
     """A text without white space around it. Rejected when it is empty or holds a mark of the prompt."""
     if isinstance(text, int | float) and not isinstance(text, bool):
-        text = str(text)
+        text = shown(text)
     if not isinstance(text, str) or not text.strip():
-        raise Rejected(Fault.EMPTY_TEXT, f"{what} {text!r}")
+        raise Rejected(Fault.EMPTY_TEXT, f"{what} {shown(text)}")
     for mark in marks:
         if mark in text:
             raise Rejected(Fault.MARK_IN_TEXT, f"{mark} in {what} {shown(text)}")
@@ -135,8 +136,16 @@ def choose_turns(turns: Iterable[QAPair], most: int, rng: Random) -> list[QAPair
     return rng.sample(ranked[:most], min(most, len(ranked)))
 
 
-def in_records(place: str, picture: Picture, turns: Sequence[QAPair], most: int) -> Iterator[Draft]:
-    """Turns about one picture as drafts of at most `most` turns, none of them about the same thing."""
+def in_records(
+    place: str, pictures: Sequence[Picture], turns: Sequence[QAPair], most: int
+) -> Iterator[Draft]:
+    """Turns about the same pictures as drafts of at most `most` turns, none of them about the same thing.
+
+    Several pictures are numbered, as the series' prompts for them are.
+    """
+    head = "<image>\n"
+    if len(pictures) > 1:
+        head = "".join(f"Image-{number}: <image>\n" for number in range(1, len(pictures) + 1))
     records: list[list[QAPair]] = []
     for turn in turns:
         for record in records:
@@ -146,4 +155,4 @@ def in_records(place: str, picture: Picture, turns: Sequence[QAPair], most: int)
         else:
             records.append([turn])
     for record in records:
-        yield Draft(place, (picture,), tuple(record))
+        yield Draft(place, tuple(pictures), tuple(record), head)

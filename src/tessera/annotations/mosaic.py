@@ -14,9 +14,9 @@ import PIL.ImageDraw
 import PIL.ImageFont
 
 from tessera.annotations.coordinates import Scaled, Size, scale
-from tessera.annotations.pictures import Picture
+from tessera.annotations.pictures import Picture, Pictures
 from tessera.annotations.rejects import Fault, Rejected
-from tessera.imaging.decode import decode_image
+from tessera.imaging.decode import DEFAULT_LIMITS, decode_image
 
 NUSCENES = (
     "CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT",
@@ -61,9 +61,12 @@ def single_cells(views: Mapping[str, Picture]) -> dict[str, Cell]:
 
 
 def mosaic_cells(views: Mapping[str, Picture], columns: int, size: Size) -> dict[str, Cell]:
-    """Every view has a place in a grid of cells of `size`, row by row."""
+    """Every view has a place in a grid of cells of `size`, row by row. Rejected when it is too large."""
     columns = min(columns, len(views))
     shown = (columns * size[0], -(-len(views) // columns) * size[1])
+    if shown[0] * shown[1] > DEFAULT_LIMITS.max_pixels:
+        detail = f"a mosaic of {len(views)} views has {shown[0]} x {shown[1]} pixels; take a smaller cell"
+        raise Rejected(Fault.BAD_ROW, detail)
     return {
         name: Cell(picture, number % columns * size[0], number // columns * size[1], size, shown)
         for number, (name, picture) in enumerate(views.items())
@@ -76,7 +79,7 @@ def mosaic_name(cells: Mapping[str, Cell]) -> str:
     return f"mosaics/{hashlib.blake2b(text.encode(), digest_size=10).hexdigest()}.jpg"
 
 
-def draw_mosaic(root: Path, cells: Mapping[str, Cell], file: Path) -> None:
+def draw_mosaic(pictures: Pictures, cells: Mapping[str, Cell], file: Path) -> None:
     """Write the mosaic of the views as JPEG. Rejected when a view can't be decoded."""
     first = next(iter(cells.values()))
     sheet = PIL.Image.new("RGB", first.shown)
@@ -84,7 +87,7 @@ def draw_mosaic(root: Path, cells: Mapping[str, Cell], file: Path) -> None:
     letters = PIL.ImageFont.load_default(max(8, round(first.size[1] * LETTER_SHARE)))
     for name, cell in cells.items():
         try:
-            view = decode_image(root / cell.picture.path)
+            view = decode_image(pictures.file(cell.picture))
         except (ValueError, OSError) as error:
             raise Rejected(Fault.BROKEN_PICTURE, str(error)) from error
         sheet.paste(view.resize(cell.size, PIL.Image.Resampling.BICUBIC), (cell.left, cell.top))

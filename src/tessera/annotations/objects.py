@@ -9,6 +9,7 @@ from tessera.annotations.job import Draft, Job, QAPair, WordingSampler, choose_t
 from tessera.annotations.pictures import Picture
 from tessera.annotations.rejects import Rejected, SkipReason
 from tessera.annotations.settings import BoxesSettings, ObjectForm, OcrSettings, PlacesSettings
+from tessera.runtime.shown import shown
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,20 @@ Asking = Callable[[AnnotatedPicture, WordingSampler], Iterable[QAPair]]
 def picture_drafts(
     job: Job[BoxesSettings | OcrSettings], pictures: Iterable[AnnotatedPicture], asking: Asking
 ) -> Iterator[Draft]:
-    """Conversations about each picture; those that leave nothing to ask are counted."""
+    """Conversations about each picture; those that leave nothing to ask are counted.
+
+    ValueError for a picture that comes twice: neither of its lists of boxes would be complete.
+    """
+    places: dict[str, str] = {}
     for found in pictures:
+        if (before := places.setdefault(found.picture.path, found.place)) != found.place:
+            both = f"{shown(before, bare=True)} and {shown(found.place, bare=True)}"
+            raise ValueError(f"{both} are both about {shown(found.picture.path)}; put its boxes together")
         sampler = job.sampler(found.picture.path)
         turns = choose_turns(asking(found, sampler), job.settings.questions, sampler.rng)
         if not turns:
             job.log.reject(found.place, SkipReason.NOTHING, found.picture.path)
-        yield from in_records(found.place, found.picture, turns, job.settings.turns)
+        yield from in_records(found.place, [found.picture], turns, job.settings.turns)
 
 
 def object_drafts(job: Job[BoxesSettings], pictures: Iterable[AnnotatedPicture]) -> Iterator[Draft]:

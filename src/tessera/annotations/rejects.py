@@ -10,9 +10,12 @@ from enum import StrEnum
 from typing import IO
 
 from tessera.records.writing import json_line
+from tessera.runtime.shown import shown
 
 SHOWN = 20
 """Most faults that are told in words."""
+LONGEST = 400
+"""Most characters of a detail."""
 
 
 class Fault(StrEnum):
@@ -84,6 +87,7 @@ class RejectLog:
 
     def reject(self, place: str, reason: Fault | SkipReason, detail: str) -> None:
         """Count an item that is left out, and write it down."""
+        place, detail = shown(place, bare=True), shown(detail, LONGEST, bare=True)
         fault = isinstance(reason, Fault)
         (self.faults if fault else self.rules)[str(reason)] += 1
         if isinstance(reason, Fault) and len(self.first) < SHOWN:

@@ -71,10 +71,7 @@ class RecordWriter:
         self.files = [settings.out / name for side in self.counts for name in (f"{side}.jsonl", META[side])]
         # Pictures that were made for the records stand below the output, where the others are not looked for.
         made = isinstance(settings, ViewsSettings) and settings.layout == "mosaic"
-        below = "." if made else COPIES if settings.copy_pictures else None
-        self._root = source if below is None else settings.out / below
-        # Paths of a meta file start at its folder; other pictures have a whole path.
-        self._told_root = below or str(source.absolute())
+        self._below = "." if made else COPIES if settings.copy_pictures else None
         self._copying = settings.copy_pictures and not made
         self._split = Split(settings.val, settings.seed)
         self._copied: set[Path] = set()
@@ -90,7 +87,8 @@ class RecordWriter:
             yield
         for side, count in self.counts.items():
             entry = {
-                "root": self._told_root,
+                # Paths of a meta file start at its folder; other pictures have a whole path.
+                "root": self._below or str(self.source.absolute()),
                 "annotation": f"{side}.jsonl",
                 "data_augment": side == "train",
                 "repeat_time": 1,
@@ -100,8 +98,14 @@ class RecordWriter:
             more = {} if limit is None else {"max_dynamic_patch": limit}
             write_meta(self.settings.out / META[side], {self.name: entry | more})
 
+    @property
+    def _root(self) -> Path:
+        """Where the paths of the records start."""
+        return self.source if self._below is None else self.settings.out / self._below
+
     def write(self, draft: Draft) -> None:
         """Write a draft's record to its side. Rejected when the split or the package's check refuses it."""
+        self._make_sure_of_root(draft.pictures)
         side = self._split.side(draft.pictures)
         count = self.counts[side]
         record = _record(draft, count.records)
@@ -117,8 +121,17 @@ class RecordWriter:
         count.pictures.update(picture.path for picture in draft.pictures)
         count.forms.update(turn.form for turn in draft.turns)
 
+    def _make_sure_of_root(self, pictures: tuple[Picture, ...]) -> None:
+        """Stored pictures stand below the output, and so do the others then: a data set has one root."""
+        if self._below is None and any(picture.stored for picture in pictures):
+            if any(count.records for count in self.counts.values()):
+                detail = "this picture is base64, those before are files; take --copy-pictures"
+                raise Rejected(Fault.BAD_ROW, detail)
+            self._below, self._copying = COPIES, True
+
     def _copy(self, pictures: tuple[Picture, ...]) -> None:
-        for target in {self._root / picture.path for picture in pictures} - self._copied:
+        named = (picture for picture in pictures if not picture.stored)
+        for target in {self._root / picture.path for picture in named} - self._copied:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self.source / target.relative_to(self._root), target)
             self._copied.add(target)

@@ -1,13 +1,19 @@
-"""The model cards' call, `chat(question, history, num_patches_list)`, as a conversation
+r"""The model cards' call, `chat(question, history, num_patches_list)`, as a conversation
 (docs/facts/templates.md).
 
 The cards write `<image>` where a picture stands and pass the pictures of *all* turns, in order. Here the
 pictures are files or decoded pictures instead of a tensor of tiles; the token ids come out the same.
+
+Where no picture and no clip is given, marks are words, as in the authors' code, and so are marks in answers,
+which their older templates take for pictures. The history remembers which marks were words (`Asked`).
 """
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
+from tessera.chat.marks import count_asking, in_place
 from tessera.chat.message import (
     IMAGE_MARK,
     VIDEO_MARK,
@@ -24,8 +30,26 @@ from tessera.chat.message import (
 History = Sequence[tuple[str, str]]
 MISMATCH = (
     "{}: {} for {} {mark} marks in history and question; pass the {} of all turns in order and write {mark} "
-    "where each one stands"
+    "where each one stands; where a mark is a word, ask with messages, whose texts hold no marks"
 )
+ALONE = "the question has a mark where a picture or clip would stand, but none is given: it is asked as words"
+
+
+class Asked(str):
+    """A question of a history, in which the marks `words` stand for nothing: no such media had been given."""
+
+    words: frozenset[str]
+
+    def __new__(cls, text: str, words: Collection[str] = ()) -> Self:
+        """The text, which is all that is compared and printed."""
+        asked = super().__new__(cls, text)
+        asked.words = frozenset(words)
+        return asked
+
+
+def words_of(asked: str) -> frozenset[str]:
+    """The marks that are known to be words in a question."""
+    return asked.words if isinstance(asked, Asked) else frozenset()
 
 
 def card_question(
@@ -67,22 +91,32 @@ def from_card_call(
     marks and pictures do not match.
     """
     turns = [*(history or ()), (card_question(question, pictures, history, videos), "")]
-    for index, (_, answer) in enumerate(turns):
-        if IMAGE_MARK in answer:
-            raise ValueError(
-                f"history[{index}]: the answer holds {IMAGE_MARK!r}, which the cards' code would take for a "
-                "picture; remove it from the answer"
-            )
-    marks, clip_marks = (sum(asked.count(m) for asked, _ in turns) for m in (IMAGE_MARK, VIDEO_MARK))
-    images = _images(pictures, marks, num_patches_list, max_tiles)
-    if clip_marks != len(videos):
-        raise ValueError(MISMATCH.format("videos", len(videos), clip_marks, "clips", mark=VIDEO_MARK))
+    shown = {IMAGE_MARK: len(pictures), VIDEO_MARK: len(videos)}
+    asking = dict.fromkeys(shown, 0)
+    for mark, count in shown.items() if pictures or videos else ():
+        texts = [asked for asked, _ in turns if mark not in words_of(asked)]
+        asking[mark] = count_asking(texts, mark, count)
+    if not (pictures or videos) and any(in_place(question, mark) for mark in shown):
+        warnings.warn(ALONE, stacklevel=2)
+    images = _images(pictures, asking[IMAGE_MARK], num_patches_list, max_tiles)
+    if asking[VIDEO_MARK] != len(videos):
+        counts = "videos", len(videos), asking[VIDEO_MARK], "clips"
+        raise ValueError(MISMATCH.format(*counts, mark=VIDEO_MARK))
     media: dict[str, Iterator[Image | Video]]
     media = {IMAGE_MARK: iter(images), VIDEO_MARK: iter(as_clips(videos))}
     messages: list[Message] = [] if system is None else [say("system", system)]
     for asked, answer in turns:
-        messages += [Message("user", fill_marks(asked, media)), say("assistant", answer)]
+        own = {mark: media[mark] for mark in media if asking[mark] and mark not in words_of(asked)}
+        messages += [Message("user", fill_marks(asked, own)), say("assistant", answer)]
     return Conversation(tuple(messages[:-1]))
+
+
+def card_history(turns: History, talk: Conversation) -> list[tuple[str, str]]:
+    """The turns of a talk for the next call: questions remember which of their marks were words in it."""
+    said = [message.text for message in talk.messages if message.role == "user"]
+    words = [[mark for mark in (IMAGE_MARK, VIDEO_MARK) if mark in text] for text in said]
+    marked = zip(turns, words, strict=True)
+    return [(Asked(asked, own) if own else asked, answer) for (asked, answer), own in marked]
 
 
 def _images(

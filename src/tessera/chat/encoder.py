@@ -18,9 +18,12 @@ from tessera.chat.message import Conversation, Image, PictureSource, Video
 from tessera.chat.render import MediaSpan, Rendered, render
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tokenizer.content import ContentTokens, content_names
 from tessera.imaging.decode import decode_image, name_of, read_size
 from tessera.imaging.frames import frame_indices
-from tessera.imaging.grid import Tiling, count_tiles
+from tessera.imaging.grid import Tiling, count_tiles, tiles_problem
+from tessera.imaging.pictures.losses import what_is_lost
+from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 from tessera.imaging.tiles import Resize, cut_tiles
 from tessera.imaging.video import probe_video, read_frames
 
@@ -56,7 +59,10 @@ class Encoder:
     a name of `FRAME_LABELS` or a pattern with `{index}`, counted from 1. system_text: None takes the
     template's, "" an empty one; a system message overrides it.
     frames: frames taken from a clip that does not say; max_frames: the most a clip may ask for.
+    pictures: how picture files become RGB where a part does not say.
     trust_text: special strings in content become control tokens, as in the official code.
+    content_tokens: special strings that content may hold as tokens, as `content_names` takes them; what the
+    template writes is never among them.
     """
 
     tokenizer: Tokenizer
@@ -69,6 +75,8 @@ class Encoder:
     max_frames: int = 64
     resize: Resize = "exact"
     trust_text: bool = False
+    pictures: PictureReading = PUBLISHED
+    content_tokens: ContentTokens = "added"
 
     def __post_init__(self) -> None:
         if missing := [token for token in self.template.tokens.all if not self.tokenizer.has_token(token)]:
@@ -82,6 +90,11 @@ class Encoder:
                 "this tokenizer; choose the template that belongs to the model"
             )
         frame_pattern(self.frame_label)
+        written = {token for token in self.tokenizer.added if token in self.template.frame}
+        names = content_names(
+            self.tokenizer.added, self.tokenizer.config, self.content_tokens, self.template.tokens, written
+        )
+        object.__setattr__(self, "tokenizer", self.tokenizer.with_content(names))
 
     @property
     def stop_ids(self) -> frozenset[int]:
@@ -100,28 +113,57 @@ class Encoder:
         rendered = self._render(conversation, media=spans)
         return Lengths(len(rendered.ids), sum(sum(s.tiles) for s in spans), rendered.trained)
 
-    def prompt_ids(self, conversation: Conversation) -> npt.NDArray[np.int32]:
+    def prompt_ids(self, conversation: Conversation, prefill: str = "") -> npt.NDArray[np.int32]:
         """The ids int32 [T] that `encode` with `generate` will give; reads file headers only."""
-        return self._render(conversation, media=self.spans(conversation), generate=True).arrays()[0]
+        spans = self.spans(conversation)
+        return self._render(conversation, media=spans, generate=True, prefill=prefill).arrays()[0]
 
-    def encode(self, conversation: Conversation, generate: bool = False) -> Encoded:
-        """Ids, weights and tiles; `generate` ends the prompt with the empty assistant role."""
+    def encode(
+        self,
+        conversation: Conversation,
+        generate: bool = False,
+        most_visual: int | None = None,
+        prefill: str = "",
+    ) -> Encoded:
+        """Ids, weights and tiles; `generate` ends the prompt with the assistant's role and `prefill`.
+
+        most_visual: ValueError, before more pixels are read, when media take more tokens than that.
+        """
         media, share = conversation.media, conversation.share_tiles(self.tiling.max_tiles)
-        cut = [self._cut(part, share) for part in media]
+        cut: list[list[npt.NDArray[np.uint8]]] = []
+        for part in media:
+            cut.append(self._cut(part, share))
+            taken = sum(len(tiles) for each in cut for tiles in each) * self.tokens_per_tile
+            if most_visual is not None and taken > most_visual:
+                raise ValueError(
+                    f"{len(cut)} of {len(media)} pictures and clips take {taken:,} tokens of at most "
+                    f"{most_visual:,}: give fewer pictures, frames or tiles (max_tiles=...)"
+                )
         spans = [self._span(part, tuple(map(len, tiles))) for part, tiles in zip(media, cut, strict=True)]
-        ids, weights = self._render(conversation, media=spans, generate=generate).arrays()
+        ids, weights = self._render(conversation, media=spans, generate=generate, prefill=prefill).arrays()
         flat = [tiles for part in cut for tiles in part]
         side = self.tiling.tile_side
         tiles = np.concatenate(flat) if flat else np.zeros((0, side, side, 3), dtype=np.uint8)
         return Encoded(ids, weights, tiles, tuple(map(len, flat)))
 
-    def render_text(self, conversation: Conversation, generate: bool = False) -> str:
+    def render_text(self, conversation: Conversation, generate: bool = False, prefill: str = "") -> str:
         """The prompt as readable text, runs of placeholders as `<IMG_CONTEXT>*256`; headers only."""
-        rendered = self._render(conversation, media=self.spans(conversation), generate=generate)
+        spans = self.spans(conversation)
+        rendered = self._render(conversation, media=spans, generate=generate, prefill=prefill)
         text = self.tokenizer.decode(rendered.ids, skip_special=False)
         context = self.template.tokens.context
         run = f"(?:{re.escape(context)})+"
         return re.sub(run, lambda m: f"{context}*{len(m[0]) // len(context)}", text)
+
+    def picture_notes(self, conversation: Conversation) -> list[str]:
+        """A line for everything that reading the pictures leaves out, and what keeps it."""
+        return [
+            f"picture {name_of(source)}: {loss} ({detail}); {loss.remedy}"
+            for part in conversation.media
+            if isinstance(part, Image)
+            for source in (part.source, *part.joined)
+            for loss, detail in what_is_lost(source, part.reading or self.pictures)
+        ]
 
     def describe(self) -> dict[str, str | int | None]:
         """Every setting that changes the tokens, for the record of a run."""
@@ -141,7 +183,9 @@ class Encoder:
             "frame_label": frame_pattern(self.frame_label),
             "frames": self.frames,
             "resize": self.resize,
+            "pictures": str(self.pictures),
             "trust_text": int(self.trust_text),
+            "content_tokens": " ".join(sorted(self.tokenizer.content)),
         }
 
     @property
@@ -164,28 +208,27 @@ class Encoder:
 
     def _picture_tiling(self, part: Image, share: int) -> Tiling:
         limit = share if part.max_tiles is None else part.max_tiles
-        if limit < 1:
-            raise ValueError(f"image.max_tiles: {limit} is below 1; leave it out or give at least 1")
+        if part.tiles is not None and (problem := tiles_problem(part.tiles)):
+            raise ValueError(f"image.tiles: {problem}")
         if part.tiles is not None and not part.joined:
             # A grid that wins among more candidates wins among those of its own area and below, too: the
             # number of tiles alone tells which grid the caller's `max_num` gave.
             limit = part.tiles - 1 if self.tiling.thumbnail and part.tiles > 1 else part.tiles
-        return self.tiling.model_copy(
-            update={"max_tiles": limit, "min_tiles": min(self.tiling.min_tiles, limit)}
-        )
+        return self.tiling.limited(limit, "image.max_tiles")
 
     def _count(self, part: Image | Video, share: int) -> tuple[int, ...]:
         if isinstance(part, Video):
             return (1,) * len(self._frame_indices(part))
         tiling = self._picture_tiling(part, share)
-        count = sum(count_tiles(*read_size(source), tiling) for source in (part.source, *part.joined))
-        return (_expected(part, count),)
+        reading = part.reading or self.pictures
+        sizes = (read_size(source, reading=reading) for source in (part.source, *part.joined))
+        return (_expected(part, sum(count_tiles(*size, tiling) for size in sizes)),)
 
     def _cut(self, part: Image | Video, share: int) -> list[npt.NDArray[np.uint8]]:
         """Tiles uint8 [n, S, S, 3] of a picture, or of every frame of a clip."""
         if isinstance(part, Image):
             tiling = self._picture_tiling(part, share)
-            tiles = [self._tiles(source, tiling) for source in (part.source, *part.joined)]
+            tiles = [self._tiles(source, tiling, part.reading) for source in (part.source, *part.joined)]
             _expected(part, sum(map(len, tiles)))
             return [np.concatenate(tiles) if part.joined else tiles[0]]
         single = Tiling(tile_side=self.tiling.tile_side, min_tiles=1, max_tiles=1, thumbnail=False)
@@ -196,12 +239,14 @@ class Encoder:
             frames = read_frames(part.source, indices)
         return [self._tiles(frame, single) for frame in frames]
 
-    def _tiles(self, source: PictureSource, tiling: Tiling) -> npt.NDArray[np.uint8]:
-        side = self.tiling.tile_side
+    def _tiles(
+        self, source: PictureSource, tiling: Tiling, reading: PictureReading | None = None
+    ) -> npt.NDArray[np.uint8]:
+        side, reading = self.tiling.tile_side, reading or self.pictures
         whole = isinstance(source, PIL.Image.Image) and source.size == (side, side) and source.mode == "RGB"
-        if whole and tiling.min_tiles == 1:
+        if whole and tiling.min_tiles == 1 and reading == PUBLISHED:
             return np.asarray(source)[None]  # one tile, nothing to resize
-        return cut_tiles(decode_image(source), tiling, self.resize)
+        return cut_tiles(decode_image(source, reading=reading), tiling, self.resize)
 
     def _frame_indices(self, part: Video) -> list[int]:
         """Frames of a clip; decoded frames are all taken unless the part bounds their number."""

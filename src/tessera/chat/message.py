@@ -14,6 +14,8 @@ from typing import Literal
 
 import PIL.Image
 
+from tessera.imaging.pictures.reading import PictureReading
+
 Role = Literal["system", "user", "assistant"]
 PictureSource = str | Path | bytes | PIL.Image.Image
 ClipSource = str | Path | tuple[PIL.Image.Image, ...]
@@ -32,12 +34,14 @@ class Image:
 
     `tiles` asks for exactly so many, the thumbnail included, as a `num_patches_list` of the model cards does.
     `joined` are further pictures whose tiles follow under the same placeholder, the cards' combined pictures.
+    `reading`: how the files become RGB; None leaves it to the encoder.
     """
 
     source: PictureSource
     max_tiles: int | None = None
     tiles: int | None = None
     joined: tuple[PictureSource, ...] = ()
+    reading: PictureReading | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,11 @@ class Message:
     def text(self) -> str:
         """The text parts joined, media left out."""
         return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def empty(self) -> bool:
+        """Whether there are neither words nor media."""
+        return not any(part.text if isinstance(part, Text) else True for part in self.parts)
 
 
 @dataclass(frozen=True)

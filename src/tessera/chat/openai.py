@@ -6,8 +6,6 @@ training (`<image>\nquestion`), unless the text behind it begins with one. Nothi
 `MessageReader`'s own: what becomes of a mistake, and where files may lie.
 """
 
-import base64
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +27,8 @@ from tessera.chat.message import (
     Video,
     with_line_breaks,
 )
+from tessera.imaging.grid import tiles_problem
+from tessera.imaging.pictures.sources import ON_THE_WEB, on_the_web, picture_source
 from tessera.runtime.shown import shown
 
 Fetch = Callable[[str], bytes | str | Path]
@@ -45,7 +45,6 @@ CLIPS = ("video_url", "video")
 PART_TYPES = (*WORDS, *PICTURES, *CLIPS)
 MOST_SECONDS = 1e7
 """Largest bound of a clip: some hundred days."""
-_DATA_ADDRESS = re.compile(r"data:[\w.+/\-]*(?:;[\w=\-]+)*;base64,", re.ASCII)
 
 
 def read_messages(
@@ -53,9 +52,10 @@ def read_messages(
 ) -> Conversation:
     """A conversation from `[{"role": ..., "content": text or [part, ...]}, ...]`.
 
-    Parts: `text`; `image_url` (a file, file: or data: address; `detail` low is one tile, high and auto leave
-    the model's own rule; `max_tiles` sets a limit) or `image` (a file, bytes or a PIL picture); `video_url`
-    or `video` (a file, a folder of frames or a list of pictures), with `start`, `end` (seconds) and `frames`.
+    Parts: `text`; `image_url` (a file, file: or data: address, or base64 alone; `detail` low is one tile,
+    high and auto leave the model's own rule; `max_tiles` sets a limit) or `image` (these, bytes, an open file
+    or a PIL picture); `video_url` or `video` (a file, a folder of frames or a list of pictures), with
+    `start`, `end` (seconds) and `frames`.
     `input_text`, `output_text` and `input_image` are names of the same. `weight: 0` leaves answers untrained.
     root: relative paths start here, and no path may lead out of it. fetch: opens http(s) addresses, which are
     refused without it. Raises ValueError that names the message and part, and what to write instead.
@@ -102,6 +102,8 @@ class MessageReader(ABC):
     def _parts(self, where: str, role: Role, content: object) -> tuple[Part, ...]:
         if isinstance(content, str):
             return (Text(content),)
+        if role == "assistant" and content is None:
+            return (Text(""),)  # what engines return for an answer of no words
         if not isinstance(content, list | tuple) or not content:
             self.fault(where, f"{shown(content)} is neither text nor a list of parts")
             return ()
@@ -157,8 +159,8 @@ class MessageReader(ABC):
     def _limit(self, where: str, options: Mapping[str, Any]) -> int | None:
         """Most tiles of a picture: `max_tiles`, one for `detail` low, None for the model's own rule."""
         limit, detail = options.get("max_tiles"), options.get("detail")
-        if limit is not None and not _is_count(limit):
-            self.fault(f"{where}.max_tiles", f"{shown(limit)} is no count; give a whole number from 1")
+        if limit is not None and (problem := tiles_problem(limit)):
+            self.fault(f"{where}.max_tiles", problem)
         elif limit is None and detail not in (None, *DETAILS):
             choices = f"use one of {', '.join(DETAILS)}, or give max_tiles"
             self.fault(f"{where}.detail", f"{shown(detail)} is unknown; {choices}")
@@ -179,15 +181,13 @@ class _ChatReader(MessageReader):
         self.fault(where, "missing; name the file, or a data: address")
 
     def picture(self, where: str, value: object) -> PictureSource:
-        if isinstance(value, bytes | PIL.Image.Image):
-            return value
-        address = self._address(where, value)
-        if not address.startswith("data:"):
-            return self._file(where, address)
+        if on_the_web(value):
+            return self._fetched(where, str(value))
         try:
-            return inline_bytes(address)
+            source = picture_source(value)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
+        return self._below_root(where, source) if isinstance(source, Path) else source
 
     def clip(self, where: str, value: object) -> ClipSource:
         if isinstance(value, list | tuple):
@@ -208,31 +208,25 @@ class _ChatReader(MessageReader):
         return str(value)
 
     def _file(self, where: str, address: str) -> bytes | str | Path:
-        if address.startswith(("http://", "https://")):
-            if self.fetch is None:
-                detail = "is on the web and nothing is fetched by itself; download it, or pass fetch=..."
-                self.fault(where, f"{shown(address)} {detail} to read_messages")
-            return self.fetch(address)
-        path = Path(unquote(urlparse(address).path) if address.startswith("file:") else address)
+        if on_the_web(address):
+            return self._fetched(where, address)
+        return self._below_root(
+            where, Path(unquote(urlparse(address).path) if address.startswith("file:") else address)
+        )
+
+    def _fetched(self, where: str, address: str) -> bytes | str | Path:
+        if self.fetch is None:
+            detail = f"{ON_THE_WEB}, or pass fetch=... to read_messages"
+            self.fault(where, f"{shown(address)} {detail}")
+        return self.fetch(address)
+
+    def _below_root(self, where: str, path: Path) -> Path:
         if self.root is None:
             return path
         found = (self.root / path).resolve()
         if not found.is_relative_to(self.root):
-            self.fault(where, f"{str(path)!r} leads out of {str(self.root)!r}; name a file inside it")
+            self.fault(where, f"{shown(path)!r} leads out of {str(self.root)!r}; name a file inside it")
         return found
-
-
-def inline_bytes(address: str) -> bytes:
-    """The bytes of `data:image/png;base64,...`. ValueError when it is no such address."""
-    match = _DATA_ADDRESS.match(address)
-    if match is None:
-        raise ValueError(
-            f"{shown(address.partition(',')[0])} is not base64; write data:<kind>;base64,<bytes>"
-        )
-    try:
-        return base64.b64decode(address[match.end() :], validate=True)
-    except ValueError as error:  # binascii.Error is one; characters beyond ASCII are another
-        raise ValueError(f"the data: address is not valid base64 ({error})") from error
 
 
 def unwrapped(value: object) -> object:

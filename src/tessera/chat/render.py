@@ -99,13 +99,14 @@ def render(
     system_text: str | None = None,
     generate: bool = False,
     trust_text: bool = False,
+    prefill: str = "",
 ) -> Rendered:
     """Write a conversation down.
 
     media: one span per picture or clip, in order. system_text: None takes the template's; a leading system
-    message overrides both. generate: end with the empty assistant role, ready for an answer. trust_text:
-    let special strings in content become control tokens, as the official code does. ValueError says what
-    is wrong with the conversation.
+    message overrides both. generate: end with the empty assistant role, ready for an answer; prefill: words
+    that this answer begins with. trust_text: let special strings in content become control tokens, as the
+    official code does. ValueError says what is wrong with the conversation.
     """
     system, turns = _check(conversation, generate)
     writer = _Writer(tokenizer, template.tokens, tokens_per_tile, trust_text)
@@ -113,13 +114,19 @@ def render(
     writer.write(writer.trusted(template.system_prefix))
     if system is not None:
         writer.write(writer.cut(system.text))
+    elif system_text is None:
+        writer.write(writer.trusted(template.system_text))
     else:
-        writer.write(writer.trusted(template.system_text if system_text is None else system_text))
+        writer.write(writer.cut(system_text))
     writer.write(writer.trusted(template.system_end))
     # The training code strips turns for some templates; the authors' inference code feeds them as typed.
     strip = template.strip and not generate
     for message in turns:
-        if message.role == "user":
+        if generate and message.empty:
+            # The authors' `get_prompt` writes the role of an empty message alone and leaves the turn open.
+            role = template.user_prefix if message.role == "user" else template.assistant_prefix
+            writer.write(writer.trusted(role.rstrip(" ")))
+        elif message.role == "user":
             writer.write(writer.trusted(template.user_prefix))
             _write_question(writer, message, spans, strip)
             writer.write(writer.trusted(template.user_end))
@@ -127,6 +134,8 @@ def render(
             _write_answer(writer, message, template, generate, strip)
     if generate:
         writer.write(writer.trusted(template.assistant_prefix))
+        if prefill:
+            writer.write((template.answer_lead, *writer.cut(prefill)))
     writer.close()
     if next(spans, None) is not None:
         parts = len(conversation.media)
@@ -152,7 +161,10 @@ def _check(conversation: Conversation, generate: bool) -> tuple[Message | None, 
     if turns[0].role != "user":
         raise ValueError("messages: the assistant speaks first; start with a user message")
     if generate and turns[-1].role != "user":
-        raise ValueError("messages: the last turn is the assistant's; end with a user message to generate")
+        raise ValueError(
+            "messages: the last turn is the assistant's; end with a user message to generate, or let "
+            "the answer go on with it (continue_final_message=True)"
+        )
     return system, turns
 
 

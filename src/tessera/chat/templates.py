@@ -46,6 +46,12 @@ class Template:
         """Every string that ends an answer, the supervised one first."""
         return (self.stop, *self.extra_stops)
 
+    @property
+    def frame(self) -> str:
+        """Everything that it writes around system text, questions and answers, joined."""
+        around = (self.system_prefix, self.system_end, self.user_prefix, self.user_end, self.assistant_prefix)
+        return "".join((*around, *self.stops, self.answer_end))
+
 
 def _marked(name: str, system: str, prefix: str, stop: str, between: str = "", **more: Any) -> Template:
     """Turns from `prefix`, which holds the role, to `stop`; `between` is what stands between two turns."""

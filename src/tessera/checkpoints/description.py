@@ -15,7 +15,7 @@ from tessera.families.family import Family
 from tessera.families.registry import find_layout
 from tessera.runtime.config import first_fault
 from tessera.runtime.json_file import read_object
-from tessera.runtime.shown import shown
+from tessera.runtime.shown import counted, shown
 
 LayoutName = Literal["tessera", "official", "transformers"]
 LAYOUTS: tuple[LayoutName, ...] = get_args(LayoutName)
@@ -71,7 +71,8 @@ def describe(folder: Path, keys: Collection[str]) -> Description:
         architecture, name, layout = found
         _check_added(folder, tokenizer, architecture)
         reading = _read(folder, layout, tokenizer, keys)
-    _check_ids(folder, tokenizer, reading.family)
+    tokenizer, notes = _with_rows(folder, tokenizer, reading.family)
+    reading = replace(reading, notes=(*reading.notes, *notes))
     card_file = folder / CARD_FILE
     if not reading.card and card_file.is_file():
         reading = replace(reading, card=read_object(card_file))
@@ -96,17 +97,36 @@ def _check_added(folder: Path, tokenizer: Tokenizer, architecture: Architecture)
         )
 
 
-def _check_ids(folder: Path, tokenizer: Tokenizer, family: Family) -> None:
-    """Tokenizer and model must mean the same ids."""
-    vocabulary, image_token = family.model.decoder.vocab_size, family.model.image_token_id
-    if tokenizer.vocab_size > vocabulary:
+def _with_rows(folder: Path, tokenizer: Tokenizer, family: Family) -> tuple[Tokenizer, tuple[str, ...]]:
+    """The tokenizer without tokens that the model has no row for, and a note about them.
+
+    transformers adds a `<video>` that only its processor needs. ValueError when a prompt needs such a token,
+    and when tokenizer and model mean different ids.
+    """
+    rows, template = family.model.decoder.vocab_size, family.chat_template
+    beyond = [token for token in tokenizer.added.values() if token.id >= rows]
+    wanted = {
+        *template.tokens.all,
+        *(() if isinstance(family.content_tokens, str) else family.content_tokens),
+    }
+    needed = [t for t in beyond if t.text in wanted or t.text in template.frame or t.id == tokenizer.bos_id]
+    kept = tokenizer.without(token.text for token in beyond) if beyond else tokenizer
+    if needed or kept.vocab_size > rows:
         raise ValueError(
-            f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens but the model's vocab_size is "
-            f"{vocabulary}: the tokenizer files belong to another checkpoint"
+            f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens but the model's vocab_size is {rows}"
+            f"{f', and prompts need {needed[0].text}' if needed else ''}: "
+            "the tokenizer files belong to another checkpoint"
         )
-    context = family.chat_template.tokens.context
-    if (found := tokenizer.token_id(context)) != image_token:
+    context, image_token = template.tokens.context, family.model.image_token_id
+    if (found := kept.token_id(context)) != image_token:
         raise ValueError(
             f"{folder}: {context} is token {found} but the config's image_token_id is {image_token}: "
             "the tokenizer files belong to another checkpoint"
         )
+    if not beyond:
+        return kept, ()
+    names = shown(", ".join(token.text for token in beyond), bare=True)
+    return kept, (
+        f"{folder}: the tokenizer has {counted(len(beyond), 'token')} without a row in the model, "
+        f"taken as text: {names}; `tessera convert --add-tokens` gives rows",
+    )

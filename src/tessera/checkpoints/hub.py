@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tessera.checkpoints import own
 from tessera.checkpoints.files.folder import INDEX, INDEX_BIN, SINGLE, SINGLE_BIN, read_index
-from tessera.families.catalogue import get_entry
+from tessera.families.catalogue import get_entry, require_openable
 
 CONFIG_FILES = ("config.json", own.CONFIG_FILE)
 TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "vocab.json")
@@ -47,6 +47,7 @@ def find_checkpoint(name_or_folder: str | Path, revision: str | None = None) -> 
 def hub_name(name: str) -> str:
     """`owner/name` of a model's name; ValueError for what can only be a path, and for unknown names."""
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name):
+        require_openable(name)
         return name
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
         try:

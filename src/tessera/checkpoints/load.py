@@ -1,5 +1,7 @@
 """Open a checkpoint folder: model, tokenizer and encoder that belong together."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -38,6 +40,15 @@ class Loaded(Description):
     def stop_ids(self) -> frozenset[int]:
         """Ids that end an answer."""
         return self.encoder.stop_ids
+
+    def with_settings(self, **settings: object) -> Loaded:
+        """The same model with other fields of its family that concern prompts; None leaves a field alone."""
+        update = {name: value for name, value in settings.items() if value is not None}
+        if not update:
+            return self
+        family = self.family.model_copy(update=update)
+        encoder = family.encoder(self.tokenizer)
+        return replace(self, family=family, encoder=encoder, tokenizer=encoder.tokenizer)
 
     @property
     def summary(self) -> str:
@@ -100,7 +111,8 @@ def load_checkpoint(
         except ValueError as error:
             raise ValueError(f"{shown(root)}: {error}") from error
         fill(opened.model, opened.tensors(), device, dtype, devices, linears)
-    return Loaded(**vars(said), model=opened.model.eval(), encoder=encoder, folder=root)
+    told = vars(said) | {"tokenizer": encoder.tokenizer}
+    return Loaded(**told, model=opened.model.eval(), encoder=encoder, folder=root)
 
 
 @contextmanager

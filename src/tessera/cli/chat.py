@@ -4,17 +4,18 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
 import tessera
 from tessera.chat.message import Conversation, Message, ask, say
+from tessera.chat.tokenizer.content import ContentTokens
 from tessera.cli.command import MISTAKES
 from tessera.cli.question import Media, QuestionCommand
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.request import read_sampling
+from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 
 COMMANDS = "/image FILE   /video FILE   /reset   /quit"
 
@@ -51,15 +52,17 @@ class LoadArguments:
     """Lay the model over all GPUs: by free memory, or as the model cards do."""
     merge_lora: bool = False
     """Merge the LoRA matrices of the checkpoint into its weights."""
+    content_tokens: Annotated[ContentTokens | None, tyro.conf.arg(metavar="{added,all}|NAME ...")] = None
+    """Special tokens that questions and answers may hold: added to the series' own, all, or names."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChatCommand(QuestionCommand):
     """Ask a model about pictures and clips. Without a question, a conversation starts on a terminal."""
 
-    image: Annotated[tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(metavar="FILE")] = ()
+    image: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="FILE")] = ()
     """A picture; give the option again for more."""
-    video: Annotated[tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(metavar="FILE")] = ()
+    video: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="FILE")] = ()
     """A clip, or a folder of frames; give the option again for more."""
     model: str | None = None
     """Checkpoint folder, or a name such as OpenGVLab/InternVL3-1B; the shipped scale model by default."""
@@ -68,6 +71,10 @@ class ChatCommand(QuestionCommand):
     """Most tiles of a picture; the model's own limit, shared by the pictures, by default."""
     visual_increment: float = 1.0
     """Step of position from a visual token to the next: 1, or 0.5, 0.25 ... 1/256 for long clips (V2PE)."""
+    prefill: str = ""
+    """Words with which every answer begins."""
+    pictures: PictureReading = PUBLISHED
+    """How picture files become RGB."""
     sampling: Annotated[SamplingArguments, tyro.conf.arg(name="")] = SamplingArguments()
 
     def run(self) -> int:
@@ -79,9 +86,10 @@ class ChatCommand(QuestionCommand):
         on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
         if not question and not media and not on_terminal:
             raise ValueError("nothing to ask: give a picture, a clip or a question")
-        model = tessera.load(self.model, **asdict(self.loading))
+        model = tessera.load(self.model, **asdict(self.loading), pictures=self.pictures)
         print(model.summary, file=sys.stderr)
         options = {"max_tiles": self.max_tiles, "visual_increment": self.visual_increment, **sampling}
+        options["prefill"] = self.prefill
         talk = Talk(model, options, () if self.system is None else (say("system", self.system),))
         asked = question or media.default_question
         if self.json or question or not on_terminal:
@@ -109,19 +117,20 @@ class Talk:
 
         Of an answer that Ctrl-C ends, what was said so far is remembered.
         """
-        asked = (*self.messages, ask(question, media.images, media.videos))
-        answer = ""
+        asked = (*self.messages, new := ask(question, media.images, media.videos))
+        for note in self.model.encoder.picture_notes(Conversation((new,))):
+            print(f"note: {note}", file=sys.stderr)
+        stream = self.model.stream(Conversation(asked), on_thought=_think_aloud, **self.options)
         try:
-            for piece in self.model.stream(Conversation(asked), **self.options):
+            for piece in stream:
                 print(piece, end="", flush=True)
-                answer += piece
         except KeyboardInterrupt:
-            if answer:
-                self.messages = (*asked, say("assistant", answer))
+            if stream.answer.whole:
+                self.messages = (*asked, say("assistant", stream.answer.whole))
             raise
         print()
-        self.messages = (*asked, say("assistant", answer))
-        return answer
+        self.messages = (*asked, say("assistant", stream.answer.whole))
+        return stream.answer
 
     def answer_with_facts(self, question: str, media: Media) -> dict[str, Any]:
         """One answer with what it cost and every setting."""
@@ -129,19 +138,27 @@ class Talk:
         start = time.perf_counter()
         prompt = self.model.prompt(asked, **self.options)
         completion = self.model.complete([prompt])[0]
+        answer = prompt.answer(completion)
         return {
             "model": self.model.summary,
             "question": question,
-            "answer": completion.text,
+            "answer": answer,
+            "thought": answer.thought,
             "finish": completion.finish,
             "prompt_tokens": completion.prompt_tokens,
             "new_tokens": len(completion.ids),
             "tiles": list(prompt.encoded.tiles_per_image),
+            "notes": self.model.encoder.picture_notes(asked),
             "seconds": round(time.perf_counter() - start, 3),
             "settings": self.model.encoder.describe()
             | {"visual_increment": prompt.visual_increment}
             | prompt.sampling.model_dump(mode="json"),
         }
+
+
+def _think_aloud(piece: str) -> None:
+    """A thought is no part of the answer: it goes where notes go."""
+    print(piece, end="", file=sys.stderr, flush=True)
 
 
 def converse(talk: Talk, media: Media) -> None:
@@ -179,7 +196,7 @@ def turn(talk: Talk, media: Media, line: str) -> Media:
         talk.reset()
         return media.emptied()
     if command in ("/image", "/video"):
-        return media.with_file(Path(rest.strip()).expanduser(), clip=command == "/video")
+        return media.with_file(rest.strip(), clip=command == "/video")
     if command.startswith("/"):
         raise ValueError(f"{command} is no command: {COMMANDS}")
     if line or media:

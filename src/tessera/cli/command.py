@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from tessera.runtime.interrupt import ProcessLost
+
 if TYPE_CHECKING:
     from tessera.chat.encoder import Encoder
     from tessera.chat.tokenizer import Tokenizer
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 MISTAKES = (ValueError, FileNotFoundError, IsADirectoryError, PermissionError)
 """What the user can mend: told in one line."""
+STOPPED = (ProcessLost, FloatingPointError)
+"""What ended work that had begun well: told in one line, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,10 @@ class Command(ABC):
     @abstractmethod
     def run(self) -> int:
         """Do it and return the exit code. Raises ValueError for what the user can mend."""
+
+    def targets(self) -> Mapping[Path, bool]:
+        """What it writes: a file → False, a folder → True. All are tried before the work begins."""
+        return {}
 
     def at_least(self, **lowest: int) -> None:
         """ValueError naming the first of these options that is below its lowest value."""

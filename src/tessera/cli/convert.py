@@ -1,5 +1,6 @@
 """`tessera convert SRC DST --layout …`: a checkpoint in another layout, merged or cast on the way."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -33,6 +34,9 @@ class ConvertCommand(ReportingCommand):
     """Leave out the logit check, which needs memory for one model; weights are read back all the same."""
     device: str = "cpu"
     """Where the logit check runs: cpu, cuda, auto."""
+
+    def targets(self) -> Mapping[Path, bool]:
+        return {self.target: True}
 
     def run(self) -> int:
         with progress_bars() as bars:

@@ -1,5 +1,6 @@
 """`tessera evaluate`: accuracy on held-out playground tasks, as a table, as JSON, as a page."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,9 @@ class EvaluateCommand(ReportingCommand):
     """Number format of the weights."""
     out: Path | None = None
     """Write a report page (HTML) here."""
+
+    def targets(self) -> Mapping[Path, bool]:
+        return {self.out: False} if self.out else {}
 
     def run(self) -> int:
         device = choose_device(self.device)

@@ -14,9 +14,10 @@ from typing import Annotated, Any, Union
 import tyro
 
 from tessera import __version__
-from tessera.cli.command import MISTAKES, Command, Verb, WordsCommand
+from tessera.cli.command import MISTAKES, STOPPED, Command, Verb, WordsCommand
 from tessera.cli.terminal.encoding import close_early, make_safe
 from tessera.cli.terminal.mistakes import in_one_line, mistakes_as_errors
+from tessera.runtime.disk import FAULTS, disk_fault, require_writable
 from tessera.runtime.shown import shown, visible
 
 DATA = {
@@ -58,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with mistakes_as_errors():
             command = parse([*words, "--help"] if words in GROUPS else words)
+        for place, folder in command.targets().items():
+            require_writable(place, folder=folder)
         code = command.run()
         sys.stdout.flush()  # here, where a pipe that was closed is no failure
         return code
@@ -69,6 +72,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader (head, less) has seen enough
         close_early()
         return 0
+    except STOPPED as error:
+        print(f"{called(words)}: {visible(str(error))}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in FAULTS:
+            raise
+        print(f"{called(words)}: {visible(disk_fault(error))}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import tyro
 from rich import box
-from rich.console import Group
 from rich.table import Column, Table
 
 from tessera.cli.command import WordsCommand
@@ -19,6 +18,7 @@ from tessera.cli.terminal.tables import Terminal
 from tessera.families.catalogue import entries, get_entry
 from tessera.families.entry import Entry
 from tessera.models.accounting import kv_cache_bytes_per_token
+from tessera.runtime.shown import counted
 
 WIDTH = 100
 """Columns of the output where it is no terminal; the table fits them."""
@@ -47,8 +47,11 @@ class ModelsCommand(WordsCommand):
             self.tell(lambda: describe(single), lambda: show_page(single, console))
             return 0
         found = choose(entries(), self.words, self.generation, self.max_params)
-        shown = Group(models_table(found), f"\n[dim]{len(found)} models. {CAPTION}[/]")
-        self.tell(lambda: [describe(entry) for entry in found], lambda: console.print(shown, highlight=False))
+        caption = f"\n[dim]{counted(len(found), 'model')}. {CAPTION}[/]"
+        self.tell(
+            lambda: [describe(entry) for entry in found],
+            lambda: console.print(models_table(found), caption, highlight=False),
+        )
         return 0
 
 
@@ -76,12 +79,12 @@ def models_table(chosen: Sequence[Entry]) -> Table:
     """A row per size; variants that differ in weights alone stand below its name."""
     right: Any = {"justify": "right", "no_wrap": True}
     table = Table(
-        Column("model", min_width=26),
+        Column("model", overflow="fold"),
         "gen",
         "ViT",
-        Column("language model", no_wrap=True),
+        Column("language model", overflow="fold"),
         Column("size", **right),
-        Column("template", no_wrap=True),
+        Column("template", overflow="fold"),
         "tiles",
         Column("bf16", **right),
         Column("int8", **right),

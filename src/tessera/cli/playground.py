@@ -4,6 +4,7 @@ The folder holds a meta file, one JSONL file per suite and the pictures: an exam
 takes as your own data, and something to train on.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,9 @@ class PlaygroundCommand(Command):
     """Side of the pictures in pixels."""
     seed: int = 0
     """Another seed gives other pictures."""
+
+    def targets(self) -> Mapping[Path, bool]:
+        return {self.out: True}
 
     def run(self) -> int:
         mix, size = dict.fromkeys(self.suite, 1.0), (self.side, self.side)

@@ -9,10 +9,12 @@ from typing import Annotated
 
 import tyro
 
-from tessera.chat.message import Video
+from tessera.chat.message import PictureSource, Video
 from tessera.cli.command import WordsCommand
+from tessera.imaging.pictures.sources import is_address, picture_source
+from tessera.runtime.shown import shown
 
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".jp2"}
 CLIPS = {".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".m4v", ".mpg", ".mpeg"}
 
 
@@ -20,7 +22,7 @@ CLIPS = {".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".m4v", ".mpg", ".mpeg
 class Media:
     """Files that go with the next question; clips are bounded as the command line says."""
 
-    images: tuple[Path, ...] = ()
+    images: tuple[PictureSource, ...] = ()
     videos: tuple[Video, ...] = ()
     bounds: Video = Video("")
 
@@ -32,13 +34,16 @@ class Media:
         """What to ask about these files when nobody says."""
         return f"describe the {'clip' if self.videos else 'pictures' if len(self.images) > 1 else 'picture'}."
 
-    def with_file(self, path: Path, clip: bool) -> Media:
-        """One file more; ValueError when it does not exist."""
-        if not path.exists():
-            raise ValueError(f"{path}: no such file; check the path")
-        if clip:
-            return replace(self, videos=(*self.videos, replace(self.bounds, source=path)))
-        return replace(self, images=(*self.images, path))
+    def with_file(self, name: str, clip: bool | None = None) -> Media:
+        """One file or address more; None tells clips by their names. ValueError when it does not exist."""
+        source = picture_source(name)
+        if not isinstance(source, Path):
+            return replace(self, images=(*self.images, source))
+        if not source.exists():
+            raise ValueError(f"{shown(source)}: no such file; check the path")
+        if clip or (clip is None and (source.suffix.lower() in CLIPS or source.is_dir())):
+            return replace(self, videos=(*self.videos, replace(self.bounds, source=source)))
+        return replace(self, images=(*self.images, source))
 
     def emptied(self) -> Media:
         """No files, the same bounds."""
@@ -63,13 +68,17 @@ class QuestionCommand(WordsCommand):
     """System text in place of the model's own."""
 
     def media_and_question(self) -> tuple[Media, str]:
-        """A word that is a file, or is named like one, is media; the rest is the question."""
+        """A word that is a file or an address, or is named like one, is media; the rest is the question."""
         media, said = Media(bounds=Video("", self.start, self.end, self.frames)), []
         for word in self.words:
-            path = Path(word)
-            suffix = path.suffix.lower()
-            if suffix in PICTURES | CLIPS or os.path.exists(path):  # a long question is no error here
-                media = media.with_file(path, clip=suffix in CLIPS or path.is_dir())
+            named = Path(word).suffix.lower() in PICTURES | CLIPS
+            if named or os.path.exists(word) or _is_address(word):  # a long question is no error here
+                media = media.with_file(word)
             else:
                 said.append(word)
         return media, " ".join(said).strip()
+
+
+def _is_address(word: str) -> bool:
+    """Whether a word is an address or base64 of a picture; a question about one is none."""
+    return is_address(word) and (" " not in word or word.lstrip()[:5].lower() == "data:")

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessera.packing.config import Limits
-from tessera.packing.planning.plan import least_packs, plan_packs
+from tessera.packing.planning.buffers import least_packs
+from tessera.packing.planning.plan import fewest_packs
 
 AT_A_TIME = 1 << 16
 """Samples that are planned together; packs hold too few for more to matter."""
@@ -61,7 +62,7 @@ def estimate_packs(sources: Sequence[Lengths], repeats: Sequence[float], limits:
             _part(s, n, window * windows // planned, windows) for s, n in zip(sources, counts, strict=True)
         ]
         t, v = (np.concatenate([part[k] for part in chosen] or [np.zeros(0, dtype=np.int32)]) for k in (0, 1))
-        packs += len(plan_packs(t, v, limits.max_tokens, limits.max_tiles))
+        packs += len(fewest_packs(t, v, limits.max_tokens, limits.max_tiles))
         met, tokens, tiles = met + len(t), tokens + int(t.sum()), tiles + int(v.sum())
     scale = samples / met if met else 0.0
     whole = [round(number * scale) for number in (tokens, tiles, packs)]

@@ -19,6 +19,8 @@ from tessera.records.record import is_empty, listed
 from tessera.records.source import Place, WeightedSource
 from tessera.runtime.shown import shown
 
+EXAMPLES = 20
+"""Places that are named of a note."""
 LEFT_OUT = "picture that is missing or broken, left out of its document"
 _ASKS = re.compile(
     r"\b(?:the|this|these|that|both|given|following|above)\s(?:\w{1,20}\s)?"
@@ -42,10 +44,18 @@ class Findings:
     scripts: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     """what is no fault but worth a line, counted"""
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    """the first places of a note"""
     showing: int = 0
     """records with pictures or clips"""
     asking: int = 0
     """records without, whose questions ask about one"""
+
+    def note(self, what: str, example: str) -> None:
+        """Count a note; its first examples are kept."""
+        self.notes[what] += 1
+        if self.notes[what] <= EXAMPLES:
+            self.examples.setdefault(what, []).append(example)
 
 
 class Examiner:
@@ -57,7 +67,7 @@ class Examiner:
     def __init__(self, entry: WeightedSource, headers_only: bool, deep: bool) -> None:
         self._source, self._deep = entry.source, deep
         self._spec = entry.source.spec if isinstance(entry.source, RecordReader) else None
-        self._inspector = MediaInspector(headers_only)
+        self._inspector = MediaInspector(headers_only, losses=deep)
 
     def __call__(self, bounds: tuple[int, int]) -> Findings:
         """The records from first to last."""
@@ -105,6 +115,9 @@ class Examiner:
         found.asking += not media and not text_only and _asks(conversation)
         if left_out := self._left_out(record, conversation):
             found.notes[LEFT_OUT] += left_out
+        place, line = self._source.place(found.first + row)
+        for loss, detail in (loss for seen in media for loss in seen.losses):
+            found.note(f"{loss}; {loss.remedy}", f"{place}:{line}: {detail}")
         found.scripts.update(count_scripts("".join(message.text for message in conversation.messages)))
         self._note_boxes(found, record, media[0].size if len(media) == 1 else None)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import PIL.Image
 
 from tessera.chat.message import ClipSource, Image, PictureSource, Video
-from tessera.imaging.decode import read_size
+from tessera.imaging.decode import name_of, read_size
+from tessera.imaging.pictures.losses import Losses, what_is_lost
 from tessera.records.media import Problem, media_problem
 
 REMEMBERED = 4096
@@ -18,11 +19,15 @@ BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class MediaFinding:
-    """What is wrong with a picture or clip, if anything; what identifies its content; a picture's size."""
+    """What is wrong with a picture or clip, if anything; what identifies its content; a picture's size.
+
+    losses: what reading it leaves out, and what is stored.
+    """
 
     problem: Problem | None
     identity: bytes = b""
     size: tuple[int, int] | None = None
+    losses: Losses = ()
 
 
 class MediaInspector:
@@ -30,11 +35,11 @@ class MediaInspector:
 
     headers_only: pictures are not decoded and are identified by their path, which is quick, but a truncated
     picture is found only when it is used, and copies under other names are not found. Clips always are
-    identified by path and bounds.
+    identified by path and bounds. losses: look for what reading leaves out, too.
     """
 
-    def __init__(self, headers_only: bool = False) -> None:
-        self.headers_only = headers_only
+    def __init__(self, headers_only: bool = False, losses: bool = False) -> None:
+        self.headers_only, self.losses = headers_only, losses
         self._known: OrderedDict[Image | Video, MediaFinding] = OrderedDict()
 
     def inspect(self, part: Image | Video) -> MediaFinding:
@@ -52,8 +57,18 @@ class MediaInspector:
             return MediaFinding(problem)
         if isinstance(part, Video):
             return MediaFinding(None, _identity(part.source, True) + f"{part.start} {part.end}".encode())
-        identity = b"".join(_identity(source, self.headers_only) for source in (part.source, *part.joined))
-        return MediaFinding(None, identity, read_size(part.source))
+        sources = (part.source, *part.joined)
+        identity = b"".join(_identity(source, self.headers_only) for source in sources)
+        size = read_size(part.source, reading=part.reading)
+        return MediaFinding(None, identity, size, self._losses(part) if self.losses else ())
+
+    def _losses(self, part: Image) -> Losses:
+        """Those of all its files, each with the file's name."""
+        return tuple(
+            (loss, f"{name_of(source)}: {detail}")
+            for source in (part.source, *part.joined)
+            for loss, detail in what_is_lost(source, part.reading, headers_only=self.headers_only)
+        )
 
 
 def _identity(source: PictureSource | ClipSource, by_name: bool) -> bytes:

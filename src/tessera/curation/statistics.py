@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_BOX = re.compile(r"\[" + ",".join([r"\s*(-?\d+(?:\.\d+)?)\s*"] * 4) + r"\]")
+from tessera.scoring.boxes import find_boxes
+
 _FEW, _MOST = 0.02, 0.9
 _BEYOND = 1e9
 _DEEPEST = 32
@@ -118,8 +118,7 @@ def boxes_in(value: Any, depth: int = 0) -> Iterator[tuple[float, ...]]:
     """Every list of four numbers in a record: in texts, and outside of them (ms-swift's `objects.bbox`)."""
     if isinstance(value, str):
         if "[" in value:
-            for match in _BOX.finditer(value):
-                box = tuple(map(float, match.groups()))
+            for box in find_boxes(value):
                 if max(map(abs, box)) < _BEYOND:
                     yield box
     elif depth < _DEEPEST and isinstance(value, dict):

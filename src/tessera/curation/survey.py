@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tessera.curation.duplicates import mark_exact, mark_near, repeats
 from tessera.curation.estimate import PackEstimate, estimate_packs
-from tessera.curation.examine import Examiner
+from tessera.curation.examine import EXAMPLES, Examiner
 from tessera.curation.lengths import BLOCK, LengthSummary, SampleLengths
 from tessera.curation.record_table import FaultLog, RecordTable, new_table
 from tessera.curation.statistics import BoxEvidence
@@ -48,6 +48,7 @@ class SourceSurvey:
     boxes: BoxEvidence = field(default_factory=BoxEvidence)
     scripts: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
     showing: int = 0
     asking: int = 0
     exact: int = 0
@@ -71,8 +72,12 @@ class SourceSurvey:
 
     @property
     def remarks(self) -> list[str]:
-        """Lines about what is no fault, counted."""
-        lines = [f"{count:,} x {note}" for note, count in self.notes.most_common()]
+        """Lines about what is no fault, counted, with the first places where there are some."""
+        lines = []
+        for note, count in self.notes.most_common():
+            named = self.examples.get(note, [])
+            rest = [f"and {count - len(named):,} more"] if named and count > len(named) else []
+            lines.append("\n    ".join([f"{count:,} x {note}", *named, *rest]))
         if not self.showing and self.asking >= BLIND_SHARE * self.size and self.asking:
             lines.append(
                 f"no record has a picture or clip, but the questions of {self.asking:,} of {self.size:,} ask "
@@ -190,6 +195,9 @@ def _look_through(
         found.boxes.merge(part.boxes)
         found.scripts.update(part.scripts)
         found.notes.update(part.notes)
+        for note, places in part.examples.items():
+            known = found.examples.setdefault(note, [])
+            known += places[: EXAMPLES - len(known)]
         found.showing += part.showing
         found.asking += part.asking
         for record, faults in part.faults:

@@ -1,12 +1,13 @@
 """An opened model to talk to: `chat`, `stream`, `batch`, `encode`; what `tessera.load` returns."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from tessera.chat.encoder import Encoded
 from tessera.chat.message import Conversation
 from tessera.checkpoints.load import Loaded
+from tessera.engine.answer import Answer, AnswerStream
 from tessera.engine.engine import Engine
 from tessera.engine.request import (
     ChatInput,
@@ -18,10 +19,15 @@ from tessera.engine.request import (
     SamplingOptions,
     place_prompt,
 )
+from tessera.models.positions import require_increment
 from tessera.runtime.progress import Progress, silent
 
 A = TypeVar("A")
 B = TypeVar("B")
+CARD_CALL = (
+    "chat(question, pictures, ...): more was given without a name; the order here is chat(question, "
+    "pictures), everything else by name: history=..., **generation_config"
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,10 @@ class Prompt:
     sampling: Sampling
     visual_increment: float
 
+    def answer(self, done: Completion) -> Answer:
+        """What `chat` says when it is completed so."""
+        return Answer(done.text, apart=self.sampling.strip)
+
 
 class ChatModel:
     """One model with its tokenizer and encoder. An answer depends on the question and its options alone.
@@ -40,8 +50,13 @@ class ChatModel:
     A question is a string in which `<image>` and `<video>` stand for media, a list of OpenAI-style messages,
     or a `Conversation`. Options, all by name: videos, history (see `chat`), num_patches_list (tiles of each
     `<image>`, as on the cards), system (in place of the model's own system text), max_tiles (of a picture),
-    visual_increment (V2PE: 1 or 1/2 ... 1/256), and how to choose: max_new_tokens, temperature, top_k, top_p,
-    repetition_penalty, seed, stop, do_sample. docs/open.md shows them in use, beside the model cards' calls.
+    visual_increment (V2PE: 1 or 1/2 ... 1/256), prefill (words with which the answer begins; or
+    continue_final_message, with messages that end with them), and how to choose: max_new_tokens, temperature,
+    top_k, top_p, repetition_penalty, seed, stop, do_sample, strip. docs/open.md shows them in use, beside the
+    model cards' calls.
+
+    An answer is a string without white space around it and without the thought that thinking models open
+    with: that is `answer.thought`; `answer.whole` is both, as histories keep it. `strip=False` gives that.
 
     `summary` says in one line what was opened; `notes` are harmless oddities and what was made of them.
     """
@@ -62,7 +77,7 @@ class ChatModel:
         pictures: Pictures = (),
         return_history: Literal[False] = False,
         **options: Unpack[ChatOptions],
-    ) -> str: ...
+    ) -> Answer: ...
 
     @overload
     def chat(
@@ -72,15 +87,16 @@ class ChatModel:
         *,
         return_history: Literal[True],
         **options: Unpack[ChatOptions],
-    ) -> tuple[str, Any]: ...
+    ) -> tuple[Answer, Any]: ...
 
     def chat(
         self,
         question: ChatInput,
         pictures: Pictures = (),
         return_history: bool = False,
+        *more: object,
         **options: Unpack[ChatOptions],
-    ) -> str | tuple[str, Any]:
+    ) -> Answer | tuple[Answer, Any]:
         """The answer, a string; with `return_history` a pair of it and the history for the next call.
 
         Media stand where the question says `<image>` and `<video>`, or in front of it when it says neither.
@@ -88,39 +104,52 @@ class ChatModel:
         in order. Messages carry media and turns themselves; their history is the messages and the answer.
         Raises ValueError naming what is wrong with question, media or options.
         """
+        if more or not isinstance(return_history, bool):
+            raise ValueError(CARD_CALL)
         given = {"question": question, "pictures": pictures, **options}
         request = ChatRequest.read(self.encoder.tiling.max_tiles, given)
         prompt = self._prompt(request)
         increment = prompt.visual_increment
         (done,) = self.engine.generate([prompt.encoded], prompt.sampling, visual_increment=increment)
-        return (done.text, request.remembered(done.text)) if return_history else done.text
+        answer = prompt.answer(done)
+        return (answer, request.remembered(answer.whole)) if return_history else answer
 
     def stream(
-        self, question: ChatInput, pictures: Pictures = (), **options: Unpack[ChatOptions]
-    ) -> Iterator[str]:
-        """The answer of `chat` in pieces, each as soon as it is certain. Mistakes are raised by the call."""
+        self,
+        question: ChatInput,
+        pictures: Pictures = (),
+        on_thought: Callable[[str], object] | None = None,
+        **options: Unpack[ChatOptions],
+    ) -> AnswerStream:
+        """The answer of `chat` in pieces, each as soon as it is certain. Mistakes are raised by the call.
+
+        on_thought: called with the pieces of the thought that thinking models open with. The stream has an
+        `answer`: what has come so far, with its thought.
+        """
         prompt = self.prompt(question, pictures, **options)
-        return self.engine.stream(prompt.encoded, prompt.sampling, prompt.visual_increment)
+        pieces = self.engine.stream(prompt.encoded, prompt.sampling, prompt.visual_increment)
+        return AnswerStream(pieces, prompt.sampling.strip, on_thought)
 
     def batch(
         self,
         items: Sequence[ChatInput | Mapping[str, Any]],
         progress: Progress = silent,
         **options: Unpack[SamplingOptions],
-    ) -> list[str]:
+    ) -> list[Answer]:
         """Answers to many questions at once, in their order; each is what `chat` answers.
 
         An item is a question, or a mapping with the arguments of `chat` by name, whose options win over the
         batch's. Text, pictures of any number of tiles and clips may stand side by side. Raises ValueError
         naming the first bad item; all but undecodable media are found before anything is computed.
         """
+        _check_items(items)
         given = [{**options, **(item if isinstance(item, Mapping) else {"question": item})} for item in items]
         requests = [_named(index, self._checked, one) for index, one in enumerate(given)]
-        answers: list[str] = []
+        answers: list[Answer] = []
         while len(answers) < len(requests):  # pixels of one chunk at a time
             chunk = range(len(answers), min(len(answers) + self.engine.max_batch, len(requests)))
             prompts = [_named(index, self._prompt, requests[index]) for index in chunk]
-            answers += [completion.text for completion in self.complete(prompts)]
+            answers += [p.answer(done) for p, done in zip(prompts, self.complete(prompts), strict=True)]
             progress("answers", len(answers), len(requests))
         return answers
 
@@ -142,17 +171,41 @@ class ChatModel:
         )
 
     def _prompt(self, request: ChatRequest) -> Prompt:
-        encoded = self.encoder.encode(request.conversation, generate=True)
         increment = request.visual_increment
+        most = int(self.family.model.decoder.longest_context / require_increment(increment))
+        encoded = self.encoder.encode(
+            request.conversation, generate=True, most_visual=most, prefill=request.prefill
+        )
         _, room = place_prompt("the prompt", encoded.ids, increment, request.wanted, self.family.model)
-        return Prompt(request.conversation, encoded, request.fitted(room), increment)
+        return Prompt(
+            request.conversation, encoded, request.fitted(room, self.encoder.template.stop), increment
+        )
 
     def _checked(self, given: Mapping[str, Any]) -> ChatRequest:
         """A request whose options, marks, file headers and length are in order."""
         request = ChatRequest.read(self.encoder.tiling.max_tiles, given)
-        ids, increment = self.encoder.prompt_ids(request.conversation), request.visual_increment
+        ids = self.encoder.prompt_ids(request.conversation, request.prefill)
+        increment = request.visual_increment
         place_prompt("the prompt", ids, increment, request.wanted, self.family.model)
         return request
+
+
+def _check_items(items: object) -> None:
+    """ValueError for one question in the place of many."""
+    if isinstance(items, str | bytes | Mapping | Conversation):
+        raise ValueError(
+            f"items: {type(items).__name__} is one question; ask it with chat(...), or give a list"
+        )
+    if (
+        isinstance(items, list | tuple)
+        and items
+        and all(isinstance(i, Mapping) and "role" in i for i in items)
+    ):
+        raise ValueError(
+            "items: these are the messages of one talk; ask with chat(messages), or give [messages]"
+        )
+    if not isinstance(items, Iterable):
+        raise ValueError(f"items: {type(items).__name__} is no list; give a list of questions")
 
 
 def _named(index: int, make: Callable[[A], B], given: A) -> B:

@@ -1,9 +1,10 @@
 """Open any checkpoint of the series: find it, choose device and number format, say in one line what it is."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,8 +14,14 @@ from tessera.checkpoints.load import load_checkpoint, read_description
 from tessera.checkpoints.placement import balance, free_bytes, read_map, split_layers
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.engine.chat_model import ChatModel
+from tessera.engine.hints import LOAD, unknown_setting
+from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 from tessera.runtime.device import choose_device, choose_dtype
 
+LOAD_OPTIONS = (
+    *("device", "dtype", "load_in_8bit", "device_map", "merge_lora"),
+    *("frame_label", "content_tokens", "pictures"),
+)
 logger = logging.getLogger("tessera")
 
 DeviceMap = str | Mapping[str, str | int]
@@ -33,8 +40,14 @@ def open_model(
     device_map: DeviceMap | None = None,
     merge_lora: bool = False,
     frame_label: str | None = None,
+    pictures: PictureReading | Mapping[str, Any] | None = None,
+    content_tokens: str | Sequence[str] | None = None,
+    unknown: Mapping[str, object] | None = None,
 ) -> ChatModel:
-    """`tessera.load`; its docstring says what the arguments mean."""
+    """`tessera.load`; its docstring says what the arguments mean. `unknown`: other keywords."""
+    for name, value in (unknown or {}).items():
+        raise unknown_setting(name, value, LOAD_OPTIONS, LOAD)
+    reading = _reading(pictures)
     folder = shipped_folder() if name_or_folder is None else find_checkpoint(name_or_folder)
     place = choose_device(str(device))
     devices, note = _placement(folder, place, device_map, load_in_8bit)
@@ -47,14 +60,23 @@ def open_model(
         merge_lora=merge_lora,
     )
     loaded = replace(loaded, notes=(*loaded.notes, *note))
-    if frame_label is not None:
-        family = loaded.family.model_copy(update={"frame_label": frame_label})
-        loaded = replace(loaded, family=family, encoder=family.encoder(loaded.tokenizer))
+    listed = (
+        content_tokens if content_tokens is None or isinstance(content_tokens, str) else tuple(content_tokens)
+    )
+    loaded = loaded.with_settings(frame_label=frame_label, content_tokens=listed)
+    loaded = replace(loaded, encoder=replace(loaded.encoder, pictures=reading))
     model = ChatModel(loaded)
     logger.info("%s", model.summary)
     for text in model.notes:
         logger.warning("%s: %s", loaded.family.name, text)
     return model
+
+
+def _reading(pictures: PictureReading | Mapping[str, Any] | None) -> PictureReading:
+    try:
+        return PUBLISHED if pictures is None else PictureReading.read(pictures)
+    except ValueError as error:
+        raise ValueError(f"pictures.{error}") from error
 
 
 def _dtype(folder: Path, wanted: str | torch.dtype, device: torch.device) -> torch.dtype | None:

@@ -4,7 +4,7 @@ import torch
 
 from tessera.chat.encoder import Encoded
 from tessera.chat.tokenizer import Tokenizer
-from tessera.engine.request import Completion, Sampling
+from tessera.engine.request import Completion, Finish, Sampling
 from tessera.engine.sampler import choose, forbid, make_generator
 from tessera.models.positions import v2pe_positions
 from tessera.models.vlm import VLM
@@ -24,6 +24,13 @@ def generate_slowly(
     ids = torch.from_numpy(prompt.ids).long()
     tiles = torch.from_numpy(prompt.tiles) if len(prompt.tiles) else None
     generator = make_generator(sampling)
+
+    def finished(finish: Finish) -> Completion:
+        text = tokenizer.decode(answer)
+        ends = [text.index(stop) for stop in sampling.stop if stop in text]
+        whole = sampling.begun + text[: min(ends, default=len(text))]
+        return Completion(whole.strip() if sampling.strip else whole, tuple(answer), finish, len(prompt.ids))
+
     answer: list[int] = []
     while len(answer) < sampling.max_new_tokens:
         positions = v2pe_positions(ids, model.config.image_token_id, visual_increment)
@@ -31,10 +38,9 @@ def generate_slowly(
         scores = forbid(model.logits(hidden[-1]), model.config.image_token_id, tokenizer.vocab_size)
         token = choose(scores, sampling, ids, generator)
         if token in stop_ids:
-            return Completion(tokenizer.decode(answer), tuple(answer), "stop", len(prompt.ids))
+            return finished("stop")
         answer.append(token)
         ids = torch.cat((ids, torch.tensor([token])))
-        text = tokenizer.decode(answer)
-        if found := [text.index(stop) for stop in sampling.stop if stop in text]:
-            return Completion(text[: min(found)], tuple(answer), "stop", len(prompt.ids))
-    return Completion(tokenizer.decode(answer), tuple(answer), "length", len(prompt.ids))
+        if any(stop in tokenizer.decode(answer) for stop in sampling.stop):
+            return finished("stop")
+    return finished("length")

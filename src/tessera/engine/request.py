@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TypedDict
+from typing import IO, Any, Literal, Self, TypedDict
 
 import numpy as np
 import numpy.typing as npt
-import PIL.Image
 import torch
 from pydantic import ValidationError, model_validator
 
-from tessera.chat.cards import History, card_question, from_card_call
+from tessera.chat.cards import History, card_history, card_question, from_card_call
 from tessera.chat.message import Conversation, PictureSource, Video, say
 from tessera.chat.openai import read_messages
+from tessera.engine.hints import unknown_setting
+from tessera.imaging.pictures.sources import picture_source
 from tessera.models.config import ModelConfig
 from tessera.models.positions import require_increment, v2pe_positions
 from tessera.runtime.config import Config
+from tessera.runtime.shown import shown
 
 Finish = Literal["stop", "length"]
 
@@ -47,12 +49,16 @@ class Sampling(Config):
     """Start of this request's own random stream; neighbours in a batch have no part in it."""
     stop: tuple[str, ...] = ()
     """Strings that end the answer; they are not part of it."""
+    strip: bool = False
+    """White space around the answer is dropped."""
+    begun: str = ""
+    """Words that the prompt ends with and that belong to the answer."""
 
     @model_validator(mode="after")
     def _in_range(self) -> Self:
         for name, (fits, remedy) in RANGES.items():
             if not fits(value := getattr(self, name)):
-                raise ValueError(f"{name} = {value!r}: {remedy}")
+                raise ValueError(f"{name} = {shown(value)}: {remedy}")
         return self
 
 
@@ -81,15 +87,9 @@ class Completion:
 Messages = Sequence[Mapping[str, Any]]
 ChatInput = str | Messages | Conversation
 """A question as text, a talk as OpenAI-style messages, or a talk as a value of this package."""
-MEDIA_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
-    "pictures": (
-        (str, Path, bytes, PIL.Image.Image),
-        "a file, bytes nor a PIL picture; give the pictures themselves, tiles are cut here",
-    ),
-    "videos": ((str, Path, Video), "a file, a folder of frames nor a tessera.Video"),
-}
-"""Argument of `ChatModel.chat` -> what one of it may be."""
-Pictures = PictureSource | Sequence[PictureSource]
+Picture = PictureSource | bytearray | memoryview | IO[bytes]
+"""A file, a `data:` or `file:` address, base64 or bytes of a file, an open file, a decoded picture."""
+Pictures = Picture | Sequence[Picture]
 Clips = Video | str | Path | Sequence[Video | str | Path]
 
 
@@ -105,6 +105,7 @@ class SamplingOptions(TypedDict, total=False):
     stop: tuple[str, ...]
     do_sample: bool
     num_beams: int
+    strip: bool
 
 
 class ChatOptions(SamplingOptions, total=False):
@@ -116,9 +117,19 @@ class ChatOptions(SamplingOptions, total=False):
     system: str | None
     max_tiles: int | None
     visual_increment: float
+    prefill: str
+    continue_final_message: bool
 
 
 QUESTION_KEYS = {"question", "pictures", *ChatOptions.__annotations__} - {*SamplingOptions.__annotations__}
+OPTION_KINDS: Mapping[str, tuple[type, str]] = {
+    "system": (str, "text"),
+    "prefill": (str, "text"),
+    "continue_final_message": (bool, "True or False"),
+    "max_tiles": (int, "a whole number"),
+    "num_patches_list": (Sequence, "a list of whole numbers"),
+}
+"""Option of `ChatModel.chat` -> what it is; None is as good as not given."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +141,8 @@ class ChatRequest:
     visual_increment: float
     question: ChatInput
     history: History = ()
+    prefill: str = ""
+    """Words with which the answer begins."""
 
     @classmethod
     def read(cls, most_tiles: int, given: Mapping[str, Any]) -> ChatRequest:
@@ -139,10 +152,14 @@ class ChatRequest:
         """
         if "question" not in given:
             raise ValueError(f"question: missing among {', '.join(map(repr, given)) or 'no keys'}; add it")
-        sampling = read_sampling({name: given[name] for name in given if name not in QUESTION_KEYS})
+        sampling = read_sampling(
+            {"strip": True} | {name: given[name] for name in given if name not in QUESTION_KEYS}
+        )
+        _check_options(given)
         increment = require_increment(given.get("visual_increment", 1.0))
-        question, history = _checked_question(given["question"]), _checked_history(given.get("history"))
-        pictures, videos = _several(given, "pictures"), _several(given, "videos")
+        question, prefill = _begun(_checked_question(given["question"]), given)
+        history = _checked_history(given.get("history"))
+        pictures, videos = _pictures(given.get("pictures")), _clips(given.get("videos"))
         counts, limit, system = (given.get(name) for name in ("num_patches_list", "max_tiles", "system"))
         if isinstance(question, str):
             most = most_tiles if limit is None else limit
@@ -150,28 +167,35 @@ class ChatRequest:
                 question, pictures, history, counts, max_tiles=most, system=system, videos=videos
             )
             asked = card_question(question, pictures, history, videos)
-            return cls(talk, sampling, increment, asked, history or ())
+            return cls(talk, sampling, increment, asked, history or (), prefill)
         media = {"pictures": pictures, "videos": videos, "history": history, "num_patches_list": counts}
         if extra := next((name for name, value in media.items() if value), None):
             raise ValueError(f"{extra}: messages carry their own media and turns; leave {extra} out")
         talk = question if isinstance(question, Conversation) else read_messages(question)
         talk = talk if limit is None else talk.limited(limit)
-        return cls(talk if system is None else _with_system(talk, system), sampling, increment, question)
+        talk = talk if system is None else _with_system(talk, system)
+        return cls(talk, sampling, increment, question, prefill=prefill)
 
     @property
     def wanted(self) -> int:
         """Tokens that must fit behind the prompt: max_new_tokens where the caller chose it, else one."""
         return self.sampling.max_new_tokens if "max_new_tokens" in self.sampling.model_fields_set else 1
 
-    def fitted(self, room: int) -> Sampling:
-        """The sampling with an answer of at most `room` tokens, as long as usual unless the caller chose."""
+    def fitted(self, room: int, marker: str) -> Sampling:
+        """The sampling with an answer of at most `room` tokens, as long as usual unless the caller chose.
+
+        marker: what ends a turn; the cards' code cuts an answer there also where characters spell it.
+        """
         usual = {"max_new_tokens": min(DEFAULT_NEW_TOKENS, room)}
-        return self.sampling.model_copy(update=usual | self.sampling.model_dump(exclude_unset=True))
+        chosen = usual | self.sampling.model_dump(exclude_unset=True) | {"begun": self.prefill}
+        if self.sampling.strip:
+            chosen["stop"] = (*self.sampling.stop, marker)
+        return self.sampling.model_copy(update=chosen)
 
     def remembered(self, answer: str) -> Any:
         """The talk with its answer: what goes into the next call as `history` or as messages."""
         if isinstance(self.question, str):
-            return [*self.history, (self.question, answer)]
+            return card_history([*self.history, (self.question, answer)], self.conversation)
         if isinstance(self.question, Conversation):
             return Conversation((*self.question.messages, say("assistant", answer)))
         return [*self.question, {"role": "assistant", "content": answer}]
@@ -194,10 +218,9 @@ def read_sampling(options: Mapping[str, Any]) -> Sampling:
         fields |= {"temperature": 0.0}
     if isinstance(fields.get("stop"), str):
         fields["stop"] = (fields["stop"],)
-    known = set(Sampling.model_fields)
+    known = {*Sampling.model_fields, "do_sample"} - {"begun"}
     if unknown := sorted(set(fields) - known):
-        choices = ", ".join(sorted(known | {"do_sample"}))
-        raise ValueError(f"{unknown[0]} = {fields[unknown[0]]!r}: no such setting; choose from {choices}")
+        raise unknown_setting(unknown[0], fields[unknown[0]], known | QUESTION_KEYS)
     try:
         return Sampling(**fields)
     except ValidationError as error:
@@ -226,6 +249,36 @@ def place_prompt(
             "(max_tiles=...), shorter text or a smaller visual_increment"
         )
     return positions, room
+
+
+def _check_options(given: Mapping[str, Any]) -> None:
+    """ValueError for an option of another kind than it is; None is as good as not given."""
+    for name, (kind, words) in OPTION_KINDS.items():
+        value = given.get(name)
+        fits = isinstance(value, kind) and not (isinstance(value, bool | str) and kind in (int, Sequence))
+        if fits and kind is Sequence:
+            fits = all(type(count) is int for count in given[name])
+        if value is not None and not fits:
+            raise ValueError(f"{name} = {shown(value)}: give {words}")
+
+
+def _begun(question: ChatInput, given: Mapping[str, Any]) -> tuple[ChatInput, str]:
+    """The question, and the words with which its answer begins: given apart, or as the last message."""
+    prefill = given.get("prefill") or ""
+    if not given.get("continue_final_message"):
+        return question, prefill
+    if prefill or isinstance(question, str):
+        raise ValueError(
+            "continue_final_message: messages end with the words; beside a question use prefill=..."
+        )
+    messages = question.messages if isinstance(question, Conversation) else read_messages(question).messages
+    if not messages or messages[-1].role != "assistant" or not messages[-1].text:
+        raise ValueError(
+            "continue_final_message: the last message holds no words of the assistant; write there how the "
+            "answer begins, or leave continue_final_message out"
+        )
+    words = messages[-1].text
+    return Conversation(messages[:-1]) if isinstance(question, Conversation) else question[:-1], words
 
 
 def _with_system(talk: Conversation, system: str) -> Conversation:
@@ -260,13 +313,27 @@ def _is_pair(turn: Any) -> bool:
     return False
 
 
-def _several(given: Mapping[str, Any], name: str) -> tuple[Any, ...]:
-    """One picture or clip, or several, as a tuple."""
-    kinds, named = MEDIA_KINDS[name]
-    media = given.get(name)
+def _pictures(media: Any) -> tuple[PictureSource, ...]:
+    """One picture or several, in any spelling, as a tuple."""
+    if media is None:
+        return ()
+    # An open file is an iterator, too.
+    several = isinstance(media, list | tuple | Iterator) and not hasattr(media, "read")
+    found: list[PictureSource] = []
+    for one in media if several else (media,):
+        try:
+            found.append(picture_source(one))
+        except ValueError as error:
+            raise ValueError(f"pictures{f'[{len(found)}]' if several else ''}: {error}") from error
+    return tuple(found)
+
+
+def _clips(media: Any) -> tuple[Any, ...]:
+    """One clip or several, as a tuple."""
+    kinds = (str, Path, Video)
     if media is None:
         return ()
     found = tuple(media) if isinstance(media, Iterable) and not isinstance(media, kinds) else (media,)
     if odd := next((type(one).__name__ for one in found if not isinstance(one, kinds)), None):
-        raise ValueError(f"{name}: {odd} is neither {named}")
+        raise ValueError(f"videos: {odd} is neither a file, a folder of frames nor a tessera.Video")
     return found

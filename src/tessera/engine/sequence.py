@@ -24,7 +24,7 @@ class Sequence:
         """One for each of `ids`: those given for the prompt, then on in steps of 1."""
         self.finish: Finish | None = None
         self.generator = make_generator(sampling)
-        self.stream = TextStream(tokenizer, sampling.stop)
+        self.stream = TextStream(tokenizer, sampling.stop, sampling.begun, sampling.strip)
 
     @property
     def room(self) -> int:

@@ -1,4 +1,4 @@
-"""Tokens to text as they come: half characters and beginnings of stop strings are held back."""
+"""Tokens to text as they come: half characters, beginnings of stop strings and white space are held back."""
 
 import codecs
 from collections.abc import Sequence
@@ -10,15 +10,18 @@ class TextStream:
     """Text of one answer. What `push` and `flush` return, joined, is `text`.
 
     `text` is everything that is certain so far; `stopped`: a stop string was met, the text ends before it.
+    begun: words that the prompt ends with and the answer begins with. strip: drop white space around it.
     """
 
-    def __init__(self, tokenizer: Tokenizer, stops: Sequence[str] = ()) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, stops: Sequence[str] = (), begun: str = "", strip: bool = False
+    ) -> None:
         self.text, self.stopped = "", False
-        self._stops = tuple(stops)
+        self._stops, self._strip = tuple(stops), strip
         self._bytes = tokenizer.shown
-        self._strips = tokenizer.vocabulary.strips_first_space
+        self._first_space = tokenizer.vocabulary.strips_first_space and not begun
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._sent = 0
+        self._said, self._certain = begun, len(begun)
 
     def push(self, token: int) -> str:
         """Take a token; returns text that can no longer change."""
@@ -31,19 +34,21 @@ class TextStream:
     def _take(self, fresh: str, over: bool) -> str:
         if self.stopped:
             return ""
-        if fresh and self._strips:  # the tokenizer drops the first space of a text
-            fresh, self._strips = fresh.removeprefix(" "), False
-        self.text += fresh
-        # Sent text cannot hold the beginning of a stop string: it would have been held back.
-        found = [place for stop in self._stops if (place := self.text.find(stop, self._sent)) >= 0]
+        if fresh and self._first_space:  # the tokenizer drops the first space of a text
+            fresh, self._first_space = fresh.removeprefix(" "), False
+        self._said += fresh
+        # What is certain cannot hold the beginning of a stop string: it would have been held back.
+        found = [place for stop in self._stops if (place := self._said.find(stop, self._certain)) >= 0]
         if found:
-            self.text, self.stopped = self.text[: min(found)], True
-        held = 0 if over or found else _held_back(self.text[self._sent :], self._stops)
-        start, self._sent = self._sent, len(self.text) - held
-        return self.text[start : self._sent]
+            self._said, self.stopped = self._said[: min(found)], True
+        held = 0 if over or found else held_back(self._said[self._certain :], self._stops)
+        self._certain = len(self._said) - held
+        sent, certain = len(self.text), self._said[: self._certain]
+        self.text = certain.strip() if self._strip else certain
+        return self.text[sent:]
 
 
-def _held_back(text: str, stops: Sequence[str]) -> int:
+def held_back(text: str, stops: Sequence[str]) -> int:
     """Characters at the end of `text` that may be the beginning of a stop string."""
     longest = max(map(len, stops), default=1) - 1
     for count in range(min(longest, len(text)), 0, -1):

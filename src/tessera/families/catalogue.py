@@ -38,12 +38,18 @@ def get_entry(name: str) -> Entry:
     found = _by_name().get(_key(name)) or _by_name().get(_key(_without_hf(name)))
     if found is not None:
         return found
-    for catalogue in CATALOGUES:
-        if reason := catalogue.refusal(name.removeprefix(f"{OWNER}/")):
-            raise ValueError(f"model: {name} {reason}")
+    require_openable(f"{OWNER}/{name.removeprefix(f'{OWNER}/')}")
     near = nearest_names(name)
     hint = f"did you mean {', '.join(near)}?" if near else "`tessera models` lists the names"
     raise ValueError(f"model: {name!r} is not in the catalogue; {hint}")
+
+
+def require_openable(name: str) -> None:
+    """ValueError with the reason for a published model, given as owner/name, that is not opened."""
+    owner, _, short = name.partition("/")
+    for catalogue in CATALOGUES if owner.lower() == OWNER.lower() else ():
+        if reason := catalogue.refusal(short):
+            raise ValueError(f"model: {short} {reason}")
 
 
 def nearest_names(name: str, count: int = 3) -> tuple[str, ...]:

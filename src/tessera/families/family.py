@@ -9,6 +9,7 @@ from pydantic import SerializeAsAny, ValidationInfo, field_validator, model_vali
 from tessera.chat.encoder import Encoder
 from tessera.chat.templates import Template, get_template
 from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tokenizer.content import ContentTokens
 from tessera.families.architecture import Architecture
 from tessera.families.registry import FIRST, get_architecture
 from tessera.imaging.grid import Tiling
@@ -32,6 +33,8 @@ class Family(Config):
     """None takes the template's own, "" an empty one."""
     frames: int = 8
     """Frames taken from a clip that does not say how many."""
+    content_tokens: ContentTokens = "added"
+    """Special strings that questions and answers may hold as tokens: added, all, or a list of names."""
 
     @field_validator("model", mode="before")
     @classmethod
@@ -76,6 +79,7 @@ class Family(Config):
             self.frames,
             resize=resize,
             trust_text=trust_text,
+            content_tokens=self.content_tokens,
         )
 
     def fitted(self, tokenizer: Tokenizer) -> Family:

@@ -13,7 +13,9 @@ def jpeg_augment(image: PIL.Image.Image, rng: random.Random) -> PIL.Image.Image:
     """The RGB picture after one JPEG round trip, quality uniform over the integers 75 to 100 inclusive."""
     quality = rng.randint(WORST_QUALITY, BEST_QUALITY)
     with io.BytesIO() as buffer:
-        image.convert("RGB").save(buffer, format="JPEG", quality=quality)
+        rgb = image if image.mode == "RGB" else image.convert("RGB")  # convert() would copy for nothing
+        rgb.save(buffer, format="JPEG", quality=quality)
         buffer.seek(0)
         with PIL.Image.open(buffer, formats=("JPEG",)) as degraded:
-            return degraded.convert("RGB")
+            degraded.load()
+        return degraded

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Self
 
 from torch.utils.data import IterableDataset, get_worker_info
@@ -25,8 +25,10 @@ from tessera.packing.planning.rows import PackRow, RowPosition, Share, deal_rows
 from tessera.packing.planning.window import Round, Window, WindowState
 from tessera.packing.samples.encode import DrawEncoder, SampleEncoder
 from tessera.records.faults import DataError, RecordFault
+from tessera.records.identity import identity
 from tessera.records.source import WeightedSource
 from tessera.runtime.progress import Progress, silent
+from tessera.runtime.shown import shown
 from tessera.runtime.workers import map_in_workers
 
 
@@ -110,19 +112,27 @@ class PackLoader(IterableDataset[Pack]):
         """
         at = self._position
         return {
-            "setup": self._setup(),
+            "setup": self._setup,
             "mix": {"draws": at.start.mix.draws, "positions": list(at.start.mix.positions)},
             "waiting": [list(key) for key in at.start.keys],
             "taken": {"steps": at.steps, "rows": at.rows, "world": self._share.world},
             "stats": {name: value for name, value in asdict(self.stats).items() if name != "waited"},
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where the state was taken. ValueError when sources or packing settings differ."""
-        for name, value in self._setup().items():
-            if state["setup"].get(name) != value:
+    def load_state_dict(self, state: dict[str, Any], changed_data: bool = False) -> None:
+        """Continue where the state was taken. ValueError when sources or packing settings differ.
+
+        changed_data: the sources of the same names go on although what they give has changed. Samples that
+        waited in the window are lost, for their numbers may mean others now.
+        """
+        saved, setup = state["setup"], self._setup
+        changed_data = changed_data and saved["sources"] != setup["sources"]
+        if changed_data:
+            saved, setup = map(_without_data, (saved, setup))
+        for name, value in setup.items():
+            if (before := saved.get(name)) != value:
                 raise ValueError(
-                    f"{name}: the saved run had {state['setup'].get(name)}, this one has {value}; "
+                    f"{name}: the saved run had {shown(before)}, this one has {shown(value)}; "
                     "resume with the same sources and packing, or start a new run"
                 )
         taken = state["taken"]
@@ -133,21 +143,22 @@ class PackLoader(IterableDataset[Pack]):
             )
         self.close()
         mix = MixState(int(state["mix"]["draws"]), tuple(state["mix"]["positions"]))
-        start = WindowState(mix, tuple(ItemKey(*key) for key in state["waiting"]))
-        self._position = RowPosition(start, int(taken["steps"]), int(taken["rows"]))
+        if changed_data:
+            self._position = RowPosition(WindowState(mix))
+        else:
+            start = WindowState(mix, tuple(ItemKey(*key) for key in state["waiting"]))
+            self._position = RowPosition(start, int(taken["steps"]), int(taken["rows"]))
         self.stats = LoaderStats(**state["stats"])
 
     def plan(self) -> Iterator[Round]:
         """The packs still to come, from lengths alone: nothing is decoded and the position stays."""
         return self._window.rounds(self._position.start)
 
+    @cached_property
     def _setup(self) -> dict[str, Any]:
         """What must be equal for a state to fit; worker settings may differ."""
         packing = self.config.model_dump(exclude={"workers", "prefetch"})
-        sources = [
-            [s.source.name, s.source.size, s.weight, s.repeat, s.augment, *(s.frames or ()), s.document]
-            for s in self._sources
-        ]
+        sources = [[entry.source.name, identity(entry)] for entry in self._sources]
         return {**packing, "packs_per_step": self._per_step, "sources": sources, "indexed": self._indexed}
 
     def _mixer(self) -> Mixer:
@@ -197,3 +208,8 @@ class PackLoader(IterableDataset[Pack]):
 
         decoded = map_in_workers(self._decode, keys(), self.config.workers, self.config.prefetch)
         return ((ahead.popleft(), pack) for pack in decoded)
+
+
+def _without_data(setup: dict[str, Any]) -> dict[str, Any]:
+    """What must be equal even where the data has changed: the names of the sources."""
+    return setup | {"sources": [name for name, _ in setup["sources"]], "indexed": None}

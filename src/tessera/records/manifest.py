@@ -7,6 +7,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from tessera.imaging.grid import MOST_TILES
+from tessera.imaging.pictures.reading import PictureReading
 from tessera.playground.scene import LEVELS, SUITES, TASKS
 from tessera.playground.talk import Mode
 from tessera.records.files.mapping import read_mapping
@@ -38,8 +40,10 @@ class DatasetSpec(Config):
     """a published data set that the filters of multimodal data leave alone"""
     data_augment: bool = False
     """JPEG augmentation of pictures"""
-    max_dynamic_patch: int | None = Field(default=None, gt=0)
+    max_dynamic_patch: int | None = Field(default=None, gt=0, le=MOST_TILES)
     """tile limit of this dataset; None takes the encoder's"""
+    pictures: PictureReading | None = None
+    """how picture files become RGB; None takes the encoder's"""
     min_frames: int = Field(default=8, gt=0)
     """fewest frames of a clip in training"""
     max_frames: int = Field(default=32, gt=0)
@@ -52,7 +56,7 @@ class DatasetSpec(Config):
     """no pictures and no clips: `<image>` and `<video>` are words"""
     foreign_marks: Literal["fault", "words"] = "fault"
     """marks that other tools write for a picture, in questions that are asked with one"""
-    ignored_keys: tuple[str, ...] = Field(default=(), strict=False)
+    ignored_keys: tuple[str, ...] = ()
     """keys of records that hold nothing needed, whatever they look like"""
     missing_pictures: Literal["fault", "leave_out"] = "fault"
     """leave_out: documents go on without pictures that are missing or broken; the check counts them"""
@@ -62,6 +66,11 @@ class DatasetSpec(Config):
     """number of records for information; not used"""
     weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """relative probability of a draw; None means records x repeat_time"""
+
+    @field_validator("ignored_keys", mode="before")
+    @classmethod
+    def _keys(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
 
     @field_validator("annotation", "root")
     @classmethod
@@ -75,6 +84,11 @@ class DatasetSpec(Config):
             remedy = "make records of it with tessera data build" if table else _ENDINGS
             raise ValueError(f"{shown(str(value), bare=True) or 'missing'}; {remedy}")
         return place
+
+    @field_validator("pictures", mode="before")
+    @classmethod
+    def _readable(cls, value: object) -> object:
+        return None if value is None else PictureReading.read(value)
 
     @field_validator("name", "system")
     @classmethod
@@ -172,7 +186,14 @@ def _problem(error: ErrorDetails) -> str:
             return str(error["ctx"]["error"])
         case "greater_than" | "finite_number":
             return f"{value}; it must be above 0"
+        case "less_than_equal":
+            return f"{value}; it must be at most {error['ctx']['le']}"
         case "literal_error":
             return f"{value}; choose among {error['ctx']['expected'].replace(chr(39), '')}"
-    what = {"bool_type": "true or false", "int_type": "an integer", "float_type": "a number"}
+    what = {
+        "bool_type": "true or false",
+        "int_type": "an integer",
+        "float_type": "a number",
+        "tuple_type": "a list",
+    }
     return f"{value} is not {what.get(kind, 'text')}; correct it"

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeGuard
 
 from tessera.chat.message import PictureSource
-from tessera.chat.openai import inline_bytes, unwrapped
+from tessera.chat.openai import unwrapped
+from tessera.imaging.pictures.reading import PictureReading
+from tessera.imaging.pictures.sources import inline_bytes, naked_bytes
 from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.files.places import Location, OutsideRoot, inside, is_url
 from tessera.runtime.shown import shown
@@ -38,6 +40,7 @@ class RecordPlace:
     system: str | None = None
     pretraining: bool = False
     members: Mapping[str, bytes | Path] = field(default_factory=dict)
+    pictures: PictureReading | None = None
     text_only: bool = False
     foreign_marks: Literal["fault", "words"] = "fault"
     ignored_keys: tuple[str, ...] = ()
@@ -98,10 +101,11 @@ class Parse:
         value = _held(value)
         if isinstance(value, bytes):
             return value
-        if not isinstance(value, str) or value[:5].lower() != "data:":
+        if not isinstance(value, str) or value in self.place.members:
             return self.file(where, value)
         try:
-            return inline_bytes(value)
+            found = inline_bytes(value) if value[:5].lower() == "data:" else naked_bytes(value)
+            return self.file(where, value) if found is None else found
         except ValueError as error:
             self.fault(where, str(error))
             return None
@@ -146,7 +150,8 @@ def _way_in(root: Location, path: str) -> str:
     if isinstance(root, str):
         return "write the path of a file below 'root'"
     anchor = os.path.abspath(root)
-    target = os.path.abspath(os.path.join(anchor, path.removeprefix("file://")))
+    path = path.removeprefix("file://")
+    target = os.path.abspath(os.path.join(anchor, path))
     folder = os.path.dirname(target)
     if not os.path.isabs(path) and (shared := os.path.commonpath((anchor, target))) != "/":
         folder = shared

@@ -1,6 +1,6 @@
 """The one writer of records and meta files, in InternVL's form.
 
-Records of sources become lines of JSONL: JSONL sources keep their lines to the byte, others are converted.
+Records of sources become lines of JSONL: local files of lines keep them to the byte, others are converted.
 """
 
 import json
@@ -10,15 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tessera.chat.message import Conversation, Image, Part, Role, Text, Video
+from tessera.chat.message import IMAGE_MARK, VIDEO_MARK, Conversation, Image, Part, Role, Text, Video
 from tessera.records.faults import DataError
 from tessera.records.files.places import Location
 from tessera.records.manifest import DatasetSpec
+from tessera.records.readers.records import RecordReader
 from tessera.records.source import Source
 from tessera.runtime.atomic import atomic_write
 
 NAMES: dict[Role, str] = {"user": "human", "assistant": "gpt", "system": "system"}
 _ENDINGS = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
+_ENDINGS |= {b"II*\0": ".tif", b"MM\0*": ".tif"}
 
 
 def json_line(value: object) -> bytes:
@@ -73,7 +75,7 @@ class RecordText:
         self._file: Location | None = None
         self._lines: Iterator[tuple[int, bytes]] = iter(())
         self._stored = self._referred = False
-        self.verbatim = str(source.place(0)[0]).endswith(".jsonl") and Path(source.place(0)[0]).is_file()
+        self.verbatim = isinstance(source, RecordReader) and source.in_local_lines
         """lines are copied as they are, whatever their form"""
 
     @property
@@ -117,6 +119,8 @@ class RecordText:
         conversation = self._source.conversation(record)
         if self._spec.pretraining:
             return self._document(record, conversation)
+        if not conversation.media:
+            return _of_words(record, marked_turns(conversation))
         images = [part for part in conversation.media if isinstance(part, Image)]
         clips = [part for part in conversation.media if isinstance(part, Video)]
         return internvl_record(
@@ -159,13 +163,24 @@ class RecordText:
     def _store(self, source: object, stem: str) -> str:
         self._folder.mkdir(parents=True, exist_ok=True)
         if isinstance(source, bytes):
-            ending = next((end for start, end in _ENDINGS.items() if source.startswith(start)), ".bin")
+            ending = picture_ending(source)
             (self._folder / (stem + ending)).write_bytes(source)
             return stem + ending
         if isinstance(source, Path) and source.is_file():
             shutil.copyfile(source, self._folder / (stem + source.suffix))
             return stem + source.suffix
         raise ValueError(f"{self._spec.name}: media {source!r} can't be copied; filter a source of files")
+
+
+def picture_ending(data: bytes) -> str:
+    """What the name of a file of these bytes should end in; `.bin` for no known picture."""
+    return next((end for start, end in _ENDINGS.items() if data.startswith(start)), ".bin")
+
+
+def _of_words(number: int, turns: list[tuple[Role, str]]) -> dict[str, Any]:
+    """A record without media; one that speaks of marks says that they are words."""
+    speaks = any(mark in text for _, text in turns for mark in (IMAGE_MARK, VIDEO_MARK))
+    return internvl_record(number, turns) | ({"text_only": True} if speaks else {})
 
 
 def _numbered(file: Path) -> Iterator[tuple[int, bytes]]:

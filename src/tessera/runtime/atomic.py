@@ -1,9 +1,12 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all, whatever kills the process or the power."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from tessera.runtime.disk import disk_faults, sync
 
 
 @contextmanager
@@ -13,6 +16,37 @@ def atomic_write(file: Path) -> Iterator[IO[bytes]]:
     try:
         with part.open("wb") as stream:
             yield stream
+        sync(part)
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder beside `folder` that replaces it when the block ends well; else nothing is left of it.
+
+    A crash leaves the old folder, none, or the new one whole; what was half done goes with the next call.
+    ValueError when the disk is full or refuses.
+    """
+    fresh = folder.with_name(f".{folder.name}.unfinished")
+    with disk_faults(folder):
+        try:
+            remove(fresh)
+            fresh.mkdir(parents=True)
+            yield fresh
+            for path in (*fresh.rglob("*"), fresh):
+                sync(path)
+            remove(folder)
+            fresh.rename(folder)
+            sync(folder.parent)
+        finally:
+            remove(fresh)
+
+
+def remove(place: Path) -> None:
+    """Take away a folder with all that is in it, or a file; nothing where there is none."""
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        place.unlink(missing_ok=True)

@@ -41,6 +41,21 @@ def read_object(path: Path, most: int = MAX_BYTES) -> dict[str, Any]:
     return value
 
 
+def deeper_than(value: object, most: int) -> bool:
+    """Whether lists and objects stand more than `most` deep in each other; what walks them may recurse."""
+    level = [value]
+    for _ in range(most):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, list | dict)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return any(isinstance(inner, list | dict) for inner in level)
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """One JSON object, readable."""
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

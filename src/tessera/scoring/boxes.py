@@ -1,11 +1,27 @@
 """Boxes in answers: reading the official form and measuring overlap."""
 
+import math
 import re
+from collections.abc import Iterator
 
 Box = tuple[float, float, float, float]
 
-_NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
+_NUMBER = r"([^\[\],]{1,64}+)"
 _BOX = re.compile(r"\[" + ",".join((_NUMBER,) * 4) + r"\]")
+
+
+def find_boxes(text: str) -> Iterator[Box]:
+    """Every `[x1, y1, x2, y2]` of a text as it stands, in order.
+
+    Four finite numbers in any form that Python's `float` takes: `1e2`, `.1`, `100.`, `+100`, `1_0`.
+    """
+    for match in _BOX.finditer(text):
+        try:
+            x0, y0, x1, y1 = map(float, match.groups())
+        except ValueError:
+            continue
+        if all(map(math.isfinite, (x0, y0, x1, y1))):
+            yield x0, y0, x1, y1
 
 
 def parse_boxes(text: str, scale: float = 1000.0) -> list[Box]:
@@ -18,8 +34,7 @@ def parse_boxes(text: str, scale: float = 1000.0) -> list[Box]:
     [(0.1, 0.2, 0.5, 1.0)]
     """
     boxes: list[Box] = []
-    for match in _BOX.finditer(text):
-        x0, y0, x1, y1 = (float(value) for value in match.groups())
+    for x0, y0, x1, y1 in find_boxes(text):
         unit = scale if x0 + y0 + x1 + y1 >= 4 else 1.0
         boxes.append((x0 / unit, y0 / unit, x1 / unit, y1 / unit))
     return boxes

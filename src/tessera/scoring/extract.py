@@ -3,7 +3,7 @@
 import re
 
 _ARTICLES = re.compile(r"^(?:a|an|the)\s+")
-_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])")
+_NUMBER = re.compile(r"(?<![\w.])-?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?(?!\w)")
 
 
 def normalise_answer(text: str) -> str:

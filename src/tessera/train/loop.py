@@ -14,82 +14,150 @@ from typing import Any
 import torch
 from torch import nn
 
+from tessera.runtime.atomic import atomic_folder
 from tessera.runtime.device import bound_product_caches, choose_device
+from tessera.runtime.disk import require_writable
+from tessera.runtime.interrupt import Stop
+from tessera.runtime.locks import FolderLock
 from tessera.runtime.seeds import derive_seed
+from tessera.runtime.shown import shown
 from tessera.train.objective.contract import Counts, Loader
 from tessera.train.optimizers import Optimizer
 from tessera.train.parallel import join, totals
 from tessera.train.param_groups import assign
 from tessera.train.recipe import Stage
+from tessera.train.resume import find_state, require_same_start, room_for_run, run_facts
 from tessera.train.setup import Setup
-from tessera.train.state import RunPosition, StateFolder
+from tessera.train.state import RunPosition, SavedState, StateFolder, require_finite
 from tessera.train.step import Step
-from tessera.train.telemetry import StepReport, write_reports
+from tessera.train.telemetry import ReportFile, StepReport
 
 StageHook = Callable[[int, Stage], None]
 
 
 class Trainer:
-    """Runs a recipe in a folder: finished stages in `<number>_<name>`, the running state in `state`."""
+    """Runs a recipe in a folder: finished stages in `<number>_<name>`, the running state in `state`.
 
-    def __init__(self, setup: Setup, folder: Path, after_stage: StageHook | None = None) -> None:
+    Locks the folder until the run ends, unless it is `held` by the caller. `stop` asks for an end behind the
+    step that runs; `changed_data` goes on although the data is not what the state was saved with.
+    ValueError when the folder is in use, can't be written, or holds another run or a damaged one.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        folder: Path,
+        after_stage: StageHook | None = None,
+        *,
+        held: bool = False,
+        changed_data: bool = False,
+    ) -> None:
         self.setup, self.recipe, self.folder = setup, setup.recipe, folder
         self.model: nn.Module = setup.learner.model
         self.ranks = join()
         bound_product_caches()
         self.device = choose_device(self.recipe.device)
         self.after_stage = after_stage
-        folder.mkdir(parents=True, exist_ok=True)
-        self._state = StateFolder(folder / "state", self.recipe)
-        self._saved = self._state.position()
+        self.stop = Stop()
+        self.stopped: tuple[int, int] | None = None
+        """Stage number and step where somebody stopped the run; it is saved there."""
+        self._lock = None if held or not self.ranks.leads else FolderLock(folder)
+        self._changed_data = changed_data
+        self._states = StateFolder(folder / "state")
+        self._run = run_facts(setup)
+        self._saved = find_state(folder, self._states, self._run, changed_data)
+        if self.ranks.leads and (left := setup.recipe.stages[(self.resumed_at or (0, 0))[0] :]):
+            require_writable(folder, room_for_run(self.model, left, self._states), folder=True)
         self.model.to(self.device)
+
+    @property
+    def damaged(self) -> list[str]:
+        """States that were passed over, a line each."""
+        return self._states.damaged
 
     @property
     def resumed_at(self) -> tuple[int, int] | None:
         """Stage number and step at which a saved run goes on; None for a fresh start."""
-        return (self._saved.stage, self._saved.step) if self._saved else None
+        return (self._saved.position.stage, self._saved.position.step) if self._saved else None
 
     def run(self) -> Iterator[StepReport]:
         """All steps that are left. FloatingPointError when the loss diverges, ValueError for bad data."""
         torch.manual_seed(derive_seed("train", self.recipe.seed))
         start = self.resumed_at or (0, 0)
+        require_same_start(start, self.ranks, self.device)
+        if self.ranks.leads and self._saved is None:
+            self._states.begin(self._run)
         file = self.folder / "telemetry.jsonl" if self.ranks.leads else Path(os.devnull)
-        with write_reports(file, start) as write:
-            for index in range(start[0], len(self.recipe.stages)):
-                for report in self._run_stage(index, self._saved if index == start[0] else None):
-                    if self.ranks.leads:
-                        write(report)
-                    yield report
+        try:
+            with closing(ReportFile(file, start)) as self._reports:
+                for index in range(start[0], len(self.recipe.stages)):
+                    yield from self._run_stage(index, self._saved if index == start[0] else None)
+                    if self.stopped:
+                        return
+        finally:
+            if self._lock is not None:
+                self._lock.close()
 
     def stage_folder(self, index: int) -> Path:
         """Where the model of a finished stage is written."""
         return self.folder / f"{index}_{self.recipe.stages[index].name}"
 
-    def _run_stage(self, index: int, saved: RunPosition | None) -> Iterator[StepReport]:
+    def _run_stage(self, index: int, saved: SavedState | None) -> Iterator[StepReport]:
         stage = self.recipe.stages[index]
         optimizer = Optimizer(assign(self.model, stage.rules), stage.optimizer)
-        begun = saved.step if saved else 0
+        begun = saved.position.step if saved else 0
         with closing(self.setup.loader(index, self.ranks)) as loader:
             if saved is not None:
-                self._state.restore(self.model, optimizer if begun else None)
+                saved.restore(self.model, optimizer if begun else None)
                 if begun:
-                    loader.load_state_dict(saved.loader)
+                    loader.load_state_dict(saved.position.loader, changed_data=self._changed_data)
             self.model.train()
             set_drop_path(self.model, stage.drop_path)
             for step in range(begun, stage.steps):
-                yield self._step(index, step, optimizer, loader)
-                if (step + 1) % self.recipe.save_every == 0 and step + 1 < stage.steps:
-                    self._save(RunPosition(index, step + 1, loader.state_dict()), optimizer)
+                report = self._step(index, step, optimizer, loader)
+                self._reports.write(report)
+                yield report
+                if step + 1 < stage.steps:
+                    stopping = self._stopping()
+                    if stopping or (step + 1) % self.recipe.save_every == 0:
+                        self._save(RunPosition(index, step + 1, loader.state_dict()), optimizer)
+                    if stopping:
+                        self.stopped = (index, step + 1)
+                        return
         self.model.eval()
-        if self.ranks.leads:
-            self.setup.save(self.stage_folder(index))
-        self._save(RunPosition(index + 1, 0, {}), optimizer)
-        if self.after_stage and self.ranks.leads:
-            self.after_stage(index, stage)
+        self._finish(index, optimizer)
 
-    def _save(self, position: RunPosition, optimizer: Optimizer) -> None:
-        if self.ranks.leads:
-            self._state.save(position, self.model, optimizer)
+    def _finish(self, index: int, optimizer: Optimizer) -> None:
+        """Save the model of a stage, and the state behind it; stop there when somebody asked for it."""
+        self._save(RunPosition(index + 1), optimizer, model=self.stage_folder(index))
+        last = index + 1 == len(self.recipe.stages)
+        if not last and self._stopping():
+            self.stopped = (index + 1, 0)
+        elif self.after_stage and self.ranks.leads:
+            self.after_stage(index, self.recipe.stages[index])
+
+    def _stopping(self) -> bool:
+        """Whether any rank was asked to stop: all stop together."""
+        return totals([float(self.stop.asked)], self.ranks, self.device)[0] > 0
+
+    def _save(self, position: RunPosition, optimizer: Optimizer, model: Path | None = None) -> None:
+        """The state, behind the reports of its steps, and the model of a stage that ended."""
+        if not self.ranks.leads:
+            return
+        try:
+            require_finite(self.model)
+        except FloatingPointError as error:
+            raise self._diverged(f"before stage {position.stage}, step {position.step}", error) from error
+        if model is not None:
+            with atomic_folder(model) as fresh:
+                self.setup.save(fresh)
+        self._reports.sync()
+        self._states.save(position, self._run, self.model, optimizer)
+
+    def _diverged(self, where: str, error: FloatingPointError) -> FloatingPointError:
+        return FloatingPointError(
+            f"{where}: {error}, in another --out. The last good state is kept in {shown(self._states.folder)}"
+        )
 
     def _step(self, index: int, step: int, optimizer: Optimizer, loader: Loader) -> StepReport:
         stage = self.recipe.stages[index]
@@ -98,7 +166,10 @@ class Trainer:
         waited = time.perf_counter() - started
         factor = stage.schedule.factor(step, stage.steps)
         compute = Step(stage.objective, self.model, self.device, self.recipe.precision, self.ranks)
-        result = compute.update(batches, optimizer, factor)
+        try:
+            result = compute.update(batches, optimizer, factor)
+        except FloatingPointError as error:
+            raise self._diverged(f"stage {stage.name!r}, step {step}", error) from error
         own = sum((stage.objective.counts(batch) for batch in batches), Counts())
         counts = Counts(*map(int, totals(astuple(own), self.ranks, self.device)))
         return StepReport(

@@ -48,7 +48,7 @@ class Optimizer:
         norm = float(nn.utils.clip_grad_norm_(self.parameters, self.config.clip))
         if not math.isfinite(norm):
             raise FloatingPointError(
-                f"gradient norm is {norm}: the loss diverged; lower learning_rate or use precision float32"
+                f"gradient norm is {norm}: the run diverged; lower learning_rate or use precision float32"
             )
         for part in self._parts:
             for group in part.param_groups:

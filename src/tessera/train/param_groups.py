@@ -95,5 +95,11 @@ def table(model: nn.Module, rules: Sequence[Rule]) -> list[tuple[str, int, str]]
     return [(rule.pattern, count, rate) for rule, count, rate in zip(rules, counts, rates, strict=True)]
 
 
+def trains(rules: Sequence[Rule], name: str) -> bool:
+    """Whether a parameter of this name gets a rate."""
+    index = _decides(rules, name)
+    return index is not None and rules[index].learning_rate is not None
+
+
 def _decides(rules: Sequence[Rule], name: str) -> int | None:
     return next((i for i, rule in enumerate(rules) if re.search(rule.pattern, name)), None)

@@ -1,5 +1,6 @@
 """One optimizer step over one or several batches: count first, divide once."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,8 +55,14 @@ class Step:
         return total, normaliser
 
     def update(self, batches: Sequence[Any], optimizer: Optimizer, factor: float) -> StepResult:
-        """Gradients, clipping and one update at `factor` times the peak rates."""
+        """Gradients, clipping and one update at `factor` times the peak rates.
+
+        FloatingPointError when loss or gradient is not finite; the weights stay as they were.
+        """
         own, normaliser = self.gradients(batches)
-        loss = add_up(own, optimizer.parameters, self.ranks)
-        norm = optimizer.step(factor)
-        return StepResult(float(loss), normaliser, norm)
+        loss = float(add_up(own, optimizer.parameters, self.ranks))
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss}: the run diverged; lower learning_rate or use precision float32"
+            )
+        return StepResult(loss, normaliser, optimizer.step(factor))

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tessera.annotations.coordinates import numbers
-from tessera.annotations.formats.rows import FileRow, entries, read_json
+from tessera.annotations.formats.rows import FileRow, by_id, entries, other_type, read_json
 from tessera.annotations.job import ALL_MARKS, Draft, Job, clean
 from tessera.annotations.objects import AnnotatedPicture, LabelledBox, clipped, object_drafts
 from tessera.annotations.pictures import Picture
 from tessera.annotations.rejects import Fault, Rejected, SkipReason
 from tessera.annotations.settings import BoxesSettings, BuildSettings
+from tessera.runtime.shown import shown
 
 PHRASES = ("phrase", "caption", "sentence", "description")
 """Keys of an annotation that hold a phrase for this very object."""
@@ -23,16 +24,19 @@ def drafts(job: Job[BoxesSettings]) -> Iterator[Draft]:
 def by_image(job: Job[BuildSettings], content: object) -> Iterator[tuple[dict[str, Any], list[FileRow]]]:
     """Images in the file's order with their annotations; those of images that are not listed are rejected."""
     file = job.settings.annotations
-    images = entries(content, "images", file)
-    groups: dict[object, list[FileRow]] = {image.get("id"): [] for image in images}
-    for number, entry in enumerate(entries(content, "annotations", file)):
-        row = FileRow(f"{file}: annotation {entry.get('id', number)!r}", entry)
-        if (image := entry.get("image_id")) in groups:
-            groups[image].append(row)
+    images = by_id(entries(content, "images", file), "id", "images", file)
+    annotations = entries(content, "annotations", file)
+    by_id([entry for entry in annotations if "id" in entry], "id", "annotations", file)
+    groups: dict[object, list[FileRow]] = {name: [] for name in images}
+    for number, entry in enumerate(annotations):
+        row, name = FileRow(f"{file}: annotation {entry.get('id', number)!r}", entry), entry.get("image_id")
+        if isinstance(name, int | str) and name in groups:
+            groups[name].append(row)
         else:
             job.log.items += 1
-            job.log.reject(row.place, Fault.UNKNOWN_PICTURE, f"image_id {image!r}")
-    yield from ((image, groups[image.get("id")]) for image in images)
+            detail = f"image_id {shown(name)}{other_type(name, groups)}"
+            job.log.reject(row.place, Fault.UNKNOWN_PICTURE, detail)
+    yield from ((image, groups[name]) for name, image in images.items())
 
 
 def _pictures(job: Job[BoxesSettings]) -> Iterator[AnnotatedPicture]:
@@ -40,7 +44,7 @@ def _pictures(job: Job[BoxesSettings]) -> Iterator[AnnotatedPicture]:
     file = job.settings.annotations
     content = read_json(file)
     images, categories = entries(content, "images", file), entries(content, "categories", file)
-    labels = {entry.get("id"): entry.get("name") for entry in categories}
+    labels = {name: entry.get("name") for name, entry in by_id(categories, "id", "categories", file).items()}
     classes = job.labels(labels.values()) if job.settings.absent else ()
     for image, rows in job.each(by_image(job, content), len(images)):
         place = f"{file}: image {image.get('id')!r}"
@@ -57,7 +61,8 @@ def _picture(job: Job[BoxesSettings], image: dict[str, Any]) -> Picture:
     width, height = picture.size
     stated = (image.get("width", width), image.get("height", height))
     if stated != picture.size:
-        detail = f"{picture.path} has {width} x {height}, the annotation says {stated[0]} x {stated[1]}"
+        said = f"the annotation says {shown(stated[0])} x {shown(stated[1])}"
+        detail = f"{picture.path} has {width} x {height}, {said}"
         raise Rejected(Fault.OTHER_SIZE, detail)
     return picture
 
@@ -65,9 +70,9 @@ def _picture(job: Job[BoxesSettings], image: dict[str, Any]) -> Picture:
 def _add(job: Job[BoxesSettings], found: AnnotatedPicture, row: FileRow, labels: Mapping[Any, Any]) -> None:
     """One annotation. Rejected for an unknown category, a bad box or phrase, a crowd."""
     entry, category = row.fields, row.fields.get("category_id")
-    if category not in labels:
-        listed = f"{len(labels)} categories are listed"
-        raise Rejected(Fault.UNKNOWN_CATEGORY, f"category_id {category!r}; {listed}")
+    if not isinstance(category, int | str) or category not in labels:
+        listed = other_type(category, labels) or f"; {len(labels)} categories are listed"
+        raise Rejected(Fault.UNKNOWN_CATEGORY, f"category_id {shown(category)}{listed}")
     label = job.label(labels[category])
     with found.taking(label):
         if entry.get("iscrowd"):

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-from tessera.annotations.coordinates import Quad, hull
+from tessera.annotations.coordinates import Quad, hull, numbers
+from tessera.annotations.formats.rows import text_of
 from tessera.annotations.job import Draft, Job
 from tessera.annotations.objects import AnnotatedPicture, LabelledBox, clipped, object_drafts
 from tessera.annotations.rejects import Fault, Rejected, SkipReason
@@ -39,11 +40,10 @@ def _pictures(job: Job[RemoteSettings]) -> Iterator[AnnotatedPicture]:
 
 
 def _lines(file: Path) -> Iterator[tuple[str, list[str]]]:
-    """Place and words of every object's line."""
-    with file.open(encoding="utf-8-sig", errors="replace") as stream:
-        for number, line in enumerate(stream, 1):
-            if line.strip() and not line.lower().startswith(HEAD):
-                yield f"{file}:{number}", line.split()
+    """Place and words of every object's line. ValueError when the file is not UTF-8."""
+    for number, line in enumerate(text_of(file).splitlines(), 1):
+        if line.strip() and not line.lower().startswith(HEAD):
+            yield f"{file}:{number}", line.split()
 
 
 def _add(job: Job[RemoteSettings], found: AnnotatedPicture, words: list[str]) -> None:
@@ -56,7 +56,7 @@ def _add(job: Job[RemoteSettings], found: AnnotatedPicture, words: list[str]) ->
         if job.settings.difficult == "skip" and words[9:] not in ([], ["0"]):
             raise Rejected(SkipReason.DIFFICULT, label)
         try:
-            quad = cast(Quad, tuple(map(float, words[:8])))
+            quad = cast(Quad, numbers(list(map(float, words[:8])), 8, "corners"))
         except ValueError as error:
             raise Rejected(Fault.BAD_BOX, str(error)) from error
         box = clipped(job, hull(quad), found.picture)

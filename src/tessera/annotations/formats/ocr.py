@@ -1,13 +1,21 @@
 """Text lines (JSONL rows, PaddleOCR's label file, ICDAR's folder) to questions about what stands where."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tessera.annotations.coordinates import Box, box_text, hull, numbers
-from tessera.annotations.formats.rows import IMAGE, FileRow, existing, file_lines, numbered, read_rows
+from tessera.annotations.formats.rows import (
+    IMAGE,
+    FileRow,
+    existing,
+    file_lines,
+    numbered,
+    parsed,
+    read_rows,
+    text_of,
+)
 from tessera.annotations.job import ALL_MARKS, Draft, Job, QAPair, WordingSampler, clean
 from tessera.annotations.objects import AnnotatedPicture, LabelledBox, clipped, picture_drafts
 from tessera.annotations.pictures import Picture
@@ -19,7 +27,8 @@ TEXT = ("text", "transcription")
 CORNERS = ("quad", "points", "polygon")
 ILLEGIBLE = ("###", "*")
 """How ICDAR and others mark text that can't be read."""
-_NUMBER, _COMMA = r"-?\d+(?:\.\d+)?", r"\s*[, ]\s*"
+# Possessive, or runs of spaces would be tried in every way of parting them.
+_NUMBER, _COMMA = r"-?\d++(?:\.\d++)?", r"(?:\s*+,\s*+|\s++)"
 _ICDAR = re.compile(
     rf"\s*({_NUMBER}(?:{_COMMA}{_NUMBER}){{7}}|{_NUMBER}(?:{_COMMA}{_NUMBER}){{3}}){_COMMA}(.*)"
 )
@@ -69,7 +78,7 @@ def _pages(job: Job[OcrSettings]) -> Iterator[AnnotatedPicture]:
 def _add(job: Job[OcrSettings], page: AnnotatedPicture, row: FileRow) -> None:
     """A line, clipped to the picture. Rejected when it is illegible, empty, outside or too small."""
     given = row.get(*TEXT)
-    if (text := str(given).strip()) in ILLEGIBLE:
+    if (text := given.strip() if isinstance(given, str) else "") in ILLEGIBLE:
         raise Rejected(SkipReason.ILLEGIBLE, text)
     with page.taking(text):
         text = clean(given, "text", ALL_MARKS)
@@ -90,8 +99,8 @@ def _paddle_rows(job: Job[OcrSettings], file: Path) -> Iterator[FileRow]:
     for place, line in job.each(file_lines(existing(file))):
         try:
             name, _, rest = line.decode("utf-8-sig").partition("\t")
-            yield FileRow(place, {"image": name, "lines": json.loads(rest)})
-        except (ValueError, RecursionError) as error:
+            yield FileRow(place, {"image": name, "lines": parsed(rest.encode())})
+        except ValueError as error:
             job.log.reject(place, Fault.BAD_ROW, f"no picture, tab and JSON list: {error}")
 
 
@@ -104,9 +113,9 @@ def _icdar_pages(job: Job[OcrSettings], folder: Path) -> Iterator[_Page]:
         with job.log.catching(str(file)):
             picture = job.pictures.find_stem(file.stem.removeprefix("gt_"))
             try:
-                lines = file.read_text(encoding="utf-8-sig").splitlines()
-            except UnicodeDecodeError as error:
-                raise Rejected(Fault.BAD_ROW, f"not UTF-8 ({error.reason})") from error
+                lines = text_of(file).splitlines()
+            except ValueError as error:
+                raise Rejected(Fault.BAD_ROW, str(error)) from error
             found = [_icdar_line(f"{file}:{n}", line) for n, line in enumerate(lines, 1) if line.strip()]
             yield str(file), picture, found
 
@@ -125,6 +134,7 @@ def _icdar_line(place: str, line: str) -> FileRow:
 def upright(row: FileRow) -> Box:
     """The upright box of a line in pixels: `box` as left, top, right, bottom, or the hull of its corners."""
     if (corners := row.get(*CORNERS)) is not None:
+        corners = corners if isinstance(corners, list) else [corners]
         count = sum(len(pair) if isinstance(pair, list) else 1 for pair in corners) if corners else 0
         if count < 6 or count % 2:
             raise Rejected(Fault.BAD_BOX, f"{count} numbers are no corners")

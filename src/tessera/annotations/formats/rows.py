@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,17 @@ from typing import Any
 from tessera.annotations.job import Job
 from tessera.annotations.rejects import Fault, Rejected
 from tessera.annotations.settings import BuildSettings
+from tessera.runtime.json_file import deeper_than
+from tessera.runtime.shown import shown
 
 IMAGE = ("image", "image_path", "file_name", "filename", "path")
 """Columns that name a row's picture."""
 TABLES = {".csv": ",", ".tsv": "\t"}
-MOST_CHARACTERS = 2**24
-"""Longest field of a table."""
+MOST_CHARACTERS = 2**26
+"""Longest field of a table: a picture in base64."""
+DEEPEST = 64
+"""Levels of lists and objects in a JSON file."""
+_KINDS = {int: "number", str: "text"}
 
 Columns = tuple[tuple[str, ...], ...]
 """Columns that a row needs, each with its other names."""
@@ -46,7 +52,7 @@ def read_rows(job: Job[BuildSettings], needed: Columns) -> Iterator[FileRow]:
     elif suffix in (".jsonl", ".json"):
         raw = file_lines(file) if suffix == ".jsonl" else _list(file)
     else:
-        raise ValueError(f"{file}: {suffix or 'no'} ending; rows come as .csv, .tsv, .json or .jsonl")
+        raise ValueError(f"{shown(file)}: {suffix or 'no'} ending; rows come as .csv, .tsv, .json or .jsonl")
     for place, found in job.each(raw):
         with job.log.catching(place):
             fields = _fields(found)
@@ -84,27 +90,47 @@ def _table(file: Path, needed: Columns) -> Iterator[tuple[str, object]]:
         table = csv.DictReader(stream, delimiter=TABLES[file.suffix.lower()], strict=True)
         try:
             table.fieldnames = header = [name.strip() for name in table.fieldnames or ()]
-            if lacks := _lacking(header, needed):
-                shown = ", ".join(header) or "(empty)"
-                raise ValueError(
-                    f"{file}:1: the header {shown} has no column {lacks}; name it in the first line"
-                )
+            _check_header(f"{shown(file)}:1", header, needed)
             for fields in table:
                 uneven = None in fields or None in fields.values()
                 fault = Rejected(Fault.BAD_ROW, f"not {len(header)} columns as in the header")
                 yield f"{file}:{table.line_num}", fault if uneven else fields
         except csv.Error as error:
-            raise ValueError(f"{file}: behind line {table.line_num}: {error}; correct the quotes") from error
+            remedy = "correct the quotes, or keep what is long in files"
+            raise ValueError(f"{shown(file)}: behind line {table.line_num}: {error}; {remedy}") from error
         except UnicodeDecodeError as error:
-            raise ValueError(f"{file}: not UTF-8 ({error.reason}); save the file as UTF-8") from error
+            raise _not_utf8(file, error) from error
+
+
+def _check_header(place: str, header: list[str], needed: Columns) -> None:
+    """ValueError for a header that lacks a needed column, or has one twice."""
+    told = shown(", ".join(header) or "(empty)", bare=True)
+    if lacks := _lacking(header, needed):
+        raise ValueError(f"{place}: the header {told} has no column {lacks}; name it in the first line")
+    if repeated := [name for name, count in Counter(header).items() if count > 1]:
+        raise ValueError(f"{place}: two columns are called {shown(repeated[0])}; rename one of them")
+
+
+def text_of(file: Path) -> str:
+    """A text file whole. ValueError when it is not UTF-8."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _not_utf8(file, error) from error
+
+
+def _not_utf8(file: Path, error: UnicodeDecodeError) -> ValueError:
+    with file.open("rb") as stream:
+        encoding = "UTF-16" if stream.read(2) in (b"\xff\xfe", b"\xfe\xff") else f"no UTF-8: {error.reason}"
+    return ValueError(f"{shown(file)}: is {encoding}; save the file as UTF-8")
 
 
 def _fields(found: object) -> dict[str, Any]:
     """The columns of a row: an object, or a line that holds one. Rejected for all else."""
     if isinstance(found, bytes):
         try:
-            found = json.loads(found.decode("utf-8-sig"))
-        except (ValueError, RecursionError) as error:
+            found = parsed(found)
+        except ValueError as error:
             raise Rejected(Fault.BAD_ROW, str(error)) from error
     if isinstance(found, Rejected):
         raise found
@@ -129,11 +155,32 @@ def existing(file: Path, setting: str = "annotations") -> Path:
 def read_json(file: Path) -> Any:
     """The content of a JSON file. ValueError naming the file when it is missing or broken."""
     try:
-        return json.loads(existing(file).read_text(encoding="utf-8-sig"))
+        return parsed(existing(file).read_bytes())
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file}: not UTF-8 ({error.reason}); save the file as UTF-8") from error
+        raise _not_utf8(file, error) from error
     except json.JSONDecodeError as error:
-        raise ValueError(f"{file}:{error.lineno}: {error.msg}; the file is not whole JSON") from error
+        raise ValueError(f"{shown(file)}:{error.lineno}: {error.msg}; the file is not whole JSON") from error
+    except ValueError as error:
+        raise ValueError(f"{shown(file)}: {error}") from error
+
+
+def parsed(data: bytes) -> Any:
+    """A JSON value. ValueError for what is none, is nested deeper than DEEPEST, or has a key twice."""
+    try:
+        value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_once)
+    except RecursionError as error:
+        raise ValueError(f"nested more than {DEEPEST} deep; write it flat") from error
+    if deeper_than(value, DEEPEST):
+        raise ValueError(f"nested more than {DEEPEST} deep; write it flat")
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        repeated = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"key {shown(repeated)} stands twice in one object; keep one of them")
+    return found
 
 
 def entries(content: object, key: str, file: Path) -> list[dict[str, Any]]:
@@ -142,6 +189,43 @@ def entries(content: object, key: str, file: Path) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise ValueError(f"{file}: no list of objects under {key!r}; see docs/data_build.md for the formats")
     return found
+
+
+def by_id(found: list[dict[str, Any]], key: str, list_name: str, file: Path) -> dict[Any, dict[str, Any]]:
+    """Entries of a list by their id, in order; those of a list without ids by their number.
+
+    ValueError naming both entries for an id that stands twice, be it once as a number and once as text: the
+    annotations of one would go to the other.
+    """
+    known: dict[str, tuple[int, dict[str, Any]]] = {}
+    for number, entry in enumerate(found, 1):
+        name = entry.get(key)
+        place = f"{shown(file)}: {list_name} {number}"
+        if type(name) not in (int, str):
+            raise ValueError(f"{place}: {key} {shown(name)}; give every entry a number or a text of its own")
+        before, other = known.setdefault(str(name), (number, entry))
+        if before != number:
+            both = f"{shown(_brief(other))} and {shown(_brief(entry))}"
+            remedy = f"number the {list_name} anew: files put together often count from 1 each"
+            raise ValueError(
+                f"{place}: {key} {shown(name)} stands twice, in {before} and {number}: {both}; {remedy}"
+            )
+    return {entry[key]: entry for _, entry in known.values()}
+
+
+def other_type(name: object, known: Container[Any]) -> str:
+    """What to say of an id that the list has as a number and not as text, or the other way round."""
+    alike: object = str(name) if isinstance(name, int) else None
+    if isinstance(name, str) and name.isdecimal() and len(name) < 20:
+        alike = int(name)
+    if alike is None or alike not in known:
+        return ""
+    return f"; the list has {alike!r}, a {_KINDS[type(alike)]}: write ids alike"
+
+
+def _brief(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that tell an entry to a person."""
+    return {key: value for key, value in entry.items() if isinstance(value, str | int)}
 
 
 def read_names(file: Path | None) -> dict[str, str]:
@@ -154,10 +238,10 @@ def read_names(file: Path | None) -> dict[str, str]:
             raise ValueError(f"names: {file} is not a JSON object of class -> name; correct it")
         return found
     names = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(text_of(file).splitlines(), 1):
         parts = line.split(None, 1)
         if len(parts) == 1:
-            raise ValueError(f"names: {file}:{number}: {line!r} has no name; write 'class name'")
+            raise ValueError(f"names: {file}:{number}: {shown(line)} has no name; write 'class name'")
         if parts:
             names[parts[0]] = parts[1].strip()
     return names

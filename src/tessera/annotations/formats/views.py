@@ -13,8 +13,9 @@ from tessera.annotations.objects import clipped
 from tessera.annotations.pictures import Picture
 from tessera.annotations.rejects import Fault, Rejected, SkipReason
 from tessera.annotations.settings import ViewsSettings
+from tessera.runtime.shown import shown
 
-_TAG = re.compile(r"<([^<>,\s]+),\s*([^<>,]+?),\s*(-?\d+(?:\.\d+)?),\s*(-?\d+(?:\.\d+)?)\s*>")
+_TAG = re.compile(r"<([^<>,\s]++),\s*+([^<>,]++),\s*+(-?\d++(?:\.\d++)?),\s*+(-?\d++(?:\.\d++)?)\s*+>")
 """DriveLM's name of an object, `<c1,CAM_FRONT,712.5,480.3>`: number, view, centre in the view's pixels."""
 QUESTIONS = ("qa", "QA", "questions")
 
@@ -67,7 +68,7 @@ class _Sheet:
     def _mosaic(self, drawn: set[str]) -> Picture:
         name = mosaic_name(self.cells)
         if name not in drawn:
-            draw_mosaic(self.job.pictures.root, self.cells, self.job.settings.out / name)
+            draw_mosaic(self.job.pictures, self.cells, self.job.settings.out / name)
             drawn.add(name)
         return Picture(name, next(iter(self.cells.values())).shown)
 
@@ -94,9 +95,10 @@ class _Sheet:
         return _TAG.sub(move, text)
 
     def _cell(self, view: object) -> Cell:
-        if view not in self.cells:
-            raise Rejected(Fault.UNKNOWN_VIEW, f"{view!r}; views are {', '.join(self.cells)}")
-        return self.cells[str(view)]
+        name = view.strip() if isinstance(view, str) else ""
+        if name not in self.cells:
+            raise Rejected(Fault.UNKNOWN_VIEW, f"{shown(view)}; views are {shown(list(self.cells))}")
+        return self.cells[name]
 
     def _detection(self) -> Iterator[QAPair]:
         """All objects of a class over all views, a line per view."""

@@ -14,8 +14,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from tessera.chat.tokenizer.content import content_names
 from tessera.chat.tokenizer.vocabulary import Left, Vocabulary
-from tessera.chat.tokens import ADDED_TOKENS, GROUNDING_TOKENS, AddedToken
+from tessera.chat.tokens import ADDED_TOKENS, AddedToken
 
 CACHE_ENTRIES = 65_536
 CACHE_CHARACTERS = 256
@@ -26,7 +27,8 @@ class Tokenizer:
     """Text to ids and back.
 
     `named` are the strings listed by name in the configuration (bos, eos, additional ...): the slow LLaMA
-    rules ask whether a token is among them. `config` is tokenizer_config.json, kept for `save`.
+    rules ask whether a token is among them. `config` is tokenizer_config.json, kept for `save`. `content` are
+    the special strings that content may hold; None is the default of `content_names`.
     """
 
     def __init__(
@@ -36,11 +38,13 @@ class Tokenizer:
         bos: str | None = None,
         named: frozenset[str] = frozenset(),
         config: Mapping[str, Any] | None = None,
+        content: frozenset[str] | None = None,
     ) -> None:
         self.vocabulary = vocabulary
         self.added: dict[str, AddedToken] = {t.text: t for t in sorted(added, key=lambda t: t.id)}
         self.config = dict(config or {})
         self.named = named
+        self.content = content_names(self.added, self.config) if content is None else content
         self.bos_id: int | None = None if bos is None else self.token_id(bos)
         self.vocab_size = max([len(vocabulary.pieces) - 1, *(t.id for t in added)]) + 1
         self._by_id = {t.id: t for t in self.added.values()}
@@ -166,15 +170,14 @@ class Tokenizer:
 
     @cached_property
     def _content_pattern(self) -> re.Pattern[str] | None:
-        """Special strings allowed in content: grounding marks and tokens that are not special (`<think>`)."""
-        return self._pattern([*GROUNDING_TOKENS, *(t.text for t in self.added.values() if not t.special)])
+        return self._pattern(self.content)
 
     @cached_property
     def _special_pattern(self) -> re.Pattern[str] | None:
         return self._pattern(self.added)
 
     def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
-        """Text of ids; special tokens are left out, grounding marks kept. Cut UTF-8 ends in U+FFFD."""
+        """Text of ids; special tokens that are no content are left out. Cut UTF-8 ends in U+FFFD."""
         table = self.shown if skip_special else self._written
         listed = list(ids)
         if listed and not 0 <= min(listed) <= max(listed) < self.vocab_size:
@@ -191,10 +194,10 @@ class Tokenizer:
 
     @cached_property
     def shown(self) -> list[bytes]:
-        """Bytes of every id in a decoded text: none for special tokens, but for grounding marks."""
+        """Bytes of every id in a decoded text: none for special tokens that are no content."""
         table = list(self._written)
         for token in self.added.values():
-            if token.special and token.text not in GROUNDING_TOKENS:
+            if token.text not in self.content:
                 table[token.id] = b""
         return table
 
@@ -210,7 +213,19 @@ class Tokenizer:
                 piece = self.vocabulary.token_id(text)
                 found[text] = AddedToken(text, following if piece is None else piece)
                 following += piece is None
-        copy = Tokenizer(self.vocabulary, list(found.values()), None, self.named, self.config)
+        return self._copy(found.values())
+
+    def without(self, texts: Iterable[str]) -> Tokenizer:
+        """A copy that takes these special strings as text."""
+        gone = set(texts)
+        return self._copy(token for token in self.added.values() if token.text not in gone)
+
+    def with_content(self, names: frozenset[str]) -> Tokenizer:
+        """A copy in which content may hold these special strings, and no others (`content_names`)."""
+        return self if names == self.content else self._copy(self.added.values(), names)
+
+    def _copy(self, added: Iterable[AddedToken], content: frozenset[str] | None = None) -> Tokenizer:
+        copy = Tokenizer(self.vocabulary, list(added), None, self.named, self.config, content)
         copy.bos_id = self.bos_id
         return copy
 

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from tessera.checkpoints.files.folder import INDEX, SINGLE, WeightSet, find_weights
 from tessera.checkpoints.files.weight_files import WeightFile, open_file
+from tessera.runtime.disk import disk_faults
 from tessera.runtime.shown import shown
 
 MAX_SHARD_BYTES = 5 * 1024**3
@@ -147,10 +148,12 @@ def _write_part(root: Path, number: int, tensors: dict[str, torch.Tensor]) -> li
             tensors[key] = tensor.clone()
         seen.add(storage.data_ptr())
     path = _part_path(root, number)
-    path.touch()
-    mode = path.stat().st_mode  # as the user's mask has it; safetensors makes files that others cannot read
-    save_file(tensors, path, metadata={"format": "pt"})
-    path.chmod(mode)
+    with disk_faults(root):
+        path.touch()
+        # As the user's mask has it; safetensors makes files that others cannot read.
+        mode = path.stat().st_mode
+        save_file(tensors, path, metadata={"format": "pt"})
+        path.chmod(mode)
     return list(tensors)
 
 

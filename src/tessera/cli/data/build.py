@@ -1,5 +1,6 @@
 """`tessera data build KIND ANNOTATIONS --out DIR`: conversations from ordinary annotations."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +29,9 @@ class BuildCommand(ReportingCommand):
     kind: tyro.conf.Suppress[str]
     settings: BuildSettings
 
+    def targets(self) -> Mapping[Path, bool]:
+        return {self.settings.out: True}
+
     def run(self) -> int:
         with progress_bars() as bars:
             report = build(self.kind, self.settings, bars)
@@ -41,6 +45,9 @@ class TemplatesCommand(Command):
 
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
     """Folder to write to; made when it is missing."""
+
+    def targets(self) -> Mapping[Path, bool]:
+        return {self.folder: True}
 
     def run(self) -> int:
         written = write_templates(self.folder)

@@ -1,5 +1,6 @@
 """`tessera data check MANIFEST`: every record looked at once, before training does."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -39,6 +40,9 @@ class CheckCommand(LimitedCommand, WorkersCommand, ReportingCommand):
     """Conversations on that page."""
     shown: int = 20
     """Faults listed of each source; all are counted."""
+
+    def targets(self) -> Mapping[Path, bool]:
+        return ({self.report: False} if self.report else {}) | ({self.fix: True} if self.fix else {})
 
     def run(self) -> int:
         if not 0 <= self.tolerate <= 1:

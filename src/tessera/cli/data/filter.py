@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,9 @@ class FilterCommand(ManifestCommand, WorkersCommand, ReportingCommand):
     """Write the clean manifest by the verdicts alone; borderline records as the config says."""
     on: Literal["processes", "ray"] = "processes"
     """Where the rules run: processes of this machine, or Ray Data (needs ray)."""
+
+    def targets(self) -> Mapping[Path, bool]:
+        return {self.out: True}
 
     def run(self) -> int:
         config = read_config(self.config)

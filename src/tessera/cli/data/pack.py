@@ -1,6 +1,6 @@
 """`tessera data pack MANIFEST`: the packs of an epoch as a picture, and how full they are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,9 @@ class PackCommand(LimitedCommand, WorkersCommand, ReportingCommand):
     """Read picture headers only: quick, but truncated pictures are not found."""
     out: Path = Path("packs.html")
     """Where the page is written."""
+
+    def targets(self) -> Mapping[Path, bool]:
+        return {self.out: False}
 
     def run(self) -> int:
         self.at_least(max_tokens=1, max_tiles=0, workers=0, window=1, packs=0, most=1)

@@ -1,6 +1,6 @@
 """`tessera data preview MANIFEST`: random records as the model gets them, in the terminal and as a page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -38,6 +38,9 @@ class PreviewCommand(ManifestCommand, CountingCommand):
     """Weight of a trained token in a sample of n: token 1, sample 1/n, square 1/sqrt(n)."""
     out: Path = Path("preview.html")
     """Where the page is written."""
+
+    def targets(self) -> Mapping[Path, bool]:
+        return {self.out: False}
 
     def run(self) -> int:
         self.at_least(count=1)

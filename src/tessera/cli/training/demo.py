@@ -10,7 +10,7 @@ from rich.table import Table
 import tessera
 from tessera.cli.command import ReportingCommand
 from tessera.cli.terminal.tables import Terminal, figures_table, say
-from tessera.cli.training.train import follow, prepare
+from tessera.cli.training.train import follow, hold, prepare, say_stopped
 from tessera.evaluation.report import report_page
 from tessera.pages.page import write_page
 from tessera.playground.scene import SINGLE_PICTURE_TASKS
@@ -33,10 +33,12 @@ class DemoCommand(ReportingCommand):
     def run(self) -> int:
         began = perf_counter()
         console = Terminal(stderr=self.json)
-        with progress_bars(keep=True) as bars:
+        with hold(self.out), progress_bars(keep=True) as bars:
             demo = Demo(self.count, bars, lambda line: say(console, line))
             trainer = prepare(load_recipe(self.recipe), self.out, bars, console, demo.after_stage)
             follow(trainer, demo.run(trainer), bars, console)
+        if trainer.stopped:
+            return say_stopped(trainer, console)
         console.print(accuracy_table(demo))
         page = self.out / "report.html"
         write_page(page, report_page(demo.report({"tessera": tessera.__version__})))

@@ -1,5 +1,6 @@
 """`tessera recipes`: the recipes that ship, and a copy of one to edit."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,9 @@ class RecipesCommand(WordsCommand):
     """With --copy: the file to write; the recipe's own name in this folder by default."""
     copy: str | None = None
     """Copy the recipe of this name."""
+
+    def targets(self) -> Mapping[Path, bool]:
+        return {Path(word): False for word in self.words[:1]} if self.copy is not None else {}
 
     def run(self) -> int:
         if len(self.words) > (self.copy is not None):

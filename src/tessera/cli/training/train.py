@@ -1,6 +1,9 @@
 """`tessera train RECIPE [--out FOLDER] [--stages.0.steps 20 ...]`: run a recipe, any field settable."""
 
-from collections.abc import Iterable, Sequence
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +15,9 @@ from rich.table import Table
 from tessera.cli.command import ReportingCommand
 from tessera.cli.terminal.tables import Terminal, figures_table, say
 from tessera.recipes.shelf import load_recipe, match_recipes, shipped_recipes
+from tessera.runtime.disk import require_writable
+from tessera.runtime.interrupt import stop_on_signals
+from tessera.runtime.locks import FolderLock
 from tessera.runtime.progress import Bars, Progress, progress_bars
 from tessera.train.loop import StageHook, Trainer
 from tessera.train.parallel import join
@@ -33,6 +39,8 @@ class RunCommand(ReportingCommand):
     """A name of `tessera recipes`, or a Python file with a function recipe()."""
     out: Path | None = None
     """Folder of the run; runs/RECIPE by default."""
+    accept_changed_data: bool = False
+    """Go on although the data has changed since the run was saved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +53,11 @@ class TrainCommand(RunCommand):
         ranks = join()
         console = Terminal(stderr=self.json, quiet=not ranks.leads)
         out = self.out or Path("runs") / Path(self.chosen).stem
-        with progress_bars(keep=True, shown=ranks.leads) as bars:
-            trainer = prepare(self.recipe, out, bars, console)
+        with hold(out), progress_bars(keep=True, shown=ranks.leads) as bars:
+            trainer = prepare(self.recipe, out, bars, console, changed_data=self.accept_changed_data)
             figures = stage_figures(follow(trainer, trainer.run(), bars, console))
+        if trainer.stopped:
+            return say_stopped(trainer, console)
         last = trainer.stage_folder(len(trainer.recipe.stages) - 1)
         if ranks.leads:
             self.tell(
@@ -62,7 +72,7 @@ def train_command(words: Sequence[str]) -> RunCommand | type[RunCommand]:
 
     The recipe is the first free word that names one, wherever it stands. ValueError when there is none.
     """
-    flags = ("--json", "--help")
+    flags = ("--json", "--help", "--accept-changed-data")
     before = ["", *("" if "=" in word or word in flags else word for word in words)]
     pairs = zip(before, words, strict=False)
     free = [word for option, word in pairs if not option.startswith("--") and not word.startswith("-")]
@@ -74,14 +84,36 @@ def train_command(words: Sequence[str]) -> RunCommand | type[RunCommand]:
     return TrainCommand(chosen=named[0], recipe=load_recipe(named[0]))
 
 
+@contextmanager
+def hold(out: Path) -> Iterator[None]:
+    """Keep a run's folder from other processes. ValueError at once when one of them has it."""
+    if not join().leads:
+        yield
+        return
+    require_writable(out, folder=True)
+    with FolderLock(out) as lock:
+        if lock.unsafe:
+            print(lock.unsafe, file=sys.stderr)
+        yield
+
+
 def prepare(
-    recipe: Recipe, out: Path, progress: Progress, console: Console, after_stage: StageHook | None = None
+    recipe: Recipe,
+    out: Path,
+    progress: Progress,
+    console: Console,
+    after_stage: StageHook | None = None,
+    changed_data: bool = False,
 ) -> Trainer:
-    """Build, check every record, and open the run's folder. Raises DataError with all faults."""
+    """Build, check every record, and open the run's folder, which `hold` holds. Raises DataError with all
+    faults.
+    """
     setup = set_up(recipe, lambda what, done, total: progress(f"check {what}", done, total))
     if setup.report.records:
         say(console, setup.report.describe())
-    trainer = Trainer(setup, out, after_stage)
+    trainer = Trainer(setup, out, after_stage, held=True, changed_data=changed_data)
+    for line in trainer.damaged:
+        say(console, f"warning: {line}; going on from the one before")
     if trainer.resumed_at:
         stage, step = trainer.resumed_at
         say(console, f"{out}: going on at stage {stage}, step {step}")
@@ -89,16 +121,30 @@ def prepare(
 
 
 def follow(trainer: Trainer, reports: Iterable[StepReport], bars: Bars, console: Console) -> list[StepReport]:
-    """Drive the loop, one bar a stage; returns all reports."""
+    """Drive the loop, one bar a stage, until it ends or a signal stops it; returns all reports."""
     seen: list[StepReport] = []
-    for report in reports:
-        if not seen or seen[-1].stage_index != report.stage_index:
-            console.print(rules_table(trainer, report.stage_index))
-        speed = report.tokens / max(report.seconds, 1e-9)
-        note = f"loss {report.loss:.3f}  {speed:,.0f} tok/s  fill {report.token_fill:.0%}"
-        bars(report.stage, report.step + 1, report.steps, note)
-        seen.append(report)
+
+    def told() -> None:
+        if trainer.ranks.leads:  # not by print: a signal may come in the middle of one
+            os.write(2, b"\nstopping behind this step; once more ends at once\n")
+
+    with stop_on_signals(told, launched=trainer.ranks.world > 1) as trainer.stop:
+        for report in reports:
+            if not seen or seen[-1].stage_index != report.stage_index:
+                console.print(rules_table(trainer, report.stage_index))
+            speed = report.tokens / max(report.seconds, 1e-9)
+            note = f"loss {report.loss:.3f}  {speed:,.0f} tok/s  fill {report.token_fill:.0%}"
+            bars(report.stage, report.step + 1, report.steps, note)
+            seen.append(report)
     return seen
+
+
+def say_stopped(trainer: Trainer, console: Console) -> int:
+    """Where a run was stopped and how it goes on; the exit code."""
+    assert trainer.stopped is not None
+    stage, step = trainer.stopped
+    say(console, f"stopped and saved at stage {stage}, step {step}; the same command goes on there")
+    return 130
 
 
 def rules_table(trainer: Trainer, index: int) -> Table:

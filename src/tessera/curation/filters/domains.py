@@ -8,8 +8,8 @@ Domain = Literal["disciplinary", "programming", "mathematics", "general"]
 DOMAINS: tuple[Domain, ...] = get_args(Domain)
 
 _CODE = re.compile(
-    r"```|\bdef \w+\(|\bclass \w+[:({]|#include\s*<|\bimport \w+|\bfunction\s*\w*\(|\bSELECT\b.+\bFROM\b"
-    r"|\breturn\b.*;|=>|\bpublic (?:static|class)\b"
+    r"```|\bdef \w+\(|\bclass \w+[:({]|#include\s*<|\bimport \w+|\bfunction\s*\w*\("
+    r"|\bSELECT\b.{1,300}\bFROM\b|\breturn\b.{0,300};|=>|\bpublic (?:static|class)\b"
     r"|\b(?:python|javascript|typescript|c\+\+|sql|html|regex|git)\b",
     re.IGNORECASE,
 )

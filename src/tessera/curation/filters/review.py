@@ -77,8 +77,9 @@ def _picture(part: Image | Video) -> str:
     if not isinstance(part, Image):
         return "[clip]"
     try:
-        picture = decode_image(part.source).copy()
+        picture = decode_image(part.source, reading=part.reading)
     except (ValueError, OSError) as error:
         return f"[{error}]"
+    picture = picture.copy() if picture is part.source else picture
     picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
     return data_address(picture)

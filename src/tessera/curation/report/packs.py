@@ -11,7 +11,7 @@ from tessera.packing.config import PackingConfig
 from tessera.packing.delivery import DrawTally
 from tessera.packing.loader import PackLoader
 from tessera.packing.measure import Item
-from tessera.packing.planning.plan import least_packs
+from tessera.packing.planning.buffers import least_packs
 from tessera.packing.samples.encode import SampleEncoder
 from tessera.pages.blocks import PackedSample
 from tessera.records.source import WeightedSource

@@ -32,7 +32,8 @@ MOST_TILES = 40
 LONGEST_CHARACTER = 4
 """Bytes of a character, so many tokens may share one."""
 
-_BOX = re.compile(r"(?:<ref>(.*?)</ref>\s*)?<box>(.*?)</box>", re.DOTALL)
+# Nothing between two signs holds one of them, so that a text is passed once.
+_BOX = re.compile(r"(?:<ref>((?:[^<]++|<(?!/?ref>))*+)</ref>\s*+)?<box>((?:[^<]++|<(?!/?box>))*+)</box>")
 
 
 @dataclass(frozen=True)
@@ -119,15 +120,15 @@ def _media(conversation: Conversation, encoder: Encoder, encoded: Encoded) -> tu
         tiles = tuple(_small(tile) for tile in encoded.tiles[start : start + min(count, MOST_TILES)])
         start += count
         media = ShownMedia("clip", None, tiles, count, boxes=boxes)
-        found.append(_with_picture(media, part, encoder.tiling) if isinstance(part, Image) else media)
+        found.append(_with_picture(media, part, encoder) if isinstance(part, Image) else media)
     return tuple(found)
 
 
-def _with_picture(media: ShownMedia, part: Image, tiling: Tiling) -> ShownMedia:
-    picture = decode_image(part.source)
+def _with_picture(media: ShownMedia, part: Image, encoder: Encoder) -> ShownMedia:
+    picture = decode_image(part.source, reading=part.reading or encoder.pictures)
     name = f"{picture.width} x {picture.height}"
-    columns = 0 if part.joined else grid_columns(picture.width, picture.height, media.count, tiling)
-    picture = picture.copy()
+    columns = 0 if part.joined else grid_columns(picture.width, picture.height, media.count, encoder.tiling)
+    picture = picture.copy() if picture is part.source else picture
     picture.thumbnail((LARGEST, LARGEST))
     return replace(media, name=name, picture=picture, columns=columns)
 

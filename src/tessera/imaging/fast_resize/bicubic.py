@@ -8,16 +8,18 @@ undecided.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+
+from tessera.imaging.fast_resize.memo import remembered
 
 Pixels = npt.NDArray[np.uint8]
 Sums = npt.NDArray[np.float32]
 Whole = npt.NDArray[np.int64]
 
 FRACTION_BITS = 22  # of Pillow's weights
+AXES_BYTES = 32 * 2**20  # tables that are remembered
 # Adding a half and the doubt to a sum rounds twice more, each time by 2^-17 at most.
 ROUNDINGS = 2.0**-15
 
@@ -54,7 +56,7 @@ class Axis:
         return levels
 
 
-@lru_cache(maxsize=256)
+@remembered(AXES_BYTES, lambda axis: axis.starts.nbytes + axis.weights.nbytes + axis.shares.nbytes)
 def make_axis(inputs: int, outputs: int) -> Axis:
     """The resampling of a side of `inputs` pixels to `outputs`."""
     starts, weights = _fixed_point_weights(inputs, outputs)

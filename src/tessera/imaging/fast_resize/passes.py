@@ -9,12 +9,12 @@ so the result is Pillow's to the last bit on every machine. `exact=False` leaves
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import torch
 
 from tessera.imaging.fast_resize.bicubic import Axis, Pixels, Sums, Whole, make_axis, spans
+from tessera.imaging.fast_resize.memo import remembered
 
 ROWS_TOGETHER = 192, 384  # fewest and most rows in one product: few calls, and still near the processor
 ROWS_BLOCK = 16  # outputs of one product: a full vector; more would multiply more zero weights
@@ -24,6 +24,7 @@ LINES_MADE = 64  # lines that the second pass rounds together
 ONE_THREAD_PRODUCT = 2**18
 MOST_UNDECIDED = 1 / 32  # share of the sums
 WORD = 8  # bytes
+BLOCKS_BYTES = 32 * 2**20  # tables of each pass that are remembered
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ def _even(total: int, most: int) -> int:
     return math.ceil(total / math.ceil(total / max(1, most)))
 
 
-@lru_cache(maxsize=64)
+@remembered(BLOCKS_BYTES, lambda found: _size(found[1]))
 def _row_blocks(inputs: int, outputs: int) -> tuple[int, tuple[Block, ...]]:
     """Rows of a band, and runs of outputs: long enough to fill a product, short enough to skip most zeros."""
     axis = make_axis(inputs, outputs)
@@ -179,12 +180,17 @@ def _row_blocks(inputs: int, outputs: int) -> tuple[int, tuple[Block, ...]]:
     return max(1, min(band, ROWS_TOGETHER[1])), blocks
 
 
-@lru_cache(maxsize=64)
+@remembered(BLOCKS_BYTES, lambda blocks: _size(blocks))
 def _column_blocks(inputs: int, outputs: int) -> tuple[Block, ...]:
     """Runs of `LINES_BLOCK` outputs, their weights turned."""
     axis = make_axis(inputs, outputs)
     blocks = [_block(axis, low, high) for low, high in spans(outputs, LINES_BLOCK)]
     return tuple(replace(block, weights=np.ascontiguousarray(block.weights.T)) for block in blocks)
+
+
+def _size(blocks: Sequence[Block]) -> int:
+    """Bytes of their weights, and about as many as the values around them take."""
+    return sum(block.weights.nbytes + 512 for block in blocks)
 
 
 def _block(axis: Axis, low: int, high: int) -> Block:

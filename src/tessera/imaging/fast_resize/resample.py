@@ -20,6 +20,9 @@ Size = tuple[int, int]
 
 BICUBIC = PIL.Image.Resampling.BICUBIC
 SMALL = 2**18  # pixels of the larger picture below which Pillow's loop is the fastest
+LARGE = 2**26  # pixels of a picture above which a planar copy of it would take too much memory
+LONGEST = 2**16  # pixels of a side above which our tables would: they take more than Pillow's
+WEIGHT = 8  # bytes of a weight in Pillow's tables, four of which belong to a pixel of the longer side
 
 
 class PassOrder(Enum):
@@ -42,9 +45,19 @@ def resize(image: PIL.Image.Image, sizes: Sequence[Size], exact: bool) -> list[P
     return [_with_pillow(image, s) if p is None else p for s, p in zip(sizes, found, strict=True)]
 
 
+def working_bytes(source: Size, target: Size) -> int:
+    """Memory of a resize: tables of weights, what lies between the passes, the result, all by Pillow."""
+    tables = 4 * WEIGHT * sum(max(pair) for pair in zip(source, target, strict=True))
+    columns_first = _columns_first(source, target)
+    between = source[0] * target[1] if columns_first else target[0] * source[1]
+    return tables + 4 * (between + target[0] * target[1])
+
+
 def _worth_products(source: Size, target: Size) -> bool:
-    large = max(source[0] * source[1], target[0] * target[1]) >= SMALL
-    return large and source != target and pillow_pass_order() is not PassOrder.UNKNOWN
+    sizes = source[0] * source[1], target[0] * target[1]
+    if max(sizes) < SMALL or max(sizes) > LARGE or max(*source, *target) > LONGEST:
+        return False
+    return source != target and pillow_pass_order() is not PassOrder.UNKNOWN
 
 
 def _planar_lines(image: PIL.Image.Image) -> Pixels:

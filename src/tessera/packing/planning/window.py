@@ -1,7 +1,7 @@
 """The global plan: draws, round by round, into steps of packs; a pure function of seed and state.
 
 A round fills a window with measured draws, plans all of it, and lets the fuller two thirds go;
-the rest waits for better company. The item that waited longest opens the first pack: none waits for ever.
+the rest waits for better company. The item that waited longest is in the first pack: none waits for ever.
 """
 
 import random
@@ -88,8 +88,8 @@ class Window:
                 mix, ended, size = last or mix, len(waiting) < size, 2 * size
                 tokens = [item.lengths.tokens for item in waiting]
                 tiles = [item.lengths.tiles for item in waiting]
-                # The oldest opens the first.
-                packs = plan_packs(tokens, tiles, self._config.max_tokens, self._config.max_tiles, opener=0)
+                seed = derive_seed("plan", self._config.seed, mix.draws, len(waiting))
+                packs = plan_packs(tokens, tiles, self._config.max_tokens, self._config.max_tiles, seed)
             # At the end there is nothing to wait for.
             chosen = packs if ended else self._fullest(packs, tokens, tiles)
             planned.steps = self._order([[waiting[n] for n in pack] for pack in chosen], planned.start)

@@ -35,9 +35,15 @@ class DocumentEncoder(Encoder):
         slots = int(np.count_nonzero(ids == self.tokenizer.token_id(self.template.tokens.context)))
         return Lengths(len(ids), slots // self.tokens_per_tile, int(self._weights(ids).sum()))
 
-    def encode(self, conversation: Conversation, generate: bool = False) -> Encoded:
+    def encode(
+        self,
+        conversation: Conversation,
+        generate: bool = False,
+        most_visual: int | None = None,
+        prefill: str = "",
+    ) -> Encoded:
         """Ids, tiles, and a weight of 1 on every token of text but the first of all."""
-        encoded = super().encode(as_document(conversation), generate)
+        encoded = super().encode(as_document(conversation), generate, most_visual)
         return replace(encoded, weights=self._weights(encoded.ids))
 
     def _weights(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:

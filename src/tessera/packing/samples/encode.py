@@ -10,6 +10,7 @@ from tessera.chat import encoder as chat_encoder
 from tessera.chat.message import Conversation, Image, Part
 from tessera.imaging.augment import jpeg_augment
 from tessera.imaging.decode import decode_image
+from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 from tessera.packing.mix import Draw
 from tessera.packing.pack import Sample
 from tessera.packing.samples.clips import draw_clips, load_clips
@@ -23,6 +24,10 @@ from tessera.runtime.seeds import derive_seed
 
 class SampleEncoder(Sizing, Protocol):
     """What packing needs of `chat.encoder.Encoder`."""
+
+    @property
+    def pictures(self) -> PictureReading:
+        """How picture files become RGB where a part does not say."""
 
     def describe(self) -> Mapping[str, Any]:
         """Every setting that changes the lengths."""
@@ -75,7 +80,8 @@ class DrawEncoder:
             conversation = cut.apply(self.conversation(draw), self.encoder(draw))
             if self._augment and entry.augment:
                 seed = derive_seed("augment", self.seed, entry.source.name, draw.visit)
-                conversation = augment_pictures(conversation, random.Random(seed))
+                reading = self.encoder(draw).pictures
+                conversation = augment_pictures(conversation, random.Random(seed), reading)
             encoded = self.encoder(draw).encode(load_clips(conversation))
         weights = weigh_tokens(encoded.weights, self._averaging)
         return Sample(sample_key(entry.source, draw.index), encoded.ids, weights, encoded.tiles)
@@ -96,14 +102,17 @@ class DrawEncoder:
         return DataError([RecordFault(file, line, "record", reason, detail)])
 
 
-def augment_pictures(conversation: Conversation, rng: random.Random) -> Conversation:
+def augment_pictures(
+    conversation: Conversation, rng: random.Random, reading: PictureReading = PUBLISHED
+) -> Conversation:
     """Every picture re-encoded once as JPEG of random quality (docs/facts/imaging.md); clips stay as they
-    are."""
+    are. reading: how files become RGB where a part does not say."""
 
     def augment(part: Part) -> Part:
         if not isinstance(part, Image):
             return part
-        first, *rest = (jpeg_augment(decode_image(s), rng) for s in (part.source, *part.joined))
-        return replace(part, source=first, joined=tuple(rest))
+        sources = (part.source, *part.joined)
+        first, *rest = (jpeg_augment(decode_image(s, reading=part.reading or reading), rng) for s in sources)
+        return replace(part, source=first, joined=tuple(rest), reading=PUBLISHED)
 
     return conversation.map_parts(augment)

@@ -81,7 +81,7 @@ class Demo:
         part = scene.media[0]
         assert isinstance(part, Image)
         file = self.trainer.folder / "new_picture.png"
-        decode_image(part.source).save(file)
+        decode_image(part.source, reading=part.reading).save(file)
         questions = {q.kind: q for q in scene.questions}
         items = [HeldoutItem(scene, q) for q in questions.values()][:QUESTIONS_SHOWN]
         prompts = [self.learner.encoder.encode(item.prompt("picture"), generate=True) for item in items]

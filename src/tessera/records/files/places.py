@@ -15,7 +15,7 @@ Location = Path | str
 MOST_SHARDS = 100_000
 """Most files that a pattern may name."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
-_BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}")
+_BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}|\{([^{},]*,[^{}]*)\}")
 
 
 class OutsideRoot(ValueError):

@@ -20,7 +20,8 @@ LOOKED_AT = 64
 class Form:
     r"""A way of writing records: `fits` says whether one may be of this form, `read` reads it, noting faults.
 
-    keys: what it knows of a record; `unknown` looks at the others.
+    keys: what it knows of a record; `unknown` looks at the others. untrained: the key of a turn that is not
+    to be trained.
 
     line_breaks: a line break follows every picture and clip (`<image>\nquestion`), unless the text begins
     with one. So it is in lists of messages: chat does it, and ms-swift's own template for InternVL does. The
@@ -32,6 +33,7 @@ class Form:
     read: Callable[[Parse, dict[str, Any]], tuple[Message, ...]]
     keys: frozenset[str]
     line_breaks: bool = False
+    untrained: str = ""
 
     def parse(self, record: object, place: RecordPlace) -> Conversation:
         """The record as a conversation. DataError with all its faults.
@@ -44,7 +46,7 @@ class Form:
             parse.refuse(f"{type(record).__name__} instead of an object")
         parse.text_only = place.text_only or _says_text_only(parse, record)
         messages = self.read(parse, record)
-        check_keys(parse, record, self.keys)
+        check_keys(parse, record, self.keys, self.untrained)
         parse.check()
         if self.line_breaks:
             messages = tuple(replace(m, parts=with_line_breaks(m.parts)) for m in messages)
@@ -66,8 +68,8 @@ FORMS: Mapping[FormName, Form] = {
     "internvl": Form(internvl.fits, internvl.read, internvl.KEYS),
     "llava": Form(internvl.fits_llava, internvl.read_llava, internvl.KEYS),
     "sharegpt": Form(sharegpt.fits, sharegpt.read, sharegpt.KEYS),
-    "openai": Form(openai.fits, openai.read, openai.KEYS, line_breaks=True),
-    "swift": Form(swift.fits, swift.read, swift.KEYS, line_breaks=True),
+    "openai": Form(openai.fits, openai.read, openai.KEYS, line_breaks=True, untrained="weight"),
+    "swift": Form(swift.fits, swift.read, swift.KEYS, line_breaks=True, untrained="loss"),
     "document": Form(document.fits, document.read, document.KEYS),
     "caption": Form(caption.fits, caption.read, caption.KEYS),
 }

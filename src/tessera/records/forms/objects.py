@@ -71,7 +71,10 @@ def _scale(parse: Parse, kind: object, number: object, media: RecordMedia) -> tu
         return None
     source = media.images[number].source
     try:
-        return read_size(local_copy(source) if isinstance(source, str) and is_url(source) else source)
+        return read_size(
+            local_copy(source) if isinstance(source, str) and is_url(source) else source,
+            reading=parse.place.pictures,
+        )
     except (ValueError, OSError) as error:
         parse.fault("objects.bbox", str(error), Reason.BROKEN_PICTURE)
         return None

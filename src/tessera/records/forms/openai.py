@@ -56,21 +56,17 @@ def fits(record: dict[str, Any]) -> bool:
 def _check_marks(parse: Parse, messages: list[Message]) -> None:
     """Texts are words here, as in chat; but a mark in the place of a file tells of one that was lost."""
     shows = any(not isinstance(part, Text) for message in messages for part in message.parts)
-    for number, message in enumerate(messages):
+    if parse.text_only and shows:
+        parse.fault("messages", "files in a record of text only", advice="remove 'text_only'")
+    asked = [(n, message) for n, message in enumerate(messages) if message.role == "user"]
+    for number, message in () if parse.text_only else asked:
         where = f"messages[{number}].content"
-        if parse.text_only and shows:
-            parse.fault(where, "files in a record of text only", advice="remove 'text_only'")
-        if parse.text_only or message.role != "user":
-            continue
         if shows:
             check_foreign(parse, where, message.text)
         for mark, key in ((IMAGE_MARK, "image"), (VIDEO_MARK, "video")):
             if in_place(message.text, mark):
-                advice = (
-                    "remove the mark: the part itself says where it stands"
-                    if shows
-                    else lost_file(key, shows)
-                )
+                told = "remove the mark: the part itself says where it stands"
+                advice = told if shows else lost_file(key, shows)
                 parse.fault(where, f"{mark} in a text", Reason.MARK_COUNT, advice)
 
 

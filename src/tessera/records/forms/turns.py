@@ -151,6 +151,8 @@ def _missing_marks(
     place: RecordPlace, turns: Sequence[RecordTurn], media: RecordMedia, which: InFront
 ) -> str:
     """Marks of pictures and clips that no question marks, as far as the form allows some to be missing."""
+    if which == "single":
+        return ""
     named = [(mark, parts, count_marks(place, turns, mark, len(parts))) for mark, _, parts in media.named()]
     if which == "missing":
         return "".join(mark * (len(parts) - count) for mark, parts, count in named)

@@ -26,19 +26,11 @@ NAMING: Mapping[str, tuple[str, ...]] = {
 }
 """Kind of media -> the keys that name it, where a form knows them."""
 ABOUT = {
-    "id",
-    "ids",
-    "source",
-    "sources",
-    "dataset",
-    "url",
-    "link",
-    "origin",
-    "license",
-    "author",
-    "thumbnail",
+    *("id", "ids", "source", "sources", "dataset", "origin", "url", "link"),
+    *("license", "author", "thumbnail"),
 }
 """Keys that tell of a record: a name of a file that isn't there is no fault under them."""
+TURN_KEYS = {"from", "value", "role", "content"}
 STRUCTURE: Mapping[str, type] = {
     "conversations": list, "messages": list, "texts": list, "text_list": list, "image_info": list,
     "history": list, "objects": dict, "clip": list,
@@ -57,24 +49,33 @@ _ENDINGS: Mapping[Kind, re.Pattern[str]] = {
 }
 
 
-def check_keys(parse: Parse, fields: Mapping[str, Any], known: Collection[str]) -> None:
+def check_keys(parse: Parse, fields: Mapping[str, Any], known: Collection[str], untrained: str = "") -> None:
     """A fault for every unknown key of a record, or of one of its turns, under which something needed stands.
 
-    Media are needed where the record names none of their kind under a key that its form knows.
+    Media are needed where the record names none of their kind under a key that its form knows. untrained: the
+    key by which a turn of this form says that it is not to be trained.
     """
     named = set(_named_kinds(fields, known))
-    said = [
-        key for key in ("conversations", "messages") if key in known and isinstance(fields.get(key), list)
-    ]
     _check(parse, "", fields, {*known, "text_only"}, named)
-    for key in said:
-        for number, turn in enumerate(fields[key]):
-            if isinstance(turn, Mapping):
-                turn_keys = {"from", "value", "role", "content", "loss", "weight"}
-                _check(parse, f"{key}[{number}].", turn, turn_keys, {*named, "system"})
+    for key in ("conversations", "messages"):
+        turns = fields.get(key) if key in known else None
+        for number, turn in enumerate(turns) if isinstance(turns, list) else ():
+            if isinstance(turn, Mapping) and not turn.keys() <= TURN_KEYS:
+                where = f"{key}[{number}]."
+                _check(parse, where, turn, {*TURN_KEYS, untrained}, {*named, "system"})
+                _check_untrained(parse, where, turn, untrained)
     for key, kind in STRUCTURE.items():
         if key in known and is_empty(fields.get(key)):
             _check_slips(parse, fields, known, key, kind)
+
+
+def _check_untrained(parse: Parse, where: str, turn: Mapping[str, Any], untrained: str) -> None:
+    """A fault for an answer that is not to be trained, said by the key of another form."""
+    for key in ("loss", "weight"):
+        if key != untrained and turn.get(key) in (0, False) and key not in parse.place.ignored_keys:
+            advice = f"write it as {untrained!r}" if untrained else "write the record in form openai or swift"
+            told = f"{shown(turn[key])} is not read: the answer would be trained"
+            parse.fault(f"{where}{key}", told, Reason.UNKNOWN_KEY, advice)
 
 
 def meant_keys(record: object) -> str:
@@ -96,9 +97,7 @@ def _check(parse: Parse, where: str, fields: Mapping[str, Any], known: set[str],
         kind = _kind_of_key(str(key))
         if kind == "system" and isinstance(value, str) and not parse.place.pretraining and kind not in named:
             advice = f"{_system_place(known)}, or list the key under 'ignored_keys' in the manifest"
-            parse.fault(
-                f"{where}{key}", f"a text, {shown(value)}, that is not read", Reason.UNKNOWN_KEY, advice
-            )
+            parse.fault(f"{where}{key}", f"{shown(value)} is not read", Reason.UNKNOWN_KEY, advice)
         elif kind in ("image", "video", "audio") and kind not in named and _names_file(value):
             _tell(parse, f"{where}{key}", value, kind)
         elif (meant := _kind_of_value(parse, str(key), value)) and not named & {"image", "video"}:
@@ -110,7 +109,7 @@ def _tell(parse: Parse, where: str, value: object, kind: Kind) -> None:
     if parse.text_only and kind != "audio":
         return
     meant = (
-        "the models hear nothing: leave the record out" if kind == "audio" else f"write the key as {kind!r}"
+        "leave the record out, for the models hear nothing" if kind == "audio" else f"write it as {kind!r}"
     )
     advice = f"{meant}; where it is not to be shown, list the key under 'ignored_keys' in the manifest"
     parse.fault(where, f"{shown(value)} is not read", Reason.UNKNOWN_KEY, advice)
@@ -143,9 +142,11 @@ def _named_kinds(fields: Mapping[str, Any], known: Collection[str]) -> Iterator[
 
 @lru_cache(maxsize=1024)
 def _kind_of_key(key: str) -> Kind:
-    """What a key seems to name, however it is spelled."""
+    """What a key seems to name, however it is spelled, a letter more or less."""
     plain = re.sub(r"[\W_]", "", key).lower()
-    return next((kind for kind, name in _NAMES.items() if name.fullmatch(plain)), "")
+    near = get_close_matches(plain, ("image", "images", "video", "videos", "system"), 1, 0.85)
+    names = (plain, *near)
+    return next((kind for kind, name in _NAMES.items() if any(map(name.fullmatch, names))), "")
 
 
 def _names_file(value: object) -> bool:

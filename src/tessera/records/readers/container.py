@@ -9,7 +9,10 @@ from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.files.places import Location
 from tessera.records.files.remote import stamp
 from tessera.records.record import MOST_BYTES
+from tessera.runtime.json_file import deeper_than
 
+DEEPEST = 64
+"""Levels of lists and objects in a record."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -52,7 +55,7 @@ def parse_json(data: bytes, file: Location, line: int) -> object:
     if len(data) > MOST_BYTES:
         raise fault(file, line, Reason.LONG_RECORD, f"more than {MOST_BYTES} bytes")
     try:
-        return json.loads(data.decode("utf-8"))
+        value: object = json.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         detail = f"byte {error.start} of the line is 0x{data[error.start]:02x}"
         raise fault(file, line, Reason.BAD_UTF8, detail) from error
@@ -63,6 +66,9 @@ def parse_json(data: bytes, file: Location, line: int) -> object:
         raise fault(file, line, Reason.DEEP_JSON, f"{len(data)} bytes") from error
     except ValueError as error:  # a number of more digits than Python reads
         raise fault(file, line, Reason.BROKEN_JSON, str(error).partition(";")[0]) from error
+    if deeper_than(value, DEEPEST):
+        raise fault(file, line, Reason.DEEP_JSON, f"more than {DEEPEST} levels")
+    return value
 
 
 def fault(file: Location, line: int, reason: Reason, detail: str) -> DataError:

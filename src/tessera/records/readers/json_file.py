@@ -30,6 +30,11 @@ class JsonFile(Container):
         shape = shape_of(self._local, shown(file, bare=True))
         self._bounds = element_bounds if shape is Shape.ARRAY else line_bounds
 
+    @property
+    def in_local_lines(self) -> bool:
+        """Whether every record is a line of a local file."""
+        return self._bounds is line_bounds and isinstance(self.file, Path)
+
     @cached_property
     def _table(self) -> NDArray[np.int64]:
         """First byte, end and line of every record: int64 [N, 3], memory-mapped."""

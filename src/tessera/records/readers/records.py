@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessera.chat.message import Conversation, Image, Part, Video
+from tessera.imaging.pictures.reading import PictureReading
 from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.files.places import Location, expand, suffix
 from tessera.records.files.remote import Unreachable, exists, local_copy
@@ -57,6 +58,11 @@ class RecordReader:
     def __reduce__(self) -> tuple[type[RecordReader], tuple[DatasetSpec, frozenset[Place]]]:
         """Another process maps the offsets again instead of receiving a copy."""
         return type(self), (self.spec, self._left_out)
+
+    @property
+    def in_local_lines(self) -> bool:
+        """Whether every record is a line of a local file, which can be copied as it stands."""
+        return all(isinstance(file, JsonFile) and file.in_local_lines for file in self.files)
 
     @property
     def size(self) -> int:
@@ -107,6 +113,7 @@ class RecordReader:
             self.spec.system,
             self.spec.pretraining,
             file.members(local),
+            pictures=self.spec.pictures,
             text_only=self.spec.text_only,
             foreign_marks=self.spec.foreign_marks,
             ignored_keys=self.spec.ignored_keys,
@@ -114,7 +121,7 @@ class RecordReader:
         )
         record, form = self._read(number, local), self._form(number)
         with _within_reach(file, local):
-            return fetch_media(parse_as(form, record, place), place)
+            return read_as(fetch_media(parse_as(form, record, place), place), place.pictures)
 
     def fingerprint(self) -> str:
         """What the files are, the settings, and the records that were left out."""
@@ -153,6 +160,13 @@ def _within_reach(file: Container, local: int) -> Iterator[None]:
     except OSError as error:
         fault = RecordFault(file.file, file.line(local), "record", Reason.UNREACHABLE, str(error))
         raise DataError([fault]) from error
+
+
+def read_as(conversation: Conversation, pictures: PictureReading | None) -> Conversation:
+    """The conversation whose pictures become RGB as their source says, if it does."""
+    if pictures is None:
+        return conversation
+    return conversation.map_parts(lambda p: replace(p, reading=pictures) if isinstance(p, Image) else p)
 
 
 def fetch_media(conversation: Conversation, place: RecordPlace) -> Conversation:

@@ -61,8 +61,8 @@ class Loader(Protocol):
     def state_dict(self) -> dict[str, Any]:
         """The position as plain JSON values."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved position."""
+    def load_state_dict(self, state: dict[str, Any], changed_data: bool = False) -> None:
+        """Go on from a saved position; `changed_data`: although the sources have changed."""
 
     def close(self) -> None:
         """Stop workers."""

@@ -9,6 +9,7 @@ from torch import nn
 
 from tessera.chat.encoder import Encoder
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
+from tessera.chat.tokenizer.content import ContentTokens
 from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.checkpoints.shipped import Shipped, shipped_folder
@@ -32,6 +33,8 @@ class Start(Config):
     """Folder with a ViT; "shipped" is the pretrained one in the package."""
     decoder: str | None = None
     """Folder with a decoder; "shipped" likewise."""
+    content_tokens: ContentTokens | None = None
+    """Special strings that records may hold as tokens: added, all, or names; None as the model says."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class ChatLearner:
         """A checkpoint, or a fresh model with parts laid over it, in float32; `seed` is the recipe's."""
         if start.checkpoint:
             loaded = load_checkpoint(_folder(start.checkpoint, "model"), dtype=torch.float32)
+            loaded = loaded.with_settings(content_tokens=start.content_tokens)
             return cls(loaded.model, loaded.tokenizer, loaded.encoder, loaded.family)
         family, tokenizer = fresh_family(start)
         model = VLM(family.model)

@@ -88,7 +88,9 @@ class PairMaker:
     def _pixels(self, scene: Scene) -> NDArray[np.uint8]:
         part = scene.media[0]
         assert isinstance(part, Image), "contrastive suites show one picture"
-        return np.asarray(decode_image(part.source).resize((self.tile_side, self.tile_side)))
+        return np.asarray(
+            decode_image(part.source, reading=part.reading).resize((self.tile_side, self.tile_side))
+        )
 
     def _texts(self, texts: Sequence[str]) -> tuple[torch.Tensor, tuple[int, ...]]:
         encoded = [self.tokenizer.encode(text) for text in texts]
@@ -131,8 +133,8 @@ class PairLoader:
         """The number of the next batch."""
         return {"next": self._next}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with the batch of that number."""
+    def load_state_dict(self, state: dict[str, Any], changed_data: bool = False) -> None:
+        """Go on with the batch of that number; drawn pictures don't change."""
         self._next, self._stream = int(state["next"]), None
 
     def close(self) -> None:

@@ -36,11 +36,11 @@ class Scorer(Protocol):
         """
 
 
-_THOUGHT = re.compile(r".*</think>", re.DOTALL)
+_THOUGHT_END = "</think>"
 _OBJECT = re.compile(r"\{[^{}]*\}", re.DOTALL)
 _NUMBER = r"(\d{1,2}(?:\.\d+)?)(?:\s*/\s*10)?"
 # Emphasis and colons around a number, but no minus, quotes or braces: half an object is no answer.
-_TRIM = r"[\s*_`#:]*"
+_TRIM = r"[\s*_`#:]{0,40}"
 _NAMED = rf"{_TRIM}(?:(?:the|final|overall|my) )*(?:score|rating)(?: is)?{_TRIM}{_NUMBER}{_TRIM}\.?{_TRIM}"
 _ALONE = re.compile(rf"{_NAMED}|{_TRIM}{_NUMBER}{_TRIM}\.?{_TRIM}", re.IGNORECASE)
 _LINE = re.compile(rf"^{_NAMED}$", re.IGNORECASE | re.MULTILINE)
@@ -53,7 +53,7 @@ def read_score(reply: str) -> float | None:
     "Score: 8/10"), else one line "Score: 8". Several different scores, other ranges and bare numbers in
     sentences are not guessed at.
     """
-    said = _THOUGHT.sub("", reply).strip()
+    said = reply.rpartition(_THOUGHT_END)[2].strip()
     found = {score for value in _objects(said) if (score := _from_object(value)) is not None}
     if not found:
         whole = _ALONE.fullmatch(said)
@@ -67,7 +67,7 @@ def read_score(reply: str) -> float | None:
 
 def read_reason(reply: str) -> str:
     """The reason in a reply: "reason" of its JSON object, else its words."""
-    said = _THOUGHT.sub("", reply).strip()
+    said = reply.rpartition(_THOUGHT_END)[2].strip()
     reasons = (value.get("reason") for value in _objects(said))
     return next((reason for reason in reasons if isinstance(reason, str)), said)
 

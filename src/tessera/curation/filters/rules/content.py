@@ -29,7 +29,7 @@ _TEMPLATE = re.compile(
 )
 _UNSURE_PLACEHOLDER = re.compile(r"\W*(?:n/?a|none|null|unknown|error)?\W*", re.IGNORECASE)
 _PAIRS = (("<think>", "</think>"), (r"\begin{", r"\end{"), ("<box>", "</box>"), ("<ref>", "</ref>"))
-_FENCE = re.compile(r"^\s*```", re.MULTILINE)
+_FENCE = re.compile(r"^[^\S\n]*+```", re.MULTILINE)
 _ENDED = re.compile(r"[.!?…。！？؟।:;;\d\"'”’»)\]}>」』`|*_$~=%°]\s*\Z|[^\w\s,]\s*\Z")
 _STOPS = re.compile(r"[.!?。！？](?:\s|$)|[。！？]")
 

@@ -5,14 +5,20 @@ from functools import lru_cache
 from itertools import islice
 
 CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
-FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$|\\\[.+?\\\]|\\\(.+?\\\)", re.DOTALL)
-BOX = re.compile(r"<box>.*?</box>|<quad>.*?</quad>|</?ref>", re.DOTALL)
+# What stands between two signs holds neither of them, and what was taken is not given back (`++`): so each
+# pattern passes a text once, whatever is in it.
+FORMULA = re.compile(
+    r"\$\$.+?\$\$|\$[^$\n]+\$"
+    r"|\\\[(?:[^\\]++|\\(?![\[\]]))++\\\]|\\\((?:[^\\]++|\\(?![()]))++\\\)",
+    re.DOTALL,
+)
+BOX = re.compile(r"<box>(?:[^<]++|<(?!/?box>))*+</box>|<quad>(?:[^<]++|<(?!/?quad>))*+</quad>|</?ref>")
 LINK = re.compile(r"(?:https?://|www\.)[^\s<>\"'）)\]]+", re.IGNORECASE)
 # Several rules in a row look at the same text, so the last few answers are kept: `lru_cache` below.
 # A letter of a script written without spaces is a word of its own: Han, kana, Thai, Lao, Khmer, Myanmar.
 _SPACELESS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 WORD = re.compile(rf"[{_SPACELESS}]|[^\W_{_SPACELESS}]+")
-SENTENCE_END = re.compile(r"[.!?…。！？؟।]+[\"'”’)\]」』]*(?=\s|$)|[。！？]|\n+")
+SENTENCE_END = re.compile(r"(?<![.!?…。！？؟।])[.!?…。！？؟।]++[\"'”’)\]」』]*+(?=\s|$)|[。！？]|\n+")
 
 
 def blank(pattern: re.Pattern[str], text: str) -> str:

@@ -22,6 +22,8 @@ SECTION = "tessera"
 SNAPSHOTS = "snapshots"
 HEAD = "decoder.lm_head.weight"
 TIED = "tie_word_embeddings"
+KEPT = ("frame_label", "frames", "content_tokens")
+"""Fields of `Family` that stand in our section alone."""
 
 
 class ConfigFile:
@@ -62,7 +64,7 @@ class ConfigFile:
     def reading(self, keymap: KeyMap, stored_grid: StoredGrid | None = None, **fields: Any) -> Reading:
         """The member with these fields of `Family`, its frames named as we wrote, else as in the release."""
         family = self.content.build(Family, name=self.name, **fields)
-        kept = {key: value for key, value in self.section.content.items() if key in ("frame_label", "frames")}
+        kept = {key: value for key, value in self.section.content.items() if key in KEPT}
         if not self.section.content and (entry := self.known or identify(family)):
             kept = {"frame_label": entry.frame_label}
         family = self.section.build(Family, **dict(family) | kept)
@@ -73,7 +75,7 @@ def kept_section(family: Family) -> dict[str, Any]:
     """Under its key, what neither the official nor transformers' config can say about a family."""
     model = internvl(family)
     section = {
-        **family.model_dump(include={"name", "template", "system_text", "frame_label", "frames"}),
+        **family.model_dump(mode="json", include={"name", "template", "system_text", *KEPT}),
         "architecture": model.decoder.architecture,
         "tiling": family.tiling.model_dump(mode="json", exclude={"tile_side"}),
         **model.vision.model_dump(include={"drop_path_rate", "initializer_range", "initializer_factor"}),

@@ -1,0 +1,113 @@
+"""Whether a run may go on: the same recipe, the same data, and a state where telemetry stands."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tessera.records.identity import DIGESTS, identity
+from tessera.runtime.disk import LEAST_FREE
+from tessera.runtime.shown import shown
+from tessera.train.parallel import Ranks, totals
+from tessera.train.param_groups import trains
+from tessera.train.recipe import Stage
+from tessera.train.setup import Setup
+from tessera.train.state import ELSE, SavedState, StateFolder, first_difference
+from tessera.train.telemetry import read_reports
+
+FREE = ("name", "save_every")
+FREE_IN_PACKING = ("workers", "prefetch")
+"""What changes no loss, so a run may go on with other values. So may `meta`: the data itself is compared."""
+
+
+def run_facts(setup: Setup) -> dict[str, Any]:
+    """What a state remembers of its run, as plain values: the recipe, and the data of every stage."""
+    data = {
+        stage.name: {entry.source.name: identity(entry) for entry in sources}
+        for stage, sources in zip(setup.recipe.stages, setup.sources, strict=True)
+    }
+    return {"recipe": setup.recipe.model_dump(mode="json"), "data": data}
+
+
+def find_state(
+    folder: Path, states: StateFolder, run: dict[str, Any], changed_data: bool
+) -> SavedState | None:
+    """The newest whole state of this run in its folder, None for a run that begins.
+
+    ValueError naming the first field of the recipe that differs, or the source whose data changed (unless
+    `changed_data` accepts that); and when a run stands here whose states are gone or damaged.
+    """
+    saved = states.newest()
+    if saved is None:
+        if next(read_reports(folder / "telemetry.jsonl"), None) is not None:
+            raise ValueError(
+                f"{shown(folder)}: telemetry.jsonl tells of a run, but there is no state to go on from. "
+                f"Restore {shown(states.folder)} from a copy, {ELSE}"
+            )
+        return None
+    if difference := first_difference(_bound(saved.run["recipe"]), _bound(run["recipe"]), "recipe"):
+        raise ValueError(
+            f"{shown(folder)} holds another run: {difference}; use another --out, or delete the folder"
+        )
+    names = [stage["name"] for stage in run["recipe"]["stages"][saved.position.stage :]]
+    changes = [line for name in names for line in _changes(name, saved.run["data"][name], run["data"][name])]
+    if changes and not changed_data:
+        raise ValueError(
+            f"the data changed since the run was saved: {'; '.join(changes)}. Restore it, begin a new run "
+            "with another --out, or go on with the new data by --accept-changed-data"
+        )
+    return saved
+
+
+def _changes(stage: str, was: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """What differs in each source of a stage, in words."""
+    for name in was | now:
+        where = f"stage {stage!r}, source {shown(name)}"
+        if name not in was or name not in now:
+            yield f"{where}: {'gone' if name in was else 'new'}"
+            continue
+        pairs = {key: (was[name].get(key), now[name].get(key)) for key in was[name] | now[name]}
+        told = [
+            key if key in DIGESTS else f"{key} (was {shown(before)}, now {shown(after)})"
+            for key, (before, after) in pairs.items()
+            if before != after
+        ]
+        if told:
+            yield f"{where}: {', '.join(told)}"
+
+
+def room_for_run(model: nn.Module, stages: Sequence[Stage], states: StateFolder) -> int:
+    """Bytes that stages need on the disk beside what the states take already: two states, a model a stage.
+
+    A state has the weights, and at most two tensors of memory for each that its stage trains.
+    """
+    weights = {name: p.numel() * p.element_size() for name, p in model.named_parameters()}
+    whole, trained = sum(weights.values()), 0
+    for stage in stages:
+        trained = max(trained, sum(size for name, size in weights.items() if trains(stage.rules, name)))
+    room = 2 * (whole + 2 * trained) + whole * len(stages)
+    return max(LEAST_FREE, room - sum(f.stat().st_size for f in states.folder.rglob("*") if f.is_file()))
+
+
+def require_same_start(start: tuple[int, int], ranks: Ranks, device: torch.device) -> None:
+    """ValueError when the ranks see different states: their folder is not the same."""
+    for own, total in zip(start, totals(start, ranks, device), strict=True):
+        if own * ranks.world != total:
+            raise ValueError("--out: the processes find different states; use a disk that all of them share")
+
+
+def _bound(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe without what may change."""
+
+    def without(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if name not in names}
+
+    stages = [
+        stage
+        | {"packing": without(stage["packing"], FREE_IN_PACKING)}
+        | {"sources": [without(source, ("meta",)) for source in stage["sources"]]}
+        for stage in recipe["stages"]
+    ]
+    return without(recipe, FREE) | {"stages": stages}
