@@ -10,6 +10,7 @@ from torch import nn
 from tessera.chat.encoder import Encoder
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.chat.tokenizer.content import ContentTokens
+from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.checkpoints.shipped import Shipped, shipped_folder
@@ -28,7 +29,7 @@ class Start(Config):
     family: str = "scale_model"
     """Name in the catalogue; decides the architecture of a fresh model."""
     checkpoint: str | None = None
-    """Folder with a whole model; "shipped" is the one in the package."""
+    """A whole model: a folder, a name as `chat --model` takes it, or "shipped" for the one in the package."""
     vision: str | None = None
     """Folder with a ViT; "shipped" is the pretrained one in the package."""
     decoder: str | None = None
@@ -79,4 +80,4 @@ def first_weights(model: nn.Module, start: Start, seed: int) -> None:
 
 
 def _folder(given: str, what: Shipped) -> Path:
-    return shipped_folder(what) if given == "shipped" else Path(given)
+    return shipped_folder(what) if given == "shipped" else find_checkpoint(given)
