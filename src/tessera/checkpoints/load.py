@@ -11,8 +11,9 @@ import torch
 
 from tessera.chat.encoder import Encoder
 from tessera.checkpoints.description import CONFIG_FILE, Description, describe, published_layout
+from tessera.checkpoints.files.folder import holds_weights
 from tessera.checkpoints.files.lora import MergedReader, is_lora
-from tessera.checkpoints.files.shards import ShardReader, TensorSource, holds_weights
+from tessera.checkpoints.files.shards import ShardReader, TensorSource
 from tessera.checkpoints.files.views import Int8View, ResizedPositions, is_int8
 from tessera.checkpoints.fill import fill
 from tessera.checkpoints.weights import check_size, find_groups, read_own
@@ -133,7 +134,7 @@ def open_weights(
         check_size(described.family.model, reader)
         model = empty_model(described.family)
         groups = find_groups(dict(model.named_parameters()), described.keymap, source)
-        noted = replace(described, notes=(*described.notes, *notes))
+        noted = replace(described, notes=(*described.notes, *reader.notes, *notes))
         yield OpenedWeights(noted, model, groups, source)
 
 
