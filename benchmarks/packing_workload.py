@@ -1,4 +1,4 @@
-"""Five distributions of sample lengths, and what no packing can beat: used by packing.py.
+"""Eight distributions of sample lengths, and what no packing can beat: used by packing.py.
 
 Picture sizes are log-normal (median 735 pixels, sides 64 to 4000), cut by the published rule with up to 12
 tiles and a thumbnail; a tile has 256 tokens.
@@ -63,12 +63,35 @@ def mixture(rng: np.random.Generator, count: int) -> Lengths:
     return tokens, tiles
 
 
+def single_tiles(rng: np.random.Generator, count: int) -> Lengths:
+    """Captions of one tile and 20 to 160 tokens: 48 of them hold about as many tokens as a pack."""
+    return TILE_TOKENS + rng.integers(20, 161, count), np.ones(count, dtype=np.int64)
+
+
+def long_captions(rng: np.random.Generator, count: int) -> Lengths:
+    """Captions with up to 180 more tokens a tile."""
+    tokens, tiles = captions(rng, count)
+    return np.minimum(tokens + rng.integers(0, 180, count) * tiles, MAX_TOKENS), tiles
+
+
+def clips_and_text(rng: np.random.Generator, count: int) -> Lengths:
+    """Two in five are clips, which leave tokens; text without tiles uses them up."""
+    clips = rng.random(count) < 0.4
+    tokens, tiles = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+    tokens[clips], tiles[clips] = video(rng, int(clips.sum()))
+    tokens[~clips], _ = short_text(rng, int((~clips).sum()))
+    return tokens, tiles
+
+
 DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, int], Lengths]] = {
     "text": short_text,
     "captions": captions,
     "documents": documents,
     "video": video,
     "mixture": mixture,
+    "single tiles": single_tiles,
+    "long captions": long_captions,
+    "clips and text": clips_and_text,
 }
 
 
