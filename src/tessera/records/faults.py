@@ -27,6 +27,7 @@ class Reason(StrEnum):
     BAD_UTF8 = "bad UTF-8", "save the file as UTF-8"
     LONG_RECORD = "record too large", "keep pictures in files and split the record"
     BROKEN_ARCHIVE = "unreadable shard", "fetch or write the shard again"
+    CHANGED = "file changed while it was read", "start again when nothing writes to the file any more"
     UNKNOWN_FORM = "unknown form", "see docs/data_formats.md for the forms, or set 'format' in the manifest"
     OTHER_FORM = "another form than its file", "keep one form per file, or set 'format' in the manifest"
     BAD_FIELD = "bad field", "see docs/data_formats.md for the record's form"

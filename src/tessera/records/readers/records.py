@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from tessera.records.readers.parquet import ParquetRows
 from tessera.records.readers.tar import TarShard
 from tessera.records.record import Parse, RecordPlace
 from tessera.records.source import Place
+from tessera.runtime.shown import shown
 
 CONTAINERS: dict[str, type[JsonFile | ParquetRows | TarShard]] = {
     ".jsonl": JsonFile,
@@ -38,7 +40,7 @@ CONTAINERS: dict[str, type[JsonFile | ParquetRows | TarShard]] = {
 def open_container(file: Location) -> Container:
     """The records of one file. ValueError naming file and remedy when it is missing or no such file."""
     if not exists(file):
-        raise ValueError(f"no file {file}; correct the path")
+        raise ValueError(f"no file {shown(file, bare=True)}; correct the path")
     return CONTAINERS[suffix(file)](file)
 
 
@@ -129,7 +131,9 @@ class RecordReader:
     def fingerprint(self) -> str:
         """What the files are, the settings, and the records that were left out."""
         stamps = " ".join(file.stamp() for file in self.files)
-        return f"{stamps} {self.spec.model_dump_json()} {sorted(map(str, self._left_out))}"
+        # pydantic's own JSON refuses file names that are not UTF-8.
+        settings = json.dumps(self.spec.model_dump(), default=str)
+        return f"{stamps} {settings} {sorted(map(str, self._left_out))}"
 
     def without(self, places: Collection[Place]) -> RecordReader:
         """The same files with the records at some places left out."""
