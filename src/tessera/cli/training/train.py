@@ -116,7 +116,9 @@ def prepare(
         say(console, f"warning: {line}; going on from the one before")
     if trainer.resumed_at:
         stage, step = trainer.resumed_at
-        say(console, f"{out}: going on at stage {stage}, step {step}")
+        ended = stage == len(recipe.stages)
+        how = "finished before, nothing is left to train" if ended else f"going on at stage {stage}, step {step}"
+        say(console, f"{out}: {how}")
     return trainer
 
 
