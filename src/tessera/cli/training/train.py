@@ -116,9 +116,9 @@ def prepare(
         say(console, f"warning: {line}; going on from the one before")
     if trainer.resumed_at:
         stage, step = trainer.resumed_at
-        ended = stage == len(recipe.stages)
-        how = "finished before, nothing is left to train" if ended else f"going on at stage {stage}, step {step}"
-        say(console, f"{out}: {how}")
+        left = f"going on at stage {stage}, step {step}"
+        ended = "finished before, nothing is left to train"
+        say(console, f"{out}: {left if stage < len(recipe.stages) else ended}")
     return trainer
 
 
