@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 from tessera.chat.message import Conversation, say
+from tessera.engine.answer import Answer
 from tessera.engine.chat_model import ChatModel
 
 R = TypeVar("R")
@@ -50,7 +51,7 @@ class LocalScorer(Generic[R]):
                 replies[number] = self._reply("", 0, 0, str(error))
         done = self._model.complete([prompt for _, prompt in ready]) if ready else []
         for (number, _), completion in zip(ready, done, strict=True):
-            reply = self._reply(completion.text, completion.prompt_tokens, len(completion.ids), None)
+            reply = self._reply(Answer(completion.text), completion.prompt_tokens, len(completion.ids), None)
             keep(prompts[number], reply)
             replies[number] = reply
         return iter([replies[number] for number in range(len(prompts))])
