@@ -52,7 +52,7 @@ class Tiling(Config):
 
 def tiles_problem(most: object) -> str | None:
     """What is wrong with a limit of tiles; None when it may be one."""
-    if isinstance(most, Integral) and not isinstance(most, bool) and 1 <= most <= MOST_TILES:
+    if isinstance(most, Integral) and not isinstance(most, bool) and 1 <= int(most) <= MOST_TILES:
         return None
     return f"{shown(most)} is no number of tiles; give a whole number from 1 to {MOST_TILES}"
 
