@@ -15,7 +15,7 @@ from tessera.packing.planning.remix import gather, remix
 from tessera.packing.planning.shelves import shelve
 
 PLANNER = 2
-"""Goes up when the same draws give other packs: a position inside a round of another planner is worth nothing."""
+"""Goes up when the same draws give other packs: a position inside a round of the old ones means nothing."""
 SMALL = 0.2
 """Mean share of a pack up to which packs that begin at random can be finished well."""
 FINISH = 3
