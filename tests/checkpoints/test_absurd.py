@@ -4,6 +4,7 @@ hour of building."""
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ def paths(value: Any, here: Path_ = ()) -> Iterator[Path_]:
 def put(content: Any, path: Path_, value: Any) -> None:
     for key in path[:-1]:
         content = content[key]
-    content[path[-1]] = value
+    content[path[-1]] = copy.deepcopy(value)  # else a later change would put it into itself
 
 
 def refused_or_opened(folder: Path, about: object) -> bool:
@@ -111,8 +112,11 @@ SIZES: dict[str, dict[str, int]] = {
 }
 
 
-@pytest.mark.parametrize("name", SIZES)
-@pytest.mark.parametrize("part", ["llm_config", "vision_config"])
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [(name, part) for name in SIZES for part in ("llm_config", "vision_config") if "vocab" not in name]
+    + [("a large vocabulary", "llm_config")],
+)
 def test_a_model_that_the_files_cannot_hold_is_not_built(
     name: str, part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,8 +126,6 @@ def test_a_model_that_the_files_cannot_hold_is_not_built(
     monkeypatch.setattr("tessera.checkpoints.load.empty_model", never)
     folder = kinds.saved(tmp_path / "toy", "qwen2")
     config = json.loads((folder / "config.json").read_text())
-    if name == "a large vocabulary" and part == "vision_config":
-        return
     config[part].update(SIZES[name])
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=r"toy.*(the files hold|less than or equal)"):

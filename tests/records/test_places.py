@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessera.records.files.places import OutsideRoot, expand, inside, is_url, location, suffix
+from tessera.records.files.places import OutsideRoot, inside, is_url, location, suffix
+from tessera.records.files.remote import exists
+from tessera.records.files.shards import expand
+from tessera.records.manifest import DatasetSpec
 
 
 def test_local_names_are_paths_and_remote_ones_text() -> None:
@@ -86,3 +89,43 @@ def test_patterns(tmp_path: Path) -> None:
         expand(Path("x-{0..999999999999}.tar"))
     with pytest.raises(ValueError, match="no file has such a name"):
         expand(tmp_path / "*.tar")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ssh://host/a.jsonl",
+        "github://o:r@/a.jsonl",
+        "shell://x/a.jsonl",
+        "jinja://a.jsonl",
+        "reference://a.jsonl",
+        "dir://a.jsonl",
+        "zip://a.jsonl::https://host/b.zip",
+        "s3://b/a::file:///etc/passwd.jsonl",
+        "S3://b/a.jsonl",
+    ],
+)
+def test_only_known_storages_are_opened(tmp_path: Path, url: str) -> None:
+    """fsspec knows protocols that log in elsewhere or unpack archives, and chains of them."""
+    for made in (lambda: location(url), lambda: exists(url), lambda: expand(url.replace("a", "*"))):
+        with pytest.raises(ValueError, match="is in no storage that is read; name a path or one of s3://"):
+            made()
+    with pytest.raises(ValueError, match="x.annotation|in no storage"):
+        DatasetSpec(name="x", annotation=url, root=tmp_path)
+
+
+def test_a_media_path_cannot_lead_to_another_storage() -> None:
+    """`memory://b/x::file:///etc/passwd` was read from the disk."""
+    for path in ("x::file:///etc/passwd", "memory://b/x::file:///etc/passwd", "x%3A%3Afile:///etc/passwd"):
+        with pytest.raises(OutsideRoot):
+            inside("memory://b", path)
+
+
+@pytest.mark.parametrize("name", ["{a,b}" * 1000, "{0..9}" * 21, "{0..99999999999}", "{" + "," * 200_000])
+def test_patterns_that_name_too_much_are_told_in_a_line(name: str) -> None:
+    try:
+        found = expand(f"memory://b/{name}.tar")
+    except ValueError as error:
+        assert "write fewer" in str(error) and len(str(error)) < 300
+    else:
+        assert len(found) == 1

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.checkpoints import own
+from tessera.checkpoints.files.folder import what_it_is
 from tessera.families.architecture import Architecture, PublishedLayout, Reading
 from tessera.families.family import Family
 from tessera.families.registry import find_layout
@@ -40,7 +41,8 @@ def published_layout(folder: Path) -> tuple[Architecture, LayoutName, PublishedL
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise ValueError(
-            f"{folder} holds neither {own.CONFIG_FILE} nor {CONFIG_FILE}: "
+            what_it_is(folder)
+            or f"{shown(folder)} holds neither {own.CONFIG_FILE} nor {CONFIG_FILE}: "
             "copy the checkpoint's config beside the weights"
         )
     architecture, name, layout = find_layout(read_object(path).get("model_type"), str(path))

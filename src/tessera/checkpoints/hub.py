@@ -5,12 +5,11 @@ model that is complete there opens without a network. A download leaves Python f
 nothing of a checkpoint is ever run.
 """
 
-import json
 import re
 from pathlib import Path
 
 from tessera.checkpoints import own
-from tessera.checkpoints.files.shards import INDEX, INDEX_BIN, SINGLE, SINGLE_BIN
+from tessera.checkpoints.files.folder import INDEX, INDEX_BIN, SINGLE, SINGLE_BIN, read_index
 from tessera.families.catalogue import get_entry, require_openable
 
 CONFIG_FILES = ("config.json", own.CONFIG_FILE)
@@ -87,8 +86,8 @@ def lacking(folder: Path | None) -> list[str]:
     wanted = [words for words, names in needed if there.isdisjoint(names)]
     if index := next((name for name in (INDEX, INDEX_BIN) if name in there), None):
         try:
-            shards = set(json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values())
-        except (ValueError, KeyError, AttributeError, TypeError):
+            shards = set(read_index(folder / index).values())
+        except ValueError:
             return [*wanted, index]  # half written: to be fetched again
         wanted += sorted(shards - there)
     return wanted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +10,11 @@ from pathlib import Path
 import torch
 
 from tessera.chat.encoder import Encoder
+from tessera.checkpoints.added import NewTokens
 from tessera.checkpoints.description import CONFIG_FILE, Description, describe, published_layout
+from tessera.checkpoints.files.folder import holds_weights
 from tessera.checkpoints.files.lora import MergedReader, is_lora
-from tessera.checkpoints.files.shards import ShardReader, TensorSource, holds_weights
+from tessera.checkpoints.files.shards import ShardReader, TensorSource
 from tessera.checkpoints.files.views import Int8View, ResizedPositions, is_int8
 from tessera.checkpoints.fill import fill
 from tessera.checkpoints.weights import check_size, find_groups, read_own
@@ -77,10 +79,21 @@ class OpenedWeights:
     groups: list[Group]
     """What to read from `source`, in the order of the files."""
     source: TensorSource
+    new: NewTokens | None = None
 
     def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Own names and tensors, as `read_own` gives them."""
-        return read_own(self.groups, dict(self.model.named_parameters()), self.source)
+        """Own names and tensors, as `read_own` gives them; with rows for new tokens."""
+        read = read_own(self.groups, dict(self.model.named_parameters()), self.source)
+        return read if self.new is None else self.new.widened(read)
+
+    def with_tokens(self, names: Sequence[str]) -> OpenedWeights:
+        """The same with rows for new special tokens. ValueError for a name that can be none."""
+        if not names:
+            return self
+        said = self.described
+        new = NewTokens.plan(said.tokenizer, said.family, names)
+        told = replace(said, tokenizer=new.tokenizer, family=new.family, notes=(*said.notes, new.note))
+        return replace(self, described=told, model=empty_model(new.family), new=new)
 
 
 def load_checkpoint(
@@ -91,6 +104,7 @@ def load_checkpoint(
     linears: LinearKind = "plain",
     devices: Mapping[str, str] | None = None,
     merge_lora: bool = False,
+    add_tokens: Sequence[str] = (),
 ) -> Loaded:
     """Open a folder in Tessera's, the original OpenGVLab or transformers' layout.
 
@@ -98,12 +112,13 @@ def load_checkpoint(
     stored one) and put on its device right away: the host needs no more than what stays there and one shard.
     `linears` packs or quantises the blocks' matrices, for inference; packed models stay windows into the
     files, which may then be replaced but not overwritten in place. `devices`: own prefix -> device, the
-    longest that matches wins, `device` takes the rest. A LoRA checkpoint opens with `merge_lora`. Raises
-    ValueError naming file, key and remedy when anything is missing, too much, of another shape or of an
-    unknown architecture.
+    longest that matches wins, `device` takes the rest. A LoRA checkpoint opens with `merge_lora`. add_tokens:
+    new special tokens, which get rows (`NewTokens`). Raises ValueError naming file, key and remedy when
+    anything is missing, too much, of another shape or of an unknown architecture.
     """
     root = Path(folder)
-    with open_weights(root, dtype, merge_lora) as opened:
+    with open_weights(root, dtype, merge_lora) as found:
+        opened = found.with_tokens(add_tokens)
         said = opened.described
         try:
             encoder = said.family.encoder(said.tokenizer)
@@ -133,7 +148,7 @@ def open_weights(
         check_size(described.family.model, reader)
         model = empty_model(described.family)
         groups = find_groups(dict(model.named_parameters()), described.keymap, source)
-        noted = replace(described, notes=(*described.notes, *notes))
+        noted = replace(described, notes=(*described.notes, *reader.notes, *notes))
         yield OpenedWeights(noted, model, groups, source)
 
 

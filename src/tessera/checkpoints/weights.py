@@ -6,20 +6,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from tessera.checkpoints.files.shards import ShardReader, TensorSource
+from tessera.checkpoints.files.shards import IGNORED_ENDINGS, ShardReader, TensorSource
 from tessera.families.keymap import Group, KeyMap
 from tessera.models.accounting import count_parameters
 from tessera.models.config import ModelConfig
 from tessera.runtime.shown import shown
-
-IGNORED_ENDINGS = (".rotary_emb.inv_freq",)
-"""Buffers that old files carry and that follow from the config."""
 
 
 def stored_keys(expected: Iterable[str], keymap: KeyMap) -> dict[str, Group]:
     """Stored key -> its group, for all of these own names."""
     groups = dict.fromkeys(keymap.group(name) for name in expected)
     return {key: group for group in groups for key in group.stored}
+
+
+READABLE = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def check_size(config: ModelConfig, reader: ShardReader) -> None:
@@ -73,9 +73,15 @@ def check_shapes(groups: Iterable[Group], expected: Mapping[str, nn.Parameter], 
         shapes = group.stored_shapes([tuple(expected[name].shape) for name in group.own])
         for key, wanted in zip(group.stored, shapes, strict=True):
             if (shape := source.shape(key)) != wanted:
+                why = "config and weights belong to different models"
+                if 0 in shape:
+                    why = (
+                        "ZeRO-3 had divided the weights and nobody gathered them; write whole ones with its "
+                        "zero_to_fp32.py, or train with stage3_gather_16bit_weights_on_model_save"
+                    )
                 raise ValueError(
-                    f"{source.place(key)}: {key!r} has shape {shape} but the config asks for {wanted}: "
-                    "config and weights belong to different models"
+                    f"{source.place(key)}: {shown(key)} has shape {shape} but the config asks for {wanted}: "
+                    f"{why}"
                 )
 
 
@@ -85,8 +91,20 @@ def read_own(
     """Own names and tensors, group by group; a tensor may be a window into a file, so copy what you keep."""
     for group in groups:
         shapes = [tuple(expected[name].shape) for name in group.own]
-        stored = [source.tensor(key) for key in group.stored]
+        stored = [_weight(source, key) for key in group.stored]
         yield from zip(group.own, group.to_own(stored, shapes), strict=True)
+
+
+def _weight(source: TensorSource, key: str) -> torch.Tensor:
+    """A tensor that a model can compute with."""
+    tensor = source.tensor(key)
+    if tensor.dtype not in READABLE or tensor.layout is not torch.strided:
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise ValueError(
+            f"{source.place(key)}: {shown(key)} is made of {kind}, which is no plain weight: fetch the "
+            "checkpoint in bfloat16, float16 or float32"
+        )
+    return tensor
 
 
 def write_as(
@@ -119,5 +137,5 @@ def tensors_of(
 
 
 def _some(names: list[str], most: int = 3) -> str:
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    listed = ", ".join(shown(name) for name in names[:most])
+    return listed if len(names) <= most else f"{listed} and {len(names) - most} more"

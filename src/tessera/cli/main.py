@@ -49,7 +49,8 @@ ABOUT = """The InternVL series, end to end. `tessera VERB --help` lists the opti
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `tessera` with the given arguments (default: the command line) and return the exit code.
 
-    0 done, 1 the verb found problems, 2 a wrong argument or input (one line on stderr), 130 interrupted.
+    0 done, 1 the verb found problems or its work was lost, 2 a wrong argument or input (one line on stderr),
+    130 interrupted or stopped.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     make_safe()

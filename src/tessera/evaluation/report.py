@@ -21,7 +21,8 @@ SAMPLE_HEIGHT, PAIR_HEIGHT, FRAME_HEIGHT = 160, 100, 64
 class StageResult:
     """One column of the table: a stage (or a whole model) with its figures.
 
-    losses: (step, loss); tokens_per_second: trained on; pack_fill: 0..1, None where nothing was packed.
+    losses: (step, loss); tokens_per_second: trained on; pack_fill: 0..1, None where nothing was packed;
+    validation: (step, loss on records held out).
     """
 
     name: str
@@ -29,6 +30,7 @@ class StageResult:
     losses: Sequence[tuple[int, float]] = ()
     tokens_per_second: float | None = None
     pack_fill: float | None = None
+    validation: Sequence[tuple[int, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,12 @@ class Report:
 
 def report_page(report: Report) -> HtmlPage:
     """The page of a report. ValueError for a loss that is not finite and a pack above the capacity."""
-    charts = [Chart(stage.name, stage.losses) for stage in report.stages if stage.losses]
+    charts = [
+        Chart(name, points)
+        for stage in report.stages
+        for name, points in ((stage.name, stage.losses), (f"{stage.name}, validation", stage.validation))
+        if points
+    ]
     packs = [[blocks.PackedSample("sample", length) for length in pack] for pack in report.packs]
     cards = [_card(answer) for answer in mixed_samples(report.stages[-1].results)]
     settings = [(str(key), str(value)) for key, value in report.settings.items()]

@@ -154,6 +154,15 @@ class Trainer:
         self._reports.sync()
         self._states.save(position, self._run, self.model, optimizer)
 
+    def _validate(self, index: int, step: int, compute: Step) -> float | None:
+        """The loss on the records held out, as the model is without drop path; None when it isn't due."""
+        if not _due(self.recipe.stages[index], step):
+            return None
+        self.model.eval()
+        loss = compute.measure(self.setup.validation_batches(index))
+        self.model.train()
+        return loss
+
     def _diverged(self, where: str, error: FloatingPointError) -> FloatingPointError:
         return FloatingPointError(
             f"{where}: {error}, in another --out. The last good state is kept in {shown(self._states.folder)}"
@@ -168,6 +177,8 @@ class Trainer:
         compute = Step(stage.objective, self.model, self.device, self.recipe.precision, self.ranks)
         try:
             result = compute.update(batches, optimizer, factor)
+            seconds = time.perf_counter() - started
+            held_out = self._validate(index, step, compute)
         except FloatingPointError as error:
             raise self._diverged(f"stage {stage.name!r}, step {step}", error) from error
         own = sum((stage.objective.counts(batch) for batch in batches), Counts())
@@ -178,13 +189,19 @@ class Trainer:
             step=step,
             steps=stage.steps,
             factor=factor,
-            seconds=time.perf_counter() - started,
+            seconds=seconds,
             wait=waited,
             token_fill=loader.stats.token_fill,
             tile_fill=loader.stats.tile_fill,
+            validation_loss=held_out,
             **asdict(result),
             **asdict(counts),
         )
+
+
+def _due(stage: Stage, step: int) -> bool:
+    """Whether the held-out loss is measured behind a step."""
+    return bool(stage.validation) and ((step + 1) % stage.validate_every == 0 or step + 1 == stage.steps)
 
 
 def _next_batches(loader: Loader, stage: Stage, step: int) -> list[Any]:

@@ -19,6 +19,7 @@ from tessera.train.telemetry import read_reports
 
 FREE = ("name", "save_every")
 FREE_IN_PACKING = ("workers", "prefetch")
+FREE_IN_STAGE = ("validation", "validate_every", "validation_packs")
 """What changes no loss, so a run may go on with other values. So may `meta`: the data itself is compared."""
 
 
@@ -105,7 +106,7 @@ def _bound(recipe: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in values.items() if name not in names}
 
     stages = [
-        stage
+        without(stage, FREE_IN_STAGE)
         | {"packing": without(stage["packing"], FREE_IN_PACKING)}
         | {"sources": [without(source, ("meta",)) for source in stage["sources"]]}
         for stage in recipe["stages"]

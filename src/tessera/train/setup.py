@@ -1,14 +1,19 @@
 """From a recipe to objects: the learner, and the checked sources of every stage."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tessera.checkpoints.added import EMBEDDING
 from tessera.curation.check import CheckReport
 from tessera.runtime.progress import Progress, silent
-from tessera.train.objective.contract import Loader, Sources
+from tessera.train.objective.contract import Checked, Loader, ManifestSpec, Sources
 from tessera.train.parallel import ALONE, Ranks
-from tessera.train.recipe import Recipe
+from tessera.train.param_groups import trains
+from tessera.train.recipe import Recipe, Stage
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,8 @@ class Setup:
     """Of the recipe's objectives; all its stages share it."""
     sources: tuple[Sources, ...]
     """Of each stage, as far as they may be used."""
+    validation: tuple[Sources, ...]
+    """Of each stage; empty where nothing is measured."""
     report: CheckReport
     """What was found in all of them."""
 
@@ -28,6 +35,16 @@ class Setup:
         stage = self.recipe.stages[index]
         seeds = (self.recipe.seed, index)
         return stage.objective.loader(stage, self.learner, self.sources[index], seeds, ranks)
+
+    def validation_batches(self, index: int) -> Iterator[Any]:
+        """The batches that a stage is measured on: without augmentation, whatever the seed of the run."""
+        stage = self.recipe.stages[index]
+        packing = stage.packing.model_copy(update={"epochs": 1, "augment": False, "seed": 0})
+        data = stage.model_copy(update={"packing": packing, "accumulate": 1})
+        with closing(
+            stage.objective.loader(data, self.learner, self.validation[index], (0, 0), ALONE)
+        ) as loader:
+            yield from islice(loader, stage.validation_packs)
 
     def save(self, folder: Path) -> None:
         """The model, with a card that says how it was made."""
@@ -48,7 +65,27 @@ def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
                 f"stages: {stage.name!r} ({stage.objective.kind}) can't train the model of {first.name!r} "
                 f"({first.objective.kind}); make it a recipe of its own, and let its start name the result"
             )
+    _check_new_rows(recipe)
     learner: Any = first.objective.learner.start(recipe.start, recipe.seed)
     checked = [stage.objective.check(stage, learner, progress) for stage in recipe.stages]
-    report = sum((found for _, found in checked), CheckReport())
-    return Setup(recipe, learner, tuple(sources for sources, _ in checked), report)
+    held_out = [_check_validation(stage, learner, progress) for stage in recipe.stages]
+    report = sum((found for _, found in (*checked, *held_out)), CheckReport())
+    sources, validation = (tuple(sources for sources, _ in found) for found in (checked, held_out))
+    return Setup(recipe, learner, sources, validation, report)
+
+
+def _check_new_rows(recipe: Recipe) -> None:
+    """New tokens whose rows no stage trains would stay what wrote their names before."""
+    if recipe.start.add_tokens and not any(trains(stage.rules, EMBEDDING) for stage in recipe.stages):
+        raise ValueError(
+            f"start.add_tokens: no stage trains the rows of {recipe.start.add_tokens[0]!r}: let the rules of "
+            f"one give {EMBEDDING} a learning_rate"
+        )
+
+
+def _check_validation(stage: Stage, learner: Any, progress: Progress) -> Checked:
+    """The sources that a stage is measured on, checked as those it learns from."""
+    if not stage.validation:
+        return (), CheckReport()
+    specs = tuple(ManifestSpec(meta=meta) for meta in stage.validation)
+    return stage.objective.check(stage.model_copy(update={"sources": specs}), learner, progress)

@@ -1,7 +1,7 @@
 """One optimizer step over one or several batches: count first, divide once."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,25 @@ class Step:
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()  # read once a step: every reading waits for the device
         return total, normaliser
+
+    @torch.no_grad()
+    def measure(self, batches: Iterable[Any]) -> float:
+        """Weighted mean loss over batches that all ranks have; each computes its share, nothing is learned.
+
+        FloatingPointError when it is not finite.
+        """
+        loss = weight = 0.0
+        for number, batch in enumerate(batches):
+            if number % self.ranks.world == self.ranks.rank:
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+                    loss += float(self.objective.loss_sum(self.model, batch, self.device))
+                weight += self.objective.weight(batch)
+        loss, weight = totals([loss, weight], self.ranks, self.device)
+        if weight <= 0:
+            raise ValueError("validation: no supervised token; check that the records have answers")
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"the validation loss is {loss}: the run diverged; lower learning_rate")
+        return loss / weight
 
     def update(self, batches: Sequence[Any], optimizer: Optimizer, factor: float) -> StepResult:
         """Gradients, clipping and one update at `factor` times the peak rates.

@@ -33,6 +33,8 @@ class StepReport:
     wait: float
     token_fill: float
     tile_fill: float
+    validation_loss: float | None = None
+    """On the records held out, where it was measured behind this step."""
 
 
 _REPORT = TypeAdapter(StepReport)
@@ -110,5 +112,7 @@ def stage_figures(reports: Iterable[StepReport]) -> dict[str, dict[str, float]]:
         for name in ("seconds", "wait", "tokens", "trained", "samples"):
             stage[name] = stage.get(name, 0.0) + getattr(report, name)
         stage |= {"steps": report.step + 1, "loss": report.loss, "token_fill": report.token_fill}
+        if report.validation_loss is not None:
+            stage["validation_loss"] = report.validation_loss
         stage["tokens_per_second"] = stage["tokens"] / stage["seconds"]
     return figures

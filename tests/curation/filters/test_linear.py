@@ -12,7 +12,7 @@ from tessera.curation.filters.models import scorer
 from tessera.curation.filters.rules import content, language, prose, repetition
 from tessera.curation.report import seen
 from tessera.curation.statistics import boxes_in
-from tessera.records.files import places
+from tessera.records.files import shards
 from tessera.scoring import boxes, exact, extract
 
 SIZE = 200_000
@@ -32,7 +32,7 @@ FINDERS: dict[str, Callable[[str], object]] = {
     "boxes of records": lambda text: list(boxes_in(text)),
     "numbers": extract.last_number,
     "steps": exact._STEP.findall,
-    "shards": places._BRACES.search,
+    "shards": shards._BRACES.search,
 }
 UNITS = [
     "\\[",

@@ -103,16 +103,20 @@ def compare_folders(
     merge_lora: bool = False,
     device: torch.device | str = "cpu",
     seed: int = 0,
+    known: int | None = None,
 ) -> Agreement:
     """Logits of both folders' models on a random prompt, one model after the other.
 
+    known: ids from here on are neither asked with nor compared, because the target may have others there.
     Raises ValueError when they differ by more than `tolerance_for(kinds, device)`.
     """
     dtype = computing(kinds, device)
-    answers = []
+    answers: list[torch.Tensor] = []
+    prompter: Tokenizer | None = None
     for folder, merge in ((source, merge_lora), (target, False)):
         loaded = load_checkpoint(folder, device, dtype, merge_lora=merge)
-        answers.append(probe(loaded.model, loaded.tokenizer, seed))
+        prompter = prompter if known is not None and prompter else loaded.tokenizer
+        answers.append(probe(loaded.model, prompter, seed)[:, :known])
         # Two models need not fit into memory at once.
         del loaded
         gc.collect()

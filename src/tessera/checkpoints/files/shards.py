@@ -13,13 +13,14 @@ from typing import Self
 import torch
 from safetensors.torch import save_file
 
+from tessera.checkpoints.files.folder import INDEX, SINGLE, WeightSet, find_weights
 from tessera.checkpoints.files.weight_files import WeightFile, open_file
 from tessera.runtime.disk import disk_faults
+from tessera.runtime.shown import shown
 
-SINGLE, SINGLE_BIN = "model.safetensors", "pytorch_model.bin"
-INDEX, INDEX_BIN = f"{SINGLE}.index.json", f"{SINGLE_BIN}.index.json"
 MAX_SHARD_BYTES = 5 * 1024**3
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+IGNORED_ENDINGS = (".rotary_emb.inv_freq",)
+"""Buffers that old files carry and that follow from the config."""
 
 
 class TensorSource(ABC):
@@ -51,9 +52,10 @@ class ShardReader(TensorSource):
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.files = _key_table(self.folder)
+        found, self.notes = find_weights(self.folder)
         self._name = ""
         self._handle: WeightFile | None = None
+        self.files = self._key_table(found)
 
     def __enter__(self) -> Self:
         return self
@@ -72,66 +74,39 @@ class ShardReader(TensorSource):
         return self._file(key).tensor(key)
 
     def _file(self, key: str) -> WeightFile:
-        name = self.files[key]
+        return self._open(self.files[key])
+
+    def _open(self, name: str) -> WeightFile:
         if self._handle is None or name != self._name:
             self._name, self._handle = name, None  # the old mapping goes before the new one comes
             self._handle = open_file(self.folder / name)
-        if key not in self._handle.keys:
-            raise ValueError(
-                f"{self.folder / name} does not hold {key!r} although the index says so: "
-                "the index belongs to other files; fetch the checkpoint again"
-            )
         return self._handle
 
-
-def holds_weights(folder: Path) -> bool:
-    """Whether there is a file of weights or an index of them."""
-    return any((folder / name).is_file() for name in (INDEX, SINGLE, INDEX_BIN, SINGLE_BIN))
-
-
-def _key_table(folder: Path) -> dict[str, str]:
-    """Key -> file name for everything in the folder; safetensors win over pickles."""
-    if not folder.is_dir():
-        raise ValueError(
-            f"checkpoint folder {folder} does not exist; give the folder that holds config and weights"
-        )
-    for index, single in ((INDEX, SINGLE), (INDEX_BIN, SINGLE_BIN)):
-        if (folder / index).is_file():
-            table = _index_table(folder / index, Path(single).suffix)
-            if gone := sorted({name for name in table.values() if not (folder / name).is_file()}):
-                raise ValueError(
-                    f"{folder}: shard {', '.join(gone)} is missing: {index} names it; fetch it again"
-                )
-            return table
-        if (folder / single).is_file():
-            return dict.fromkeys(sorted(open_file(folder / single).keys), single)
-    raise ValueError(_what_is_missing(folder))
-
-
-def _what_is_missing(folder: Path) -> str:
-    if shards := sorted(path.name for path in folder.glob("*.safetensors")):
-        return f"{folder} holds {shards[0]} but neither {SINGLE} nor {INDEX}: fetch the index too"
-    if pickles := sorted(path.name for pattern in PICKLES for path in folder.glob(pattern)):
-        return (
-            f"{folder} holds {pickles[0]} but neither {SINGLE_BIN} nor {INDEX_BIN}: fetch the whole "
-            "checkpoint again, best as safetensors"
-        )
-    return f"{folder} holds no {SINGLE}: give the folder of a checkpoint"
-
-
-def _index_table(path: Path, ending: str) -> dict[str, str]:
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no shard index ({error!r}): fetch it again") from error
-    if not isinstance(table, dict) or not table:
-        raise ValueError(f"{path}: weight_map is empty or no table: fetch the index again")
-    for key, name in table.items():
-        if not isinstance(name, str) or Path(name).name != name or not name.endswith(ending):
+    def _key_table(self, found: WeightSet) -> dict[str, str]:
+        """Key -> file name, as every file says itself; an index that says something else is stale."""
+        if gone := sorted(name for name in found.names if not (self.folder / name).is_file()):
             raise ValueError(
-                f"{path}: {key!r} points to {name!r}, which is no {ending[1:]} file in this folder"
+                f"{self.folder}: shard {', '.join(gone)} is missing: {found.index} names it; fetch it again"
             )
-    return table
+        said, place = dict(found.table), self.folder / found.index
+        held = {name: self._open(name).keys for name in sorted(found.names)}
+        if not said:
+            return {key: name for name, keys in held.items() for key in sorted(keys)}
+        for key, name in said.items():
+            if key not in held[name]:
+                raise ValueError(
+                    f"{self.folder / name} does not hold {shown(key)} although the index says so: "
+                    "the index belongs to other files; fetch the checkpoint again"
+                )
+        more = [(key, name) for name, keys in held.items() for key in sorted(keys) if said.get(key) != name]
+        for key, name in more:
+            if not key.endswith(IGNORED_ENDINGS):
+                where = f"places in {said[key]}" if key in said else "does not name"
+                raise ValueError(
+                    f"{place} is stale: {name} holds {shown(key)}, which the index {where}; "
+                    f"{len(said)} tensors are named, {len(said) + len(more)} there: fetch both again"
+                )
+        return said
 
 
 def write_shards(

@@ -7,6 +7,8 @@ other way.
 import json
 import mmap
 import pickle
+import struct
+import zipfile
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +17,8 @@ from safetensors import SafetensorError, safe_open
 
 from tessera.runtime.shown import shown
 
+MAX_HEADER = 32 * 1024**2
+"""Some hundred bytes a tensor: room for 200,000 of them."""
 MAPPED = {
     "BF16": torch.bfloat16,
     "F16": torch.float16,
@@ -23,6 +27,12 @@ MAPPED = {
     "I8": torch.int8,
 }
 """safetensors' names of what weights are made of."""
+
+
+BROKEN = (
+    *(RuntimeError, OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError),
+    *(AssertionError, MemoryError, zipfile.BadZipFile, struct.error),
+)
 
 
 class WeightFile(Protocol):
@@ -43,12 +53,14 @@ class _Safetensors:
 
     def __init__(self, path: Path) -> None:
         try:
+            self._stream = path.open("rb")
+            size = int.from_bytes(self._stream.read(8), "little")
+            if size > MAX_HEADER:
+                raise ValueError(f"its header has {size} bytes, which no model has")
             self._file = safe_open(path, framework="pt")
-        except SafetensorError as error:
-            raise ValueError(f"{path} is damaged ({error}): fetch it again") from error
+        except (SafetensorError, OSError, ValueError) as error:
+            raise ValueError(f"{shown(path)} is damaged ({shown(error)}): fetch it again") from error
         self.keys = frozenset(self._file.keys())
-        self._stream = path.open("rb")
-        size = int.from_bytes(self._stream.read(8), "little")
         self._header = json.loads(self._stream.read(size))  # safe_open has checked it
         self._data = 8 + size
 
@@ -87,17 +99,22 @@ def _load_weights_only(path: Path) -> dict[str, torch.Tensor]:
         content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"{path} asks for more than tensors, which would run code from the file: it is not opened; "
-            "fetch the checkpoint as safetensors"
+            f"{shown(path)} asks for more than tensors, which would run code from the file: it is not "
+            "opened; fetch the checkpoint as safetensors"
         ) from error
-    except (RuntimeError, EOFError) as error:
+    # What a damaged table of tensors makes its reader stumble over is not fixed.
+    except BROKEN as error:
         raise ValueError(
-            f"{path} is damaged or in torch's format of before 1.6 ({shown(error)}): "
+            f"{shown(path)} is damaged or in torch's format of before 1.6 ({shown(error)}): "
             "fetch it again, or save it once more with a newer torch"
         ) from error
     # Trainers save optimizer states under the same ending.
-    if not isinstance(content, dict) or not all(isinstance(v, torch.Tensor) for v in content.values()):
-        raise ValueError(f"{path} is no table of tensors: give the weights of a model, not a training state")
+    if not isinstance(content, dict) or not all(
+        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items()
+    ):
+        raise ValueError(
+            f"{shown(path)} is no table of tensors: give the weights of a model, not a training state"
+        )
     return content
 
 

@@ -11,6 +11,7 @@ from pydantic import create_model
 from tessera.annotations.build import KINDS, BuildReport, build
 from tessera.annotations.settings import BuildSettings
 from tessera.annotations.wording import write_templates
+from tessera.annotations.writer import META
 from tessera.cli.command import Command, ReportingCommand, Verb
 from tessera.cli.terminal.tables import Terminal, counts_table, say
 from tessera.runtime.progress import progress_bars
@@ -89,4 +90,7 @@ def show(report: BuildReport, out: Path) -> None:
         say(console, *(f"{what:<9}{count:>9,}  {reason}" for reason, count in counts.items()))
     say(console, *report.first[:5], style="red")
     say(console, f"written to {out}: {', '.join(file.name for file in report.files)}")
+    if (held_out := out / META["val"]) in report.files and report.sides["val"]["records"]:
+        options = f"--stages.0.sources.0.meta {out / META['train']} --stages.0.validation {held_out}"
+        say(console, f"train on it, with the loss on what is held out: tessera train fine_tune {options}")
     say(console, f"look at it: tessera data preview {out / 'meta.json'} -n 20")

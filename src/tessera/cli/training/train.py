@@ -123,6 +123,7 @@ def prepare(
 def follow(trainer: Trainer, reports: Iterable[StepReport], bars: Bars, console: Console) -> list[StepReport]:
     """Drive the loop, one bar a stage, until it ends or a signal stops it; returns all reports."""
     seen: list[StepReport] = []
+    held_out: dict[str, str] = {}
 
     def told() -> None:
         if trainer.ranks.leads:  # not by print: a signal may come in the middle of one
@@ -133,7 +134,10 @@ def follow(trainer: Trainer, reports: Iterable[StepReport], bars: Bars, console:
             if not seen or seen[-1].stage_index != report.stage_index:
                 console.print(rules_table(trainer, report.stage_index))
             speed = report.tokens / max(report.seconds, 1e-9)
-            note = f"loss {report.loss:.3f}  {speed:,.0f} tok/s  fill {report.token_fill:.0%}"
+            if report.validation_loss is not None:
+                held_out[report.stage] = f"  validation {report.validation_loss:.3f}"
+            note = f"loss {report.loss:.3f}{held_out.get(report.stage, '')}  {speed:,.0f} tok/s  "
+            note += f"fill {report.token_fill:.0%}"
             bars(report.stage, report.step + 1, report.steps, note)
             seen.append(report)
     return seen

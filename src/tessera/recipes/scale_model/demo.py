@@ -64,13 +64,17 @@ class Demo:
         """The page of the run; `versions` go to its settings."""
         recipe = self.trainer.recipe
         losses: dict[str, list[tuple[int, float]]] = {stage.name: [] for stage in recipe.stages}
+        held_out: dict[str, list[tuple[int, float]]] = {stage.name: [] for stage in recipe.stages}
         for step in read_reports(self.trainer.folder / "telemetry.jsonl"):
             losses[step.stage].append((step.step, step.loss))
+            if step.validation_loss is not None:
+                held_out[step.stage].append((step.step, step.validation_loss))
         stages = []
         for index, stage in enumerate(recipe.stages):
-            figures = self.figures.get(stage.name, {})
-            speed, fill = figures.get("tokens_per_second"), figures.get("token_fill")
-            stages.append(StageResult(stage.name, self.results[index], losses[stage.name], speed, fill))
+            told = self.figures.get(stage.name, {})
+            speed, fill = told.get("tokens_per_second"), told.get("token_fill")
+            figures = self.results[index], losses[stage.name], speed, fill, held_out[stage.name]
+            stages.append(StageResult(stage.name, *figures))
         settings = {"recipe": recipe.name, "seed": recipe.seed, **versions, **self.learner.encoder.describe()}
         capacity = recipe.stages[-1].packing.max_tokens
         return Report("Tessera: the scale model", stages, self.baseline, settings, self.packs, capacity)

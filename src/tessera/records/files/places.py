@@ -1,21 +1,21 @@
-"""Names of files: local paths and URLs, patterns of shards, and media paths that must stay below their root.
+"""Names of files: local paths and URLs, and media paths that must stay below their root.
 
-A `Path` is a local file; a `str` is the URL of a remote one, of any kind that fsspec knows.
+A `Path` is a local file; a `str` is the URL of a remote one, in one of the storages of SCHEMES.
 """
 
 import os
 import posixpath
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
+from tessera.runtime.shown import shown
+
 Location = Path | str
 
-MOST_SHARDS = 100_000
-"""Most files that a pattern may name."""
+SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf", "http", "https", "memory", "file")
+"""Storages that may be named: fsspec knows more, among them some that run commands or unpack archives."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
-_BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}|\{([^{},]*,[^{}]*)\}")
 
 
 class OutsideRoot(ValueError):
@@ -30,7 +30,8 @@ def is_url(text: str) -> bool:
 def location(text: str | Path, base: Location | None = None) -> Location:
     """A path or URL as written in a manifest; relative ones start at `base`.
 
-    `file:` addresses become paths. Absolute paths and URLs stay as they are.
+    `file:` addresses become paths. Absolute paths and URLs stay as they are. ValueError for a
+    URL of a storage that is not read.
     """
     if isinstance(text, Path) or not is_url(text):
         # A Path would fold the two slashes of a URL into one.
@@ -39,7 +40,15 @@ def location(text: str | Path, base: Location | None = None) -> Location:
         return Path(text) if base is None else Path(base) / text
     if text.lower().startswith("file://"):
         return Path(unquote(text[len("file://") :]))
-    return text
+    return checked_url(text)
+
+
+def checked_url(url: str) -> str:
+    """The URL. ValueError for a storage not in SCHEMES, and for several that fsspec would chain (`zip::`)."""
+    if url.partition("://")[0] not in SCHEMES or "::" in url:
+        remedy = f"name a path or one of {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
+        raise ValueError(f"{shown(url)} is in no storage that is read; {remedy}")
+    return url
 
 
 def inside(root: Location, path: str) -> Location:
@@ -53,25 +62,26 @@ def inside(root: Location, path: str) -> Location:
     if isinstance(root, str):
         return _inside_url(root, path)
     if is_url(path):
-        raise OutsideRoot(f"{path!r} is not below {str(root)!r}")
+        raise OutsideRoot(f"{shown(path)} is not below {shown(str(root))}")
     if ".." not in path and not path.startswith("/"):  # most paths, told at a glance
         return root / path
     anchor, joined = os.path.abspath(root), os.path.abspath(os.path.join(root, path))
     if joined != anchor and not joined.startswith(anchor.rstrip("/") + "/"):
-        raise OutsideRoot(f"{path!r} is not below {str(root)!r}")
+        raise OutsideRoot(f"{shown(path)} is not below {shown(str(root))}")
     return root / path
 
 
 def _inside_url(root: str, path: str) -> str:
     anchor = root.rstrip("/")
     if is_url(path) and not path.startswith(anchor + "/"):
-        raise OutsideRoot(f"{path!r} is not below {root!r}")
+        raise OutsideRoot(f"{shown(path)} is not below {shown(root)}")
     rest = path.removeprefix(anchor + "/")
     # Servers decode %2e%2e, so what is decoded must stay inside, too.
     for name in (rest, unquote(rest)):
         steps = posixpath.normpath(name).split("/")
-        if ".." in steps or name.startswith("/") or "\\" in name:
-            raise OutsideRoot(f"{path!r} is not below {root!r}")
+        # `::` would lead fsspec to another storage, the local disk among them.
+        if ".." in steps or name.startswith("/") or "\\" in name or "::" in name:
+            raise OutsideRoot(f"{shown(path)} is not below {shown(root)}")
     return f"{anchor}/{rest}"
 
 
@@ -79,51 +89,3 @@ def suffix(place: Location) -> str:
     """What a file's name ends in, in small letters: `.jsonl`; queries of URLs don't count."""
     name = str(place) if isinstance(place, Path) else place.partition("?")[0]
     return posixpath.splitext(name)[1].lower()
-
-
-def expand(place: Location) -> tuple[Location, ...]:
-    """The files that `shard-{000..012}.tar` or `*.parquet` names, in order; any other name is itself.
-
-    ValueError when a pattern names nothing, or more than MOST_SHARDS files.
-    """
-    # A real file may have braces or stars in its name.
-    if isinstance(place, Path) and place.exists():
-        return (place,)
-    found: list[Location] = []
-    local = isinstance(place, Path)
-    for name in _unfold(str(place)):
-        found += _matches(name, local) if "*" in name else [Path(name) if local else name]
-        if len(found) > MOST_SHARDS:
-            raise ValueError(f"{place}: it names more than {MOST_SHARDS} files; write fewer, larger shards")
-    if not found:
-        raise ValueError(f"{place}: no file has such a name; correct the pattern")
-    return tuple(found)
-
-
-def _unfold(name: str) -> Iterator[str]:
-    """Every name that the braces stand for; ranges keep their leading zeros."""
-    match = _BRACES.search(name)
-    if match is None:
-        yield name
-        return
-    first, last, choices = match.groups()
-    if first is None:
-        words = choices.split(",")
-    else:
-        # Before the list is made: a slip of the pen may name billions.
-        if int(last) - int(first) >= MOST_SHARDS:
-            raise ValueError(f"{name}: it names more than {MOST_SHARDS} files; write fewer, larger shards")
-        words = [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]
-    for word in words:
-        yield from _unfold(name[: match.start()] + word + name[match.end() :])
-
-
-def _matches(name: str, local: bool) -> list[Location]:
-    if local:
-        import glob
-
-        return [Path(found) for found in sorted(glob.glob(name, recursive=True))]
-    import fsspec
-
-    system, path = fsspec.core.url_to_fs(name)
-    return [system.unstrip_protocol(found) for found in sorted(system.glob(path))]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tessera.records.files.cache import cached_folder, digest_of
-from tessera.records.files.places import Location, suffix
+from tessera.records.files.places import Location, checked_url, suffix
 from tessera.runtime.shown import shown
 
 MOST_BYTES = 16 * 2**30
@@ -55,6 +55,14 @@ def read_range(place: Location, start: int, size: int) -> bytes:
     return bytes(_ask(place, lambda system, path: system.cat_file(path, start=start, end=start + size)))
 
 
+def matches(pattern: str) -> list[str]:
+    """The files of a storage that a URL with `*` names, in order."""
+    found: list[str] = _ask(
+        pattern, lambda system, path: [system.unstrip_protocol(name) for name in sorted(system.glob(path))]
+    )
+    return found
+
+
 def local_copy(place: Location) -> Path:
     """The file itself when it is local, else its copy in the cache, made on first use.
 
@@ -96,6 +104,7 @@ def _ask(url: str, question: Callable[[Any, str], Any]) -> Any:
     """What the storage of a URL answers; its many kinds of errors become OSErrors that name the URL."""
     import fsspec
 
+    checked_url(url)
     try:
         system, path = fsspec.core.url_to_fs(url)
         return question(system, path)

@@ -5,6 +5,8 @@ Columns with nested messages, pictures as `{bytes, path}`, and JSON written into
 as Hugging Face's libraries write them.
 """
 
+import errno
+import io
 import json
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +19,11 @@ from tessera.records.faults import Reason
 from tessera.records.files.cache import cached_folder
 from tessera.records.files.places import Location
 from tessera.records.files.remote import open_binary
-from tessera.records.readers.container import Container, fault
+from tessera.records.readers.container import DEEPEST, Container, fault
+from tessera.records.readers.parquet_bounds import TooLarge, Unpacking
+from tessera.runtime.json_file import deeper_than
+from tessera.runtime.shown import shown
 
-ROWS = 64
-"""Rows of a batch in the cache."""
 NESTED = (
     *("conversations", "conversation", "messages", "history", "images", "videos"),
     *("texts", "objects", "text_list", "image_info"),
@@ -32,6 +35,7 @@ def arrow() -> Any:
     """pyarrow. ValueError that names the extra when it is not installed."""
     try:
         import pyarrow
+        import pyarrow.compute
         import pyarrow.parquet
     except ImportError as error:
         raise ValueError("parquet needs pyarrow; install tessera-vl[parquet]") from error
@@ -47,7 +51,7 @@ class ParquetRows(Container):
 
     @cached_property
     def _folder(self) -> Path:
-        return cached_folder("parquet", f"1 {self.stamp()}", lambda fresh: write_arrow(self.file, fresh))
+        return cached_folder("parquet", f"2 {self.stamp()}", lambda fresh: write_arrow(self.file, fresh))
 
     @cached_property
     def _batches(self) -> Any:
@@ -67,7 +71,7 @@ class ParquetRows(Container):
         first = int(self._ends[number - 1]) if number else 0
         try:
             row = self._batches.get_batch(number).slice(index - first, 1).to_pylist()[0]
-        except (arrow().ArrowException, ValueError, OverflowError) as error:
+        except (arrow().ArrowException, ValueError, OverflowError, LookupError) as error:
             raise fault(self.file, index + 1, Reason.BROKEN_ARCHIVE, str(error)) from error
         return {key: self._value(index, key, value) for key, value in row.items() if value is not None}
 
@@ -75,9 +79,14 @@ class ParquetRows(Container):
         """Lists and objects of a column, whether written as such, as columns of a list, or as JSON."""
         if key in NESTED and isinstance(value, str) and value[:1] in ("[", "{"):
             try:
-                return json.loads(value)
-            except (ValueError, RecursionError) as error:
+                found: object = json.loads(value)
+            except RecursionError as error:
+                raise fault(self.file, index + 1, Reason.DEEP_JSON, f"column {key}") from error
+            except ValueError as error:
                 raise fault(self.file, index + 1, Reason.BROKEN_JSON, f"column {key}: {error}") from error
+            if deeper_than(found, DEEPEST):
+                raise fault(self.file, index + 1, Reason.DEEP_JSON, f"column {key}")
+            return found
         if key in ("conversations", "messages") and isinstance(value, dict):
             return _rows(value)
         return value
@@ -87,16 +96,20 @@ def write_arrow(file: Location, folder: Path) -> None:
     """The rows of a parquet file as an Arrow file, a batch at a time. ValueError when it can't be read."""
     pyarrow = arrow()
     try:
-        with open_binary(file) as stream:
-            table = pyarrow.parquet.ParquetFile(stream)
-            ends, rows = (folder / "ends").open("wb"), 0
-            with ends, pyarrow.ipc.new_file(str(folder / "rows.arrow"), table.schema_arrow) as out:
-                for batch in table.iter_batches(batch_size=ROWS):
+        with open_binary(file) as stream, (folder / "ends").open("wb") as ends:
+            unpacking, rows = Unpacking(pyarrow, stream, stream.seek(0, io.SEEK_END)), 0
+            with pyarrow.ipc.new_file(str(folder / "rows.arrow"), unpacking.schema) as out:
+                for batch in unpacking.batches():
                     out.write_batch(batch)
                     rows += batch.num_rows
-                    np.array([rows], dtype=np.int64).tofile(ends)
+                    ends.write(np.array([rows], dtype=np.int64).tobytes())
+    except TooLarge as error:
+        raise ValueError(f"{shown(file, bare=True)}: {error}") from error
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise ValueError(f"{file}: not a readable parquet file ({error}); write or fetch it again") from error
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # the cache's, not the file's
+            raise
+        detail = f"not a readable parquet file ({shown(error, 300)}); write or fetch it again"
+        raise ValueError(f"{shown(file, bare=True)}: {detail}") from error
 
 
 def _rows(columns: dict[str, Any]) -> object:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from tessera.chat.message import Conversation, Image, Part, Video
 from tessera.imaging.pictures.reading import PictureReading
 from tessera.records.faults import DataError, Reason, RecordFault
-from tessera.records.files.places import Location, expand, suffix
+from tessera.records.files.places import Location, suffix
 from tessera.records.files.remote import Unreachable, exists, local_copy
+from tessera.records.files.shards import expand
 from tessera.records.forms.detect import LOOKED_AT, FormName, detect, parse_as
 from tessera.records.manifest import DatasetSpec
 from tessera.records.readers.container import Container

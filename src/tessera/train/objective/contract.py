@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -30,6 +31,12 @@ class StageData(Config):
     name: str
     sources: tuple[PlaygroundSource | ManifestSpec, ...]
     packing: PackingConfig = PackingConfig()
+    validation: tuple[str, ...] = ()
+    """Manifests of records that are not trained on: the loss on them is measured on the way."""
+    validate_every: int = Field(default=100, gt=0)
+    """Steps between two measurements; one stands at the end of the stage in any case."""
+    validation_packs: int = Field(default=8, gt=0)
+    """Packs of a measurement at most, always the same ones."""
     accumulate: int = Field(default=1, gt=0)
     """Batches per optimizer step, over all processes; a multiple of their number."""
 
@@ -52,6 +59,8 @@ class Loader(Protocol):
 
     stats: Any
     """`token_fill` and `tile_fill`, shares from 0 to 1."""
+
+    def __iter__(self) -> Iterator[Any]: ...
 
     def __next__(self) -> Any: ...
 
