@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +27,9 @@ from tessera.nn.attention.api import describe_attention
 from tessera.nn.linear import LinearKind
 from tessera.runtime.json_file import Section
 from tessera.runtime.shown import shown
+
+SMALL = 2**16
+"""Numbers in a tensor up to which a look costs nothing: norms, biases, scales."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +83,9 @@ class OpenedWeights:
     """What to read from `source`, in the order of the files."""
     source: TensorSource
 
-    def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
+    def tensors(self, looked_at: float = math.inf) -> Iterator[tuple[str, torch.Tensor]]:
         """Own names and tensors, as `read_own` gives them."""
-        return read_own(self.groups, dict(self.model.named_parameters()), self.source)
+        return read_own(self.groups, dict(self.model.named_parameters()), self.source, looked_at)
 
 
 def load_checkpoint(
@@ -110,7 +114,9 @@ def load_checkpoint(
             encoder = said.family.encoder(said.tokenizer)
         except ValueError as error:
             raise ValueError(f"{shown(root)}: {error}") from error
-        fill(opened.model, opened.tensors(), device, dtype, devices, linears)
+        # Packed weights stay in the files until they are used: only what is small is read for a look.
+        looked_at = SMALL if linears == "packed" else math.inf
+        fill(opened.model, opened.tensors(looked_at), device, dtype, devices, linears)
     told = vars(said) | {"tokenizer": encoder.tokenizer}
     return Loaded(**told, model=opened.model.eval(), encoder=encoder, folder=root)
 

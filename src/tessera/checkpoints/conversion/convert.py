@@ -102,6 +102,7 @@ def convert(
         written = read_back(folder, ledger, progress)
         check_tokenizer(tokenizer, written.tokenizer, root)
         kinds = stored, ledger.dtypes
+        spoilt = _spoilt(root, ledger.not_finite, check)
         agreement = compare_folders(root, folder, kinds, merge_lora, device, seed) if check else None
     return Conversion(
         name=family.name,
@@ -118,7 +119,7 @@ def convert(
         agreement=agreement,
         tolerance=tolerance_for(kinds, device),
         seconds=time.monotonic() - started,
-        notes=(*said.notes, *unmerged, *_not_kept(family, written.family, layout)),
+        notes=(*said.notes, *unmerged, *spoilt, *_not_kept(family, written.family, layout)),
     )
 
 
@@ -195,7 +196,7 @@ def _own_tensors(
     `head_apart`: a tied head comes a second time, for layouts that always store it.
     """
     tied = opened.described.family.model.decoder.tie_word_embeddings
-    for name, tensor in opened.tensors():
+    for name, tensor in opened.tensors(looked_at=0):
         stored.add(tensor.dtype)
         given = tensor if dtype is None else _cast(name, tensor, dtype)
         yield name, given
@@ -226,6 +227,20 @@ def _copy_files(source: Path, target: Path, layout: LayoutName) -> None:
             shutil.copyfile(source / name, target / name)
     for path in sorted(path for pattern in CARRIED for path in source.glob(pattern) if path.is_file()):
         shutil.copyfile(path, target / path.name)
+
+
+def _spoilt(source: Path, names: list[str], check: bool) -> list[str]:
+    """A note on weights that are not finite; ValueError when logits are to be compared."""
+    if not names:
+        return []
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    told = f"{source}: {names[0]!r}{more} hold numbers that are not finite"
+    if check:
+        raise ValueError(
+            f"{told}: fetch the weights again, or save the model from a step before its training diverged; "
+            "check=False, --no-check writes them as they are"
+        )
+    return [told]
 
 
 def _not_kept(before: Family, after: Family, layout: LayoutName) -> Iterator[str]:

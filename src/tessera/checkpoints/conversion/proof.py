@@ -11,6 +11,7 @@ from tessera.chat.tokenizer import Tokenizer
 from tessera.checkpoints.conversion.agreement import TOLERANCE, Agreement, compare, probe
 from tessera.checkpoints.description import Description
 from tessera.checkpoints.load import load_checkpoint, open_weights
+from tessera.checkpoints.weights import is_finite
 from tessera.runtime.progress import Progress, silent
 
 Kinds = tuple[set[torch.dtype], set[torch.dtype]]
@@ -30,6 +31,7 @@ class Ledger:
     def __init__(self, what: str, total: int, progress: Progress = silent) -> None:
         self.sums: dict[str, int] = {}
         self.dtypes: set[torch.dtype] = set()
+        self.not_finite: list[str] = []
         self.parameters = self.bytes = 0
         self._what, self._total, self._progress = what, total, progress
 
@@ -38,6 +40,8 @@ class Ledger:
         for name, tensor in tensors:
             self.sums[name] = checksum(tensor)
             self.dtypes.add(tensor.dtype)
+            if not is_finite(tensor):
+                self.not_finite.append(name)
             self.parameters += tensor.numel()
             self.bytes += tensor.nbytes
             self._progress(self._what, self.parameters, self._total)
@@ -57,7 +61,7 @@ def read_back(folder: Path, written: Ledger, progress: Progress = silent) -> Des
     """
     with open_weights(folder) as opened:
         found = Ledger("reading back", written.parameters, progress)
-        for _ in found.watch(opened.tensors()):
+        for _ in found.watch(opened.tensors(looked_at=0)):
             pass
     names = written.sums.keys() | found.sums.keys()
     if different := [name for name in names if written.sums.get(name) != found.sums.get(name)]:
@@ -113,6 +117,12 @@ def compare_folders(
     for folder, merge in ((source, merge_lora), (target, False)):
         loaded = load_checkpoint(folder, device, dtype, merge_lora=merge)
         answers.append(probe(loaded.model, loaded.tokenizer, seed))
+        if not answers[-1].isfinite().all():
+            kind = "float16" if torch.float16 in kinds[0] | kinds[1] else "its number format"
+            raise ValueError(
+                f"{folder}: every weight is finite, the logits are not, so nothing can be compared: "
+                f"numbers grow too large for {kind} on the way; try --dtype float32, or --no-check"
+            )
         # Two models need not fit into memory at once.
         del loaded
         gc.collect()
