@@ -58,7 +58,7 @@ def test_the_outcome_of_a_cast_is_said(
         (["{src}", "{src}", "--layout", "tessera"], "not empty: nothing is overwritten"),
         (["{src}", "{folder}/dst", "--layout", "gguf"], "gguf"),
         (["{src}", "{folder}/dst", "--layout", "tessera", "--dtype", "int4"], "int4"),
-        (["{src}", "{folder}/dst"], "--layout"),
+        (["{src}", "{folder}/dst"], "give --layout"),
     ],
 )
 def test_mistakes(
@@ -74,3 +74,12 @@ def test_lora_names_the_option(tmp_path: Path, capsys: pytest.CaptureFixture[str
     lora(tmp_path / "src")
     assert main(["convert", str(tmp_path / "src"), str(tmp_path / "dst"), "--layout", "tessera"]) == 2
     assert "--merge-lora" in capsys.readouterr().err
+
+
+def test_new_tokens(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """People ask how to add `<loc>`; the layout stays."""
+    assert main(["convert", str(source), str(tmp_path / "dst"), "--add-tokens", "<loc>", "<seg>"]) == 0
+    told = capsys.readouterr().out
+    assert "added <loc> (300), <seg> (301)" in told and "equal to the bit" in told
+    assert main(["convert", str(source), str(tmp_path / "other"), "--add-tokens", "<box>"]) == 2
+    assert "'<box>' is a token already" in capsys.readouterr().err

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import math
 from collections.abc import Iterator, Mapping
+=======
+from collections.abc import Iterator, Mapping, Sequence
+>>>>>>> main
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +15,7 @@ from pathlib import Path
 import torch
 
 from tessera.chat.encoder import Encoder
+from tessera.checkpoints.added import NewTokens
 from tessera.checkpoints.description import CONFIG_FILE, Description, describe, published_layout
 from tessera.checkpoints.files.folder import holds_weights
 from tessera.checkpoints.files.lora import MergedReader, is_lora
@@ -82,10 +87,27 @@ class OpenedWeights:
     groups: list[Group]
     """What to read from `source`, in the order of the files."""
     source: TensorSource
+    new: NewTokens | None = None
 
+<<<<<<< HEAD
     def tensors(self, looked_at: float = math.inf) -> Iterator[tuple[str, torch.Tensor]]:
         """Own names and tensors, as `read_own` gives them."""
         return read_own(self.groups, dict(self.model.named_parameters()), self.source, looked_at)
+=======
+    def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Own names and tensors, as `read_own` gives them; with rows for new tokens."""
+        read = read_own(self.groups, dict(self.model.named_parameters()), self.source)
+        return read if self.new is None else self.new.widened(read)
+
+    def with_tokens(self, names: Sequence[str]) -> OpenedWeights:
+        """The same with rows for new special tokens. ValueError for a name that can be none."""
+        if not names:
+            return self
+        said = self.described
+        new = NewTokens.plan(said.tokenizer, said.family, names)
+        told = replace(said, tokenizer=new.tokenizer, family=new.family, notes=(*said.notes, new.note))
+        return replace(self, described=told, model=empty_model(new.family), new=new)
+>>>>>>> main
 
 
 def load_checkpoint(
@@ -96,6 +118,7 @@ def load_checkpoint(
     linears: LinearKind = "plain",
     devices: Mapping[str, str] | None = None,
     merge_lora: bool = False,
+    add_tokens: Sequence[str] = (),
 ) -> Loaded:
     """Open a folder in Tessera's, the original OpenGVLab or transformers' layout.
 
@@ -103,12 +126,13 @@ def load_checkpoint(
     stored one) and put on its device right away: the host needs no more than what stays there and one shard.
     `linears` packs or quantises the blocks' matrices, for inference; packed models stay windows into the
     files, which may then be replaced but not overwritten in place. `devices`: own prefix -> device, the
-    longest that matches wins, `device` takes the rest. A LoRA checkpoint opens with `merge_lora`. Raises
-    ValueError naming file, key and remedy when anything is missing, too much, of another shape or of an
-    unknown architecture.
+    longest that matches wins, `device` takes the rest. A LoRA checkpoint opens with `merge_lora`. add_tokens:
+    new special tokens, which get rows (`NewTokens`). Raises ValueError naming file, key and remedy when
+    anything is missing, too much, of another shape or of an unknown architecture.
     """
     root = Path(folder)
-    with open_weights(root, dtype, merge_lora) as opened:
+    with open_weights(root, dtype, merge_lora) as found:
+        opened = found.with_tokens(add_tokens)
         said = opened.described
         try:
             encoder = said.family.encoder(said.tokenizer)

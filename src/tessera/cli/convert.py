@@ -1,4 +1,4 @@
-"""`tessera convert SRC DST --layout …`: a checkpoint in another layout, merged or cast on the way."""
+"""`tessera convert SRC DST …`: a checkpoint in another layout, merged, cast or with new tokens."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,17 +17,19 @@ from tessera.runtime.progress import progress_bars
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertCommand(ReportingCommand):
-    """Write a checkpoint in another layout, and check that it says the same before saying done."""
+    """Write a checkpoint in another layout, or with new special tokens; check it before saying done."""
 
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SRC")]
     """Folder of the checkpoint, or a model's name."""
     target: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DST")]
     """Folder to write; it must not be there yet, or be empty."""
-    layout: Literal["official", "transformers", "tessera"]
+    layout: Literal["official", "transformers", "tessera"] | None = None
     """official: OpenGVLab's own code and most engines; transformers: InternVLForConditionalGeneration;
-    tessera: this package's, which keeps every setting."""
+    tessera: this package's, which keeps every setting. The source's own by default."""
     merge_lora: bool = False
     """Merge the LoRA matrices of the checkpoint into its weights."""
+    add_tokens: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
+    """New special tokens, such as '<loc>': each gets a row in embedding and head."""
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     """Cast the weights; without it every weight keeps its bits."""
     no_check: bool = False
@@ -39,12 +41,15 @@ class ConvertCommand(ReportingCommand):
         return {self.target: True}
 
     def run(self) -> int:
+        if not (self.layout or self.add_tokens or self.merge_lora or self.dtype):
+            raise ValueError("nothing is to change: give --layout, --add-tokens, --merge-lora or --dtype")
         with progress_bars() as bars:
             done = convert(
                 find_checkpoint(self.source),
                 self.target,
                 self.layout,
                 merge_lora=self.merge_lora,
+                add_tokens=self.add_tokens,
                 dtype=getattr(torch, self.dtype) if self.dtype else None,
                 check=not self.no_check,
                 device=choose_device(self.device),

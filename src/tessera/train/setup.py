@@ -7,10 +7,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tessera.checkpoints.added import EMBEDDING
 from tessera.curation.check import CheckReport
 from tessera.runtime.progress import Progress, silent
 from tessera.train.objective.contract import Checked, Loader, ManifestSpec, Sources
 from tessera.train.parallel import ALONE, Ranks
+from tessera.train.param_groups import trains
 from tessera.train.recipe import Recipe, Stage
 
 
@@ -63,12 +65,22 @@ def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
                 f"stages: {stage.name!r} ({stage.objective.kind}) can't train the model of {first.name!r} "
                 f"({first.objective.kind}); make it a recipe of its own, and let its start name the result"
             )
+    _check_new_rows(recipe)
     learner: Any = first.objective.learner.start(recipe.start, recipe.seed)
     checked = [stage.objective.check(stage, learner, progress) for stage in recipe.stages]
     held_out = [_check_validation(stage, learner, progress) for stage in recipe.stages]
     report = sum((found for _, found in (*checked, *held_out)), CheckReport())
     sources, validation = (tuple(sources for sources, _ in found) for found in (checked, held_out))
     return Setup(recipe, learner, sources, validation, report)
+
+
+def _check_new_rows(recipe: Recipe) -> None:
+    """New tokens whose rows no stage trains would stay what wrote their names before."""
+    if recipe.start.add_tokens and not any(trains(stage.rules, EMBEDDING) for stage in recipe.stages):
+        raise ValueError(
+            f"start.add_tokens: no stage trains the rows of {recipe.start.add_tokens[0]!r}: let the rules of "
+            f"one give {EMBEDDING} a learning_rate"
+        )
 
 
 def _check_validation(stage: Stage, learner: Any, progress: Progress) -> Checked:

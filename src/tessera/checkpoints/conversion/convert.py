@@ -8,7 +8,7 @@ only when every weight has been read back from the new files and both ends give 
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from tessera.checkpoints.added import EMBEDDING, HEAD
 from tessera.checkpoints.conversion.agreement import Agreement
 from tessera.checkpoints.conversion.proof import (
     Ledger,
@@ -33,8 +34,9 @@ from tessera.checkpoints.save import TOKENIZER_FILES, write_checkpoint
 from tessera.families.family import Family
 from tessera.runtime.progress import Progress, silent
 
-EMBEDDING, HEAD = "decoder.embed_tokens.weight", "decoder.lm_head.weight"
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+LISTING_TOKENS = {"tokenizer.json", "added_tokens.json"}
+"""Tokenizer files with ids of special tokens; tokenizer_config.json, always written, has them, too."""
 CARRIED = ("README*", "LICENSE*", "LICENCE*", "NOTICE*")
 """What travels along beside weights, config and tokenizer."""
 
@@ -67,9 +69,10 @@ class Conversion:
 def convert(
     source: str | Path,
     target: str | Path,
-    layout: LayoutName,
+    layout: LayoutName | None = None,
     *,
     merge_lora: bool = False,
+    add_tokens: Sequence[str] = (),
     dtype: torch.dtype | None = None,
     check: bool = True,
     device: torch.device | str = "cpu",
@@ -77,8 +80,9 @@ def convert(
     max_shard_bytes: int = MAX_SHARD_BYTES,
     progress: Progress = silent,
 ) -> Conversion:
-    """Write the checkpoint in `source` into the new or empty folder `target` in another layout.
+    """Write the checkpoint in `source` into the new or empty folder `target`, None keeping its layout.
 
+    `add_tokens`: new special tokens, which get rows in embedding and head (`checkpoints.added`).
     `dtype` casts the weights, None keeps every bit. `check` compares logits of both ends on a random prompt,
     one model after the other on `device`; weights are read back from the new files in any case. README and
     licence files travel along. Raises ValueError, and leaves no target, when something is wrong with the
@@ -86,24 +90,26 @@ def convert(
     """
     started = time.monotonic()
     root, goal = Path(source), Path(target)
-    layout_name(layout)
-    _check_request(root, goal, dtype)
+    _check_request(root, goal, layout, dtype)
     merged = merge_lora and is_lora(ShardReader(root).files)
     unmerged = [] if merged == merge_lora else [f"{root}: there are no LoRA matrices to merge"]
     with _building(goal) as folder:
-        with open_weights(root, dtype, merge_lora) as opened:
+        with open_weights(root, dtype, merge_lora) as found:
+            opened = found.with_tokens(add_tokens)
+            layout = found.described.layout if layout is None else layout
             _check_room(folder, _size_on_disk(opened, dtype), device if check else None)
             ledger, stored = Ledger("writing", _parameters(opened), progress), set[torch.dtype]()
             tensors = ledger.watch(_own_tensors(opened, dtype, stored, head_apart=layout != "tessera"))
             said = opened.described
             family, tokenizer, card = said.family, said.tokenizer, said.card or None
             write_checkpoint(folder, tensors, family, tokenizer, layout, card, max_shard_bytes)
-        _copy_files(root, folder, layout)
+        _copy_files(root, folder, layout == "transformers", bool(add_tokens))
         written = read_back(folder, ledger, progress)
         check_tokenizer(tokenizer, written.tokenizer, root)
         kinds = stored, ledger.dtypes
         spoilt = _spoilt(root, ledger.not_finite, check)
-        agreement = compare_folders(root, folder, kinds, merge_lora, device, seed) if check else None
+        known = found.described.tokenizer.vocab_size if add_tokens else None
+        agreement = compare_folders(root, folder, kinds, merge_lora, device, seed, known) if check else None
     return Conversion(
         name=family.name,
         source=root,
@@ -123,8 +129,10 @@ def convert(
     )
 
 
-def _check_request(source: Path, target: Path, dtype: torch.dtype | None) -> None:
+def _check_request(source: Path, target: Path, layout: LayoutName | None, dtype: torch.dtype | None) -> None:
     """What can be wrong before anything is read."""
+    if layout is not None:
+        layout_name(layout)
     if dtype is not None and dtype not in DTYPES:
         raise ValueError(f"dtype = {dtype}: weights are stored in float32, bfloat16 or float16")
     if not source.is_dir():
@@ -216,14 +224,15 @@ def _cast(name: str, tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return given
 
 
-def _copy_files(source: Path, target: Path, layout: LayoutName) -> None:
+def _copy_files(source: Path, target: Path, keep_written: bool, new_tokens: bool) -> None:
     """Tokenizer files as they are, and what says whose work this is.
 
-    transformers asks for more in the tokenizer's config than the original files say, so there the files just
-    written stay, and only what is missing is added.
+    keep_written: files just written stay, because transformers asks for more in the tokenizer's config than
+    the originals say. new_tokens: the same, and originals that list tokens would contradict them.
     """
-    for name in (*TOKENIZER_FILES, "vocab.json", "merges.txt", "tokenizer_config.json"):
-        if (source / name).is_file() and (layout != "transformers" or not (target / name).exists()):
+    names = {*TOKENIZER_FILES, "vocab.json", "merges.txt", "tokenizer_config.json"}
+    for name in sorted(names - LISTING_TOKENS if new_tokens else names):
+        if (source / name).is_file() and not ((keep_written or new_tokens) and (target / name).exists()):
             shutil.copyfile(source / name, target / name)
     for path in sorted(path for pattern in CARRIED for path in source.glob(pattern) if path.is_file()):
         shutil.copyfile(path, target / path.name)

@@ -21,6 +21,7 @@ from tessera.curation.filters.review import write_review
 from tessera.curation.filters.run import VERDICT_FILE, Run, Summary
 from tessera.curation.filters.sources import open_filtered
 from tessera.records.manifest import read_meta
+from tessera.runtime.locks import FolderLock
 from tessera.runtime.progress import Progress, progress_bars
 
 
@@ -53,7 +54,7 @@ class FilterCommand(ManifestCommand, WorkersCommand, ReportingCommand):
         refuse_overwriting(self.manifest, specs, self.out)
         run = Run(open_filtered(specs, config), config, self.out, self.processes, self.on)
         decisions = self.choices(run)
-        with progress_bars() as bars:
+        with FolderLock(self.out), progress_bars() as bars:
             existing = run.existing() if self.decisions is not None else None
             summary = existing or judge(run, bars)
             cleaned = write_clean(run, specs, decisions, bars) if decisions is not None else None

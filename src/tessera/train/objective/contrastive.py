@@ -41,6 +41,10 @@ class PairLearner:
                 f"start.checkpoint = {start.checkpoint!r}: a contrastive run trains two towers; "
                 "leave it out, or give start.vision"
             )
+        if start.add_tokens:
+            raise ValueError(
+                "start.add_tokens: two towers have no rows for new tokens; add them to a chat model"
+            )
         family, tokenizer = fresh_family(start)
         if not isinstance(family.model, VLMConfig):
             raise ValueError(f"start.family = {start.family!r}: contrastive runs train an InternViT")

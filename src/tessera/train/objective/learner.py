@@ -10,11 +10,14 @@ from torch import nn
 from tessera.chat.encoder import Encoder
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.chat.tokenizer.content import ContentTokens
+from tessera.checkpoints.added import NewTokens
+from tessera.checkpoints.fill import fill
 from tessera.checkpoints.hub import find_checkpoint
-from tessera.checkpoints.load import load_checkpoint
+from tessera.checkpoints.load import empty_model, load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.checkpoints.shipped import Shipped, shipped_folder
 from tessera.checkpoints.surgery import load_part
+from tessera.checkpoints.weights import tensors_of
 from tessera.families.catalogue import fresh
 from tessera.families.family import Family
 from tessera.models.initialise import initialise
@@ -34,6 +37,8 @@ class Start(Config):
     """Folder with a ViT; "shipped" is the pretrained one in the package."""
     decoder: str | None = None
     """Folder with a decoder; "shipped" likewise."""
+    add_tokens: tuple[str, ...] = ()
+    """New special tokens, such as "<loc>": each gets a row in embedding and head, for stages to train."""
     content_tokens: ContentTokens | None = None
     """Special strings that records may hold as tokens: added, all, or names; None as the model says."""
 
@@ -51,13 +56,22 @@ class ChatLearner:
     def start(cls, start: Start, seed: int) -> Self:
         """A checkpoint, or a fresh model with parts laid over it, in float32; `seed` is the recipe's."""
         if start.checkpoint:
-            loaded = load_checkpoint(_folder(start.checkpoint, "model"), dtype=torch.float32)
+            folder = _folder(start.checkpoint, "model")
+            loaded = load_checkpoint(folder, dtype=torch.float32, add_tokens=start.add_tokens)
             loaded = loaded.with_settings(content_tokens=start.content_tokens)
             return cls(loaded.model, loaded.tokenizer, loaded.encoder, loaded.family)
         family, tokenizer = fresh_family(start)
         model = VLM(family.model)
         first_weights(model, start, seed)
-        return cls(model, tokenizer, family.encoder(tokenizer), family)
+        if start.add_tokens:
+            new = NewTokens.plan(tokenizer, family, start.add_tokens)
+            family, tokenizer, wide = new.family, new.tokenizer, empty_model(new.family)
+            fill(wide, new.widened(tensors_of(model)))
+            model = wide
+        if start.content_tokens is not None:
+            family = family.model_copy(update={"content_tokens": start.content_tokens})
+        encoder = family.encoder(tokenizer)
+        return cls(model, encoder.tokenizer, encoder, family)
 
     def save(self, folder: Path, card: dict[str, object]) -> None:
         """The whole model in Tessera's own layout."""
