@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import math
-from collections.abc import Iterator, Mapping
-=======
 from collections.abc import Iterator, Mapping, Sequence
->>>>>>> main
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,14 +85,9 @@ class OpenedWeights:
     source: TensorSource
     new: NewTokens | None = None
 
-<<<<<<< HEAD
     def tensors(self, looked_at: float = math.inf) -> Iterator[tuple[str, torch.Tensor]]:
-        """Own names and tensors, as `read_own` gives them."""
-        return read_own(self.groups, dict(self.model.named_parameters()), self.source, looked_at)
-=======
-    def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Own names and tensors, as `read_own` gives them; with rows for new tokens."""
-        read = read_own(self.groups, dict(self.model.named_parameters()), self.source)
+        read = read_own(self.groups, dict(self.model.named_parameters()), self.source, looked_at)
         return read if self.new is None else self.new.widened(read)
 
     def with_tokens(self, names: Sequence[str]) -> OpenedWeights:
@@ -107,7 +98,6 @@ class OpenedWeights:
         new = NewTokens.plan(said.tokenizer, said.family, names)
         told = replace(said, tokenizer=new.tokenizer, family=new.family, notes=(*said.notes, new.note))
         return replace(self, described=told, model=empty_model(new.family), new=new)
->>>>>>> main
 
 
 def load_checkpoint(

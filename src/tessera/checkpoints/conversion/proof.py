@@ -132,3 +132,13 @@ def compare_folders(
             f"{tolerance:.0%} is allowed; tessera convert is at fault, please report the model"
         )
     return found
+
+
+def _require_finite(folder: Path, logits: torch.Tensor, kinds: Kinds) -> None:
+    """ValueError for logits that are no numbers: their weights are, or it would have been said before."""
+    if not logits.isfinite().all():
+        kind = "float16" if torch.float16 in kinds[0] | kinds[1] else "its number format"
+        raise ValueError(
+            f"{folder}: every weight is finite, the logits are not, so nothing can be compared: numbers grow "
+            f"too large for {kind} on the way; try --dtype float32, or --no-check"
+        )
