@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -314,3 +315,17 @@ def test_the_clean_copy_keeps_words_and_settings(tmp_path: Path, encoder: Encode
     assert look_at(fixed.manifest, encoder, tmp_path).faulty == 0 and fixed.kept == {"all": 1}
     again = read_meta(fixed.manifest)[0]
     assert (again.ignored_keys, again.foreign_marks) == (("img",), "words")
+
+
+def test_special_tokens_that_stay_characters_are_counted_and_named(tmp_path: Path, encoder: Encoder) -> None:
+    """A model's own `<loc>` was cut into characters without a word, and its row never trained."""
+    marked = good(1, "What is <loc> here?") | {"id": 7}
+    (source,) = look_at(one_file(tmp_path, [good(0, "What?"), marked]), encoder, tmp_path).sources
+    assert not source.remarks, "no token of this model"
+    owned = replace(encoder, tokenizer=encoder.tokenizer.with_added(["<loc>"]), content_tokens=())
+    (source,) = look_at(one_file(tmp_path, [good(0, "What?"), marked]), owned, tmp_path).sources
+    (remark,) = source.remarks
+    assert remark.startswith("1 x <loc> in the text is taken as characters") and "records.jsonl:2" in remark
+    content = replace(owned, content_tokens=("<loc>",))
+    (source,) = look_at(one_file(tmp_path, [good(0, "What?"), marked]), content, tmp_path).sources
+    assert not source.remarks

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessera.chat.message import Conversation, Image, Video
+from tessera.chat.tokenizer import Tokenizer
 from tessera.curation.duplicates import HASHES, content_key, id_key, signature
 from tessera.curation.inspector import MediaFinding, MediaInspector
 from tessera.curation.scripts import count_scripts
@@ -28,6 +29,7 @@ _ASKS = re.compile(
     r"|图[片像中里]|[这该]张?[图照]|照片|视频",
     re.IGNORECASE,
 )
+SPELLED = "{} in the text is taken as characters; if it is content, name it in content_tokens"
 SIZE_KEYS = (("width", "height"), ("width_list", "height_list"))
 
 
@@ -61,10 +63,14 @@ class Findings:
 class Examiner:
     """Looks at records by number, in any process; picklable.
 
-    deep: keys for duplicates, scripts and boxes, too; without it only faults are looked for.
+    deep: keys for duplicates, scripts and boxes, too; without it only faults are looked for. tokenizer: which
+    special strings texts may hold is asked of it.
     """
 
-    def __init__(self, entry: WeightedSource, headers_only: bool, deep: bool) -> None:
+    def __init__(
+        self, entry: WeightedSource, headers_only: bool, deep: bool, tokenizer: Tokenizer | None = None
+    ) -> None:
+        self._tokenizer = tokenizer
         self._source, self._deep = entry.source, deep
         self._spec = entry.source.spec if isinstance(entry.source, RecordReader) else None
         self._inspector = MediaInspector(headers_only, losses=deep)
@@ -118,8 +124,14 @@ class Examiner:
         place, line = self._source.place(found.first + row)
         for loss, detail in (loss for seen in media for loss in seen.losses):
             found.note(f"{loss}; {loss.remedy}", f"{place}:{line}: {detail}")
-        found.scripts.update(count_scripts("".join(message.text for message in conversation.messages)))
+        texts = [message.text for message in conversation.messages]
+        for name in dict.fromkeys(name for text in texts for name in self._spelled(text)):
+            found.note(SPELLED.format(name), f"{place}:{line}")
+        found.scripts.update(count_scripts("".join(texts)))
         self._note_boxes(found, record, media[0].size if len(media) == 1 else None)
+
+    def _spelled(self, text: str) -> list[str]:
+        return [] if self._tokenizer is None else self._tokenizer.spelled(text)
 
     def _left_out(self, record: object, conversation: Conversation) -> int:
         """How many pictures a document names and goes on without."""

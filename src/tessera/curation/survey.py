@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tessera.chat.encoder import Encoder
 from tessera.curation.duplicates import mark_exact, mark_near, repeats
 from tessera.curation.estimate import PackEstimate, estimate_packs
 from tessera.curation.examine import EXAMPLES, Examiner
@@ -147,7 +148,8 @@ def survey(
     found = Survey(limits, [], table, endless)
     for number, entry in enumerate(finite):
         source = _open_source(entry, found.records, encoder, limits, folder / str(number), progress)
-        _look_through(source, table, Examiner(entry, headers_only, deep), deep, progress)
+        tokenizer = encoder.tokenizer if isinstance(encoder, Encoder) else None
+        _look_through(source, table, Examiner(entry, headers_only, deep, tokenizer), deep, progress)
         found.sources.append(source)
     if deep:
         _find_duplicates(found)

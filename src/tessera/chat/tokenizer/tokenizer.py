@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tessera.chat.tokenizer.content import content_names
+from tessera.chat.tokenizer.content import PLACEHOLDERS, content_names
 from tessera.chat.tokenizer.vocabulary import Left, Vocabulary
 from tessera.chat.tokens import ADDED_TOKENS, AddedToken
 
@@ -171,6 +171,15 @@ class Tokenizer:
     @cached_property
     def _content_pattern(self) -> re.Pattern[str] | None:
         return self._pattern(self.content)
+
+    def spelled(self, text: str) -> list[str]:
+        """Special strings in a text that stay characters there, because content may not hold them."""
+        pattern = self._barred_pattern
+        return [] if pattern is None else pattern.findall(text)
+
+    @cached_property
+    def _barred_pattern(self) -> re.Pattern[str] | None:
+        return self._pattern(self.added.keys() - self.content - {*PLACEHOLDERS})
 
     @cached_property
     def _special_pattern(self) -> re.Pattern[str] | None:
