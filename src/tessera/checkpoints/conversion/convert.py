@@ -101,17 +101,17 @@ def convert(
             ledger, stored = Ledger("writing", _parameters(opened), progress), set[torch.dtype]()
             tensors = ledger.watch(_own_tensors(opened, dtype, stored, head_apart=layout != "tessera"))
             said = opened.described
-            family, tokenizer, card = said.family, said.tokenizer, said.card or None
-            write_checkpoint(folder, tensors, family, tokenizer, layout, card, max_shard_bytes)
+            written_as = said.family, said.tokenizer, layout, said.card or None
+            write_checkpoint(folder, tensors, *written_as, max_shard_bytes)
         _copy_files(root, folder, layout == "transformers", bool(add_tokens))
         written = read_back(folder, ledger, progress)
-        check_tokenizer(tokenizer, written.tokenizer, root)
+        check_tokenizer(said.tokenizer, written.tokenizer, root)
         kinds = stored, ledger.dtypes
         spoilt = _spoilt(root, ledger.not_finite, check)
         known = found.described.tokenizer.vocab_size if add_tokens else None
         agreement = compare_folders(root, folder, kinds, merge_lora, device, seed, known) if check else None
     return Conversion(
-        name=family.name,
+        name=said.family.name,
         source=root,
         target=goal,
         source_layout=said.layout,
@@ -125,7 +125,7 @@ def convert(
         agreement=agreement,
         tolerance=tolerance_for(kinds, device),
         seconds=time.monotonic() - started,
-        notes=(*said.notes, *unmerged, *spoilt, *_not_kept(family, written.family, layout)),
+        notes=(*said.notes, *unmerged, *spoilt, *_not_kept(said.family, written.family, layout)),
     )
 
 
