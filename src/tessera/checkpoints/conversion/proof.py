@@ -4,6 +4,7 @@ import gc
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -46,6 +47,12 @@ class Ledger:
             self.bytes += tensor.nbytes
             self._progress(self._what, self.parameters, self._total)
             yield name, tensor
+
+    def counted(self) -> dict[str, Any]:
+        """How much went by, by the fields of `Conversion`."""
+        dtype = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in self.dtypes))
+        sizes = {"parameters": self.parameters, "bytes": self.bytes}
+        return {"tensors": len(self.sums), **sizes, "dtype": dtype}
 
 
 def checksum(tensor: torch.Tensor) -> int:
