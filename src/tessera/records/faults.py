@@ -27,6 +27,7 @@ class Reason(StrEnum):
     BAD_UTF8 = "bad UTF-8", "save the file as UTF-8"
     LONG_RECORD = "record too large", "keep pictures in files and split the record"
     BROKEN_ARCHIVE = "unreadable shard", "fetch or write the shard again"
+    CHANGED = "file changed while it was read", "start again when nothing writes to the file any more"
     UNKNOWN_FORM = "unknown form", "see docs/data_formats.md for the forms, or set 'format' in the manifest"
     OTHER_FORM = "another form than its file", "keep one form per file, or set 'format' in the manifest"
     BAD_FIELD = "bad field", "see docs/data_formats.md for the record's form"
@@ -74,6 +75,10 @@ class Reason(StrEnum):
     )
     NOT_A_VIDEO = "not a video", "replace the file: its content is no video, whatever its name ends in"
     HUGE_VIDEO = "video too large", "cut or scale the clip, or leave the record out"
+    CUT_VIDEO = (
+        "unreadable frames",
+        "replace the file: it is cut off or damaged, or give bounds around the damage",
+    )
     BROKEN_VIDEO = "video without frames", "replace the clip or its start and end: no frame can be read"
     TOO_LONG = "too long", "shorten the record, lower max_dynamic_patch, or raise the pack capacity"
     UNUSABLE = "can't be encoded", "correct the record, or leave it out with on_fault=skip"

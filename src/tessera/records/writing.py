@@ -31,7 +31,9 @@ def json_line(value: object) -> bytes:
 def write_meta(file: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
     """Write a meta file: name of a dataset to its entry."""
     with atomic_write(file) as stream:
-        stream.write((json.dumps(entries, indent=2, ensure_ascii=False) + "\n").encode())
+        text = json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
+        # A file name that is not UTF-8 comes back from its escapes.
+        stream.write(text.encode("utf-8", "backslashreplace"))
 
 
 def internvl_record(

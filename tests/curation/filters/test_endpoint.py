@@ -142,3 +142,16 @@ def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
     (tmp_path / "replies").write_text("no database at all" * 100)
     with pytest.raises(ValueError, match="replies: .*remove the file"):
         ReplyStore(tmp_path / "replies")
+
+
+def test_a_damaged_store_is_named_before_replies_are_asked(tmp_path: Path) -> None:
+    file = tmp_path / "replies"
+    store = ReplyStore(file)
+    for number in range(500):
+        store.put("model", f"prompt {number}", Reply("x" * 200))
+    store.close()
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 9000] = b"\xff" * 9000
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match="replies: .*remove the file"):
+        ReplyStore(file)

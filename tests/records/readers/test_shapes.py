@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tessera.records.faults import DataError
 from tessera.records.manifest import DatasetSpec
 from tessera.records.readers.records import RecordReader
 
@@ -102,3 +103,12 @@ def test_nothing_is_no_records(tmp_path: Path, data: bytes) -> None:
 def test_broken_lines_beside_sound_ones_stay_faults_of_their_own(tmp_path: Path, broken: bytes) -> None:
     found = reader(tmp_path, broken + b"\n" + lines().encode() + broken, "a.jsonl")
     assert found.size == 5 and found.record(1) == RECORDS[0]
+
+
+def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
+    """Its offsets led into the middle of other records: "broken JSON", or another record without a word."""
+    found = reader(tmp_path, lines().encode(), "a.jsonl")
+    assert found.record(0) == RECORDS[0]
+    (tmp_path / "a.jsonl").write_text("\n" + lines())
+    with pytest.raises(DataError, match="file changed while it was read .*; start again when nothing writes"):
+        found.record(1)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tessera.records.faults import DataError, Reason, RecordFault
+from tessera.records.files.cache import WHOLE, digest_of
 from tessera.records.files.places import Location
 from tessera.records.files.remote import stamp
 from tessera.records.record import MOST_BYTES
@@ -24,6 +25,8 @@ class Container(ABC):
 
     def __init__(self, file: Location) -> None:
         self.file = file
+        self._seen = _times(file)
+        self._content = digest_of(file) if isinstance(file, Path) else None
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -44,9 +47,26 @@ class Container(ABC):
         """Files that lie beside the record, by name."""
         return {}
 
+    def check_unchanged(self, index: int) -> None:
+        """DataError when the file is not the one that was opened: offsets would lead anywhere in it."""
+        if (now := _times(self.file)) == self._seen or not isinstance(self.file, Path):
+            return
+        # Small files may be written again as they were; of large ones a digest doesn't see all.
+        if self.file.stat().st_size > WHOLE or digest_of(self.file) != self._content:
+            raise fault(self.file, self.line(index), Reason.CHANGED, "other size or time of change")
+        self._seen = now
+
     def stamp(self) -> str:
         """Fingerprint of the file."""
         return stamp(self.file)
+
+
+def _times(file: Location) -> tuple[int, int] | None:
+    """Size and time of change of a local file; a remote one is copied, or told by its storage."""
+    if isinstance(file, str):
+        return None
+    facts = file.stat()
+    return facts.st_size, facts.st_mtime_ns
 
 
 def parse_json(data: bytes, file: Location, line: int) -> object:

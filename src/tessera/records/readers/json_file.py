@@ -74,7 +74,9 @@ class JsonFile(Container):
 
     def record(self, index: int) -> object:
         """The parsed JSON of a record; of one beyond the limit no more than that is read."""
-        return self._parsed(self._table[index])
+        row = self._table[index]
+        self.check_unchanged(index)
+        return self._parsed(row)
 
     def _parsed(self, row: NDArray[np.int64]) -> object:
         start, end, line = row.tolist()

@@ -22,8 +22,8 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tessera.imaging.clips.container import DEFAULT_VIDEO_LIMITS
 from tessera.imaging.decode import DEFAULT_LIMITS
-from tessera.imaging.video import DEFAULT_VIDEO_LIMITS
 from tessera.records.faults import Reason
 from tessera.records.files.cache import cached_folder, map_table
 from tessera.records.files.places import Location
@@ -46,12 +46,12 @@ class TarShard(Container):
     """Records of one shard by number."""
 
     @cached_property
-    def _opened(self) -> str:
+    def _stamp(self) -> str:
         return self.stamp()
 
     @cached_property
     def _folder(self) -> Path:
-        return cached_folder("tar", self._opened, lambda folder: write_index(self.file, folder))
+        return cached_folder("tar", self._stamp, lambda folder: write_index(self.file, folder))
 
     @cached_property
     def _members(self) -> NDArray[np.int64]:
@@ -116,6 +116,7 @@ class TarShard(Container):
         offset, size = member
         if size > most:
             raise fault(self.file, index + 1, Reason.LONG_RECORD, f"a member of {size} bytes, limit {most}")
+        self.check_unchanged(index)
         data = read_range(self.file, offset, size)
         if len(data) < size:
             detail = f"{len(data)} of {size} bytes of a member"
@@ -127,7 +128,7 @@ class TarShard(Container):
         if kind not in CLIPS:
             return self._read(index, member, DEFAULT_LIMITS.max_bytes)
         read = partial(self._read, index, member, DEFAULT_VIDEO_LIMITS.max_bytes)
-        return copied(f"{self._opened} {member}", f".{kind}", lambda out: out.write(read()))
+        return copied(f"{self._stamp} {member}", f".{kind}", lambda out: out.write(read()))
 
 
 class _Beside(Mapping[str, bytes | Path]):

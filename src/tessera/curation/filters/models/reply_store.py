@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 from tessera.curation.filters.config import JudgeModelConfig
 from tessera.curation.filters.models.scorer import Reply, Scorer
+from tessera.runtime.shown import shown
 
 Item = TypeVar("Item")
 
@@ -20,8 +22,8 @@ class ReplyStore:
     """A SQLite file of replies, for several threads; each reply is on disk when `put` returns."""
 
     def __init__(self, file: Path) -> None:
-        self._lock = threading.Lock()
-        try:
+        self._lock, self._file = threading.Lock(), file
+        with self._told():
             self._base = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
             self._base.execute("PRAGMA journal_mode=WAL")
             self._base.execute("PRAGMA synchronous=NORMAL")
@@ -30,21 +32,29 @@ class ReplyStore:
                 " (key BLOB PRIMARY KEY, text TEXT, prompt_tokens INTEGER, answer_tokens INTEGER)"
                 " WITHOUT ROWID"
             )
-        except sqlite3.DatabaseError as error:
-            remedy = "remove the file, it only holds replies that can be asked again"
-            raise ValueError(f"{file}: {error}; {remedy}") from error
+            if (problem := self._base.execute("PRAGMA quick_check(1)").fetchone()) != ("ok",):
+                raise sqlite3.DatabaseError(shown(problem))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """ValueError for a file that is damaged or can't be written."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            remedy = "make room, or remove the file: it only holds replies that can be asked again"
+            raise ValueError(f"{shown(self._file)}: {error}; {remedy}") from error
 
     def get(self, model: str, prompt: str) -> Reply | None:
         """The reply of a model to a prompt, if it is known."""
         query = "SELECT text, prompt_tokens, answer_tokens FROM replies WHERE key = ?"
-        with self._lock:
+        with self._lock, self._told():
             row = self._base.execute(query, (_key(model, prompt),)).fetchone()
         return None if row is None else Reply(*row)
 
     def put(self, model: str, prompt: str, reply: Reply) -> None:
         """Keep a reply."""
         values = (_key(model, prompt), reply.text, reply.prompt_tokens, reply.answer_tokens)
-        with self._lock:
+        with self._lock, self._told():
             self._base.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?)", values)
 
     def close(self) -> None:
