@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -17,6 +18,7 @@ from tessera.chat.message import Conversation, Video, ask
 from tessera.chat.templates import TEMPLATES
 from tessera.chat.tokenizer import Tokenizer
 from tessera.imaging.grid import Tiling
+from tessera.imaging.pictures.reading import PictureReading
 
 Get = Callable[[str], Tokenizer]
 SIDE = 56
@@ -117,3 +119,36 @@ def test_frame_labels_by_name(label: str, second: str, real_tokenizer: Get) -> N
 def test_unknown_labels_are_refused() -> None:
     with pytest.raises(ValueError, match=r"frame_label: 'card' is no name \(training, cards"):
         frame_pattern("card")
+
+
+def test_frames_of_a_list_are_read_like_pictures(real_tokenizer: Get, tmp_path: Path) -> None:
+    """Files of different sizes, one on its side: the choices about pictures hold for them, too."""
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    halves = PIL.Image.new("RGB", (60, 40), "red")
+    halves.paste((0, 0, 255), (0, 20, 60, 40))
+    halves.save(tmp_path / "a.png", exif=exif)
+    PIL.Image.new("RGBA", (30, 90), (0, 255, 0, 0)).save(tmp_path / "b.png")
+    clip = Video([tmp_path / "a.png", str(tmp_path / "b.png")])  # type: ignore[arg-type]
+    encoder = encoder_of(real_tokenizer("internvl3"))
+    talk = Conversation((ask("?", videos=[clip]),))
+    stored = encoder.encode(talk).tiles
+    assert stored.shape[0] == 2 and stored[0, 2, 2].tolist() == stored[0, 2, -2].tolist()
+    turned = replace(encoder, pictures=PictureReading(orientation="exif", transparency="white"))
+    tiles = turned.encode(talk).tiles
+    assert tiles[0, 2, 2].tolist() != tiles[0, 2, -2].tolist()
+    assert tiles[1].min() == 255
+    assert turned.measure(talk).tiles == 2
+
+
+def test_what_is_no_clip_is_told(real_tokenizer: Get, tmp_path: Path) -> None:
+    encoder = encoder_of(real_tokenizer("internvl3"))
+    for source, told in (
+        (b"bytes", "is no file, folder or tuple of pictures"),
+        ("https://a.b/c.mp4", "is on the web"),
+        ("s3://a/b.mp4", "download the file"),
+        ((), "empty tuple"),
+        ((tmp_path / "none.png",), "none.png"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            encoder.encode(Conversation((ask("?", videos=[Video(source)]),)))  # type: ignore[arg-type]

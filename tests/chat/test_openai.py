@@ -131,7 +131,12 @@ def test_a_root_confines_paths(tmp_path: Path) -> None:
         (["hi"], r"messages\[0\]\.role: None is unknown"),
         ([{"role": "assistant", "content": [{"type": "image", "image": RED}]}], r"put them in a user turn"),
         ([{"role": "assistant", "content": "x", "weight": 2}], r"messages\[0\]\.weight: 2 is not 0 or 1"),
-        (user({"type": "video", "video": ["a"]}), r"a list must hold decoded pictures"),
+        (user({"type": "video", "video": ["a", 3]}), r"video\[1\]: 3 is no picture"),
+        (user({"type": "video", "video": []}), r"an empty list of frames"),
+        (user({"type": "video", "video": "a", "frames": 10**9}), r"frames=1000000000 are too many; .* 512"),
+        (user({"type": "video", "video": "a", "fps": 1e9}), r"fps=1000000000.0 is no number .* up to 240"),
+        (user({"type": "video", "video": "a", "fps": float("nan")}), r"fps=nan is no number"),
+        (user({"type": "video", "video": "a", "fps": True}), r"fps=True is no number"),
         (user({"type": "video_url", "video_url": "data:video/mp4;base64,"}), r"write it to a file"),
     ],
 )

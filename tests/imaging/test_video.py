@@ -9,8 +9,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from tessera.imaging.clips.container import VideoLimits
 from tessera.imaging.frames import frame_indices
-from tessera.imaging.video import VideoLimits, probe_video, read_frames
+from tessera.imaging.video import probe_video, read_frames
 
 COUNT = 20
 

@@ -5,7 +5,6 @@ everywhere. `measure` walks the same path with picture sizes from file headers a
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,19 +12,20 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
+from tessera.chat.clip_frames import clip_frames
 from tessera.chat.frame_labels import frame_pattern
 from tessera.chat.message import Conversation, Image, PictureSource, Video
 from tessera.chat.render import MediaSpan, Rendered, render
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokenizer.content import ContentTokens, content_names
+from tessera.imaging.clips.stills import stills_of
 from tessera.imaging.decode import decode_image, name_of, read_size
-from tessera.imaging.frames import frame_indices
 from tessera.imaging.grid import Tiling, count_tiles, tiles_problem
 from tessera.imaging.pictures.losses import what_is_lost
 from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 from tessera.imaging.tiles import Resize, cut_tiles
-from tessera.imaging.video import probe_video, read_frames
+from tessera.imaging.video import convert_frames
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ class Encoder:
 
     def _count(self, part: Image | Video, share: int) -> tuple[int, ...]:
         if isinstance(part, Video):
-            return (1,) * len(self._frame_indices(part))
+            return (1,) * len(clip_frames(part, self.frames, self.max_frames))
         tiling = self._picture_tiling(part, share)
         reading = part.reading or self.pictures
         sizes = (read_size(source, reading=reading) for source in (part.source, *part.joined))
@@ -232,12 +232,11 @@ class Encoder:
             _expected(part, sum(map(len, tiles)))
             return [np.concatenate(tiles) if part.joined else tiles[0]]
         single = Tiling(tile_side=self.tiling.tile_side, min_tiles=1, max_tiles=1, thumbnail=False)
-        indices = self._frame_indices(part)
-        if isinstance(part.source, tuple):
-            frames: Sequence[PIL.Image.Image] = [part.source[i] for i in indices]
-        else:
-            frames = read_frames(part.source, indices)
-        return [self._tiles(frame, single) for frame in frames]
+        indices = clip_frames(part, self.frames, self.max_frames)
+        if (stills := stills_of(part.source)) is not None:
+            return [self._tiles(stills[index], single, part.reading) for index in indices]
+        assert not isinstance(part.source, tuple)
+        return convert_frames(part.source, indices, lambda frame: self._tiles(frame, single))
 
     def _tiles(
         self, source: PictureSource, tiling: Tiling, reading: PictureReading | None = None
@@ -247,22 +246,6 @@ class Encoder:
         if whole and tiling.min_tiles == 1 and reading == PUBLISHED:
             return np.asarray(source)[None]  # one tile, nothing to resize
         return cut_tiles(decode_image(source, reading=reading), tiling, self.resize)
-
-    def _frame_indices(self, part: Video) -> list[int]:
-        """Frames of a clip; decoded frames are all taken unless the part bounds their number."""
-        usual = len(part.source) if isinstance(part.source, tuple) else self.frames
-        wanted = usual if part.frames is None else part.frames
-        if not 1 <= wanted <= self.max_frames:
-            raise ValueError(
-                f"video.frames: {wanted} is not in 1..{self.max_frames}; "
-                "set Video.frames or Encoder(max_frames=...)"
-            )
-        if not isinstance(part.source, tuple):
-            info = probe_video(part.source)
-            return frame_indices(info.frames, info.fps, wanted, part.start, part.end)
-        if part.start is not None or part.end is not None:
-            raise ValueError("video.start, video.end: decoded frames have no times; cut the tuple instead")
-        return list(range(wanted)) if part.frames is None else frame_indices(len(part.source), 1.0, wanted)
 
 
 def _expected(part: Image, count: int) -> int:

@@ -18,7 +18,7 @@ from tessera.imaging.pictures.reading import PictureReading
 
 Role = Literal["system", "user", "assistant"]
 PictureSource = str | Path | bytes | PIL.Image.Image
-ClipSource = str | Path | tuple[PIL.Image.Image, ...]
+ClipSource = str | Path | tuple[PictureSource, ...]
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,24 @@ class Image:
 
 @dataclass(frozen=True)
 class Video:
-    """One clip: a file, a folder of frames or decoded frames; `start` and `end` in seconds bound it."""
+    """One clip: a file, a folder of frames or the frames as pictures; `start` and `end` in seconds bound it.
+
+    frames: how many are taken. fps: so many a second instead, and no more than `frames`. picked: the numbers
+    of the frames instead of any rule. reading: how frames that are pictures become RGB; None leaves it to the
+    encoder.
+    """
 
     source: ClipSource
     start: float | None = None
     end: float | None = None
     frames: int | None = None
+    fps: float | None = None
+    picked: tuple[int, ...] | None = None
+    reading: PictureReading | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.source, list):  # what people write; a tuple can be remembered
+            object.__setattr__(self, "source", tuple(self.source))
 
 
 Part = Text | Image | Video

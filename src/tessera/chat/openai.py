@@ -11,9 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
-from urllib.parse import unquote, urlparse
-
-import PIL.Image
 
 from tessera.chat.message import (
     ClipSource,
@@ -27,8 +24,9 @@ from tessera.chat.message import (
     Video,
     with_line_breaks,
 )
+from tessera.imaging.frames import MOST_FRAMES, rate_problem
 from tessera.imaging.grid import tiles_problem
-from tessera.imaging.pictures.sources import ON_THE_WEB, on_the_web, picture_source
+from tessera.imaging.pictures.sources import ON_THE_WEB, local_path, on_the_web, picture_source
 from tessera.runtime.shown import shown
 
 Fetch = Callable[[str], bytes | str | Path]
@@ -55,7 +53,7 @@ def read_messages(
     Parts: `text`; `image_url` (a file, file: or data: address, or base64 alone; `detail` low is one tile,
     high and auto leave the model's own rule; `max_tiles` sets a limit) or `image` (these, bytes, an open file
     or a PIL picture); `video_url` or `video` (a file, a folder of frames or a list of pictures), with
-    `start`, `end` (seconds) and `frames`.
+    `start`, `end` (seconds), `frames` and `fps` (so many a second, and `frames` at the most).
     `input_text`, `output_text` and `input_image` are names of the same. `weight: 0` leaves answers untrained.
     root: relative paths start here, and no path may lead out of it. fetch: opens http(s) addresses, which are
     refused without it. Raises ValueError that names the message and part, and what to write instead.
@@ -148,13 +146,15 @@ class MessageReader(ABC):
 
     def _clip(self, where: str, value: object, options: Mapping[str, Any]) -> Video | None:
         start, end = (_first(options, (key, f"video_{key}")) for key in ("start", "end"))
-        frames = options.get("frames")
-        if problem := bounds_problem(start, end):
+        frames, fps = _first(options, ("frames", "nframes")), options.get("fps")
+        if problem := bounds_problem(start, end) or (fps is not None and rate_problem(fps)):
             self.fault(where, problem)
         if frames is not None and not _is_count(frames):
             self.fault(where, f"frames={shown(frames)} is no count; give a whole number from 1")
+        elif frames is not None and frames > MOST_FRAMES:
+            self.fault(where, f"frames={shown(frames)} are too many; ask for {MOST_FRAMES} at the most")
         source = self.clip(where, value)
-        return None if source is None else Video(source, start, end, frames)
+        return None if source is None else Video(source, start, end, frames, fps)
 
     def _limit(self, where: str, options: Mapping[str, Any]) -> int | None:
         """Most tiles of a picture: `max_tiles`, one for `detail` low, None for the model's own rule."""
@@ -191,9 +191,9 @@ class _ChatReader(MessageReader):
 
     def clip(self, where: str, value: object) -> ClipSource:
         if isinstance(value, list | tuple):
-            if not all(isinstance(frame, PIL.Image.Image) for frame in value):
-                self.fault(where, "a list must hold decoded pictures; or name a file or a folder")
-            return tuple(value)
+            if not value:
+                self.fault(where, "an empty list of frames; name at least one picture")
+            return tuple(self.picture(f"{where}[{number}]", frame) for number, frame in enumerate(value))
         address = self._address(where, value)
         if address.startswith("data:"):
             self.fault(where, "a clip cannot be read from a data: address; write it to a file")
@@ -210,9 +210,10 @@ class _ChatReader(MessageReader):
     def _file(self, where: str, address: str) -> bytes | str | Path:
         if on_the_web(address):
             return self._fetched(where, address)
-        return self._below_root(
-            where, Path(unquote(urlparse(address).path) if address.startswith("file:") else address)
-        )
+        try:
+            return self._below_root(where, local_path(address))
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
 
     def _fetched(self, where: str, address: str) -> bytes | str | Path:
         if self.fetch is None:

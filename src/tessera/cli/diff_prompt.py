@@ -83,7 +83,7 @@ def write_messages(question: str, media: Media, system: str | None) -> list[dict
             parts.append({"type": "text", "text": f"Image-{index}: "})
         parts.append({"type": "image", "image": str(path)})
     for video in media.videos:
-        bounds = {"start": video.start, "end": video.end, "frames": video.frames}
+        bounds = {"start": video.start, "end": video.end, "frames": video.frames, "fps": video.fps}
         said = {key: value for key, value in bounds.items() if value is not None}
         parts.append({"type": "video", "video": str(video.source), **said})
     parts.append({"type": "text", "text": question})

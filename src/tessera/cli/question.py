@@ -64,12 +64,14 @@ class QuestionCommand(WordsCommand):
     """End of the clips in seconds."""
     frames: int | None = None
     """Frames taken from a clip; the model's own number by default."""
+    fps: float | None = None
+    """So many frames a second instead, and --frames at the most."""
     system: str | None = None
     """System text in place of the model's own."""
 
     def media_and_question(self) -> tuple[Media, str]:
         """A word that is a file or an address, or is named like one, is media; the rest is the question."""
-        media, said = Media(bounds=Video("", self.start, self.end, self.frames)), []
+        media, said = Media(bounds=Video("", self.start, self.end, self.frames, self.fps)), []
         for word in self.words:
             named = Path(word).suffix.lower() in PICTURES | CLIPS
             if named or os.path.exists(word) or _is_address(word):  # a long question is no error here

@@ -5,8 +5,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-import PIL.Image
-
 from tessera.chat.message import ClipSource, Image, PictureSource, Video
 from tessera.imaging.decode import name_of, read_size
 from tessera.imaging.pictures.losses import Losses, what_is_lost
@@ -33,9 +31,10 @@ class MediaFinding:
 class MediaInspector:
     """Looks at a file once as long as it is remembered; memory is bounded.
 
-    headers_only: pictures are not decoded and are identified by their path, which is quick, but a truncated
-    picture is found only when it is used, and copies under other names are not found. Clips always are
-    identified by path and bounds. losses: look for what reading leaves out, too.
+    headers_only: pictures and clips are not decoded and are identified by their path, which is quick, but a
+    truncated one is found only when it is used, and copies under other names are not found. Clips in files
+    always are identified by path and bounds. losses: look for what reading
+    leaves out, too.
     """
 
     def __init__(self, headers_only: bool = False, losses: bool = False) -> None:
@@ -74,7 +73,9 @@ class MediaInspector:
 def _identity(source: PictureSource | ClipSource, by_name: bool) -> bytes:
     """A digest of the content, or of the path."""
     digest = hashlib.blake2b(digest_size=8)
-    if isinstance(source, str | Path) and by_name:
+    if isinstance(source, tuple):
+        digest.update(b"".join(_identity(frame, by_name) for frame in source))
+    elif isinstance(source, str | Path) and by_name:
         digest.update(str(source).encode("utf-8", "surrogateescape"))
     elif isinstance(source, str | Path):
         with Path(source).open("rb") as stream:
@@ -83,6 +84,5 @@ def _identity(source: PictureSource | ClipSource, by_name: bool) -> bytes:
     elif isinstance(source, bytes):
         digest.update(source)
     else:
-        for picture in (source,) if isinstance(source, PIL.Image.Image) else source:
-            digest.update(picture.tobytes())
+        digest.update(source.tobytes())
     return digest.digest()

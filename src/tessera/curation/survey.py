@@ -50,6 +50,7 @@ class SourceSurvey:
     scripts: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
+    headers_only: bool = False
     showing: int = 0
     asking: int = 0
     exact: int = 0
@@ -79,6 +80,8 @@ class SourceSurvey:
             named = self.examples.get(note, [])
             rest = [f"and {count - len(named):,} more"] if named and count > len(named) else []
             lines.append("\n    ".join([f"{count:,} x {note}", *named, *rest]))
+        if self.headers_only and self.showing:
+            lines.append("pictures and clips were not decoded: what is cut off or damaged was not looked for")
         if not self.showing and self.asking >= BLIND_SHARE * self.size and self.asking:
             lines.append(
                 f"no record has a picture or clip, but the questions of {self.asking:,} of {self.size:,} ask "
@@ -138,7 +141,7 @@ def survey(
 ) -> Survey:
     """Look at all records of all finite sources. `folder` takes what is remembered, and stays in use.
 
-    headers_only: read picture headers only, which is quick, but a truncated picture is found when it is used.
+    headers_only: do not decode pictures and clips: quick, but a truncated one is found only when it is used.
     deep: look for duplicates, boxes and scripts, too. ValueError when the cache can't be written or a source
     can't be encoded at all.
     """
@@ -148,6 +151,7 @@ def survey(
     found = Survey(limits, [], table, endless)
     for number, entry in enumerate(finite):
         source = _open_source(entry, found.records, encoder, limits, folder / str(number), progress)
+        source.headers_only = headers_only
         tokenizer = encoder.tokenizer if isinstance(encoder, Encoder) else None
         _look_through(source, table, Examiner(entry, headers_only, deep, tokenizer), deep, progress)
         found.sources.append(source)

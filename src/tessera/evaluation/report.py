@@ -139,5 +139,5 @@ def _media(part: Image | Video, height: int) -> list[blocks.ShownMedia]:
     if isinstance(part, Image):
         return [blocks.ShownMedia(picture=decode_image(part.source, reading=part.reading), height=height)]
     if isinstance(part.source, tuple):
-        return [blocks.ShownMedia(picture=frame, height=FRAME_HEIGHT) for frame in part.source]
+        return [blocks.ShownMedia(picture=decode_image(frame), height=FRAME_HEIGHT) for frame in part.source]
     return [blocks.ShownMedia(Path(part.source).name)]

@@ -1,75 +1,79 @@
-"""Clips to RGB frames: video files, animated pictures, folders of frames, or frames already in memory.
+"""Clips to RGB frames: video files, animated pictures, and stills in a folder, a list or memory.
 
 Frame numbers count decoded frames from zero. A file is decoded once, from its start to the last frame asked
-for; containers without a frame count are counted by decoding.
+for; containers without a frame count are counted by decoding. Frames are upright, as players show them; their
+sample aspect ratio is left alone, as the published decoder leaves it.
 """
 
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
-import av
-import av.container
-import av.error
-import av.video.stream
+import numpy as np
 import PIL.Image
+from numpy.typing import NDArray
 
-from tessera.imaging.decode import BROKEN, DEFAULT_LIMITS, DecodeLimits, decode_image, open_lazily, read_size
-from tessera.runtime.config import Config
+from tessera.imaging.clips import animation
+from tessera.imaging.clips.container import (
+    DEFAULT_VIDEO_LIMITS,
+    QUARTER_TURNS,
+    OpenedClip,
+    VideoLimits,
+    VideoSource,
+    blamed,
+    clip_error,
+    opened_clip,
+    turn_of,
+    upright,
+)
+from tessera.imaging.clips.stills import clip_path, stills_of
+from tessera.imaging.decode import DecodeLimits, decode_image, read_size
 
-VideoSource = str | Path | tuple[PIL.Image.Image, ...]
-
-ANIMATED_SUFFIXES = (".gif", ".webp", ".png", ".apng")
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-FOLDER_FPS = 1.0  # a folder of frames and frames in memory carry no clock
+FOLDER_FPS = 1.0  # stills carry no clock
+MOST_HELD = 2**30
+"""Bytes that frames held at once may take."""
 SHORTEN = "cut the clip or raise the limit"
-
-
-class VideoLimits(Config):
-    """How large a clip may be before it is refused."""
-
-    max_frames: int = 500_000
-    """Frames in the clip."""
-    max_pixels: int = DEFAULT_LIMITS.max_pixels
-    """Width times height of a frame."""
-    max_bytes: int = 16 * 2**30
-    """Size of the file in bytes."""
-
-
-DEFAULT_VIDEO_LIMITS = VideoLimits()
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a clip holds: decodable frames, average frames per second, size in pixels."""
+    """What a clip holds: decodable frames, average frames per second, size in pixels as it is shown.
+
+    times: float64 [frames + 1], when each frame is first shown and when the clip ends, in seconds from the
+    first frame; None where the rate is constant, or where nobody asked.
+    """
 
     frames: int
     fps: float
     width: int
     height: int
+    times: NDArray[np.float64] | None = field(default=None, compare=False)
 
 
-def probe_video(source: VideoSource, limits: VideoLimits = DEFAULT_VIDEO_LIMITS) -> VideoInfo:
+def probe_video(
+    source: VideoSource, limits: VideoLimits = DEFAULT_VIDEO_LIMITS, timed: bool = False
+) -> VideoInfo:
     """Frames, rate and size of a clip; decodes only where the container does not say how many frames it has.
 
-    Raises ValueError when the clip is missing, broken, beyond the limits or has no frames.
+    timed: read the time stamps, too, for which the whole file is read. Raises ClipError, a ValueError, when
+    the clip is missing, broken, beyond the limits or has no frames.
     """
-    opened = _file_or_stills(source)
-    if isinstance(opened, Path):
-        stat = opened.stat()
-        if stat.st_size > limits.max_bytes:
-            raise _error(opened, f"{stat.st_size} bytes exceed max_bytes={limits.max_bytes}; {SHORTEN}")
-        # The stamp makes a rewritten file a new question.
-        info = _probe_file(opened, limits, stat.st_mtime_ns, stat.st_size)
-    else:
-        info = VideoInfo(len(opened), FOLDER_FPS, *read_size(opened[0], _picture_limits(limits)))
-    if info.frames > limits.max_frames:
-        raise _error(source, f"{info.frames} frames exceed max_frames={limits.max_frames}; {SHORTEN}")
-    return info
+    stills = stills_of(source)
+    if stills is not None:
+        info = VideoInfo(len(stills), FOLDER_FPS, *read_size(stills[0], picture_limits(limits)))
+        _check_size(source, info, limits)
+        return info
+    path = _path(source)
+    with blamed(path, "no such file or folder", "missing"):
+        stat = os.stat(path)
+    if stat.st_size > limits.max_bytes:
+        raise clip_error(path, f"{stat.st_size} bytes exceed max_bytes={limits.max_bytes}; {SHORTEN}", "huge")
+    # The stamp makes a rewritten file a new question.
+    return (_probe_timed if timed else _probe_file)(path, limits, stat.st_mtime_ns, stat.st_size)
 
 
 def read_frames(
@@ -77,123 +81,170 @@ def read_frames(
 ) -> list[PIL.Image.Image]:
     """The frames with these numbers as PIL RGB, in the order asked for; a number may repeat.
 
-    Only the frames asked for become pictures. Raises ValueError for a number the clip does not have, and for
-    a clip that is missing, broken or beyond the limits.
+    Raises ClipError as `convert_frames` does, and for frames that take more than 1 GiB in memory.
+    """
+    info = probe_video(source, limits)
+    held = 3 * info.width * info.height * len(set(indices))
+    if held > MOST_HELD:
+        what = f"{len(set(indices))} frames of {info.width}x{info.height} take {held} bytes"
+        raise clip_error(source, f"{what}, limit {MOST_HELD}; ask for fewer, or use convert_frames()", "huge")
+    return convert_frames(source, indices, lambda frame: frame, limits)
+
+
+def convert_frames(
+    source: VideoSource,
+    indices: Sequence[int],
+    convert: Callable[[PIL.Image.Image], Kept],
+    limits: VideoLimits = DEFAULT_VIDEO_LIMITS,
+) -> list[Kept]:
+    """What `convert` makes of the frames with these numbers; only one of them is in memory at a time.
+
+    Raises ClipError for a number that the clip does not have, a frame that is damaged, and a clip that is
+    missing, broken or beyond the limits.
     """
     info = probe_video(source, limits)
     wanted = set(indices)
     outside = sorted(index for index in wanted if not 0 <= index < info.frames)
     if outside:
         what = f"frames {outside[:5]} are outside its {info.frames} frames"
-        raise _error(source, f"{what}; take the numbers from frame_indices()")
+        raise clip_error(source, f"{what}; take the numbers from frame_indices()")
     if not wanted:
         return []
-    opened = _file_or_stills(source)
-    if not isinstance(opened, Path):
-        found = {index: decode_image(opened[index], _picture_limits(limits)) for index in wanted}
-    elif opened.suffix.lower() in ANIMATED_SUFFIXES:
-        with _animation(opened, limits) as image:
-            found = {index: _frame_of(image, index) for index in sorted(wanted)}
+    if (stills := stills_of(source)) is not None:
+        found = {index: convert(decode_image(stills[index], picture_limits(limits))) for index in wanted}
+    elif animation.is_animation(path := _path(source)):
+        found = {index: convert(frame) for index, frame in animation.frames_of(path, sorted(wanted))}
     else:
-        found = _read_stream(opened, wanted)
+        found = _read_stream(path, wanted, limits, convert)
     return [found[index] for index in indices]
 
 
-def _read_stream(path: Path, wanted: set[int]) -> dict[int, PIL.Image.Image]:
+def count_readable(path: Path, last: int, first: int = 0, limits: VideoLimits = DEFAULT_VIDEO_LIMITS) -> int:
+    """How many of the frames from `first` to `last`, both included, are there and undamaged in a file."""
+    if animation.is_animation(path):
+        return animation.count_readable(path, first, last)
+    good = 0
+    with opened_clip(path, limits) as clip:
+        for number, frame in enumerate(clip.frames(lenient=True)):
+            good += first <= number and not frame.is_corrupt
+            if number >= last:
+                break
+    return good
+
+
+def picture_limits(limits: VideoLimits) -> DecodeLimits:
+    """What a frame that is a picture of its own may be."""
+    return DecodeLimits(max_pixels=limits.max_pixels)
+
+
+def _path(source: VideoSource) -> Path:
+    assert not isinstance(source, tuple)  # tuples are stills
+    return clip_path(source)
+
+
+def _read_stream(
+    path: Path, wanted: set[int], limits: VideoLimits, convert: Callable[[PIL.Image.Image], Kept]
+) -> dict[int, Kept]:
     """One pass over a video file, converting only the wanted frames."""
-    found: dict[int, PIL.Image.Image] = {}
-    last, seen = max(wanted), 0
-    with _video_stream(path) as (container, stream):
-        for seen, frame in enumerate(container.decode(stream), start=1):
-            if seen - 1 in wanted:
-                found[seen - 1] = PIL.Image.fromarray(frame.to_ndarray(format="rgb24"))
-            if seen > last:
+    found: dict[int, Kept] = {}
+    last, number = max(wanted), -1
+    with opened_clip(path, limits) as clip:
+        for number, frame in enumerate(clip.frames()):
+            if number in wanted:
+                if frame.is_corrupt:
+                    raise clip_error(path, f"frame {number} is damaged; replace the file or drop the record")
+                with blamed(path, f"frame {number} cannot be shown"):
+                    picture = upright(frame)
+                found[number] = convert(picture)
+            if number >= last:
                 return found
-    what = f"ended after {seen} frames though its header promises more than {last}"
-    raise _error(path, f"{what}; the file is truncated, replace it or drop the record")
-
-
-def _frame_of(image: PIL.Image.Image, index: int) -> PIL.Image.Image:
-    """A frame of an animated picture. Pillow lays each over the ones before it: ask for them in order."""
-    image.seek(index)
-    return image.convert("RGB")
+    what = f"ended after {number + 1} frames though its header promises more than {last}"
+    raise clip_error(path, f"{what}; the file is truncated, replace it or drop the record")
 
 
 @lru_cache(maxsize=4096)
 def _probe_file(path: Path, limits: VideoLimits, modified_ns: int, size: int) -> VideoInfo:
-    if path.suffix.lower() in ANIMATED_SUFFIXES:
-        with _animation(path, limits) as image:
-            frames = int(getattr(image, "n_frames", 1))
-            milliseconds = float(image.info.get("duration", 0)) or 100.0  # browsers show 0 as 100 ms
-            return VideoInfo(frames, 1000.0 / milliseconds, *image.size)
-    with _video_stream(path) as (container, stream):
-        width, height = stream.width, stream.height
-        if width * height > limits.max_pixels:
-            limit = f"max_pixels={limits.max_pixels}; scale it down or raise the limit"
-            raise _error(path, f"frames of {width}x{height} pixels exceed {limit}")
+    if animation.is_animation(path):
+        frames, fps, shape = animation.probe(path)
+        info = VideoInfo(frames, fps, *shape)
+    else:
+        with opened_clip(path, limits) as clip:
+            info = _probe_stream(clip)
+    _check_size(path, info, limits)
+    return info
+
+
+def _probe_stream(clip: OpenedClip) -> VideoInfo:
+    path, limits, stream = clip.path, clip.limits, clip.stream
+    if stream.codec_context is not None:
+        # Before a frame is decoded; the count is looked at again when it is known.
+        known = max(1, stream.frames)
+        _check_size(path, VideoInfo(known, 1.0, max(1, stream.width), max(1, stream.height)), limits)
+    frames = clip.frames()
+    first = next(frames, None)
+    if first is None:
+        raise clip_error(path, "it has no frames; replace the file or drop the record")
+    with blamed(path, "broken frames"):
+        turned = turn_of(first) in QUARTER_TURNS
+        width, height = (first.height, first.width) if turned else (first.width, first.height)
         rate = stream.average_rate or stream.guessed_rate
+        count = _promised(clip)
+    if not count:
         # Decoding is the only count that is sure; it stops just past the limit.
-        counted = islice(container.decode(stream), 0 if stream.frames else limits.max_frames + 1)
-        frames = stream.frames or sum(1 for _ in counted)
-    if frames < 1 or width < 1 or height < 1:
-        raise _error(path, "it has no frames; replace the file or drop the record")
-    return VideoInfo(frames, float(rate) if rate else FOLDER_FPS, width, height)
+        most = min(limits.max_frames, limits.max_volume // (width * height))
+        count = 1 + sum(1 for _, _ in zip(range(most), frames, strict=False))
+    return VideoInfo(count, float(rate) if rate and rate > 0 else FOLDER_FPS, width, height)
 
 
-def _file_or_stills(source: VideoSource) -> Path | Sequence[Path | PIL.Image.Image]:
-    """A file, which has to be decoded, or the frames in memory or in a folder."""
-    if isinstance(source, tuple):
-        if not source:
-            raise ValueError("video: an empty tuple of frames; pass at least one picture")
-        return source
-    if not (path := Path(source)).exists():
-        raise _error(path, "no such file or folder; check the path")
-    return _frame_paths(path) if path.is_dir() else path
+def _promised(clip: OpenedClip) -> int:
+    """Frames by the header, 0 where it does not say; those that an edit list leaves out are not counted."""
+    count, entries = clip.stream.frames, clip.stream.index_entries
+    if count > 0 and clip.container.format.name.startswith("mov") and len(entries):
+        return sum(not entry.is_discard for entry in entries)
+    return max(0, count)
 
 
-def _frame_paths(folder: Path) -> list[Path]:
-    """The pictures of a folder by the number that ends their name: frame_2 before frame_10."""
-    numbered: list[tuple[int, str, Path]] = []
-    for path in folder.iterdir():
-        if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith("."):
-            continue
-        if not (digits := re.split(r"\D", path.stem)[-1]):
-            what = f"'{path.name}' does not end in a number; name frames *_1.jpg, ..."
-            raise ValueError(f"video folder '{folder}': {what}")
-        numbered.append((int(digits), path.name, path))
-    if not numbered:
-        raise ValueError(f"video folder '{folder}': it holds no pictures; name frames *_1.jpg, *_2.jpg, ...")
-    return [path for _, _, path in sorted(numbered)]
+def _check_size(source: VideoSource, info: VideoInfo, limits: VideoLimits) -> None:
+    pixels = info.width * info.height
+    if info.frames < 1 or pixels < 1:
+        raise clip_error(source, "it has no frames; replace the file or drop the record")
+    if pixels > limits.max_pixels:
+        limit = f"max_pixels={limits.max_pixels}; scale it down or raise the limit"
+        raise clip_error(source, f"frames of {info.width}x{info.height} pixels exceed {limit}", "huge")
+    if info.frames > limits.max_frames:
+        limit = f"max_frames={limits.max_frames}"
+        raise clip_error(source, f"{info.frames} frames exceed {limit}; {SHORTEN}", "huge")
+    if info.frames * pixels > limits.max_volume:
+        limit = f"max_volume={limits.max_volume}"
+        what = f"{info.frames} frames of {info.width}x{info.height} pixels"
+        raise clip_error(source, f"{what} exceed {limit}; {SHORTEN}", "huge")
 
 
-@contextmanager
-def _animation(path: Path, limits: VideoLimits) -> Iterator[PIL.Image.Image]:
-    """The opened animated picture; Pillow's errors become ValueErrors that name the file."""
-    with open_lazily(path, _picture_limits(limits)) as image:
-        try:
-            yield image
-        except BROKEN as error:
-            raise _error(path, f"frames are broken ({error}); replace the file") from error
+@lru_cache(maxsize=32)  # 4 MB each at the most
+def _probe_timed(path: Path, limits: VideoLimits, modified_ns: int, size: int) -> VideoInfo:
+    info = _probe_file(path, limits, modified_ns, size)
+    if animation.is_animation(path):
+        times = animation.times_of(path, info.frames)
+    else:
+        times = _stream_times(path, info, limits)
+    return info if times is None else VideoInfo(info.frames, info.fps, info.width, info.height, times)
 
 
-@contextmanager
-def _video_stream(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.stream.VideoStream]]:
-    """The opened file and its first video stream; FFmpeg's errors become ValueErrors that name the file."""
-    try:
-        with av.open(str(path), mode="r") as container:
-            if not container.streams.video:
-                raise _error(path, "no video stream; replace the file or drop the record")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            yield container, stream
-    except av.error.FFmpegError as error:
-        raise _error(path, f"broken or not a video ({error}); replace the file") from error
-
-
-def _picture_limits(limits: VideoLimits) -> DecodeLimits:
-    return DecodeLimits(max_pixels=limits.max_pixels)
-
-
-def _error(source: VideoSource, what: str) -> ValueError:
-    name = f"<{len(source)} frames>" if isinstance(source, tuple) else f"'{source}'"
-    return ValueError(f"video {name}: {what}")
+def _stream_times(path: Path, info: VideoInfo, limits: VideoLimits) -> NDArray[np.float64] | None:
+    """When frames are shown, by the stamps of their packets, or of the decoded frames where these are more or
+    fewer; None at a constant rate, and where stamps are missing."""
+    with opened_clip(path, limits) as clip:
+        base = float(clip.stream.time_base or 0)
+        with blamed(path, "broken packets"):
+            stamps = [packet.pts for packet in clip.packets() if packet.size and not packet.is_discard]
+    if len(stamps) != info.frames:
+        with opened_clip(path, limits) as clip:
+            stamps = [frame.pts for frame in clip.frames()]
+    if None in stamps or len(stamps) != info.frames or not base > 0:
+        return None
+    times = np.sort(np.array(stamps, np.float64) * base)
+    times -= times[0]
+    # Rounded stamps stay within half a frame of their place.
+    if np.abs(times - np.arange(len(times)) / info.fps).max() <= 0.5 / info.fps:
+        return None
+    return np.append(times, times[-1] + times[-1] / max(1, len(times) - 1))

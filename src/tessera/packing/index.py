@@ -144,7 +144,7 @@ def _row(entry: WeightedSource, encoder: SampleEncoder, number: int) -> tuple[in
     try:
         conversation = entry.source.conversation(number)
         if entry.frames is not None:
-            conversation, clips = single_frames(conversation)
+            conversation, clips = single_frames(conversation, entry.frames[1])
         lengths = encoder.measure(conversation)
     except (ValueError, OSError):
         return 0, 0, 0, FAULTY, 0

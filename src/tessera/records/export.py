@@ -105,8 +105,8 @@ def _write_scene(root: Path, scene: Scene, index: int, questions: int, rng: Rand
 
 def _drawn(part: Image | Video) -> Sequence[PIL.Image.Image]:
     """The picture, or the frames of a clip."""
-    if isinstance(part.source, tuple):
-        return part.source
-    if isinstance(part.source, PIL.Image.Image):
-        return (part.source,)
+    sources = part.source if isinstance(part.source, tuple) else (part.source,)
+    drawn = [source for source in sources if isinstance(source, PIL.Image.Image)]
+    if len(drawn) == len(sources):
+        return drawn
     raise ValueError(f"media part {part!r} is not decoded: export scenes of the playground only")

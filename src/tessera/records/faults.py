@@ -75,6 +75,10 @@ class Reason(StrEnum):
     )
     NOT_A_VIDEO = "not a video", "replace the file: its content is no video, whatever its name ends in"
     HUGE_VIDEO = "video too large", "cut or scale the clip, or leave the record out"
+    CUT_VIDEO = (
+        "unreadable frames",
+        "replace the file: it is cut off or damaged, or give bounds around the damage",
+    )
     BROKEN_VIDEO = "video without frames", "replace the clip or its start and end: no frame can be read"
     TOO_LONG = "too long", "shorten the record, lower max_dynamic_patch, or raise the pack capacity"
     UNUSABLE = "can't be encoded", "correct the record, or leave it out with on_fault=skip"

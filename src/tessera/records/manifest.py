@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from tessera.imaging.frames import MOST_FRAMES, MOST_RATE
 from tessera.imaging.grid import MOST_TILES
 from tessera.imaging.pictures.reading import PictureReading
 from tessera.playground.scene import LEVELS, SUITES, TASKS
@@ -44,12 +45,14 @@ class DatasetSpec(Config):
     """tile limit of this dataset; None takes the encoder's"""
     pictures: PictureReading | None = None
     """how picture files become RGB; None takes the encoder's"""
-    min_frames: int = Field(default=8, gt=0)
+    min_frames: int = Field(default=8, gt=0, le=MOST_FRAMES)
     """fewest frames of a clip in training"""
-    max_frames: int = Field(default=32, gt=0)
+    max_frames: int = Field(default=32, gt=0, le=MOST_FRAMES)
     """most frames of a clip in training"""
     frame_sampling: Literal["random", "uniform"] = "random"
     """random: number and places of frames are drawn in every visit; uniform: as in inference"""
+    fps: float | None = Field(default=None, gt=0, le=MOST_RATE)
+    """frames a second of a clip, at most max_frames; the same in every visit"""
     pretraining: bool = False
     """documents and captions: no roles, loss on all text"""
     text_only: bool = False

@@ -4,27 +4,35 @@ import errno
 import os
 from pathlib import Path
 
-import av.error
 import PIL.Image
 
-from tessera.chat.message import ClipSource, Image, PictureSource, Video
+from tessera.chat.message import Image, PictureSource, Video
+from tessera.imaging.clips.container import DEFAULT_VIDEO_LIMITS, ClipError, ClipFault, clip_name
+from tessera.imaging.clips.headers import missing_bytes
+from tessera.imaging.clips.stills import stills_of
 from tessera.imaging.decode import BOMBS, DEFAULT_LIMITS, DecodeLimits, decode_image, read_size
+from tessera.imaging.frames import seconds_to_frames
 from tessera.imaging.pictures.reading import PictureReading
 from tessera.imaging.pictures.sources import picture_source
-from tessera.imaging.video import DEFAULT_VIDEO_LIMITS, VideoInfo, VideoLimits, probe_video
+from tessera.imaging.video import count_readable, probe_video
 from tessera.records.faults import Reason
-from tessera.runtime.shown import shown
+from tessera.runtime.shown import counted, shown
 
 Problem = tuple[Reason, str]
 _ANY_SIZE = DecodeLimits(max_pixels=1 << 62, max_side=1 << 62, max_bytes=1 << 62)
-_ANY_CLIP = VideoLimits(max_frames=1 << 62, max_pixels=1 << 62, max_bytes=1 << 62)
+_CLIP_REASONS: dict[ClipFault, Reason] = {
+    "missing": Reason.MISSING_FILE,
+    "not a video": Reason.NOT_A_VIDEO,
+    "huge": Reason.HUGE_VIDEO,
+    "broken": Reason.BROKEN_VIDEO,
+}
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 def media_problem(part: Image | Video, headers_only: bool) -> Problem | None:
     """What is wrong with a picture or clip, or None. What was decoded already is sound."""
     if isinstance(part, Video):
-        return clip_problem(part)
+        return clip_problem(part, headers_only)
     sources = (part.source, *part.joined)
     problems = (picture_problem(source, headers_only, part.reading) for source in sources)
     return next((problem for problem in problems if problem is not None), None)
@@ -58,21 +66,51 @@ def picture_problem(
     return None
 
 
-def clip_problem(clip: Video) -> Problem | None:
-    """What is wrong with a clip, or None: no frames at all, or none between start and end."""
+def clip_problem(clip: Video, headers_only: bool) -> Problem | None:
+    """What is wrong with a clip, or None: every frame that a visit may draw can be read.
+
+    headers_only: no more is decoded than the first frame and what it takes to count, so that a clip that was
+    cut off passes.
+    """
     source = clip.source
-    if isinstance(source, tuple):
-        return None
-    problem = _file_problem(source, DEFAULT_VIDEO_LIMITS.max_bytes, Reason.HUGE_VIDEO)
-    if problem is not None:
-        return problem
+    if not isinstance(source, tuple):
+        problem = _file_problem(source, DEFAULT_VIDEO_LIMITS.max_bytes, Reason.HUGE_VIDEO)
+        if problem is not None:
+            return problem
     try:
-        info = probe_video(source)
+        stills = stills_of(source)
+        problems = (picture_problem(still, headers_only, clip.reading) for still in stills or ())
+        if problem := next((problem for problem in problems if problem is not None), None):
+            return problem
+        bounded = clip.start is not None or clip.end is not None
+        info = probe_video(source, timed=bounded)
+        first, behind = seconds_to_frames(info.frames, info.fps, clip.start, clip.end, info.times)
+        if first >= info.frames:
+            return Reason.BROKEN_VIDEO, f"{clip_name(source)}: {info.frames} frames end before {clip.start} s"
+        if headers_only or stills is not None:
+            return None
+        assert not isinstance(source, tuple)
+        # The rule of inference rounds where that of training cuts: up to two frames more.
+        last = info.frames - 1 if clip.end is None else min(info.frames - 1, max(first, behind + 2))
+        return _unreadable(Path(source), first, last, bounded)
+    except ClipError as error:
+        return _CLIP_REASONS[error.fault], str(error)
     except (ValueError, OSError) as error:
-        return _clip_reason(source, error), str(error)
-    if clip.start is not None and clip.start * info.fps >= info.frames:
-        return Reason.BROKEN_VIDEO, f"{_name(source)}: {info.frames} frames end before {clip.start} s"
-    return None
+        return Reason.BROKEN_VIDEO, str(error)
+
+
+def _unreadable(path: Path, first: int, last: int, bounded: bool) -> Problem | None:
+    """The fault of a clip in which frames from `first` to `last` are missing or damaged."""
+    with path.open("rb") as file:
+        missing = missing_bytes(file)
+    wanted, readable = last + 1 - first, count_readable(path, last, first)
+    if readable == wanted and not missing:
+        return None
+    where = f" from frame {first} to {last}" if bounded else ""
+    detail = f"{readable} of {counted(wanted, 'frame')}{where} can be read"
+    if missing:
+        detail = f"the last {counted(missing, 'byte')} are missing, {readable} frames are left"
+    return Reason.CUT_VIDEO, f"{path}: {detail}"
 
 
 def _file_problem(source: bytes | str | Path, most: int, huge: Reason) -> Problem | None:
@@ -100,16 +138,6 @@ def _is_bomb(source: bytes | str | Path, error: Exception) -> bool:
     except (ValueError, OSError):
         return False
     return True
-
-
-def _clip_reason(source: ClipSource, error: Exception) -> Reason:
-    if isinstance(error.__cause__, av.error.FFmpegError):
-        return Reason.NOT_A_VIDEO
-    try:
-        found: VideoInfo = probe_video(source, _ANY_CLIP)
-    except (ValueError, OSError):
-        return Reason.BROKEN_VIDEO
-    return Reason.HUGE_VIDEO if found.frames else Reason.BROKEN_VIDEO
 
 
 def _name(source: bytes | str | Path) -> str:

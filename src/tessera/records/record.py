@@ -6,14 +6,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeGuard
+from typing import Any, Literal, NoReturn, TypeGuard, cast
 
-from tessera.chat.message import PictureSource
+from tessera.chat.message import ClipSource, PictureSource
 from tessera.chat.openai import unwrapped
+from tessera.imaging.clips.stills import PICTURE_SUFFIXES
 from tessera.imaging.pictures.reading import PictureReading
 from tessera.imaging.pictures.sources import inline_bytes, naked_bytes
 from tessera.records.faults import DataError, Reason, RecordFault
-from tessera.records.files.places import Location, OutsideRoot, inside, is_url
+from tessera.records.files.places import Location, OutsideRoot, inside, is_url, suffix
 from tessera.runtime.shown import shown
 
 MOST_BYTES = 64 * 2**20
@@ -110,8 +111,13 @@ class Parse:
             self.fault(where, str(error))
             return None
 
-    def clip(self, where: str, value: object) -> Location | None:
-        """A file or a folder of frames; None with a fault."""
+    def clip(self, where: str, value: object) -> ClipSource | None:
+        """A file, a folder of frames, or a list of pictures that are its frames; None with a fault."""
+        if isinstance(value, list):
+            frames = [self.picture(f"{where}[{number}]", frame) for number, frame in enumerate(value)]
+            if not frames:
+                self.fault(where, "an empty list of frames")
+            return None if not frames or None in frames else cast(tuple[PictureSource, ...], tuple(frames))
         source = self.file(where, value)
         if isinstance(source, bytes):
             self.fault(where, "bytes can't be a clip; keep clips in files")
@@ -141,6 +147,13 @@ class Parse:
         except OutsideRoot as error:
             self.fault(where, str(error), Reason.OUTSIDE_ROOT, _way_in(self.place.root, path))
             return None
+
+
+def clips_in(value: object) -> list[Any]:
+    """One clip or several, as a list: a list of names that all end like stills is the frames of one clip."""
+    entries = listed(value)
+    stills = all(isinstance(name, str) and suffix(name) in PICTURE_SUFFIXES for name in entries)
+    return [value] if stills and entries and isinstance(value, list) else entries
 
 
 def _way_in(root: Location, path: str) -> str:

@@ -27,7 +27,7 @@ class CheckCommand(LimitedCommand, WorkersCommand, ReportingCommand):
     """
 
     headers_only: bool = False
-    """Read picture headers only: quick, but truncated pictures are not found."""
+    """Do not decode pictures and clips: quick, but those that are cut off are not found."""
     tolerate: float = 0.0
     """Share of faulty records, 0 to 1, up to which the exit code is 0: for training with on_fault=skip."""
     packs_per_step: int = 128

@@ -16,7 +16,7 @@ from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import IMG_START
 from tessera.imaging.decode import decode_image
 from tessera.imaging.grid import Tiling, choose_grid
-from tessera.packing.samples.clips import draw_clips, load_clips
+from tessera.packing.samples.clips import draw_clips, pick_frames
 from tessera.packing.samples.encode import encoder_of
 from tessera.packing.samples.weights import Averaging, weigh_tokens
 from tessera.pages.blocks import NamedBox, Piece, ShownMedia
@@ -65,7 +65,7 @@ def look(entry: WeightedSource, encoder: Encoder, index: int, averaging: Averagi
     file, line = entry.source.place(index)
     name, place = entry.source.name, f"{file}:{line}"
     try:
-        conversation = load_clips(draw_clips(entry.source.conversation(index), entry, 0, index))
+        conversation = pick_frames(draw_clips(entry.source.conversation(index), entry, 0, index))
         encoded = encoder_of(entry, encoder).encode(conversation)
         media = _media(conversation, encoder, encoded)
     except (ValueError, OSError) as error:

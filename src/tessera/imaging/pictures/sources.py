@@ -99,6 +99,11 @@ def _from_text(text: str) -> Path | bytes:
         return inline_bytes(text)
     if (found := naked_bytes(text)) is not None:
         return found
+    return local_path(text)
+
+
+def local_path(text: str) -> Path:
+    """The file of a path (`~` is the user's folder) or a file: address. ValueError for other addresses."""
     if on_the_web(text):
         raise ValueError(f"{shown(text)} {ON_THE_WEB}")
     if text[:5].lower() == "file:":

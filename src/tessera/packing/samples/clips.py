@@ -13,15 +13,18 @@ from typing import TypeGuard
 import PIL.Image
 
 from tessera.chat.message import Conversation, Part, Text, Video, say
-from tessera.imaging.frames import draw_frame_count, sample_training_frames
-from tessera.imaging.video import probe_video, read_frames
+from tessera.imaging.frames import draw_frame_count, sample_training_frames, seconds_to_frames
+from tessera.imaging.video import probe_video
 from tessera.records.source import WeightedSource
 from tessera.runtime.seeds import derive_seed
 
 
 @dataclass(frozen=True)
 class DrawnClip(Video):
-    """A clip on disk whose `frames` frames are drawn by `seed` when pixels are needed."""
+    """A clip on disk whose `frames` frames are drawn by `seed` when pixels are needed.
+
+    `picked` holds their places till then.
+    """
 
     seed: int = 0
 
@@ -33,9 +36,16 @@ def draw_frames(entry: WeightedSource, seed: int, visit: int, number: int) -> tu
     return draw_frame_count(random.Random(own), *entry.frames), own
 
 
-def is_drawn(part: Part) -> TypeGuard[Video]:
-    """Whether frames of this part are drawn at random: a clip on disk that doesn't say how many it wants."""
-    return isinstance(part, Video) and part.frames is None and not isinstance(part.source, tuple)
+def is_drawn(part: Part, most: int) -> TypeGuard[Video]:
+    """Whether frames of this part are drawn at random: a clip on disk that doesn't say how many it wants.
+
+    Frames that are listed are all taken, unless there are more than `most`; so are those in memory.
+    """
+    if not isinstance(part, Video) or (part.frames, part.fps, part.picked) != (None, None, None):
+        return False
+    if not isinstance(part.source, tuple):
+        return True
+    return len(part.source) > most and not any(isinstance(s, PIL.Image.Image) for s in part.source)
 
 
 def draw_clips(conversation: Conversation, entry: WeightedSource, seed: int, visit: int) -> Conversation:
@@ -43,47 +53,50 @@ def draw_clips(conversation: Conversation, entry: WeightedSource, seed: int, vis
     if entry.frames is None:
         return conversation
     drawn = (draw_frames(entry, seed, visit, number) for number in count())
-    return _change_clips(
-        conversation, lambda part: DrawnClip(part.source, part.start, part.end, *next(drawn))
-    )
+
+    def draw(part: Video) -> DrawnClip:
+        frames, own = next(drawn)
+        return DrawnClip(
+            part.source, part.start, part.end, frames, picked=(0,) * frames, reading=part.reading, seed=own
+        )
+
+    return _change_clips(conversation, entry.frames[1], draw)
 
 
-def single_frames(conversation: Conversation) -> tuple[Conversation, int]:
+def single_frames(conversation: Conversation, most: int) -> tuple[Conversation, int]:
     """Every drawn clip with one frame, and how many there are: what an index measures."""
-    number = sum(map(is_drawn, conversation.media))
-    return _change_clips(conversation, lambda part: replace(part, frames=1)), number
+    number = sum(is_drawn(part, most) for part in conversation.media)
+    return _change_clips(conversation, most, lambda part: replace(part, frames=1)), number
 
 
-def load_clips(conversation: Conversation) -> Conversation:
-    """Drawn clips replaced by their decoded frames."""
-    return conversation.map_parts(lambda part: _load(part) if isinstance(part, DrawnClip) else part)
+def pick_frames(conversation: Conversation) -> Conversation:
+    """Drawn clips with the numbers of their frames, by the headers of their files."""
+    return conversation.map_parts(lambda part: _pick(part) if isinstance(part, DrawnClip) else part)
 
 
 def labelled_frames(most: int) -> Iterator[Conversation]:
     """Conversations with a clip of 1 to `most` frames: their lengths give the price of every frame."""
     blank = PIL.Image.new("RGB", (1, 1))
     for frames in range(1, most + 1):
-        message = replace(say("user", ""), parts=(Video((blank,) * frames), Text("\n?")))
+        message = replace(say("user", ""), parts=(Video((blank,), picked=(0,) * frames), Text("\n?")))
         yield Conversation((message, say("assistant", "!")))
 
 
-def _load(clip: DrawnClip) -> Video:
+def _pick(clip: DrawnClip) -> Video:
     """One frame at random from each stretch of the clip between its bounds in seconds."""
-    assert clip.frames is not None and not isinstance(clip.source, tuple)
-    info = probe_video(clip.source)
-    start = clip.start or 0.0
-    first, last = int(start * info.fps), info.frames
-    if clip.end is not None:
-        last = min(last, first + int((clip.end - start) * info.fps))
+    assert clip.frames is not None
+    bounded = clip.start is not None or clip.end is not None
+    info = probe_video(clip.source, timed=bounded)
+    first, last = seconds_to_frames(info.frames, info.fps, clip.start, clip.end, info.times)
     if first >= info.frames:
         raise ValueError(
             f"video {clip.source}: {info.frames} frames end before {clip.start} s; correct the bounds"
         )
     rng = random.Random(derive_seed("frames", clip.seed))
     chosen = sample_training_frames(max(1, last - first), clip.frames, rng)
-    return Video(tuple(read_frames(clip.source, [first + number for number in chosen])))
+    return Video(clip.source, reading=clip.reading, picked=tuple(first + number for number in chosen))
 
 
-def _change_clips(conversation: Conversation, change: Callable[[Video], Video]) -> Conversation:
+def _change_clips(conversation: Conversation, most: int, change: Callable[[Video], Video]) -> Conversation:
     """`change` applied to the drawn clips, in order."""
-    return conversation.map_parts(lambda part: change(part) if is_drawn(part) else part)
+    return conversation.map_parts(lambda part: change(part) if is_drawn(part, most) else part)

@@ -13,7 +13,7 @@ from tessera.imaging.decode import decode_image
 from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 from tessera.packing.mix import Draw
 from tessera.packing.pack import Sample
-from tessera.packing.samples.clips import draw_clips, load_clips
+from tessera.packing.samples.clips import draw_clips, pick_frames
 from tessera.packing.samples.document import DocumentEncoder
 from tessera.packing.samples.overlong import WHOLE, Cut, Sizing
 from tessera.packing.samples.weights import Averaging, weigh_tokens
@@ -82,7 +82,7 @@ class DrawEncoder:
                 seed = derive_seed("augment", self.seed, entry.source.name, draw.visit)
                 reading = self.encoder(draw).pictures
                 conversation = augment_pictures(conversation, random.Random(seed), reading)
-            encoded = self.encoder(draw).encode(load_clips(conversation))
+            encoded = self.encoder(draw).encode(pick_frames(conversation))
         weights = weigh_tokens(encoded.weights, self._averaging)
         return Sample(sample_key(entry.source, draw.index), encoded.ids, weights, encoded.tiles)
 

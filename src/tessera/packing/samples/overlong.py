@@ -129,7 +129,8 @@ def _limit(conversation: Conversation, tiles: int, of: int, sizing: Sizing) -> C
             return replace(part, max_tiles=most, tiles=None)
         if isinstance(part, Video):
             all_frames = len(part.source) if isinstance(part.source, tuple) else sizing.frames
-            return replace(part, frames=max(1, (part.frames or all_frames) * tiles // of))
+            frames = max(1, (part.frames or all_frames) * tiles // of)
+            return replace(part, frames=frames, picked=part.picked and part.picked[:frames])
         return part
 
     return conversation.map_parts(limited)

@@ -13,7 +13,7 @@ from tessera.chat.message import IMAGE_MARK, VIDEO_MARK, ClipSource, Message, Pi
 from tessera.chat.openai import FaultKind, Medium, MessageReader
 from tessera.records.faults import Reason
 from tessera.records.forms.turns import RecordTurn, check_foreign, check_order, check_text, lost_file
-from tessera.records.record import Parse, is_empty, listed
+from tessera.records.record import Parse, clips_in, is_empty, listed
 
 KEYS = frozenset(("messages", "images", "videos"))
 OF_SWIFT = ("images", "videos", "image", "video", "objects", "system")
@@ -24,7 +24,7 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     """The record's messages, as far as it is sound."""
     if not (entries := parse.entries("messages", fields.get("messages"))):
         return ()
-    beside = {"image": iter(listed(fields.get("images"))), "video": iter(listed(fields.get("videos")))}
+    beside = {"image": iter(listed(fields.get("images"))), "video": iter(clips_in(fields.get("videos")))}
     reader, messages = _RecordReader(parse, beside), []
     for number, entry in enumerate(entries):
         message = reader.message(f"messages[{number}]", entry)

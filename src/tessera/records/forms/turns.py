@@ -10,7 +10,7 @@ from tessera.chat.message import IMAGE_MARK, VIDEO_MARK, Image, Message, Role, T
 from tessera.chat.openai import bounds_problem
 from tessera.records.boxes import box_problems
 from tessera.records.faults import Reason
-from tessera.records.record import Parse, RecordPlace, is_empty, listed
+from tessera.records.record import Parse, RecordPlace, clips_in, is_empty, listed
 from tessera.runtime.shown import shown
 
 InFront = Literal["single", "all", "missing"]
@@ -101,7 +101,7 @@ def check_order(parse: Parse, turns: Sequence[RecordTurn], role_key: str) -> Non
 def read_media(parse: Parse, fields: Mapping[str, Any]) -> RecordMedia:
     """Pictures and clips under their plural or singular keys, one or a list of each; empty ones are none."""
     images, videos = (_named_key(parse, fields, key) for key in ("image", "video"))
-    pictures = (parse.picture(where, value) for where, value in _entries(fields, images))
+    pictures = (parse.picture(where, value) for where, value in _entries(images, listed(fields.get(images))))
     found = [Image(source) for source in pictures if source is not None]
     return RecordMedia(found, _read_videos(parse, fields, videos), (images, videos))
 
@@ -116,15 +116,15 @@ def _named_key(parse: Parse, fields: Mapping[str, Any], single: str) -> str:
     return several
 
 
-def _entries(fields: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
+def _entries(key: str, entries: list[Any]) -> list[tuple[str, Any]]:
     """Every entry of a key, and where it stands."""
-    entries = listed(fields.get(key))
     return [(key if len(entries) == 1 else f"{key}[{n}]", entry) for n, entry in enumerate(entries)]
 
 
 def _read_videos(parse: Parse, fields: Mapping[str, Any], key: str) -> list[Video]:
     """The clips under a key, bounded by `clip`: `[start, end]` of a single one, or one or null for each."""
-    clip, sources = fields.get("clip"), [parse.clip(where, value) for where, value in _entries(fields, key)]
+    entries = _entries(key, clips_in(fields.get(key)))
+    clip, sources = fields.get("clip"), [parse.clip(where, value) for where, value in entries]
     if is_empty(clip):
         return [Video(source) for source in sources if source is not None]
     clips = [clip] if len(sources) == 1 and not _nested(clip) else clip

@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tessera.chat.message import Conversation, Image, Part, Video
+from tessera.chat.message import Conversation, Image, Part, PictureSource, Text, Video
 from tessera.imaging.pictures.reading import PictureReading
 from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.files.places import Location, suffix
@@ -124,7 +125,8 @@ class RecordReader:
         )
         record, form = self._read(number, local), self._form(number)
         with _within_reach(file, local):
-            return read_as(fetch_media(parse_as(form, record, place), place), place.pictures)
+            talk = sampled(parse_as(form, record, place), self.spec)
+            return read_as(fetch_media(talk, place), place.pictures)
 
     def fingerprint(self) -> str:
         """What the files are, the settings, and the records that were left out."""
@@ -167,16 +169,29 @@ def _within_reach(file: Container, local: int) -> Iterator[None]:
         raise DataError([fault]) from error
 
 
+def sampled(conversation: Conversation, spec: DatasetSpec) -> Conversation:
+    """The conversation with `fps` frames a second of every clip that does not say itself, if that is set."""
+    if spec.fps is None:
+        return conversation
+
+    def sample(part: Part) -> Part:
+        if isinstance(part, Video) and part.frames is None and part.fps is None:
+            return replace(part, fps=spec.fps, frames=spec.max_frames)
+        return part
+
+    return conversation.map_parts(sample)
+
+
 def read_as(conversation: Conversation, pictures: PictureReading | None) -> Conversation:
     """The conversation whose pictures become RGB as their source says, if it does."""
     if pictures is None:
         return conversation
-    return conversation.map_parts(lambda p: replace(p, reading=pictures) if isinstance(p, Image) else p)
+    return conversation.map_parts(lambda p: p if isinstance(p, Text) else replace(p, reading=pictures))
 
 
 def fetch_media(conversation: Conversation, place: RecordPlace) -> Conversation:
     """The conversation with remote media as files of the cache. DataError for what can't be had."""
-    if not any(isinstance(part.source, str) for part in conversation.media):
+    if not any(isinstance(s, str) for part in conversation.media for s in sources_of(part)):
         return conversation
     parse = Parse(place)
     fetched = conversation.map_parts(lambda part: _fetched(parse, part))
@@ -184,11 +199,19 @@ def fetch_media(conversation: Conversation, place: RecordPlace) -> Conversation:
     return fetched
 
 
+def sources_of(part: Image | Video) -> tuple[PictureSource, ...]:
+    """The file of a picture or clip, or the frames that make it up."""
+    return part.source if isinstance(part.source, tuple) else (part.source,)
+
+
 def _fetched(parse: Parse, part: Part) -> Part:
-    if isinstance(part, Image | Video) and isinstance(part.source, str):
+    if isinstance(part, Image | Video) and any(isinstance(source, str) for source in sources_of(part)):
         where = "image" if isinstance(part, Image) else "video"
         try:
-            return replace(part, source=local_copy(part.source))
+            local = [local_copy(s) if isinstance(s, str) else s for s in sources_of(part)]
+            return replace(
+                part, source=cast(Any, tuple(local) if isinstance(part.source, tuple) else local[0])
+            )
         except FileNotFoundError as error:
             parse.fault(where, str(error), Reason.MISSING_FILE)
         except Unreachable as error:

@@ -22,8 +22,8 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tessera.imaging.clips.container import DEFAULT_VIDEO_LIMITS
 from tessera.imaging.decode import DEFAULT_LIMITS
-from tessera.imaging.video import DEFAULT_VIDEO_LIMITS
 from tessera.records.faults import Reason
 from tessera.records.files.cache import cached_folder, map_table
 from tessera.records.files.places import Location

@@ -1,0 +1,249 @@
+"""Video files opened so that their content alone is read: a closed list of containers, no name, no network.
+
+FFmpeg gets the opened file, never its name, which it might take for a protocol, a playlist or a pattern. No
+container of the list reads further files unless asked to, and those that still ask are refused.
+"""
+
+import errno
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Literal, NoReturn
+
+import av
+import av.container
+import av.error
+import av.packet
+import av.video.frame
+import av.video.stream
+import PIL.Image
+from av.stream import Disposition
+
+from tessera.imaging.clips.headers import MOST_SAMPLES, promised_samples
+from tessera.imaging.decode import name_of
+from tessera.imaging.pictures.sources import Source
+from tessera.runtime.config import Config
+from tessera.runtime.shown import counted, shown
+
+VideoSource = str | Path | tuple[Source, ...]
+ClipFault = Literal["missing", "not a video", "huge", "broken"]
+
+CONTAINERS = (
+    "mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "ivf",
+    "h264", "hevc", "m4v", "mpegvideo",
+)  # fmt: skip
+"""FFmpeg's names of the containers that are read; mov is also mp4 and 3gp, matroska also webm, asf wmv."""
+_KNOWN = "mp4, mov, mkv, webm, avi, mpeg, ts, flv, wmv or ogv"
+_COVERS = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+_MOST_THREADS = 16
+_THREADED_PIXELS = 2**27
+"""Each thread holds frames of its own: no more than this many pixels in all of them."""
+# What PyAV and Pillow raise on hostile bytes besides FFmpeg's own errors.
+FOREIGN = (
+    av.error.FFmpegError, OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError,
+    RuntimeError, AssertionError, EOFError, MemoryError, struct.error,
+)  # fmt: skip
+
+
+class VideoLimits(Config):
+    """How large a clip may be before it is refused."""
+
+    max_frames: int = 500_000
+    """Frames in the clip."""
+    max_pixels: int = 2**25
+    """Width times height of a frame; the default is a little more than 8K."""
+    max_volume: int = 2**40
+    """Frames times pixels of a frame; the default is two hours of 1080p at 60 frames a second."""
+    max_bytes: int = 16 * 2**30
+    """Size of the file in bytes."""
+
+
+DEFAULT_VIDEO_LIMITS = VideoLimits()
+
+
+class ClipError(ValueError):
+    """A clip that cannot be read; `fault` says in which way."""
+
+    def __init__(self, message: str, fault: ClipFault) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+    def __reduce__(self) -> tuple[type["ClipError"], tuple[str, ClipFault]]:
+        return type(self), (str(self), self.fault)
+
+
+def clip_error(source: VideoSource, what: str, fault: ClipFault = "broken") -> ClipError:
+    """The error about a clip, which names it."""
+    return ClipError(f"video {clip_name(source)}: {what}", fault)
+
+
+def clip_name(source: VideoSource) -> str:
+    """How messages name a clip."""
+    return f"<{len(source)} frames>" if isinstance(source, tuple) else name_of(source)
+
+
+@contextmanager
+def blamed(path: Path, what: str, fault: ClipFault = "broken") -> Iterator[None]:
+    """Whatever a decoder raises inside is a ClipError about the file."""
+    try:
+        yield
+    except ClipError:
+        raise
+    except FOREIGN as error:
+        told = error.strerror if isinstance(error, av.error.FFmpegError) else error
+        cause = shown(str(told or type(error).__name__), bare=True)
+        raise clip_error(path, f"{what} ({cause}); replace the file or drop the record", fault) from error
+
+
+@dataclass(frozen=True)
+class OpenedClip:
+    """An opened video file and the stream that a player shows."""
+
+    path: Path
+    container: av.container.InputContainer
+    stream: av.video.stream.VideoStream
+    limits: VideoLimits
+
+    def packets(self) -> "Iterator[av.packet.Packet[av.video.stream.VideoStream]]":
+        """Packets of the stream in the order of the file, no more than the limits allow."""
+        return islice(self.container.demux(self.stream), 2 * self.limits.max_frames + 64)
+
+    def frames(self, lenient: bool = False) -> Iterator[av.video.frame.VideoFrame]:
+        """Frames in the order in which they are shown. `lenient` goes on behind packets that are broken.
+
+        Raises ClipError for those, and for storage that fails.
+        """
+        if self.stream.codec_context is None:
+            self._refuse_codec()
+        count, packets = 0, self.packets()
+        while True:
+            with blamed(self.path, f"broken behind {counted(count, 'frame')}"):
+                try:
+                    if (packet := next(packets, None)) is None:
+                        return
+                    frames = packet.decode()
+                except av.error.InvalidDataError:
+                    if not lenient:
+                        raise
+                    continue
+            count += len(frames)
+            yield from frames
+
+    def _refuse_codec(self) -> NoReturn:
+        what = "no decoder for its codec here; convert it to H.264 or drop the record"
+        raise clip_error(self.path, what, "not a video")
+
+
+@contextmanager
+def opened_clip(path: Path, limits: VideoLimits) -> Iterator[OpenedClip]:
+    """The opened file; ClipError for whatever is wrong with it."""
+    options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "none"}
+    with blamed(path, "unreadable", "missing"):
+        file = path.open("rb")
+    with file:
+        with blamed(path, "unreadable", "missing"):
+            samples = promised_samples(file)
+        if samples > MOST_SAMPLES:
+            what = f"its header promises {samples} samples, limit {MOST_SAMPLES}"
+            raise clip_error(path, f"{what}; cut the clip or write it anew", "huge")
+        with blamed(path, f"broken, or no {_KNOWN}", "not a video"):
+            container = av.open(
+                _Nameless(file),
+                mode="r",
+                container_options=options,
+                metadata_errors="replace",
+                io_open=_refuse,
+            )
+        with container:
+            with blamed(path, "broken header", "not a video"):
+                stream = _shown_stream(path, container)
+                if stream.codec_context is not None:
+                    _bound(stream, limits)
+            yield OpenedClip(path, container, stream, limits)
+
+
+class _Nameless:
+    """An opened file without its name: FFmpeg guesses by names, and takes some for protocols."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.read, self.tell, self._seek = file.read, file.tell, file.seek
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """The new place, or FFmpeg's negative number of an error: PyAV would print an exception."""
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -errno.EINVAL
+
+
+def _refuse(url: str, flags: int, options: dict[str, str]) -> NoReturn:
+    raise PermissionError(f"it names a further file, {shown(url)}")
+
+
+def _shown_stream(path: Path, container: av.container.InputContainer) -> av.video.stream.VideoStream:
+    """The default stream, else the first; one that can be decoded before others, a cover never."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & _COVERS]
+    if not streams:
+        raise clip_error(path, "no video stream; replace the file or drop the record", "not a video")
+    return max(
+        streams, key=lambda s: (s.codec_context is not None, Disposition.default in s.disposition, -s.index)
+    )
+
+
+def _bound(stream: av.video.stream.VideoStream, limits: VideoLimits) -> None:
+    """Decoders refuse frames beyond the limit before they ask for memory; threads are as many as that has."""
+    stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
+    pixels = max(1, stream.codec_context.width * stream.codec_context.height)
+    stream.codec_context.thread_type = "AUTO"
+    if pixels * _MOST_THREADS > _THREADED_PIXELS:
+        stream.codec_context.thread_count = max(1, _THREADED_PIXELS // pixels)
+
+
+def turn_of(frame: av.video.frame.VideoFrame) -> PIL.Image.Transpose | None:
+    """What makes a stored frame upright, as its display matrix says; None where nothing has to be done.
+
+    Only quarters and mirror images; other angles stay as they are stored, as in players.
+    """
+    try:
+        matrix = bytes(frame.side_data["DISPLAYMATRIX"])  # type: ignore[typeddict-item]
+    except KeyError:
+        return None
+    except ValueError:  # PyAV refuses to list side data that it does not know
+        return _ANGLES.get(frame.rotation)
+    if len(matrix) != 36:
+        return None
+    # A point (x, y) is shown at (a x + c y, b x + d y), y downwards.
+    a, b, _, c, d, *_ = struct.unpack("9i", matrix)
+    if abs(b) + abs(c) < (abs(a) + abs(d)) / 64:
+        return _UPRIGHT.get((a > 0, d > 0))
+    return _QUARTERS.get((b > 0, c > 0)) if abs(a) + abs(d) < (abs(b) + abs(c)) / 64 else None
+
+
+_UPRIGHT = {
+    (False, True): PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    (True, False): PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    (False, False): PIL.Image.Transpose.ROTATE_180,
+}
+_QUARTERS = {
+    (False, True): PIL.Image.Transpose.ROTATE_90,
+    (True, False): PIL.Image.Transpose.ROTATE_270,
+    (True, True): PIL.Image.Transpose.TRANSPOSE,
+    (False, False): PIL.Image.Transpose.TRANSVERSE,
+}
+_ANGLES = {
+    90: PIL.Image.Transpose.ROTATE_90,
+    -90: PIL.Image.Transpose.ROTATE_270,
+    180: PIL.Image.Transpose.ROTATE_180,
+    -180: PIL.Image.Transpose.ROTATE_180,
+}
+QUARTER_TURNS = frozenset(_QUARTERS.values())
+
+
+def upright(frame: av.video.frame.VideoFrame) -> PIL.Image.Image:
+    """The frame as PIL RGB, as players show it; without a rotation the pixels as they are stored."""
+    picture = PIL.Image.fromarray(frame.to_ndarray(format="rgb24"))
+    turn = turn_of(frame)
+    return picture if turn is None else picture.transpose(turn)
