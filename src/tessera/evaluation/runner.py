@@ -112,7 +112,7 @@ def evaluate(
     """Answer `count` held-out questions of each task (default: all tasks), greedily unless told otherwise.
 
     `mode` "blind" leaves the pictures away: the text-only baseline. `batch` questions are generated together.
-    Raises ValueError for an unknown task or a count below 1.
+    Raises ValueError for an unknown task, a count below 1, and scores that are not finite.
     """
     sampling = sampling or Sampling(max_new_tokens=48)
     items = [item for task in choose_tasks(tasks) for item in heldout_items(task, count, level, size)]
@@ -122,7 +122,8 @@ def evaluate(
         chunk = items[start : start + batch]
         prompts = [encoder.encode(item.prompt(mode), generate=True) for item in chunk]
         began = time.perf_counter()
-        completions = engine.generate(prompts, sampling)
+        # A model that fails is no model that answers wrong.
+        completions = [completion.sound() for completion in engine.generate(prompts, sampling)]
         seconds += time.perf_counter() - began
         answers += [grade_answer(item, Answer(c.text)) for item, c in zip(chunk, completions, strict=True)]
         prompt_tokens += sum(len(prompt.ids) for prompt in prompts)
