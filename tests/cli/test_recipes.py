@@ -23,7 +23,7 @@ def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in shipped_recipes())
-    assert "connector_warmup (60 steps), vit_incremental (90 steps)" in shown and "about 8 minutes" in shown
+    assert "connector_warmup (120 steps), vit_incremental (90 steps)" in shown and "about 10 minutes" in shown
     assert main(["recipes", "--json"]) == 0
     found = {recipe["name"]: recipe for recipe in json.loads(capsys.readouterr().out)}
     assert found["scale_model/internvl_2_5"]["stages"]["full"] == 620
