@@ -19,6 +19,7 @@ from tessera.checkpoints.save import save_checkpoint
 from tessera.models.config import DecoderKind
 from tests.checkpoints import kinds
 from tests.checkpoints.kinds import saved
+from tests.checkpoints.test_faults import edit_weights
 from tests.checkpoints.test_round_trip import assert_same_weights, other_member
 from tests.engine import tiny
 
@@ -354,3 +355,31 @@ def test_a_tokenizer_that_changed_is_noticed() -> None:
     proof.check_tokenizer(same, same, Path("a"))
     with pytest.raises(ValueError, match="a: the tokenizer reads text differently"):
         proof.check_tokenizer(same, other, Path("a"))
+
+
+def test_weights_that_are_not_finite_are_named(tmp_path: Path) -> None:
+    """It compared NaN with NaN and said that it was at fault itself."""
+    source = kinds.saved(tmp_path / "toy", "qwen2")
+    key = "language_model.model.layers.1.mlp.down_proj.weight"
+    edit_weights(source, lambda t: t.update({key: t[key] * float("nan")}))
+    with pytest.raises(
+        ValueError, match=r"toy: 'decoder.layers.1.mlp.down_proj.weight' hold numbers that are not"
+    ):
+        convert(source, tmp_path / "out", "transformers")
+    assert not (tmp_path / "out").exists()
+    done = convert(source, tmp_path / "out", "transformers", check=False)
+    assert done.notes == (
+        f"{source}: 'decoder.layers.1.mlp.down_proj.weight' hold numbers that are not finite",
+    )
+
+
+def test_logits_that_overflow_are_no_fault_of_the_conversion(tmp_path: Path) -> None:
+    source = kinds.saved(tmp_path / "toy", "qwen2")
+    big = {"language_model.lm_head.weight": 3e38, "language_model.model.norm.weight": 1e4}
+    edit_weights(
+        source, lambda t: t.update({key: torch.full_like(t[key], value) for key, value in big.items()})
+    )
+    with pytest.raises(
+        ValueError, match="every weight is finite, the logits are not, so nothing can be compared"
+    ):
+        convert(source, tmp_path / "out", "transformers")

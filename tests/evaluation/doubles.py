@@ -20,6 +20,9 @@ class FakeCompletion:
     text: str
     ids: tuple[int, ...] = (4,)
 
+    def sound(self) -> FakeCompletion:
+        return self
+
 
 class FakeEncoder:
     def encode(self, conversation: Conversation, generate: bool = False) -> FakePrompt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,6 +28,9 @@ from tessera.nn.attention.api import describe_attention
 from tessera.nn.linear import LinearKind
 from tessera.runtime.json_file import Section
 from tessera.runtime.shown import shown
+
+SMALL = 2**16
+"""Numbers in a tensor up to which a look costs nothing: norms, biases, scales."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +85,9 @@ class OpenedWeights:
     source: TensorSource
     new: NewTokens | None = None
 
-    def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
+    def tensors(self, looked_at: float = math.inf) -> Iterator[tuple[str, torch.Tensor]]:
         """Own names and tensors, as `read_own` gives them; with rows for new tokens."""
-        read = read_own(self.groups, dict(self.model.named_parameters()), self.source)
+        read = read_own(self.groups, dict(self.model.named_parameters()), self.source, looked_at)
         return read if self.new is None else self.new.widened(read)
 
     def with_tokens(self, names: Sequence[str]) -> OpenedWeights:
@@ -124,7 +128,9 @@ def load_checkpoint(
             encoder = said.family.encoder(said.tokenizer)
         except ValueError as error:
             raise ValueError(f"{shown(root)}: {error}") from error
-        fill(opened.model, opened.tensors(), device, dtype, devices, linears)
+        # Packed weights stay in the files until they are used: only what is small is read for a look.
+        looked_at = SMALL if linears == "packed" else math.inf
+        fill(opened.model, opened.tensors(looked_at), device, dtype, devices, linears)
     told = vars(said) | {"tokenizer": encoder.tokenizer}
     return Loaded(**told, model=opened.model.eval(), encoder=encoder, folder=root)
 

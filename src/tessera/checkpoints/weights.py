@@ -1,5 +1,6 @@
 """Weights between files and modules: every key accounted for, every shape checked, one group at a time."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from tessera.checkpoints.files.shards import IGNORED_ENDINGS, ShardReader, Tenso
 from tessera.families.keymap import Group, KeyMap
 from tessera.models.accounting import count_parameters
 from tessera.models.config import ModelConfig
+from tessera.nn.linear import PackedLinear
 from tessera.runtime.shown import shown
 
 
@@ -86,16 +88,39 @@ def check_shapes(groups: Iterable[Group], expected: Mapping[str, nn.Parameter], 
 
 
 def read_own(
-    groups: Iterable[Group], expected: Mapping[str, nn.Parameter], source: TensorSource
+    groups: Iterable[Group],
+    expected: Mapping[str, nn.Parameter],
+    source: TensorSource,
+    looked_at: float = math.inf,
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """Own names and tensors, group by group; a tensor may be a window into a file, so copy what you keep."""
+    """Own names and tensors, group by group; a tensor may be a window into a file, so copy what you keep.
+
+    Raises ValueError naming the first tensor of up to `looked_at` numbers that is not finite.
+    """
     for group in groups:
         shapes = [tuple(expected[name].shape) for name in group.own]
-        stored = [_weight(source, key) for key in group.stored]
+        stored = [_weight(source, key, looked_at) for key in group.stored]
         yield from zip(group.own, group.to_own(stored, shapes), strict=True)
 
 
-def _weight(source: TensorSource, key: str) -> torch.Tensor:
+def is_finite(tensor: torch.Tensor) -> bool:
+    """Whether a tensor holds nothing but numbers. A sum is no number when a summand is none, and is fast."""
+    return bool(tensor.sum(dtype=torch.float32).isfinite()) or bool(tensor.isfinite().all())
+
+
+def first_not_finite(model: nn.Module) -> str | None:
+    """Name of the first weight that is not finite, None when all are. Reads every weight."""
+    for path, module in model.named_modules():
+        kept = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        if isinstance(module, PackedLinear):
+            kept.append(("weight", module.weight))
+        for name, tensor in kept:
+            if tensor.is_floating_point() and not is_finite(tensor):
+                return f"{path}.{name}"
+    return None
+
+
+def _weight(source: TensorSource, key: str, looked_at: float) -> torch.Tensor:
     """A tensor that a model can compute with."""
     tensor = source.tensor(key)
     if tensor.dtype not in READABLE or tensor.layout is not torch.strided:
@@ -103,6 +128,11 @@ def _weight(source: TensorSource, key: str) -> torch.Tensor:
         raise ValueError(
             f"{source.place(key)}: {shown(key)} is made of {kind}, which is no plain weight: fetch the "
             "checkpoint in bfloat16, float16 or float32"
+        )
+    if tensor.numel() <= looked_at and not is_finite(tensor):
+        raise ValueError(
+            f"{source.place(key)}: {shown(key)} holds numbers that are not finite: fetch the file again, "
+            "or save the model from a step before its training diverged"
         )
     return tensor
 

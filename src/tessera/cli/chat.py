@@ -137,7 +137,7 @@ class Talk:
         asked = Conversation((*self.messages, ask(question, media.images, media.videos)))
         start = time.perf_counter()
         prompt = self.model.prompt(asked, **self.options)
-        completion = self.model.complete([prompt])[0]
+        completion = self.model.complete([prompt])[0].sound()
         answer = prompt.answer(completion)
         return {
             "model": self.model.summary,

@@ -44,6 +44,17 @@ class Prompt:
         return Answer(done.text, apart=self.sampling.strip)
 
 
+class FailedItems(ValueError):
+    """Items of a batch failed. `answers` has all, None for these; `faults`: index -> reason."""
+
+    def __init__(self, answers: Sequence[Answer], faults: Mapping[int, str]) -> None:
+        first, reason = next(iter(faults.items()))
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        super().__init__(f"items[{first}]{more}: {reason}")
+        self.faults = dict(faults)
+        self.answers = [None if i in faults else answer for i, answer in enumerate(answers)]
+
+
 class ChatModel:
     """One model with its tokenizer and encoder. An answer depends on the question and its options alone.
 
@@ -111,7 +122,7 @@ class ChatModel:
         prompt = self._prompt(request)
         increment = prompt.visual_increment
         (done,) = self.engine.generate([prompt.encoded], prompt.sampling, visual_increment=increment)
-        answer = prompt.answer(done)
+        answer = prompt.answer(done.sound())
         return (answer, request.remembered(answer.whole)) if return_history else answer
 
     def stream(
@@ -140,17 +151,24 @@ class ChatModel:
 
         An item is a question, or a mapping with the arguments of `chat` by name, whose options win over the
         batch's. Text, pictures of any number of tiles and clips may stand side by side. Raises ValueError
-        naming the first bad item; all but undecodable media are found before anything is computed.
+        naming the first bad item; all but undecodable media are found before anything is computed. Items
+        that the model itself fails at (scores that are not finite) are told when all are through, as
+        `FailedItems`, whose `answers` has the others'.
         """
         _check_items(items)
         given = [{**options, **(item if isinstance(item, Mapping) else {"question": item})} for item in items]
         requests = [_named(index, self._checked, one) for index, one in enumerate(given)]
         answers: list[Answer] = []
+        faults: dict[int, str] = {}
         while len(answers) < len(requests):  # pixels of one chunk at a time
             chunk = range(len(answers), min(len(answers) + self.engine.max_batch, len(requests)))
             prompts = [_named(index, self._prompt, requests[index]) for index in chunk]
-            answers += [p.answer(done) for p, done in zip(prompts, self.complete(prompts), strict=True)]
+            completions = self.complete(prompts)
+            faults |= {i: done.fault for i, done in zip(chunk, completions, strict=True) if done.fault}
+            answers += [p.answer(done) for p, done in zip(prompts, completions, strict=True)]
             progress("answers", len(answers), len(requests))
+        if faults:
+            raise FailedItems(answers, faults)
         return answers
 
     def encode(self, question: ChatInput, pictures: Pictures = (), **options: Unpack[ChatOptions]) -> Encoded:
@@ -163,7 +181,10 @@ class ChatModel:
         return self._prompt(ChatRequest.read(self.encoder.tiling.max_tiles, given))
 
     def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
-        """Answers with their ids, why they ended and the length of their prompts, all at once."""
+        """Answers with their ids, why they ended and the length of their prompts, all at once.
+
+        One that failed says so (`fault`, `sound()`).
+        """
         return self.engine.generate(
             [prompt.encoded for prompt in prompts],
             [prompt.sampling for prompt in prompts],

@@ -6,6 +6,7 @@ First version: the prompts of a batch start together; a batch is at most `max_ba
 from collections.abc import Iterator
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self, TypeVar, cast
 
 import torch
@@ -13,6 +14,7 @@ import torch
 from tessera.chat.encoder import Encoded
 from tessera.chat.tokenizer import Tokenizer
 from tessera.checkpoints.load import Loaded
+from tessera.checkpoints.weights import first_not_finite
 from tessera.engine.request import Completion, Sampling, place_prompt
 from tessera.engine.runner import Runner
 from tessera.engine.sampler import choose, is_plain
@@ -31,6 +33,7 @@ class Engine:
     tokenizer: Tokenizer
     stop_ids: frozenset[int]
     max_batch: int = 64
+    name: str = "the model"
 
     def __post_init__(self) -> None:
         if self.max_batch < 1:
@@ -39,7 +42,7 @@ class Engine:
     @classmethod
     def of(cls, loaded: Loaded, max_batch: int = 64) -> Self:
         """The engine for an opened checkpoint."""
-        return cls(loaded.model, loaded.tokenizer, loaded.stop_ids, max_batch)
+        return cls(loaded.model, loaded.tokenizer, loaded.stop_ids, max_batch, loaded.family.name)
 
     def generate(
         self,
@@ -53,7 +56,8 @@ class Engine:
         `visual_increment`, one for all or one each, is the step from a visual token to the next (V2PE,
         docs/facts/positions.md): 1, 1/2 ... 1/256, where 1 counts as usual. An answer depends on its prompt,
         sampling and increment alone: the same in any batch. Raises ValueError for an empty prompt, or one
-        that leaves too little room for its answer.
+        that leaves too little room for its answer. Where the scores of a prompt are not finite, its answer
+        has `failed` and says why; the others go on.
         """
         samplings = self._one_each("sampling", sampling or Sampling(), prompts)
         increments = self._one_each("visual_increment", visual_increment, prompts)
@@ -70,22 +74,42 @@ class Engine:
     def stream(
         self, prompt: Encoded, sampling: Sampling | None = None, visual_increment: float = 1.0
     ) -> Iterator[str]:
-        """The answer to one prompt in pieces, as soon as they are certain; joined they are its text."""
+        """The answer to one prompt in pieces, as soon as they are certain; joined they are its text.
+
+        Raises ValueError as soon as its scores are not finite.
+        """
         sequences = self._sequences([prompt], [sampling or Sampling()], [visual_increment])
-        for _, piece in self._run(sequences):
+        for sequence, piece in self._run(sequences):
+            if sequence.fault:
+                raise ValueError(sequence.fault)
             if piece:
                 yield piece
 
     def _run(self, sequences: list[Sequence]) -> Iterator[tuple[Sequence, str]]:
         """Every new token of every sequence, as the sequence and the text that it makes certain."""
         runner = Runner(self.model, sequences, self.tokenizer.vocab_size)
-        active, scores = sequences, runner.prefill(sequences)
+        active, (scores, finite) = sequences, runner.prefill(sequences)
         while active:
+            if not finite.all():
+                for sequence in (s for s, sound in zip(active, finite.tolist(), strict=True) if not sound):
+                    sequence.finish, sequence.fault = "failed", self._what_is_wrong
+                    yield sequence, ""
+                active, scores = [s for s in active if s.finish is None], scores[finite]
             for sequence, token in zip(active, _choose(scores, active), strict=True):
                 yield sequence, sequence.take(token, self.stop_ids)
             active = [s for s in active if s.finish is None]
             if active:
-                scores = runner.step(active)
+                scores, finite = runner.step(active)
+
+    @cached_property
+    def _what_is_wrong(self) -> str:
+        """Why scores are not finite: weights that are not (all are read), or numbers that overflow."""
+        dtype = str(self.model.decoder.norm.weight.dtype).removeprefix("torch.")
+        told = f"{self.name}: the scores of the next token are not finite in {dtype}"
+        if found := first_not_finite(self.model):
+            return f"{told}: {found} is not finite; fetch the weights again, or save them from a sound step"
+        wider = "bfloat16 or float32" if dtype == "float16" else "float32"
+        return f"{told}, though every weight is: numbers grow too large on the way; try dtype {wider}"
 
     def _sequences(
         self, prompts: Seq[Encoded], samplings: Seq[Sampling], increments: Seq[float]

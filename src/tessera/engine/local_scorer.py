@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 from tessera.chat.message import Conversation, say
+from tessera.engine.answer import Answer
 from tessera.engine.chat_model import ChatModel
 
 R = TypeVar("R")
@@ -29,7 +30,7 @@ class LocalScorer(Generic[R]):
         self._model, self._batch, self._max_new_tokens, self._reply = model, batch, max_new_tokens, reply
 
     def replies(self, prompts: Iterable[str | None], keep: Callable[[str, R], None]) -> Iterator[R | None]:
-        """One reply per prompt, in order, None for None; a prompt that is too long gets an error.
+        """One reply per prompt, in order, None for None; one that is too long, or fails, gets an error.
 
         `keep` takes each prompt with its reply as soon as it is there, unless it is an error.
         """
@@ -50,7 +51,9 @@ class LocalScorer(Generic[R]):
                 replies[number] = self._reply("", 0, 0, str(error))
         done = self._model.complete([prompt for _, prompt in ready]) if ready else []
         for (number, _), completion in zip(ready, done, strict=True):
-            reply = self._reply(completion.text, completion.prompt_tokens, len(completion.ids), None)
-            keep(prompts[number], reply)
+            fault = completion.fault or None
+            reply = self._reply(Answer(completion.text), completion.prompt_tokens, len(completion.ids), fault)
+            if fault is None:
+                keep(prompts[number], reply)
             replies[number] = reply
         return iter([replies[number] for number in range(len(prompts))])

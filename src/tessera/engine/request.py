@@ -24,7 +24,7 @@ from tessera.models.positions import require_increment, v2pe_positions
 from tessera.runtime.config import Config
 from tessera.runtime.shown import shown
 
-Finish = Literal["stop", "length"]
+Finish = Literal["stop", "length", "failed"]
 
 DEFAULT_NEW_TOKENS = 1024
 """Longest answer when nobody says, as in the model cards; less where the context is nearly full."""
@@ -77,12 +77,22 @@ RANGES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 
 @dataclass(frozen=True)
 class Completion:
-    """An answer. `ids` are its tokens without the token that ended it; `text` is cut at a stop string."""
+    """An answer. `ids` are its tokens without the token that ended it; `text` is cut at a stop string.
+
+    `fault`: why it "failed", with what it had said by then; the others of its batch went on.
+    """
 
     text: str
     ids: tuple[int, ...]
     finish: Finish
     prompt_tokens: int
+    fault: str = ""
+
+    def sound(self) -> Self:
+        """The same; ValueError for one that failed."""
+        if self.fault:
+            raise ValueError(self.fault)
+        return self
 
 
 Messages = Sequence[Mapping[str, Any]]

@@ -5,7 +5,7 @@ from collections.abc import Sequence as Seq
 import numpy as np
 import torch
 
-from tessera.engine.sampler import forbid
+from tessera.engine.sampler import finite_rows, forbid
 from tessera.engine.sequence import Sequence
 from tessera.models.vlm import VLM
 from tessera.nn.attention.cache import KVCache
@@ -32,13 +32,13 @@ class Runner:
         )
 
     @torch.inference_mode()
-    def prefill(self, sequences: Seq[Sequence]) -> torch.Tensor:
-        """All prompts in one stream; scores [B, V] for each first new token."""
+    def prefill(self, sequences: Seq[Sequence]) -> tuple[torch.Tensor, torch.Tensor]:
+        """All prompts in one stream; scores [B, V] for each first new token, and which rows are finite."""
         return self._advance(sequences, [0] * len(sequences))
 
     @torch.inference_mode()
-    def step(self, sequences: Seq[Sequence]) -> torch.Tensor:
-        """The newest token of every sequence; scores [B, V] for the next.
+    def step(self, sequences: Seq[Sequence]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The newest token of every sequence; scores [B, V] for the next, and which rows are finite.
 
         A sequence that outgrows its angles (longrope, once) goes through the model again as a whole, pictures
         included, as Phi-3 does in transformers.
@@ -47,7 +47,7 @@ class Runner:
         pairs = zip(sequences, outgrown, strict=True)
         return self._advance(sequences, [0 if again else len(s.ids) - 1 for s, again in pairs])
 
-    def _advance(self, sequences: Seq[Sequence], contexts: list[int]) -> torch.Tensor:
+    def _advance(self, sequences: Seq[Sequence], contexts: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """All tokens of the sequences behind their contexts; scores [B, V] behind the last of each."""
         pairs = list(zip(sequences, contexts, strict=True))
         ids = [token for sequence, context in pairs for token in sequence.ids[context:]]
@@ -60,7 +60,9 @@ class Runner:
         hidden = self.model(
             stream, layout, torch.tensor(positions), cache=self.cache, features=features, rows=last
         )
-        return forbid(self.model.logits(hidden), self.model.config.image_token_id, self.vocabulary)
+        scores = self.model.logits(hidden)
+        finite = finite_rows(scores[:, : self.vocabulary])
+        return forbid(scores, self.model.config.image_token_id, self.vocabulary), finite
 
     def _see(self, sequences: Seq[Sequence]) -> torch.Tensor | None:
         """Visual features [N, tokens, D] of all tiles of all sequences, each computed once; None without."""

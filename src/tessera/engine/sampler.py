@@ -65,6 +65,12 @@ def is_plain(sampling: Sampling) -> bool:
     return sampling.temperature == 0.0 and sampling.repetition_penalty == 1.0
 
 
+def finite_rows(scores: torch.Tensor) -> torch.Tensor:
+    """Which rows of raw scores float [B, V] hold nothing but numbers, bool [B]: no other row can be chosen
+    from. In one with NaN the first or the last token would win every time."""
+    return scores.isfinite().all(-1)
+
+
 def forbid(scores: torch.Tensor, image_token_id: int, vocabulary: int) -> torch.Tensor:
     """Scores [..., V], in place, without `<IMG_CONTEXT>` and without padded rows that no token has.
 

@@ -23,6 +23,7 @@ class Sequence:
         self.positions: list[float] = positions.tolist()
         """One for each of `ids`: those given for the prompt, then on in steps of 1."""
         self.finish: Finish | None = None
+        self.fault = ""
         self.generator = make_generator(sampling)
         self.stream = TextStream(tokenizer, sampling.stop, sampling.begun, sampling.strip)
 
@@ -62,4 +63,4 @@ class Sequence:
         if self.finish is None:
             raise ValueError("finish = None: this sequence is still being generated")
         asked = len(self.prompt.ids)
-        return Completion(self.stream.text, tuple(self.ids[asked:]), self.finish, asked)
+        return Completion(self.stream.text, tuple(self.ids[asked:]), self.finish, asked, self.fault)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from tessera.chat.encoder import Encoder
+from tessera.engine.answer import Answer
 from tessera.engine.engine import Engine
 from tessera.engine.request import Sampling
 from tessera.evaluation.interval import wilson_interval
@@ -111,7 +112,7 @@ def evaluate(
     """Answer `count` held-out questions of each task (default: all tasks), greedily unless told otherwise.
 
     `mode` "blind" leaves the pictures away: the text-only baseline. `batch` questions are generated together.
-    Raises ValueError for an unknown task or a count below 1.
+    Raises ValueError for an unknown task, a count below 1, and scores that are not finite.
     """
     sampling = sampling or Sampling(max_new_tokens=48)
     items = [item for task in choose_tasks(tasks) for item in heldout_items(task, count, level, size)]
@@ -121,9 +122,10 @@ def evaluate(
         chunk = items[start : start + batch]
         prompts = [encoder.encode(item.prompt(mode), generate=True) for item in chunk]
         began = time.perf_counter()
-        completions = engine.generate(prompts, sampling)
+        # A model that fails is no model that answers wrong.
+        completions = [completion.sound() for completion in engine.generate(prompts, sampling)]
         seconds += time.perf_counter() - began
-        answers += [grade_answer(item, c.text) for item, c in zip(chunk, completions, strict=True)]
+        answers += [grade_answer(item, Answer(c.text)) for item, c in zip(chunk, completions, strict=True)]
         prompt_tokens += sum(len(prompt.ids) for prompt in prompts)
         new_tokens += sum(len(completion.ids) for completion in completions)
         progress("questions", len(answers), len(items))

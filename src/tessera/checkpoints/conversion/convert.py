@@ -101,30 +101,28 @@ def convert(
             ledger, stored = Ledger("writing", _parameters(opened), progress), set[torch.dtype]()
             tensors = ledger.watch(_own_tensors(opened, dtype, stored, head_apart=layout != "tessera"))
             said = opened.described
-            family, tokenizer, card = said.family, said.tokenizer, said.card or None
-            write_checkpoint(folder, tensors, family, tokenizer, layout, card, max_shard_bytes)
+            written_as = said.family, said.tokenizer, layout, said.card or None
+            write_checkpoint(folder, tensors, *written_as, max_shard_bytes)
         _copy_files(root, folder, layout == "transformers", bool(add_tokens))
         written = read_back(folder, ledger, progress)
-        check_tokenizer(tokenizer, written.tokenizer, root)
+        check_tokenizer(said.tokenizer, written.tokenizer, root)
         kinds = stored, ledger.dtypes
+        spoilt = _spoilt(root, ledger.not_finite, check)
         known = found.described.tokenizer.vocab_size if add_tokens else None
         agreement = compare_folders(root, folder, kinds, merge_lora, device, seed, known) if check else None
     return Conversion(
-        name=family.name,
+        name=said.family.name,
         source=root,
         target=goal,
         source_layout=said.layout,
         layout=layout,
-        tensors=len(ledger.sums),
-        parameters=ledger.parameters,
-        bytes=ledger.bytes,
         shards=len(list(goal.glob("*.safetensors"))),
-        dtype=", ".join(sorted(str(kind).removeprefix("torch.") for kind in ledger.dtypes)),
+        **ledger.counted(),
         merged=merged,
         agreement=agreement,
         tolerance=tolerance_for(kinds, device),
         seconds=time.monotonic() - started,
-        notes=(*said.notes, *unmerged, *_not_kept(family, written.family, layout)),
+        notes=(*said.notes, *unmerged, *spoilt, *_not_kept(said.family, written.family, layout)),
     )
 
 
@@ -203,7 +201,7 @@ def _own_tensors(
     `head_apart`: a tied head comes a second time, for layouts that always store it.
     """
     tied = opened.described.family.model.decoder.tie_word_embeddings
-    for name, tensor in opened.tensors():
+    for name, tensor in opened.tensors(looked_at=0):
         stored.add(tensor.dtype)
         given = tensor if dtype is None else _cast(name, tensor, dtype)
         yield name, given
@@ -235,6 +233,20 @@ def _copy_files(source: Path, target: Path, keep_written: bool, new_tokens: bool
             shutil.copyfile(source / name, target / name)
     for path in sorted(path for pattern in CARRIED for path in source.glob(pattern) if path.is_file()):
         shutil.copyfile(path, target / path.name)
+
+
+def _spoilt(source: Path, names: list[str], check: bool) -> list[str]:
+    """A note on weights that are not finite; ValueError when logits are to be compared."""
+    if not names:
+        return []
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    told = f"{source}: {names[0]!r}{more} hold numbers that are not finite"
+    if check:
+        raise ValueError(
+            f"{told}: fetch the weights again, or save the model from a step before its training diverged; "
+            "check=False, --no-check writes them as they are"
+        )
+    return [told]
 
 
 def _not_kept(before: Family, after: Family, layout: LayoutName) -> Iterator[str]:

@@ -4,6 +4,7 @@ import gc
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,6 +12,7 @@ from tessera.chat.tokenizer import Tokenizer
 from tessera.checkpoints.conversion.agreement import TOLERANCE, Agreement, compare, probe
 from tessera.checkpoints.description import Description
 from tessera.checkpoints.load import load_checkpoint, open_weights
+from tessera.checkpoints.weights import is_finite
 from tessera.runtime.progress import Progress, silent
 
 Kinds = tuple[set[torch.dtype], set[torch.dtype]]
@@ -30,6 +32,7 @@ class Ledger:
     def __init__(self, what: str, total: int, progress: Progress = silent) -> None:
         self.sums: dict[str, int] = {}
         self.dtypes: set[torch.dtype] = set()
+        self.not_finite: list[str] = []
         self.parameters = self.bytes = 0
         self._what, self._total, self._progress = what, total, progress
 
@@ -38,10 +41,18 @@ class Ledger:
         for name, tensor in tensors:
             self.sums[name] = checksum(tensor)
             self.dtypes.add(tensor.dtype)
+            if not is_finite(tensor):
+                self.not_finite.append(name)
             self.parameters += tensor.numel()
             self.bytes += tensor.nbytes
             self._progress(self._what, self.parameters, self._total)
             yield name, tensor
+
+    def counted(self) -> dict[str, Any]:
+        """How much went by, by the fields of `Conversion`."""
+        dtype = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in self.dtypes))
+        sizes = {"parameters": self.parameters, "bytes": self.bytes}
+        return {"tensors": len(self.sums), **sizes, "dtype": dtype}
 
 
 def checksum(tensor: torch.Tensor) -> int:
@@ -57,7 +68,7 @@ def read_back(folder: Path, written: Ledger, progress: Progress = silent) -> Des
     """
     with open_weights(folder) as opened:
         found = Ledger("reading back", written.parameters, progress)
-        for _ in found.watch(opened.tensors()):
+        for _ in found.watch(opened.tensors(looked_at=0)):
             pass
     names = written.sums.keys() | found.sums.keys()
     if different := [name for name in names if written.sums.get(name) != found.sums.get(name)]:
@@ -117,6 +128,7 @@ def compare_folders(
         loaded = load_checkpoint(folder, device, dtype, merge_lora=merge)
         prompter = prompter if known is not None and prompter else loaded.tokenizer
         answers.append(probe(loaded.model, prompter, seed)[:, :known])
+        _require_finite(folder, answers[-1], kinds)
         # Two models need not fit into memory at once.
         del loaded
         gc.collect()
@@ -127,3 +139,13 @@ def compare_folders(
             f"{tolerance:.0%} is allowed; tessera convert is at fault, please report the model"
         )
     return found
+
+
+def _require_finite(folder: Path, logits: torch.Tensor, kinds: Kinds) -> None:
+    """ValueError for logits that are no numbers: their weights are, or it would have been said before."""
+    if not logits.isfinite().all():
+        kind = "float16" if torch.float16 in kinds[0] | kinds[1] else "its number format"
+        raise ValueError(
+            f"{folder}: every weight is finite, the logits are not, so nothing can be compared: numbers grow "
+            f"too large for {kind} on the way; try --dtype float32, or --no-check"
+        )

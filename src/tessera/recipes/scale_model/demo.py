@@ -89,7 +89,7 @@ class Demo:
         questions = {q.kind: q for q in scene.questions}
         items = [HeldoutItem(scene, q) for q in questions.values()][:QUESTIONS_SHOWN]
         prompts = [self.learner.encoder.encode(item.prompt("picture"), generate=True) for item in items]
-        answers = _engine(self.last_folder).generate(prompts)
+        answers = [answer.sound() for answer in _engine(self.last_folder).generate(prompts)]
         return file, [
             (i.question.text, a.text, i.question.answer) for i, a in zip(items, answers, strict=True)
         ]
