@@ -6,6 +6,7 @@ sample aspect ratio is left alone, as the published decoder leaves it.
 """
 
 import os
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -70,11 +71,15 @@ def probe_video(
         return info
     path = _path(source)
     with blamed(path, "no such file or folder", "missing"):
-        stat = os.stat(path)
-    if stat.st_size > limits.max_bytes:
-        raise clip_error(path, f"{stat.st_size} bytes exceed max_bytes={limits.max_bytes}; {SHORTEN}", "huge")
+        facts = os.stat(path)
+    if not stat.S_ISREG(facts.st_mode):  # reading a pipe or a device might never end
+        raise clip_error(path, "neither a file nor a folder; check the path", "missing")
+    if facts.st_size > limits.max_bytes:
+        raise clip_error(
+            path, f"{facts.st_size} bytes exceed max_bytes={limits.max_bytes}; {SHORTEN}", "huge"
+        )
     # The stamp makes a rewritten file a new question.
-    return (_probe_timed if timed else _probe_file)(path, limits, stat.st_mtime_ns, stat.st_size)
+    return (_probe_timed if timed else _probe_file)(path, limits, facts.st_mtime_ns, facts.st_size)
 
 
 def read_frames(
@@ -128,7 +133,7 @@ def count_readable(path: Path, last: int, first: int = 0, limits: VideoLimits = 
     if animation.is_animation(path):
         return animation.count_readable(path, first, last)
     good = 0
-    with opened_clip(path, limits) as clip:
+    with opened_clip(path, limits, strict=True) as clip:
         for number, frame in enumerate(clip.frames(lenient=True)):
             good += first <= number and not frame.is_corrupt
             if number >= last:
@@ -196,11 +201,14 @@ def _probe_stream(clip: OpenedClip) -> VideoInfo:
 
 
 def _promised(clip: OpenedClip) -> int:
-    """Frames by the header, 0 where it does not say; those that an edit list leaves out are not counted."""
+    """Frames by the header of an mp4 or mov, 0 for others: an AVI counts frames that it left out, too.
+
+    Not counted are those that an edit list leaves out.
+    """
     count, entries = clip.stream.frames, clip.stream.index_entries
-    if count > 0 and clip.container.format.name.startswith("mov") and len(entries):
-        return sum(not entry.is_discard for entry in entries)
-    return max(0, count)
+    if count <= 0 or not clip.container.format.name.startswith("mov"):
+        return 0
+    return sum(not entry.is_discard for entry in entries) if len(entries) else count
 
 
 def _check_size(source: VideoSource, info: VideoInfo, limits: VideoLimits) -> None:
