@@ -112,6 +112,7 @@ def compare_folders(
     target: Path,
     kinds: Kinds,
     merge_lora: bool = False,
+    adapter: Path | None = None,
     device: torch.device | str = "cpu",
     seed: int = 0,
     known: int | None = None,
@@ -124,8 +125,8 @@ def compare_folders(
     dtype = computing(kinds, device)
     answers: list[torch.Tensor] = []
     prompter: Tokenizer | None = None
-    for folder, merge in ((source, merge_lora), (target, False)):
-        loaded = load_checkpoint(folder, device, dtype, merge_lora=merge)
+    for folder, merge, added in ((source, merge_lora, adapter), (target, False, None)):
+        loaded = load_checkpoint(folder, device, dtype, merge_lora=merge, adapter=added)
         prompter = prompter if known is not None and prompter else loaded.tokenizer
         answers.append(probe(loaded.model, prompter, seed)[:, :known])
         _require_finite(folder, answers[-1], kinds)
