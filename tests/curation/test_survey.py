@@ -27,6 +27,7 @@ from tessera.records.faults import Reason
 from tessera.records.manifest import DatasetSpec, PlaygroundSource, read_meta
 from tessera.records.open import open_sources
 from tessera.records.readers import json_bounds
+from tests.imaging.clips.drawn_clips import write_clip
 from tests.records.planted import PLANTED, SOUND, good, write_corpus, write_lines
 
 LIMITS = Limits(max_tokens=600, max_tiles=40)
@@ -329,3 +330,18 @@ def test_special_tokens_that_stay_characters_are_counted_and_named(tmp_path: Pat
     content = replace(owned, content_tokens=("<loc>",))
     (source,) = look_at(one_file(tmp_path, [good(0, "What?"), marked]), content, tmp_path).sources
     assert not source.remarks
+
+
+def test_what_was_not_decoded_is_told(tmp_path: Path, encoder: Encoder) -> None:
+    """With headers only, a clip that is cut off passes: the report has to say that nobody looked."""
+    path = write_clip(tmp_path / "a.mp4", "mpeg4", 40, noisy=True, movflags="faststart")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    talk = [{"from": "human", "value": "<video>?"}, {"from": "gpt", "value": "a"}]
+    specs = one_file(tmp_path, [{"video": "a.mp4", "conversations": talk}])
+    quick = look_at(specs, encoder, tmp_path, headers_only=True)
+    assert quick.faulty == 0
+    assert quick.sources[0].remarks == [
+        "pictures and clips were not decoded: what is cut off or damaged was not looked for"
+    ]
+    whole = look_at(specs, encoder, tmp_path)
+    assert whole.sources[0].log.counts == {Reason.CUT_VIDEO: 1} and whole.sources[0].remarks == []

@@ -172,6 +172,9 @@ def test_frames_as_on_the_cards_and_as_a_clip(model: ChatModel) -> None:
     assert written.ids.tolist() == expected
     assert model.encode("left?", videos=CLIP).ids.tolist() == expected
     assert model.encode("<video>\nleft?", videos=[CLIP]).ids.tolist() == expected
+    # A list of pictures is one clip, and not so many.
+    assert model.encode("left?", videos=frames).ids.tolist() == expected
+    assert model.encode("<video>\nleft?", videos=[frames]).ids.tolist() == expected
 
 
 def test_messages_remember_and_take_a_system_text(model: ChatModel) -> None:

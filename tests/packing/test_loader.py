@@ -188,6 +188,14 @@ def test_a_state_of_other_settings_is_refused() -> None:
         make_loader(max_tokens=128).load_state_dict(state)
 
 
+def test_a_state_of_another_planner_is_refused() -> None:
+    """The rounds of its position hold other packs: some samples would be lost and others repeated."""
+    state = make_loader().state_dict()
+    state["setup"].pop("planner")
+    with pytest.raises(ValueError, match="planner: the saved run had None"):
+        make_loader().load_state_dict(state)
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_faulty_record_stops_the_run_with_its_place(workers: int) -> None:
     source = WeightedSource(ListSource(LENGTHS, "photos", broken=frozenset({4})))

@@ -18,6 +18,7 @@ from tessera.records.manifest import DatasetSpec, read_meta
 from tessera.records.media import media_problem
 from tessera.records.open import open_sources
 from tessera.records.readers.records import RecordReader
+from tessera.records.writing import RecordText
 from tests.imaging.clips.drawn_clips import write_clip
 
 TALK = [{"from": "human", "value": "<video>?"}, {"from": "gpt", "value": "a"}]
@@ -145,3 +146,15 @@ def test_frames_a_second_in_a_manifest(tmp_path: Path) -> None:
     assert open_sources(read_meta(tmp_path / "meta.json"))[0].source.conversation(0).media[0] == Video(
         tmp_path / "a.mp4", frames=32, fps=2.0
     )
+
+
+def test_a_list_of_frames_is_written_as_one(tmp_path: Path) -> None:
+    names = stills(tmp_path, 3)
+    parts = [{"type": "video", "video": names}, {"type": "text", "text": "?"}]
+    chat = [{"role": "user", "content": parts}, {"role": "assistant", "content": "a"}]
+    (tmp_path / "b.json").write_text(json.dumps([{"messages": chat}]))
+    spec = DatasetSpec(name="b", annotation=tmp_path / "b.json", root=tmp_path)
+    text = RecordText(spec, RecordReader(spec), tmp_path / "media")
+    (tmp_path / "a.jsonl").write_bytes(text.line(0))
+    again = RecordReader(DatasetSpec(name="a", annotation=tmp_path / "a.jsonl", root=tmp_path))
+    assert again.conversation(0).media == (Video(tuple(tmp_path / name for name in names)),)

@@ -19,7 +19,6 @@ from tessera.chat.render import MediaSpan, Rendered, render
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokenizer.content import ContentTokens, content_names
-from tessera.imaging.clips.stills import stills_of
 from tessera.imaging.decode import decode_image, name_of, read_size
 from tessera.imaging.grid import Tiling, count_tiles, tiles_problem
 from tessera.imaging.pictures.losses import what_is_lost
@@ -233,10 +232,12 @@ class Encoder:
             return [np.concatenate(tiles) if part.joined else tiles[0]]
         single = Tiling(tile_side=self.tiling.tile_side, min_tiles=1, max_tiles=1, thumbnail=False)
         indices = clip_frames(part, self.frames, self.max_frames)
-        if (stills := stills_of(part.source)) is not None:
-            return [self._tiles(stills[index], single, part.reading) for index in indices]
-        assert not isinstance(part.source, tuple)
-        return convert_frames(part.source, indices, lambda frame: self._tiles(frame, single))
+        return convert_frames(
+            part.source,
+            indices,
+            lambda frame: self._tiles(frame, single, PUBLISHED),
+            reading=part.reading or self.pictures,
+        )
 
     def _tiles(
         self, source: PictureSource, tiling: Tiling, reading: PictureReading | None = None

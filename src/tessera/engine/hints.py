@@ -21,7 +21,8 @@ CHAT: Mapping[str, str] = {
     **dict.fromkeys(("system_prompt", "system_message"), "give system=..."),
     **dict.fromkeys(("max_num", "max_dynamic_patch", "max_patches"), "give max_tiles=..."),
     **dict.fromkeys(
-        ("num_frames", "num_segments", "frames"), "give tessera.Video(file, frames=...) as videos="
+        ("num_frames", "num_segments", "frames", "nframes", "fps"),
+        "give tessera.Video(file, frames=..., fps=...) as videos=",
     ),
     **dict.fromkeys(("streamer", "stream"), "call model.stream(question, ...)"),
     "add_generation_prompt": "chat always asks for an answer; leave it out",

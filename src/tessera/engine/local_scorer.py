@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 from tessera.chat.message import Conversation, say
+from tessera.engine.answer import Answer
 from tessera.engine.chat_model import ChatModel
 
 R = TypeVar("R")
@@ -51,7 +52,7 @@ class LocalScorer(Generic[R]):
         done = self._model.complete([prompt for _, prompt in ready]) if ready else []
         for (number, _), completion in zip(ready, done, strict=True):
             fault = completion.fault or None
-            reply = self._reply(completion.text, completion.prompt_tokens, len(completion.ids), fault)
+            reply = self._reply(Answer(completion.text), completion.prompt_tokens, len(completion.ids), fault)
             if fault is None:
                 keep(prompts[number], reply)
             replies[number] = reply

@@ -17,6 +17,7 @@ from tessera.chat.cards import History, card_history, card_question, from_card_c
 from tessera.chat.message import Conversation, PictureSource, Video, say
 from tessera.chat.openai import read_messages
 from tessera.engine.hints import unknown_setting
+from tessera.imaging.clips.stills import are_frames
 from tessera.imaging.pictures.sources import picture_source
 from tessera.models.config import ModelConfig
 from tessera.models.positions import require_increment, v2pe_positions
@@ -100,7 +101,8 @@ ChatInput = str | Messages | Conversation
 Picture = PictureSource | bytearray | memoryview | IO[bytes]
 """A file, a `data:` or `file:` address, base64 or bytes of a file, an open file, a decoded picture."""
 Pictures = Picture | Sequence[Picture]
-Clips = Video | str | Path | Sequence[Video | str | Path]
+Clip = Video | str | Path | Sequence[PictureSource]
+Clips = Clip | Sequence[Clip]
 
 
 class SamplingOptions(TypedDict, total=False):
@@ -339,11 +341,14 @@ def _pictures(media: Any) -> tuple[PictureSource, ...]:
 
 
 def _clips(media: Any) -> tuple[Any, ...]:
-    """One clip or several, as a tuple."""
-    kinds = (str, Path, Video)
+    """One clip or several, as a tuple; a list of pictures is one."""
     if media is None:
         return ()
-    found = tuple(media) if isinstance(media, Iterable) and not isinstance(media, kinds) else (media,)
-    if odd := next((type(one).__name__ for one in found if not isinstance(one, kinds)), None):
-        raise ValueError(f"videos: {odd} is neither a file, a folder of frames nor a tessera.Video")
+    single = isinstance(media, str | Path | Video) or are_frames(media) or not isinstance(media, Iterable)
+    clips = (media,) if single else media
+    found = tuple(Video(tuple(clip)) if are_frames(clip) else clip for clip in clips)
+    if odd := next((type(one).__name__ for one in found if not isinstance(one, str | Path | Video)), None):
+        raise ValueError(
+            f"videos: {odd} is neither a file, a folder or list of frames nor a tessera.Video; name files"
+        )
     return found

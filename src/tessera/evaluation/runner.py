@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from tessera.chat.encoder import Encoder
+from tessera.engine.answer import Answer
 from tessera.engine.engine import Engine
 from tessera.engine.request import Sampling
 from tessera.evaluation.interval import wilson_interval
@@ -124,7 +125,7 @@ def evaluate(
         # A model that fails is no model that answers wrong.
         completions = [completion.sound() for completion in engine.generate(prompts, sampling)]
         seconds += time.perf_counter() - began
-        answers += [grade_answer(item, c.text) for item, c in zip(chunk, completions, strict=True)]
+        answers += [grade_answer(item, Answer(c.text)) for item, c in zip(chunk, completions, strict=True)]
         prompt_tokens += sum(len(prompt.ids) for prompt in prompts)
         new_tokens += sum(len(completion.ids) for completion in completions)
         progress("questions", len(answers), len(items))

@@ -1,7 +1,5 @@
 """What cutting a picture into tiles may cost, from sizes alone: refused before any work begins."""
 
-from tessera.imaging.fast_resize.resample import working_bytes
-
 MOST_BYTES = 2**30
 """Memory that one picture may take: itself, tables of the resize, what lies between its passes, tiles."""
 RGB = 4
@@ -13,6 +11,9 @@ def check_cost(width: int, height: int, grid: tuple[int, int], side: int, thumbn
 
     grid: columns and rows. side: of a tile, in pixels.
     """
+    # Tilings are listed without numpy, which comes with the first picture.
+    from tessera.imaging.fast_resize.resample import working_bytes
+
     columns, rows = grid
     tiles = columns * rows
     sizes = [(columns * side, rows * side), *([(side, side)] if thumbnail and tiles > 1 else [])]

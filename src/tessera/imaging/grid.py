@@ -5,9 +5,9 @@ Works on sizes alone, so token counts are known before any pixel is decoded.
 """
 
 from functools import lru_cache
+from numbers import Integral
 from typing import Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from tessera.imaging.cost import check_cost
@@ -52,7 +52,7 @@ class Tiling(Config):
 
 def tiles_problem(most: object) -> str | None:
     """What is wrong with a limit of tiles; None when it may be one."""
-    if isinstance(most, int | np.integer) and not isinstance(most, bool) and 1 <= most <= MOST_TILES:
+    if isinstance(most, Integral) and not isinstance(most, bool) and 1 <= int(most) <= MOST_TILES:
         return None
     return f"{shown(most)} is no number of tiles; give a whole number from 1 to {MOST_TILES}"
 

@@ -30,7 +30,8 @@ from tessera.imaging.clips.container import (
     upright,
 )
 from tessera.imaging.clips.stills import clip_path, stills_of
-from tessera.imaging.decode import DecodeLimits, decode_image, read_size
+from tessera.imaging.decode import decode_image, read_size
+from tessera.imaging.pictures.reading import PictureReading
 
 FOLDER_FPS = 1.0  # stills carry no clock
 MOST_HELD = 2**30
@@ -64,8 +65,8 @@ def probe_video(
     """
     stills = stills_of(source)
     if stills is not None:
-        info = VideoInfo(len(stills), FOLDER_FPS, *read_size(stills[0], picture_limits(limits)))
-        _check_size(source, info, limits)
+        info = VideoInfo(len(stills), FOLDER_FPS, *read_size(stills[0], limits.stills))
+        _check_size(source, info, limits.model_copy(update={"max_pixels": limits.stills.max_pixels}))
         return info
     path = _path(source)
     with blamed(path, "no such file or folder", "missing"):
@@ -96,11 +97,13 @@ def convert_frames(
     indices: Sequence[int],
     convert: Callable[[PIL.Image.Image], Kept],
     limits: VideoLimits = DEFAULT_VIDEO_LIMITS,
+    reading: PictureReading | None = None,
 ) -> list[Kept]:
     """What `convert` makes of the frames with these numbers; only one of them is in memory at a time.
 
-    Raises ClipError for a number that the clip does not have, a frame that is damaged, and a clip that is
-    missing, broken or beyond the limits.
+    It is given PIL RGB. reading: how frames that are pictures become so; None reads as published. Raises
+    ClipError for a number that the clip does not have, a frame that is damaged, and a clip that is missing,
+    broken or beyond the limits.
     """
     info = probe_video(source, limits)
     wanted = set(indices)
@@ -111,9 +114,10 @@ def convert_frames(
     if not wanted:
         return []
     if (stills := stills_of(source)) is not None:
-        found = {index: convert(decode_image(stills[index], picture_limits(limits))) for index in wanted}
+        found = {n: convert(decode_image(stills[n], limits.stills, reading)) for n in sorted(wanted)}
     elif animation.is_animation(path := _path(source)):
-        found = {index: convert(frame) for index, frame in animation.frames_of(path, sorted(wanted))}
+        frames = animation.frames_of(path, sorted(wanted))
+        found = {n: convert(decode_image(frame, reading=reading)) for n, frame in frames}
     else:
         found = _read_stream(path, wanted, limits, convert)
     return [found[index] for index in indices]
@@ -130,11 +134,6 @@ def count_readable(path: Path, last: int, first: int = 0, limits: VideoLimits = 
             if number >= last:
                 break
     return good
-
-
-def picture_limits(limits: VideoLimits) -> DecodeLimits:
-    """What a frame that is a picture of its own may be."""
-    return DecodeLimits(max_pixels=limits.max_pixels)
 
 
 def _path(source: VideoSource) -> Path:

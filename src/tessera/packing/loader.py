@@ -21,6 +21,7 @@ from tessera.packing.measure import Item, ItemKey, Measurer
 from tessera.packing.mix import Mixer, MixState
 from tessera.packing.pack import Pack
 from tessera.packing.planning.balance import Work
+from tessera.packing.planning.plan import PLANNER
 from tessera.packing.planning.rows import PackRow, RowPosition, Share, deal_rows
 from tessera.packing.planning.window import Round, Window, WindowState
 from tessera.packing.samples.encode import DrawEncoder, SampleEncoder
@@ -157,7 +158,7 @@ class PackLoader(IterableDataset[Pack]):
     @cached_property
     def _setup(self) -> dict[str, Any]:
         """What must be equal for a state to fit; worker settings may differ."""
-        packing = self.config.model_dump(exclude={"workers", "prefetch"})
+        packing = {"planner": PLANNER, **self.config.model_dump(exclude={"workers", "prefetch"})}
         sources = [[entry.source.name, identity(entry)] for entry in self._sources]
         return {**packing, "packs_per_step": self._per_step, "sources": sources, "indexed": self._indexed}
 

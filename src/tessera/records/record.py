@@ -10,11 +10,11 @@ from typing import Any, Literal, NoReturn, TypeGuard, cast
 
 from tessera.chat.message import ClipSource, PictureSource
 from tessera.chat.openai import unwrapped
-from tessera.imaging.clips.stills import PICTURE_SUFFIXES
+from tessera.imaging.clips.stills import are_frames
 from tessera.imaging.pictures.reading import PictureReading
 from tessera.imaging.pictures.sources import inline_bytes, naked_bytes
 from tessera.records.faults import DataError, Reason, RecordFault
-from tessera.records.files.places import Location, OutsideRoot, inside, is_url, suffix
+from tessera.records.files.places import Location, OutsideRoot, inside, is_url
 from tessera.runtime.shown import shown
 
 MOST_BYTES = 64 * 2**20
@@ -151,9 +151,7 @@ class Parse:
 
 def clips_in(value: object) -> list[Any]:
     """One clip or several, as a list: a list of names that all end like stills is the frames of one clip."""
-    entries = listed(value)
-    stills = all(isinstance(name, str) and suffix(name) in PICTURE_SUFFIXES for name in entries)
-    return [value] if stills and entries and isinstance(value, list) else entries
+    return [value] if are_frames(value) else listed(value)
 
 
 def _way_in(root: Location, path: str) -> str:

@@ -41,7 +41,7 @@ def internvl_record(
     turns: Iterable[tuple[Role, str]],
     images: Sequence[str] = (),
     sizes: Sequence[tuple[int, int]] = (),
-    videos: Sequence[str] = (),
+    videos: Sequence[str | list[str]] = (),
     bounds: Sequence[tuple[float | None, float | None]] = (),
 ) -> dict[str, Any]:
     """A record of turns as (role, text with its marks), of media paths from the root.
@@ -56,7 +56,8 @@ def internvl_record(
     elif sizes:
         record["width_list"], record["height_list"] = map(list, zip(*sizes, strict=True))
     if videos:
-        record["video"] = _single(videos)
+        # A list of frames stays in a list: alone it would be taken for several clips if it names no stills.
+        record["video"] = videos if isinstance(videos[0], list) else _single(videos)
     if any(second is not None for pair in bounds for second in pair):
         record["clip"] = _single([list(pair) for pair in bounds])
     return record | {"conversations": [{"from": NAMES[role], "value": text} for role, text in turns]}
@@ -129,7 +130,7 @@ class RecordText:
             record,
             marked_turns(conversation),
             images=[self._media(part.source, f"{record}_{n}") for n, part in enumerate(images)],
-            videos=[self._media(part.source, f"{record}_clip{n}") for n, part in enumerate(clips)],
+            videos=[self._clip(part, f"{record}_clip{n}") for n, part in enumerate(clips)],
             bounds=[(part.start, part.end) for part in clips],
         )
 
@@ -144,6 +145,12 @@ class RecordText:
             path = self._media(part.source, f"{record}_{len(images)}") if isinstance(part, Image) else None
             images.append(path)
         return {"id": record, "images": images, "texts": texts}
+
+    def _clip(self, clip: Video, stem: str) -> str | list[str]:
+        """The path of a clip, or those of its frames."""
+        if isinstance(clip.source, tuple):
+            return [self._media(frame, f"{stem}_{n}") for n, frame in enumerate(clip.source)]
+        return self._media(clip.source, stem)
 
     def _media(self, source: object, stem: str) -> str:
         """The path of a picture or clip from `root`; bytes and files outside the root are copied."""

@@ -36,6 +36,9 @@ LIES = {
     "back to itself": FIRST + header("1.json", below_zero(512)) + BODY,
     "far back": FIRST + header("1.json", below_zero(10**9)) + BODY,
     "beyond all files": FIRST + header("1.json", b"\x80" + (2**80).to_bytes(11, "big")) + BODY,
+    "beyond what a disk takes": FIRST
+    + header("1.json", b"\x80" + (2**62 - 2**20).to_bytes(11, "big"))
+    + BODY,
     "a long name back": FIRST + header("name", below_zero(512), tarfile.GNUTYPE_LONGNAME) + BODY,
     "a pax header of a gigabyte": FIRST + header("pax", 1 << 30, tarfile.XHDTYPE) + BODY,
     "a pax size back": FIRST

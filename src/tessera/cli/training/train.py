@@ -116,7 +116,9 @@ def prepare(
         say(console, f"warning: {line}; going on from the one before")
     if trainer.resumed_at:
         stage, step = trainer.resumed_at
-        say(console, f"{out}: going on at stage {stage}, step {step}")
+        left = f"going on at stage {stage}, step {step}"
+        ended = "finished before, nothing is left to train"
+        say(console, f"{out}: {left if stage < len(recipe.stages) else ended}")
     return trainer
 
 

@@ -31,12 +31,13 @@ def probe(path: Path) -> tuple[int, float, tuple[int, int]]:
 
 
 def frames_of(path: Path, indices: Sequence[int]) -> Iterator[tuple[int, PIL.Image.Image]]:
-    """Number and picture of some frames in ascending order: Pillow lays each over the ones before it."""
+    """Number and picture, in its own mode, of some frames in ascending order: Pillow lays each over the ones
+    before it."""
     with _animation(path) as image:
         for index in indices:
             with blamed(path, f"frame {index} is broken"):
                 image.seek(index)
-                picture = image.convert("RGB")
+                picture = image.copy()
             yield index, picture
 
 

@@ -23,7 +23,7 @@ import PIL.Image
 from av.stream import Disposition
 
 from tessera.imaging.clips.headers import MOST_SAMPLES, promised_samples
-from tessera.imaging.decode import name_of
+from tessera.imaging.decode import DEFAULT_LIMITS, DecodeLimits, name_of
 from tessera.imaging.pictures.sources import Source
 from tessera.runtime.config import Config
 from tessera.runtime.shown import counted, shown
@@ -59,6 +59,8 @@ class VideoLimits(Config):
     """Frames times pixels of a frame; the default is two hours of 1080p at 60 frames a second."""
     max_bytes: int = 16 * 2**30
     """Size of the file in bytes."""
+    stills: DecodeLimits = DEFAULT_LIMITS
+    """What a frame may be that is a picture file of its own."""
 
 
 DEFAULT_VIDEO_LIMITS = VideoLimits()
@@ -144,6 +146,9 @@ def opened_clip(path: Path, limits: VideoLimits) -> Iterator[OpenedClip]:
     with blamed(path, "unreadable", "missing"):
         file = path.open("rb")
     with file:
+        if file.read(3) == b"\xff\xd8\xff":
+            what = "a still picture; name it as a picture, or a clip as a list of such files"
+            raise clip_error(path, what, "not a video")
         with blamed(path, "unreadable", "missing"):
             samples = promised_samples(file)
         if samples > MOST_SAMPLES:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import PIL.Image
+
 from tessera.imaging.clips.container import ClipError, VideoSource, blamed, clip_error
 from tessera.imaging.pictures.sources import Source, local_path
 from tessera.runtime.shown import shown
@@ -23,6 +25,17 @@ def stills_of(source: VideoSource) -> Sequence[Source] | None:
     path = clip_path(source)
     with blamed(path, "no such file or folder; check the path", "missing"):
         return _frame_paths(path) if path.is_dir() else None
+
+
+def are_frames(value: object) -> bool:
+    """Whether a list holds pictures, or names that all end like stills: it is one clip, and not several."""
+    if not isinstance(value, list | tuple) or not value:
+        return False
+    return all(
+        isinstance(entry, PIL.Image.Image)
+        or (isinstance(entry, str | Path) and str(entry).lower().endswith(PICTURE_SUFFIXES))
+        for entry in value
+    )
 
 
 def clip_path(source: str | Path) -> Path:

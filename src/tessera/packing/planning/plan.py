@@ -14,6 +14,8 @@ from tessera.packing.planning.deal import Resource
 from tessera.packing.planning.remix import gather, remix
 from tessera.packing.planning.shelves import shelve
 
+PLANNER = 2
+"""Goes up when the same draws give other packs: a position inside a round of the old ones means nothing."""
 SMALL = 0.2
 """Mean share of a pack up to which packs that begin at random can be finished well."""
 FINISH = 3

@@ -14,7 +14,7 @@ from tessera.records.manifest import PlaygroundSource
 from tessera.train.recipe import Recipe, Stage
 from tessera.train.schedule import Schedule
 
-STEPS = {"connector_warmup": 60, "vit_incremental": 100, "full": 1000}
+STEPS = {"connector_warmup": 120, "vit_incremental": 100, "full": 1000}
 HORIZON = 2800
 FINISH_STEPS = 1200
 FINISH_RATE = 1.5e-3

@@ -205,13 +205,14 @@ class _Headers:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream, self.tell = stream, stream.tell
-        self._left = MOST_HEADER + 2 * stream.seek(0, io.SEEK_END)
+        self._size = stream.seek(0, io.SEEK_END)
+        self._left = MOST_HEADER + 2 * self._size
         stream.seek(0)
 
     def seek(self, position: int) -> int:
-        """Go to a byte. ValueError for one that no file has."""
-        if not 0 <= position < 1 << 62:
-            raise ValueError(f"a header at byte {position}")
+        """Go to a byte. ValueError for one that the file doesn't have."""
+        if not 0 <= position <= self._size:
+            raise ValueError(f"a header at byte {position} of {self._size}")
         return self._stream.seek(position)
 
     def read(self, size: int) -> bytes:
