@@ -148,6 +148,17 @@ def test_embeddings_and_whole_tensors(base: Path, tmp_path: Path) -> None:
     assert "replaced 2 tensors" in loaded.notes[-1]
 
 
+def test_factors_are_added_to_the_embeddings_that_the_adapter_brings(base: Path, tmp_path: Path) -> None:
+    """PEFT saves embeddings whole beside their factors; the order of the two decides the sum."""
+    inner = "language_model.model.embed_tokens."
+    whole = noise(*weights(load_checkpoint(base))["decoder.embed_tokens.weight"].shape)
+    factors = {"lora_embedding_A": noise(2, len(whole)), "lora_embedding_B": noise(whole.shape[1], 2)}
+    tensors = {f"{inner}base_layer.weight": whole} | {inner + name: value for name, value in factors.items()}
+    after = weights(load_checkpoint(base, adapter=adapter(tmp_path / "adapter", tensors)))
+    expected = whole + 3.0 * (factors["lora_embedding_B"] @ factors["lora_embedding_A"]).T
+    torch.testing.assert_close(after["decoder.embed_tokens.weight"], expected)
+
+
 MODULE = f"{LAYER}self_attn.q_proj"
 GOOD = pair(MODULE, 32, 32)
 WRONG: dict[str, tuple[Tensors, dict[str, Any], str]] = {

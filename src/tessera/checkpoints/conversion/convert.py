@@ -108,10 +108,8 @@ def convert(
             opened = found.with_tokens(add_tokens)
             said, layout = opened.described, layout or found.described.layout
             _check_room(folder, _size_on_disk(opened, dtype), device if check else None)
-            ledger, stored = Ledger("writing", _parameters(opened), progress), set[torch.dtype]()
-            tensors = ledger.watch(_own_tensors(opened, dtype, stored, head_apart=layout != "tessera"))
-            written_as = said.family, said.tokenizer, layout, said.card or None
-            write_checkpoint(folder, tensors, *written_as, max_shard_bytes)
+            ledger = Ledger("writing", _parameters(opened), progress)
+            stored = _write(opened, folder, layout, dtype, ledger, max_shard_bytes)
         _copy_files(root, folder, layout == "transformers", bool(add_tokens))
         if remote_code is not None:
             add_remote_code(remote_code, folder, layout)
@@ -208,6 +206,22 @@ def _check_room(disk: Path, size: int, device: torch.device | str | None) -> Non
 
 def _gb(size: int) -> str:
     return f"{size / 1e9:.2f} GB"
+
+
+def _write(
+    opened: OpenedWeights,
+    folder: Path,
+    layout: LayoutName,
+    dtype: torch.dtype | None,
+    ledger: Ledger,
+    max_shard_bytes: int,
+) -> set[torch.dtype]:
+    """All files of the layout; returns the number formats that were met."""
+    stored, said = set[torch.dtype](), opened.described
+    tensors = ledger.watch(_own_tensors(opened, dtype, stored, head_apart=layout != "tessera"))
+    card = said.card or None
+    write_checkpoint(folder, tensors, said.family, said.tokenizer, layout, card, max_shard_bytes)
+    return stored
 
 
 def _own_tensors(
