@@ -102,7 +102,6 @@ def convert(
     root, goal = Path(source), Path(target)
     _check_request(root, goal, layout, dtype, remote_code)
     merged = merge_lora and is_lora(ShardReader(root).files)
-    unmerged = [] if merged == merge_lora else [f"{root}: there are no LoRA matrices to merge"]
     with _building(goal) as folder:
         with open_weights(root, dtype, merge_lora, adapter) as found:
             opened = found.with_tokens(add_tokens)
@@ -111,11 +110,11 @@ def convert(
             ledger = Ledger("writing", _parameters(opened), progress)
             stored = _write(opened, folder, layout, dtype, ledger, max_shard_bytes)
         _copy_files(root, folder, layout == "transformers", bool(add_tokens))
-        if remote_code is not None:
-            add_remote_code(remote_code, folder, layout)
+        add_remote_code(remote_code, folder, layout)
         written = read_back(folder, ledger, progress)
         check_tokenizer(said.tokenizer, written.tokenizer, root)
         kinds, agreement = (stored, ledger.dtypes), None
+        unmerged = [f"{root}: there are no LoRA matrices to merge"] if merge_lora and not merged else []
         spoilt = _spoilt(root, ledger.not_finite, check)
         if check:
             known = found.described.tokenizer.vocab_size if add_tokens else None
@@ -126,8 +125,7 @@ def convert(
         target=goal,
         source_layout=said.layout,
         layout=layout,
-        shards=len(list(goal.glob("*.safetensors"))),
-        **ledger.counted(),
+        **ledger.counted(goal),
         merged=merged or adapter is not None,
         opened_by=OPENED_BY[layout] if remote_code is None else WITH_CODE,
         agreement=agreement,

@@ -48,11 +48,12 @@ class Ledger:
             self._progress(self._what, self.parameters, self._total)
             yield name, tensor
 
-    def counted(self) -> dict[str, Any]:
-        """How much went by, by the fields of `Conversion`."""
+    def counted(self, folder: Path) -> dict[str, Any]:
+        """How much went by and into how many files, by the fields of `Conversion`."""
         dtype = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in self.dtypes))
         sizes = {"parameters": self.parameters, "bytes": self.bytes}
-        return {"tensors": len(self.sums), **sizes, "dtype": dtype}
+        shards = len(list(folder.glob("*.safetensors")))
+        return {"tensors": len(self.sums), **sizes, "dtype": dtype, "shards": shards}
 
 
 def checksum(tensor: torch.Tensor) -> int:

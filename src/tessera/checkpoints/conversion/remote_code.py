@@ -36,8 +36,13 @@ def find_remote_code(folder: Path) -> tuple[dict[str, str], list[Path]]:
     return {name: table.text(name) for name in table}, files
 
 
-def add_remote_code(folder: Path, target: Path, layout: LayoutName) -> None:
-    """Copy the files and name their classes in the target's config.json. ValueError for another layout."""
+def add_remote_code(folder: Path | None, target: Path, layout: LayoutName) -> None:
+    """Copy the files and name their classes in the target's config.json; None: nothing to do.
+
+    Raises ValueError for another layout.
+    """
+    if folder is None:
+        return
     if layout != "official":
         raise ValueError(f"remote_code: layout {layout!r} needs none; give layout official")
     table, files = find_remote_code(folder)
