@@ -9,7 +9,6 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,11 +31,14 @@ from tessera.imaging.clips.container import (
 )
 from tessera.imaging.clips.stills import clip_path, stills_of
 from tessera.imaging.decode import decode_image, read_size
+from tessera.imaging.fast_resize.memo import remembered
 from tessera.imaging.pictures.reading import PictureReading
 
 FOLDER_FPS = 1.0  # stills carry no clock
 MOST_HELD = 2**30
 """Bytes that frames held at once may take."""
+REMEMBERED = 32 * 2**20
+"""Bytes of what is known about clips."""
 SHORTEN = "cut the clip or raise the limit"
 Kept = TypeVar("Kept")
 
@@ -166,7 +168,11 @@ def _read_stream(
     raise clip_error(path, f"{what}; the file is truncated, replace it or drop the record")
 
 
-@lru_cache(maxsize=4096)
+def _bytes_of(info: VideoInfo) -> int:
+    return 1024 + (0 if info.times is None else info.times.nbytes)
+
+
+@remembered(REMEMBERED, _bytes_of)
 def _probe_file(path: Path, limits: VideoLimits, modified_ns: int, size: int) -> VideoInfo:
     if animation.is_animation(path):
         frames, fps, shape = animation.probe(path)
@@ -227,7 +233,7 @@ def _check_size(source: VideoSource, info: VideoInfo, limits: VideoLimits) -> No
         raise clip_error(source, f"{what} exceed {limit}; {SHORTEN}", "huge")
 
 
-@lru_cache(maxsize=32)  # 4 MB each at the most
+@remembered(REMEMBERED, _bytes_of)
 def _probe_timed(path: Path, limits: VideoLimits, modified_ns: int, size: int) -> VideoInfo:
     info = _probe_file(path, limits, modified_ns, size)
     if animation.is_animation(path):
@@ -246,7 +252,7 @@ def _stream_times(path: Path, info: VideoInfo, limits: VideoLimits) -> NDArray[n
             stamps = [packet.pts for packet in clip.packets() if packet.size and not packet.is_discard]
     if len(stamps) != info.frames:
         with opened_clip(path, limits) as clip:
-            stamps = [frame.pts for frame in clip.frames()]
+            stamps = [frame.pts for frame in clip.frames(lenient=True)]
     if None in stamps or len(stamps) != info.frames or not base > 0:
         return None
     times = np.sort(np.array(stamps, np.float64) * base)

@@ -150,11 +150,11 @@ def opened_clip(path: Path, limits: VideoLimits, strict: bool = False) -> Iterat
     with blamed(path, "unreadable", "missing"):
         file = path.open("rb")
     with file:
-        if file.read(3) == b"\xff\xd8\xff":
+        with blamed(path, "unreadable", "missing"):
+            head, samples = file.read(3), promised_samples(file)
+        if head == b"\xff\xd8\xff":
             what = "a still picture; name it as a picture, or a clip as a list of such files"
             raise clip_error(path, what, "not a video")
-        with blamed(path, "unreadable", "missing"):
-            samples = promised_samples(file)
         if samples > MOST_SAMPLES:
             what = f"its header promises {samples} samples, limit {MOST_SAMPLES}"
             raise clip_error(path, f"{what}; cut the clip or write it anew", "huge")
