@@ -26,6 +26,7 @@ def load(
     load_in_8bit: bool = False,
     device_map: str | Mapping[str, str | int] | None = None,
     merge_lora: bool = False,
+    adapter: str | Path | None = None,
     frame_label: str | None = None,
     pictures: PictureReading | Mapping[str, Any] | None = None,
     content_tokens: str | Sequence[str] | None = None,
@@ -38,6 +39,7 @@ def load(
     load_in_8bit: weights of ViT and decoder blocks in int8, on any device. device_map: layers over several
     devices: "auto" by free memory, "split" as on the model cards, or a table of module to device; one device
     is used where there are not several, with a note. merge_lora: merge LoRA matrices of the checkpoint.
+    adapter: a folder with a LoRA adapter as PEFT saves it, which is merged into this base model.
     frame_label: words before video frames, "training", "cards" or a pattern such as "Frame {index}: ".
     pictures: how files become RGB where the published way loses something, such as {"orientation": "exif"},
     {"transparency": "white"} or {"depth": "picture"}.
@@ -56,6 +58,7 @@ def load(
         load_in_8bit=load_in_8bit,
         device_map=device_map,
         merge_lora=merge_lora,
+        adapter=adapter,
         frame_label=frame_label,
         pictures=pictures,
         content_tokens=content_tokens,

@@ -121,7 +121,7 @@ def test_empty_tensors_of_an_ungathered_save(folder: Path) -> None:
 
 
 OTHERS = {
-    "adapter_config.json": "is an adapter .*open its base model with",
+    "adapter_config.json": "is a LoRA adapter for another model: open that with adapter=",
     "zero_to_fp32.py": "training state of DeepSpeed .*zero_to_fp32.py that lies in it",
     "global_step500/mp_rank_00_model_states.pt": "training state of DeepSpeed",
     "__0_0.distcp": "distributed checkpoint of torch",

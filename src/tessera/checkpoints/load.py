@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from tessera.chat.encoder import Encoder
+from tessera.checkpoints.adapter import Adapter
 from tessera.checkpoints.added import NewTokens
 from tessera.checkpoints.description import CONFIG_FILE, Description, describe, published_layout
 from tessera.checkpoints.files.folder import holds_weights
@@ -83,11 +84,13 @@ class OpenedWeights:
     groups: list[Group]
     """What to read from `source`, in the order of the files."""
     source: TensorSource
+    adapter: Adapter | None = None
     new: NewTokens | None = None
 
     def tensors(self, looked_at: float = math.inf) -> Iterator[tuple[str, torch.Tensor]]:
-        """Own names and tensors, as `read_own` gives them; with rows for new tokens."""
+        """Own names and tensors, as `read_own` gives them; with adapter and rows for new tokens."""
         read = read_own(self.groups, dict(self.model.named_parameters()), self.source, looked_at)
+        read = read if self.adapter is None else self.adapter.merged(read)
         return read if self.new is None else self.new.widened(read)
 
     def with_tokens(self, names: Sequence[str]) -> OpenedWeights:
@@ -108,6 +111,7 @@ def load_checkpoint(
     linears: LinearKind = "plain",
     devices: Mapping[str, str] | None = None,
     merge_lora: bool = False,
+    adapter: Path | None = None,
     add_tokens: Sequence[str] = (),
 ) -> Loaded:
     """Open a folder in Tessera's, the original OpenGVLab or transformers' layout.
@@ -116,12 +120,13 @@ def load_checkpoint(
     stored one) and put on its device right away: the host needs no more than what stays there and one shard.
     `linears` packs or quantises the blocks' matrices, for inference; packed models stay windows into the
     files, which may then be replaced but not overwritten in place. `devices`: own prefix -> device, the
-    longest that matches wins, `device` takes the rest. A LoRA checkpoint opens with `merge_lora`. add_tokens:
-    new special tokens, which get rows (`NewTokens`). Raises ValueError naming file, key and remedy when
-    anything is missing, too much, of another shape or of an unknown architecture.
+    longest that matches wins, `device` takes the rest. A LoRA checkpoint opens with `merge_lora`;
+    `adapter` is a folder with a LoRA adapter, which is merged in. add_tokens: new special tokens, which get
+    rows (`NewTokens`). Raises ValueError naming file, key and remedy when anything is missing, too much, of
+    another shape or of an unknown architecture.
     """
     root = Path(folder)
-    with open_weights(root, dtype, merge_lora) as found:
+    with open_weights(root, dtype, merge_lora, adapter) as found:
         opened = found.with_tokens(add_tokens)
         said = opened.described
         try:
@@ -137,7 +142,10 @@ def load_checkpoint(
 
 @contextmanager
 def open_weights(
-    folder: str | Path, dtype: torch.dtype | None = None, merge_lora: bool = False
+    folder: str | Path,
+    dtype: torch.dtype | None = None,
+    merge_lora: bool = False,
+    adapter: Path | None = None,
 ) -> Iterator[OpenedWeights]:
     """A folder's weights, checked against its config and ready to be read; raises as `load_checkpoint`.
 
@@ -154,8 +162,10 @@ def open_weights(
         check_size(described.family.model, reader)
         model = empty_model(described.family)
         groups = find_groups(dict(model.named_parameters()), described.keymap, source)
+        merged = None if adapter is None else Adapter(adapter, model)
+        notes += [] if merged is None else [merged.note]
         noted = replace(described, notes=(*described.notes, *reader.notes, *notes))
-        yield OpenedWeights(noted, model, groups, source)
+        yield OpenedWeights(noted, model, groups, source, merged)
 
 
 def read_description(folder: str | Path) -> Description:

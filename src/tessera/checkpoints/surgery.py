@@ -77,7 +77,7 @@ def _find(
     reader: ShardReader, part: str, expected: dict[str, nn.Parameter], module: nn.Module
 ) -> list[Group]:
     """What to read, by the table that explains most keys; ValueError when it is not all there."""
-    tables = [(table, stored_keys(expected, table)) for table in _tables(part, module, reader.files)]
+    tables = [(table, stored_keys(expected, table)) for table in part_forms(part, module, reader.files)]
     # Layouts share names: the table that explains most keys is meant.
     table, wanted = max(tables, key=lambda found: len(found[1].keys() & reader.files.keys()))
     if not wanted.keys() & reader.files.keys():
@@ -95,8 +95,8 @@ def _find(
     return sorted(dict.fromkeys(wanted.values()), key=lambda group: reader.files[group.stored[0]])
 
 
-def _tables(part: str, module: nn.Module, keys: Collection[str]) -> Iterator[KeyMap]:
-    """Every form in which the part may lie in a folder."""
+def part_forms(part: str, module: nn.Module, keys: Collection[str]) -> Iterator[KeyMap]:
+    """Every form in which a part may lie in a folder with these keys."""
     config = getattr(module, "config", None)
     decoder = config if isinstance(config, DecoderConfig) else None
     yield OWN

@@ -4,6 +4,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -52,6 +53,8 @@ class LoadArguments:
     """Lay the model over all GPUs: by free memory, or as the model cards do."""
     merge_lora: bool = False
     """Merge the LoRA matrices of the checkpoint into its weights."""
+    adapter: Path | None = None
+    """Folder of a LoRA adapter, as PEFT saves it, to merge into the model."""
     content_tokens: Annotated[ContentTokens | None, tyro.conf.arg(metavar="{added,all}|NAME ...")] = None
     """Special tokens that questions and answers may hold: added to the series' own, all, or names."""
 

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
+from tessera.checkpoints.adapter import find_with_adapter
 from tessera.checkpoints.conversion.convert import Conversion, convert
-from tessera.checkpoints.hub import find_checkpoint
 from tessera.cli.command import ReportingCommand
 from tessera.runtime.device import choose_device
 from tessera.runtime.progress import progress_bars
@@ -28,6 +28,10 @@ class ConvertCommand(ReportingCommand):
     tessera: this package's, which keeps every setting. The source's own by default."""
     merge_lora: bool = False
     """Merge the LoRA matrices of the checkpoint into its weights."""
+    adapter: Path | None = None
+    """Folder of a LoRA adapter, as PEFT saves it, to merge into the model."""
+    remote_code: Path | None = None
+    """Folder of a released model whose Python files and auto_map go into the official layout."""
     add_tokens: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
     """New special tokens, such as '<loc>': each gets a row in embedding and head."""
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
@@ -41,14 +45,19 @@ class ConvertCommand(ReportingCommand):
         return {self.target: True}
 
     def run(self) -> int:
-        if not (self.layout or self.add_tokens or self.merge_lora or self.dtype):
-            raise ValueError("nothing is to change: give --layout, --add-tokens, --merge-lora or --dtype")
+        source, adapter = find_with_adapter(self.source, self.adapter)
+        if not (self.layout or self.add_tokens or self.merge_lora or self.dtype or adapter):
+            raise ValueError(
+                "nothing is to change: give --layout, --add-tokens, --merge-lora, --adapter or --dtype"
+            )
         with progress_bars() as bars:
             done = convert(
-                find_checkpoint(self.source),
+                source,
                 self.target,
                 self.layout,
                 merge_lora=self.merge_lora,
+                adapter=adapter,
+                remote_code=self.remote_code,
                 add_tokens=self.add_tokens,
                 dtype=getattr(torch, self.dtype) if self.dtype else None,
                 check=not self.no_check,
@@ -69,6 +78,7 @@ def lines_of(done: Conversion) -> list[str]:
         f"written    {done.target}: {size}, {done.shards} file{'s' if done.shards > 1 else ''}, {done.dtype}",
         f"weights    {done.tensors} read back, all equal",
         f"logits     {in_words(done)}",
+        f"opened by  {done.opened_by}",
     ]
     return [*lines, *(f"note       {note}" for note in done.notes)]
 

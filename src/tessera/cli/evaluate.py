@@ -8,6 +8,7 @@ import torch
 from rich.table import Table
 
 import tessera
+from tessera.checkpoints.adapter import find_with_adapter
 from tessera.checkpoints.load import Loaded, load_checkpoint
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.cli.command import ReportingCommand
@@ -29,8 +30,10 @@ WIDE = 110
 class EvaluateCommand(ReportingCommand):
     """Measure a model on held-out questions about drawn pictures and clips."""
 
-    model: Path | None = None
-    """Checkpoint folder; the shipped scale model by default."""
+    model: str | None = None
+    """Checkpoint folder, or a model's name; the shipped scale model by default."""
+    adapter: Path | None = None
+    """Folder of a LoRA adapter, as PEFT saves it, to merge into the model."""
     count: int = 200
     """Questions per task."""
     tasks: tuple[str, ...] = ()
@@ -53,8 +56,8 @@ class EvaluateCommand(ReportingCommand):
 
     def run(self) -> int:
         device = choose_device(self.device)
-        folder = self.model or shipped_folder()
-        loaded = load_checkpoint(folder, device, choose_dtype(self.dtype, device))
+        folder, adapter = find_with_adapter(self.model or shipped_folder(), self.adapter)
+        loaded = load_checkpoint(folder, device, choose_dtype(self.dtype, device), adapter=adapter)
         results = self.measure(loaded, "picture")
         baseline = self.measure(loaded, "blind") if self.blind else None
         if self.out:

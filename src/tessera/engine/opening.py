@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from tessera.checkpoints.adapter import find_with_adapter
 from tessera.checkpoints.files.shards import ShardReader
-from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import load_checkpoint, read_description
 from tessera.checkpoints.placement import balance, free_bytes, read_map, split_layers
 from tessera.checkpoints.shipped import shipped_folder
@@ -19,7 +19,7 @@ from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 from tessera.runtime.device import choose_device, choose_dtype
 
 LOAD_OPTIONS = (
-    *("device", "dtype", "load_in_8bit", "device_map", "merge_lora"),
+    *("device", "dtype", "load_in_8bit", "device_map", "merge_lora", "adapter"),
     *("frame_label", "content_tokens", "pictures"),
 )
 logger = logging.getLogger("tessera")
@@ -39,6 +39,7 @@ def open_model(
     load_in_8bit: bool = False,
     device_map: DeviceMap | None = None,
     merge_lora: bool = False,
+    adapter: str | Path | None = None,
     frame_label: str | None = None,
     pictures: PictureReading | Mapping[str, Any] | None = None,
     content_tokens: str | Sequence[str] | None = None,
@@ -48,7 +49,8 @@ def open_model(
     for name, value in (unknown or {}).items():
         raise unknown_setting(name, value, LOAD_OPTIONS, LOAD)
     reading = _reading(pictures)
-    folder = shipped_folder() if name_or_folder is None else find_checkpoint(name_or_folder)
+    named = shipped_folder() if name_or_folder is None else name_or_folder
+    folder, adapted = find_with_adapter(named, adapter)
     place = choose_device(str(device))
     devices, note = _placement(folder, place, device_map, load_in_8bit)
     loaded = load_checkpoint(
@@ -58,6 +60,7 @@ def open_model(
         linears="int8" if load_in_8bit else "packed" if place.type == "cpu" else "plain",
         devices=devices,
         merge_lora=merge_lora,
+        adapter=adapted,
     )
     loaded = replace(loaded, notes=(*loaded.notes, *note))
     listed = (

@@ -6,9 +6,9 @@ sample aspect ratio is left alone, as the published decoder leaves it.
 """
 
 import os
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,11 +31,14 @@ from tessera.imaging.clips.container import (
 )
 from tessera.imaging.clips.stills import clip_path, stills_of
 from tessera.imaging.decode import decode_image, read_size
+from tessera.imaging.fast_resize.memo import remembered
 from tessera.imaging.pictures.reading import PictureReading
 
 FOLDER_FPS = 1.0  # stills carry no clock
 MOST_HELD = 2**30
 """Bytes that frames held at once may take."""
+REMEMBERED = 32 * 2**20
+"""Bytes of what is known about clips."""
 SHORTEN = "cut the clip or raise the limit"
 Kept = TypeVar("Kept")
 
@@ -70,11 +73,15 @@ def probe_video(
         return info
     path = _path(source)
     with blamed(path, "no such file or folder", "missing"):
-        stat = os.stat(path)
-    if stat.st_size > limits.max_bytes:
-        raise clip_error(path, f"{stat.st_size} bytes exceed max_bytes={limits.max_bytes}; {SHORTEN}", "huge")
+        facts = os.stat(path)
+    if not stat.S_ISREG(facts.st_mode):  # reading a pipe or a device might never end
+        raise clip_error(path, "neither a file nor a folder; check the path", "missing")
+    if facts.st_size > limits.max_bytes:
+        raise clip_error(
+            path, f"{facts.st_size} bytes exceed max_bytes={limits.max_bytes}; {SHORTEN}", "huge"
+        )
     # The stamp makes a rewritten file a new question.
-    return (_probe_timed if timed else _probe_file)(path, limits, stat.st_mtime_ns, stat.st_size)
+    return (_probe_timed if timed else _probe_file)(path, limits, facts.st_mtime_ns, facts.st_size)
 
 
 def read_frames(
@@ -128,7 +135,7 @@ def count_readable(path: Path, last: int, first: int = 0, limits: VideoLimits = 
     if animation.is_animation(path):
         return animation.count_readable(path, first, last)
     good = 0
-    with opened_clip(path, limits) as clip:
+    with opened_clip(path, limits, strict=True) as clip:
         for number, frame in enumerate(clip.frames(lenient=True)):
             good += first <= number and not frame.is_corrupt
             if number >= last:
@@ -161,7 +168,11 @@ def _read_stream(
     raise clip_error(path, f"{what}; the file is truncated, replace it or drop the record")
 
 
-@lru_cache(maxsize=4096)
+def _bytes_of(info: VideoInfo) -> int:
+    return 1024 + (0 if info.times is None else info.times.nbytes)
+
+
+@remembered(REMEMBERED, _bytes_of)
 def _probe_file(path: Path, limits: VideoLimits, modified_ns: int, size: int) -> VideoInfo:
     if animation.is_animation(path):
         frames, fps, shape = animation.probe(path)
@@ -196,11 +207,14 @@ def _probe_stream(clip: OpenedClip) -> VideoInfo:
 
 
 def _promised(clip: OpenedClip) -> int:
-    """Frames by the header, 0 where it does not say; those that an edit list leaves out are not counted."""
+    """Frames by the header of an mp4 or mov, 0 for others: an AVI counts frames that it left out, too.
+
+    Not counted are those that an edit list leaves out.
+    """
     count, entries = clip.stream.frames, clip.stream.index_entries
-    if count > 0 and clip.container.format.name.startswith("mov") and len(entries):
-        return sum(not entry.is_discard for entry in entries)
-    return max(0, count)
+    if count <= 0 or not clip.container.format.name.startswith("mov"):
+        return 0
+    return sum(not entry.is_discard for entry in entries) if len(entries) else count
 
 
 def _check_size(source: VideoSource, info: VideoInfo, limits: VideoLimits) -> None:
@@ -219,7 +233,7 @@ def _check_size(source: VideoSource, info: VideoInfo, limits: VideoLimits) -> No
         raise clip_error(source, f"{what} exceed {limit}; {SHORTEN}", "huge")
 
 
-@lru_cache(maxsize=32)  # 4 MB each at the most
+@remembered(REMEMBERED, _bytes_of)
 def _probe_timed(path: Path, limits: VideoLimits, modified_ns: int, size: int) -> VideoInfo:
     info = _probe_file(path, limits, modified_ns, size)
     if animation.is_animation(path):
@@ -238,7 +252,7 @@ def _stream_times(path: Path, info: VideoInfo, limits: VideoLimits) -> NDArray[n
             stamps = [packet.pts for packet in clip.packets() if packet.size and not packet.is_discard]
     if len(stamps) != info.frames:
         with opened_clip(path, limits) as clip:
-            stamps = [frame.pts for frame in clip.frames()]
+            stamps = [frame.pts for frame in clip.frames(lenient=True)]
     if None in stamps or len(stamps) != info.frames or not base > 0:
         return None
     times = np.sort(np.array(stamps, np.float64) * base)

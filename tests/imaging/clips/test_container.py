@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import http.server
+import io
 import itertools
+import os
 import random
+import re
 import struct
 import threading
 import time
@@ -13,6 +16,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import PIL.Image
 import pytest
 
 from tessera.imaging.clips.container import ClipError, VideoLimits
@@ -239,6 +243,72 @@ def test_a_size_that_lies_is_refused_before_decoding(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", count=3)
     with pytest.raises(ClipError):
         read_frames(path, [0], VideoLimits(max_pixels=64 * 48 - 1))
+
+
+def test_frames_may_not_grow_beyond_the_limit(tmp_path: Path) -> None:
+    """The size in the header is that of the first frame; later ones may be larger."""
+    for name, size in (("a", (64, 48)), ("b", (640, 480))):
+        with av.open(str(tmp_path / name), "w", format="h264") as container:
+            stream = add_stream(container, "libx264", size)
+            for number in range(5):
+                container.mux(stream.encode(frame(number, size)))
+            container.mux(stream.encode(None))
+    path = tmp_path / "a.h264"
+    path.write_bytes((tmp_path / "a").read_bytes() + (tmp_path / "b").read_bytes())
+    assert [picture.width for picture in read_frames(path, range(10))] == [64] * 5 + [640] * 5
+    with pytest.raises(ClipError):
+        read_frames(path, [9], VideoLimits(max_pixels=64 * 48))
+
+
+def test_a_frame_without_a_byte_is_none(tmp_path: Path) -> None:
+    """Screen recorders write AVI chunks of no bytes for a frame that is that before: no fault of the clip."""
+    path = write_clip(tmp_path / "a.avi", "mpeg4", noisy=True)
+    data = bytearray(path.read_bytes())
+    at = [match.start() for match in re.finditer(b"00dc", data)][3]
+    (size,) = struct.unpack_from("<I", data, at + 4)
+    data[at + 4 : at + 8] = bytes(4)
+    data[at + 8 : at + 8] = b"JUNK" + struct.pack("<I", size - 8)
+    del data[at + 16 : at + 24]
+    entry = data.rindex(b"idx1") + 8 + 3 * 16
+    data[entry + 12 : entry + 16] = bytes(4)
+    path.write_bytes(data)
+    assert probe_video(path).frames == count_readable(path, 9) == 9
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(ClipError, match="neither a file nor a folder"):
+        probe_video(tmp_path / "a.mp4")
+
+
+def test_a_still_picture_is_told_from_a_clip(tmp_path: Path) -> None:
+    PIL.Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
+    with pytest.raises(ClipError, match="a still picture; name it as a picture, or a clip as a list"):
+        probe_video(tmp_path / "a.jpg")
+
+
+def test_an_attachment_may_be_damaged(tmp_path: Path) -> None:
+    """A matroska file carries covers and fonts beside the clip."""
+    path, cover = tmp_path / "a.mkv", io.BytesIO()
+    PIL.Image.new("RGB", (32, 32)).save(cover, "JPEG")
+    with av.open(str(path), "w") as container:
+        film = add_stream(container, "libx264", (64, 48))
+        container.add_attachment("cover.jpg", "image/jpeg", cover.getvalue())
+        for number in range(10):
+            container.mux(film.encode(frame(number)))
+        container.mux(film.encode(None))
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\xff\xd8\xff")
+    data[at : at + 300] = bytes(300)
+    path.write_bytes(data)
+    assert probe_video(path).frames == count_readable(path, 9) == 10
+
+
+def test_logging_of_the_host_is_left_alone(tmp_path: Path) -> None:
+    """A level or callback of our own holds for the whole process, and may lock it."""
+    before = av.logging.get_level()
+    probe_video(write_clip(tmp_path / "a.mp4"))
+    assert av.logging.get_level() is before is None
 
 
 def test_damage_in_the_middle_is_counted(tmp_path: Path) -> None:

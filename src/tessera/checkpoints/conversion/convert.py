@@ -25,6 +25,12 @@ from tessera.checkpoints.conversion.proof import (
     read_back,
     tolerance_for,
 )
+from tessera.checkpoints.conversion.remote_code import (
+    OPENED_BY,
+    WITH_CODE,
+    add_remote_code,
+    find_remote_code,
+)
 from tessera.checkpoints.description import LayoutName, layout_name
 from tessera.checkpoints.files.lora import is_lora
 from tessera.checkpoints.files.shards import MAX_SHARD_BYTES, ShardReader
@@ -60,6 +66,7 @@ class Conversion:
     shards: int
     dtype: str
     merged: bool
+    opened_by: str
     agreement: Agreement | None
     tolerance: float
     seconds: float
@@ -72,9 +79,11 @@ def convert(
     layout: LayoutName | None = None,
     *,
     merge_lora: bool = False,
+    adapter: Path | None = None,
     add_tokens: Sequence[str] = (),
     dtype: torch.dtype | None = None,
     check: bool = True,
+    remote_code: Path | None = None,
     device: torch.device | str = "cpu",
     seed: int = 0,
     max_shard_bytes: int = MAX_SHARD_BYTES,
@@ -82,43 +91,43 @@ def convert(
 ) -> Conversion:
     """Write the checkpoint in `source` into the new or empty folder `target`, None keeping its layout.
 
-    `add_tokens`: new special tokens, which get rows in embedding and head (`checkpoints.added`).
-    `dtype` casts the weights, None keeps every bit. `check` compares logits of both ends on a random prompt,
-    one model after the other on `device`; weights are read back from the new files in any case. README and
-    licence files travel along. Raises ValueError, and leaves no target, when something is wrong with the
-    source, the layout cannot express the model, or the proof fails.
+    `adapter`: a folder with a LoRA adapter to merge. `add_tokens`: new special tokens, which get rows in
+    embedding and head (`checkpoints.added`). `dtype` casts the weights, None keeps every bit. `check`
+    compares logits of both ends on a random prompt, one model after the other on `device`; weights are read
+    back from the new files in any case. README and licence files travel along; `remote_code`: so do the
+    Python files and the `auto_map` of this folder, into the official layout. Raises ValueError, and leaves no
+    target, when something is wrong with the source, the layout cannot express the model, or the proof fails.
     """
     started = time.monotonic()
     root, goal = Path(source), Path(target)
-    _check_request(root, goal, layout, dtype)
+    _check_request(root, goal, layout, dtype, remote_code)
     merged = merge_lora and is_lora(ShardReader(root).files)
-    unmerged = [] if merged == merge_lora else [f"{root}: there are no LoRA matrices to merge"]
     with _building(goal) as folder:
-        with open_weights(root, dtype, merge_lora) as found:
+        with open_weights(root, dtype, merge_lora, adapter) as found:
             opened = found.with_tokens(add_tokens)
-            layout = found.described.layout if layout is None else layout
+            said, layout = opened.described, layout or found.described.layout
             _check_room(folder, _size_on_disk(opened, dtype), device if check else None)
-            ledger, stored = Ledger("writing", _parameters(opened), progress), set[torch.dtype]()
-            tensors = ledger.watch(_own_tensors(opened, dtype, stored, head_apart=layout != "tessera"))
-            said = opened.described
-            written_as = said.family, said.tokenizer, layout, said.card or None
-            write_checkpoint(folder, tensors, *written_as, max_shard_bytes)
+            ledger = Ledger("writing", _parameters(opened), progress)
+            stored = _write(opened, folder, layout, dtype, ledger, max_shard_bytes)
         _copy_files(root, folder, layout == "transformers", bool(add_tokens))
+        add_remote_code(remote_code, folder, layout)
         written = read_back(folder, ledger, progress)
         check_tokenizer(said.tokenizer, written.tokenizer, root)
-        kinds = stored, ledger.dtypes
+        kinds, agreement = (stored, ledger.dtypes), None
+        unmerged = [f"{root}: there are no LoRA matrices to merge"] if merge_lora and not merged else []
         spoilt = _spoilt(root, ledger.not_finite, check)
-        known = found.described.tokenizer.vocab_size if add_tokens else None
-        agreement = compare_folders(root, folder, kinds, merge_lora, device, seed, known) if check else None
+        if check:
+            known = found.described.tokenizer.vocab_size if add_tokens else None
+            agreement = compare_folders(root, folder, kinds, merge_lora, adapter, device, seed, known)
     return Conversion(
         name=said.family.name,
         source=root,
         target=goal,
         source_layout=said.layout,
         layout=layout,
-        shards=len(list(goal.glob("*.safetensors"))),
-        **ledger.counted(),
-        merged=merged,
+        **ledger.counted(goal),
+        merged=merged or adapter is not None,
+        opened_by=OPENED_BY[layout] if remote_code is None else WITH_CODE,
         agreement=agreement,
         tolerance=tolerance_for(kinds, device),
         seconds=time.monotonic() - started,
@@ -126,8 +135,12 @@ def convert(
     )
 
 
-def _check_request(source: Path, target: Path, layout: LayoutName | None, dtype: torch.dtype | None) -> None:
+def _check_request(
+    source: Path, target: Path, layout: LayoutName | None, dtype: torch.dtype | None, remote_code: Path | None
+) -> None:
     """What can be wrong before anything is read."""
+    if remote_code is not None:
+        find_remote_code(remote_code)
     if layout is not None:
         layout_name(layout)
     if dtype is not None and dtype not in DTYPES:
@@ -191,6 +204,22 @@ def _check_room(disk: Path, size: int, device: torch.device | str | None) -> Non
 
 def _gb(size: int) -> str:
     return f"{size / 1e9:.2f} GB"
+
+
+def _write(
+    opened: OpenedWeights,
+    folder: Path,
+    layout: LayoutName,
+    dtype: torch.dtype | None,
+    ledger: Ledger,
+    max_shard_bytes: int,
+) -> set[torch.dtype]:
+    """All files of the layout; returns the number formats that were met."""
+    stored, said = set[torch.dtype](), opened.described
+    tensors = ledger.watch(_own_tensors(opened, dtype, stored, head_apart=layout != "tessera"))
+    card = said.card or None
+    write_checkpoint(folder, tensors, said.family, said.tokenizer, layout, card, max_shard_bytes)
+    return stored
 
 
 def _own_tensors(

@@ -48,11 +48,12 @@ class Ledger:
             self._progress(self._what, self.parameters, self._total)
             yield name, tensor
 
-    def counted(self) -> dict[str, Any]:
-        """How much went by, by the fields of `Conversion`."""
+    def counted(self, folder: Path) -> dict[str, Any]:
+        """How much went by and into how many files, by the fields of `Conversion`."""
         dtype = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in self.dtypes))
         sizes = {"parameters": self.parameters, "bytes": self.bytes}
-        return {"tensors": len(self.sums), **sizes, "dtype": dtype}
+        shards = len(list(folder.glob("*.safetensors")))
+        return {"tensors": len(self.sums), **sizes, "dtype": dtype, "shards": shards}
 
 
 def checksum(tensor: torch.Tensor) -> int:
@@ -112,6 +113,7 @@ def compare_folders(
     target: Path,
     kinds: Kinds,
     merge_lora: bool = False,
+    adapter: Path | None = None,
     device: torch.device | str = "cpu",
     seed: int = 0,
     known: int | None = None,
@@ -124,8 +126,8 @@ def compare_folders(
     dtype = computing(kinds, device)
     answers: list[torch.Tensor] = []
     prompter: Tokenizer | None = None
-    for folder, merge in ((source, merge_lora), (target, False)):
-        loaded = load_checkpoint(folder, device, dtype, merge_lora=merge)
+    for folder, merge, added in ((source, merge_lora, adapter), (target, False, None)):
+        loaded = load_checkpoint(folder, device, dtype, merge_lora=merge, adapter=added)
         prompter = prompter if known is not None and prompter else loaded.tokenizer
         answers.append(probe(loaded.model, prompter, seed)[:, :known])
         _require_finite(folder, answers[-1], kinds)

@@ -20,11 +20,7 @@ INDEX, INDEX_BIN = f"{SINGLE}.index.json", f"{SINGLE_BIN}.index.json"
 ADAPTER_CONFIG = "adapter_config.json"
 
 KINDS = (
-    (
-        ("adapter_config.json", "adapter_model.*"),
-        "is an adapter",
-        "open its base model with adapter=, --adapter",
-    ),
+    (("adapter_model.*",), "is an adapter without its adapter_config.json", "fetch that, too"),
     (
         ("zero_to_fp32.py", "*_optim_states.pt", "*_model_states.pt", "global_step*"),
         "is a training state of DeepSpeed",
@@ -125,6 +121,10 @@ def holds_weights(folder: Path) -> bool:
 
 def what_it_is(folder: Path) -> str | None:
     """What a folder that is no checkpoint is, and what to do; None when nothing tells it."""
+    if (folder / ADAPTER_CONFIG).is_file():
+        said = Section.of(folder / ADAPTER_CONFIG).without_nulls()
+        base = shown(said.text("base_model_name_or_path", "another model"), bare=True)
+        return f"{shown(folder)} is a LoRA adapter for {base}: open that with adapter=, --adapter"
     for patterns, what, remedy in KINDS:
         if found := next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None):
             return f"{shown(folder)} {what} ({shown(found.name, bare=True)}): {remedy}"

@@ -140,17 +140,21 @@ class OpenedClip:
 
 
 @contextmanager
-def opened_clip(path: Path, limits: VideoLimits) -> Iterator[OpenedClip]:
-    """The opened file; ClipError for whatever is wrong with it."""
+def opened_clip(path: Path, limits: VideoLimits, strict: bool = False) -> Iterator[OpenedClip]:
+    """The opened file; ClipError for whatever is wrong with it.
+
+    strict: every damaged frame is known as such. Decoders that work at several frames at once sometimes
+    forget to say so.
+    """
     options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "none"}
     with blamed(path, "unreadable", "missing"):
         file = path.open("rb")
     with file:
-        if file.read(3) == b"\xff\xd8\xff":
+        with blamed(path, "unreadable", "missing"):
+            head, samples = file.read(3), promised_samples(file)
+        if head == b"\xff\xd8\xff":
             what = "a still picture; name it as a picture, or a clip as a list of such files"
             raise clip_error(path, what, "not a video")
-        with blamed(path, "unreadable", "missing"):
-            samples = promised_samples(file)
         if samples > MOST_SAMPLES:
             what = f"its header promises {samples} samples, limit {MOST_SAMPLES}"
             raise clip_error(path, f"{what}; cut the clip or write it anew", "huge")
@@ -166,7 +170,7 @@ def opened_clip(path: Path, limits: VideoLimits) -> Iterator[OpenedClip]:
             with blamed(path, "broken header", "not a video"):
                 stream = _shown_stream(path, container)
                 if stream.codec_context is not None:
-                    _bound(stream, limits)
+                    _bound(stream, limits, strict)
             yield OpenedClip(path, container, stream, limits)
 
 
@@ -198,11 +202,11 @@ def _shown_stream(path: Path, container: av.container.InputContainer) -> av.vide
     )
 
 
-def _bound(stream: av.video.stream.VideoStream, limits: VideoLimits) -> None:
+def _bound(stream: av.video.stream.VideoStream, limits: VideoLimits, strict: bool) -> None:
     """Decoders refuse frames beyond the limit before they ask for memory; threads are as many as that has."""
     stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
     pixels = max(1, stream.codec_context.width * stream.codec_context.height)
-    stream.codec_context.thread_type = "AUTO"
+    stream.codec_context.thread_type = "SLICE" if strict else "AUTO"
     if pixels * _MOST_THREADS > _THREADED_PIXELS:
         stream.codec_context.thread_count = max(1, _THREADED_PIXELS // pixels)
 

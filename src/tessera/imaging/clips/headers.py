@@ -1,8 +1,8 @@
-"""What the headers of video files promise, told before FFmpeg is asked: samples of an mp4, bytes of an mkv.
+"""What headers of video files promise, told before FFmpeg is asked: samples of an mp4, bytes of others.
 
 Two tables of an mp4 or mov name a number without a byte for each sample: `stsz` of samples of one size, and
 `trun`. FFmpeg keeps some 60 bytes a sample, so that a file of 1 KB takes 5 GB. Delete `promised_samples` when
-FFmpeg bounds them itself. An mkv or webm says how long it is, and FFmpeg takes one that is cut off for whole.
+FFmpeg bounds them itself. An mkv, webm or avi says how long it is; FFmpeg takes a part of one for the whole.
 """
 
 import struct
@@ -74,8 +74,11 @@ def _bytes(file: IO[bytes], at: int, count: int) -> bytes:
 
 
 def missing_bytes(file: IO[bytes]) -> int:
-    """How many bytes of an mkv or webm are not there although its header says so; 0 for other files."""
+    """How many bytes of an mkv, webm or avi are not there although its header says so; 0 for other files."""
     size = file.seek(0, 2)
+    head = _bytes(file, 0, 12)
+    if head[:4] == b"RIFF" and head[8:] == b"AVI ":
+        return max(0, 8 + int.from_bytes(head[4:8], "little") - size)
     kind, length, at = _element(file, 0)
     if kind != _EBML or length is None:
         return 0
