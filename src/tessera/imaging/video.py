@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from tessera.imaging.clips import animation
 from tessera.imaging.clips.container import (
     DEFAULT_VIDEO_LIMITS,
     QUARTER_TURNS,
+    ClipError,
     OpenedClip,
     VideoLimits,
     VideoSource,
@@ -126,7 +128,7 @@ def convert_frames(
         frames = animation.frames_of(path, sorted(wanted))
         found = {n: convert(decode_image(frame, reading=reading)) for n, frame in frames}
     else:
-        found = _read_stream(path, wanted, limits, convert)
+        found = _quick_or_strict(lambda strict: _read_stream(path, wanted, limits, convert, strict))
     return [found[index] for index in indices]
 
 
@@ -136,11 +138,21 @@ def count_readable(path: Path, last: int, first: int = 0, limits: VideoLimits = 
         return animation.count_readable(path, first, last)
     good = 0
     with opened_clip(path, limits, strict=True) as clip:
-        for number, frame in enumerate(clip.frames(lenient=True)):
-            good += first <= number and not frame.is_corrupt
+        for number, frame in clip.frames():
+            good += first <= number <= last and not frame.is_corrupt
             if number >= last:
                 break
     return good
+
+
+def _quick_or_strict(work: Callable[[bool], Kept]) -> Kept:
+    """What `work` gives; done again strictly where there is damage."""
+    try:
+        return work(False)
+    except ClipError as error:
+        if error.fault != "broken":
+            raise
+        return work(True)
 
 
 def _path(source: VideoSource) -> Path:
@@ -149,13 +161,18 @@ def _path(source: VideoSource) -> Path:
 
 
 def _read_stream(
-    path: Path, wanted: set[int], limits: VideoLimits, convert: Callable[[PIL.Image.Image], Kept]
+    path: Path,
+    wanted: set[int],
+    limits: VideoLimits,
+    convert: Callable[[PIL.Image.Image], Kept],
+    strict: bool,
 ) -> dict[int, Kept]:
     """One pass over a video file, converting only the wanted frames."""
     found: dict[int, Kept] = {}
-    last, number = max(wanted), -1
-    with opened_clip(path, limits) as clip:
-        for number, frame in enumerate(clip.frames()):
+    last, seen = max(wanted), 0
+    with opened_clip(path, limits, strict) as clip:
+        for number, frame in clip.frames():
+            seen += 1
             if number in wanted:
                 if frame.is_corrupt:
                     raise clip_error(path, f"frame {number} is damaged; replace the file or drop the record")
@@ -163,9 +180,11 @@ def _read_stream(
                     picture = upright(frame)
                 found[number] = convert(picture)
             if number >= last:
-                return found
-    what = f"ended after {number + 1} frames though its header promises more than {last}"
-    raise clip_error(path, f"{what}; the file is truncated, replace it or drop the record")
+                break
+    if missing := sorted(wanted - found.keys()):
+        what = f"frames {missing[:5]} cannot be read, {seen} of the first {last + 1} can"
+        raise clip_error(path, f"{what}; the file is cut off or damaged, replace it or drop the record")
+    return found
 
 
 def _bytes_of(info: VideoInfo) -> int:
@@ -178,31 +197,31 @@ def _probe_file(path: Path, limits: VideoLimits, modified_ns: int, size: int) ->
         frames, fps, shape = animation.probe(path)
         info = VideoInfo(frames, fps, *shape)
     else:
-        with opened_clip(path, limits) as clip:
-            info = _probe_stream(clip)
+        info = _quick_or_strict(lambda strict: _probe_stream(path, limits, strict))
     _check_size(path, info, limits)
     return info
 
 
-def _probe_stream(clip: OpenedClip) -> VideoInfo:
-    path, limits, stream = clip.path, clip.limits, clip.stream
-    if stream.codec_context is not None:
-        # Before a frame is decoded; the count is looked at again when it is known.
-        known = max(1, stream.frames)
-        _check_size(path, VideoInfo(known, 1.0, max(1, stream.width), max(1, stream.height)), limits)
-    frames = clip.frames()
-    first = next(frames, None)
-    if first is None:
-        raise clip_error(path, "it has no frames; replace the file or drop the record")
-    with blamed(path, "broken frames"):
-        turned = turn_of(first) in QUARTER_TURNS
-        width, height = (first.height, first.width) if turned else (first.width, first.height)
-        rate = stream.average_rate or stream.guessed_rate
-        count = _promised(clip)
-    if not count:
-        # Decoding is the only count that is sure; it stops just past the limit.
-        most = min(limits.max_frames, limits.max_volume // (width * height))
-        count = 1 + sum(1 for _, _ in zip(range(most), frames, strict=False))
+def _probe_stream(path: Path, limits: VideoLimits, strict: bool) -> VideoInfo:
+    with opened_clip(path, limits, strict) as clip:
+        stream = clip.stream
+        if stream.codec_context is not None:
+            # Before a frame is decoded; the count is looked at again when it is known.
+            known = max(1, stream.frames)
+            _check_size(path, VideoInfo(known, 1.0, max(1, stream.width), max(1, stream.height)), limits)
+        frames = clip.frames()
+        _, first = next(frames, (0, None))
+        if first is None:
+            raise clip_error(path, "it has no frame that can be read; replace the file or drop the record")
+        with blamed(path, "broken frames"):
+            turned = turn_of(first) in QUARTER_TURNS
+            width, height = (first.height, first.width) if turned else (first.width, first.height)
+            rate = stream.average_rate or stream.guessed_rate
+            count = _promised(clip)
+        if not count:
+            # Decoding is the only count that is sure; it stops just past the limit.
+            most = min(limits.max_frames, limits.max_volume // (width * height))
+            count = 1 + sum(1 for _ in islice(frames, most)) + len(clip.lost)
     return VideoInfo(count, float(rate) if rate and rate > 0 else FOLDER_FPS, width, height)
 
 
@@ -250,9 +269,9 @@ def _stream_times(path: Path, info: VideoInfo, limits: VideoLimits) -> NDArray[n
         base = float(clip.stream.time_base or 0)
         with blamed(path, "broken packets"):
             stamps = [packet.pts for packet in clip.packets() if packet.size and not packet.is_discard]
-    if len(stamps) != info.frames:
-        with opened_clip(path, limits) as clip:
-            stamps = [frame.pts for frame in clip.frames(lenient=True)]
+    if len(stamps) != info.frames and None not in stamps:
+        with opened_clip(path, limits, strict=True) as clip:
+            stamps = [frame.pts for _, frame in clip.frames()]
     if None in stamps or len(stamps) != info.frames or not base > 0:
         return None
     times = np.sort(np.array(stamps, np.float64) * base)

@@ -325,6 +325,17 @@ def test_damage_in_the_middle_is_counted(tmp_path: Path) -> None:
         read_frames(path, range(40))
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_what_was_counted_can_be_read(tmp_path: Path, codec: str) -> None:
+    """Decoders with several threads meet the damage before they hand out the sound frames in front of it."""
+    path = write_clip(tmp_path / "a.mp4", codec, 60, noisy=True, movflags="faststart")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 3000] = bytes(3000)
+    path.write_bytes(data)
+    sound = next(n for n in range(60) if count_readable(path, n) <= n)
+    assert 10 < sound < 59 and len(read_frames(path, range(sound))) == sound
+
+
 def test_an_edit_list_leaves_frames_out(tmp_path: Path) -> None:
     """Phones trim a clip by its edit list: frames that are not shown were counted, then missed."""
     path = write_clip(tmp_path / "a.mp4", "mpeg4", 20)

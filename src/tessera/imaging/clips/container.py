@@ -5,10 +5,12 @@ container of the list reads further files unless asked to, and those that still 
 """
 
 import errno
+import math
 import struct
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import IO, Literal, NoReturn
@@ -26,7 +28,7 @@ from tessera.imaging.clips.headers import MOST_SAMPLES, promised_samples
 from tessera.imaging.decode import DEFAULT_LIMITS, DecodeLimits, name_of
 from tessera.imaging.pictures.sources import Source
 from tessera.runtime.config import Config
-from tessera.runtime.shown import counted, shown
+from tessera.runtime.shown import shown
 
 VideoSource = str | Path | tuple[Source, ...]
 ClipFault = Literal["missing", "not a video", "huge", "broken"]
@@ -102,37 +104,58 @@ def blamed(path: Path, what: str, fault: ClipFault = "broken") -> Iterator[None]
 
 @dataclass(frozen=True)
 class OpenedClip:
-    """An opened video file and the stream that a player shows."""
+    """An opened video file and the stream that a player shows.
+
+    strict: go on behind damage. lost: time stamps of the frames that broke, if so.
+    """
 
     path: Path
     container: av.container.InputContainer
     stream: av.video.stream.VideoStream
     limits: VideoLimits
+    strict: bool
+    lost: list[float] = field(default_factory=list)
 
     def packets(self) -> "Iterator[av.packet.Packet[av.video.stream.VideoStream]]":
         """Packets of the stream in the order of the file, no more than the limits allow."""
         return islice(self.container.demux(self.stream), 2 * self.limits.max_frames + 64)
 
-    def frames(self, lenient: bool = False) -> Iterator[av.video.frame.VideoFrame]:
-        """Frames in the order in which they are shown. `lenient` goes on behind packets that are broken.
+    def frames(self) -> Iterator[tuple[int, av.video.frame.VideoFrame]]:
+        """Numbers and frames in the order in which they are shown; broken ones leave a gap in the numbers.
 
-        Raises ClipError for those, and for storage that fails.
+        Raises ClipError when there is no decoder, when storage fails, and, unless strict, for damage.
         """
         if self.stream.codec_context is None:
             self._refuse_codec()
-        count, packets = 0, self.packets()
-        while True:
-            with blamed(self.path, f"broken behind {counted(count, 'frame')}"):
-                try:
-                    if (packet := next(packets, None)) is None:
-                        return
-                    frames = packet.decode()
-                except av.error.InvalidDataError:
-                    if not lenient:
-                        raise
-                    continue
-            count += len(frames)
-            yield from frames
+        count = 0
+        for packet in self._packets_or_gaps():
+            for frame in self._decoded(packet):
+                # A frame that broke may be one that is shown later than this.
+                gaps = len(self.lost) if frame.pts is None else bisect_left(self.lost, frame.pts)
+                yield count + gaps, frame
+                count += 1
+
+    def _packets_or_gaps(self) -> "Iterator[av.packet.Packet[av.video.stream.VideoStream]]":
+        """The packets; where the file breaks off, at least one frame is lost."""
+        with blamed(self.path, "broken"):
+            try:
+                yield from self.packets()
+            except av.error.InvalidDataError:
+                self.lost.append(math.inf)
+
+    def _decoded(
+        self, packet: "av.packet.Packet[av.video.stream.VideoStream]"
+    ) -> list[av.video.frame.VideoFrame]:
+        """The frames that are finished with a packet; none, and one lost, for a packet that is broken."""
+        with blamed(self.path, "broken"):
+            try:
+                return packet.decode()
+            except av.error.FFmpegError:
+                stamp = packet.dts if packet.pts is None else packet.pts
+                if not self.strict or stamp is None:  # without a stamp nobody knows which frame it was
+                    raise
+                insort(self.lost, stamp)
+                return []
 
     def _refuse_codec(self) -> NoReturn:
         what = "no decoder for its codec here; convert it to H.264 or drop the record"
@@ -143,8 +166,8 @@ class OpenedClip:
 def opened_clip(path: Path, limits: VideoLimits, strict: bool = False) -> Iterator[OpenedClip]:
     """The opened file; ClipError for whatever is wrong with it.
 
-    strict: every damaged frame is known as such. Decoders that work at several frames at once sometimes
-    forget to say so.
+    strict: damage is known to the frame, and those around it are whole. Decoders that work at several frames
+    at once are quicker, but tell of damage late, lose sound frames with it, and may forget to tell.
     """
     options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "none"}
     with blamed(path, "unreadable", "missing"):
@@ -171,7 +194,7 @@ def opened_clip(path: Path, limits: VideoLimits, strict: bool = False) -> Iterat
                 stream = _shown_stream(path, container)
                 if stream.codec_context is not None:
                     _bound(stream, limits, strict)
-            yield OpenedClip(path, container, stream, limits)
+            yield OpenedClip(path, container, stream, limits, strict)
 
 
 class _Nameless:
