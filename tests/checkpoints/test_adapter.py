@@ -80,7 +80,7 @@ def test_merging_is_pefts_formula(config: dict[str, Any], scale: float, base: Pa
     name = "decoder.layers.0.self_attn.q_proj.weight"
     torch.testing.assert_close(after[name], before[name] + delta(tensors, module, scale))
     assert all(torch.equal(after[other], before[other]) for other in before if other != name)
-    assert "a LoRA adapter for nobody/nothing was merged into 1 matrices" in loaded.notes[-1]
+    assert "a LoRA adapter for nobody/nothing was merged into 1 tensor" in loaded.notes[-1]
 
 
 PREFIXES = {

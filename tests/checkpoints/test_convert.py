@@ -363,13 +363,13 @@ def test_weights_that_are_not_finite_are_named(tmp_path: Path) -> None:
     key = "language_model.model.layers.1.mlp.down_proj.weight"
     edit_weights(source, lambda t: t.update({key: t[key] * float("nan")}))
     with pytest.raises(
-        ValueError, match=r"toy: 'decoder.layers.1.mlp.down_proj.weight' hold numbers that are not"
+        ValueError, match=r"toy: 'decoder.layers.1.mlp.down_proj.weight' holds numbers that are not"
     ):
         convert(source, tmp_path / "out", "transformers")
     assert not (tmp_path / "out").exists()
     done = convert(source, tmp_path / "out", "transformers", check=False)
     assert done.notes == (
-        f"{source}: 'decoder.layers.1.mlp.down_proj.weight' hold numbers that are not finite",
+        f"{source}: 'decoder.layers.1.mlp.down_proj.weight' holds numbers that are not finite",
     )
 
 

@@ -12,7 +12,9 @@ from tessera.checkpoints.conversion.agreement import TOLERANCE
 from tessera.checkpoints.description import LAYOUTS
 from tessera.checkpoints.save import save_checkpoint
 from tessera.cli.main import main
+from tests.checkpoints.test_adapter import adapter, pair
 from tests.checkpoints.test_convert import lora
+from tests.checkpoints.test_faults import edit
 from tests.docs.pages import ROOT, blocks, commands
 from tests.engine import tiny
 
@@ -22,10 +24,15 @@ TESSERA = [words[1:] for words in commands(PAGE)]
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with a checkpoint named as on the page, and one with LoRA matrices."""
+    """Checkpoints named as on the page: one with the authors' code, one with LoRA matrices; an adapter."""
     folder = tmp_path_factory.mktemp("convert")
     save_checkpoint(folder / "InternVL3-1B", tiny.model(), tiny.family(), tiny.tokenizer(), "official")
+    save_checkpoint(folder / "mine", tiny.model(), tiny.family(), tiny.tokenizer())
     lora(folder / "tuned_lora")
+    adapter(folder / "my_adapter", pair("language_model.model.layers.0.self_attn.o_proj", 32, 32))
+    table = dict.fromkeys(("AutoConfig", "AutoModel"), "modeling.Class")
+    edit(folder / "InternVL3-1B" / "config.json", lambda config: config.update(auto_map=table))
+    (folder / "InternVL3-1B" / "modeling.py").write_text("class Class: ...\n")
     before = Path.cwd()
     os.chdir(folder)
     yield folder

@@ -26,7 +26,7 @@ from tessera.checkpoints.weights import is_finite, stored_keys
 from tessera.families.keymap import Group
 from tessera.models.vlm import VLM
 from tessera.runtime.json_file import Section
-from tessera.runtime.shown import shown
+from tessera.runtime.shown import counted, shown
 
 FILES = ("adapter_model.safetensors", "adapter_model.bin")
 WRAPPER = "base_model.model."
@@ -133,7 +133,8 @@ class Adapter(TensorSource):
             self._add(self._pair(groups[f"{module}.weight"], module, sides))
         self.note = (
             f"{shown(folder)}: a LoRA adapter{f' for {self.base}' if self.base else ''} was merged into "
-            f"{len(factors)} matrices" + (f" and replaced {len(others)} tensors" if others else "")
+            f"{counted(len(factors), 'tensor')}"
+            + (f" and replaced {counted(len(others), 'tensor')}" if others else "")
         )
 
     def shape(self, key: str) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """What a checkpoint folder says about itself, before any weight is read."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -11,6 +12,7 @@ from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.checkpoints import own
 from tessera.checkpoints.files.folder import what_it_is
 from tessera.families.architecture import Architecture, PublishedLayout, Reading
+from tessera.families.catalogue import refusal
 from tessera.families.family import Family
 from tessera.families.registry import find_layout
 from tessera.runtime.config import first_fault
@@ -54,6 +56,20 @@ def layout_name(name: str) -> LayoutName:
     if name not in LAYOUTS:
         raise ValueError(f"layout = {name!r}: choose {', '.join(map(repr, LAYOUTS))}")
     return name
+
+
+@contextmanager
+def with_known_reason(folder: Path) -> Iterator[None]:
+    """Faults of a folder that bears the name of a refused model begin with the catalogue's reason."""
+    try:
+        yield
+    except ValueError as error:
+        # In the hub's cache the repository stands two levels above.
+        names = [part.rpartition("--")[2] for part in folder.absolute().parts[-3:]]
+        told = next((f"{name} {why}" for name in reversed(names) if (why := refusal(name))), None)
+        if told is None:
+            raise
+        raise ValueError(f"{told} ({error})") from error
 
 
 def describe(folder: Path, keys: Collection[str]) -> Description:

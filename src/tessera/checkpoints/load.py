@@ -13,7 +13,13 @@ import torch
 from tessera.chat.encoder import Encoder
 from tessera.checkpoints.adapter import Adapter
 from tessera.checkpoints.added import NewTokens
-from tessera.checkpoints.description import CONFIG_FILE, Description, describe, published_layout
+from tessera.checkpoints.description import (
+    CONFIG_FILE,
+    Description,
+    describe,
+    published_layout,
+    with_known_reason,
+)
 from tessera.checkpoints.files.folder import holds_weights
 from tessera.checkpoints.files.lora import MergedReader, is_lora
 from tessera.checkpoints.files.shards import ShardReader, TensorSource
@@ -153,15 +159,16 @@ def open_weights(
     """
     root = Path(folder)
     with ShardReader(root) as reader:
-        found = published_layout(root)  # before the weights: a folder of something else is named as such
-        source, notes = _views(reader, dtype, merge_lora, found[2].LORA_RANKS if found else {})
-        described = describe(root, source.files)
-        if grid := described.stored_grid:
-            key = described.keymap.group(grid.parameter).stored[0]
-            source = ResizedPositions(source, key, grid.stored, grid.wanted)
-        check_size(described.family.model, reader)
-        model = empty_model(described.family)
-        groups = find_groups(dict(model.named_parameters()), described.keymap, source)
+        with with_known_reason(root):
+            found = published_layout(root)  # before the weights: a folder of something else is named as such
+            source, notes = _views(reader, dtype, merge_lora, found[2].LORA_RANKS if found else {})
+            described = describe(root, source.files)
+            if grid := described.stored_grid:
+                key = described.keymap.group(grid.parameter).stored[0]
+                source = ResizedPositions(source, key, grid.stored, grid.wanted)
+            check_size(described.family.model, reader)
+            model = empty_model(described.family)
+            groups = find_groups(dict(model.named_parameters()), described.keymap, source)
         merged = None if adapter is None else Adapter(adapter, model)
         notes += [] if merged is None else [merged.note]
         noted = replace(described, notes=(*described.notes, *reader.notes, *notes))
@@ -174,8 +181,9 @@ def read_description(folder: str | Path) -> Description:
     if not root.is_dir():
         raise ValueError(f"checkpoint folder {root} does not exist; give the folder that holds the config")
     if not holds_weights(root):
-        return describe(root, ())
-    with ShardReader(root) as reader:
+        with with_known_reason(root):
+            return describe(root, ())
+    with ShardReader(root) as reader, with_known_reason(root):
         described = describe(root, reader.files)
         check_size(described.family.model, reader)
     return described

@@ -47,9 +47,13 @@ def get_entry(name: str) -> Entry:
 def require_openable(name: str) -> None:
     """ValueError with the reason for a published model, given as owner/name, that is not opened."""
     owner, _, short = name.partition("/")
-    for catalogue in CATALOGUES if owner.lower() == OWNER.lower() else ():
-        if reason := catalogue.refusal(short):
-            raise ValueError(f"model: {short} {reason}")
+    if owner.lower() == OWNER.lower() and (reason := refusal(short)):
+        raise ValueError(f"model: {short} {reason}")
+
+
+def refusal(name: str) -> str | None:
+    """Why a published model, named without its owner, is not opened; None when nothing is against it."""
+    return next((reason for catalogue in CATALOGUES if (reason := catalogue.refusal(name))), None)
 
 
 def nearest_names(name: str, count: int = 3) -> tuple[str, ...]:

@@ -268,8 +268,8 @@ def _spoilt(source: Path, names: list[str], check: bool) -> list[str]:
     """A note on weights that are not finite; ValueError when logits are to be compared."""
     if not names:
         return []
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    told = f"{source}: {names[0]!r}{more} hold numbers that are not finite"
+    more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+    told = f"{source}: {names[0]!r}{more} holds numbers that are not finite"
     if check:
         raise ValueError(
             f"{told}: fetch the weights again, or save the model from a step before its training diverged; "
