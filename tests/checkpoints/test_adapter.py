@@ -216,6 +216,19 @@ def test_the_adapter_in_the_place_of_the_model(base: Path, tmp_path: Path) -> No
     assert "LoRA adapter" in opened.notes[-1]
 
 
+def test_an_adapter_and_its_base_in_the_hubs_cache(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By their names, without asking the network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    for name in ("base", "tuned"):
+        (tmp_path / "hub" / f"models--me--{name}" / "snapshots").mkdir(parents=True)
+    cached = tmp_path / "hub/models--me--base/snapshots/1"
+    base.rename(cached)
+    folder = adapter(tmp_path / "hub/models--me--tuned/snapshots/2", GOOD, base_model_name_or_path="me/base")
+    assert find_with_adapter("me/tuned") == find_with_adapter("me/base", "me/tuned") == (cached, folder)
+
+
 def test_a_base_that_is_not_here_is_asked_for(base: Path, tmp_path: Path) -> None:
     for name in ("OpenGVLab/InternVL3-1B", "/gone/base", "", "\x00"):
         folder = adapter(tmp_path / "adapter", GOOD, base_model_name_or_path=name)

@@ -102,6 +102,12 @@ def test_safetensors_beside_pickles_are_taken_with_a_note(folder: Path) -> None:
     assert "model.safetensors (0." in note and "is taken, pytorch_model.bin (0.0 MB, 20" in note
 
 
+def test_another_variant_beside_the_weights_is_said(folder: Path) -> None:
+    save_file({"a": torch.ones(1)}, folder / "model.fp16.safetensors")
+    (note,) = load_checkpoint(folder).notes
+    assert note.endswith("is taken, model.fp16.safetensors passed over")
+
+
 def test_an_adapter_beside_the_weights_is_said(folder: Path) -> None:
     save_file({"a": torch.ones(1)}, folder / "adapter_model.safetensors")
     (note,) = load_checkpoint(folder).notes

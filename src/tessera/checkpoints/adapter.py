@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from tessera.checkpoints.files.folder import ADAPTER_CONFIG, holds_weights
+from tessera.checkpoints.files.folder import ADAPTER_CONFIG, ADAPTER_FILES, holds_weights
 from tessera.checkpoints.files.shards import TensorSource
 from tessera.checkpoints.files.weight_files import open_file
 from tessera.checkpoints.hub import cached_snapshot, find_checkpoint, hub_name, lacking
@@ -28,7 +28,6 @@ from tessera.models.vlm import VLM
 from tessera.runtime.json_file import Section
 from tessera.runtime.shown import counted, shown
 
-FILES = ("adapter_model.safetensors", "adapter_model.bin")
 WRAPPER = "base_model.model."
 FACTOR = re.compile(r"(.+)\.lora_(embedding_)?([AB])(?:\.[\w-]+)?(?:\.weight)?")
 """`module.lora_A.weight`, with or without the adapter's name, or `module.lora_embedding_A`."""
@@ -62,8 +61,8 @@ def find_with_adapter(
     """
     given = find_checkpoint(name_or_folder)
     if adapter is not None:
-        folder = Path(adapter).expanduser()
-        if not (folder / ADAPTER_CONFIG).is_file():
+        folder = _here(str(adapter))
+        if folder is None or not (folder / ADAPTER_CONFIG).is_file():
             raise ValueError(f"adapter = {shown(adapter)}: no folder with {ADAPTER_CONFIG}, as PEFT saves it")
         if is_adapter(given):
             raise ValueError(f"{shown(given)} is an adapter, too: give the base model and one adapter")
@@ -71,7 +70,7 @@ def find_with_adapter(
     if not is_adapter(given):
         return given, None
     base = Section.of(given / ADAPTER_CONFIG).without_nulls().text("base_model_name_or_path", "")
-    found = _local_base(base)
+    found = _here(base)
     if found is None or is_adapter(found):
         named = shown(base) if base else "a model that it does not name"
         raise ValueError(
@@ -81,8 +80,8 @@ def find_with_adapter(
     return found, given
 
 
-def _local_base(name: str) -> Path | None:
-    """The folder of a base model without asking the network, None when it is not here."""
+def _here(name: str) -> Path | None:
+    """A folder, or the complete copy of a repository in the hub's cache; None when it is not here."""
     try:
         if not name or Path(name).expanduser().is_dir():
             return Path(name).expanduser() if name else None
@@ -113,9 +112,11 @@ class Adapter(TensorSource):
 
     def __init__(self, folder: Path, model: VLM) -> None:
         self.folder = folder
-        name = next((name for name in FILES if (folder / name).is_file()), None)
+        name = next((name for name in ADAPTER_FILES if (folder / name).is_file()), None)
         if name is None:
-            raise ValueError(f"{shown(folder)} holds {ADAPTER_CONFIG} but neither {' nor '.join(FILES)}")
+            raise ValueError(
+                f"{shown(folder)} holds {ADAPTER_CONFIG} but neither {' nor '.join(ADAPTER_FILES)}"
+            )
         self._file = open_file(folder / name)
         self.files = dict.fromkeys(sorted(self._file.keys), name)
         self._config = Section.of(folder / ADAPTER_CONFIG).without_nulls()

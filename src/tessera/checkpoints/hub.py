@@ -9,7 +9,15 @@ import re
 from pathlib import Path
 
 from tessera.checkpoints import own
-from tessera.checkpoints.files.folder import INDEX, INDEX_BIN, SINGLE, SINGLE_BIN, read_index
+from tessera.checkpoints.files.folder import (
+    ADAPTER_CONFIG,
+    ADAPTER_FILES,
+    INDEX,
+    INDEX_BIN,
+    SINGLE,
+    SINGLE_BIN,
+    read_index,
+)
 from tessera.families.catalogue import get_entry, require_openable
 
 CONFIG_FILES = ("config.json", own.CONFIG_FILE)
@@ -63,7 +71,7 @@ def cached_snapshot(repository: str, revision: str | None = None) -> Path | None
     from huggingface_hub import constants, file_download, try_to_load_from_cache
 
     root = Path(constants.HF_HUB_CACHE)
-    for name in CONFIG_FILES:
+    for name in (*CONFIG_FILES, ADAPTER_CONFIG):
         found = try_to_load_from_cache(repository, name, cache_dir=root, revision=revision)
         if isinstance(found, str):
             return Path(found).parent
@@ -80,6 +88,8 @@ def lacking(folder: Path | None) -> list[str]:
     if folder is None:
         return [*ALL_FILES]
     there = {path.name for path in folder.iterdir() if path.is_file()}
+    if ADAPTER_CONFIG in there and there.isdisjoint(CONFIG_FILES):
+        return [] if there & {*ADAPTER_FILES} else [ADAPTER_FILES[0]]
     needed = zip(
         ALL_FILES, (CONFIG_FILES, TOKENIZER_FILES, (SINGLE, SINGLE_BIN, INDEX, INDEX_BIN)), strict=True
     )

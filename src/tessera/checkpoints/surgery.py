@@ -20,7 +20,8 @@ from tessera.families.decoders.weights import decoder_rules
 from tessera.families.keymap import OWN, Group, KeyMap
 from tessera.families.registry import architectures
 from tessera.models.config import DecoderConfig, DecoderKind
-from tessera.runtime.json_file import read_object, write_json
+from tessera.runtime.json_file import Section, write_json
+from tessera.runtime.shown import shown
 
 HEAD = "decoder.lm_head.weight"
 PART_FILE = "part.json"
@@ -143,7 +144,7 @@ def _saved_config(part: str, root: Path) -> tuple[Path, dict[str, Any]]:
         parts = own.read_config(root).family.model.model_dump(mode="json")
         return root / own.CONFIG_FILE, parts.get(part, {})
     path = root / PART_FILE
-    content: dict[str, Any] = read_object(path) if path.is_file() else {"part": part}
-    if content.get("part") != part:
-        raise ValueError(f"{path}: this folder holds the part {content.get('part')!r}, not {part!r}")
-    return path, content.get("config") or {}
+    content = Section.of(path) if path.is_file() else Section(str(path), {"part": part})
+    if (found := content.text("part")) != part:
+        raise ValueError(f"{path}: this folder holds the part {shown(found)}, not {part!r}")
+    return path, content.part("config").content

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from tessera.runtime.config import Config
 
-Stretch = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Stretch = Annotated[float, Field(gt=0, le=2**20)]
 ScalingKind = Literal["linear", "dynamic", "llama3", "yarn", "longrope"]
 
 
@@ -23,7 +23,7 @@ class RopeScaling(Config):
     factor: Stretch = 1.0
     """By how much the context grows. For yarn and longrope 1 means not given: the longest over the trained
     length, as in transformers."""
-    original_max_position_embeddings: Annotated[int, Field(ge=2)] | None = None
+    original_max_position_embeddings: Annotated[int, Field(ge=2, le=2**40)] | None = None
     """Trained length, where it differs from `max_position_embeddings`."""
     attention_factor: Stretch | None = None
     """Scale of cosine and sine; None follows the kind's own rule."""

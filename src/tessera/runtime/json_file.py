@@ -117,13 +117,11 @@ class Section:
         return [Section(f"{self.place(key)}.{name}", entry) for name, entry in entries.items()]
 
     def whole(self, key: str, default: int | None = None) -> int:
-        """A whole number."""
+        """A whole number of 64 bits."""
         value = self._needed(key, default)
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-        if not isinstance(value, int) or isinstance(value, bool):
+        if not _is_number(value) or value != int(value) or abs(value) >= 2**63:
             raise self.wrong(key, "a whole number is needed here")
-        return value
+        return int(value)
 
     def number(self, key: str, default: float | None = None) -> float:
         """A finite number."""

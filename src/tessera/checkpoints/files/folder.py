@@ -18,6 +18,7 @@ from tessera.runtime.shown import shown
 SINGLE, SINGLE_BIN = "model.safetensors", "pytorch_model.bin"
 INDEX, INDEX_BIN = f"{SINGLE}.index.json", f"{SINGLE_BIN}.index.json"
 ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 
 KINDS = (
     (("adapter_model.*",), "is an adapter without its adapter_config.json", "fetch that, too"),
@@ -108,6 +109,8 @@ def find_weights(folder: Path) -> tuple[WeightSet, tuple[str, ...]]:
     ):
         raise ValueError(_what_is_missing(folder, sets))
     passed = [found.told(folder) for found in (pickles if tensors else ())]
+    stem, _, ending = (SINGLE if tensors else SINGLE_BIN).partition(".")
+    passed += sorted({path.name for path in folder.glob(f"{stem}*.{ending}")} - sets[0].names)
     if any(folder.glob("adapter_model.*")):
         passed.append("the adapter beside them (open with adapter= to merge it)")
     taken = sets[0].told(folder)
@@ -124,7 +127,10 @@ def what_it_is(folder: Path) -> str | None:
     if (folder / ADAPTER_CONFIG).is_file():
         said = Section.of(folder / ADAPTER_CONFIG).without_nulls()
         base = shown(said.text("base_model_name_or_path", "another model"), bare=True)
-        return f"{shown(folder)} is a LoRA adapter for {base}: open that with adapter=, --adapter"
+        return (
+            f"{shown(folder)} is a LoRA adapter for {base}: open that with adapter=, --adapter, or write one "
+            "model with tessera convert --adapter"
+        )
     for patterns, what, remedy in KINDS:
         if found := next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None):
             return f"{shown(folder)} {what} ({shown(found.name, bare=True)}): {remedy}"

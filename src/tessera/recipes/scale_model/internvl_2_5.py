@@ -7,8 +7,8 @@ Expected:  each stage better than the one before; figures in docs/scale_model.md
 
 As in the paper the stages differ in what is trained (connector; ViT and connector; everything), and stage 2
 trains on the mixture of all suites. It starts from the pretrained ViT and decoder that ship with the package.
-The first two stages ask questions only: a frozen decoder can't learn to describe, and a connector that tries
-to make it do so makes it forget how to answer.
+The first two stages ask questions only: with descriptions they end below the text-only baseline, perhaps
+because a frozen decoder can't learn to describe.
 """
 
 from tessera.packing.config import PackingConfig
