@@ -24,7 +24,7 @@ demo: $(INSTALLED)  ## train the scale model through three stages, evaluate, wri
 test: $(DEVELOPING)  ## run the whole suite: offline, CPU, under 8 minutes
 	$(VENV)/bin/python -m pytest
 
-mutations: $(DEVELOPING)  ## damaged media, records and checkpoints, all examples (5 minutes)
+mutations: $(DEVELOPING)  ## damaged media, records and checkpoints, all examples (half a minute)
 	TESSERA_MUTATIONS=full $(VENV)/bin/python -m pytest tests/mutation
 
 lint: $(DEVELOPING)  ## ruff
