@@ -123,7 +123,7 @@ def test_a_full_disk_is_the_fault_of_the_cache(place: Path, monkeypatch: pytest.
     def full(_: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(cache, "_on_disk", full)
+    monkeypatch.setattr(cache, "sync", full)
     with pytest.raises(
         ValueError, match=r"cache folder .*No space left on device; make room, or set TESSERA_CACHE"
     ):

@@ -21,6 +21,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from tessera.runtime.disk import sync
+
 VERSION = "2"
 """Raised when what builders write changes."""
 SEAL = "whole.json"
@@ -61,7 +63,7 @@ def cached_folder(kind: str, stamp: str, build: Callable[[Path], object]) -> Pat
                     folder.rename(fresh.with_name("damaged"))
                 # In one step: readers find the whole folder or none.
                 fresh.rename(folder)
-                _on_disk(folder.parent)
+                sync(folder.parent)
     return folder
 
 
@@ -126,24 +128,11 @@ def _is_whole(folder: Path) -> bool:
 def _seal(folder: Path) -> None:
     """Put all files on the disk, then say what they are."""
     for file in folder.iterdir():
-        _on_disk(file)
+        sync(file)
     with (folder / SEAL).open("w") as stream:
         json.dump(_facts(folder), stream)
-    _on_disk(folder / SEAL)
-    _on_disk(folder)
-
-
-def _on_disk(place: Path) -> None:
-    """Wait until a file, or the list of a folder, would survive a power loss."""
-    handle = os.open(place, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        # Not every storage can do so.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(handle)
+    sync(folder / SEAL)
+    sync(folder)
 
 
 def _sweep(place: Path) -> None:
