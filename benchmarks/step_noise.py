@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tessera.train.telemetry import StepReport, read_reports
+from tessera.train.watch.telemetry import StepReport, read_reports
 
 
 def noise(values: np.ndarray) -> float:

@@ -38,9 +38,9 @@ from torch import nn
 from training_workload import Workload, workload
 
 from tessera.train.objective.conversation import ConversationObjective
-from tessera.train.optimizers import Optimizer, OptimizerConfig
-from tessera.train.param_groups import Rule, assign
 from tessera.train.step import Step
+from tessera.train.update.optimizers import Optimizer, OptimizerConfig
+from tessera.train.update.rules import Rule, assign
 
 CPU = torch.device("cpu")
 VARIANTS = ("ours", "padded", "padded, all tokens")

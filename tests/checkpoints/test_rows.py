@@ -24,8 +24,8 @@ from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
 from tessera.recipes.scale_model import fine_tune
 from tessera.train.objective.learner import ChatLearner, Start
-from tessera.train.param_groups import Rule
 from tessera.train.setup import set_up
+from tessera.train.update.rules import Rule
 from tests.checkpoints import kinds
 from tests.engine import tiny
 

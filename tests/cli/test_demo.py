@@ -12,7 +12,7 @@ from tessera.cli.main import main
 RECIPE = """
 from tessera.packing.config import PackingConfig
 from tessera.records.manifest import PlaygroundSource
-from tessera.train.param_groups import Rule
+from tessera.train.update.rules import Rule
 from tessera.train.recipe import Recipe, Stage, Start
 
 def stage(name, pattern):

@@ -29,9 +29,9 @@ from tessera.models.vlm import VLM
 from tessera.packing.config import PackingConfig
 from tessera.records.manifest import PlaygroundSource
 from tessera.train.loop import Trainer
-from tessera.train.param_groups import Rule, assign
 from tessera.train.recipe import Recipe, Stage, Start
 from tessera.train.setup import set_up
+from tessera.train.update.rules import Rule, assign
 from tests.families.quill.architecture import QUILL
 from tests.families.quill.config import QuillConfig
 from tests.families.quill.preprocess import TILING

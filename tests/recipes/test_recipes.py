@@ -11,7 +11,7 @@ from tessera.recipes.shelf import load_recipe, match_recipes, read_card, shipped
 from tessera.runtime.progress import Bars
 from tessera.train.objective.contrastive import ContrastiveObjective
 from tessera.train.recipe import Recipe, Start
-from tessera.train.telemetry import stage_figures
+from tessera.train.watch.telemetry import stage_figures
 
 RECIPES = shipped_recipes()
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tessera.train.loop import Trainer
 from tessera.train.setup import set_up
-from tessera.train.telemetry import read_reports
+from tessera.train.watch.telemetry import read_reports
 from tests.train import tiny
 
 FILE_EVENTS = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree", "os.truncate"}

@@ -11,8 +11,8 @@ from tessera.packing.samples.weights import Averaging
 from tessera.train.objective import conversation
 from tessera.train.objective.contrastive import symmetric_contrastive_loss
 from tessera.train.objective.conversation import ConversationObjective
-from tessera.train.param_groups import Rule, assign
 from tessera.train.step import Step
+from tessera.train.update.rules import Rule, assign
 from tests.train import tiny
 
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}

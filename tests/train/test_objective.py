@@ -12,11 +12,11 @@ from tessera.train.loop import set_drop_path
 from tessera.train.objective.contract import Counts
 from tessera.train.objective.contrastive import ContrastiveObjective
 from tessera.train.objective.conversation import ConversationObjective
-from tessera.train.optimizers import Optimizer, OptimizerConfig
-from tessera.train.param_groups import assign
 from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start
 from tessera.train.setup import set_up
 from tessera.train.step import Step
+from tessera.train.update.optimizers import Optimizer, OptimizerConfig
+from tessera.train.update.rules import assign
 from tests.train import tiny
 
 

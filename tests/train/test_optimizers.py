@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tessera.models.vlm import VLM
-from tessera.train.optimizers import Optimizer, OptimizerConfig, is_hidden_matrix
-from tessera.train.param_groups import Rule, assign
+from tessera.train.update.optimizers import Optimizer, OptimizerConfig, is_hidden_matrix
+from tessera.train.update.rules import Rule, assign
 from tests.train import tiny
 
 MUON = OptimizerConfig(kind="muon")

@@ -16,15 +16,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from tessera.cli.main import main
 from tessera.nn.attention.layout import Packed
 from tessera.train.objective.conversation import estimate_work
-from tessera.train.parallel import Ranks
+from tessera.train.parallel.ranks import Ranks
 from tessera.train.setup import set_up
-from tessera.train.telemetry import read_reports
+from tessera.train.watch.telemetry import read_reports
 from tests.train import tiny
 
 RECIPE = """
 from tessera.packing.config import PackingConfig
 from tessera.records.manifest import PlaygroundSource
-from tessera.train.param_groups import Rule
+from tessera.train.update.rules import Rule
 from tessera.train.recipe import Recipe, Stage, Start
 
 def recipe():

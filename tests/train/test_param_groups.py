@@ -2,7 +2,7 @@
 
 import pytest
 
-from tessera.train.param_groups import Rule, assign, table
+from tessera.train.update.rules import Rule, assign, table
 from tests.train import tiny
 
 FREEZE = Rule(pattern=".")

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tessera.train.loop import Trainer
 from tessera.train.recipe import Recipe
 from tessera.train.setup import set_up
-from tessera.train.telemetry import ReportFile, StepReport, read_reports
+from tessera.train.watch.telemetry import ReportFile, StepReport, read_reports
 from tests.train import tiny
 
 TOTAL = 8

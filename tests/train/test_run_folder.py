@@ -21,10 +21,10 @@ from tessera.records.export import write_dataset
 from tessera.runtime.interrupt import stop_on_signals
 from tessera.runtime.locks import FolderLock
 from tessera.train.loop import Trainer
-from tessera.train.param_groups import Rule
 from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start
 from tessera.train.setup import set_up
-from tessera.train.telemetry import read_reports
+from tessera.train.update.rules import Rule
+from tessera.train.watch.telemetry import read_reports
 from tests.train import tiny
 
 STOPPED = """

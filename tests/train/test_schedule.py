@@ -2,7 +2,7 @@
 
 import pytest
 
-from tessera.train.schedule import Schedule
+from tessera.train.update.schedule import Schedule
 
 
 def test_cosine_with_warmup_and_floor() -> None:

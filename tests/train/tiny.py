@@ -16,10 +16,10 @@ from tessera.packing.pack import Sample
 from tessera.packing.samples.weights import Averaging, weigh_tokens
 from tessera.records.manifest import PlaygroundSource
 from tessera.records.readers.playground import PlaygroundReader
-from tessera.train.optimizers import OptimizerConfig
-from tessera.train.param_groups import Rule
 from tessera.train.recipe import Recipe, Stage, Start
-from tessera.train.schedule import Schedule
+from tessera.train.update.optimizers import OptimizerConfig
+from tessera.train.update.rules import Rule
+from tessera.train.update.schedule import Schedule
 
 CPU = torch.device("cpu")
 ALL = Rule(pattern=".", learning_rate=1e-3, weight_decay=0.1)

@@ -22,15 +22,15 @@ from tessera.runtime.locks import FolderLock
 from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
 from tessera.train.objective.contract import Counts, Loader
-from tessera.train.optimizers import Optimizer
-from tessera.train.parallel import join, totals
-from tessera.train.param_groups import assign
+from tessera.train.parallel.ranks import join, totals
 from tessera.train.recipe import Stage
-from tessera.train.resume import find_state, require_same_start, room_for_run, run_facts
 from tessera.train.setup import Setup
-from tessera.train.state import RunPosition, SavedState, StateFolder, require_finite
+from tessera.train.state.folder import RunPosition, SavedState, StateFolder, require_finite
+from tessera.train.state.resume import find_state, require_same_start, room_for_run, run_facts
 from tessera.train.step import Step
-from tessera.train.telemetry import ReportFile, StepReport
+from tessera.train.update.optimizers import Optimizer
+from tessera.train.update.rules import assign
+from tessera.train.watch.telemetry import ReportFile, StepReport
 
 StageHook = Callable[[int, Stage], None]
 

@@ -11,9 +11,9 @@ from tessera.train.objective import AnyObjective
 from tessera.train.objective.contract import ManifestSpec, StageData
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.objective.learner import Start
-from tessera.train.optimizers import OptimizerConfig
-from tessera.train.param_groups import Rule
-from tessera.train.schedule import Schedule
+from tessera.train.update.optimizers import OptimizerConfig
+from tessera.train.update.rules import Rule
+from tessera.train.update.schedule import Schedule
 
 __all__ = ["ManifestSpec", "Recipe", "Stage", "Start"]
 

@@ -11,9 +11,9 @@ from tessera.checkpoints.added import EMBEDDING
 from tessera.curation.check import CheckReport
 from tessera.runtime.progress import Progress, silent
 from tessera.train.objective.contract import Checked, Loader, ManifestSpec, Sources
-from tessera.train.parallel import ALONE, Ranks
-from tessera.train.param_groups import trains
+from tessera.train.parallel.ranks import ALONE, Ranks
 from tessera.train.recipe import Recipe, Stage
+from tessera.train.update.rules import trains
 
 
 @dataclass(frozen=True)

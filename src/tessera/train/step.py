@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from tessera.train.objective.contract import Objective
-from tessera.train.optimizers import Optimizer
-from tessera.train.parallel import ALONE, Ranks, add_up, totals
+from tessera.train.parallel.ranks import ALONE, Ranks, add_up, totals
+from tessera.train.update.optimizers import Optimizer
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,11 @@ from tessera.runtime.interrupt import stop_on_signals
 from tessera.runtime.locks import FolderLock
 from tessera.runtime.progress import Bars, Progress, progress_bars
 from tessera.train.loop import StageHook, Trainer
-from tessera.train.parallel import join
-from tessera.train.param_groups import table
+from tessera.train.parallel.ranks import join
 from tessera.train.recipe import Recipe
 from tessera.train.setup import set_up
-from tessera.train.telemetry import StepReport, stage_figures
+from tessera.train.update.rules import table
+from tessera.train.watch.telemetry import StepReport, stage_figures
 
 
 @dataclass(frozen=True, kw_only=True)

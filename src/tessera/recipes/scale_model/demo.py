@@ -18,7 +18,7 @@ from tessera.runtime.seeds import derive_seed
 from tessera.train.loop import Trainer
 from tessera.train.objective.learner import ChatLearner
 from tessera.train.recipe import Stage
-from tessera.train.telemetry import StepReport, read_reports, stage_figures
+from tessera.train.watch.telemetry import StepReport, read_reports, stage_figures
 
 SHOWN_PACKS = 12
 QUESTIONS_SHOWN = 5

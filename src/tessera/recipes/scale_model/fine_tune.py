@@ -10,10 +10,10 @@ pictures with four questions each. The rates are a tenth of those that made the 
 """
 
 from tessera.packing.config import PackingConfig
-from tessera.train.optimizers import OptimizerConfig
-from tessera.train.param_groups import Rule
 from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start
-from tessera.train.schedule import Schedule
+from tessera.train.update.optimizers import OptimizerConfig
+from tessera.train.update.rules import Rule
+from tessera.train.update.schedule import Schedule
 
 
 def recipe() -> Recipe:

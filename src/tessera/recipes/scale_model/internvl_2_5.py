@@ -13,10 +13,10 @@ because a frozen decoder can't learn to describe.
 
 from tessera.packing.config import PackingConfig
 from tessera.records.manifest import PlaygroundSource
-from tessera.train.optimizers import OptimizerConfig
-from tessera.train.param_groups import Rule
 from tessera.train.recipe import Recipe, Stage, Start
-from tessera.train.schedule import Schedule
+from tessera.train.update.optimizers import OptimizerConfig
+from tessera.train.update.rules import Rule
+from tessera.train.update.schedule import Schedule
 
 SINGLE = {"shapes": 1.0, "text": 1.0, "chart": 0.8}
 ALL = SINGLE | {"pair": 0.4, "clip": 0.4}

@@ -12,7 +12,7 @@ Descriptions teach to see, questions teach to look things up; the finish is most
 from tessera.recipes.scale_model import internvl_2_5
 from tessera.records.manifest import PlaygroundSource
 from tessera.train.recipe import Recipe, Stage
-from tessera.train.schedule import Schedule
+from tessera.train.update.schedule import Schedule
 
 STEPS = {"connector_warmup": 120, "vit_incremental": 100, "full": 1000}
 HORIZON = 2800

@@ -12,10 +12,10 @@ the finished decoder the text-only baseline of every table.
 
 from tessera.packing.config import PackingConfig
 from tessera.records.manifest import PlaygroundSource
-from tessera.train.optimizers import OptimizerConfig
-from tessera.train.param_groups import Rule
 from tessera.train.recipe import Recipe, Stage
-from tessera.train.schedule import Schedule
+from tessera.train.update.optimizers import OptimizerConfig
+from tessera.train.update.rules import Rule
+from tessera.train.update.schedule import Schedule
 
 SUITES = {"shapes": 1.0, "text": 0.8, "chart": 0.8, "pair": 0.4, "clip": 0.4}
 LEVELS = {1: 0.2, 2: 0.7, 3: 0.1}

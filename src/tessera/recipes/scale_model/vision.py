@@ -11,10 +11,10 @@ them ("big red circle", "letter g", "blue bar 7"), because the connector reads p
 
 from tessera.records.manifest import PlaygroundSource
 from tessera.train.objective.contrastive import ContrastiveObjective
-from tessera.train.optimizers import OptimizerConfig
-from tessera.train.param_groups import Rule
 from tessera.train.recipe import Recipe, Stage
-from tessera.train.schedule import Schedule
+from tessera.train.update.optimizers import OptimizerConfig
+from tessera.train.update.rules import Rule
+from tessera.train.update.schedule import Schedule
 
 PICTURES = PlaygroundSource(
     name="pictures", suites={"shapes": 1.0, "text": 1.0, "chart": 0.7}, levels={1: 0.2, 2: 0.7, 3: 0.1}

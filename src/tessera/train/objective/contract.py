@@ -15,7 +15,7 @@ from tessera.records.manifest import PlaygroundSource
 from tessera.records.source import WeightedSource
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
-from tessera.train.parallel import Ranks
+from tessera.train.parallel.ranks import Ranks
 
 
 class ManifestSpec(Config):

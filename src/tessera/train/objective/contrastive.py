@@ -21,7 +21,7 @@ from tessera.runtime.seeds import derive_seed
 from tessera.train.objective.contract import Checked, Counts, Sources, StageData
 from tessera.train.objective.learner import Start, first_weights, fresh_family
 from tessera.train.objective.pairs import PairBatch, PairLoader, PairMaker
-from tessera.train.parallel import Ranks
+from tessera.train.parallel.ranks import Ranks
 
 TEXT_TOWER_LAYERS = 2
 

@@ -22,7 +22,7 @@ from tessera.runtime.progress import Progress, silent
 from tessera.runtime.seeds import derive_seed
 from tessera.train.objective.contract import Checked, Counts, Sources, StageData
 from tessera.train.objective.learner import ChatLearner
-from tessera.train.parallel import Ranks
+from tessera.train.parallel.ranks import Ranks
 
 CHUNK = 8192
 """Supervised tokens whose logits exist at one time."""

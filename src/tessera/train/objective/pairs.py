@@ -18,7 +18,7 @@ from tessera.playground.scene import draw_scene
 from tessera.records.manifest import PlaygroundSource
 from tessera.runtime.seeds import derive_seed
 from tessera.runtime.workers import map_in_workers
-from tessera.train.parallel import ALONE, Ranks
+from tessera.train.parallel.ranks import ALONE, Ranks
 
 PREFETCH = 2
 """Batches that each worker prepares ahead."""

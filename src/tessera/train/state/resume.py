@@ -10,12 +10,12 @@ from torch import nn
 from tessera.records.identity import DIGESTS, identity
 from tessera.runtime.disk import LEAST_FREE
 from tessera.runtime.shown import shown
-from tessera.train.parallel import Ranks, totals
-from tessera.train.param_groups import trains
+from tessera.train.parallel.ranks import Ranks, totals
 from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
-from tessera.train.state import ELSE, SavedState, StateFolder, first_difference
-from tessera.train.telemetry import read_reports
+from tessera.train.state.folder import ELSE, SavedState, StateFolder, first_difference
+from tessera.train.update.rules import trains
+from tessera.train.watch.telemetry import read_reports
 
 FREE = ("name", "save_every")
 FREE_IN_PACKING = ("workers", "prefetch")

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from tessera.runtime.config import Config
-from tessera.train.param_groups import Assignment
+from tessera.train.update.rules import Assignment
 
 
 class OptimizerConfig(Config):

@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import nn
 
 from tessera.runtime.interrupt import ProcessLost
-from tessera.train.heartbeat import Heartbeat
+from tessera.train.parallel.heartbeat import Heartbeat
 
 
 @dataclass(frozen=True)

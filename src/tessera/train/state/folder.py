@@ -18,7 +18,7 @@ from torch import nn
 from tessera.runtime.atomic import atomic_folder, remove
 from tessera.runtime.disk import file_digest
 from tessera.runtime.shown import shown
-from tessera.train.optimizers import Optimizer
+from tessera.train.update.optimizers import Optimizer
 
 WEIGHTS, MEMORY, FACTS, DIGESTS = "weights.safetensors", "optimizer.safetensors", "state.json", "digests.json"
 ELSE = "use another --out, or delete the run's folder to begin again"
