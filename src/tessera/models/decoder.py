@@ -16,6 +16,7 @@ from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.layout import Layout
 from tessera.nn.mlp import GatedMLP
 from tessera.nn.norm import RMSNorm
+from tessera.nn.recompute import Recompute, run_block
 from tessera.nn.rope import rotary_tables, rotate
 
 Tables = tuple[torch.Tensor, torch.Tensor]
@@ -106,6 +107,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         self.scaling = config.rotary_scaling
+        self.recompute: Recompute = "none"
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(DecoderBlock(config, i) for i in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
@@ -148,7 +150,7 @@ class Decoder(nn.Module):
                 if device not in copies:
                     copies[device] = (tables[0].to(device), tables[1].to(device))
             wanted = rows.to(device) if rows is not None and number == last else None
-            x = layer(x, copies[device], layout, cache, wanted)
+            x = run_block(layer, self.recompute, x, copies[device], layout, cache, wanted)
         out: torch.Tensor = self.norm(x.to(self.norm.weight.device))
         return out
 

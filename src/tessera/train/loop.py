@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tessera.nn.recompute import set_recompute
 from tessera.runtime.atomic import atomic_folder
 from tessera.runtime.device import bound_product_caches, choose_device
 from tessera.runtime.disk import require_writable
@@ -113,6 +114,7 @@ class Trainer:
                     loader.load_state_dict(saved.position.loader, changed_data=self._changed_data)
             self.model.train()
             set_drop_path(self.model, stage.drop_path)
+            set_recompute(self.model, stage.recompute)
             for step in range(begun, stage.steps):
                 report = self._step(index, step, optimizer, loader)
                 self._reports.write(report)

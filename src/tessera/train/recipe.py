@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from tessera.nn.recompute import Recompute
 from tessera.runtime.config import Config
 from tessera.train.objective import AnyObjective
 from tessera.train.objective.contract import ManifestSpec, StageData
@@ -29,6 +30,9 @@ class Stage(StageData):
     optimizer: OptimizerConfig = OptimizerConfig()
     drop_path: float | None = None
     """Highest drop-path rate of the ViT in this stage; None keeps the model's own."""
+    recompute: Recompute = "none"
+    """What the backward pass computes again instead of keeping it: nothing, whole blocks, or all but the dear
+    products. Less memory for more time; gradients stay the same."""
 
 
 class Recipe(Config):

@@ -13,6 +13,7 @@ from tessera.nn.attention.api import attend
 from tessera.nn.attention.layout import Packed
 from tessera.nn.mlp import MLP
 from tessera.nn.norm import RMSNorm, make_norm
+from tessera.nn.recompute import Recompute, run_block
 
 
 class PatchEmbedding(nn.Module):
@@ -114,6 +115,7 @@ class VisionTransformer(TileEncoder):
         super().__init__()
         self.config, self.select_layer = config, select_layer
         self.patches = config.grid**2
+        self.recompute: Recompute = "none"
         # On the CPU also when the model is made on the meta device.
         rates = torch.linspace(0, config.drop_path_rate, config.num_hidden_layers, device="cpu").tolist()
         self.embeddings = PatchEmbedding(config)
@@ -132,7 +134,7 @@ class VisionTransformer(TileEncoder):
         x: torch.Tensor = self.embeddings(pixels)
         layout = Packed((x.shape[1],) * len(x), causal=False)
         for layer in self.layers[: select_layer % (depth + 1)]:
-            x = layer(x, layout)
+            x = run_block(layer, self.recompute, x, layout)
         return x
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:

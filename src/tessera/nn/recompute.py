@@ -1,0 +1,59 @@
+"""Blocks that forget their activations in the forward pass and compute them again in the backward pass.
+
+A stack (a ViT, a decoder) has an attribute `recompute` and runs each of its blocks through `run_block`.
+"""
+
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
+
+Recompute = Literal["none", "blocks", "selective"]
+"""`blocks` keeps the input of each block alone. `selective` keeps what is dear to compute, too: results of
+matrix products with weights and of fused attention; norms, activations and rotations come again."""
+
+KEPT = frozenset(
+    {
+        "aten.mm.default",
+        "aten.addmm.default",
+        "mkldnn._linear_pointwise.default",
+        "torch_attn._varlen_attn.default",
+        "aten._scaled_dot_product_flash_attention.default",
+        "aten._scaled_dot_product_flash_attention_for_cpu.default",
+        "aten._scaled_dot_product_efficient_attention.default",
+        "aten._scaled_dot_product_cudnn_attention.default",
+    }
+)
+"""Operators as torch prints them. Products without weights (`bmm`) are scores of attention: large, and cheap
+beside them."""
+
+
+def run_block(block: nn.Module, how: Recompute, *inputs: Any) -> torch.Tensor:
+    """The block's result. With a gradient wanted and `how` not "none", its activations are not kept.
+
+    Random draws are the same both times, so drop path and dropout may stand inside; gradients are those of
+    "none". Source: torch.utils.checkpoint without re-entrance.
+    """
+    if how == "none" or not torch.is_grad_enabled():
+        out: torch.Tensor = block(*inputs)
+        return out
+    options = {"context_fn": partial(create_selective_checkpoint_contexts, _policy)}
+    again: torch.Tensor = checkpoint(
+        block, *inputs, use_reentrant=False, **(options if how == "selective" else {})
+    )
+    return again
+
+
+def set_recompute(model: nn.Module, how: Recompute) -> None:
+    """Choose for all stacks of a model. ValueError when it has none."""
+    stacks: list[Any] = [module for module in model.modules() if hasattr(module, "recompute")]
+    if not stacks and how != "none":
+        raise ValueError(f"recompute = {how!r}: {type(model).__name__} has no stack of blocks; leave it none")
+    for stack in stacks:
+        stack.recompute = how
+
+
+def _policy(_: Any, operator: Any, *__: Any, **___: Any) -> CheckpointPolicy:
+    return CheckpointPolicy.MUST_SAVE if str(operator) in KEPT else CheckpointPolicy.PREFER_RECOMPUTE
