@@ -39,10 +39,10 @@ def run_block(block: nn.Module, how: Recompute, *inputs: Any) -> torch.Tensor:
     if how == "none" or not torch.is_grad_enabled():
         out: torch.Tensor = block(*inputs)
         return out
-    options = {"context_fn": partial(create_selective_checkpoint_contexts, _policy)}
-    again: torch.Tensor = checkpoint(
-        block, *inputs, use_reentrant=False, **(options if how == "selective" else {})
-    )
+    options: dict[str, Any] = {}
+    if how == "selective":
+        options["context_fn"] = partial(create_selective_checkpoint_contexts, _policy)
+    again: torch.Tensor = checkpoint(block, *inputs, use_reentrant=False, **options)
     return again
 
 
