@@ -40,7 +40,7 @@ class Masters:
                     self._values[name] = exact.float()
 
     def master(self, name: str, parameter: nn.Parameter) -> torch.Tensor:
-        """The float32 tensor that an optimizer changes, on the weight's device: of float32 the weight itself."""
+        """The float32 tensor that an optimizer changes, on the weight's device; a float32 weight is its own."""
         if parameter.dtype == torch.float32:
             return parameter.detach()
         exact = self._values.get(name)

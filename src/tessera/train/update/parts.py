@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim.adamw import adamw
 
 Weights = Mapping[str, tuple[nn.Parameter, torch.Tensor]]
-"""Name -> the model's weight, and the float32 master that is updated: of a float32 weight the weight itself."""
+"""Name -> the model's weight, and the float32 master that is updated; a float32 weight is its own."""
 
 
 class Part:
