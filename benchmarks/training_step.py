@@ -8,11 +8,11 @@ One run, the same weights, the same drawn conversations, the same samples in eve
 - padded: transformers' InternVL, the batch padded on the right, its own loss, labels -100 elsewhere;
 - padded, all tokens: the same with a loss on every token that is no padding.
 
-In bfloat16 rows ours has bfloat16 weights with float32 masters, theirs float32 weights and autocast. Each variant lives in a process of its own that
-holds both models, so that peak memory differs by the step alone. The variants take their steps in turn: one
-thread, processor time, medians over the repeats. Pixel normalisation is part of our step and done beforehand
-for transformers. First the float32 losses of all batches are compared; they must agree to 1e-4. The last
-line is one JSON object.
+In bfloat16 rows ours has bfloat16 weights with float32 masters, theirs float32 weights and autocast. Each
+variant lives in a process of its own that holds both models, so that peak memory differs by the step alone.
+The variants take their steps in turn: one thread, processor time, medians over the repeats. Pixel
+normalisation is part of our step and done beforehand for transformers. First the float32 losses of all
+batches are compared; they must agree to 1e-4. The last line is one JSON object.
 """
 
 from __future__ import annotations

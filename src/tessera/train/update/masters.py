@@ -18,7 +18,7 @@ class Masters:
     """The exact values of a model's weights, and the dtype each of them had at the start.
 
     With float32 the weights are exact themselves. With bfloat16 there is a float32 value behind each weight
-    that rounding changed, or that an optimizer trained. Scalars (a temperature) stay float32: they cost nothing.
+    that rounding changed, or that an optimizer trained. Scalars (a temperature) stay float32.
     """
 
     def __init__(self, precision: Precision = "float32") -> None:
@@ -40,7 +40,7 @@ class Masters:
                     self._values[name] = exact.float()
 
     def master(self, name: str, parameter: nn.Parameter) -> torch.Tensor:
-        """The float32 tensor that an optimizer changes, on the weight's device; a float32 weight is its own."""
+        """The float32 tensor to change, on the weight's device; a float32 weight is its own."""
         if parameter.dtype == torch.float32:
             return parameter.detach()
         exact = self._values.get(name)
