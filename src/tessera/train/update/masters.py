@@ -39,14 +39,14 @@ class Masters:
                 if not torch.equal(parameter.data.to(exact.dtype), exact):
                     self._values[name] = exact.float()
 
-    def master(self, name: str, parameter: nn.Parameter) -> torch.Tensor:
-        """The float32 tensor to change, on the weight's device; a float32 weight is its own."""
+    def master(self, name: str, parameter: nn.Parameter, offload: bool = False) -> torch.Tensor:
+        """The float32 tensor to change, on the weight's device or with the host; a float32 weight is its own."""
         if parameter.dtype == torch.float32:
             return parameter.detach()
         exact = self._values.get(name)
-        exact = parameter.detach().float() if exact is None else exact.to(parameter.device)
-        self._values[name] = exact
-        return exact
+        exact = parameter.detach().float() if exact is None else exact
+        self._values[name] = at_home(exact) if offload else exact.to(parameter.device)
+        return self._values[name]
 
     def rest(self, trained: set[str]) -> None:
         """Keep the values of weights that are not `trained` now in the memory of the host."""
@@ -71,3 +71,9 @@ class Masters:
             self._values[name].copy_(exact)
         elif exact.dtype != parameter.dtype:
             self._values[name] = exact.float()
+
+
+def at_home(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor in the host's memory, pinned where an accelerator will fetch it."""
+    home = tensor.detach().cpu()
+    return home.pin_memory() if torch.cuda.is_available() else home
