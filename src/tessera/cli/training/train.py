@@ -14,7 +14,7 @@ from rich.table import Table
 
 from tessera.cli.command import ReportingCommand
 from tessera.cli.terminal.tables import Terminal, figures_table, say
-from tessera.recipes.shelf import load_recipe, match_recipes, shipped_recipes
+from tessera.recipes.shelf import load_recipe, match_recipes
 from tessera.runtime.disk import require_writable
 from tessera.runtime.interrupt import stop_on_signals
 from tessera.runtime.locks import FolderLock
@@ -79,7 +79,7 @@ def train_command(words: Sequence[str]) -> RunCommand | type[RunCommand]:
     if not free:
         if any(word in ("-h", "--help") or word.startswith("--tyro-") for word in words):
             return RunCommand
-        raise ValueError(f"no recipe: give a .py file or one of {', '.join(shipped_recipes())}")
+        raise ValueError("no recipe: give a .py file or a name of `tessera recipes`")
     named = [word for word in free if word.endswith(".py") or match_recipes(word)] or free
     return TrainCommand(chosen=named[0], recipe=load_recipe(named[0]))
 

@@ -25,7 +25,7 @@ def build_stage(stage: PublishedStage) -> Stage:
         epochs=None if stage.steps else 1.0,
         rules=rules_of(stage),
         sources=tuple(
-            ManifestSpec(meta=to_fill(f"manifest of your data; published: {data.what}"),
+            ManifestSpec(meta=data.meta or to_fill(f"manifest of your data; published: {data.what}"),
                          max_dynamic_patch=stage.picture_tiles)
             for data in stage.data
         ),
