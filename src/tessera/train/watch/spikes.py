@@ -21,7 +21,7 @@ MOST_NAMED = 512
 
 @dataclass(frozen=True)
 class Spike:
-    """A step whose loss is above `limit`: the median of the steps before, and a multiple of their deviation."""
+    """A step whose loss is above `limit`: the median of those before, and a multiple of their deviation."""
 
     stage: str
     stage_index: int
