@@ -2,19 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-import torch
+from pydantic import field_validator
 from torch import nn
 
 from tessera.chat.encoder import Encoder
+from tessera.chat.positions import require_increment
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.chat.tokenizer.content import ContentTokens
 from tessera.checkpoints.added import NewTokens
 from tessera.checkpoints.fill import fill
 from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import empty_model, load_checkpoint
-from tessera.checkpoints.save import save_checkpoint
+from tessera.checkpoints.save import write_checkpoint
 from tessera.checkpoints.shipped import Shipped, shipped_folder
 from tessera.checkpoints.surgery import load_part
 from tessera.checkpoints.weights import tensors_of
@@ -24,6 +25,7 @@ from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
 from tessera.runtime.config import Config
 from tessera.runtime.seeds import derive_seed
+from tessera.train.objective.contract import Tensors
 
 
 class Start(Config):
@@ -41,6 +43,19 @@ class Start(Config):
     """New special tokens, such as "<loc>": each gets a row in embedding and head, for stages to train."""
     content_tokens: ContentTokens | None = None
     """Special strings that records may hold as tokens: added, all, or names; None as the model says."""
+    visual_increment: float | None = None
+    """V2PE: the increment that the saved model remembers for its answers; None as the model says."""
+
+    @field_validator("visual_increment")
+    @classmethod
+    def _trained_increment(cls, value: float | None) -> float | None:
+        return value if value is None else require_increment(value)
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """Fields of the family that are given here."""
+        given = {"content_tokens": self.content_tokens, "visual_increment": self.visual_increment}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -54,11 +69,12 @@ class ChatLearner:
 
     @classmethod
     def start(cls, start: Start, seed: int) -> Self:
-        """A checkpoint, or a fresh model with parts laid over it, in float32; `seed` is the recipe's."""
+        """A checkpoint in its own dtype, or a fresh model in float32 with parts laid over it; `seed` is the
+        recipe's."""
         if start.checkpoint:
             folder = _folder(start.checkpoint, "model")
-            loaded = load_checkpoint(folder, dtype=torch.float32, add_tokens=start.add_tokens)
-            loaded = loaded.with_settings(content_tokens=start.content_tokens)
+            loaded = load_checkpoint(folder, add_tokens=start.add_tokens)
+            loaded = loaded.with_settings(**start.said)
             return cls(loaded.model, loaded.tokenizer, loaded.encoder, loaded.family)
         family, tokenizer = fresh_family(start)
         model = VLM(family.model)
@@ -68,14 +84,13 @@ class ChatLearner:
             family, tokenizer, wide = new.family, new.tokenizer, empty_model(new.family)
             fill(wide, new.widened(tensors_of(model)))
             model = wide
-        if start.content_tokens is not None:
-            family = family.model_copy(update={"content_tokens": start.content_tokens})
+        family = family.model_copy(update=start.said)
         encoder = family.encoder(tokenizer)
         return cls(model, encoder.tokenizer, encoder, family)
 
-    def save(self, folder: Path, card: dict[str, object]) -> None:
-        """The whole model in Tessera's own layout."""
-        save_checkpoint(folder, self.model, self.family, self.tokenizer, card=card)
+    def save(self, folder: Path, card: dict[str, object], tensors: Tensors) -> None:
+        """The whole model in Tessera's own layout; `tensors` are its weights by their own names."""
+        write_checkpoint(folder, tensors, self.family, self.tokenizer, "tessera", card)
 
 
 def fresh_family(start: Start) -> tuple[Family, Tokenizer]:
