@@ -63,6 +63,7 @@ def _settings(stage: Stage) -> dict[str, str]:
         "steps": f"{stage.steps:,}{epochs}",
         "packs": f"{stage.accumulate} a step of {packing.max_tokens:,} tokens, {packing.max_tiles} tiles",
         "weights": f"{packing.averaging} averaging",
+        "positions": "as usual" if packing.v2pe is None else f"V2PE, {packing.v2pe}",
         "schedule": f"{schedule.kind}, warm-up {warmup}, floor {schedule.floor:g}",
         "optimizer": f"{stage.optimizer.kind}, betas {stage.optimizer.betas}, clip {stage.optimizer.clip:g}",
         "drop path": "the model's own" if stage.drop_path is None else f"{stage.drop_path:g}",
