@@ -17,7 +17,7 @@ INSTRUCTIONS_1_5 = (Data("instruction mixture of 1.5: 5.1M samples"),)
 
 
 @dataclass(frozen=True)
-class Size:
+class SizeOf1_5:
     """What differs between the sizes of 1.5."""
 
     model: str
@@ -34,8 +34,8 @@ class Size:
 
 
 SIZES = {
-    "26B": Size("InternVL-Chat-V1-5", VIT, (1e-5, 2e-5), 0.05, (0.2, 0.4), 4096, "256 GPUs"),
-    "40B": Size(
+    "26B": SizeOf1_5("InternVL-Chat-V1-5", VIT, (1e-5, 2e-5), 0.05, (0.2, 0.4), 4096, "256 GPUs"),
+    "40B": SizeOf1_5(
         "InternVL-Chat-V1-5-Plus",
         ("connector",),
         (1e-4, 2e-5),
@@ -44,8 +44,8 @@ SIZES = {
         4096,
         notes=("the authors began with a trained connector; here it is fresh",),
     ),
-    "2B": Size("Mini-InternVL-Chat-2B-V1-5", VIT, (2e-5, 4e-5), 0.01, (0.1, 0.1), 8192, "128 GPUs"),
-    "4B": Size("Mini-InternVL-Chat-4B-V1-5", ("connector",), (2e-4, 4e-5), 0.05, (0.0, 0.1), 8192),
+    "2B": SizeOf1_5("Mini-InternVL-Chat-2B-V1-5", VIT, (2e-5, 4e-5), 0.01, (0.1, 0.1), 8192, "128 GPUs"),
+    "4B": SizeOf1_5("Mini-InternVL-Chat-4B-V1-5", ("connector",), (2e-4, 4e-5), 0.05, (0.0, 0.1), 8192),
 }
 
 
@@ -55,7 +55,7 @@ def stages(version: str, size: str) -> tuple[PublishedStage, ...]:
     return _version_1_5(SIZES[size]) if version == "1.5" else other[version, size]()
 
 
-def _version_1_5(row: Size) -> tuple[PublishedStage, ...]:
+def _version_1_5(row: SizeOf1_5) -> tuple[PublishedStage, ...]:
     first = PublishedStage(
         row.model,
         "pretrain",
