@@ -3,7 +3,6 @@
 Telemetry is a return value: `Trainer.run` yields a report per step and writes it to `telemetry.jsonl`.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -32,7 +31,8 @@ from tessera.train.step import Step
 from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 from tessera.train.update.rules import assign
-from tessera.train.watch.telemetry import ReportFile, StepReport
+from tessera.train.watch.journal import Journal
+from tessera.train.watch.telemetry import StepReport
 
 StageHook = Callable[[int, Stage], None]
 
@@ -91,9 +91,8 @@ class Trainer:
         require_same_start(start, self.ranks, self.device)
         if self.ranks.leads and self._saved is None:
             self._states.begin(self._run)
-        file = self.folder / "telemetry.jsonl" if self.ranks.leads else Path(os.devnull)
         try:
-            with closing(ReportFile(file, start)) as self._reports:
+            with closing(Journal(self.folder, start, self.ranks.leads)) as self._journal:
                 for index in range(start[0], len(self.recipe.stages)):
                     yield from self._run_stage(index, self._saved if index == start[0] else None)
                     if self.stopped:
@@ -121,7 +120,8 @@ class Trainer:
             set_recompute(self.model, stage.recompute)
             for step in range(begun, stage.steps):
                 report = self._step(index, step, optimizer, loader)
-                self._reports.write(report)
+                self._journal.note(index, step, loader.keys)
+                self._journal.write(report)
                 yield report
                 if step + 1 < stage.steps:
                     stopping = self._stopping()
@@ -157,7 +157,7 @@ class Trainer:
         if model is not None:
             with atomic_folder(model) as fresh:
                 self.setup.save(fresh, self.masters.as_stored(self.model))
-        self._reports.sync()
+        self._journal.sync()
         self._states.save(position, self._run, self.masters.exact(self.model), optimizer)
 
     def _validate(self, index: int, step: int, compute: Step) -> float | None:
