@@ -4,7 +4,7 @@ Telemetry is a return value: `Trainer.run` yields a report per step and writes i
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, astuple
 from pathlib import Path
@@ -150,15 +150,21 @@ class Trainer:
         """The state, behind the reports of its steps, and the model of a stage that ended."""
         if not self.ranks.leads:
             return
+        optimizer.settle()
         try:
             require_finite(self.model)
         except FloatingPointError as error:
             raise self._diverged(f"before stage {position.stage}, step {position.step}", error) from error
         if model is not None:
-            with atomic_folder(model) as fresh:
-                self.setup.save(fresh, self.masters.as_stored(self.model))
+            self._publish(model, {})
+            if averages := optimizer.averages():
+                self._publish(model.with_name(f"{model.name}_ema"), averages)
         self._journal.sync()
         self._states.save(position, self._run, self.masters.exact(self.model), optimizer)
+
+    def _publish(self, folder: Path, instead: Mapping[str, torch.Tensor]) -> None:
+        with atomic_folder(folder) as fresh:
+            self.setup.save(fresh, self.masters.as_stored(self.model, instead))
 
     def _validate(self, index: int, step: int, compute: Step) -> float | None:
         """The loss on the records held out, as the model is without drop path; None when it isn't due."""

@@ -10,7 +10,7 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class OptimizerConfig(Config):
-    """AdamW with the published settings; `muon` hands the blocks' and connector's matrices to torch.optim.Muon."""
+    """AdamW as published; `muon` hands the matrices of blocks and connector to torch.optim.Muon."""
 
     kind: Literal["adamw", "muon"] = "adamw"
     betas: tuple[Beta, Beta] = (0.9, 0.999)

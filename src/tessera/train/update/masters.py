@@ -5,7 +5,7 @@ would be lost. So the optimizer adds it to a float32 master, and the weight is t
 (mixed precision of https://arxiv.org/abs/1710.03740, without loss scaling, which bfloat16 doesn't need).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import torch
@@ -40,7 +40,7 @@ class Masters:
                     self._values[name] = exact.float()
 
     def master(self, name: str, parameter: nn.Parameter, offload: bool = False) -> torch.Tensor:
-        """The float32 tensor to change, on the weight's device or with the host; a float32 weight is its own."""
+        """The float32 tensor to change, with the weight or with the host; a float32 weight is its own."""
         if parameter.dtype == torch.float32:
             return parameter.detach()
         exact = self._values.get(name)
@@ -58,10 +58,12 @@ class Masters:
         for name, parameter in model.named_parameters():
             yield name, self._values.get(name, parameter.detach())
 
-    def as_stored(self, model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-        """Names and values to publish: each in the dtype it had at the start."""
+    def as_stored(
+        self, model: nn.Module, instead: Mapping[str, torch.Tensor]
+    ) -> Iterator[tuple[str, torch.Tensor]]:
+        """Names and values to publish, each in the dtype it had at the start; `instead` goes before."""
         for name, value in self.exact(model):
-            yield name, value.to(self._stored.get(name, value.dtype))
+            yield name, instead.get(name, value).to(self._stored.get(name, value.dtype))
 
     @torch.no_grad()
     def load(self, name: str, parameter: nn.Parameter, exact: torch.Tensor) -> None:

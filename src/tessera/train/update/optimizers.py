@@ -57,6 +57,11 @@ class Optimizer:
         memory = (pair for part in self._parts for pair in part.memory.items())
         return {name: state[AVERAGE] for name, state in memory if AVERAGE in state}
 
+    def settle(self) -> None:
+        """Wait for what is still on its way to the host's memory, before that is read."""
+        if self.config.offload and torch.cuda.is_available():
+            torch.cuda.synchronize()
+
     def state_tensors(self) -> dict[str, torch.Tensor]:
         """Everything the optimizers remember, as `<parameter>/<field>` tensors; no copies."""
         return {

@@ -52,7 +52,7 @@ class Part:
         return {name: at_home(value) if self.config.offload else value for name, value in fields.items()}
 
     def step(self, stride: Stride) -> None:
-        """Update what has a gradient, and clear gradients. Weights without one stay, as in torch's optimizers."""
+        """Update what has a gradient, and clear it; what has none stays, as in torch's optimizers."""
         live = [name for name, (parameter, _) in self.weights.items() if parameter.grad is not None]
         if not live:
             return
