@@ -30,7 +30,7 @@ class HeldoutItem:
 
 
 def choose_tasks(names: Sequence[str] = ()) -> tuple[str, ...]:
-    """The named tasks, or those of the shipped mixture. Raises ValueError naming an unknown one and the known ones."""
+    """The named tasks, or those of the shipped mixture. ValueError naming an unknown one and the known."""
     unknown = [name for name in names if name not in ALL_TASKS]
     if unknown:
         raise ValueError(f"tasks: {', '.join(unknown)} unknown; choose from {', '.join(ALL_TASKS)}")
