@@ -3,7 +3,6 @@
 Telemetry is a return value: `Trainer.run` yields a report per step and writes it to `telemetry.jsonl`.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -29,9 +28,11 @@ from tessera.train.setup import Setup
 from tessera.train.state.folder import RunPosition, SavedState, StateFolder, require_finite
 from tessera.train.state.resume import find_state, require_same_start, room_for_run, run_facts
 from tessera.train.step import Step
+from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 from tessera.train.update.rules import assign
-from tessera.train.watch.telemetry import ReportFile, StepReport
+from tessera.train.watch.journal import Journal
+from tessera.train.watch.telemetry import StepReport
 
 StageHook = Callable[[int, Stage], None]
 
@@ -69,6 +70,8 @@ class Trainer:
         self._saved = find_state(folder, self._states, self._run, changed_data)
         if self.ranks.leads and (left := setup.recipe.stages[(self.resumed_at or (0, 0))[0] :]):
             require_writable(folder, room_for_run(self.model, left, self._states), folder=True)
+        self.masters = Masters(self.recipe.precision)
+        self.masters.hold(self.model)
         self.model.to(self.device)
 
     @property
@@ -88,9 +91,8 @@ class Trainer:
         require_same_start(start, self.ranks, self.device)
         if self.ranks.leads and self._saved is None:
             self._states.begin(self._run)
-        file = self.folder / "telemetry.jsonl" if self.ranks.leads else Path(os.devnull)
         try:
-            with closing(ReportFile(file, start)) as self._reports:
+            with closing(Journal(self.folder, start, self.ranks.leads)) as self._journal:
                 for index in range(start[0], len(self.recipe.stages)):
                     yield from self._run_stage(index, self._saved if index == start[0] else None)
                     if self.stopped:
@@ -105,11 +107,12 @@ class Trainer:
 
     def _run_stage(self, index: int, saved: SavedState | None) -> Iterator[StepReport]:
         stage = self.recipe.stages[index]
-        optimizer = Optimizer(assign(self.model, stage.rules), stage.optimizer)
+        self.masters.hold(self.model)
+        optimizer = Optimizer(assign(self.model, stage.rules), stage.optimizer, self.masters)
         begun = saved.position.step if saved else 0
         with closing(self.setup.loader(index, self.ranks)) as loader:
             if saved is not None:
-                saved.restore(self.model, optimizer if begun else None)
+                saved.restore(self.model, self.masters, optimizer if begun else None)
                 if begun:
                     loader.load_state_dict(saved.position.loader, changed_data=self._changed_data)
             self.model.train()
@@ -117,7 +120,8 @@ class Trainer:
             set_recompute(self.model, stage.recompute)
             for step in range(begun, stage.steps):
                 report = self._step(index, step, optimizer, loader)
-                self._reports.write(report)
+                self._journal.note(index, step, loader.keys)
+                self._journal.write(report)
                 yield report
                 if step + 1 < stage.steps:
                     stopping = self._stopping()
@@ -152,9 +156,9 @@ class Trainer:
             raise self._diverged(f"before stage {position.stage}, step {position.step}", error) from error
         if model is not None:
             with atomic_folder(model) as fresh:
-                self.setup.save(fresh)
-        self._reports.sync()
-        self._states.save(position, self._run, self.model, optimizer)
+                self.setup.save(fresh, self.masters.as_stored(self.model))
+        self._journal.sync()
+        self._states.save(position, self._run, self.masters.exact(self.model), optimizer)
 
     def _validate(self, index: int, step: int, compute: Step) -> float | None:
         """The loss on the records held out, as the model is without drop path; None when it isn't due."""
@@ -176,7 +180,7 @@ class Trainer:
         batches = _next_batches(loader, stage, step)
         waited = time.perf_counter() - started
         factor = stage.schedule.factor(step, stage.steps)
-        compute = Step(stage.objective, self.model, self.device, self.recipe.precision, self.ranks)
+        compute = Step(stage.objective, self.model, self.device, self.ranks)
         try:
             result = compute.update(batches, optimizer, factor)
             seconds = time.perf_counter() - started

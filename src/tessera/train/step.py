@@ -29,8 +29,6 @@ class Step:
     objective: Objective
     model: nn.Module
     device: torch.device
-    precision: str = "float32"
-    """bfloat16 computes products in it; weights are float32."""
     ranks: Ranks = ALONE
 
     def gradients(self, batches: Sequence[Any]) -> tuple[torch.Tensor, float]:
@@ -47,9 +45,10 @@ class Step:
                 "this step has no supervised token; check that the data contains answers to learn"
             )
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for batch in batches:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-                loss = self.objective.loss_sum(self.model, batch, self.device) / normaliser
+        for number, batch in enumerate(batches):
+            if number:
+                _widen(self.model)
+            loss = self.objective.loss_sum(self.model, batch, self.device) / normaliser
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()  # read once a step: every reading waits for the device
         return total, normaliser
@@ -63,8 +62,7 @@ class Step:
         loss = weight = 0.0
         for number, batch in enumerate(batches):
             if number % self.ranks.world == self.ranks.rank:
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-                    loss += float(self.objective.loss_sum(self.model, batch, self.device))
+                loss += float(self.objective.loss_sum(self.model, batch, self.device))
                 weight += self.objective.weight(batch)
         loss, weight = totals([loss, weight], self.ranks, self.device)
         if weight <= 0:
@@ -79,9 +77,20 @@ class Step:
         FloatingPointError when loss or gradient is not finite; the weights stay as they were.
         """
         own, normaliser = self.gradients(batches)
-        loss = float(add_up(own, optimizer.parameters, self.ranks))
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss}: the run diverged; lower learning_rate or use precision float32"
-            )
-        return StepResult(loss, normaliser, optimizer.step(factor))
+        total = add_up(own, optimizer.parameters, self.ranks)
+        norm, _ = optimizer.step(factor, total)
+        loss, gradient_norm = torch.stack([total, norm.to(total.dtype)]).tolist()
+        for what, value in (("loss", loss), ("gradient norm", gradient_norm)):
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"the {what} is {value}: the run diverged; lower learning_rate or use precision float32"
+                )
+        return StepResult(loss, normaliser, gradient_norm)
+
+
+def _widen(model: nn.Module) -> None:
+    """Gradients in float32, so that those of a further batch are added to them without rounding."""
+    for parameter in model.parameters():
+        if parameter.grad is not None and parameter.grad.dtype != torch.float32:
+            parameter.grad_dtype = None  # float32 beside a bfloat16 weight is meant
+            parameter.grad = parameter.grad.float()

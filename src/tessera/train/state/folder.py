@@ -6,7 +6,7 @@ at any instant, one of the two is whole. Digests of all files tell a damaged one
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from torch import nn
 from tessera.runtime.atomic import atomic_folder, remove
 from tessera.runtime.disk import file_digest
 from tessera.runtime.shown import shown
+from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 
 WEIGHTS, MEMORY, FACTS, DIGESTS = "weights.safetensors", "optimizer.safetensors", "state.json", "digests.json"
@@ -48,19 +49,18 @@ class SavedState:
     position: RunPosition
     run: dict[str, Any]
 
-    def restore(self, model: nn.Module, optimizer: Optimizer | None) -> None:
-        """Weights, optimizer memory and random state into objects built from the same recipe.
+    def restore(self, model: nn.Module, masters: Masters, optimizer: Optimizer | None) -> None:
+        """Weights with their masters, optimizer memory and random state into objects of the same recipe.
 
         Before the first step there is nothing to restore: the recipe makes the same model again.
         """
         if self.position.name == RunPosition().name:
             return
         weights = load_file(self.folder / WEIGHTS)
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if name not in weights or weights[name].shape != parameter.shape:
-                    raise ValueError(f"{shown(self.folder)}: no {name} of this model; use another --out")
-                parameter.copy_(weights[name])
+        for name, parameter in model.named_parameters():
+            if name not in weights or weights[name].shape != parameter.shape:
+                raise ValueError(f"{shown(self.folder)}: no {name} of this model; use another --out")
+            masters.load(name, parameter, weights[name])
         tensors = load_file(self.folder / MEMORY)
         torch.set_rng_state(tensors.pop("random/cpu"))
         if (state := tensors.pop("random/cuda", None)) is not None and torch.cuda.is_available():
@@ -111,14 +111,19 @@ class StateFolder:
         self._write(RunPosition(), run, {})
 
     def save(
-        self, position: RunPosition, run: dict[str, Any], model: nn.Module, optimizer: Optimizer
+        self,
+        position: RunPosition,
+        run: dict[str, Any],
+        exact: Iterable[tuple[str, torch.Tensor]],
+        optimizer: Optimizer,
     ) -> None:
         """Write aside, then rename; of the others the last whole one stays.
 
         ValueError when the disk refuses: what is there stays as it is.
         """
-        weights = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
-        memory = optimizer.state_tensors() | _random_states()
+        weights = {name: value.cpu().contiguous() for name, value in exact}
+        memory = {name: value.cpu().contiguous() for name, value in optimizer.state_tensors().items()}
+        memory |= _random_states()
         self._write(position, run, {WEIGHTS: weights, MEMORY: memory})
 
     def _write(

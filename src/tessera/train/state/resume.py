@@ -15,7 +15,7 @@ from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
 from tessera.train.state.folder import ELSE, SavedState, StateFolder, first_difference
 from tessera.train.update.rules import trains
-from tessera.train.watch.telemetry import read_reports
+from tessera.train.watch.journal import read_reports
 
 FREE = ("name", "save_every")
 FREE_IN_PACKING = ("workers", "prefetch")
@@ -42,7 +42,7 @@ def find_state(
     """
     saved = states.newest()
     if saved is None:
-        if next(read_reports(folder / "telemetry.jsonl"), None) is not None:
+        if next(iter(read_reports(folder)), None) is not None:
             raise ValueError(
                 f"{shown(folder)}: telemetry.jsonl tells of a run, but there is no state to go on from. "
                 f"Restore {shown(states.folder)} from a copy, {ELSE}"
@@ -82,13 +82,13 @@ def _changes(stage: str, was: dict[str, Any], now: dict[str, Any]) -> Iterator[s
 def room_for_run(model: nn.Module, stages: Sequence[Stage], states: StateFolder) -> int:
     """Bytes that stages need on the disk beside what the states take already: two states, a model a stage.
 
-    A state has the weights, and at most two tensors of memory for each that its stage trains.
+    A state has the weights, and for each that its stage trains a master and two tensors of memory in float32.
     """
-    weights = {name: p.numel() * p.element_size() for name, p in model.named_parameters()}
-    whole, trained = sum(weights.values()), 0
+    weights = {name: p.numel() for name, p in model.named_parameters()}
+    whole, trained = sum(p.numel() * p.element_size() for p in model.parameters()), 0
     for stage in stages:
         trained = max(trained, sum(size for name, size in weights.items() if trains(stage.rules, name)))
-    room = 2 * (whole + 2 * trained) + whole * len(stages)
+    room = 2 * (whole + 12 * trained) + whole * len(stages)
     return max(LEAST_FREE, room - sum(f.stat().st_size for f in states.folder.rglob("*") if f.is_file()))
 
 
