@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tessera.nn.linear import LinearKind, make_linear
-from tessera.nn.lora import LoRAConfig, LoRALinear, own_name, weight_of
+from tessera.nn.lora import LoRAConfig, LoRALinear, added, own_name, weight_of
 
 PLAIN = LoRAConfig(rank=4, alpha=6, dropout=0.0)
 
@@ -50,7 +50,8 @@ def test_pefts_layer_gives_the_same(rslora: bool) -> None:
     torch.testing.assert_close(first.grad, second.grad)
     torch.testing.assert_close(ours.lora_A.grad, inner.lora_A["default"].weight.grad)
     torch.testing.assert_close(ours.lora_B.grad, inner.lora_B["default"].weight.grad)
-    torch.testing.assert_close(ours.merged().weight, theirs.merge_and_unload()[0].weight)
+    merged = added(ours.weight, ours.lora_B, ours.lora_A, ours.scale)
+    torch.testing.assert_close(merged, theirs.merge_and_unload()[0].weight)
 
 
 def test_starting_values_are_pefts() -> None:
@@ -120,15 +121,23 @@ def test_only_the_factors_get_gradients(kind: LinearKind) -> None:
 
 
 def test_merging_rounds_once() -> None:
+    base, up, down = noise(24, 32).bfloat16(), noise(24, 4, seed=1).bfloat16(), noise(4, 32, seed=2)
+    wanted = (base.float() + 1.5 * (up.float() @ down)).bfloat16()
+    assert torch.equal(added(base, up, down, 1.5), wanted)
+
+
+def test_half_precision_computes_in_it_and_keeps_its_factors() -> None:
     layer = wrapped().bfloat16()
-    base, up, down = (t.detach().float() for t in (layer.base.weight, layer.lora_B, layer.lora_A))
-    assert torch.equal(layer.merged().weight, (base + 1.5 * (up @ down)).bfloat16())
+    layer.lora_A.data, layer.lora_B.data = layer.lora_A.data.float(), layer.lora_B.data.float()
+    x = noise(9, 32).bfloat16().requires_grad_()
+    layer(x).sum().backward()
+    assert layer(x).dtype == torch.bfloat16 and layer.lora_A.grad.dtype == torch.float32
 
 
 @pytest.mark.parametrize("kind", ["int8", "int4"])
 def test_a_quantised_base_takes_no_factors(kind: LinearKind) -> None:
     with pytest.raises(ValueError, match="can't take LoRA factors.*frozen = 'stored'.*--adapter"):
-        wrapped(kind=kind).merged()
+        _ = wrapped(kind=kind).weight
 
 
 def test_names() -> None:

@@ -40,7 +40,7 @@ class LoRAConfig(Config):
 
 
 class LoRALinear(nn.Module):
-    """A frozen linear with trained factors, in the number format that the base computes in.
+    """A frozen linear with trained factors, made in float32; they are cast to the input's dtype.
 
     A starts uniform within 1 / sqrt(in), as PEFT's does, drawn from `seed`; B starts at zero. Dropout draws
     from torch's generator of the device. Of the input one copy is kept for the backward pass, and with
@@ -49,51 +49,45 @@ class LoRALinear(nn.Module):
 
     def __init__(self, base: nn.Linear | QuantisedLinear, config: LoRAConfig, seed: int = 0) -> None:
         super().__init__()
-        self.base = base.requires_grad_(False)
+        self.base: nn.Linear | QuantisedLinear = base.requires_grad_(False)
         self.in_features, self.out_features = base.in_features, base.out_features
         self.rank, self.scale, self.dropout = config.rank, config.scale, config.dropout
-        like = base.like if isinstance(base, QuantisedLinear) else base.weight
-        self.lora_A = nn.Parameter(_uniform(config.rank, base.in_features, seed).to(like))
-        self.lora_B = nn.Parameter(like.new_zeros(base.out_features, config.rank))
+        device = (base.like if isinstance(base, QuantisedLinear) else base.weight).device
+        self.lora_A = nn.Parameter(_uniform(config.rank, base.in_features, seed).to(device))
+        self.lora_B = nn.Parameter(torch.zeros(base.out_features, config.rank, device=device))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., in] to [..., out]. Gradients reach x through the base, which keeps none of its own."""
         out: torch.Tensor = self.base(x)
+        down, up = self.lora_A.to(x.dtype), self.lora_B.to(x.dtype)
         if self.training and self.dropout:
-            low = cast(torch.Tensor, _DroppedProduct.apply(x, self.lora_A, self.dropout))
+            low = cast(torch.Tensor, _DroppedProduct.apply(x, down, self.dropout))
         else:
-            low = F.linear(x, self.lora_A)
+            low = F.linear(x, down)
         # One product that adds: in half precision the sum is rounded once.
-        added = torch.addmm(
-            out.flatten(0, -2), low.flatten(0, -2), self.lora_B.t().to(low.dtype), alpha=self.scale
-        )
+        added = torch.addmm(out.flatten(0, -2), low.flatten(0, -2), up.t(), alpha=self.scale)
         return added.view(out.shape)
 
     @property
-    def is_quantised(self) -> bool:
-        """Whether the base is one that can't take the factors."""
-        return isinstance(self.base, QuantisedLinear)
-
-    def merged(self) -> nn.Linear:
-        """The base with the factors added to its weight, summed in float32 and rounded once.
-
-        ValueError for a quantised base.
-        """
+    def weight(self) -> nn.Parameter:
+        """The base's weight. ValueError for a quantised one, which takes no factors."""
         if isinstance(self.base, QuantisedLinear):
             raise ValueError(
                 f"{type(self.base).__name__} can't take LoRA factors: keep the same lora settings to the end "
-                "of the run, or start from frozen = 'stored'; `tessera convert --adapter` merges a saved "
+                "of the run, or start with frozen = 'stored'; `tessera convert --adapter` merges a saved "
                 "adapter into the stored base"
             )
-        base = cast(nn.Linear, self.base)
-        with torch.no_grad():
-            weight, up, down = (t.float() for t in (base.weight, self.lora_B, self.lora_A))
-            base.weight.copy_(torch.addmm(weight, up, down, alpha=self.scale))
-        return base
+        return cast(nn.Parameter, self.base.weight)
 
     def extra_repr(self) -> str:
         """Rank, scale and dropout."""
         return f"rank={self.rank}, scale={self.scale:g}, dropout={self.dropout:g}"
+
+
+def added(weight: torch.Tensor, up: torch.Tensor, down: torch.Tensor, scale: float) -> torch.Tensor:
+    """weight [out, in] + scale * up [out, r] down [r, in], summed in float32 and rounded once."""
+    whole = torch.addmm(weight.float(), up.float(), down.float(), alpha=scale)
+    return whole.to(weight.dtype)
 
 
 def own_name(name: str) -> str:

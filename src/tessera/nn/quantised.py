@@ -107,7 +107,7 @@ class Int8Linear(QuantisedLinear):
     weight: torch.Tensor
 
     def __init__(self, weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> None:
-        super().__init__(*weight.shape, bias)
+        super().__init__(len(weight), weight.shape[1], bias)
         self.register_buffer("weight", weight)
         self.register_buffer("scale", scale)
 

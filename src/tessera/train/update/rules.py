@@ -52,7 +52,8 @@ class Assignment:
 def assign(model: nn.Module, rules: Sequence[Rule]) -> list[Assignment]:
     """Freeze and select: sets `requires_grad` everywhere and returns the trained parameters.
 
-    Linears of rules with `lora` were wrapped before (`wrapping.wrap`). Raises ValueError for a pattern that decides nothing, and for parameters that no pattern mentions.
+    Linears of rules with `lora` were wrapped before (`wrapping.wrap`). Raises ValueError for a pattern that
+    decides nothing, and for parameters that no pattern mentions.
     """
     used: set[int] = set()
     trained, orphans = [], []
@@ -145,9 +146,11 @@ def _is_factor(name: str) -> bool:
 
 
 def _weights(model: nn.Module) -> Iterator[tuple[str, nn.Parameter | None, int]]:
-    """Own name, parameter and size of every weight; quantised ones are there without a parameter."""
+    """Own name, parameter and size of every weight; quantised linears have no parameter."""
     for name, parameter in model.named_parameters():
         yield own_name(name), parameter, parameter.numel()
     for path, module in model.named_modules():
         if isinstance(module, QuantisedLinear):
             yield own_name(f"{path}.weight"), None, module.in_features * module.out_features
+            if module.bias is not None:
+                yield own_name(f"{path}.bias"), None, module.out_features

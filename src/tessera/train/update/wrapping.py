@@ -6,17 +6,18 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
-from tessera.nn.lora import LoRALinear, replace_module
+from tessera.nn.lora import LoRALinear, added, replace_module
 from tessera.nn.quantised import QuantisedLinear
 from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
+from tessera.train.update.masters import Masters
 from tessera.train.update.rules import Rule, decides
 
-Wrappable = nn.Linear | QuantisedLinear | LoRALinear
+Plain = nn.Linear | QuantisedLinear
 WITHOUT_FACTORS = (nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-def wrap(model: nn.Module, rules: Sequence[Rule], seed: int) -> None:
+def wrap(model: nn.Module, rules: Sequence[Rule], seed: int, masters: Masters) -> None:
     """Wrap, keep, merge or leave every linear, in place, as the rules say; doing it twice changes nothing.
 
     Factors of the same rank and scale stay, others are merged into their base first. New ones are drawn from
@@ -29,17 +30,25 @@ def wrap(model: nn.Module, rules: Sequence[Rule], seed: int) -> None:
             if config is not None and (module.rank, module.scale) == (config.rank, config.scale):
                 module.dropout = config.dropout
                 continue
-            module = module.merged()
+            module = _merged(path, module, masters)
             replace_module(model, path, module)
         if config is not None:
             replace_module(model, path, LoRALinear(module, config, derive_seed("lora", seed, path)))
 
 
-def _linears(model: nn.Module) -> Iterator[tuple[str, Wrappable]]:
+def _merged(path: str, module: LoRALinear, masters: Masters) -> Plain:
+    """The base with the exact values of the factors added to its own."""
+    weight = masters.value(f"{path}.weight", module.weight)
+    up, down = (masters.pop(f"{path}.{name}", getattr(module, name)) for name in ("lora_B", "lora_A"))
+    masters.load(f"{path}.weight", module.weight, added(weight, up, down, module.scale))
+    return module.base
+
+
+def _linears(model: nn.Module) -> Iterator[tuple[str, Plain | LoRALinear]]:
     """Path and module of every linear, wrapped ones as a whole."""
     inner = {id(module.base) for module in model.modules() if isinstance(module, LoRALinear)}
     for path, module in model.named_modules():
-        if isinstance(module, Wrappable) and id(module) not in inner:
+        if isinstance(module, Plain | LoRALinear) and id(module) not in inner:
             yield path, module
 
 
@@ -58,7 +67,7 @@ def require_linears(model: nn.Module, rules: Sequence[Rule]) -> None:
                 f"rules[{index}].pattern = {shown(rules[index].pattern)} gives LoRA to {path}, {what}: "
                 r"name the blocks alone, such as ^decoder\.layers\., or put a rule for it in front"
             )
-        if isinstance(module, Wrappable):
+        if isinstance(module, Plain | LoRALinear):
             found.add(index)
     for index, rule in enumerate(rules):
         if rule.lora is not None and index not in found:
