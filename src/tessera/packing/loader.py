@@ -65,7 +65,9 @@ class PackLoader(IterableDataset[Pack]):
                 f"{world}"
             )
         self._sources = tuple(sources)
-        encode = DrawEncoder(self._sources, encoder, config.averaging, config.augment, config.seed)
+        encode = DrawEncoder(
+            self._sources, encoder, config.averaging, config.augment, config.seed, config.v2pe
+        )
         indexes = [open_index(entry, encoder, config.workers, progress) for entry in self._sources]
         self._indexed = [index is not None for index in indexes]
         measure = Measurer(encode, indexes, config)

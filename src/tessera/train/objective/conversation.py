@@ -90,7 +90,8 @@ class ConversationObjective(Config):
         targets = batch.weights.nonzero()[:, 0]  # on the CPU: a device would have to be waited for
         rows, ids, weights = (x.to(device) for x in (targets - 1, batch.ids[targets], batch.weights[targets]))
         tiles = batch.tiles.to(device) if len(batch.tiles) else None
-        hidden = model(batch.ids.to(device), Packed(batch.lengths), tiles=tiles, rows=rows)
+        places = None if batch.positions is None else batch.positions.to(device)
+        hidden = model(batch.ids.to(device), Packed(batch.lengths), places, tiles, rows=rows)
         if len(targets) <= CHUNK:
             return _cross_entropy_sum(model, hidden, ids, weights)
         total = hidden.new_zeros((), dtype=torch.float32)
