@@ -96,6 +96,6 @@ def test_measures_without_a_graph() -> None:
     head = nn.Linear(WIDTH, VOCABULARY)
     with torch.no_grad():
         loss = cross_entropy_sum(head, rows, targets, weights, VOCABULARY)
-    assert not loss.requires_grad
         expected = (F.cross_entropy(head(rows), targets, reduction="none") * weights).sum()
+    assert not loss.requires_grad
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)

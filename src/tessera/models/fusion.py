@@ -6,8 +6,8 @@ import torch
 def fuse(
     embeddings: torch.Tensor, ids: torch.Tensor, features: torch.Tensor, image_token_id: int
 ) -> torch.Tensor:
-    """Overwrite the placeholders' embeddings [T, D] with visual features [M, D], in order; ids int64 [T] may lie on
-    the CPU.
+    """Overwrite the placeholders' embeddings [T, D] with visual features [M, D], in order. Ids int64 [T] may
+    lie on the CPU.
 
     Raises ValueError with both counts when placeholders and features differ: carrying on would train or
     answer on a shifted picture.

@@ -86,7 +86,8 @@ class ConversationObjective(Config):
         targets = batch.weights.nonzero()[:, 0]  # on the CPU: a device would have to be waited for
         rows, ids, weights = (x.to(device) for x in (targets - 1, batch.ids[targets], batch.weights[targets]))
         tiles = batch.tiles.to(device) if len(batch.tiles) else None
-        hidden = model(batch.ids, Packed(batch.lengths), tiles=tiles, rows=rows)
+        places = None if batch.positions is None else batch.positions.to(device)
+        hidden = model(batch.ids, Packed(batch.lengths), places, tiles, rows=rows)
         decoder = model.decoder
         return cross_entropy_sum(decoder.lm_head, hidden, ids, weights, decoder.config.vocab_size)
 
