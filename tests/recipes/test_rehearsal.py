@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tessera.recipes.internvl.stage import PARTS
+from tessera.nn.lora import FACTORS
 from tessera.recipes.internvl.table import published_runs
 from tessera.recipes.rehearsal import rehearse
 from tessera.recipes.shelf import load_recipe
@@ -19,6 +19,7 @@ from tessera.train.setup import set_up
 KINDS = {
     "stages 1, 1.5 and 2": "internvl_2_5/8b/all_stages",
     "second fine-tune": "internvl_2_5/2b/second_full",
+    "second fine-tune with LoRA": "internvl_2_5/2b/second_lora",
     "native": "internvl_3/1b/native",
     "V2PE": "internvl_2/2b/v2pe",
     "domain": "internvl_2/1b/bdd",
@@ -35,15 +36,15 @@ def test_a_stage_changes_what_it_trains(kind: str, tmp_path: Path) -> None:
     assert all(math.isfinite(report.loss) for report in trainer.run())
     assert len(seen) == len(published) + 1
     for stage, (before, after) in zip(published, pairwise(seen), strict=True):
-        changed = {part for part in PARTS if not torch.equal(before[part], after[part])}
-        assert changed == set(stage.trained), stage.name
+        changed = {name for name in after if not torch.equal(before[name], after[name])}
+        factors = {name for name in changed if name.rpartition(".")[2] in FACTORS}
+        assert {name.partition(".")[0] for name in changed - factors} == set(stage.trained), stage.name
+        linears = sum(hasattr(module, "lora_A") for module in trainer.model.modules())
+        assert len(factors) == 2 * linears == (28 if stage.lora_rank else 0)
 
 
 def _weights(trainer: Trainer) -> dict[str, torch.Tensor]:
-    parts: dict[str, list[torch.Tensor]] = {part: [] for part in PARTS}
-    for name, parameter in trainer.model.named_parameters():
-        parts[name.partition(".")[0]].append(parameter.detach().float().flatten())
-    return {part: torch.cat(tensors) for part, tensors in parts.items()}
+    return {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
 
 
 def test_everything_but_size_and_data_stays() -> None:
