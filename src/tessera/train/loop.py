@@ -4,7 +4,7 @@ Telemetry is a return value: `Trainer.run` yields a report per step and writes i
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, astuple
 from pathlib import Path
@@ -138,10 +138,13 @@ class Trainer:
 
     def _finish(self, index: int, optimizer: Optimizer) -> None:
         """Save the model of a stage, and the state behind it; stop there when somebody asked for it."""
-        self._require_finite(self.stage_folder(index).name)
+        folder, averages = self.stage_folder(index), optimizer.averages()
+        self._require_finite(folder.name)
+        optimizer.settle()
         if self.ranks.leads:
-            with atomic_folder(self.stage_folder(index)) as fresh:
-                self.setup.save(fresh, self.masters.as_stored(self.model))
+            self._publish(folder, {})
+            if averages:
+                self._publish(folder.with_name(f"{folder.name}_ema"), averages)
         self._wrap(index + 1)
         self._save(RunPosition(index + 1), optimizer)
         last = index + 1 == len(self.recipe.stages)
@@ -169,9 +172,14 @@ class Trainer:
         """The state, behind the reports of its steps."""
         if not self.ranks.leads:
             return
+        optimizer.settle()
         self._require_finite(f"before stage {position.stage}, step {position.step}")
         self._journal.sync()
         self._states.save(position, self._run, self.masters.exact(self.model), optimizer)
+
+    def _publish(self, folder: Path, instead: Mapping[str, torch.Tensor]) -> None:
+        with atomic_folder(folder) as fresh:
+            self.setup.save(fresh, self.masters.as_stored(self.model, instead))
 
     def _validate(self, index: int, step: int, compute: Step) -> float | None:
         """The loss on the records held out, as the model is without drop path; None when it isn't due."""
