@@ -12,6 +12,7 @@ from tessera.train.objective import AnyObjective
 from tessera.train.objective.contract import ManifestSpec, StageData
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.objective.learner import Start
+from tessera.train.parallel.config import Parallel
 from tessera.train.update.optimizers import OptimizerConfig
 from tessera.train.update.rules import Rule
 from tessera.train.update.schedule import Schedule
@@ -45,6 +46,7 @@ class Recipe(Config):
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     """bfloat16 computes products in it and keeps weights in float32."""
     device: str = "auto"
+    parallel: Parallel = Parallel()
     save_every: int = Field(default=500, gt=0)
     """Steps between checkpoints of the training state."""
 
