@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -17,13 +18,17 @@ from tessera.train.update.optimizers import OptimizerConfig
 from tessera.train.update.rules import Rule
 from tessera.train.update.schedule import Schedule
 
-__all__ = ["ManifestSpec", "Recipe", "Stage", "Start"]
+__all__ = ["ManifestSpec", "Recipe", "Stage", "Start", "gaps", "to_fill"]
+
+_GAP = "? "
 
 
 class Stage(StageData):
     """One phase of training: what is trained, on what, how long."""
 
     steps: int = Field(gt=0)
+    epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Passes over the sources: the stage ends behind about so many, if `steps` does not end it before."""
     rules: tuple[Rule, ...]
     """Ordered; the first pattern that matches a parameter decides."""
     objective: AnyObjective = ConversationObjective()
@@ -56,3 +61,22 @@ class Recipe(Config):
         if len(set(names)) < len(names):
             raise ValueError(f"stages: names {names} repeat; give every stage its own name")
         return self
+
+
+def to_fill(what: str) -> str:
+    """The value of a text field that only the user can give. A run does not start while one is left."""
+    return f"{_GAP}{what}"
+
+
+def gaps(recipe: Recipe) -> dict[str, str]:
+    """Fields that are still to be filled, such as stages.0.sources.0.meta, and what each wants."""
+
+    def walk(value: object, path: str) -> Iterator[tuple[str, str]]:
+        if isinstance(value, str) and value.startswith(_GAP):
+            yield path, value.removeprefix(_GAP)
+        if isinstance(value, (dict, list)):
+            pairs = value.items() if isinstance(value, dict) else enumerate(value)
+            for name, inner in pairs:
+                yield from walk(inner, f"{path}.{name}" if path else str(name))
+
+    return dict(walk(recipe.model_dump(mode="json"), ""))

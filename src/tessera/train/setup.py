@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tessera.curation.check import CheckReport
 from tessera.runtime.progress import Progress, silent
 from tessera.train.objective.contract import Checked, Loader, ManifestSpec, Sources
 from tessera.train.parallel.ranks import ALONE, Ranks
-from tessera.train.recipe import Recipe, Stage
+from tessera.train.recipe import Recipe, Stage, gaps
 from tessera.train.update.rules import trains
 
 
@@ -58,6 +59,10 @@ def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
 
     Raises DataError with all faults, ValueError for stages that can't train one and the same model.
     """
+    for field, what in gaps(recipe).items():
+        raise ValueError(
+            f"{field} is yours to fill: {what}. Give it in the recipe's file, or as --{field} VALUE"
+        )
     first = recipe.stages[0]
     for stage in recipe.stages:
         if stage.objective.learner is not first.objective.learner:
@@ -71,7 +76,16 @@ def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
     held_out = [_check_validation(stage, learner, progress) for stage in recipe.stages]
     report = sum((found for _, found in (*checked, *held_out)), CheckReport())
     sources, validation = (tuple(sources for sources, _ in found) for found in (checked, held_out))
-    return Setup(recipe, learner, sources, validation, report)
+    ends = [_counted(*given, learner) for given in zip(recipe.stages, sources, strict=True)]
+    return Setup(recipe.model_copy(update={"stages": tuple(ends)}), learner, sources, validation, report)
+
+
+def _counted(stage: Stage, sources: Sources, learner: Any) -> Stage:
+    """The stage with the steps that its passes over the data take, where it says how many."""
+    if stage.epochs is None:
+        return stage
+    batches = stage.epochs * stage.objective.batches_per_pass(stage, learner, sources)
+    return stage.model_copy(update={"steps": min(stage.steps, max(1, ceil(batches / stage.accumulate)))})
 
 
 def _check_new_rows(recipe: Recipe) -> None:

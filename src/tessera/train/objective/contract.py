@@ -10,8 +10,9 @@ import torch
 from pydantic import Field
 
 from tessera.curation.check import CheckReport
+from tessera.imaging.grid import MOST_TILES
 from tessera.packing.config import PackingConfig
-from tessera.records.manifest import PlaygroundSource
+from tessera.records.manifest import DatasetSpec, PlaygroundSource, read_meta
 from tessera.records.source import WeightedSource
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
@@ -22,7 +23,15 @@ class ManifestSpec(Config):
     """The user's own data: an InternVL meta file; every record is checked before the first step."""
 
     meta: str
-    """Path of the meta JSON file."""
+    """Path of the meta JSON file, or of YAML of the same shape."""
+    max_dynamic_patch: int | None = Field(default=None, gt=0, le=MOST_TILES)
+    """Tile limit of its datasets that name none; None takes the encoder's."""
+
+    def read(self) -> tuple[DatasetSpec, ...]:
+        """Its datasets, with the limit where they name none. ValueError as `read_meta` raises it."""
+        limit = {"max_dynamic_patch": self.max_dynamic_patch}
+        found = read_meta(self.meta)
+        return tuple(d if d.max_dynamic_patch else d.model_copy(update=limit) for d in found)
 
 
 class StageData(Config):
@@ -96,6 +105,9 @@ class Objective(Protocol):
         self, data: StageData, learner: Any, sources: Sources, seeds: tuple[int, int], ranks: Ranks
     ) -> Loader:
         """This rank's batches of the checked sources; `seeds` are recipe seed and stage number."""
+
+    def batches_per_pass(self, data: StageData, learner: Any, sources: Sources) -> float:
+        """About how many batches hold every record once. ValueError for sources without an end."""
 
     def weight(self, batch: Any) -> float:
         """The batch's share of the normaliser, without a forward pass."""

@@ -83,6 +83,10 @@ class ContrastiveObjective(Config):
         maker = PairMaker(_drawn(data), learner.tokenizer, *sizes, seed)
         return PairLoader(maker, data.packing.workers, ranks, data.accumulate)
 
+    def batches_per_pass(self, data: StageData, learner: PairLearner, sources: Sources) -> float:
+        """Drawn pairs never end: ValueError."""
+        raise ValueError(f"stage {data.name!r}: epochs can't be counted, for pairs never end; give steps")
+
     def weight(self, batch: PairBatch) -> float:
         """Pictures in the batch."""
         return float(len(batch.tiles))

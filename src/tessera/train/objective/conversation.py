@@ -15,7 +15,7 @@ from tessera.packing.index import open_index
 from tessera.packing.loader import PackLoader
 from tessera.packing.pack import Pack
 from tessera.packing.planning.balance import Work
-from tessera.records.manifest import PlaygroundSource, read_meta
+from tessera.records.manifest import PlaygroundSource
 from tessera.records.open import open_sources
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
@@ -39,7 +39,7 @@ class ConversationObjective(Config):
         specs = [
             spec
             for source in data.sources
-            for spec in ((source,) if isinstance(source, PlaygroundSource) else read_meta(source.meta))
+            for spec in ((source,) if isinstance(source, PlaygroundSource) else source.read())
         ]
         checked, report = check_sources(open_sources(specs), learner.encoder, data.packing, progress)
         for entry in checked:  # once here, with a bar; the loader finds it in the cache
@@ -60,6 +60,22 @@ class ConversationObjective(Config):
             packs_per_step=data.accumulate,
             work=estimate_work(learner.model, learner.encoder.tiling.tile_side),
         )
+
+    def batches_per_pass(self, data: StageData, learner: ChatLearner, sources: Sources) -> float:
+        """Packs that the tokens and tiles of all records fill; clips count with the mean of their frames."""
+        tokens = tiles = 0.0
+        for entry in sources:
+            index = open_index(entry, learner.encoder, data.packing.workers)
+            if index is None:
+                raise ValueError(
+                    f"stage {data.name!r}: epochs can't be counted, for {entry.source.name} has no end, or "
+                    "no lengths that are known before; give steps alone"
+                )
+            clips = int(index.clips.sum())
+            frames = sum(entry.frames) // 2 if clips and entry.frames else 1
+            tokens += entry.repeat * (int(index.tokens.sum()) + clips * int(index.frame_tokens[frames]))
+            tiles += entry.repeat * (int(index.tiles.sum()) + clips * (frames - 1))
+        return max(tokens / data.packing.max_tokens, tiles / max(1, data.packing.max_tiles))
 
     def weight(self, batch: Pack) -> float:
         """Sum of the loss weights."""

@@ -1,0 +1,61 @@
+"""From published values to a recipe: rules, packs, schedule, first weights, fields left to the user."""
+
+from tessera.packing.config import PackingConfig
+from tessera.recipes.internvl.stage import PARTS, PublishedStage
+from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start, to_fill
+from tessera.train.update.rules import Rule
+from tessera.train.update.schedule import Schedule
+
+MOST_STEPS = 1_000_000
+"""Of a stage that ends behind one pass over the data."""
+
+
+def build(*stages: PublishedStage) -> Recipe:
+    """One run of the stages in order; it starts where the first one starts."""
+    first = stages[0]
+    name = first.shelf_name if len(stages) == 1 else f"{first.shelf_name.rpartition('/')[0]}/all_stages"
+    return Recipe(name=name.replace("/", "_"), stages=tuple(map(build_stage, stages)), start=start_of(first))
+
+
+def build_stage(stage: PublishedStage) -> Stage:
+    """AdamW, cosine down to zero and clipping at 1 are common to all scripts, and our defaults."""
+    return Stage(
+        name=stage.name,
+        steps=stage.steps or MOST_STEPS,
+        epochs=None if stage.steps else 1.0,
+        rules=rules_of(stage),
+        sources=tuple(
+            ManifestSpec(meta=to_fill(f"manifest of your data; published: {data.what}"),
+                         max_dynamic_patch=stage.picture_tiles)
+            for data in stage.data
+        ),
+        packing=packing_of(stage),
+        accumulate=stage.packs,
+        schedule=Schedule(warmup=stage.warmup),
+        drop_path=stage.drop_path,
+        recompute="blocks",
+    )  # fmt: skip
+
+
+def rules_of(stage: PublishedStage) -> tuple[Rule, ...]:
+    """A rule a part, so that each has a rate to change."""
+    settings = {"learning_rate": stage.rate, "weight_decay": stage.decay}
+    return tuple(Rule(pattern=rf"^{part}\.", **(settings if part in stage.trained else {})) for part in PARTS)
+
+
+def packing_of(stage: PublishedStage) -> PackingConfig:
+    """Packs as published. Where nothing was packed: packs of one longest sample, weighted as one batch is."""
+    tiles = stage.pack_tiles if stage.packed else stage.length // stage.entry.tokens_per_tile
+    averaging = "square" if stage.packed else "token"
+    return PackingConfig(max_tokens=stage.length, max_tiles=tiles, averaging=averaging, over_long="split")
+
+
+def start_of(stage: PublishedStage) -> Start:
+    """The released model, the result that is gone on from, or the parts with a fresh connector."""
+    if stage.checkpoint or stage.after:
+        return Start(
+            family=stage.model,
+            checkpoint=stage.checkpoint or to_fill(f"folder of the model that {stage.after} made"),
+        )
+    wanted = "no such model is public: folder of a language model"
+    return Start(family=stage.model, vision=stage.vision, decoder=stage.decoder or to_fill(wanted))

@@ -1,0 +1,127 @@
+"""What was published of one stage of training, as plain values. `build` makes a recipe of it.
+
+Nothing here needs torch, so a table of all stages is there at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
+
+from tessera.families.catalogue import get_entry
+from tessera.families.entry import Entry
+
+Part = Literal["vision", "connector", "decoder"]
+PARTS: tuple[Part, ...] = ("vision", "connector", "decoder")
+OWNERS = {
+    "internlm": "internlm",
+    "Qwen": "Qwen",
+    "Phi-3": "microsoft",
+    "Nous-": "NousResearch",
+    "Hermes-": "NousResearch",
+}
+"""How a language model's name begins, and who publishes it on the hub."""
+LORA_DROPOUT = 0.05
+"""Of every published LoRA script; alpha is twice the rank (docs/facts/recipes.md)."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a stage learned from; the user gives a manifest of the like."""
+
+    what: str
+    share: float | None = None
+    """Share of the tokens, where one was published."""
+
+
+@dataclass(frozen=True)
+class PublishedStage:
+    """One stage of one size; each number as published unless `unverified` names its field."""
+
+    model: str
+    """Name in the catalogue: architecture, template and tiles."""
+    name: str
+    trained: tuple[Part, ...]
+    rate: float
+    """Peak learning rate of all that is trained."""
+    decay: float
+    drop_path: float
+    """Highest rate in the ViT."""
+    batch: int
+    """Packs or samples a step, over all devices."""
+    length: int
+    """Tokens of a pack; where nothing was packed, most tokens of a sample."""
+    data: tuple[Data, ...]
+    source: str
+    packed: bool = False
+    steps: int | None = None
+    """None: one pass over the data."""
+    pack_tiles: int = 48
+    picture_tiles: int = 12
+    """Most tiles of a picture, besides the thumbnail."""
+    warmup: int | float = 0.03
+    """Steps, or a share of the stage."""
+    lora_rank: int = 0
+    """Above 0 the decoder's linear layers learn through factors of this rank, and all else is frozen."""
+    v2pe: bool = False
+    """Random increments of visual positions."""
+    vision: str = ""
+    """Where the ViT comes from: a name of the hub."""
+    decoder: str = ""
+    checkpoint: str = ""
+    """Where the whole model comes from, instead of its parts."""
+    after: str = ""
+    """The recipe whose result is gone on from, when nobody published that."""
+    vision_after: str = ""
+    """The recipe that made the ViT."""
+    folder: str = ""
+    """Where it stands on the shelf, instead of generation and size."""
+    teacher: str = ""
+    """The ViT that is imitated, where a ViT learns from another."""
+    tokens: str = ""
+    """Tokens seen, as printed."""
+    hardware: str = ""
+    notes: tuple[str, ...] = ()
+    unverified: tuple[str, ...] = ()
+    """Fields that nobody published: values of the nearest published stage, yours to change."""
+
+    @property
+    def entry(self) -> Entry:
+        """The model's line in the catalogue."""
+        return get_entry(self.model)
+
+    @property
+    def shelf_name(self) -> str:
+        """Such as internvl_2_5/8b/stage_1."""
+        generation, size = self.entry.generation.replace(".", "_"), self.size.lower()
+        return f"{self.folder or f'internvl_{generation}/{size}'}/{self.name}"
+
+    @property
+    def size(self) -> str:
+        """Such as 8B, as the name says it; else its billions of weights."""
+        words = self.entry.base.split("-")
+        named = [word for word in words if word[:-1].isdigit() and word.endswith("B")]
+        return named[-1] if named else f"{self.entry.parameters()['total'] / 1e9:.0f}B"
+
+    @property
+    def sample_tokens(self) -> int:
+        """Tokens of a usual sample, our estimate: half of the tiles allowed, and 256 of text."""
+        return self.entry.tokens_per_tile * (2 + self.picture_tiles // 2)
+
+    @property
+    def packs(self) -> int:
+        """Packs a step: those published, or as many as hold the published samples."""
+        return self.batch if self.packed else max(1, round(self.batch * self.sample_tokens / self.length))
+
+    def then(self, name: str, **changes: Any) -> Self:
+        """The stage behind this one: it starts from the result, and differs in these fields."""
+        start = {"after": self.shelf_name, "vision": "", "decoder": "", "checkpoint": "", "vision_after": ""}
+        return replace(self, **{"name": name, "notes": (), **start, **changes})
+
+
+def parts_of(model: str) -> dict[str, Any]:
+    """Hub names of the ViT and the language model that a released model was put together from."""
+    entry = get_entry(model)
+    owner = next((owner for start, owner in OWNERS.items() if entry.language.name.startswith(start)), "")
+    decoder = f"{owner}/{entry.language.name}" if owner else ""
+    return {"vision": f"OpenGVLab/{entry.vision.name}", "decoder": decoder}
