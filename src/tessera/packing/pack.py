@@ -65,3 +65,15 @@ def collate(samples: Sequence[Sample]) -> Pack:
         tiles_per_sample=tuple(length.tiles for length in lengths),
         trained=tuple(length.trained for length in lengths),
     )
+
+
+def join_packs(first: Pack, second: Pack) -> Pack:
+    """One pack with the samples of both."""
+    joined = {}
+    for name, one in vars(first).items():
+        two = getattr(second, name)
+        if name == "tiles":  # of text alone they may have any side
+            joined[name] = torch.cat([part for part in (one, two) if len(part)] or [one])
+        else:
+            joined[name] = torch.cat([one, two]) if isinstance(one, torch.Tensor) else one + two
+    return Pack(**joined)

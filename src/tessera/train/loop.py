@@ -23,7 +23,9 @@ from tessera.runtime.locks import FolderLock
 from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
 from tessera.train.objective.contract import Counts, Loader
+from tessera.train.parallel.mesh import arrange
 from tessera.train.parallel.ranks import join, totals
+from tessera.train.parallel.shard import parallelise, shardable
 from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
 from tessera.train.state.folder import RunPosition, SavedState, StateFolder, require_finite
@@ -58,6 +60,7 @@ class Trainer:
         self.ranks = join()
         bound_product_caches()
         self.device = choose_device(self.recipe.device)
+        self.mesh = arrange(self.recipe.parallel, self.ranks, self.device, shardable(self.model))
         self.after_stage = after_stage
         self.stop = Stop()
         self.stopped: tuple[int, int] | None = None
@@ -69,6 +72,7 @@ class Trainer:
         self._saved = find_state(folder, self._states, self._run, changed_data)
         if self.ranks.leads and (left := setup.recipe.stages[(self.resumed_at or (0, 0))[0] :]):
             require_writable(folder, room_for_run(self.model, left, self._states), folder=True)
+        parallelise(self.model, self.mesh)
         self.model.to(self.device)
 
     @property
@@ -83,9 +87,8 @@ class Trainer:
 
     def run(self) -> Iterator[StepReport]:
         """All steps that are left. FloatingPointError when the loss diverges, ValueError for bad data."""
-        torch.manual_seed(derive_seed("train", self.recipe.seed))
         start = self.resumed_at or (0, 0)
-        require_same_start(start, self.ranks, self.device)
+        require_same_start(start, self.ranks)
         if self.ranks.leads and self._saved is None:
             self._states.begin(self._run)
         file = self.folder / "telemetry.jsonl" if self.ranks.leads else Path(os.devnull)
@@ -107,7 +110,7 @@ class Trainer:
         stage = self.recipe.stages[index]
         optimizer = Optimizer(assign(self.model, stage.rules), stage.optimizer)
         begun = saved.position.step if saved else 0
-        with closing(self.setup.loader(index, self.ranks)) as loader:
+        with closing(self.setup.loader(index, self.mesh.data)) as loader:
             if saved is not None:
                 saved.restore(self.model, optimizer if begun else None)
                 if begun:
@@ -140,7 +143,7 @@ class Trainer:
 
     def _stopping(self) -> bool:
         """Whether any rank was asked to stop: all stop together."""
-        return totals([float(self.stop.asked)], self.ranks, self.device)[0] > 0
+        return totals([float(self.stop.asked)], self.ranks)[0] > 0
 
     def _save(self, position: RunPosition, optimizer: Optimizer, model: Path | None = None) -> None:
         """The state, behind the reports of its steps, and the model of a stage that ended."""
@@ -176,7 +179,11 @@ class Trainer:
         batches = _next_batches(loader, stage, step)
         waited = time.perf_counter() - started
         factor = stage.schedule.factor(step, stage.steps)
-        compute = Step(stage.objective, self.model, self.device, self.recipe.precision, self.ranks)
+        compute = Step(
+            *(stage.objective, self.model, self.device, self.recipe.precision, self.mesh),
+            most=stage.accumulate // self.mesh.data.world,
+            seed=derive_seed("step", self.recipe.seed, index, step),
+        )
         try:
             result = compute.update(batches, optimizer, factor)
             seconds = time.perf_counter() - started
@@ -184,7 +191,7 @@ class Trainer:
         except FloatingPointError as error:
             raise self._diverged(f"stage {stage.name!r}, step {step}", error) from error
         own = sum((stage.objective.counts(batch) for batch in batches), Counts())
-        counts = Counts(*map(int, totals(astuple(own), self.ranks, self.device)))
+        counts = Counts(*map(int, totals(astuple(own), self.mesh.data)))
         return StepReport(
             stage=stage.name,
             stage_index=index,

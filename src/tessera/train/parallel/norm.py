@@ -28,3 +28,9 @@ def total_norm(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
             dist.all_reduce(square, group=group)
         squares.append(square)
     return torch.stack(squares).sum().sqrt()
+
+
+def clip(gradients: Sequence[torch.Tensor], norm: torch.Tensor, most: float) -> None:
+    """Scale gradients of this norm in place, so that it is at most `most`; as PyTorch's own does."""
+    parts = [g.to_local() if isinstance(g, DTensor) else g for g in gradients]
+    torch._foreach_mul_(parts, (most / (norm + 1e-6)).clamp(max=1.0))

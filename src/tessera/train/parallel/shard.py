@@ -4,7 +4,13 @@ import torch
 from torch import nn
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
+from tessera.models.vlm import VLM
 from tessera.train.parallel.mesh import ProcessMesh
+
+
+def shardable(model: nn.Module) -> bool:
+    """Whether all of a model's computation begins in its own forward pass, where its weights are put together."""
+    return isinstance(model, VLM)
 
 
 def parallelise(model: nn.Module, mesh: ProcessMesh) -> None:
@@ -25,3 +31,10 @@ def parallelise(model: nn.Module, mesh: ProcessMesh) -> None:
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)
+
+
+def reshard(model: nn.Module) -> None:
+    """Give back whole weights that a forward pass without a backward pass left in place."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()

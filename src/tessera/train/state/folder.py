@@ -1,26 +1,30 @@
-"""Everything needed to go on exactly: weights, optimizer, data position and random state, without pickle.
+"""Everything needed to go on exactly: trained weights, optimizer and data position, without pickle.
 
 A state is a folder, written aside, put on the disk, then renamed. The one before stays: whatever stops a run
-at any instant, one of the two is whole. Digests of all files tell a damaged one.
+at any instant, one of the two is whole. Digests of all files tell a damaged one. What no stage has trained up
+to now is not in it: the recipe's start has it.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.distributed.tensor import DTensor
 
-from tessera.runtime.atomic import atomic_folder, remove
-from tessera.runtime.disk import file_digest
+from tessera.runtime.atomic import begin_folder, end_folder, remove
+from tessera.runtime.disk import disk_faults, file_digest, sync
 from tessera.runtime.shown import shown
+from tessera.train.parallel.ranks import ALONE, Ranks, totals
+from tessera.train.state.shards import Part, own_parts, read_parts, stored, write_parts
 from tessera.train.update.optimizers import Optimizer
 
-WEIGHTS, MEMORY, FACTS, DIGESTS = "weights.safetensors", "optimizer.safetensors", "state.json", "digests.json"
+WEIGHTS, MEMORY, FACTS, DIGESTS = "weights", "optimizer", "state.json", "digests.json"
 ELSE = "use another --out, or delete the run's folder to begin again"
 """What is left to do where a run can't go on."""
 _NAME = re.compile(r"stage(\d+)-step(\d+)")
@@ -55,28 +59,44 @@ class SavedState:
         """
         if self.position.name == RunPosition().name:
             return
-        weights = load_file(self.folder / WEIGHTS)
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if name not in weights or weights[name].shape != parameter.shape:
-                    raise ValueError(f"{shown(self.folder)}: no {name} of this model; use another --out")
-                parameter.copy_(weights[name])
-        tensors = load_file(self.folder / MEMORY)
-        torch.set_rng_state(tensors.pop("random/cpu"))
-        if (state := tensors.pop("random/cuda", None)) is not None and torch.cuda.is_available():
-            torch.cuda.set_rng_state(state)
+        parameters, found = dict(model.named_parameters()), stored(self.folder)
+        into: dict[str, torch.Tensor] = {}
+        memory: dict[str, torch.Tensor] = {}
+        for key, (shape, dtype) in found.items():
+            name, _, rest = key.partition("/")
+            parameter = parameters.get(name)
+            if parameter is None or not rest and parameter.shape != shape:
+                raise ValueError(f"{shown(self.folder)}: no {name} of this model; use another --out")
+            if not rest:
+                into[key] = parameter.detach()
+            elif optimizer is not None:
+                memory[key] = _room(parameter, shape, dtype)
+        read_parts(self.folder, into | memory)
         if optimizer is not None:
-            optimizer.load_state_tensors(tensors)
+            optimizer.load_state_tensors(memory)
+
+
+def _room(parameter: nn.Parameter, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """For what an optimizer remembers of a parameter: spread as that one is when it has its shape."""
+    if parameter.shape == shape:
+        return torch.empty_like(parameter, dtype=dtype, requires_grad=False)
+    return torch.empty(shape, dtype=dtype)
 
 
 class StateFolder:
-    """The states of a run: the newest whole one, and the one before."""
+    """The states of a run: the newest whole one, and the one before. All its `ranks` write into one folder.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    background: tensors are copied to host memory, and written while the run goes on. A state counts from
+    `commit` on, which all ranks call together when all have `written` theirs.
+    """
+
+    def __init__(self, folder: Path, ranks: Ranks = ALONE, background: bool = False) -> None:
+        self.folder, self.ranks, self.background = folder, ranks, background
         self.damaged: list[str] = []
         """What `newest` passed over, a line each."""
         self._last: Path | None = None
+        self._writer = ThreadPoolExecutor(max_workers=1)
+        self._pending: _Pending | None = None
 
     def newest(self) -> SavedState | None:
         """The newest whole state, None when there is no trace of one. Damaged ones are passed over.
@@ -111,42 +131,108 @@ class StateFolder:
         self._write(RunPosition(), run, {})
 
     def save(
-        self, position: RunPosition, run: dict[str, Any], model: nn.Module, optimizer: Optimizer
+        self,
+        position: RunPosition,
+        run: dict[str, Any],
+        model: nn.Module,
+        optimizer: Optimizer,
+        trained: Collection[str],
     ) -> None:
-        """Write aside, then rename; of the others the last whole one stays.
+        """Write aside, then rename; of the others the last whole one stays. `trained` names the weights.
 
         ValueError when the disk refuses: what is there stays as it is.
         """
-        weights = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
-        memory = optimizer.state_tensors() | _random_states()
-        self._write(position, run, {WEIGHTS: weights, MEMORY: memory})
+        weights = {name: p for name, p in model.named_parameters() if name in trained}
+        self._write(position, run, {WEIGHTS: weights, MEMORY: optimizer.state_tensors()})
+
+    @property
+    def written(self) -> bool:
+        """Whether this rank's part of a state is on the disk and waits for `commit`. Raises what stopped it."""
+        if self._pending is None or not self._pending.parts.done():
+            return False
+        self._pending.parts.result()
+        return True
+
+    def commit(self) -> None:
+        """Wait for all parts of the state that is being written, and give it its name."""
+        if (pending := self._pending) is None:
+            return
+        pending.parts.result()
+        totals([0.0], self.ranks)  # here all ranks have written theirs
+        self._pending = None
+        if self.ranks.leads:
+            with disk_faults(pending.target):
+                _seal(pending.fresh, pending.facts)
+                end_folder(pending.fresh, pending.target)
+        self._last = pending.target
 
     def _write(
         self, position: RunPosition, run: dict[str, Any], tensors: dict[str, dict[str, torch.Tensor]]
     ) -> None:
+        self.commit()
         target = self.folder / position.name
         if target == self._last:
             return  # nothing was done since
-        # First, for room: the last whole one alone has to outlive what follows.
-        for left in (*self._states(), *self.folder.glob(".*.unfinished")):
-            if left != self._last:
-                remove(left)
-        with atomic_folder(target) as fresh:
-            for name, values in tensors.items():
-                save_file(values, fresh / name)
-            (fresh / FACTS).write_text(json.dumps({"run": run, **vars(position)}), encoding="utf-8")
-            digests = {file.name: file_digest(file) for file in sorted(fresh.iterdir())}
-            (fresh / DIGESTS).write_text(json.dumps(digests, indent=1), encoding="utf-8")
-        self._last = target
+        fresh = target.with_name(f".{target.name}.unfinished")
+        if self.ranks.leads:
+            # First, for room: the last whole one alone has to outlive what follows.
+            for left in (*self._states(), *self.folder.glob(".*.unfinished")):
+                if left != self._last:
+                    remove(left)
+            begin_folder(target)
+        totals([0.0], self.ranks)  # from here on the folder is there
+        copied = self.background and bool(tensors)
+        parts = {name: own_parts(values, self.ranks.leads, copied) for name, values in tensors.items()}
+        work = self._writer.submit(_write_files, fresh, parts, self.ranks)
+        self._pending = _Pending(fresh, target, {"run": run, **vars(position)}, work)
+        if not copied:
+            self.commit()
 
     def _states(self) -> Iterator[Path]:
         if self.folder.is_dir():
             yield from (path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
 
 
+@dataclass(frozen=True)
+class _Pending:
+    """A state on its way: its folder, the one it becomes, what it says of the run, this rank's files."""
+
+    fresh: Path
+    target: Path
+    facts: dict[str, Any]
+    parts: Future[None]
+
+
+def _write_files(fresh: Path, parts: dict[str, dict[str, Part]], ranks: Ranks) -> None:
+    """This rank's files, on the disk, with their digests."""
+    with disk_faults(fresh):
+        files = []
+        for name, values in parts.items():
+            files.append(fresh / (f"{name}.safetensors" if ranks.world == 1 else f"{name}-{ranks.rank}.safetensors"))
+            write_parts(files[-1], values)
+        digests = fresh / f"{ranks.rank}-{DIGESTS}"
+        digests.write_text(json.dumps({file.name: file_digest(file) for file in files}), encoding="utf-8")
+        for file in (*files, digests):
+            sync(file)
+
+
+def _seal(fresh: Path, facts: dict[str, Any]) -> None:
+    """What a state says of its run, and the digests of all its files in one."""
+    digests: dict[str, str] = {}
+    for file in sorted(fresh.glob(f"*-{DIGESTS}")):
+        digests |= json.loads(file.read_text(encoding="utf-8"))
+        file.unlink()
+    (fresh / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+    digests[FACTS] = file_digest(fresh / FACTS)
+    (fresh / DIGESTS).write_text(json.dumps(digests, indent=1), encoding="utf-8")
+    sync(fresh / FACTS)
+    sync(fresh / DIGESTS)
+
+
 def require_finite(model: nn.Module) -> None:
     """FloatingPointError naming the first weights that are not finite; clipping keeps memory finite."""
-    for name, tensor in model.named_parameters():
+    for name, parameter in model.named_parameters():
+        tensor = parameter.to_local() if isinstance(parameter, DTensor) else parameter
         if not tensor.isfinite().all():
             raise FloatingPointError(f"{name} is not finite: the run diverged; lower learning_rate")
 
@@ -172,14 +258,6 @@ def _read(folder: Path) -> SavedState:
     if position.name != folder.name:
         raise ValueError(f"it is {position.name} by its content")
     return SavedState(folder, position, facts["run"])
-
-
-def _random_states() -> dict[str, torch.Tensor]:
-    """Drop path draws on the device that trains."""
-    states = {"random/cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states["random/cuda"] = torch.cuda.get_rng_state()
-    return states
 
 
 def first_difference(saved: Any, given: Any, where: str) -> str | None:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from tessera.records.identity import DIGESTS, identity
@@ -17,7 +16,7 @@ from tessera.train.state.folder import ELSE, SavedState, StateFolder, first_diff
 from tessera.train.update.rules import trains
 from tessera.train.watch.telemetry import read_reports
 
-FREE = ("name", "save_every")
+FREE = ("name", "save_every", "parallel")
 FREE_IN_PACKING = ("workers", "prefetch")
 FREE_IN_STAGE = ("validation", "validate_every", "validation_packs")
 """What changes no loss, so a run may go on with other values. So may `meta`: the data itself is compared."""
@@ -92,9 +91,9 @@ def room_for_run(model: nn.Module, stages: Sequence[Stage], states: StateFolder)
     return max(LEAST_FREE, room - sum(f.stat().st_size for f in states.folder.rglob("*") if f.is_file()))
 
 
-def require_same_start(start: tuple[int, int], ranks: Ranks, device: torch.device) -> None:
+def require_same_start(start: tuple[int, int], ranks: Ranks) -> None:
     """ValueError when the ranks see different states: their folder is not the same."""
-    for own, total in zip(start, totals(start, ranks, device), strict=True):
+    for own, total in zip(start, totals(start, ranks), strict=True):
         if own * ranks.world != total:
             raise ValueError("--out: the processes find different states; use a disk that all of them share")
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from tessera.runtime.config import Config
+from tessera.train.parallel.norm import clip, total_norm
 from tessera.train.update.rules import Assignment
 
 
@@ -45,7 +46,10 @@ class Optimizer:
 
     def step(self, factor: float) -> float:
         """Clip, step with all rates times `factor`, clear gradients; returns the norm before clipping."""
-        norm = float(nn.utils.clip_grad_norm_(self.parameters, self.config.clip))
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        whole = total_norm(gradients)
+        clip(gradients, whole, self.config.clip)
+        norm = float(whole)
         if not math.isfinite(norm):
             raise FloatingPointError(
                 f"gradient norm is {norm}: the run diverged; lower learning_rate or use precision float32"
