@@ -8,11 +8,11 @@ One run, the same weights, the same drawn conversations, the same samples in eve
 - padded: transformers' InternVL, the batch padded on the right, its own loss, labels -100 elsewhere;
 - padded, all tokens: the same with a loss on every token that is no padding.
 
-All have float32 weights and, in bfloat16 rows, autocast. Each variant lives in a process of its own that
-holds both models, so that peak memory differs by the step alone. The variants take their steps in turn: one
-thread, processor time, medians over the repeats. Pixel normalisation is part of our step and done beforehand
-for transformers. First the float32 losses of all batches are compared; they must agree to 1e-4. The last
-line is one JSON object.
+In bfloat16 rows ours has bfloat16 weights with float32 masters, theirs float32 weights and autocast. Each
+variant lives in a process of its own that holds both models, so that peak memory differs by the step alone.
+The variants take their steps in turn: one thread, processor time, medians over the repeats. Pixel
+normalisation is part of our step and done beforehand for transformers. First the float32 losses of all
+batches are compared; they must agree to 1e-4. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from training_workload import Workload, workload
 
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.step import Step
+from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer, OptimizerConfig
 from tessera.train.update.rules import Rule, assign
 
@@ -46,9 +47,9 @@ CPU = torch.device("cpu")
 VARIANTS = ("ours", "padded", "padded, all tokens")
 
 
-def our_gradients(work: Workload, index: int, precision: str) -> float:
+def our_gradients(work: Workload, index: int) -> float:
     """Forward and backward of a pack; returns the loss."""
-    return float(Step(ConversationObjective(), work.ours, CPU, precision).gradients([work.packs[index]])[0])
+    return float(Step(ConversationObjective(), work.ours, CPU).gradients([work.packs[index]])[0])
 
 
 def their_gradients(work: Workload, index: int, precision: str, every: bool) -> float:
@@ -71,18 +72,21 @@ def check_losses(work: Workload) -> float:
     """Largest difference of the float32 losses; stops when it passes 1e-4."""
     worst = 0.0
     for index in range(len(work.packs)):
-        pair = our_gradients(work, index, "float32"), their_gradients(work, index, "float32", every=False)
+        pair = our_gradients(work, index), their_gradients(work, index, "float32", every=False)
         worst = max(worst, abs(pair[0] - pair[1]))
     if worst > 1e-4:
         raise SystemExit(f"losses differ by {worst}: the variants don't compute the same thing")
     return worst
 
 
-def updater(work: Workload, variant: str) -> Callable[[], object]:
+def updater(work: Workload, variant: str, precision: str) -> Callable[[], object]:
     """Clipping, AdamW and clearing of gradients: through our Optimizer, and as a plain loop does it."""
     if variant == "ours":
-        optimizer = Optimizer(assign(work.ours, (Rule(pattern=".", learning_rate=1e-4),)), OptimizerConfig())
-        return lambda: optimizer.step(1.0)
+        masters = Masters("bfloat16" if precision == "bfloat16" else "float32")
+        masters.hold(work.ours)
+        trained = assign(work.ours, (Rule(pattern=".", learning_rate=1e-4),))
+        optimizer = Optimizer(trained, OptimizerConfig(), masters)
+        return lambda: optimizer.step(1.0, torch.zeros(()))
     parameters = list(work.theirs.parameters())
     adamw = torch.optim.AdamW(parameters, lr=1e-4)
 
@@ -105,13 +109,13 @@ def resident_mib(field: str) -> float:
 def serve(arguments: argparse.Namespace) -> None:
     """A worker: one step per line of input, answered by its processor times; at the end, its memory."""
     work = workload(arguments.samples, arguments.batch)
-    update = updater(work, arguments.worker)
+    update = updater(work, arguments.worker, arguments.precision[0])
     before = resident_mib("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # peak := now
     for line in sys.stdin:
         start = time.process_time()
         if arguments.worker == "ours":
-            our_gradients(work, int(line), arguments.precision[0])
+            our_gradients(work, int(line))
         else:
             their_gradients(work, int(line), arguments.precision[0], every=arguments.worker != "padded")
         middle = time.process_time()

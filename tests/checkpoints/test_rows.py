@@ -175,7 +175,7 @@ def test_a_recipe_starts_with_new_tokens(tmp_path: Path) -> None:
             == loc + 1
             == len(learner.model.decoder.embed_tokens.weight)
         )
-        learner.save(tmp_path / f"out{loc}", {})
+        learner.save(tmp_path / f"out{loc}", {}, learner.model.state_dict().items())
         talk = Conversation((ask("where"), say("assistant", "<loc>")))
         assert loc in load_checkpoint(tmp_path / f"out{loc}").encoder.encode(talk).ids
     frozen = fine_tune.recipe().model_copy(

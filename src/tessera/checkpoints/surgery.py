@@ -6,7 +6,7 @@ InternViT or language-model folder by its keys.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,13 @@ def save_part(
     folder: str | Path,
     dtype: torch.dtype | None = None,
     card: dict[str, Any] | None = None,
+    tensors: Iterable[tuple[str, torch.Tensor]] | None = None,
 ) -> Path:
-    """Write one part of a model; returns the folder."""
+    """Write one part of a model; returns the folder. `tensors`: the model's weights, instead of its own."""
     module = _part_of(model, part)
     root = Path(folder)
-    weights = ((f"{part}.{name}", tensor) for name, tensor in tensors_of(module, dtype))
+    whole = tensors_of(model, dtype) if tensors is None else tensors
+    weights = ((name, tensor) for name, tensor in whole if name.startswith(f"{part}."))
     write_shards(root, weights)
     config = getattr(module, "config", None)
     said = config.model_dump(mode="json") if config else {}

@@ -56,10 +56,7 @@ class VLM(nn.Module):
         embeddings = self.decoder.embed(ids)
         ids = ids.to(embeddings.device)
         flat = embeddings.new_zeros(0, embeddings.shape[-1]) if features is None else features.flatten(0, 1)
-        flat = flat.to(embeddings.device)
-        if len(flat) and torch.is_autocast_enabled(embeddings.device.type):
-            flat = flat.to(embeddings.dtype)
-        return fuse(embeddings, ids, flat, self.config.image_token_id)
+        return fuse(embeddings, ids, flat.to(embeddings.device), self.config.image_token_id)
 
     def forward(
         self,

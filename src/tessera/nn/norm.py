@@ -17,13 +17,10 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[..., D] to [..., D] in the dtype of `x`; under autocast in its dtype, as only products read it."""
+        """[..., D] to [..., D] in the dtype of `x`."""
         if not torch.is_grad_enabled():
             return _scaled_by_norm(x, self.eps)[0].to(x.dtype) * self.weight
-        device, dtype = x.device.type, x.dtype
-        if torch.is_autocast_enabled(device):
-            dtype = torch.get_autocast_dtype(device)
-        out: torch.Tensor = _TrainedRMSNorm.apply(x, self.weight, self.eps, dtype)
+        out: torch.Tensor = _TrainedRMSNorm.apply(x, self.weight, self.eps)
         return out
 
 
@@ -42,22 +39,20 @@ class _TrainedRMSNorm(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, x: torch.Tensor, weight: torch.Tensor, eps: float, dtype: torch.dtype
-    ) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         normed, scale = _scaled_by_norm(x, eps)
         ctx.save_for_backward(normed, scale, weight)
         ctx.dtype = x.dtype
-        return (normed.to(x.dtype) * weight).to(dtype)
+        return normed.to(x.dtype) * weight
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
         normed, scale, weight = ctx.saved_tensors
         gradient = gradients[0].float()
         by_weight = (gradient * normed).flatten(0, -2)  # [T, D]
         shared = (by_weight @ weight.float() / len(weight)).view(scale.shape)
         towards = torch.addcmul(gradient * weight, normed, shared, value=-1).mul_(scale)
-        return towards.to(ctx.dtype), by_weight.sum(0).to(weight.dtype), None, None
+        return towards.to(ctx.dtype), by_weight.sum(0).to(weight.dtype), None
 
 
 def make_norm(kind: NormKind, width: int, eps: float) -> nn.Module:

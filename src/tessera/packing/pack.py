@@ -6,6 +6,7 @@ pack.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ def collate(samples: Sequence[Sample]) -> Pack:
 
 def join_packs(first: Pack, second: Pack) -> Pack:
     """One pack with the samples of both."""
-    joined = {}
+    joined: dict[str, Any] = {}
     for name, one in vars(first).items():
         two = getattr(second, name)
         if name == "tiles":  # of text alone they may have any side

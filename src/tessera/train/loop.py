@@ -25,12 +25,13 @@ from tessera.runtime.shown import shown
 from tessera.train.objective.contract import Counts, Loader
 from tessera.train.parallel.mesh import arrange
 from tessera.train.parallel.ranks import join, totals
-from tessera.train.parallel.shard import parallelise, shardable
+from tessera.train.parallel.shard import parallelise, shardable, whole
 from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
 from tessera.train.state.folder import RunPosition, SavedState, StateFolder, require_finite
-from tessera.train.state.resume import find_state, require_same_start, room_for_run, run_facts
+from tessera.train.state.resume import find_state, require_same_start, room_for_run, run_facts, trained_by
 from tessera.train.step import Step
+from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 from tessera.train.update.rules import assign
 from tessera.train.watch.telemetry import ReportFile, StepReport
@@ -67,12 +68,16 @@ class Trainer:
         """Stage number and step where somebody stopped the run; it is saved there."""
         self._lock = None if held or not self.ranks.leads else FolderLock(folder)
         self._changed_data = changed_data
-        self._states = StateFolder(folder / "state")
+        self._states = StateFolder(folder / "state", self.ranks, background=self._in_background())
         self._run = run_facts(setup)
         self._saved = find_state(folder, self._states, self._run, changed_data)
-        if self.ranks.leads and (left := setup.recipe.stages[(self.resumed_at or (0, 0))[0] :]):
-            require_writable(folder, room_for_run(self.model, left, self._states), folder=True)
+        begun, stages = (self.resumed_at or (0, 0))[0], setup.recipe.stages
+        if self.ranks.leads and begun < len(stages):
+            require_writable(folder, room_for_run(self.model, stages, begun, self._states), folder=True)
+        self.masters = Masters(self.recipe.precision)
+        self.masters.hold(self.model)
         parallelise(self.model, self.mesh)
+        self.masters.spread(self.model)
         self.model.to(self.device)
 
     @property
@@ -89,7 +94,7 @@ class Trainer:
         """All steps that are left. FloatingPointError when the loss diverges, ValueError for bad data."""
         start = self.resumed_at or (0, 0)
         require_same_start(start, self.ranks)
-        if self.ranks.leads and self._saved is None:
+        if self._saved is None:
             self._states.begin(self._run)
         file = self.folder / "telemetry.jsonl" if self.ranks.leads else Path(os.devnull)
         try:
@@ -97,7 +102,8 @@ class Trainer:
                 for index in range(start[0], len(self.recipe.stages)):
                     yield from self._run_stage(index, self._saved if index == start[0] else None)
                     if self.stopped:
-                        return
+                        break
+            self._states.commit()
         finally:
             if self._lock is not None:
                 self._lock.close()
@@ -108,11 +114,13 @@ class Trainer:
 
     def _run_stage(self, index: int, saved: SavedState | None) -> Iterator[StepReport]:
         stage = self.recipe.stages[index]
-        optimizer = Optimizer(assign(self.model, stage.rules), stage.optimizer)
+        self.masters.hold(self.model)
+        optimizer = Optimizer(assign(self.model, stage.rules), stage.optimizer, self.masters)
         begun = saved.position.step if saved else 0
         with closing(self.setup.loader(index, self.mesh.data)) as loader:
             if saved is not None:
-                saved.restore(self.model, optimizer if begun else None)
+                trained = trained_by(self.model, self.recipe.stages[: index + (begun > 0)])
+                saved.restore(self.model, self.masters, optimizer if begun else None, trained)
                 if begun:
                     loader.load_state_dict(saved.position.loader, changed_data=self._changed_data)
             self.model.train()
@@ -143,21 +151,40 @@ class Trainer:
 
     def _stopping(self) -> bool:
         """Whether any rank was asked to stop: all stop together."""
-        return totals([float(self.stop.asked)], self.ranks)[0] > 0
+        asked, written = totals([self.stop.asked, self._states.written], self.ranks)
+        if written == self.ranks.world:
+            self._states.commit()
+        return asked > 0
+
+    def _in_background(self) -> bool:
+        """Whether states are written while the run goes on: by default beside an accelerator, for on a CPU it
+        takes a second copy of weights and memory, and the processor."""
+        wanted = self.recipe.save_in_background
+        return self.device.type != "cpu" if wanted is None else wanted
 
     def _save(self, position: RunPosition, optimizer: Optimizer, model: Path | None = None) -> None:
         """The state, behind the reports of its steps, and the model of a stage that ended."""
-        if not self.ranks.leads:
-            return
         try:
-            require_finite(self.model)
+            require_finite(self.model, self.ranks)
         except FloatingPointError as error:
             raise self._diverged(f"before stage {position.stage}, step {position.step}", error) from error
         if model is not None:
-            with atomic_folder(model) as fresh:
-                self.setup.save(fresh)
-        self._reports.sync()
-        self._states.save(position, self._run, self.model, optimizer)
+            self._publish(model)
+        if self.ranks.leads:
+            self._reports.sync()
+        trained = trained_by(self.model, self.recipe.stages[: position.stage + (position.step > 0)])
+        exact = ((name, value) for name, value in self.masters.exact(self.model) if name in trained)
+        self._states.save(position, self._run, exact, optimizer)
+
+    def _publish(self, folder: Path) -> None:
+        """The model for other rooms: sharded weights come together one at a time, on the rank that writes."""
+        tensors = whole(self.masters.as_stored(self.model))
+        if not self.ranks.leads:
+            for _ in tensors:  # gives its parts
+                pass
+            return
+        with atomic_folder(folder) as fresh:
+            self.setup.save(fresh, tensors)
 
     def _validate(self, index: int, step: int, compute: Step) -> float | None:
         """The loss on the records held out, as the model is without drop path; None when it isn't due."""
@@ -180,7 +207,7 @@ class Trainer:
         waited = time.perf_counter() - started
         factor = stage.schedule.factor(step, stage.steps)
         compute = Step(
-            *(stage.objective, self.model, self.device, self.recipe.precision, self.mesh),
+            *(stage.objective, self.model, self.device, self.mesh),
             most=stage.accumulate // self.mesh.data.world,
             seed=derive_seed("step", self.recipe.seed, index, step),
         )

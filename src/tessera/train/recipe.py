@@ -49,11 +49,13 @@ class Recipe(Config):
     start: Start = Start()
     seed: int = 0
     precision: Literal["float32", "bfloat16"] = "bfloat16"
-    """bfloat16 computes products in it and keeps weights in float32."""
+    """Of weights and products. With bfloat16 the optimizer adds up in float32 (docs/updates.md)."""
     device: str = "auto"
     parallel: Parallel = Parallel()
     save_every: int = Field(default=500, gt=0)
     """Steps between checkpoints of the training state."""
+    save_in_background: bool | None = None
+    """Copy a state to host memory and write it while the run goes on; None does so beside an accelerator."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:

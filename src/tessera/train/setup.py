@@ -11,7 +11,7 @@ from typing import Any
 from tessera.checkpoints.added import EMBEDDING
 from tessera.curation.check import CheckReport
 from tessera.runtime.progress import Progress, silent
-from tessera.train.objective.contract import Checked, Loader, ManifestSpec, Sources
+from tessera.train.objective.contract import Checked, Loader, ManifestSpec, Sources, Tensors
 from tessera.train.parallel.ranks import ALONE, Ranks
 from tessera.train.recipe import Recipe, Stage, gaps
 from tessera.train.update.rules import trains
@@ -47,11 +47,12 @@ class Setup:
         ) as loader:
             yield from islice(loader, stage.validation_packs)
 
-    def save(self, folder: Path) -> None:
-        """The model, with a card that says how it was made."""
+    def save(self, folder: Path, tensors: Tensors) -> None:
+        """The model of these weights, with a card that says how it was made."""
         recipe = self.recipe
         settings = recipe.model_dump(mode="json")
-        self.learner.save(folder, {"recipe": recipe.name, "seed": recipe.seed, "settings": settings})
+        card = {"recipe": recipe.name, "seed": recipe.seed, "settings": settings}
+        self.learner.save(folder, card, tensors)
 
 
 def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:

@@ -34,8 +34,6 @@ class Step:
     objective: Objective
     model: nn.Module
     device: torch.device
-    precision: str = "float32"
-    """bfloat16 computes products in it; weights are float32."""
     mesh: ProcessMesh = ProcessMesh()
     most: int = 1
     """Batches of a step that a rank gets at most; asked where ranks wait for each other in a pass."""
@@ -55,10 +53,11 @@ class Step:
                 "this step has no supervised token; check that the data contains answers to learn"
             )
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for batch, factor in work:
+        for number, (batch, factor) in enumerate(work):
+            if number:
+                _widen(self.model)
             torch.manual_seed(derive_seed("noise", self.seed, *self.objective.keys(batch)))
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-                loss = self.objective.loss_sum(self.model, batch, self.device) / normaliser
+            loss = self.objective.loss_sum(self.model, batch, self.device) / normaliser
             (loss * factor).backward()  # type: ignore[no-untyped-call]
             if factor:
                 total += loss.detach()  # read once a step: every reading waits for the device
@@ -73,13 +72,11 @@ class Step:
         loss = weight = 0.0
         ranks, rest = self.mesh.data, iter(batches)
         while row := list(islice(rest, ranks.world)):
-            share, work = shared_work(
-                self.objective, self.model, row[ranks.rank : ranks.rank + 1], self.mesh, 1
-            )
+            own = row[ranks.rank : ranks.rank + 1]
+            share, work = shared_work(self.objective, self.model, own, self.mesh, 1)
             weight += share
             for batch, factor in work:
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-                    found = self.objective.loss_sum(self.model, batch, self.device)
+                found = self.objective.loss_sum(self.model, batch, self.device)
                 loss += float(found) if factor else 0.0
         reshard(self.model)
         (loss,) = totals([loss], ranks)
@@ -95,9 +92,20 @@ class Step:
         FloatingPointError when loss or gradient is not finite; the weights stay as they were.
         """
         own, normaliser = self.gradients(batches)
-        loss = float(add_up(own, optimizer.parameters, self.mesh.data))
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss}: the run diverged; lower learning_rate or use precision float32"
-            )
-        return StepResult(loss, normaliser, optimizer.step(factor))
+        total = add_up(own, optimizer.parameters, self.mesh.data)
+        norm, _ = optimizer.step(factor, total)
+        loss, gradient_norm = torch.stack([total, norm.to(total.dtype)]).tolist()
+        for what, value in (("loss", loss), ("gradient norm", gradient_norm)):
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"the {what} is {value}: the run diverged; lower learning_rate or use precision float32"
+                )
+        return StepResult(loss, normaliser, gradient_norm)
+
+
+def _widen(model: nn.Module) -> None:
+    """Gradients in float32, so that those of a further batch are added to them without rounding."""
+    for parameter in model.parameters():
+        if parameter.grad is not None and parameter.grad.dtype != torch.float32:
+            parameter.grad_dtype = None  # float32 beside a bfloat16 weight is meant
+            parameter.grad = parameter.grad.float()

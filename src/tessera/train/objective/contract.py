@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -86,6 +86,8 @@ class Loader(Protocol):
         """Stop workers."""
 
 
+Tensors = Iterable[tuple[str, torch.Tensor]]
+"""Own names and values of all weights, one at a time."""
 Sources = tuple[WeightedSource, ...]
 Checked = tuple[Sources, CheckReport]
 """The sources of a stage as far as they may be used, and what was found in them."""
@@ -95,8 +97,8 @@ class Objective(Protocol):
     """Settings of what is minimised; all else follows from the arguments."""
 
     learner: ClassVar[type[Any]]
-    """What it trains: `start(start, seed)` makes a `model`, `save(folder, card)` writes it for other rooms.
-    Objectives of the same learner may follow each other in a run."""
+    """What it trains: `start(start, seed)` makes a `model`, `save(folder, card, tensors)` writes it for
+    other rooms. Objectives of the same learner may follow each other in a run."""
 
     def check(self, data: StageData, learner: Any, progress: Progress = silent) -> Checked:
         """Open and check the sources before the first step. ValueError with all that is wrong."""

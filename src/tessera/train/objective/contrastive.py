@@ -18,7 +18,7 @@ from tessera.records.manifest import PlaygroundSource
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.seeds import derive_seed
-from tessera.train.objective.contract import Checked, Counts, Sources, StageData
+from tessera.train.objective.contract import Checked, Counts, Sources, StageData, Tensors
 from tessera.train.objective.learner import Start, first_weights, fresh_family
 from tessera.train.objective.pairs import PairBatch, PairLoader, PairMaker
 from tessera.train.parallel.ranks import Ranks
@@ -54,9 +54,9 @@ class PairLearner:
         first_weights(model, start, seed)
         return cls(model, tokenizer)
 
-    def save(self, folder: Path, card: dict[str, object]) -> None:
+    def save(self, folder: Path, card: dict[str, object], tensors: Tensors) -> None:
         """The ViT alone."""
-        save_part(self.model, "vision", folder, card=card)
+        save_part(self.model, "vision", folder, card=card, tensors=tensors)
 
 
 class ContrastiveObjective(Config):

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import torch
 from torch import nn
 
 from tessera.chat.encoder import Encoder
@@ -14,7 +13,7 @@ from tessera.checkpoints.added import NewTokens
 from tessera.checkpoints.fill import fill
 from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import empty_model, load_checkpoint
-from tessera.checkpoints.save import save_checkpoint
+from tessera.checkpoints.save import write_checkpoint
 from tessera.checkpoints.shipped import Shipped, shipped_folder
 from tessera.checkpoints.surgery import load_part
 from tessera.checkpoints.weights import tensors_of
@@ -24,6 +23,7 @@ from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
 from tessera.runtime.config import Config
 from tessera.runtime.seeds import derive_seed
+from tessera.train.objective.contract import Tensors
 
 
 class Start(Config):
@@ -54,10 +54,11 @@ class ChatLearner:
 
     @classmethod
     def start(cls, start: Start, seed: int) -> Self:
-        """A checkpoint, or a fresh model with parts laid over it, in float32; `seed` is the recipe's."""
+        """A checkpoint in its own dtype, or a fresh model in float32 with parts laid over it; `seed` is the
+        recipe's."""
         if start.checkpoint:
             folder = _folder(start.checkpoint, "model")
-            loaded = load_checkpoint(folder, dtype=torch.float32, add_tokens=start.add_tokens)
+            loaded = load_checkpoint(folder, add_tokens=start.add_tokens)
             loaded = loaded.with_settings(content_tokens=start.content_tokens)
             return cls(loaded.model, loaded.tokenizer, loaded.encoder, loaded.family)
         family, tokenizer = fresh_family(start)
@@ -73,9 +74,9 @@ class ChatLearner:
         encoder = family.encoder(tokenizer)
         return cls(model, encoder.tokenizer, encoder, family)
 
-    def save(self, folder: Path, card: dict[str, object]) -> None:
-        """The whole model in Tessera's own layout."""
-        save_checkpoint(folder, self.model, self.family, self.tokenizer, card=card)
+    def save(self, folder: Path, card: dict[str, object], tensors: Tensors) -> None:
+        """The whole model in Tessera's own layout; `tensors` are its weights by their own names."""
+        write_checkpoint(folder, tensors, self.family, self.tokenizer, "tessera", card)
 
 
 def fresh_family(start: Start) -> tuple[Family, Tokenizer]:

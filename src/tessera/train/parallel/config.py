@@ -33,7 +33,8 @@ class Parallel(Config):
         shard = max(1, world // others) if self.shard == "auto" else self.shard
         if shard * others != world:
             raise ValueError(
-                f"parallel: shard {self.shard} x replicate {self.replicate} x sequence {self.sequence} x tensor "
-                f"{self.tensor} does not make {world} processes; change one of them or --nproc-per-node"
+                f"parallel: shard {self.shard} x replicate {self.replicate} x sequence {self.sequence} x "
+                f"tensor {self.tensor} does not make {world} processes; change one of them or "
+                "--nproc-per-node"
             )
         return shard

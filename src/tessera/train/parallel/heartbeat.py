@@ -70,7 +70,7 @@ class Heartbeat(threading.Thread):
         self._store = dist.PrefixStore("heartbeat", store)
 
     def at(self, where: str, watched: bool = True) -> None:
-        """The main thread begins a stretch: step and samples, for messages. Not `watched` may take any time."""
+        """The main thread begins a stretch, `where` for messages. Unwatched it may take any time."""
         now, (mark, was_watched, _) = time.monotonic(), self._stretch
         if was_watched:
             self._longest = max(self._longest, now - self._marked)
@@ -96,7 +96,8 @@ class Heartbeat(threading.Thread):
                 looks[rank] = looks[rank] + 1 if same else 0
             self._seen = found
             if silent := [rank for rank, count in looks.items() if count >= self._patience]:
-                self._end(silent, f"gave no sign of life for {self._patience:.0f} s: stopped, hanging or cut off")
+                seconds = f"{self._patience:.0f} s"
+                self._end(silent, f"gave no sign of life for {seconds}: stopped, hanging or cut off")
             if marks != (now_at := [beat.mark for beat in found.values()]):
                 marks, changed = now_at, time.monotonic()
             elif all(b.watched for b in found.values()) and time.monotonic() - changed > self.limit:
@@ -136,7 +137,8 @@ class Heartbeat(threading.Thread):
     def _exchange(self) -> dict[int, Beat]:
         """This rank's beat into the store, all of them out of it."""
         self._count += 1
-        own = Beat(self._count, *self._place, *self._stretch)
+        (pid, host), (mark, watched, where) = self._place, self._stretch
+        own = Beat(self._count, pid, host, mark, watched, where)
         self._store.set(str(self.rank), json.dumps(asdict(own)))
         return {rank: own if rank == self.rank else self._beat(rank) for rank in self._ranks}
 

@@ -18,7 +18,7 @@ class ProcessMesh:
     data: Ranks = ALONE
     """Those that get packs of their own, seen from this one."""
     weights: DeviceMesh | None = None
-    """Over which weights are sharded, [shard * sequence], or [replicate, shard * sequence]; None: whole copies."""
+    """Over which weights are sharded: [shard * sequence], behind [replicate] if any; None: whole copies."""
     sequence: DeviceMesh | None = None
     """Over which tokens are shared."""
     tensor: DeviceMesh | None = None
@@ -49,7 +49,8 @@ def arrange(parallel: Parallel, ranks: Ranks, device: torch.device, shardable: b
         raise ValueError("parallel: two towers are not sharded; leave shard, sequence and tensor out")
     if sequence > 1 and tensor > 1:
         raise ValueError(
-            f"parallel: sequence {sequence} and tensor {tensor} both share the heads of attention; give one of them"
+            f"parallel: sequence {sequence} and tensor {tensor} both share the heads of attention; give one "
+            "of them"
         )
     if shard == sequence == tensor == 1:
         return ProcessMesh(ranks, ranks)

@@ -7,7 +7,7 @@ to now is not in it: the recipe's start has it.
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from tessera.runtime.disk import disk_faults, file_digest, sync
 from tessera.runtime.shown import shown
 from tessera.train.parallel.ranks import ALONE, Ranks, totals
 from tessera.train.state.shards import Part, own_parts, read_parts, stored, write_parts
+from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 
 WEIGHTS, MEMORY, FACTS, DIGESTS = "weights", "optimizer", "state.json", "digests.json"
@@ -52,35 +53,35 @@ class SavedState:
     position: RunPosition
     run: dict[str, Any]
 
-    def restore(self, model: nn.Module, optimizer: Optimizer | None) -> None:
-        """Weights, optimizer memory and random state into objects built from the same recipe.
+    def restore(
+        self, model: nn.Module, masters: Masters, optimizer: Optimizer | None, trained: Collection[str]
+    ) -> None:
+        """Weights that were `trained` up to here, with their masters, and the optimizer's memory into objects
+        of the same recipe, whole or sharded.
 
         Before the first step there is nothing to restore: the recipe makes the same model again.
         """
         if self.position.name == RunPosition().name:
             return
-        parameters, found = dict(model.named_parameters()), stored(self.folder)
-        into: dict[str, torch.Tensor] = {}
-        memory: dict[str, torch.Tensor] = {}
-        for key, (shape, dtype) in found.items():
-            name, _, rest = key.partition("/")
-            parameter = parameters.get(name)
-            if parameter is None or not rest and parameter.shape != shape:
+        found = stored(self.folder)
+        weights = {name: p for name, p in model.named_parameters() if name in trained}
+        for name in weights | found:
+            if "/" not in name and (name not in weights or found.get(name, [()])[0] != weights[name].shape):
                 raise ValueError(f"{shown(self.folder)}: no {name} of this model; use another --out")
-            if not rest:
-                into[key] = parameter.detach()
-            elif optimizer is not None:
-                memory[key] = _room(parameter, shape, dtype)
+        into = {
+            name: torch.empty_like(p, dtype=found[name][1], requires_grad=False)
+            for name, p in weights.items()
+        }
+        memory: dict[str, torch.Tensor] = {}
+        if optimizer is not None:
+            own = optimizer.state_tensors()
+            kept = {name: shape for name, (shape, _) in found.items() if "/" in name}
+            memory = {name: own.get(name, torch.empty(shape)) for name, shape in kept.items()}
         read_parts(self.folder, into | memory)
+        for name, value in into.items():
+            masters.load(name, weights[name], value)
         if optimizer is not None:
             optimizer.load_state_tensors(memory)
-
-
-def _room(parameter: nn.Parameter, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """For what an optimizer remembers of a parameter: spread as that one is when it has its shape."""
-    if parameter.shape == shape:
-        return torch.empty_like(parameter, dtype=dtype, requires_grad=False)
-    return torch.empty(shape, dtype=dtype)
 
 
 class StateFolder:
@@ -134,20 +135,18 @@ class StateFolder:
         self,
         position: RunPosition,
         run: dict[str, Any],
-        model: nn.Module,
+        exact: Iterable[tuple[str, torch.Tensor]],
         optimizer: Optimizer,
-        trained: Collection[str],
     ) -> None:
-        """Write aside, then rename; of the others the last whole one stays. `trained` names the weights.
+        """Write aside, then rename; of the others the last whole one stays. `exact` are the weights to keep.
 
         ValueError when the disk refuses: what is there stays as it is.
         """
-        weights = {name: p for name, p in model.named_parameters() if name in trained}
-        self._write(position, run, {WEIGHTS: weights, MEMORY: optimizer.state_tensors()})
+        self._write(position, run, {WEIGHTS: dict(exact), MEMORY: optimizer.state_tensors()})
 
     @property
     def written(self) -> bool:
-        """Whether this rank's part of a state is on the disk and waits for `commit`. Raises what stopped it."""
+        """Whether this rank's part of a state is on the disk, to be committed. Raises what stopped it."""
         if self._pending is None or not self._pending.parts.done():
             return False
         self._pending.parts.result()
@@ -157,13 +156,17 @@ class StateFolder:
         """Wait for all parts of the state that is being written, and give it its name."""
         if (pending := self._pending) is None:
             return
-        pending.parts.result()
-        totals([0.0], self.ranks)  # here all ranks have written theirs
         self._pending = None
-        if self.ranks.leads:
-            with disk_faults(pending.target):
-                _seal(pending.fresh, pending.facts)
-                end_folder(pending.fresh, pending.target)
+        try:
+            pending.parts.result()
+            totals([0.0], self.ranks)  # here all ranks have written theirs
+            if self.ranks.leads:
+                with disk_faults(pending.target):
+                    _seal(pending.fresh, pending.facts)
+                    end_folder(pending.fresh, pending.target)
+        finally:
+            if self.ranks.leads:
+                remove(pending.fresh)
         self._last = pending.target
 
     def _write(
@@ -180,7 +183,7 @@ class StateFolder:
                 if left != self._last:
                     remove(left)
             begin_folder(target)
-        totals([0.0], self.ranks)  # from here on the folder is there
+        totals([0.0], self.ranks)  # from here on all find the folder
         copied = self.background and bool(tensors)
         parts = {name: own_parts(values, self.ranks.leads, copied) for name, values in tensors.items()}
         work = self._writer.submit(_write_files, fresh, parts, self.ranks)
@@ -206,13 +209,15 @@ class _Pending:
 def _write_files(fresh: Path, parts: dict[str, dict[str, Part]], ranks: Ranks) -> None:
     """This rank's files, on the disk, with their digests."""
     with disk_faults(fresh):
-        files = []
-        for name, values in parts.items():
-            files.append(fresh / (f"{name}.safetensors" if ranks.world == 1 else f"{name}-{ranks.rank}.safetensors"))
-            write_parts(files[-1], values)
+        number = "" if ranks.world == 1 else f"-{ranks.rank}"
+        files = {name: fresh / f"{name}{number}.safetensors" for name in parts}
+        for name, file in files.items():
+            write_parts(file, parts[name])
         digests = fresh / f"{ranks.rank}-{DIGESTS}"
-        digests.write_text(json.dumps({file.name: file_digest(file) for file in files}), encoding="utf-8")
-        for file in (*files, digests):
+        digests.write_text(
+            json.dumps({file.name: file_digest(file) for file in files.values()}), encoding="utf-8"
+        )
+        for file in (*files.values(), digests):
             sync(file)
 
 
@@ -229,12 +234,17 @@ def _seal(fresh: Path, facts: dict[str, Any]) -> None:
     sync(fresh / DIGESTS)
 
 
-def require_finite(model: nn.Module) -> None:
-    """FloatingPointError naming the first weights that are not finite; clipping keeps memory finite."""
-    for name, parameter in model.named_parameters():
-        tensor = parameter.to_local() if isinstance(parameter, DTensor) else parameter
-        if not tensor.isfinite().all():
-            raise FloatingPointError(f"{name} is not finite: the run diverged; lower learning_rate")
+def require_finite(model: nn.Module, ranks: Ranks = ALONE) -> None:
+    """FloatingPointError on all ranks, naming the first weights of this one that are not finite.
+
+    Clipping keeps memory finite.
+    """
+    parts = ((n, p.to_local() if isinstance(p, DTensor) else p) for n, p in model.named_parameters())
+    found = next((name for name, part in parts if not part.isfinite().all()), None)
+    if totals([found is not None], ranks)[0]:
+        raise FloatingPointError(
+            f"{found or 'a weight'} is not finite: the run diverged; lower learning_rate"
+        )
 
 
 def _order(folder: Path) -> tuple[int, ...]:
@@ -258,14 +268,3 @@ def _read(folder: Path) -> SavedState:
     if position.name != folder.name:
         raise ValueError(f"it is {position.name} by its content")
     return SavedState(folder, position, facts["run"])
-
-
-def first_difference(saved: Any, given: Any, where: str) -> str | None:
-    """The first field in which two plain values differ, with both values; None when they are equal."""
-    if isinstance(saved, dict) and isinstance(given, dict):
-        pairs = [(key, saved.get(key), given.get(key)) for key in sorted(saved.keys() | given.keys())]
-    elif isinstance(saved, list) and isinstance(given, list) and len(saved) == len(given):
-        pairs = [(str(i), a, b) for i, (a, b) in enumerate(zip(saved, given, strict=True))]
-    else:
-        return None if saved == given else f"{where} was {shown(saved)}, now {shown(given)}"
-    return next((d for key, a, b in pairs if (d := first_difference(a, b, f"{where}.{key}"))), None)

@@ -12,11 +12,11 @@ from tessera.runtime.shown import shown
 from tessera.train.parallel.ranks import Ranks, totals
 from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
-from tessera.train.state.folder import ELSE, SavedState, StateFolder, first_difference
+from tessera.train.state.folder import ELSE, SavedState, StateFolder
 from tessera.train.update.rules import trains
 from tessera.train.watch.telemetry import read_reports
 
-FREE = ("name", "save_every", "parallel")
+FREE = ("name", "save_every", "save_in_background", "parallel")
 FREE_IN_PACKING = ("workers", "prefetch")
 FREE_IN_STAGE = ("validation", "validate_every", "validation_packs")
 """What changes no loss, so a run may go on with other values. So may `meta`: the data itself is compared."""
@@ -78,16 +78,25 @@ def _changes(stage: str, was: dict[str, Any], now: dict[str, Any]) -> Iterator[s
             yield f"{where}: {', '.join(told)}"
 
 
-def room_for_run(model: nn.Module, stages: Sequence[Stage], states: StateFolder) -> int:
-    """Bytes that stages need on the disk beside what the states take already: two states, a model a stage.
+def trained_by(model: nn.Module, stages: Sequence[Stage]) -> frozenset[str]:
+    """Names of the weights that some of the stages train; the others are those of the recipe's start."""
+    names = [name for name, _ in model.named_parameters()]
+    return frozenset(name for name in names if any(trains(stage.rules, name) for stage in stages))
 
-    A state has the weights, and at most two tensors of memory for each that its stage trains.
+
+def room_for_run(model: nn.Module, stages: Sequence[Stage], begun: int, states: StateFolder) -> int:
+    """Bytes that stages from `begun` on need on the disk beside what the states take already: two states, and
+    a model a stage.
+
+    A state has what was trained so far, in float32, and two tensors of memory for what its stage trains.
     """
-    weights = {name: p.numel() * p.element_size() for name, p in model.named_parameters()}
-    whole, trained = sum(weights.values()), 0
-    for stage in stages:
-        trained = max(trained, sum(size for name, size in weights.items() if trains(stage.rules, name)))
-    room = 2 * (whole + 2 * trained) + whole * len(stages)
+    sizes = {name: 4 * p.numel() for name, p in model.named_parameters()}
+    whole, state = sum(p.numel() * p.element_size() for p in model.parameters()), 0
+    for number in range(begun, len(stages)):
+        values = sum(sizes[name] for name in trained_by(model, stages[: number + 1]))
+        memory = sum(2 * sizes[name] for name in trained_by(model, stages[number : number + 1]))
+        state = max(state, values + memory)
+    room = 2 * state + whole * (len(stages) - begun)
     return max(LEAST_FREE, room - sum(f.stat().st_size for f in states.folder.rglob("*") if f.is_file()))
 
 
@@ -111,3 +120,14 @@ def _bound(recipe: dict[str, Any]) -> dict[str, Any]:
         for stage in recipe["stages"]
     ]
     return without(recipe, FREE) | {"stages": stages}
+
+
+def first_difference(saved: Any, given: Any, where: str) -> str | None:
+    """The first field in which two plain values differ, with both values; None when they are equal."""
+    if isinstance(saved, dict) and isinstance(given, dict):
+        pairs = [(key, saved.get(key), given.get(key)) for key in sorted(saved.keys() | given.keys())]
+    elif isinstance(saved, list) and isinstance(given, list) and len(saved) == len(given):
+        pairs = [(str(i), a, b) for i, (a, b) in enumerate(zip(saved, given, strict=True))]
+    else:
+        return None if saved == given else f"{where} was {shown(saved)}, now {shown(given)}"
+    return next((d for key, a, b in pairs if (d := first_difference(a, b, f"{where}.{key}"))), None)

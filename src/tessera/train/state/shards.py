@@ -1,9 +1,9 @@
 """Tensors of a state on the disk: each process writes what it holds, and reads what it needs of all files.
 
 Files are safetensors in the form of PyTorch's distributed checkpoints (`torch.distributed.checkpoint`,
-hf_storage.py of torch 2.11): names are those of whole tensors, and the header says where a part begins. PyTorch
-reads them for any other number of processes. Its writer is not used: it makes a second copy of all in memory,
-and meets the other ranks in collectives while they train.
+hf_storage.py of torch 2.11): names are those of whole tensors, and the header says where a part begins.
+PyTorch reads them for any other number of processes. Its writer is not used: it makes a second copy of all in
+memory, and meets the other ranks in collectives while they train.
 """
 
 import json

@@ -1,15 +1,23 @@
-"""One optimizer object per stage, made of AdamW and, when asked for, Muon for the hidden matrices."""
+"""One optimizer object per stage: AdamW, and Muon for the hidden matrices where that is asked for.
 
-import math
-from collections.abc import Mapping, Sequence
+The update is torch's. Around it stand rates and decays by groups, float32 masters, and clipping and a guard
+against numbers that are not finite, without a reading of the device and in the memory of one part at a time.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import torch
 from torch import nn
 
 from tessera.runtime.config import Config
-from tessera.train.parallel.norm import clip, total_norm
+from tessera.train.parallel.norm import total_norm
+from tessera.train.update.masters import Masters
+from tessera.train.update.parts import AdamWPart, MuonPart, Part
 from tessera.train.update.rules import Assignment
+
+AT_ONCE = 2**26
+"""Numbers of a part at most, unless one weight has more: float32 copies of gradients exist for one part."""
 
 
 class OptimizerConfig(Config):
@@ -25,63 +33,53 @@ class OptimizerConfig(Config):
 
 
 class Optimizer:
-    """Several torch optimizers that step together; every parameter keeps its peak rate."""
+    """Updates the weights that a stage trains; every one keeps its peak rate.
 
-    def __init__(self, assignments: Sequence[Assignment], config: OptimizerConfig) -> None:
+    Gradients lie at `parameters`, in the weights' dtype or, where several batches add up, in float32.
+    """
+
+    def __init__(
+        self, assignments: Sequence[Assignment], config: OptimizerConfig, masters: Masters | None = None
+    ) -> None:
         self.config = config
         self.parameters = [a.parameter for a in assignments]
-        self._names = {id(a.parameter): a.name for a in assignments}
-        matrices = [a for a in assignments if config.kind == "muon" and is_hidden_matrix(a.name, a.parameter)]
-        chosen = {a.name for a in matrices}
-        others = [a for a in assignments if a.name not in chosen]
-        self._parts: list[torch.optim.Optimizer] = []
-        if others:
-            groups = _groups(others, 1.0)
-            self._parts.append(torch.optim.AdamW(groups, lr=1e-3, betas=config.betas, eps=config.eps))
-        if matrices:
-            groups = _groups(matrices, config.muon_rate)
-            self._parts.append(
-                torch.optim.Muon(groups, lr=1e-3, momentum=0.95, adjust_lr_fn="match_rms_adamw")
-            )
+        masters = masters or Masters()
+        masters.rest({a.name for a in assignments})
+        self._parts = list(_parts(assignments, config, masters))
 
-    def step(self, factor: float) -> float:
-        """Clip, step with all rates times `factor`, clear gradients; returns the norm before clipping."""
+    @torch.no_grad()
+    def step(self, factor: float, loss: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Clip, step with all rates times `factor`, clear gradients.
+
+        Returns the norm before clipping, float32 scalar, and whether it and the loss are finite, a bool: if
+        not, weights and memory stay as they were. Nothing waits for the device.
+        """
         gradients = [p.grad for p in self.parameters if p.grad is not None]
-        whole = total_norm(gradients)
-        clip(gradients, whole, self.config.clip)
-        norm = float(whole)
-        if not math.isfinite(norm):
-            raise FloatingPointError(
-                f"gradient norm is {norm}: the run diverged; lower learning_rate or use precision float32"
-            )
+        norm = total_norm(gradients).to(loss.device)
+        finite = norm.isfinite() & loss.isfinite()
+        divisor = (norm / self.config.clip).clamp(min=1.0)
         for part in self._parts:
-            for group in part.param_groups:
-                group["lr"] = group["peak"] * factor
-            part.step()
-            part.zero_grad(set_to_none=True)
-        return norm
+            part.step(factor, divisor, finite)
+        return norm, finite
 
     def state_tensors(self) -> dict[str, torch.Tensor]:
-        """Everything the optimizers remember, as `<parameter>/<field>` tensors."""
-        tensors = {}
-        for part in self._parts:
-            for parameter, state in part.state.items():
-                for field, value in state.items():
-                    name = f"{self._names[id(parameter)]}/{field}"
-                    tensors[name] = torch.as_tensor(value).detach().clone().contiguous()
-        return tensors
+        """Everything the optimizers remember, as `<parameter>/<field>` tensors; no copies."""
+        return {
+            f"{name}/{field}": value
+            for part in self._parts
+            for name, state in part.memory.items()
+            for field, value in state.items()
+        }
 
     def load_state_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Restore what `state_tensors` gave. ValueError when it belongs to other parameters."""
-        groups = ((part, group) for part in self._parts for group in part.param_groups)
-        states = {self._names[id(p)]: part.state[p] for part, group in groups for p in group["params"]}
+        own = self.state_tensors()
+        if foreign := sorted(tensors.keys() - own.keys()):
+            raise ValueError(
+                f"optimizer state {foreign[0]!r} has no such trained parameter; resume with the same rules"
+            )
         for key, value in tensors.items():
-            name, _, field = key.rpartition("/")
-            if name not in states:
-                raise ValueError(
-                    f"optimizer state {key!r} has no such trained parameter; resume with the same rules"
-                )
-            states[name][field] = value.clone()
+            own[key].copy_(value)
 
 
 def is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
@@ -90,12 +88,19 @@ def is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
     return parameter.dim() == 2 and not any(part in name for part in outside)
 
 
-def _groups(assignments: Sequence[Assignment], scale: float) -> list[dict[str, object]]:
-    """One group per (rate, decay), in order of first appearance."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+def _parts(assignments: Sequence[Assignment], config: OptimizerConfig, masters: Masters) -> Iterator[Part]:
+    """Groups of one kind, rate and decay, in order of first appearance, cut to AT_ONCE."""
+    groups: dict[tuple[bool, float, float], list[list[Assignment]]] = {}
     for a in assignments:
-        groups.setdefault((a.learning_rate * scale, a.weight_decay), []).append(a.parameter)
-    return [
-        {"params": parameters, "lr": rate, "peak": rate, "weight_decay": decay}
-        for (rate, decay), parameters in groups.items()
-    ]
+        muon = config.kind == "muon" and is_hidden_matrix(a.name, a.parameter)
+        cuts = groups.setdefault((muon, a.learning_rate, a.weight_decay), [[]])
+        if cuts[-1] and sum(b.parameter.numel() for b in (*cuts[-1], a)) > AT_ONCE:
+            cuts.append([])
+        cuts[-1].append(a)
+    for (muon, rate, decay), cuts in groups.items():
+        for members in cuts:
+            weights = {a.name: (a.parameter, masters.master(a.name, a.parameter)) for a in members}
+            if muon:
+                yield MuonPart(weights, rate * config.muon_rate, decay)
+            else:
+                yield AdamWPart(weights, rate, decay, config.betas, config.eps)
