@@ -1,6 +1,6 @@
 """How a run is spread over its processes, as a field of its recipe."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ class Parallel(Config):
     the same packs together. Rates and losses are those of one process with the whole batch.
     """
 
-    shard: int | Literal["auto"] = Field(default="auto", gt=0)
+    shard: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
     """Processes that hold one copy of weights, gradients and optimizer between them (FSDP2); auto takes all
     that the others leave. 1 gives every process a whole copy."""
     replicate: int = Field(default=1, gt=0)
