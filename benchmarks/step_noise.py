@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tessera.train.watch.telemetry import StepReport, read_reports
+from tessera.train.watch.journal import read_reports
+from tessera.train.watch.telemetry import StepReport
 
 
 def noise(values: np.ndarray) -> float:
@@ -37,7 +38,7 @@ def main(folders: list[str]) -> None:
     for folder in folders:
         print(f"\n{folder}\n\n| stage | samples and loss | loss | its noise | gradient norm | its noise |")
         print("| --- | --: | --: | --: | --: | --: |")
-        reports = list(read_reports(Path(folder) / "telemetry.jsonl"))
+        reports = list(read_reports(Path(folder)))
         for stage in dict.fromkeys(report.stage for report in reports):
             print(line(stage, [report for report in reports if report.stage == stage]))
 

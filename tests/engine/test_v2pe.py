@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tessera.chat.positions import v2pe_positions
 from tessera.engine.engine import Engine
 from tessera.engine.reference import generate_slowly
 from tessera.engine.request import Sampling, place_prompt
 from tessera.engine.sequence import Sequence
-from tessera.models.positions import v2pe_positions
 from tests.engine import tiny
 
 STOPS = frozenset({tiny.tokenizer().token_id("<|im_end|>")})
@@ -42,13 +42,12 @@ def test_increments_matter_and_mix_in_one_batch() -> None:
 
 def test_the_answer_goes_on_from_the_last_prompt_position() -> None:
     prompt = tiny.mixed_prompts()[2]
-    ids = torch.from_numpy(prompt.ids).long()
-    positions = v2pe_positions(ids, tiny.family().model.image_token_id, 1 / 256)
+    positions = torch.from_numpy(v2pe_positions(prompt.ids, tiny.family().model.image_token_id, 1 / 256))
     sequence = Sequence(prompt, positions, SAMPLING, tiny.tokenizer(), 0)
-    assert sequence.positions == positions.tolist() and positions[-1] < len(ids) - 1
+    assert sequence.positions == positions.tolist() and positions[-1] < len(prompt.ids) - 1
     sequence.take(5, STOPS)
     assert sequence.positions[-2:] == [positions[-1], positions[-1] + 1]
-    assert sequence.room == len(ids) + 16
+    assert sequence.room == len(prompt.ids) + 16
     placed, room = place_prompt("it", prompt.ids, 1 / 256, 16, tiny.family().model)
     assert placed.equal(positions) and room == 4096 - (positions[-1] + 1)
 

@@ -80,6 +80,14 @@ def test_weights_decide_how_often_a_source_is_drawn() -> None:
     assert 0.7 < share < 0.8
 
 
+def test_every_rank_knows_the_samples_of_a_step() -> None:
+    """A step that stands out is told with its samples, whoever had them."""
+    loaders = [make_loader(share=(rank, 2), packs_per_step=4) for rank in (0, 1)]
+    for _ in range(3):
+        given = sorted(key for loader in loaders for pack in loader.next_step() for key in pack.keys)
+        assert [sorted(loader.keys) for loader in loaders] == [given, given]
+
+
 def test_capacities_and_statistics() -> None:
     loader = make_loader()
     packs = list(islice(loader, 50))

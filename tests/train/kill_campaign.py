@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tessera.train.loop import Trainer
 from tessera.train.setup import set_up
-from tessera.train.watch.telemetry import read_reports
+from tessera.train.watch.journal import read_reports
 from tests.train import tiny
 
 FILE_EVENTS = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree", "os.truncate"}
@@ -66,7 +66,7 @@ def forked(work: Callable[[], None], seconds: float | None = None) -> bool:
 
 def facts(folder: Path) -> list[dict[str, object]]:
     """Telemetry without times."""
-    reports = [vars(report) for report in read_reports(folder / "telemetry.jsonl")]
+    reports = [vars(report) for report in read_reports(folder)]
     return [{k: v for k, v in report.items() if k not in ("seconds", "wait")} for report in reports]
 
 

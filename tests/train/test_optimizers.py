@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from tessera.models.vlm import VLM
-from tessera.train.update.masters import Masters
 from tessera.train.parallel.norm import total_norm
+from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer, OptimizerConfig, is_hidden_matrix
 from tessera.train.update.rules import Assignment, Rule, assign
 from tests.train import tiny

@@ -18,7 +18,7 @@ from tessera.nn.attention.layout import Packed
 from tessera.train.objective.conversation import estimate_work
 from tessera.train.parallel.ranks import Ranks
 from tessera.train.setup import set_up
-from tessera.train.watch.telemetry import read_reports
+from tessera.train.watch.journal import read_reports
 from tests.train import tiny
 
 RECIPE = """
@@ -52,7 +52,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     assert main(["train", str(file), "--out", str(tmp_path / "one")]) == 0
     command = [*LAUNCH, str(file), "--out", str(tmp_path / "two")]
     subprocess.run(command, check=True, capture_output=True, env=_environment(), timeout=240)
-    one, two = (list(read_reports(tmp_path / run / "telemetry.jsonl")) for run in ("one", "two"))
+    one, two = (list(read_reports(tmp_path / run)) for run in ("one", "two"))
     assert [r.loss for r in two] == pytest.approx([r.loss for r in one], rel=1e-5)
     assert [(r.tokens, r.samples, r.normaliser) for r in two] == [
         (r.tokens, r.samples, r.normaliser) for r in one

@@ -12,7 +12,9 @@ from safetensors.torch import load_file
 from tessera.train.loop import Trainer
 from tessera.train.recipe import Recipe
 from tessera.train.setup import set_up
-from tessera.train.watch.telemetry import ReportFile, StepReport, read_reports
+from tessera.train.watch.journal import read_reports
+from tessera.train.watch.lines import StepFile
+from tessera.train.watch.telemetry import StepReport
 from tests.train import tiny
 
 TOTAL = 8
@@ -53,7 +55,7 @@ def test_resume_equals_the_undisturbed_run(
     resumed = list(_trainer(tiny.recipe(), tmp_path).run())
     assert 0 < len(resumed) <= TOTAL - killed_after + 1
     assert [_facts(r) for r in resumed] == [_facts(r) for r in expected[TOTAL - len(resumed) :]]
-    kept = read_reports(tmp_path / "telemetry.jsonl")
+    kept = read_reports(tmp_path)
     assert [_facts(r) for r in kept] == [_facts(r) for r in expected]
     finished, undisturbed = _weights(tmp_path / "1_full"), _weights(folder / "1_full")
     assert finished.keys() == undisturbed.keys()
@@ -64,7 +66,7 @@ def test_finished_run_has_nothing_left(whole: tuple[Path, list[StepReport]]) -> 
     folder, _ = whole
     assert list(_trainer(tiny.recipe(), folder).run()) == []
     assert sorted(p.name for p in folder.iterdir()) == [
-        *("0_warm_up", "1_full", "run.lock", "state", "telemetry.jsonl")
+        *("0_warm_up", "1_full", "run.lock", "spikes.jsonl", "state", "telemetry.jsonl")
     ]
 
 
@@ -91,9 +93,9 @@ def test_telemetry_is_cut_at_the_resumed_step(whole: tuple[Path, list[StepReport
     file = tmp_path / "telemetry.jsonl"
     lines = (whole[0] / "telemetry.jsonl").read_text().splitlines()
     file.write_text("\n".join([*lines[:5], lines[5][:20]]), encoding="utf-8")  # killed while writing
-    assert len(list(read_reports(file))) == 5
-    ReportFile(file, keep_until=(1, 1)).close()
+    assert len(list(read_reports(tmp_path))) == 5
+    StepFile(file, StepReport, keep_until=(1, 1)).close()
     assert file.read_text().splitlines() == lines[:4]
     file.write_text(lines[0][:9] + "\n" + lines[1], encoding="utf-8")
     with pytest.raises(ValueError, match=r"telemetry\.jsonl:1 is no report of a step"):
-        list(read_reports(file))
+        list(read_reports(tmp_path))

@@ -24,7 +24,7 @@ from tessera.train.loop import Trainer
 from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start
 from tessera.train.setup import set_up
 from tessera.train.update.rules import Rule
-from tessera.train.watch.telemetry import read_reports
+from tessera.train.watch.journal import read_reports
 from tests.train import tiny
 
 STOPPED = """
@@ -89,9 +89,7 @@ def test_the_first_signal_finishes_the_step_and_the_run_goes_on_equal(
     assert "stopping behind this step" in said and "the same command goes on there" in said
     capsys.readouterr()
     assert main(command) == 0
-    both = [
-        [report.loss for report in read_reports(tmp_path / n / "telemetry.jsonl")] for n in ("run", "whole")
-    ]
+    both = [[report.loss for report in read_reports(tmp_path / n)] for n in ("run", "whole")]
     assert both[0] == both[1]
 
 

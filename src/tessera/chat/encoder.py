@@ -96,6 +96,11 @@ class Encoder:
         object.__setattr__(self, "tokenizer", self.tokenizer.with_content(names))
 
     @property
+    def context_id(self) -> int:
+        """Id of the visual placeholder."""
+        return self.tokenizer.token_id(self.template.tokens.context)
+
+    @property
     def stop_ids(self) -> frozenset[int]:
         """Ids that end an answer."""
         stops = filter(self.tokenizer.has_token, self.template.stops)

@@ -72,8 +72,9 @@ class ChatCommand(QuestionCommand):
     loading: Annotated[LoadArguments, tyro.conf.arg(name="")] = LoadArguments()
     max_tiles: int | None = None
     """Most tiles of a picture; the model's own limit, shared by the pictures, by default."""
-    visual_increment: float = 1.0
-    """Step of position from a visual token to the next: 1, or 0.5, 0.25 ... 1/256 for long clips (V2PE)."""
+    visual_increment: float | None = None
+    """Step of position from a visual token to the next: 1, or 0.5, 0.25 ... 1/256 for long clips (V2PE); the
+    model's own by default."""
     prefill: str = ""
     """Words with which every answer begins."""
     pictures: PictureReading = PUBLISHED

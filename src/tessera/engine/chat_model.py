@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar, Unpack, overload
 
 from tessera.chat.encoder import Encoded
 from tessera.chat.message import Conversation
+from tessera.chat.positions import require_increment
 from tessera.checkpoints.load import Loaded
 from tessera.engine.answer import Answer, AnswerStream
 from tessera.engine.engine import Engine
@@ -19,7 +20,6 @@ from tessera.engine.request import (
     SamplingOptions,
     place_prompt,
 )
-from tessera.models.positions import require_increment
 from tessera.runtime.progress import Progress, silent
 
 A = TypeVar("A")
@@ -61,10 +61,10 @@ class ChatModel:
     A question is a string in which `<image>` and `<video>` stand for media, a list of OpenAI-style messages,
     or a `Conversation`. Options, all by name: videos, history (see `chat`), num_patches_list (tiles of each
     `<image>`, as on the cards), system (in place of the model's own system text), max_tiles (of a picture),
-    visual_increment (V2PE: 1 or 1/2 ... 1/256), prefill (words with which the answer begins; or
-    continue_final_message, with messages that end with them), and how to choose: max_new_tokens, temperature,
-    top_k, top_p, repetition_penalty, seed, stop, do_sample, strip. docs/open.md shows them in use, beside the
-    model cards' calls.
+    visual_increment (V2PE: 1 or 1/2 ... 1/256; the family's by default), prefill (words with which the answer
+    begins; or continue_final_message, with messages that end with them), and how to choose: max_new_tokens,
+    temperature, top_k, top_p, repetition_penalty, seed, stop, do_sample, strip. docs/open.md shows them in
+    use, beside the model cards' calls.
 
     An answer is a string without white space around it and without the thought that thinking models open
     with: that is `answer.thought`; `answer.whole` is both, as histories keep it. `strip=False` gives that.
@@ -118,7 +118,7 @@ class ChatModel:
         if more or not isinstance(return_history, bool):
             raise ValueError(CARD_CALL)
         given = {"question": question, "pictures": pictures, **options}
-        request = ChatRequest.read(self.encoder.tiling.max_tiles, given)
+        request = self._request(given)
         prompt = self._prompt(request)
         increment = prompt.visual_increment
         (done,) = self.engine.generate([prompt.encoded], prompt.sampling, visual_increment=increment)
@@ -178,7 +178,7 @@ class ChatModel:
     def prompt(self, question: ChatInput, pictures: Pictures = (), **options: Unpack[ChatOptions]) -> Prompt:
         """What `chat` asks: for `complete`, or to look at (`encoder.render_text(prompt.conversation)`)."""
         given = {"question": question, "pictures": pictures, **options}
-        return self._prompt(ChatRequest.read(self.encoder.tiling.max_tiles, given))
+        return self._prompt(self._request(given))
 
     def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
         """Answers with their ids, why they ended and the length of their prompts, all at once.
@@ -190,6 +190,12 @@ class ChatModel:
             [prompt.sampling for prompt in prompts],
             visual_increment=[prompt.visual_increment for prompt in prompts],
         )
+
+    def _request(self, given: Mapping[str, Any]) -> ChatRequest:
+        """The question read, with the family's increment where the caller names none."""
+        increment = given.get("visual_increment")
+        own = self.family.visual_increment if increment is None else increment
+        return ChatRequest.read(self.encoder.tiling.max_tiles, {**given, "visual_increment": own})
 
     def _prompt(self, request: ChatRequest) -> Prompt:
         increment = request.visual_increment
@@ -204,7 +210,7 @@ class ChatModel:
 
     def _checked(self, given: Mapping[str, Any]) -> ChatRequest:
         """A request whose options, marks, file headers and length are in order."""
-        request = ChatRequest.read(self.encoder.tiling.max_tiles, given)
+        request = self._request(given)
         ids = self.encoder.prompt_ids(request.conversation, request.prefill)
         increment = request.visual_increment
         place_prompt("the prompt", ids, increment, request.wanted, self.family.model)

@@ -34,6 +34,8 @@ class Engine:
     stop_ids: frozenset[int]
     max_batch: int = 64
     name: str = "the model"
+    visual_increment: float = 1.0
+    """Where a call gives none."""
 
     def __post_init__(self) -> None:
         if self.max_batch < 1:
@@ -42,25 +44,29 @@ class Engine:
     @classmethod
     def of(cls, loaded: Loaded, max_batch: int = 64) -> Self:
         """The engine for an opened checkpoint."""
-        return cls(loaded.model, loaded.tokenizer, loaded.stop_ids, max_batch, loaded.family.name)
+        family = loaded.family
+        return cls(
+            loaded.model, loaded.tokenizer, loaded.stop_ids, max_batch, family.name, family.visual_increment
+        )
 
     def generate(
         self,
         prompts: Seq[Encoded],
         sampling: Sampling | Seq[Sampling] | None = None,
         progress: Progress = silent,
-        visual_increment: float | Seq[float] = 1.0,
+        visual_increment: float | Seq[float] | None = None,
     ) -> list[Completion]:
         """Answers in the order of the prompts; `sampling` is one for all or one each (None: greedy).
 
         `visual_increment`, one for all or one each, is the step from a visual token to the next (V2PE,
-        docs/facts/positions.md): 1, 1/2 ... 1/256, where 1 counts as usual. An answer depends on its prompt,
-        sampling and increment alone: the same in any batch. Raises ValueError for an empty prompt, or one
-        that leaves too little room for its answer. Where the scores of a prompt are not finite, its answer
-        has `failed` and says why; the others go on.
+        docs/facts/positions.md): 1, 1/2 ... 1/256, where 1 counts as usual; None takes the engine's. An
+        answer depends on its prompt, sampling and increment alone: the same in any batch. Raises ValueError
+        for an empty prompt, or one that leaves too little room for its answer. Where the scores of a prompt
+        are not finite, its answer has `failed` and says why; the others go on.
         """
         samplings = self._one_each("sampling", sampling or Sampling(), prompts)
-        increments = self._one_each("visual_increment", visual_increment, prompts)
+        increment = self.visual_increment if visual_increment is None else visual_increment
+        increments = self._one_each("visual_increment", increment, prompts)
         completions: list[Completion] = []
         for start in range(0, len(prompts), self.max_batch):
             chunk = slice(start, start + self.max_batch)
@@ -72,13 +78,14 @@ class Engine:
         return completions
 
     def stream(
-        self, prompt: Encoded, sampling: Sampling | None = None, visual_increment: float = 1.0
+        self, prompt: Encoded, sampling: Sampling | None = None, visual_increment: float | None = None
     ) -> Iterator[str]:
         """The answer to one prompt in pieces, as soon as they are certain; joined they are its text.
 
         Raises ValueError as soon as its scores are not finite.
         """
-        sequences = self._sequences([prompt], [sampling or Sampling()], [visual_increment])
+        increment = self.visual_increment if visual_increment is None else visual_increment
+        sequences = self._sequences([prompt], [sampling or Sampling()], [increment])
         for sequence, piece in self._run(sequences):
             if sequence.fault:
                 raise ValueError(sequence.fault)

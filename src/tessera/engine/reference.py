@@ -3,10 +3,10 @@
 import torch
 
 from tessera.chat.encoder import Encoded
+from tessera.chat.positions import v2pe_positions
 from tessera.chat.tokenizer import Tokenizer
 from tessera.engine.request import Completion, Finish, Sampling
 from tessera.engine.sampler import choose, forbid, make_generator
-from tessera.models.positions import v2pe_positions
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
 
@@ -33,7 +33,9 @@ def generate_slowly(
 
     answer: list[int] = []
     while len(answer) < sampling.max_new_tokens:
-        positions = v2pe_positions(ids, model.config.image_token_id, visual_increment)
+        positions = torch.from_numpy(
+            v2pe_positions(ids.numpy(), model.config.image_token_id, visual_increment)
+        )
         hidden = model(ids, Packed((len(ids),)), positions, tiles)
         scores = forbid(model.logits(hidden[-1]), model.config.image_token_id, tokenizer.vocab_size)
         token = choose(scores, sampling, ids, generator)

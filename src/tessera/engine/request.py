@@ -16,11 +16,11 @@ from pydantic import ValidationError, model_validator
 from tessera.chat.cards import History, card_history, card_question, from_card_call
 from tessera.chat.message import Conversation, PictureSource, Video, say
 from tessera.chat.openai import read_messages
+from tessera.chat.positions import require_increment, v2pe_positions
 from tessera.engine.hints import unknown_setting
 from tessera.imaging.clips.stills import are_frames
 from tessera.imaging.pictures.sources import picture_source
 from tessera.models.config import ModelConfig
-from tessera.models.positions import require_increment, v2pe_positions
 from tessera.runtime.config import Config
 from tessera.runtime.shown import shown
 
@@ -128,7 +128,7 @@ class ChatOptions(SamplingOptions, total=False):
     num_patches_list: Sequence[int] | None
     system: str | None
     max_tiles: int | None
-    visual_increment: float
+    visual_increment: float | None
     prefill: str
     continue_final_message: bool
 
@@ -249,18 +249,17 @@ def place_prompt(
 
     Raises ValueError, led by `where`, when these are fewer than `wanted`, or for an unknown increment.
     """
-    ids = torch.from_numpy(prompt).long()
-    positions = v2pe_positions(ids, config.image_token_id, require_increment(increment))
+    positions = v2pe_positions(prompt, config.image_token_id, require_increment(increment))
     longest = config.decoder.longest_context
     room = int(longest - 1 - positions[-1].item())
     if wanted > room:
-        tiles = int((ids == config.image_token_id).sum()) // config.tokens_per_tile
+        tiles = int((prompt == config.image_token_id).sum()) // config.tokens_per_tile
         raise ValueError(
-            f"{where} has {len(ids)} tokens ({tiles} tiles) and max_new_tokens is {wanted}, but the model "
+            f"{where} has {len(prompt)} tokens ({tiles} tiles) and max_new_tokens is {wanted}, but the model "
             f"was made for {longest} positions: ask for fewer tokens, give fewer pictures, frames or tiles "
             "(max_tiles=...), shorter text or a smaller visual_increment"
         )
-    return positions, room
+    return torch.from_numpy(positions), room
 
 
 def _check_options(given: Mapping[str, Any]) -> None:

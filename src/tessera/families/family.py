@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import SerializeAsAny, ValidationInfo, field_validator, model_validator
 
 from tessera.chat.encoder import Encoder
+from tessera.chat.positions import require_increment
 from tessera.chat.templates import Template, get_template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokenizer.content import ContentTokens
@@ -35,6 +36,8 @@ class Family(Config):
     """Frames taken from a clip that does not say how many."""
     content_tokens: ContentTokens = "added"
     """Special strings that questions and answers may hold as tokens: added, all, or a list of names."""
+    visual_increment: float = 1.0
+    """Step of position from a visual token to the next with which the model is best asked (V2PE)."""
 
     @field_validator("model", mode="before")
     @classmethod
@@ -43,6 +46,11 @@ class Family(Config):
         if isinstance(value, ModelConfig) or "architecture" not in info.data:
             return value
         return get_architecture(info.data["architecture"]).config.model_validate(value)
+
+    @field_validator("visual_increment")
+    @classmethod
+    def _trained_increment(cls, value: float) -> float:
+        return require_increment(value)
 
     @model_validator(mode="after")
     def _known_template(self) -> Family:

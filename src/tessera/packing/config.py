@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tessera.chat.encoder import Lengths
+from tessera.chat.positions import require_increment
 from tessera.packing.samples.overlong import OverLong
 from tessera.packing.samples.weights import Averaging
 from tessera.runtime.config import Config
@@ -42,6 +43,9 @@ class PackingConfig(Limits):
     """samples that are planned together when lengths are known only after encoding (drawn pictures)"""
     averaging: Averaging = "square"
     """weight of a supervised token in a sample that has n: token 1, sample 1/n, square 1/sqrt(n)"""
+    v2pe: float | Literal["random"] | None = None
+    """step of position from a visual token to the next: fixed (1, 1/2 ... 1/256), or drawn for each picture
+    in each visit, as for InternVL3; None counts as usual"""
     seed: int = 0
     epochs: int | None = None
     """passes over the sources; None repeats them for ever"""
@@ -53,3 +57,8 @@ class PackingConfig(Limits):
     """packs of a step with similar work: ranks wait least, but steps are less varied"""
     prefetch: int = Field(default=2, ge=1)
     """packs each worker prepares ahead"""
+
+    @field_validator("v2pe")
+    @classmethod
+    def _trained_increment(cls, value: float | str | None) -> float | str | None:
+        return require_increment(value) if isinstance(value, float) else value

@@ -27,7 +27,7 @@ from tessera.packing.planning.window import Round, Window, WindowState
 from tessera.packing.samples.encode import DrawEncoder, SampleEncoder
 from tessera.records.faults import DataError, RecordFault
 from tessera.records.identity import identity
-from tessera.records.source import WeightedSource
+from tessera.records.source import WeightedSource, sample_key
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.shown import shown
 from tessera.runtime.workers import map_in_workers
@@ -55,6 +55,8 @@ class PackLoader(IterableDataset[Pack]):
     ) -> None:
         self.config, self.stats = config, LoaderStats()
         self.skipped: dict[RecordFault, None] = {}
+        self.keys: list[str] = []
+        """Samples of the step that is being delivered, those of all ranks."""
         self._share, self._work = Share(rank, world), work or Work()
         self._per_step = packs_per_step or world
         if self._per_step % world:
@@ -63,7 +65,9 @@ class PackLoader(IterableDataset[Pack]):
                 f"{world}"
             )
         self._sources = tuple(sources)
-        encode = DrawEncoder(self._sources, encoder, config.averaging, config.augment, config.seed)
+        encode = DrawEncoder(
+            self._sources, encoder, config.averaging, config.augment, config.seed, config.v2pe
+        )
         indexes = [open_index(entry, encoder, config.workers, progress) for entry in self._sources]
         self._indexed = [index is not None for index in indexes]
         measure = Measurer(encode, indexes, config)
@@ -178,6 +182,8 @@ class PackLoader(IterableDataset[Pack]):
             row, decoded = found
             if decoded.faults and self.config.on_fault == "error":
                 raise DataError(decoded.faults)
+            if not self._position.rows:  # a new step
+                self.keys.clear()
             self._count(row, decoded)
             self._position = row.after
             if row.mine or row.others:
@@ -193,6 +199,10 @@ class PackLoader(IterableDataset[Pack]):
         mine = [item for number, item in enumerate(row.mine) if number not in decoded.failed]
         for items in filter(None, (mine, *row.others)):
             self.stats.count([item.lengths for item in items], self.config)
+            self.keys += [self._key(item) for item in items]
+
+    def _key(self, item: Item) -> str:
+        return sample_key(self._sources[item.draw.source].source, item.draw.index)
 
     def _open_stream(self) -> Iterator[tuple[PackRow, Decoded]]:
         """Rows with their packs, decoded by workers where pixels are still to be read."""

@@ -23,6 +23,8 @@ class Sample:
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
     tiles: NDArray[np.uint8]
+    positions: NDArray[np.float32] | None = None
+    """float32 [T]; None where tokens count as usual."""
 
     @property
     def lengths(self) -> Lengths:
@@ -45,6 +47,8 @@ class Pack:
     keys: tuple[str, ...]
     tiles_per_sample: tuple[int, ...]
     trained: tuple[int, ...]
+    positions: torch.Tensor | None = None
+    """float32 [T], from 0 in every sample; None where tokens count as usual."""
 
 
 def collate(samples: Sequence[Sample]) -> Pack:
@@ -57,6 +61,7 @@ def collate(samples: Sequence[Sample]) -> Pack:
     # Text-only samples may carry an empty array of another tile side: it has nothing to add.
     tiles = [sample.tiles for sample in samples if len(sample.tiles)] or [samples[0].tiles]
     lengths = [sample.lengths for sample in samples]
+    positions = [s.positions for s in samples if s.positions is not None]
     return Pack(
         ids=torch.from_numpy(np.concatenate([s.ids for s in samples]).astype(np.int64)),
         weights=torch.from_numpy(np.concatenate([s.weights for s in samples]).astype(np.float32)),
@@ -65,16 +70,17 @@ def collate(samples: Sequence[Sample]) -> Pack:
         keys=tuple(s.key for s in samples),
         tiles_per_sample=tuple(length.tiles for length in lengths),
         trained=tuple(length.trained for length in lengths),
+        positions=torch.from_numpy(np.concatenate(positions)) if positions else None,
     )
 
 
 def join_packs(first: Pack, second: Pack) -> Pack:
-    """One pack with the samples of both."""
+    """One pack with the samples of both; both have positions, or none has."""
     joined: dict[str, Any] = {}
     for name, one in vars(first).items():
-        two = getattr(second, name)
+        both = (one, getattr(second, name))
         if name == "tiles":  # of text alone they may have any side
-            joined[name] = torch.cat([part for part in (one, two) if len(part)] or [one])
-        else:
-            joined[name] = torch.cat([one, two]) if isinstance(one, torch.Tensor) else one + two
+            joined[name] = torch.cat([part for part in both if len(part)] or [one])
+        elif one is not None:
+            joined[name] = torch.cat(both) if isinstance(one, torch.Tensor) else both[0] + both[1]
     return Pack(**joined)

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from tessera.imaging.frames import MOST_FRAMES, MOST_RATE
 from tessera.imaging.grid import MOST_TILES
 from tessera.imaging.pictures.reading import PictureReading
-from tessera.playground.scene import LEVELS, SUITES, TASKS
+from tessera.playground.scene import ALL_SUITES, ALL_TASKS, LEVELS, SUITES
 from tessera.playground.talk import Mode
 from tessera.records.files.mapping import read_mapping
 from tessera.records.files.places import Location, location, suffix
@@ -141,7 +141,11 @@ class PlaygroundSource(Config):
     @field_validator("suites", "tasks", "levels")
     @classmethod
     def _known(cls, value: Any, info: ValidationInfo) -> Any:
-        known: dict[str, tuple[int | str, ...]] = {"suites": SUITES, "tasks": tuple(TASKS), "levels": LEVELS}
+        known: dict[str, tuple[int | str, ...]] = {
+            "suites": ALL_SUITES,
+            "tasks": tuple(ALL_TASKS),
+            "levels": LEVELS,
+        }
         choices = known[str(info.field_name)]
         unknown = [name for name in value if name not in choices]
         if unknown:

@@ -3,7 +3,6 @@
 Telemetry is a return value: `Trainer.run` yields a report per step and writes it to `telemetry.jsonl`.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -34,7 +33,8 @@ from tessera.train.step import Step
 from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 from tessera.train.update.rules import assign
-from tessera.train.watch.telemetry import ReportFile, StepReport
+from tessera.train.watch.journal import Journal
+from tessera.train.watch.telemetry import StepReport
 
 StageHook = Callable[[int, Stage], None]
 
@@ -96,9 +96,8 @@ class Trainer:
         require_same_start(start, self.ranks)
         if self._saved is None:
             self._states.begin(self._run)
-        file = self.folder / "telemetry.jsonl" if self.ranks.leads else Path(os.devnull)
         try:
-            with closing(ReportFile(file, start)) as self._reports:
+            with closing(Journal(self.folder, start, self.ranks.leads)) as self._journal:
                 for index in range(start[0], len(self.recipe.stages)):
                     yield from self._run_stage(index, self._saved if index == start[0] else None)
                     if self.stopped:
@@ -128,7 +127,8 @@ class Trainer:
             set_recompute(self.model, stage.recompute)
             for step in range(begun, stage.steps):
                 report = self._step(index, step, optimizer, loader)
-                self._reports.write(report)
+                self._journal.note(index, step, loader.keys)
+                self._journal.write(report)
                 yield report
                 if step + 1 < stage.steps:
                     stopping = self._stopping()
@@ -170,8 +170,7 @@ class Trainer:
             raise self._diverged(f"before stage {position.stage}, step {position.step}", error) from error
         if model is not None:
             self._publish(model)
-        if self.ranks.leads:
-            self._reports.sync()
+        self._journal.sync()
         trained = trained_by(self.model, self.recipe.stages[: position.stage + (position.step > 0)])
         exact = ((name, value) for name, value in self.masters.exact(self.model) if name in trained)
         self._states.save(position, self._run, exact, optimizer)

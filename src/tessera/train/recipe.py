@@ -18,7 +18,7 @@ from tessera.train.update.optimizers import OptimizerConfig
 from tessera.train.update.rules import Rule
 from tessera.train.update.schedule import Schedule
 
-__all__ = ["ManifestSpec", "Recipe", "Stage", "Start", "gaps", "to_fill"]
+__all__ = ["ManifestSpec", "Recipe", "Stage", "Start", "gaps", "require_filled", "to_fill"]
 
 _GAP = "? "
 
@@ -82,3 +82,11 @@ def gaps(recipe: Recipe) -> dict[str, str]:
                 yield from walk(inner, f"{path}.{name}" if path else str(name))
 
     return dict(walk(recipe.model_dump(mode="json"), ""))
+
+
+def require_filled(recipe: Recipe) -> None:
+    """ValueError naming the first field that is still to be filled, and what it wants."""
+    for field, what in gaps(recipe).items():
+        raise ValueError(
+            f"{field} is yours to fill: {what}. Give it in the recipe's file, or as --{field} VALUE"
+        )

@@ -13,7 +13,7 @@ from tessera.curation.check import CheckReport
 from tessera.runtime.progress import Progress, silent
 from tessera.train.objective.contract import Checked, Loader, ManifestSpec, Sources, Tensors
 from tessera.train.parallel.ranks import ALONE, Ranks
-from tessera.train.recipe import Recipe, Stage, gaps
+from tessera.train.recipe import Recipe, Stage, require_filled
 from tessera.train.update.rules import trains
 
 
@@ -60,10 +60,7 @@ def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
 
     Raises DataError with all faults, ValueError for stages that can't train one and the same model.
     """
-    for field, what in gaps(recipe).items():
-        raise ValueError(
-            f"{field} is yours to fill: {what}. Give it in the recipe's file, or as --{field} VALUE"
-        )
+    require_filled(recipe)
     first = recipe.stages[0]
     for stage in recipe.stages:
         if stage.objective.learner is not first.objective.learner:

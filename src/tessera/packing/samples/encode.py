@@ -4,10 +4,14 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tessera.chat import encoder as chat_encoder
 from tessera.chat.message import Conversation, Image, Part
+from tessera.chat.positions import draw_increments, v2pe_positions
 from tessera.imaging.augment import jpeg_augment
 from tessera.imaging.decode import decode_image
 from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
@@ -28,6 +32,10 @@ class SampleEncoder(Sizing, Protocol):
     @property
     def pictures(self) -> PictureReading:
         """How picture files become RGB where a part does not say."""
+
+    @property
+    def context_id(self) -> int:
+        """Id of the visual placeholder."""
 
     def describe(self) -> Mapping[str, Any]:
         """Every setting that changes the lengths."""
@@ -58,11 +66,12 @@ class DrawEncoder:
         averaging: Averaging = "token",
         augment: bool = False,
         seed: int = 0,
+        v2pe: float | Literal["random"] | None = None,
     ) -> None:
         self.sources, self.seed = tuple(sources), seed
         self._encoders = tuple(encoder_of(entry, encoder) for entry in sources)
         self._averaging: Averaging = averaging
-        self._augment = augment
+        self._augment, self._v2pe = augment, v2pe
 
     def encoder(self, draw: Draw) -> SampleEncoder:
         """The encoder of the draw's source."""
@@ -84,7 +93,19 @@ class DrawEncoder:
                 conversation = augment_pictures(conversation, random.Random(seed), reading)
             encoded = self.encoder(draw).encode(pick_frames(conversation))
         weights = weigh_tokens(encoded.weights, self._averaging)
-        return Sample(sample_key(entry.source, draw.index), encoded.ids, weights, encoded.tiles)
+        key, positions = sample_key(entry.source, draw.index), self._positions(draw, cut, encoded.ids)
+        return Sample(key, encoded.ids, weights, encoded.tiles, positions)
+
+    def _positions(self, draw: Draw, cut: Cut, ids: NDArray[np.int32]) -> NDArray[np.float32] | None:
+        """float32 [T], drawn anew in every visit where increments are random; None for the usual ones."""
+        if self._v2pe is None:
+            return None
+        context, increments = self.encoder(draw).context_id, self._v2pe
+        if increments == "random":
+            name = self.sources[draw.source].source.name
+            seed = derive_seed("v2pe", self.seed, name, draw.visit, cut.first)
+            return v2pe_positions(ids, context, draw_increments(ids, context, random.Random(seed)))
+        return v2pe_positions(ids, context, increments)
 
     @contextmanager
     def blamed(self, draw: Draw) -> Iterator[None]:

@@ -18,7 +18,8 @@ from tessera.runtime.seeds import derive_seed
 from tessera.train.loop import Trainer
 from tessera.train.objective.learner import ChatLearner
 from tessera.train.recipe import Stage
-from tessera.train.watch.telemetry import StepReport, read_reports, stage_figures
+from tessera.train.watch.journal import read_reports
+from tessera.train.watch.telemetry import StepReport, stage_figures
 
 SHOWN_PACKS = 12
 QUESTIONS_SHOWN = 5
@@ -65,7 +66,7 @@ class Demo:
         recipe = self.trainer.recipe
         losses: dict[str, list[tuple[int, float]]] = {stage.name: [] for stage in recipe.stages}
         held_out: dict[str, list[tuple[int, float]]] = {stage.name: [] for stage in recipe.stages}
-        for step in read_reports(self.trainer.folder / "telemetry.jsonl"):
+        for step in read_reports(self.trainer.folder):
             losses[step.stage].append((step.step, step.loss))
             if step.validation_loss is not None:
                 held_out[step.stage].append((step.step, step.validation_loss))

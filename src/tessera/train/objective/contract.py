@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -68,6 +68,10 @@ class Loader(Protocol):
 
     stats: Any
     """`token_fill` and `tile_fill`, shares from 0 to 1."""
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """`source:record` of every sample of the step given last, those of all ranks."""
 
     def __iter__(self) -> Iterator[Any]: ...
 

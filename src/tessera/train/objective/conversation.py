@@ -91,7 +91,8 @@ class ConversationObjective(Config):
         targets = batch.weights.nonzero()[:, 0]  # on the CPU: a device would have to be waited for
         rows, ids, weights = (x.to(device) for x in (targets - 1, batch.ids[targets], batch.weights[targets]))
         tiles = batch.tiles.to(device) if len(batch.tiles) else None
-        hidden = model(batch.ids.to(device), Packed(batch.lengths), tiles=tiles, rows=rows)
+        places = None if batch.positions is None else batch.positions.to(device)
+        hidden = model(batch.ids.to(device), Packed(batch.lengths), places, tiles, rows=rows)
         if len(targets) <= CHUNK:
             return _cross_entropy_sum(model, hidden, ids, weights)
         total = hidden.new_zeros((), dtype=torch.float32)
@@ -113,7 +114,9 @@ class ConversationObjective(Config):
         ids = np.array([model.config.image_token_id] * marks + [0, 0], dtype=np.int32)
         weights = np.zeros(len(ids), dtype=np.float32)
         weights[-1] = batch is None
-        alone = collate([Sample("", ids, weights, np.zeros((int(tiles), side, side, 3), np.uint8))])
+        pixels = np.zeros((int(tiles), side, side, 3), np.uint8)
+        counted = None if batch is None or batch.positions is None else np.arange(len(ids), dtype=np.float32)
+        alone = collate([Sample("", ids, weights, pixels, counted)])
         return alone if batch is None else join_packs(batch, alone)
 
 

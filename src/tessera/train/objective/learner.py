@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from pydantic import field_validator
 from torch import nn
 
 from tessera.chat.encoder import Encoder
+from tessera.chat.positions import require_increment
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.chat.tokenizer.content import ContentTokens
 from tessera.checkpoints.added import NewTokens
@@ -41,6 +43,19 @@ class Start(Config):
     """New special tokens, such as "<loc>": each gets a row in embedding and head, for stages to train."""
     content_tokens: ContentTokens | None = None
     """Special strings that records may hold as tokens: added, all, or names; None as the model says."""
+    visual_increment: float | None = None
+    """V2PE: the increment that the saved model remembers for its answers; None as the model says."""
+
+    @field_validator("visual_increment")
+    @classmethod
+    def _trained_increment(cls, value: float | None) -> float | None:
+        return value if value is None else require_increment(value)
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """Fields of the family that are given here."""
+        given = {"content_tokens": self.content_tokens, "visual_increment": self.visual_increment}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,7 @@ class ChatLearner:
         if start.checkpoint:
             folder = _folder(start.checkpoint, "model")
             loaded = load_checkpoint(folder, add_tokens=start.add_tokens)
-            loaded = loaded.with_settings(content_tokens=start.content_tokens)
+            loaded = loaded.with_settings(**start.said)
             return cls(loaded.model, loaded.tokenizer, loaded.encoder, loaded.family)
         family, tokenizer = fresh_family(start)
         model = VLM(family.model)
@@ -69,8 +84,7 @@ class ChatLearner:
             family, tokenizer, wide = new.family, new.tokenizer, empty_model(new.family)
             fill(wide, new.widened(tensors_of(model)))
             model = wide
-        if start.content_tokens is not None:
-            family = family.model_copy(update={"content_tokens": start.content_tokens})
+        family = family.model_copy(update=start.said)
         encoder = family.encoder(tokenizer)
         return cls(model, encoder.tokenizer, encoder, family)
 

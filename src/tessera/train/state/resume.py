@@ -14,7 +14,7 @@ from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
 from tessera.train.state.folder import ELSE, SavedState, StateFolder
 from tessera.train.update.rules import trains
-from tessera.train.watch.telemetry import read_reports
+from tessera.train.watch.journal import read_reports
 
 FREE = ("name", "save_every", "save_in_background", "parallel")
 FREE_IN_PACKING = ("workers", "prefetch")
@@ -41,7 +41,7 @@ def find_state(
     """
     saved = states.newest()
     if saved is None:
-        if next(read_reports(folder / "telemetry.jsonl"), None) is not None:
+        if next(iter(read_reports(folder)), None) is not None:
             raise ValueError(
                 f"{shown(folder)}: telemetry.jsonl tells of a run, but there is no state to go on from. "
                 f"Restore {shown(states.folder)} from a copy, {ELSE}"

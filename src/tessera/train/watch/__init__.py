@@ -1,4 +1,5 @@
-"""What a run says about itself: `telemetry` writes a report a step and reads them again.
+"""What a run says about itself: `telemetry` is a step's report, `lines` the files of a line a step, `spikes`
+finds steps that stand out, `journal` writes all of it and reads it again.
 
 Telemetry is a return value: nothing here prints, and nothing here decides.
 """

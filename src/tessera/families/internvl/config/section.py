@@ -22,7 +22,7 @@ SECTION = "tessera"
 SNAPSHOTS = "snapshots"
 HEAD = "decoder.lm_head.weight"
 TIED = "tie_word_embeddings"
-KEPT = ("frame_label", "frames", "content_tokens")
+KEPT = ("frame_label", "frames", "content_tokens", "visual_increment")
 """Fields of `Family` that stand in our section alone."""
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import time
 
+import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessera.models.positions import STRIDES, require_increment, v2pe_positions
+from tessera.chat.positions import STRIDES, require_increment, v2pe_positions
 
 PICTURE, TEXT = 9, 1
 RUNS = st.lists(st.tuples(st.integers(0, 4), st.integers(1, 300), st.sampled_from(STRIDES)), max_size=4)
@@ -40,8 +40,8 @@ def test_equals_the_rule_token_by_token(runs: list[tuple[int, int, int]], tail: 
         ids += [TEXT] * max(text, index > 0) + [PICTURE] * visual
     ids += [TEXT] * tail
     increments = [stride / 256 for _, _, stride in runs]
-    positions = v2pe_positions(torch.tensor(ids, dtype=torch.int64), PICTURE, increments)
-    assert positions.dtype == torch.float32
+    positions = v2pe_positions(np.array(ids, dtype=np.int32), PICTURE, increments)
+    assert positions.dtype == np.float32
     assert positions.tolist() == slow_positions(ids, increments)
 
 
@@ -49,20 +49,20 @@ def test_equals_the_rule_token_by_token(runs: list[tuple[int, int, int]], tail: 
 def test_full_increments_are_ordinary(runs: list[tuple[int, int]]) -> None:
     ids = [token for text, visual in runs for token in [TEXT] * text + [PICTURE] * visual] + [TEXT]
     for increments in (1.0, [1.0] * len(runs)):
-        assert v2pe_positions(torch.tensor(ids), PICTURE, increments).tolist() == list(range(len(ids)))
+        assert v2pe_positions(np.array(ids), PICTURE, increments).tolist() == list(range(len(ids)))
 
 
 def test_rule_by_hand() -> None:
     """Text 0, 1; three visual tokens by 1/2 after 1; then ceil(2.5) + 1."""
-    positions = v2pe_positions(torch.tensor([1, 1, 9, 9, 9, 1, 1]), 9, [0.5])
+    positions = v2pe_positions(np.array([1, 1, 9, 9, 9, 1, 1]), 9, [0.5])
     assert positions.tolist() == [0, 1, 1.5, 2, 2.5, 4, 5]
     with pytest.raises(ValueError, match="2 entries but the sequence has 1"):
-        v2pe_positions(torch.tensor([1, 9]), 9, [1.0, 1.0])
+        v2pe_positions(np.array([1, 9]), 9, [1.0, 1.0])
 
 
 def test_ten_thousand_tokens_take_no_time() -> None:
     """Below 1 ms on an idle core; 10 leave room for a busy machine."""
-    ids = torch.tensor(([TEXT] * 10 + [PICTURE] * 256) * 40)
+    ids = np.array(([TEXT] * 10 + [PICTURE] * 256) * 40)
     times = []
     for _ in range(20):
         start = time.perf_counter()
