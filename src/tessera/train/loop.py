@@ -27,12 +27,14 @@ from tessera.train.parallel.ranks import join, totals
 from tessera.train.parallel.shard import parallelise, shardable, whole
 from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
+from tessera.train.state.change import changed
 from tessera.train.state.folder import RunPosition, SavedState, StateFolder, require_finite
-from tessera.train.state.resume import find_state, require_same_start, room_for_run, run_facts, trained_by
+from tessera.train.state.resume import find_state, require_same_start, room_for_run, run_facts
 from tessera.train.step import Step
 from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 from tessera.train.update.rules import assign
+from tessera.train.update.wrapping import wrap
 from tessera.train.watch.journal import Journal
 from tessera.train.watch.telemetry import StepReport
 
@@ -71,10 +73,12 @@ class Trainer:
         self._states = StateFolder(folder / "state", self.ranks, background=self._in_background())
         self._run = run_facts(setup)
         self._saved = find_state(folder, self._states, self._run, changed_data)
+        self.masters = Masters(self.recipe.precision)
         begun, stages = (self.resumed_at or (0, 0))[0], setup.recipe.stages
+        for index in range(begun + 1):
+            self._wrap(index)  # a state holds the model as its stage wraps it
         if self.ranks.leads and begun < len(stages):
             require_writable(folder, room_for_run(self.model, stages, begun, self._states), folder=True)
-        self.masters = Masters(self.recipe.precision)
         self.masters.hold(self.model)
         parallelise(self.model, self.mesh)
         self.masters.spread(self.model)
@@ -118,7 +122,7 @@ class Trainer:
         begun = saved.position.step if saved else 0
         with closing(self.setup.loader(index, self.mesh.data)) as loader:
             if saved is not None:
-                trained = trained_by(self.model, self.recipe.stages[: index + (begun > 0)])
+                trained = changed(self.model, self.recipe.stages, saved.position)
                 saved.restore(self.model, self.masters, optimizer if begun else None, trained)
                 if begun:
                     loader.load_state_dict(saved.position.loader, changed_data=self._changed_data)
@@ -142,7 +146,10 @@ class Trainer:
 
     def _finish(self, index: int, optimizer: Optimizer) -> None:
         """Save the model of a stage, and the state behind it; stop there when somebody asked for it."""
-        self._save(RunPosition(index + 1), optimizer, model=self.stage_folder(index))
+        self._require_finite(self.stage_folder(index).name)
+        self._publish(self.stage_folder(index))
+        self._wrap(index + 1)
+        self._save(RunPosition(index + 1), optimizer)
         last = index + 1 == len(self.recipe.stages)
         if not last and self._stopping():
             self.stopped = (index + 1, 0)
@@ -162,16 +169,22 @@ class Trainer:
         wanted = self.recipe.save_in_background
         return self.device.type != "cpu" if wanted is None else wanted
 
-    def _save(self, position: RunPosition, optimizer: Optimizer, model: Path | None = None) -> None:
-        """The state, behind the reports of its steps, and the model of a stage that ended."""
+    def _wrap(self, index: int) -> None:
+        """Give the model the LoRA factors of a stage, if it is one."""
+        for stage in self.recipe.stages[index : index + 1]:
+            wrap(self.model, stage.rules, self.recipe.seed, self.masters)
+
+    def _require_finite(self, where: str) -> None:
         try:
             require_finite(self.model, self.ranks)
         except FloatingPointError as error:
-            raise self._diverged(f"before stage {position.stage}, step {position.step}", error) from error
-        if model is not None:
-            self._publish(model)
+            raise self._diverged(where, error) from error
+
+    def _save(self, position: RunPosition, optimizer: Optimizer) -> None:
+        """The state, behind the reports of its steps."""
+        self._require_finite(f"before stage {position.stage}, step {position.step}")
         self._journal.sync()
-        trained = trained_by(self.model, self.recipe.stages[: position.stage + (position.step > 0)])
+        trained = changed(self.model, self.recipe.stages, position)
         exact = ((name, value) for name, value in self.masters.exact(self.model) if name in trained)
         self._states.save(position, self._run, exact, optimizer)
 

@@ -15,6 +15,7 @@ from tessera.train.objective.contract import Checked, Loader, ManifestSpec, Sour
 from tessera.train.parallel.ranks import ALONE, Ranks
 from tessera.train.recipe import Recipe, Stage, require_filled
 from tessera.train.update.rules import trains
+from tessera.train.update.wrapping import require_linears
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
             )
     _check_new_rows(recipe)
     learner: Any = first.objective.learner.start(recipe.start, recipe.seed)
+    for stage in recipe.stages:
+        require_linears(learner.model, stage.rules)
     checked = [stage.objective.check(stage, learner, progress) for stage in recipe.stages]
     held_out = [_check_validation(stage, learner, progress) for stage in recipe.stages]
     report = sum((found for _, found in (*checked, *held_out)), CheckReport())

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
 
+from tessera.nn.lora import own_name
 from tessera.runtime.atomic import begin_folder, end_folder, remove
 from tessera.runtime.disk import disk_faults, file_digest, sync
 from tessera.runtime.shown import shown
@@ -64,7 +65,8 @@ class SavedState:
         if self.position.name == RunPosition().name:
             return
         found = stored(self.folder)
-        weights = {name: p for name, p in model.named_parameters() if name in trained}
+        own_names = ((own_name(path), parameter) for path, parameter in model.named_parameters())
+        weights = {name: parameter for name, parameter in own_names if name in trained}
         for name in weights | found:
             if "/" not in name and (name not in weights or found.get(name, [()])[0] != weights[name].shape):
                 raise ValueError(f"{shown(self.folder)}: no {name} of this model; use another --out")

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from tessera.nn.lora import own_name
 from tessera.records.identity import DIGESTS, identity
 from tessera.runtime.disk import LEAST_FREE
 from tessera.runtime.shown import shown
@@ -78,26 +79,24 @@ def _changes(stage: str, was: dict[str, Any], now: dict[str, Any]) -> Iterator[s
             yield f"{where}: {', '.join(told)}"
 
 
-def trained_by(model: nn.Module, stages: Sequence[Stage]) -> frozenset[str]:
-    """Names of the weights that some of the stages train; the others are those of the recipe's start."""
-    names = [name for name, _ in model.named_parameters()]
-    return frozenset(name for name in names if any(trains(stage.rules, name) for stage in stages))
-
-
 def room_for_run(model: nn.Module, stages: Sequence[Stage], begun: int, states: StateFolder) -> int:
     """Bytes that stages from `begun` on need on the disk beside what the states take already: two states, and
     a model a stage.
 
     A state has what was trained so far, in float32, and two tensors of memory for what its stage trains.
     """
-    sizes = {name: 4 * p.numel() for name, p in model.named_parameters()}
     whole, state = sum(p.numel() * p.element_size() for p in model.parameters()), 0
     for number in range(begun, len(stages)):
-        values = sum(sizes[name] for name in trained_by(model, stages[: number + 1]))
-        memory = sum(2 * sizes[name] for name in trained_by(model, stages[number : number + 1]))
-        state = max(state, values + memory)
+        values = _trained_bytes(model, stages[: number + 1])
+        state = max(state, values + 2 * _trained_bytes(model, stages[number : number + 1]))
     room = 2 * state + whole * (len(stages) - begun)
     return max(LEAST_FREE, room - sum(f.stat().st_size for f in states.folder.rglob("*") if f.is_file()))
+
+
+def _trained_bytes(model: nn.Module, stages: Sequence[Stage]) -> int:
+    """Of the weights that some of the stages train, in float32."""
+    sizes = {own_name(name): 4 * p.numel() for name, p in model.named_parameters()}
+    return sum(size for name, size in sizes.items() if any(trains(stage.rules, name) for stage in stages))
 
 
 def require_same_start(start: tuple[int, int], ranks: Ranks) -> None:

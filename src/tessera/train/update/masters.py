@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from tessera.nn.lora import own_name
 from tessera.train.parallel.shard import part_of
 
 Precision = Literal["float32", "bfloat16"]
@@ -30,7 +31,7 @@ class Masters:
 
     def hold(self, model: nn.Module) -> None:
         """Cast the floating weights of a model in place; call it again when there are new ones."""
-        for name, parameter in model.named_parameters():
+        for name, parameter in _own_parameters(model):
             if not parameter.is_floating_point():
                 continue
             exact = parameter.detach()
@@ -57,14 +58,23 @@ class Masters:
 
     def spread(self, model: nn.Module) -> None:
         """Share values as the weights are shared; call it when a model has been sharded."""
-        for name, parameter in model.named_parameters():
+        for name, parameter in _own_parameters(model):
             if name in self._values:
                 self._values[name] = part_of(self._values[name], parameter)
 
     def exact(self, model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
         """Names and values to go on with: float32 where there is a master, else the weight."""
-        for name, parameter in model.named_parameters():
-            yield name, self._values.get(name, parameter.detach())
+        for name, parameter in _own_parameters(model):
+            yield name, self.value(name, parameter)
+
+    def value(self, name: str, parameter: nn.Parameter) -> torch.Tensor:
+        """The exact value of one weight: its master, else itself."""
+        return self._values.get(name, parameter.detach())
+
+    def pop(self, name: str, parameter: nn.Parameter) -> torch.Tensor:
+        """The exact value of a weight that goes, on its device; nothing of it is kept."""
+        self._stored.pop(name, None)
+        return self._values.pop(name, parameter.detach()).to(parameter.device)
 
     def as_stored(self, model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
         """Names and values to publish: each in the dtype it had at the start."""
@@ -79,3 +89,7 @@ class Masters:
             self._values[name].copy_(exact)
         elif exact.dtype != parameter.dtype:
             self._values[name] = exact.float()
+
+
+def _own_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    return ((own_name(name), parameter) for name, parameter in model.named_parameters())
