@@ -4,7 +4,7 @@ Telemetry is a return value: `Trainer.run` yields a report per step and writes i
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, astuple
 from pathlib import Path
@@ -146,8 +146,12 @@ class Trainer:
 
     def _finish(self, index: int, optimizer: Optimizer) -> None:
         """Save the model of a stage, and the state behind it; stop there when somebody asked for it."""
-        self._require_finite(self.stage_folder(index).name)
-        self._publish(self.stage_folder(index))
+        folder, averages = self.stage_folder(index), optimizer.averages()
+        self._require_finite(folder.name)
+        optimizer.settle()
+        self._publish(folder, {})
+        if averages:
+            self._publish(folder.with_name(f"{folder.name}_ema"), averages)
         self._wrap(index + 1)
         self._save(RunPosition(index + 1), optimizer)
         last = index + 1 == len(self.recipe.stages)
@@ -182,15 +186,16 @@ class Trainer:
 
     def _save(self, position: RunPosition, optimizer: Optimizer) -> None:
         """The state, behind the reports of its steps."""
+        optimizer.settle()
         self._require_finite(f"before stage {position.stage}, step {position.step}")
         self._journal.sync()
         trained = changed(self.model, self.recipe.stages, position)
         exact = ((name, value) for name, value in self.masters.exact(self.model) if name in trained)
         self._states.save(position, self._run, exact, optimizer)
 
-    def _publish(self, folder: Path) -> None:
+    def _publish(self, folder: Path, instead: Mapping[str, torch.Tensor]) -> None:
         """The model for other rooms: sharded weights come together one at a time, on the rank that writes."""
-        tensors = whole(self.masters.as_stored(self.model))
+        tensors = whole(self.masters.as_stored(self.model, instead))
         if not self.ranks.leads:
             for _ in tensors:  # gives its parts
                 pass

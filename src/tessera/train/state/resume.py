@@ -83,13 +83,16 @@ def room_for_run(model: nn.Module, stages: Sequence[Stage], begun: int, states: 
     """Bytes that stages from `begun` on need on the disk beside what the states take already: two states, and
     a model a stage.
 
-    A state has what was trained so far, in float32, and two tensors of memory for what its stage trains.
+    A state has what was trained so far, in float32, and two tensors of memory and perhaps a mean for what its
+    stage trains. A mean is also a second model of its stage.
     """
-    whole, state = sum(p.numel() * p.element_size() for p in model.parameters()), 0
-    for number in range(begun, len(stages)):
-        values = _trained_bytes(model, stages[: number + 1])
-        state = max(state, values + 2 * _trained_bytes(model, stages[number : number + 1]))
-    room = 2 * state + whole * (len(stages) - begun)
+    whole, state, models = sum(p.numel() * p.element_size() for p in model.parameters()), 0, 0
+    for number, stage in enumerate(stages[begun:], begun):
+        mean = stage.optimizer.ema is not None
+        memory = (3 if mean else 2) * _trained_bytes(model, [stage])
+        state = max(state, _trained_bytes(model, stages[: number + 1]) + memory)
+        models += 1 + mean
+    room = 2 * state + whole * models
     return max(LEAST_FREE, room - sum(f.stat().st_size for f in states.folder.rglob("*") if f.is_file()))
 
 
