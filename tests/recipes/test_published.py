@@ -19,7 +19,7 @@ from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.nn.lora import LoRAConfig, LoRALinear
 from tessera.recipes.internvl.build import build, build_stage
-from tessera.recipes.internvl.stage import PARTS, PublishedStage
+from tessera.recipes.internvl.stage import PARTS, Data, PublishedStage
 from tessera.recipes.internvl.table import published_runs
 from tessera.recipes.shelf import load_recipe
 from tessera.train.recipe import gaps
@@ -150,7 +150,8 @@ def test_what_is_left_to_the_user(name: str) -> None:
     assert data <= missing <= data | {"start.checkpoint", "start.decoder", "start.vision"}
     assert ("start.checkpoint" in missing) == bool(run[0].after and not run[0].checkpoint)
     assert [stage.name for stage in recipe.stages] == [stage.name for stage in run]
-    filled = [stage.then(stage.name, checkpoint="x", data=()) for stage in run]
+    own = (Data("mine", meta="mine.json"),)
+    filled = [stage.then(stage.name, checkpoint="x", data=own) for stage in run]
     assert not gaps(build(*filled))
 
 
