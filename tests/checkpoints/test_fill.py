@@ -18,7 +18,8 @@ from tessera.checkpoints.save import save_checkpoint
 from tessera.families.family import Family
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
-from tessera.nn.linear import Int8Linear, LinearKind, PackedLinear
+from tessera.nn.linear import LinearKind, PackedLinear
+from tessera.nn.quantised import Int8Linear
 from tests.checkpoints import kinds
 from tests.checkpoints.test_round_trip import assert_same_weights, other_member
 from tests.engine import tiny

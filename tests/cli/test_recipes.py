@@ -22,12 +22,47 @@ def tiny(tmp_path: Path) -> str:
 def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes"]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in shipped_recipes())
-    assert "connector_warmup (120 steps), vit_incremental (90 steps)" in shown and "about 10 minutes" in shown
+    lines = {line.split()[0]: line for line in shown.splitlines() if "/" in line}
+    single = [name for name in shipped_recipes() if not name.endswith("all_stages")]
+    assert all(name in lines for name in single) and max(map(len, shown.splitlines())) <= 100
+    told = " ".join(lines["internvl_2_5/8b/stage_1_5"].split()[1:])
+    assert told == "ViT, connector 1e-5 1024 x 16K 100,000 76B 512 GPUs"
     assert main(["recipes", "--json"]) == 0
     found = {recipe["name"]: recipe for recipe in json.loads(capsys.readouterr().out)}
     assert found["scale_model/internvl_2_5"]["stages"]["full"] == 620
+    assert found["internvl_2_5/8b/all_stages"]["stages"]["stage_2"] == 5500
     assert set(found) == set(shipped_recipes())
+
+
+def test_a_list_of_what_the_words_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes", "2.5", "8B", "lora", "--json"]) == 0
+    assert [r["name"] for r in json.loads(capsys.readouterr().out)] == ["internvl_2_5/8b/second_lora"]
+    assert main(["recipes", "3", "lora", "96B"]) == 2
+    assert "no recipe has '3' and 'lora' and '96B'; leave out a word" in capsys.readouterr().err
+    assert main(["recipes", "internvl_2_5/8b/stage1"]) == 2
+    assert "did you mean internvl_2_5/8b/stage_1 or" in capsys.readouterr().err
+
+
+def test_one_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes", "internvl_2_5/38b/stage_1"]) == 0
+    shown = capsys.readouterr().out
+    for said in ("512 a step of 16,384 tokens", "internvl_2_5/26b/stage_1_5", "--stages.0.sources.0.meta"):
+        assert said in shown
+    assert main(["recipes", "internvl_2_5/8b/stage_2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["recipe"]["stages"][0]["steps"] == 5500
+    assert set(found["to_fill"]) == {"start.checkpoint", "stages.0.sources.0.meta"}
+
+
+def test_what_is_not_filled_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before its folder is made."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "internvl_2_5/1b/stage_1"]) == 2
+    shown = capsys.readouterr().err
+    assert "stages.0.sources.0.meta is yours to fill: manifest of your data; published: pre-training" in shown
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("words", [["--copy", "vision", "{file}"], ["{file}", "--copy", "vision"]])
@@ -35,8 +70,8 @@ def test_a_copy(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[
     file = tmp_path / "mine.py"
     assert main(["recipes", *(word.format(file=file) for word in words)]) == 0
     assert f"tessera train {file}" in capsys.readouterr().out and "def recipe()" in file.read_text()
-    assert main(["recipes", "vision"]) == 2
-    assert "'vision' is one word too many" in capsys.readouterr().err
+    assert main(["recipes", "--copy", "vision", str(file), "more"]) == 2
+    assert "'more' is one word too many" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("order", ["ROFT", "OFRT", "FTOR", "OTRF", "TFRO"])
@@ -65,7 +100,7 @@ def test_the_name_of_a_recipe_is_a_field_like_others() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "no recipe: give a .py file or one of scale_model/fine_tune"),
+        ([], "no recipe: give a .py file or a name of `tessera recipes`"),
         (["--seed", "3"], "no recipe: give"),
         (["internvl_2_6"], "did you mean internvl_2_5"),
         (["internvl_2_5", "--stages.0.stepz", "3"], "--stages.0.steps"),

@@ -11,7 +11,8 @@ from torch import nn
 from tessera.models.accounting import bytes_to_load, count_parameters, kv_cache_bytes_per_token
 from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
 from tessera.models.vlm import VLM
-from tessera.nn.linear import Int8Linear, make_linear
+from tessera.nn.linear import make_linear
+from tessera.nn.quantised import Int8Linear
 
 SMALL_VIT = VisionConfig()
 LARGE_VIT = VisionConfig(

@@ -14,7 +14,14 @@ import pytest
 
 from tessera.playground.parts import Scene
 from tessera.playground.questions.asker import wordings
-from tessera.playground.scene import SINGLE_PICTURE_TASKS, SUITES, TASK_SUITES, TASKS, draw_scene
+from tessera.playground.scene import (
+    ALL_SUITES,
+    ALL_TASKS,
+    SINGLE_PICTURE_TASKS,
+    SUITES,
+    TASK_SUITES,
+    draw_scene,
+)
 from tessera.scoring.exact import grade, grade_steps
 from tests.playground.reading import phrases
 
@@ -81,14 +88,14 @@ def test_every_right_answer_is_graded_right_and_supervision_is_dense(suite: str,
 def test_questions_come_from_the_tasks_that_are_announced(suite: str) -> None:
     tasks = {q.task for seed in range(60) for q in draw_scene(suite, seed).questions}
     assert tasks == {task for task, suites in TASK_SUITES.items() if suite in suites}
-    assert set(TASK_SUITES) == set(TASKS)
+    assert set(TASK_SUITES) == set(ALL_TASKS)
     if suite in ("shapes", "text", "chart"):
         assert tasks <= set(SINGLE_PICTURE_TASKS)
 
 
 def test_wordings_vary_and_are_all_used() -> None:
     used: dict[str, set[str]] = defaultdict(set)
-    for suite in SUITES:
+    for suite in ALL_SUITES:
         for seed in range(400):
             for question in draw_scene(suite, seed, (128, 64)).questions:
                 a, b = phrases(question)

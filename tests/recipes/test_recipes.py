@@ -7,13 +7,14 @@ import pytest
 from rich.console import Console
 
 from tessera.cli.training.train import follow, prepare
-from tessera.recipes.shelf import load_recipe, match_recipes, read_card, shipped_recipes
+from tessera.recipes.offer import FileRecipe
+from tessera.recipes.shelf import load_recipe, match_recipes, shipped_recipes
 from tessera.runtime.progress import Bars
 from tessera.train.objective.contrastive import ContrastiveObjective
 from tessera.train.recipe import Recipe, Start
 from tessera.train.watch.telemetry import stage_figures
 
-RECIPES = shipped_recipes()
+RECIPES = {name: offer for name, offer in shipped_recipes().items() if isinstance(offer, FileRecipe)}
 
 
 def _small(recipe: Recipe) -> Recipe:
@@ -44,10 +45,12 @@ def test_two_steps(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_card(name: str) -> None:
     """Every field is there, and the command runs this recipe."""
-    card = read_card(name)
-    for field in ("purpose", "command", "hardware", "time", "expected"):
+    card = RECIPES[name].card()
+    for field in ("purpose", "command", "trained", "stages", "hardware", "time", "expected"):
         assert card.get(field), f"{name}: the first docstring lacks {field!r}"
     assert match_recipes(card["command"].split()[2]) == [name]
+    stages = {stage.name: stage.steps for stage in load_recipe(name).stages}
+    assert RECIPES[name].line().stages == stages
 
 
 def test_recipes_were_found() -> None:

@@ -23,9 +23,9 @@ def test_scripts_that_make_assets_are_no_recipes() -> None:
 
 def test_an_ambiguous_name_names_its_meanings(monkeypatch: pytest.MonkeyPatch) -> None:
     files = shipped_recipes()
-    other = files | {"big/text": files["scale_model/text"]}
+    other = {"big/text": files["scale_model/text"]} | files
     monkeypatch.setattr(shelf, "shipped_recipes", lambda: other)
-    with pytest.raises(ValueError, match="'text' is ambiguous; did you mean scale_model/text or big/text"):
+    with pytest.raises(ValueError, match="'text' is ambiguous; did you mean big/text or scale_model/text"):
         find_recipe("text")
     assert match_recipes("big/text") == ["big/text"]
 
@@ -34,7 +34,9 @@ def test_an_ambiguous_name_names_its_meanings(monkeypatch: pytest.MonkeyPatch) -
     ("name", "message"),
     [
         ("internvl_2_6", "'internvl_2_6' is unknown; did you mean internvl_2_5"),
-        ("mystery", "'mystery' is unknown; choose one of scale_model/fine_tune"),
+        ("mystery", r"'mystery' is unknown; `tessera recipes` lists \d+, or give a .py file"),
+        ("internvl_2_5/8b/stage1", "is unknown; did you mean internvl_2_5/8b/stage_1 or"),
+        ("8b/second_lora", "'8b/second_lora' is ambiguous; did you mean internvl_2/8b/second_lora or"),
         ("gone.py", "recipe file gone.py does not exist; correct the path"),
     ],
 )
@@ -45,7 +47,7 @@ def test_mistakes(name: str, message: str) -> None:
 
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_a_copy_is_the_same_recipe(name: str, tmp_path: Path) -> None:
-    """Also of a recipe that builds on another one."""
+    """Also of a recipe that builds on another one, and of published values."""
     file = copy_recipe(name, tmp_path / "new" / "mine.py")
     assert load_recipe(file) == load_recipe(name)
     with pytest.raises(ValueError, match=r"mine.py is there already; give another name"):

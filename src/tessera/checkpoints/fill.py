@@ -56,7 +56,7 @@ def _sites(model: nn.Module) -> dict[str, list[str]]:
 
 
 class _LinearBuilder:
-    """Replaces linears by packed or int8 ones as soon as their weight and bias are there."""
+    """Replaces linears by packed or quantised ones as soon as their weight and bias are there."""
 
     def __init__(self, model: nn.Module, kind: LinearKind) -> None:
         self._model, self._kind = model, kind
@@ -71,8 +71,8 @@ class _LinearBuilder:
         """A weight or a bias on its device, in its dtype."""
         path, _, leaf = name.rpartition(".")
         parts = self._waiting.setdefault(path, {})
-        # A window into the file: packed layers keep it, int8 ones read the weight once and keep the bias.
-        stays = self._kind == "int8" and leaf == "bias"
+        # A window into the file: packed layers keep it, quantised ones read the weight once, keep the bias.
+        stays = self._kind != "packed" and leaf == "bias"
         parts[leaf] = tensor.clone() if stays else tensor
         # Weight and bias may lie in different shards.
         if len(parts) < 1 + (self._linears[path].bias is not None):
@@ -84,7 +84,7 @@ class _LinearBuilder:
 
 
 def _replaceable(model: nn.Module, kind: LinearKind) -> dict[str, nn.Linear]:
-    """Linears whose weight is not tied to another: for packing all of them, in 8 bits those of blocks."""
+    """Linears whose weight is not tied to another: for packing all of them, in few bits those of blocks."""
     tied = {path.rpartition(".")[0] for group in _sites(model).values() if len(group) > 1 for path in group}
     stacks = tuple(f"{path}." for path, module in model.named_modules() if isinstance(module, nn.ModuleList))
     return {

@@ -72,8 +72,8 @@ class Loaded(Description):
         count = count_parameters(self.family.model)["total"]
         size = f"{count / 1e9:.1f} B" if count >= 1e8 else f"{count / 1e6:.2f} M"
         dtype = str(norm.dtype).removeprefix("torch.")
-        if any(tensor.dtype == torch.int8 for tensor in kept):
-            dtype = f"int8 and {dtype}"
+        quantised = {torch.int8: "int8", torch.uint8: "int4"}
+        dtype = " and ".join((*sorted({quantised[t.dtype] for t in kept if t.dtype in quantised}), dtype))
         return (
             f"{self.family.name} · {self.layout} layout · {self.family.model.label} · "
             f"{size} parameters · {dtype} on {places} · {attention}"

@@ -12,7 +12,7 @@ from itertools import cycle, islice
 
 from tessera.chat.message import Conversation
 from tessera.playground.parts import Question, Scene
-from tessera.playground.scene import TASK_SUITES, TASKS, draw_scene
+from tessera.playground.scene import ALL_TASKS, TASK_SUITES, TASKS, draw_scene
 from tessera.playground.talk import Mode, opening
 from tessera.runtime.seeds import derive_seed
 
@@ -30,10 +30,10 @@ class HeldoutItem:
 
 
 def choose_tasks(names: Sequence[str] = ()) -> tuple[str, ...]:
-    """The named tasks, or all of them. Raises ValueError naming an unknown one and the known ones."""
-    unknown = [name for name in names if name not in TASKS]
+    """The named tasks, or those of the shipped mixture. ValueError naming an unknown one and the known."""
+    unknown = [name for name in names if name not in ALL_TASKS]
     if unknown:
-        raise ValueError(f"tasks: {', '.join(unknown)} unknown; choose from {', '.join(TASKS)}")
+        raise ValueError(f"tasks: {', '.join(unknown)} unknown; choose from {', '.join(ALL_TASKS)}")
     return tuple(names) or tuple(TASKS)
 
 

@@ -10,6 +10,7 @@ from random import Random
 
 from tessera.playground.chart import chart_scene
 from tessera.playground.clip import clip_scene
+from tessera.playground.clock import clock_scene
 from tessera.playground.pair import pair_scene
 from tessera.playground.parts import Scene
 from tessera.playground.shapes import shapes_scene
@@ -22,8 +23,12 @@ _DRAW: dict[str, Callable[[Random, tuple[int, int], int], Scene]] = {
     "chart": chart_scene,
     "pair": pair_scene,
     "clip": clip_scene,
+    "clock": clock_scene,
 }
-SUITES = tuple(_DRAW)
+NEW_SUITES = ("clock",)
+"""No recipe that ships trains on these: the shipped model can learn them by a fine-tune (docs/tune.md)."""
+SUITES = tuple(suite for suite in _DRAW if suite not in NEW_SUITES)
+ALL_SUITES = (*SUITES, *NEW_SUITES)
 LEVELS = (1, 2, 3)
 """Easy, standard (the shipped model is judged here), harder."""
 
@@ -40,6 +45,9 @@ TASKS: dict[str, str] = {
     "motion": "what moves in a clip, and which way",
     "order": "what came first, next and last in a clip",
 }
+NEW_TASKS: dict[str, str] = {"clock": "the time that a clock without numbers shows"}
+"""Tasks of NEW_SUITES: measured when they are named."""
+ALL_TASKS = TASKS | NEW_TASKS
 TASK_SUITES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("attribute", "count", "relation", "size"), ("shapes",)),
     "box": ("shapes", "text", "chart"),
@@ -48,9 +56,10 @@ TASK_SUITES: dict[str, tuple[str, ...]] = {
     "chart": ("chart",),
     "compare": ("pair",),
     **dict.fromkeys(("motion", "order"), ("clip",)),
+    "clock": ("clock",),
 }
 """Where the questions of a task come from."""
-SINGLE_PICTURE_TASKS = tuple(task for task, suites in TASK_SUITES.items() if not {"pair", "clip"} & {*suites})
+SINGLE_PICTURE_TASKS = tuple(task for task in TASKS if not {"pair", "clip"} & {*TASK_SUITES[task]})
 
 
 def draw_scene(suite: str, seed: int, size: tuple[int, int] = (64, 64), level: int = 2) -> Scene:
@@ -60,7 +69,7 @@ def draw_scene(suite: str, seed: int, size: tuple[int, int] = (64, 64), level: i
     level, and for a side under 64 pixels.
     """
     if suite not in _DRAW:
-        raise ValueError(f"suite {suite!r} is unknown: choose one of {', '.join(SUITES)}")
+        raise ValueError(f"suite {suite!r} is unknown: choose one of {', '.join(ALL_SUITES)}")
     if level not in LEVELS:
         raise ValueError(f"level {level!r} is unknown: choose 1 (easy), 2 (standard) or 3 (harder)")
     if min(size) < 64:

@@ -10,7 +10,7 @@ import PIL.Image
 
 from tessera.chat.message import Image, Video
 from tessera.playground.parts import Scene
-from tessera.playground.scene import SUITES, draw_scene
+from tessera.playground.scene import ALL_SUITES, SUITES, draw_scene
 from tessera.playground.talk import caption_conversation, conversation
 from tessera.records.writing import internvl_record, json_line, marked_turns, write_meta
 from tessera.runtime.seeds import derive_seed
@@ -60,9 +60,9 @@ def write_dataset(
 
 def split_count(mix: Mapping[str, float], count: int) -> dict[str, int]:
     """Whole numbers of records by suite that add up to `count`; a weight of zero leaves a suite out."""
-    unknown = sorted(set(mix) - set(SUITES))
+    unknown = sorted(set(mix) - set(ALL_SUITES))
     if unknown:
-        raise ValueError(f"mix names unknown suites {unknown}: choose from {', '.join(SUITES)}")
+        raise ValueError(f"mix names unknown suites {unknown}: choose from {', '.join(ALL_SUITES)}")
     total = sum(mix.values())
     if count < 1 or total <= 0 or min(mix.values()) < 0:
         raise ValueError(f"count {count} and mix {dict(mix)} must be positive: give at least one record")

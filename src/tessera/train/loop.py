@@ -4,7 +4,7 @@ Telemetry is a return value: `Trainer.run` yields a report per step and writes i
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, astuple
 from pathlib import Path
@@ -31,6 +31,7 @@ from tessera.train.step import Step
 from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 from tessera.train.update.rules import assign
+from tessera.train.update.wrapping import wrap
 from tessera.train.watch.journal import Journal
 from tessera.train.watch.telemetry import StepReport
 
@@ -71,6 +72,8 @@ class Trainer:
         if self.ranks.leads and (left := setup.recipe.stages[(self.resumed_at or (0, 0))[0] :]):
             require_writable(folder, room_for_run(self.model, left, self._states), folder=True)
         self.masters = Masters(self.recipe.precision)
+        for index in range((self.resumed_at or (0, 0))[0] + 1):
+            self._wrap(index)  # a state holds the model as its stage wraps it
         self.masters.hold(self.model)
         self.model.to(self.device)
 
@@ -135,7 +138,15 @@ class Trainer:
 
     def _finish(self, index: int, optimizer: Optimizer) -> None:
         """Save the model of a stage, and the state behind it; stop there when somebody asked for it."""
-        self._save(RunPosition(index + 1), optimizer, model=self.stage_folder(index))
+        folder, averages = self.stage_folder(index), optimizer.averages()
+        self._require_finite(folder.name)
+        optimizer.settle()
+        if self.ranks.leads:
+            self._publish(folder, {})
+            if averages:
+                self._publish(folder.with_name(f"{folder.name}_ema"), averages)
+        self._wrap(index + 1)
+        self._save(RunPosition(index + 1), optimizer)
         last = index + 1 == len(self.recipe.stages)
         if not last and self._stopping():
             self.stopped = (index + 1, 0)
@@ -146,19 +157,29 @@ class Trainer:
         """Whether any rank was asked to stop: all stop together."""
         return totals([float(self.stop.asked)], self.ranks, self.device)[0] > 0
 
-    def _save(self, position: RunPosition, optimizer: Optimizer, model: Path | None = None) -> None:
-        """The state, behind the reports of its steps, and the model of a stage that ended."""
-        if not self.ranks.leads:
-            return
+    def _wrap(self, index: int) -> None:
+        """Give the model the LoRA factors of a stage, if it is one."""
+        for stage in self.recipe.stages[index : index + 1]:
+            wrap(self.model, stage.rules, self.recipe.seed, self.masters)
+
+    def _require_finite(self, where: str) -> None:
         try:
             require_finite(self.model)
         except FloatingPointError as error:
-            raise self._diverged(f"before stage {position.stage}, step {position.step}", error) from error
-        if model is not None:
-            with atomic_folder(model) as fresh:
-                self.setup.save(fresh, self.masters.as_stored(self.model))
+            raise self._diverged(where, error) from error
+
+    def _save(self, position: RunPosition, optimizer: Optimizer) -> None:
+        """The state, behind the reports of its steps."""
+        if not self.ranks.leads:
+            return
+        optimizer.settle()
+        self._require_finite(f"before stage {position.stage}, step {position.step}")
         self._journal.sync()
         self._states.save(position, self._run, self.masters.exact(self.model), optimizer)
+
+    def _publish(self, folder: Path, instead: Mapping[str, torch.Tensor]) -> None:
+        with atomic_folder(folder) as fresh:
+            self.setup.save(fresh, self.masters.as_stored(self.model, instead))
 
     def _validate(self, index: int, step: int, compute: Step) -> float | None:
         """The loss on the records held out, as the model is without drop path; None when it isn't due."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from tessera.nn.recompute import Recompute
-from tessera.runtime.config import Config
+from tessera.runtime.config import Config, first_fault
 from tessera.train.objective import AnyObjective
 from tessera.train.objective.contract import ManifestSpec, StageData
 from tessera.train.objective.conversation import ConversationObjective
@@ -17,7 +17,7 @@ from tessera.train.update.optimizers import OptimizerConfig
 from tessera.train.update.rules import Rule
 from tessera.train.update.schedule import Schedule
 
-__all__ = ["ManifestSpec", "Recipe", "Stage", "Start", "gaps", "to_fill"]
+__all__ = ["ManifestSpec", "Recipe", "Stage", "Start", "gaps", "require_filled", "revalidated", "to_fill"]
 
 _GAP = "? "
 
@@ -28,16 +28,37 @@ class Stage(StageData):
     steps: int = Field(gt=0)
     epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Passes over the sources: the stage ends behind about so many, if `steps` does not end it before."""
-    rules: tuple[Rule, ...]
+    rules: tuple[Rule, ...] = Field(min_length=1)
     """Ordered; the first pattern that matches a parameter decides."""
     objective: AnyObjective = ConversationObjective()
     schedule: Schedule = Schedule()
     optimizer: OptimizerConfig = OptimizerConfig()
-    drop_path: float | None = None
+    drop_path: float | None = Field(default=None, ge=0, lt=1)
     """Highest drop-path rate of the ViT in this stage; None keeps the model's own."""
     recompute: Recompute = "none"
     """What the backward pass computes again instead of keeping it: nothing, whole blocks, or all but the dear
     products. Less memory for more time; gradients stay the same."""
+
+    @model_validator(mode="after")
+    def _learns_to_the_end(self) -> Stage:
+        horizon, floor = self.schedule.horizon, self.schedule.floor
+        if horizon is not None and horizon < self.steps and not floor and self.schedule.kind != "constant":
+            raise ValueError(
+                f"schedule.horizon = {horizon} ends before steps = {self.steps}: the rates would be 0 from "
+                "there on; raise horizon, lower steps, or give schedule.floor"
+            )
+        return self
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is allowed and hardly meant."""
+        warmup = self.schedule.warmup
+        if isinstance(warmup, int) and warmup >= self.steps:
+            return [
+                f"stage {self.name!r}: its {self.steps} steps end in a warm-up of {warmup}: the peak rates "
+                "are never reached"
+            ]
+        return []
 
 
 class Recipe(Config):
@@ -61,6 +82,14 @@ class Recipe(Config):
         return self
 
 
+def revalidated(recipe: Recipe) -> Recipe:
+    """The same, with all values looked at: variants by `model_copy` were not. ValueError naming the field."""
+    try:
+        return Recipe.model_validate(recipe.model_dump())
+    except ValidationError as error:
+        raise ValueError(first_fault(error, "recipe")) from error
+
+
 def to_fill(what: str) -> str:
     """The value of a text field that only the user can give. A run does not start while one is left."""
     return f"{_GAP}{what}"
@@ -78,3 +107,11 @@ def gaps(recipe: Recipe) -> dict[str, str]:
                 yield from walk(inner, f"{path}.{name}" if path else str(name))
 
     return dict(walk(recipe.model_dump(mode="json"), ""))
+
+
+def require_filled(recipe: Recipe) -> None:
+    """ValueError naming the first field that is still to be filled, and what it wants."""
+    for field, what in gaps(recipe).items():
+        raise ValueError(
+            f"{field} is yours to fill: {what}. Give it in the recipe's file, or as --{field} VALUE"
+        )

@@ -13,8 +13,9 @@ from tessera.curation.check import CheckReport
 from tessera.runtime.progress import Progress, silent
 from tessera.train.objective.contract import Checked, Loader, ManifestSpec, Sources, Tensors
 from tessera.train.parallel.ranks import ALONE, Ranks
-from tessera.train.recipe import Recipe, Stage, gaps
+from tessera.train.recipe import Recipe, Stage, require_filled, revalidated
 from tessera.train.update.rules import trains
+from tessera.train.update.wrapping import require_linears
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,11 @@ class Setup:
 def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
     """Build the model and check the sources of every stage.
 
-    Raises DataError with all faults, ValueError for stages that can't train one and the same model.
+    Raises DataError with all faults, ValueError for a field that can't be, and for stages that can't train
+    one and the same model.
     """
-    for field, what in gaps(recipe).items():
-        raise ValueError(
-            f"{field} is yours to fill: {what}. Give it in the recipe's file, or as --{field} VALUE"
-        )
+    require_filled(recipe)
+    recipe = revalidated(recipe)
     first = recipe.stages[0]
     for stage in recipe.stages:
         if stage.objective.learner is not first.objective.learner:
@@ -73,6 +73,8 @@ def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
             )
     _check_new_rows(recipe)
     learner: Any = first.objective.learner.start(recipe.start, recipe.seed)
+    for stage in recipe.stages:
+        require_linears(learner.model, stage.rules)
     checked = [stage.objective.check(stage, learner, progress) for stage in recipe.stages]
     held_out = [_check_validation(stage, learner, progress) for stage in recipe.stages]
     report = sum((found for _, found in (*checked, *held_out)), CheckReport())

@@ -1,26 +1,37 @@
-"""`tessera recipes`: the recipes that ship, and a copy of one to edit."""
+"""`tessera recipes`: the recipes that ship as a table, one of them in full, and a copy of one to edit."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from rich import box
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from tessera.cli.command import WordsCommand
 from tessera.cli.terminal.tables import Terminal
-from tessera.recipes.shelf import copy_recipe, load_recipe, read_card, shipped_recipes
+from tessera.recipes.offer import Line
+from tessera.recipes.shelf import choose, copy_recipe, find_recipe, match_recipes
 from tessera.runtime.shown import counted
+
+WIDTH = 100
+"""Columns of the output where it is no terminal; the table fits them."""
+CAPTION = (
+    "rate: the highest; batch: packs a step x their tokens; tokens: as published, or what packs hold.\n"
+    "SIZE/all_stages joins the stages of a size. A page: tessera recipes NAME; a file: --copy NAME"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecipesCommand(WordsCommand):
-    """List the recipes that ship with the package, or copy one to a file that you can edit and train."""
+    """List the recipes that ship, show one in full, or copy one to a file that you can edit and train."""
 
-    words: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[FILE]")] = ()
-    """With --copy: the file to write; the recipe's own name in this folder by default."""
+    words: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[WORDS]")] = ()
+    """A name for its page; else words that must all fit: generation, size, stage, model (2.5 8B lora). With
+    --copy: the file to write; the recipe's own name in this folder by default."""
     copy: str | None = None
     """Copy the recipe of this name."""
 
@@ -28,33 +39,55 @@ class RecipesCommand(WordsCommand):
         return {Path(word): False for word in self.words[:1]} if self.copy is not None else {}
 
     def run(self) -> int:
-        if len(self.words) > (self.copy is not None):
-            raise ValueError(f"{self.words[-1]!r} is one word too many; a file goes with --copy NAME")
         if self.copy is not None:
-            file = copy_recipe(self.copy, *map(Path, self.words))
-            remark = f"{file}: edit it, then tessera train {file}"
-            self.tell(lambda: {"file": file}, lambda: print(remark))
+            return self._copy(self.copy)
+        console = Terminal()
+        if not console.is_terminal:
+            console = Terminal(width=WIDTH)
+        if len(self.words) == 1 and len(match_recipes(self.words[0])) == 1:
+            from tessera.cli.training.recipe_page import describe, show_page  # needs torch
+
+            offer = find_recipe(self.words[0])
+            self.tell(lambda: describe(offer), lambda: show_page(offer, console))
             return 0
-        found = [describe(name) for name in shipped_recipes()]
-        self.tell(lambda: found, lambda: show(found))
+        found = choose(self.words)
+        self.tell(lambda: [asdict(line) for line in found], lambda: show(found, console))
+        return 0
+
+    def _copy(self, name: str) -> int:
+        if len(self.words) > 1:
+            raise ValueError(f"{self.words[-1]!r} is one word too many; a file goes with --copy NAME")
+        file = copy_recipe(name, *map(Path, self.words))
+        remark = f"{file}: edit it, then tessera train {file}"
+        self.tell(lambda: {"file": file}, lambda: print(remark))
         return 0
 
 
-def describe(name: str) -> dict[str, Any]:
-    """The card of a recipe and its stages, as plain values."""
-    return {"name": name, **read_card(name)} | {"stages": {s.name: s.steps for s in load_recipe(name).stages}}
+def show(found: Sequence[Line], console: Terminal) -> None:
+    """The table; runs that only join stages of it are left to the caption, unless nothing else was found."""
+    single = [line for line in found if len(line.stages) == 1 or line.generation == "scale"] or found
+    caption = f"\n[dim]{counted(len(single), 'recipe')}. {CAPTION}[/]"
+    console.print(recipes_table(single), caption, highlight=False)
 
 
-def show(found: list[dict[str, Any]]) -> None:
-    """A card per recipe: what it trains, its stages, what it takes, what to expect."""
-    console = Terminal()
-    for recipe in found:
-        stages = ", ".join(f"{name} ({counted(steps, 'step')})" for name, steps in recipe["stages"].items())
-        card = Table.grid(padding=(0, 2), pad_edge=True)
-        card.add_column(style="dim", min_width=8)
-        for name, value in (recipe | {"stages": stages}).items():
-            if name not in ("name", "purpose"):
-                card.add_row(name, escape(value))
-        console.print(f"[bold]{recipe['name']}[/]\n{escape(recipe['purpose'])}", highlight=False)
-        console.print(card, "", highlight=False)
-    print("a file to edit: tessera recipes --copy NAME")
+def recipes_table(lines: Sequence[Line]) -> Table:
+    """A row a recipe, a rule between generations."""
+    right: Any = {"justify": "right", "no_wrap": True}
+    table = Table(
+        Column("recipe", no_wrap=True),
+        Column("trains", overflow="fold"),
+        *(Column(name, **right) for name in ("rate", "batch", "steps", "tokens", "hardware")),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+        pad_edge=False,
+    )
+    for line, after in pairwise([*lines, None]):
+        assert line is not None
+        counts = [count for count in line.stages.values() if count]
+        steps = f"{sum(counts):,}" if counts else "one pass"
+        cells = (line.name, line.trained, line.rate, line.batch, steps, line.tokens, line.hardware)
+        table.add_row(
+            *map(escape, cells), end_section=after is not None and after.generation != line.generation
+        )
+    return table

@@ -14,14 +14,14 @@ from rich.table import Table
 
 from tessera.cli.command import ReportingCommand
 from tessera.cli.terminal.tables import Terminal, figures_table, say
-from tessera.recipes.shelf import load_recipe, match_recipes, shipped_recipes
+from tessera.recipes.shelf import load_recipe, match_recipes
 from tessera.runtime.disk import require_writable
 from tessera.runtime.interrupt import stop_on_signals
 from tessera.runtime.locks import FolderLock
 from tessera.runtime.progress import Bars, Progress, progress_bars
 from tessera.train.loop import StageHook, Trainer
 from tessera.train.parallel.ranks import join
-from tessera.train.recipe import Recipe
+from tessera.train.recipe import Recipe, require_filled
 from tessera.train.setup import set_up
 from tessera.train.update.rules import table
 from tessera.train.watch.telemetry import StepReport, stage_figures
@@ -50,9 +50,10 @@ class TrainCommand(RunCommand):
     recipe: Annotated[Recipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff]
 
     def run(self) -> int:
+        require_filled(self.recipe)
         ranks = join()
         console = Terminal(stderr=self.json, quiet=not ranks.leads)
-        out = self.out or Path("runs") / Path(self.chosen).stem
+        out = self.out or Path("runs") / folder_name(self.chosen)
         with hold(out), progress_bars(keep=True, shown=ranks.leads) as bars:
             trainer = prepare(self.recipe, out, bars, console, changed_data=self.accept_changed_data)
             figures = stage_figures(follow(trainer, trainer.run(), bars, console))
@@ -79,9 +80,14 @@ def train_command(words: Sequence[str]) -> RunCommand | type[RunCommand]:
     if not free:
         if any(word in ("-h", "--help") or word.startswith("--tyro-") for word in words):
             return RunCommand
-        raise ValueError(f"no recipe: give a .py file or one of {', '.join(shipped_recipes())}")
+        raise ValueError("no recipe: give a .py file or a name of `tessera recipes`")
     named = [word for word in free if word.endswith(".py") or match_recipes(word)] or free
     return TrainCommand(chosen=named[0], recipe=load_recipe(named[0]))
+
+
+def folder_name(chosen: str) -> str:
+    """Of a run that names no folder: as its file, or as the whole name of its recipe."""
+    return Path(chosen).stem if chosen.endswith(".py") else chosen.replace("/", "_")
 
 
 @contextmanager
@@ -109,6 +115,8 @@ def prepare(
     faults.
     """
     setup = set_up(recipe, lambda what, done, total: progress(f"check {what}", done, total))
+    for remark in (remark for stage in recipe.stages for remark in stage.remarks):
+        say(console, f"note: {remark}")
     if setup.report.records:
         say(console, setup.report.describe())
     trainer = Trainer(setup, out, after_stage, held=True, changed_data=changed_data)

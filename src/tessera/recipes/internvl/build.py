@@ -1,6 +1,7 @@
 """From published values to a recipe: rules, packs, schedule, first weights, fields left to the user."""
 
 from tessera.packing.config import PackingConfig
+from tessera.packing.samples.weights import Averaging
 from tessera.recipes.internvl.stage import PARTS, PublishedStage
 from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start, to_fill
 from tessera.train.update.rules import Rule
@@ -25,7 +26,7 @@ def build_stage(stage: PublishedStage) -> Stage:
         epochs=None if stage.steps else 1.0,
         rules=rules_of(stage),
         sources=tuple(
-            ManifestSpec(meta=to_fill(f"manifest of your data; published: {data.what}"),
+            ManifestSpec(meta=data.meta or to_fill(f"manifest of your data; published: {data.what}"),
                          max_dynamic_patch=stage.picture_tiles)
             for data in stage.data
         ),
@@ -46,8 +47,11 @@ def rules_of(stage: PublishedStage) -> tuple[Rule, ...]:
 def packing_of(stage: PublishedStage) -> PackingConfig:
     """Packs as published. Where nothing was packed: packs of one longest sample, weighted as one batch is."""
     tiles = stage.pack_tiles if stage.packed else stage.length // stage.entry.tokens_per_tile
-    averaging = "square" if stage.packed else "token"
-    return PackingConfig(max_tokens=stage.length, max_tiles=tiles, averaging=averaging, over_long="split")
+    averaging: Averaging = "square" if stage.packed else "token"
+    v2pe = "random" if stage.v2pe else None
+    return PackingConfig(
+        max_tokens=stage.length, max_tiles=tiles, averaging=averaging, over_long="split", v2pe=v2pe
+    )
 
 
 def start_of(stage: PublishedStage) -> Start:

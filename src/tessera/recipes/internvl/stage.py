@@ -6,6 +6,7 @@ Nothing here needs torch, so a table of all stages is there at once.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import log2
 from typing import Any, Literal, Self
 
 from tessera.families.catalogue import get_entry
@@ -32,6 +33,8 @@ class Data:
     what: str
     share: float | None = None
     """Share of the tokens, where one was published."""
+    meta: str = ""
+    """Your manifest; a run does not start without one."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,11 @@ class PublishedStage:
 
     @property
     def packs(self) -> int:
-        """Packs a step: those published, or as many as hold the published samples."""
-        return self.batch if self.packed else max(1, round(self.batch * self.sample_tokens / self.length))
+        """Packs a step: those published; else about as many as hold the published samples, a power of two,
+        which devices can share."""
+        if self.packed:
+            return self.batch
+        return int(2 ** max(0, round(log2(self.batch * self.sample_tokens / self.length))))
 
     def then(self, name: str, **changes: Any) -> Self:
         """The stage behind this one: it starts from the result, and differs in these fields."""

@@ -17,7 +17,7 @@ UPPER_BOUND = "100,000 steps are an upper bound: the authors stopped earlier, se
 
 
 @dataclass(frozen=True)
-class Size:
+class SizeOf2_5:
     """What differs between the sizes."""
 
     rate: float
@@ -33,13 +33,13 @@ class Size:
 
 
 SIZES = {
-    "1B": Size(4e-5, 0.01, 0.1, 22_000, ("191B", "176B")),
-    "2B": Size(4e-5, 0.01, 0.1, 22_000, ("277B", "176B")),
-    "4B": Size(4e-5, 0.01, 0.1, 11_000, ("164B", "88B")),
-    "8B": Size(4e-5, 0.05, 0.1, 5_500, ("22B", "76B", "44B"), "OpenGVLab/InternViT-300M-448px"),
-    "26B": Size(2e-5, 0.05, 0.4, 5_500, ("31B", "146B", "44B"), "OpenGVLab/InternViT-6B-448px-V1-5"),
-    "38B": Size(2e-5, 0.05, 0.4, 5_500, ("107B", "44B")),
-    "78B": Size(2e-5, 0.05, 0.4, 5_500, ("76B", "44B")),
+    "1B": SizeOf2_5(4e-5, 0.01, 0.1, 22_000, ("191B", "176B")),
+    "2B": SizeOf2_5(4e-5, 0.01, 0.1, 22_000, ("277B", "176B")),
+    "4B": SizeOf2_5(4e-5, 0.01, 0.1, 11_000, ("164B", "88B")),
+    "8B": SizeOf2_5(4e-5, 0.05, 0.1, 5_500, ("22B", "76B", "44B"), "OpenGVLab/InternViT-300M-448px"),
+    "26B": SizeOf2_5(2e-5, 0.05, 0.4, 5_500, ("31B", "146B", "44B"), "OpenGVLab/InternViT-6B-448px-V1-5"),
+    "38B": SizeOf2_5(2e-5, 0.05, 0.4, 5_500, ("107B", "44B")),
+    "78B": SizeOf2_5(2e-5, 0.05, 0.4, 5_500, ("76B", "44B")),
 }
 
 

@@ -1,6 +1,8 @@
 """Contrastive start of the scale model's ViT.
 
 Command:   tessera train vision --out runs/vision
+Trained:   ViT
+Stages:    pairs (2,000 steps)
 Hardware:  one CPU core
 Time:      about 35 minutes
 Expected:  loss below 1.0; see docs/scale_model.md for the run that made the shipped weights

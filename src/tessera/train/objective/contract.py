@@ -38,7 +38,7 @@ class StageData(Config):
     """The part of a stage that its objective reads: data, and how it becomes the batches of a step."""
 
     name: str
-    sources: tuple[PlaygroundSource | ManifestSpec, ...]
+    sources: tuple[PlaygroundSource | ManifestSpec, ...] = Field(min_length=1)
     packing: PackingConfig = PackingConfig()
     validation: tuple[str, ...] = ()
     """Manifests of records that are not trained on: the loss on them is measured on the way."""

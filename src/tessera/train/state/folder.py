@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from tessera.nn.lora import own_name
 from tessera.runtime.atomic import atomic_folder, remove
 from tessera.runtime.disk import file_digest
 from tessera.runtime.shown import shown
@@ -57,7 +58,8 @@ class SavedState:
         if self.position.name == RunPosition().name:
             return
         weights = load_file(self.folder / WEIGHTS)
-        for name, parameter in model.named_parameters():
+        for path, parameter in model.named_parameters():
+            name = own_name(path)
             if name not in weights or weights[name].shape != parameter.shape:
                 raise ValueError(f"{shown(self.folder)}: no {name} of this model; use another --out")
             masters.load(name, parameter, weights[name])

@@ -82,13 +82,16 @@ def _changes(stage: str, was: dict[str, Any], now: dict[str, Any]) -> Iterator[s
 def room_for_run(model: nn.Module, stages: Sequence[Stage], states: StateFolder) -> int:
     """Bytes that stages need on the disk beside what the states take already: two states, a model a stage.
 
-    A state has the weights, and for each that its stage trains a master and two tensors of memory in float32.
+    A state has the weights, and for each that its stage trains a master, two tensors of memory and perhaps a
+    mean in float32. A mean is also a second model of its stage.
     """
     weights = {name: p.numel() for name, p in model.named_parameters()}
     whole, trained = sum(p.numel() * p.element_size() for p in model.parameters()), 0
-    for stage in stages:
-        trained = max(trained, sum(size for name, size in weights.items() if trains(stage.rules, name)))
-    room = 2 * (whole + 12 * trained) + whole * len(stages)
+    means = [stage.optimizer.ema is not None for stage in stages]
+    for stage, mean in zip(stages, means, strict=True):
+        size = sum(size for name, size in weights.items() if trains(stage.rules, name))
+        trained = max(trained, size * (4 if mean else 3))
+    room = 2 * (whole + 4 * trained) + whole * (len(stages) + sum(means))
     return max(LEAST_FREE, room - sum(f.stat().st_size for f in states.folder.rglob("*") if f.is_file()))
 
 

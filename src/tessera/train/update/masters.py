@@ -5,11 +5,13 @@ would be lost. So the optimizer adds it to a float32 master, and the weight is t
 (mixed precision of https://arxiv.org/abs/1710.03740, without loss scaling, which bfloat16 doesn't need).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import torch
 from torch import nn
+
+from tessera.nn.lora import own_name
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -28,7 +30,7 @@ class Masters:
 
     def hold(self, model: nn.Module) -> None:
         """Cast the floating weights of a model in place; call it again when there are new ones."""
-        for name, parameter in model.named_parameters():
+        for name, parameter in _own_parameters(model):
             if not parameter.is_floating_point():
                 continue
             exact = parameter.detach()
@@ -39,14 +41,14 @@ class Masters:
                 if not torch.equal(parameter.data.to(exact.dtype), exact):
                     self._values[name] = exact.float()
 
-    def master(self, name: str, parameter: nn.Parameter) -> torch.Tensor:
-        """The float32 tensor to change, on the weight's device; a float32 weight is its own."""
+    def master(self, name: str, parameter: nn.Parameter, offload: bool = False) -> torch.Tensor:
+        """The float32 tensor to change, with the weight or with the host; a float32 weight is its own."""
         if parameter.dtype == torch.float32:
             return parameter.detach()
         exact = self._values.get(name)
-        exact = parameter.detach().float() if exact is None else exact.to(parameter.device)
-        self._values[name] = exact
-        return exact
+        exact = parameter.detach().float() if exact is None else exact
+        self._values[name] = at_home(exact) if offload else exact.to(parameter.device)
+        return self._values[name]
 
     def rest(self, trained: set[str]) -> None:
         """Keep the values of weights that are not `trained` now in the memory of the host."""
@@ -55,13 +57,24 @@ class Masters:
 
     def exact(self, model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
         """Names and values to go on with: float32 where there is a master, else the weight."""
-        for name, parameter in model.named_parameters():
-            yield name, self._values.get(name, parameter.detach())
+        for name, parameter in _own_parameters(model):
+            yield name, self.value(name, parameter)
 
-    def as_stored(self, model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-        """Names and values to publish: each in the dtype it had at the start."""
+    def value(self, name: str, parameter: nn.Parameter) -> torch.Tensor:
+        """The exact value of one weight: its master, else itself."""
+        return self._values.get(name, parameter.detach())
+
+    def pop(self, name: str, parameter: nn.Parameter) -> torch.Tensor:
+        """The exact value of a weight that goes, on its device; nothing of it is kept."""
+        self._stored.pop(name, None)
+        return self._values.pop(name, parameter.detach()).to(parameter.device)
+
+    def as_stored(
+        self, model: nn.Module, instead: Mapping[str, torch.Tensor]
+    ) -> Iterator[tuple[str, torch.Tensor]]:
+        """Names and values to publish, each in the dtype it had at the start; `instead` goes before."""
         for name, value in self.exact(model):
-            yield name, value.to(self._stored.get(name, value.dtype))
+            yield name, instead.get(name, value).to(self._stored.get(name, value.dtype))
 
     @torch.no_grad()
     def load(self, name: str, parameter: nn.Parameter, exact: torch.Tensor) -> None:
@@ -71,3 +84,13 @@ class Masters:
             self._values[name].copy_(exact)
         elif exact.dtype != parameter.dtype:
             self._values[name] = exact.float()
+
+
+def at_home(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor in the host's memory, pinned where an accelerator will fetch it."""
+    home = tensor.detach().cpu()
+    return home.pin_memory() if torch.cuda.is_available() else home
+
+
+def _own_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    return ((own_name(name), parameter) for name, parameter in model.named_parameters())

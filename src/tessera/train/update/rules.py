@@ -1,13 +1,19 @@
 """Which parameters a stage trains: ordered patterns, first match wins, a dead pattern is an error."""
 
+from __future__ import annotations
+
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pydantic import Field, field_validator, model_validator
 from torch import nn
 
-from tessera.models.vision.encoder import TileEncoder
+from tessera.nn.lora import FACTORS, LoRAConfig, own_name, weight_of
+from tessera.nn.quantised import QuantisedLinear
 from tessera.runtime.config import Config
+from tessera.runtime.shown import shown
+from tessera.train.update.decay import Exempt, kind_of, layers_above, stacks
 
 
 class Rule(Config):
@@ -15,12 +21,31 @@ class Rule(Config):
 
     pattern: str
     """Regular expression searched in the parameter name (`re.search`)."""
-    learning_rate: float | None = None
+    learning_rate: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Peak rate; None freezes."""
-    weight_decay: float = 0.0
-    """Applies to matrices; vectors (norms, biases, layer scale) never decay."""
-    layer_decay: float = 1.0
-    """Rate factor per layer of a vision encoder, counted from the top; 1 gives all layers the same rate."""
+    weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """Decoupled decay: each step takes rate times this of a weight."""
+    no_decay: tuple[Exempt, ...] = ("norms", "biases", "layer_scale")
+    """Kinds of weights that don't decay; by default all that are no matrices."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Rate factor per block of an encoder or decoder, counted from the top; 1 gives all the same rate."""
+    lora: LoRAConfig | None = None
+    """Freeze what the pattern finds and train low-rank factors beside its linears, at the rule's rate."""
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _not_zero(cls, rate: float | None) -> float | None:
+        if rate == 0:
+            raise ValueError("a rate of 0 trains nothing; leave it out to freeze")
+        return rate
+
+    @model_validator(mode="after")
+    def _factors_have_a_rate(self) -> Rule:
+        if self.lora is not None and self.learning_rate is None:
+            raise ValueError(
+                f"rule {shown(self.pattern)}: lora needs a learning_rate, which trains its factors"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -36,23 +61,31 @@ class Assignment:
 def assign(model: nn.Module, rules: Sequence[Rule]) -> list[Assignment]:
     """Freeze and select: sets `requires_grad` everywhere and returns the trained parameters.
 
-    Raises ValueError for a pattern that decides nothing, and for parameters that no pattern mentions.
+    Linears of rules with `lora` were wrapped before (`wrapping.wrap`). Raises ValueError for a pattern that
+    decides nothing, and for parameters that no pattern mentions.
     """
     used: set[int] = set()
     trained, orphans = [], []
-    modules = model.named_modules()
-    encoders = {f"{name}.": len(m.layers) for name, m in modules if isinstance(m, TileEncoder)}
-    for name, parameter in model.named_parameters():
-        index = _decides(rules, name)
+    depths = stacks(model)
+    for name, parameter, _ in _weights(model):
+        index = decides(rules, name)
         if index is None:
             orphans.append(name)
             continue
         used.add(index)
+        if parameter is None:
+            continue
         rule = rules[index]
-        parameter.requires_grad_(rule.learning_rate is not None)
-        if rule.learning_rate is not None:
-            rate = rule.learning_rate * rule.layer_decay ** _layers_above(name, encoders)
-            decay = rule.weight_decay if parameter.dim() > 1 else 0.0
+        parameter.requires_grad_(trains(rules, name))
+        if rule.learning_rate is not None and parameter.requires_grad:
+            above = layers_above(name, depths)
+            if above is None and rule.layer_decay != 1:
+                raise ValueError(
+                    f"rules[{index}].layer_decay = {rule.layer_decay}: {name} is in no stack of blocks; "
+                    "give it a rule of its own in front, without layer_decay"
+                )
+            rate = rule.learning_rate * rule.layer_decay ** (above or 0)
+            decay = 0.0 if kind_of(name, parameter) in rule.no_decay else rule.weight_decay
             trained.append(Assignment(name, parameter, rate, decay))
     _require_complete(rules, used, orphans, trained)
     return trained
@@ -76,30 +109,53 @@ def _require_complete(
         raise ValueError("rules freeze everything; give at least one pattern a learning_rate")
 
 
-def _layers_above(name: str, encoders: Mapping[str, int]) -> int:
-    """Blocks of the parameter's encoder above it, embeddings below the first; 0 outside encoders."""
-    for prefix, depth in encoders.items():
-        if name.startswith(prefix):
-            block = re.match(r"layers\.(\d+)\.", name.removeprefix(prefix))
-            return depth - 1 - int(block[1]) if block else depth
-    return 0
-
-
 def table(model: nn.Module, rules: Sequence[Rule]) -> list[tuple[str, int, str]]:
-    """(pattern, parameters decided, "frozen" or the rate) per rule, for printing."""
-    counts = [0] * len(rules)
-    for name, parameter in model.named_parameters():
-        if (index := _decides(rules, name)) is not None:
-            counts[index] += parameter.numel()
-    rates = ["frozen" if r.learning_rate is None else f"{r.learning_rate:g}" for r in rules]
-    return [(rule.pattern, count, rate) for rule, count, rate in zip(rules, counts, rates, strict=True)]
+    """(pattern, parameters, "frozen" or the rate) for printing: a row per rule, two for one with `lora`."""
+    counts, factors = [0] * len(rules), [0] * len(rules)
+    for name, _, count in _weights(model):
+        if (index := decides(rules, name)) is not None:
+            (factors if _is_factor(name) else counts)[index] += count
+    rows = []
+    for rule, count, added in zip(rules, counts, factors, strict=True):
+        rate = "frozen" if rule.learning_rate is None else f"{rule.learning_rate:g}"
+        if rule.lora is None:
+            rows.append((rule.pattern, count, rate))
+        else:
+            said = f"LoRA of rank {rule.lora.rank}, scale {rule.lora.scale:g}"
+            rows += [(rule.pattern, count, "frozen"), (rule.pattern, added, f"{rate} ({said})")]
+    return rows
 
 
 def trains(rules: Sequence[Rule], name: str) -> bool:
-    """Whether a parameter of this name gets a rate."""
-    index = _decides(rules, name)
+    """Whether a parameter of this name gets a rate; of what a rule with `lora` finds the factors alone do."""
+    index = decides(rules, name)
+    if index is None or rules[index].learning_rate is None:
+        return False
+    return rules[index].lora is None or _is_factor(name)
+
+
+def changes(rules: Sequence[Rule], name: str) -> bool:
+    """Whether a stage trains a weight of this name, or factors that may be merged into it later."""
+    index = decides(rules, name)
     return index is not None and rules[index].learning_rate is not None
 
 
-def _decides(rules: Sequence[Rule], name: str) -> int | None:
+def decides(rules: Sequence[Rule], name: str) -> int | None:
+    """Number of the rule for a parameter: the first that finds its own name; factors follow their weight."""
+    name = weight_of(name)
     return next((i for i, rule in enumerate(rules) if re.search(rule.pattern, name)), None)
+
+
+def _is_factor(name: str) -> bool:
+    return name.rpartition(".")[2] in FACTORS
+
+
+def _weights(model: nn.Module) -> Iterator[tuple[str, nn.Parameter | None, int]]:
+    """Own name, parameter and size of every weight; quantised linears have no parameter."""
+    for name, parameter in model.named_parameters():
+        yield own_name(name), parameter, parameter.numel()
+    for path, module in model.named_modules():
+        if isinstance(module, QuantisedLinear):
+            yield own_name(f"{path}.weight"), None, module.in_features * module.out_features
+            if module.bias is not None:
+                yield own_name(f"{path}.bias"), None, module.out_features

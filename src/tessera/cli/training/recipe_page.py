@@ -1,0 +1,71 @@
+"""The page of a recipe: where its values come from, rules, packs, schedule, start, what is yours to fill."""
+
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from tessera.cli.terminal.tables import Terminal, figures_table
+from tessera.recipes.offer import Offer
+from tessera.train.recipe import Stage, gaps
+from tessera.train.update.rules import Rule
+
+
+def describe(offer: Offer) -> dict[str, Any]:
+    """Card and recipe as plain values."""
+    recipe = offer.load()
+    return offer.card() | {"recipe": recipe.model_dump(mode="json"), "to_fill": gaps(recipe)}
+
+
+def show_page(offer: Offer, console: Terminal) -> None:
+    """Everything that the recipe says, and what was said about it."""
+    recipe, card = offer.load(), offer.card()
+    console.print(f"[bold]{escape(card.pop('purpose'))}[/]", highlight=False)
+    _show_facts(card, console)
+    for stage in recipe.stages:
+        console.print(_rules(stage))
+        _show_facts(_settings(stage), console)
+    start = recipe.start.model_dump(exclude_defaults=True)
+    _show_facts({"start": ", ".join(f"{key} {value}" for key, value in start.items())}, console)
+    if missing := gaps(recipe):
+        console.print("yours to fill, in a copy or as options:")
+        _show_facts({f"--{field}": what for field, what in missing.items()}, console)
+
+
+def _show_facts(facts: dict[str, str], console: Terminal) -> None:
+    grid = Table.grid(padding=(0, 2), pad_edge=True)
+    grid.add_column(style="dim", min_width=8)
+    for name, value in facts.items():
+        grid.add_row(name, escape(value))
+    console.print(grid, "", highlight=False)
+
+
+def _rules(stage: Stage) -> Table:
+    table = figures_table(
+        "pattern", "rate", "decay", "LoRA", title=f"stage {stage.name}", title_justify="left"
+    )
+    for rule in stage.rules:
+        rate = "frozen" if rule.learning_rate is None else f"{rule.learning_rate:g}"
+        table.add_row(escape(rule.pattern), rate, f"{rule.weight_decay:g}", _lora(rule))
+    return table
+
+
+def _lora(rule: Rule) -> str:
+    return ""
+
+
+def _settings(stage: Stage) -> dict[str, str]:
+    packing, schedule = stage.packing, stage.schedule
+    epochs = f", or {stage.epochs:g} passes over the data if they end before" if stage.epochs else ""
+    warmup = f"{schedule.warmup} steps" if isinstance(schedule.warmup, int) else f"{schedule.warmup:.0%}"
+    return {
+        "objective": stage.objective.kind,
+        "steps": f"{stage.steps:,}{epochs}",
+        "packs": f"{stage.accumulate} a step of {packing.max_tokens:,} tokens, {packing.max_tiles} tiles",
+        "weights": f"{packing.averaging} averaging",
+        "positions": "as usual" if packing.v2pe is None else f"V2PE, {packing.v2pe}",
+        "schedule": f"{schedule.kind}, warm-up {warmup}, floor {schedule.floor:g}",
+        "optimizer": f"{stage.optimizer.kind}, betas {stage.optimizer.betas}, clip {stage.optimizer.clip:g}",
+        "drop path": "the model's own" if stage.drop_path is None else f"{stage.drop_path:g}",
+        "recompute": stage.recompute,
+    }

@@ -1,0 +1,145 @@
+"""Low-rank factors beside a frozen linear layer: y = base(x) + scale * B (A x) (LoRA, arXiv 2106.09685).
+
+A wrapped layer has the child `base` (plain, int8 or int4) and the parameters `lora_A` [r, in] and `lora_B`
+[out, r]. Names without `.base` are the own names that rules, key tables and checkpoints use.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, cast
+
+import torch
+from pydantic import Field
+from torch import nn
+from torch.nn import functional as F
+
+from tessera.nn.quantised import QuantisedLinear
+from tessera.runtime.config import Config
+
+FACTORS = ("lora_A", "lora_B")
+
+
+class LoRAConfig(Config):
+    """How a linear is wrapped; the defaults are those of the published recipes (docs/facts/training.md)."""
+
+    rank: int = Field(default=16, gt=0)
+    alpha: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """None is twice the rank."""
+    dropout: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the input that the factors don't see in training."""
+    rslora: bool = False
+    """Divide alpha by the root of the rank instead of the rank (rsLoRA, arXiv 2312.03732)."""
+
+    @property
+    def scale(self) -> float:
+        """What B A is multiplied by."""
+        alpha = 2.0 * self.rank if self.alpha is None else self.alpha
+        return alpha / (math.sqrt(self.rank) if self.rslora else self.rank)
+
+
+class LoRALinear(nn.Module):
+    """A frozen linear with trained factors, made in float32; they are cast to the input's dtype.
+
+    A starts uniform within 1 / sqrt(in), as PEFT's does, drawn from `seed`; B starts at zero. Dropout draws
+    from torch's generator of the device. Of the input one copy is kept for the backward pass, and with
+    dropout a byte a number.
+    """
+
+    def __init__(self, base: nn.Linear | QuantisedLinear, config: LoRAConfig, seed: int = 0) -> None:
+        super().__init__()
+        self.base: nn.Linear | QuantisedLinear = base.requires_grad_(False)
+        self.in_features, self.out_features = base.in_features, base.out_features
+        self.rank, self.scale, self.dropout = config.rank, config.scale, config.dropout
+        device = (base.like if isinstance(base, QuantisedLinear) else base.weight).device
+        self.lora_A = nn.Parameter(_uniform(config.rank, base.in_features, seed).to(device))
+        self.lora_B = nn.Parameter(torch.zeros(base.out_features, config.rank, device=device))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[..., in] to [..., out]. Gradients reach x through the base, which keeps none of its own."""
+        out: torch.Tensor = self.base(x)
+        down, up = self.lora_A.to(x.dtype), self.lora_B.to(x.dtype)
+        if self.training and self.dropout:
+            low = cast(torch.Tensor, _DroppedProduct.apply(x, down, self.dropout))
+        else:
+            low = F.linear(x, down)
+        # One product that adds: in half precision the sum is rounded once.
+        added = torch.addmm(out.flatten(0, -2), low.flatten(0, -2), up.t(), alpha=self.scale)
+        return added.view(out.shape)
+
+    @property
+    def weight(self) -> nn.Parameter:
+        """The base's weight. ValueError for a quantised one, which takes no factors."""
+        if isinstance(self.base, QuantisedLinear):
+            raise ValueError(
+                f"{type(self.base).__name__} can't take LoRA factors: keep the same lora settings to the end "
+                "of the run, or start with frozen = 'stored'; `tessera convert --adapter` merges a saved "
+                "adapter into the stored base"
+            )
+        return cast(nn.Parameter, self.base.weight)
+
+    def extra_repr(self) -> str:
+        """Rank, scale and dropout."""
+        return f"rank={self.rank}, scale={self.scale:g}, dropout={self.dropout:g}"
+
+
+def added(weight: torch.Tensor, up: torch.Tensor, down: torch.Tensor, scale: float) -> torch.Tensor:
+    """weight [out, in] + scale * up [out, r] down [r, in], summed in float32 and rounded once."""
+    whole = torch.addmm(weight.float(), up.float(), down.float(), alpha=scale)
+    return whole.to(weight.dtype)
+
+
+def own_name(name: str) -> str:
+    """The stable name of a parameter, whether its linear is wrapped or not.
+
+    >>> own_name("decoder.layers.0.mlp.up_proj.base.weight")
+    'decoder.layers.0.mlp.up_proj.weight'
+    """
+    return name.replace(".base.", ".")
+
+
+def weight_of(name: str) -> str:
+    """The own name of the weight that a factor belongs to; other names come back as their own.
+
+    >>> weight_of("decoder.layers.0.mlp.up_proj.lora_A")
+    'decoder.layers.0.mlp.up_proj.weight'
+    """
+    module, _, leaf = name.rpartition(".")
+    return f"{module}.weight" if leaf in FACTORS else own_name(name)
+
+
+def lora_linears(model: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
+    """Path and module of every wrapped linear."""
+    return ((path, module) for path, module in model.named_modules() if isinstance(module, LoRALinear))
+
+
+def replace_module(model: nn.Module, path: str, module: nn.Module) -> None:
+    """Put a module where another stands."""
+    parent, _, child = path.rpartition(".")
+    setattr(model.get_submodule(parent), child, module)
+
+
+def _uniform(rank: int, width: int, seed: int) -> torch.Tensor:
+    """PEFT's starting values: float32 [rank, width], Kaiming uniform with a = sqrt(5)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(rank, width, generator=generator).mul_(2).sub_(1).div_(math.sqrt(width))
+
+
+class _DroppedProduct(torch.autograd.Function):
+    """dropout(x) A^T that keeps x, which others keep too, and a mask, instead of a second x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, down: torch.Tensor, share: float) -> torch.Tensor:
+        kept = torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - share)
+        ctx.save_for_backward(x, kept, down)
+        ctx.factor = 1 / (1 - share)
+        return F.linear(x * kept, down) * ctx.factor
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, kept, down = ctx.saved_tensors
+        grad = grads[0] * ctx.factor
+        for_x = (grad @ down) * kept if ctx.needs_input_grad[0] else None
+        for_down = grad.flatten(0, -2).t() @ (x * kept).flatten(0, -2)
+        return for_x, for_down, None

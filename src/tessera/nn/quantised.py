@@ -1,0 +1,214 @@
+"""Linear layers that keep a byte or half a byte a weight: for inference, and as the frozen base of LoRA.
+
+They have no parameters. Gradients pass through to the input; nothing is kept for that but the layer itself.
+Weights are turned into floats a slice at a time.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from tessera.nn.cpu import int8_product
+
+FEW_ROWS = 8
+"""Up to so many rows torch's int8 kernel beats dequantising on a CPU."""
+
+SLICE_BYTES = 4 * 2**20
+"""Dequantised weights of this size at a time: they stay in the cache and never add up to the model."""
+
+GROUP = 64
+"""Weights of a row that share a scale in 4 bits."""
+
+NORMAL_LEVELS = (
+    *(-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635),
+    *(-0.18477343022823334, -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725),
+    *(0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941),
+    *(0.7229568362236023, 1.0),
+)
+"""NF4: values that normally distributed weights take equally often (QLoRA, arXiv 2305.14314, appendix E)."""
+
+
+class QuantisedLinear(nn.Module):
+    """x W^T + b with a W that is kept in few bits; the dtype of `like` is the one it computes in."""
+
+    bias: torch.Tensor | None
+    scale: torch.Tensor
+
+    def __init__(self, out: int, inner: int, bias: torch.Tensor | None) -> None:
+        super().__init__()
+        self.out_features, self.in_features = out, inner
+        self.register_buffer("bias", None if bias is None else bias.detach())
+
+    @property
+    def like(self) -> torch.Tensor:
+        """A tensor on the device and in the dtype that the layer computes in."""
+        return self.scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[..., in] to [..., out]."""
+        rows = x.reshape(-1, self.in_features)
+        out = cast(torch.Tensor, _FrozenProduct.apply(rows, self)) if _is_traced(x) else self.product(rows)
+        return out.view(*x.shape[:-1], self.out_features)
+
+    def product(self, rows: torch.Tensor) -> torch.Tensor:
+        """[R, in] to [R, out]."""
+        out = rows.new_empty(len(rows), self.out_features)
+        for part in self._parts(rows.element_size()):
+            matrix, scale = self.piece(part, rows.dtype)
+            bias = None if self.bias is None else self.bias[part]
+            if scale is None:
+                out[:, part] = F.linear(rows, matrix, bias)
+            elif bias is None:
+                torch.mul(F.linear(rows, matrix), scale, out=out[:, part])
+            else:
+                torch.addcmul(bias, F.linear(rows, matrix), scale, out=out[:, part])
+        return out
+
+    def pull_back(self, grad: torch.Tensor) -> torch.Tensor:
+        """The gradient of the result [R, out] to that of the rows [R, in]."""
+        total = grad.new_zeros(len(grad), self.in_features)
+        for part in self._parts(grad.element_size()):
+            matrix, scale = self.piece(part, grad.dtype)
+            share = grad[:, part] if scale is None else grad[:, part] * scale
+            total.addmm_(share, matrix)
+        return total
+
+    @abstractmethod
+    def piece(self, part: slice, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Rows of the weight [n, in] in a dtype, and what they are still to be multiplied by, [n]."""
+
+    def dense(self) -> torch.Tensor:
+        """The weight [out, in] that is computed with, in float32."""
+        matrix, scale = self.piece(slice(None), torch.float32)
+        return matrix if scale is None else matrix * scale[:, None].float()
+
+    def _parts(self, size: int) -> Iterator[slice]:
+        step = max(1, SLICE_BYTES // (self.in_features * size))
+        return (slice(start, start + step) for start in range(0, self.out_features, step))
+
+    def extra_repr(self) -> str:
+        """Sizes, as nn.Linear shows them."""
+        return f"in_features={self.in_features}, out_features={self.out_features}"
+
+
+class Int8Linear(QuantisedLinear):
+    """x (weight * scale)^T + b with weight int8 [out, in] and one scale per output channel, [out].
+
+    Few rows on a CPU take torch's int8 kernel; otherwise slices of the weight are turned into floats,
+    exactly, and the product is scaled.
+    """
+
+    weight: torch.Tensor
+
+    def __init__(self, weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> None:
+        super().__init__(len(weight), weight.shape[1], bias)
+        self.register_buffer("weight", weight)
+        self.register_buffer("scale", scale)
+
+    def product(self, rows: torch.Tensor) -> torch.Tensor:
+        """[R, in] to [R, out]."""
+        if len(rows) > FEW_ROWS or rows.device.type != "cpu":
+            return super().product(rows)
+        out = int8_product(rows, self.weight, self.scale)
+        return out if self.bias is None else out.add_(self.bias)
+
+    def piece(self, part: slice, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Whole numbers, exact in any float, and their scales."""
+        return self.weight[part].to(dtype), self.scale[part]
+
+
+class Int4Linear(QuantisedLinear):
+    """As `Int8Linear`, with two weights a byte: uint8 [out, in / 2], the first of a pair in the high bits.
+
+    `scale` [out, in / GROUP]: the largest weight of each group of a row; a weight is one of `NORMAL_LEVELS`
+    times it.
+    """
+
+    weight: torch.Tensor
+    pairs: torch.Tensor
+
+    def __init__(self, weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> None:
+        super().__init__(len(weight), 2 * weight.shape[1], bias)
+        self.register_buffer("weight", weight)
+        self.register_buffer("scale", scale)
+        levels = torch.tensor(NORMAL_LEVELS, device=weight.device)
+        both = torch.stack((levels.repeat_interleave(16), levels.repeat(16)), dim=1)  # [256, 2]
+        self.register_buffer("pairs", both.to(scale.dtype), persistent=False)
+
+    def piece(self, part: slice, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Weights in a dtype; their scales differ along the row and are in them."""
+        levels = F.embedding(self.weight[part].int(), self.pairs.to(dtype))  # [n, in / 2, 2]
+        scale = self.scale[part].to(dtype)[..., None]
+        groups = levels.view(len(levels), scale.shape[1], -1).mul_(scale)
+        return groups.view(len(levels), self.in_features), None
+
+
+def quantise(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight float [out, in] to int8 [out, in] and scale [out] in the weight's dtype: symmetric, by rows.
+
+    The scale is rounded to that dtype first and the weights are divided by what is left, so that its rounding
+    costs nothing. No weight moves by more than half a scale.
+    """
+    weight = weight.detach()
+    whole = torch.empty(weight.shape, dtype=torch.int8, device=weight.device)
+    scale = (weight.abs().amax(1).float() / 127).clamp_min(1e-30).to(weight.dtype)
+    step = max(1, SLICE_BYTES // (4 * weight.shape[1]))
+    for start in range(0, len(weight), step):
+        part = slice(start, start + step)
+        steps = (weight[part].float() / scale[part, None].float()).round_()
+        whole[part] = steps.clamp_(-127, 127)
+    return whole, scale
+
+
+def quantise_4bit(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight float [out, in] to uint8 [out, in / 2] and scale [out, in / group] in the weight's dtype.
+
+    Each weight becomes the nearest of `NORMAL_LEVELS` times its group's scale. ValueError for an odd row.
+    """
+    weight = weight.detach()
+    out, inner = weight.shape
+    group = group_of(inner)
+    packed = torch.empty(out, inner // 2, dtype=torch.uint8, device=weight.device)
+    scale = weight.view(out, -1, group).abs().amax(2).float().clamp_min(1e-30).to(weight.dtype)
+    levels = torch.tensor(NORMAL_LEVELS, device=weight.device)
+    middles = (levels[1:] + levels[:-1]) / 2
+    step = max(1, SLICE_BYTES // (4 * inner))
+    for start in range(0, out, step):
+        part = slice(start, start + step)
+        shares = weight[part].float().view(-1, inner // group, group) / scale[part, :, None].float()
+        index = torch.bucketize(shares, middles).to(torch.uint8).view(-1, inner // 2, 2)
+        packed[part] = index[..., 0] * 16 + index[..., 1]
+    return packed, scale
+
+
+def group_of(inner: int) -> int:
+    """Weights that share a scale in rows of this length: GROUP, or the largest even part of it that divides.
+
+    ValueError for rows of odd length.
+    """
+    if inner % 2:
+        raise ValueError(f"int4: a row of {inner} weights can't be kept in pairs; take int8")
+    return next(group for group in range(GROUP, 0, -2) if inner % group == 0)
+
+
+def _is_traced(x: torch.Tensor) -> bool:
+    return x.requires_grad and torch.is_grad_enabled()
+
+
+class _FrozenProduct(torch.autograd.Function):
+    """A product whose backward pass needs the layer alone: no graph is kept of its slices."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: torch.Tensor, layer: QuantisedLinear) -> torch.Tensor:
+        ctx.layer = layer
+        return layer.product(rows)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return ctx.layer.pull_back(grads[0]), None
