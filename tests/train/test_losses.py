@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from tessera.models.vlm import VLM
+from tessera.nn import cross_entropy
 from tessera.nn.attention.layout import Packed
 from tessera.packing.pack import Pack, collate
 from tessera.packing.samples.weights import Averaging
-from tessera.train.objective import conversation
 from tessera.train.objective.contrastive import symmetric_contrastive_loss
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.step import Step
@@ -66,7 +66,7 @@ def test_cut_of_a_step_changes_nothing() -> None:
 def test_chunks_equal_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     model, packs = tiny.model(), [collate(tiny.samples(3))]
     loss, gradients = _loss_and_gradients(model, packs)
-    monkeypatch.setattr(conversation, "CHUNK", 7)
+    monkeypatch.setattr(cross_entropy, "LOGITS_AT_ONCE", 7 * model.config.decoder.vocab_size)
     chunked_loss, chunked = _loss_and_gradients(model, packs)
     assert loss == pytest.approx(chunked_loss, abs=1e-6)
     torch.testing.assert_close(gradients, chunked, **TOLERANCE)

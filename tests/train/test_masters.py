@@ -21,7 +21,7 @@ def test_weights_are_rounded_once_and_their_values_kept() -> None:
         assert parameter.dtype == torch.bfloat16
         assert torch.equal(parameter, exact[name].bfloat16()), name
         assert torch.equal(masters.master(name, parameter), exact[name]), name
-    assert all(torch.equal(value, exact[name]) for name, value in masters.as_stored(model))
+    assert all(torch.equal(value, exact[name]) for name, value in masters.as_stored(model, {}))
 
 
 def test_weights_stored_in_bfloat16_are_published_in_it() -> None:
@@ -32,11 +32,11 @@ def test_weights_stored_in_bfloat16_are_published_in_it() -> None:
     first = model.decoder.norm.weight
     masters.master("decoder.norm.weight", first).add_(1e-4)
     assert dict(masters.exact(model))["decoder.norm.weight"].dtype == torch.float32
-    assert dict(masters.as_stored(model))["decoder.norm.weight"].dtype == torch.bfloat16
+    assert dict(masters.as_stored(model, {}))["decoder.norm.weight"].dtype == torch.bfloat16
     plain = Masters()
     plain.hold(model)
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
-    assert all(value.dtype == torch.bfloat16 for _, value in plain.as_stored(model))
+    assert all(value.dtype == torch.bfloat16 for _, value in plain.as_stored(model, {}))
 
 
 def test_scalars_stay_float32() -> None:

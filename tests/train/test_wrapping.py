@@ -51,8 +51,8 @@ def test_linears_are_wrapped_and_only_factors_and_plain_rules_train() -> None:
     assert len([name for name in trained if "lora_" in name]) == 2 * len(ranks)
     assert {n for n, p in model.named_parameters() if p.requires_grad} == trained.keys()
     last = len(blocks) - 1
-    assert trained[f"vision.layers.{last}.mlp.fc1.lora_A"].learning_rate == 1e-4
-    assert trained["vision.layers.0.mlp.fc1.lora_B"].learning_rate == pytest.approx(1e-4 * 0.5**last)
+    assert trained[f"vision.layers.{last}.mlp.fc1.lora_A"].learning_rate == 5e-5
+    assert trained["vision.layers.0.mlp.fc1.lora_B"].learning_rate == pytest.approx(1e-4 * 0.5 ** (last + 1))
     assert trained["decoder.layers.0.self_attn.q_proj.lora_A"].weight_decay == 0.1
 
 

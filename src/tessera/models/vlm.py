@@ -54,7 +54,6 @@ class VLM(nn.Module):
         if features is None and tiles is not None and len(tiles):
             features = self.see(tiles)
         embeddings = self.decoder.embed(ids)
-        ids = ids.to(embeddings.device)
         flat = embeddings.new_zeros(0, embeddings.shape[-1]) if features is None else features.flatten(0, 1)
         return fuse(embeddings, ids, flat.to(embeddings.device), self.config.image_token_id)
 

@@ -65,6 +65,10 @@ class DatasetSpec(Config):
     """leave_out: documents go on without pictures that are missing or broken; the check counts them"""
     repeat_time: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """passes per epoch; a fraction takes another random part of the records in every epoch"""
+    held_out: float = Field(default=0.0, ge=0, lt=1)
+    """share of the records that are kept from training, chosen by their numbers"""
+    part: Literal["all", "training", "held_out"] = "all"
+    """which records this entry reads, where some are held out"""
     length: int | None = None
     """number of records for information; not used"""
     weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -106,6 +110,8 @@ class DatasetSpec(Config):
             raise ValueError(
                 "missing_pictures: leave_out is for documents; set pretraining: true, or remove it"
             )
+        if self.part != "all" and not self.held_out:
+            raise ValueError(f"part: {self.part} needs held_out, the share that is kept from training")
         if self.min_frames > self.max_frames:
             raise ValueError("min_frames is above max_frames; their defaults are 8 and 32")
         return self

@@ -112,7 +112,7 @@ class RecordText:
     def entry(self, annotation: str, kept: int) -> dict[str, Any]:
         """The source's settings as an entry of a meta file, with its new file and number of records."""
         given = self._spec.model_dump(mode="json", exclude_defaults=True)
-        left_out = {"name", "length"} if self.verbatim else {"name", "length", "format"}
+        left_out = {"name", "length", "held_out", "part"} | ({"format"} if not self.verbatim else set())
         settings = {key: value for key, value in given.items() if key not in left_out}
         root = self.root if isinstance(self.root, str) else str(Path(self.root).resolve())
         fixed = {"root": root, "annotation": annotation, "data_augment": self._spec.data_augment}

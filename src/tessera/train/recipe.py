@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from tessera.nn.recompute import Recompute
-from tessera.runtime.config import Config
+from tessera.runtime.config import Config, first_fault
 from tessera.train.objective import AnyObjective
 from tessera.train.objective.contract import ManifestSpec, StageData
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.objective.learner import Start
+from tessera.train.parallel.config import Parallel
 from tessera.train.update.optimizers import OptimizerConfig
 from tessera.train.update.rules import Rule
 from tessera.train.update.schedule import Schedule
 
-__all__ = ["ManifestSpec", "Recipe", "Stage", "Start", "gaps", "require_filled", "to_fill"]
+__all__ = ["ManifestSpec", "Recipe", "Stage", "Start", "gaps", "require_filled", "revalidated", "to_fill"]
 
 _GAP = "? "
 
@@ -28,16 +29,37 @@ class Stage(StageData):
     steps: int = Field(gt=0)
     epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Passes over the sources: the stage ends behind about so many, if `steps` does not end it before."""
-    rules: tuple[Rule, ...]
+    rules: tuple[Rule, ...] = Field(min_length=1)
     """Ordered; the first pattern that matches a parameter decides."""
     objective: AnyObjective = ConversationObjective()
     schedule: Schedule = Schedule()
     optimizer: OptimizerConfig = OptimizerConfig()
-    drop_path: float | None = None
+    drop_path: float | None = Field(default=None, ge=0, lt=1)
     """Highest drop-path rate of the ViT in this stage; None keeps the model's own."""
     recompute: Recompute = "none"
     """What the backward pass computes again instead of keeping it: nothing, whole blocks, or all but the dear
     products. Less memory for more time; gradients stay the same."""
+
+    @model_validator(mode="after")
+    def _learns_to_the_end(self) -> Stage:
+        horizon, floor = self.schedule.horizon, self.schedule.floor
+        if horizon is not None and horizon < self.steps and not floor and self.schedule.kind != "constant":
+            raise ValueError(
+                f"schedule.horizon = {horizon} ends before steps = {self.steps}: the rates would be 0 from "
+                "there on; raise horizon, lower steps, or give schedule.floor"
+            )
+        return self
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is allowed and hardly meant."""
+        warmup = self.schedule.warmup
+        if isinstance(warmup, int) and warmup >= self.steps:
+            return [
+                f"stage {self.name!r}: its {self.steps} steps end in a warm-up of {warmup}: the peak rates "
+                "are never reached"
+            ]
+        return []
 
 
 class Recipe(Config):
@@ -50,8 +72,11 @@ class Recipe(Config):
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     """Of weights and products. With bfloat16 the optimizer adds up in float32 (docs/updates.md)."""
     device: str = "auto"
+    parallel: Parallel = Parallel()
     save_every: int = Field(default=500, gt=0)
     """Steps between checkpoints of the training state."""
+    save_in_background: bool | None = None
+    """Copy a state to host memory and write it while the run goes on; None does so beside an accelerator."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
@@ -59,6 +84,14 @@ class Recipe(Config):
         if len(set(names)) < len(names):
             raise ValueError(f"stages: names {names} repeat; give every stage its own name")
         return self
+
+
+def revalidated(recipe: Recipe) -> Recipe:
+    """The same, with all values looked at: variants by `model_copy` were not. ValueError naming the field."""
+    try:
+        return Recipe.model_validate(recipe.model_dump())
+    except ValidationError as error:
+        raise ValueError(first_fault(error, "recipe")) from error
 
 
 def to_fill(what: str) -> str:

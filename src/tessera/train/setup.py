@@ -13,7 +13,7 @@ from tessera.curation.check import CheckReport
 from tessera.runtime.progress import Progress, silent
 from tessera.train.objective.contract import Checked, Loader, ManifestSpec, Sources, Tensors
 from tessera.train.parallel.ranks import ALONE, Ranks
-from tessera.train.recipe import Recipe, Stage, require_filled
+from tessera.train.recipe import Recipe, Stage, require_filled, revalidated
 from tessera.train.update.rules import trains
 from tessera.train.update.wrapping import require_linears
 
@@ -59,9 +59,11 @@ class Setup:
 def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
     """Build the model and check the sources of every stage.
 
-    Raises DataError with all faults, ValueError for stages that can't train one and the same model.
+    Raises DataError with all faults, ValueError for a field that can't be, and for stages that can't train
+    one and the same model.
     """
     require_filled(recipe)
+    recipe = revalidated(recipe)
     first = recipe.stages[0]
     for stage in recipe.stages:
         if stage.objective.learner is not first.objective.learner:

@@ -115,6 +115,8 @@ def prepare(
     faults.
     """
     setup = set_up(recipe, lambda what, done, total: progress(f"check {what}", done, total))
+    for remark in (remark for stage in recipe.stages for remark in stage.remarks):
+        say(console, f"note: {remark}")
     if setup.report.records:
         say(console, setup.report.describe())
     trainer = Trainer(setup, out, after_stage, held=True, changed_data=changed_data)

@@ -13,6 +13,8 @@ from tessera.recipes.internvl.stage import Data, PublishedStage
 SHELL = "OpenGVLab/InternVL internvl_chat/shell"
 OWN_DATA = (Data("none: for your own task"),)
 RANK = 16
+DERIVED = ("lora_rank", "rate", "decay", "drop_path", "batch", "length", "steps", "warmup")
+"""What no script tells of LoRA for InternVL 3."""
 COCO = ("InternVL2-2B", "InternVL2_5-2B")
 """Models with a LoRA demonstration on captions of COCO."""
 
@@ -87,7 +89,7 @@ def lora(model: str) -> PublishedStage:
         "batch": 16,
         "lora_rank": RANK,
     }
-    unverified = () if SERIES[model].lora_published else ("rate", "batch", "lora_rank")
+    unverified = () if SERIES[model].lora_published else DERIVED
     return replace(full(model), **change, notes=notes, unverified=unverified)
 
 

@@ -81,7 +81,15 @@ class RecordReader:
             first = int(self._ends[number - 1]) if number else 0
             lines = (line for place, line in self._left_out if str(place) == str(file.file))
             found += [first + index for line in lines if (index := file.index(line)) is not None]
-        return np.array(sorted(found), dtype=np.int64) - np.arange(len(found))
+        gone = np.union1d(np.array(found, dtype=np.int64), self._other_part())
+        return gone - np.arange(len(gone))
+
+    def _other_part(self) -> NDArray[np.int64]:
+        """Numbers of the records that the other part of the dataset has. int64 [left out]"""
+        if self.spec.part == "all":
+            return np.array([], dtype=np.int64)
+        out = held_out(int(self._ends[-1]), self.spec.held_out)
+        return np.flatnonzero(out if self.spec.part == "training" else ~out)
 
     def _find(self, index: int) -> tuple[int, int]:
         """Number of the file, and of the record in it."""
@@ -157,6 +165,24 @@ class RecordReader:
                 yield self._read(number, local)
             except DataError:
                 continue
+
+
+def held_out(records: int, share: float) -> NDArray[np.bool_]:
+    """Which of so many records are kept from training, bool [records]: about `share`, one at least of two.
+
+    A record's number decides (its mixed bits, Vigna's splitmix64), so records that are added later change
+    nothing for those before.
+    """
+    bits = np.arange(1, records + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+    places = (bits ^ (bits >> np.uint64(31))) / 2.0**64
+    chosen = places < share
+    if records > 1 and not chosen.any():
+        chosen[np.argmin(places)] = True
+    if records > 1 and chosen.all():
+        chosen[np.argmax(places)] = False
+    return chosen
 
 
 @contextmanager

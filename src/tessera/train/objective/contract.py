@@ -38,7 +38,7 @@ class StageData(Config):
     """The part of a stage that its objective reads: data, and how it becomes the batches of a step."""
 
     name: str
-    sources: tuple[PlaygroundSource | ManifestSpec, ...]
+    sources: tuple[PlaygroundSource | ManifestSpec, ...] = Field(min_length=1)
     packing: PackingConfig = PackingConfig()
     validation: tuple[str, ...] = ()
     """Manifests of records that are not trained on: the loss on them is measured on the way."""
@@ -123,3 +123,10 @@ class Objective(Protocol):
 
     def counts(self, batch: Any) -> Counts:
         """For telemetry."""
+
+    def keys(self, batch: Any) -> tuple[str, ...]:
+        """Names of its samples, the same in every run."""
+
+    def idle(self, model: Any, batch: Any | None, tiles: bool) -> Any:
+        """The batch with a sample beside it that learns nothing, with `tiles` one with a tile; or, alone,
+        a batch whose loss the caller weighs with zero. Only sharded models ask for it."""

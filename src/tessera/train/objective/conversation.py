@@ -2,18 +2,18 @@
 
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
-import torch.nn.functional as F
-from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 from tessera.curation.check import check_sources
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
+from tessera.nn.cross_entropy import cross_entropy_sum
 from tessera.packing.index import open_index
 from tessera.packing.loader import PackLoader
-from tessera.packing.pack import Pack
+from tessera.packing.pack import Pack, Sample, collate, join_packs
 from tessera.packing.planning.balance import Work
 from tessera.records.manifest import PlaygroundSource
 from tessera.records.open import open_sources
@@ -23,9 +23,6 @@ from tessera.runtime.seeds import derive_seed
 from tessera.train.objective.contract import Checked, Counts, Sources, StageData
 from tessera.train.objective.learner import ChatLearner
 from tessera.train.parallel.ranks import Ranks
-
-CHUNK = 8192
-"""Supervised tokens whose logits exist at one time."""
 
 
 class ConversationObjective(Config):
@@ -85,30 +82,34 @@ class ConversationObjective(Config):
         """Weighted sum of the next-token cross-entropies (docs/facts/training.md), float32 scalar on
         `device`.
 
-        Only rows with a weight pass through the last block and meet the vocabulary, CHUNK at a time.
+        Only rows with a weight pass through the last block and meet the vocabulary, some at a time.
         """
         targets = batch.weights.nonzero()[:, 0]  # on the CPU: a device would have to be waited for
         rows, ids, weights = (x.to(device) for x in (targets - 1, batch.ids[targets], batch.weights[targets]))
         tiles = batch.tiles.to(device) if len(batch.tiles) else None
         places = None if batch.positions is None else batch.positions.to(device)
-        hidden = model(batch.ids.to(device), Packed(batch.lengths), places, tiles, rows=rows)
-        if len(targets) <= CHUNK:
-            return _cross_entropy_sum(model, hidden, ids, weights)
-        total = hidden.new_zeros((), dtype=torch.float32)
-        for chunk in zip(hidden.split(CHUNK), ids.split(CHUNK), weights.split(CHUNK), strict=True):
-            total = total + checkpoint(_cross_entropy_sum, model, *chunk, use_reentrant=False)
-        return total
+        hidden = model(batch.ids, Packed(batch.lengths), places, tiles, rows=rows)
+        decoder = model.decoder
+        return cross_entropy_sum(decoder.lm_head, hidden, ids, weights, decoder.config.vocab_size)
 
     def counts(self, batch: Pack) -> Counts:
         """Samples, tokens, tiles and supervised tokens."""
         return Counts(len(batch.lengths), sum(batch.lengths), sum(batch.tiles_per_sample), sum(batch.trained))
 
+    def keys(self, batch: Pack) -> tuple[str, ...]:
+        """Of its samples."""
+        return batch.keys
 
-def _cross_entropy_sum(
-    model: VLM, rows: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
-) -> torch.Tensor:
-    losses = F.cross_entropy(model.logits(rows).float(), targets, reduction="none")
-    return (losses * weights).sum()
+    def idle(self, model: VLM, batch: Pack | None, tiles: bool) -> Pack:
+        """One tile's placeholders, if any, and two tokens; behind a batch they have no target."""
+        marks, side = model.config.tokens_per_tile * tiles, model.config.tile_side
+        ids = np.array([model.config.image_token_id] * marks + [0, 0], dtype=np.int32)
+        weights = np.zeros(len(ids), dtype=np.float32)
+        weights[-1] = batch is None
+        pixels = np.zeros((int(tiles), side, side, 3), np.uint8)
+        counted = None if batch is None or batch.positions is None else np.arange(len(ids), dtype=np.float32)
+        alone = collate([Sample("", ids, weights, pixels, counted)])
+        return alone if batch is None else join_packs(batch, alone)
 
 
 def estimate_work(model: VLM, tile_side: int) -> Work:

@@ -5,13 +5,14 @@ would be lost. So the optimizer adds it to a float32 master, and the weight is t
 (mixed precision of https://arxiv.org/abs/1710.03740, without loss scaling, which bfloat16 doesn't need).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import torch
 from torch import nn
 
 from tessera.nn.lora import own_name
+from tessera.train.parallel.shard import part_of
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -41,19 +42,25 @@ class Masters:
                 if not torch.equal(parameter.data.to(exact.dtype), exact):
                     self._values[name] = exact.float()
 
-    def master(self, name: str, parameter: nn.Parameter) -> torch.Tensor:
-        """The float32 tensor to change, on the weight's device; a float32 weight is its own."""
+    def master(self, name: str, parameter: nn.Parameter, offload: bool = False) -> torch.Tensor:
+        """The float32 tensor to change, with the weight or with the host; a float32 weight is its own."""
         if parameter.dtype == torch.float32:
             return parameter.detach()
         exact = self._values.get(name)
-        exact = parameter.detach().float() if exact is None else exact.to(parameter.device)
-        self._values[name] = exact
-        return exact
+        exact = parameter.detach().float() if exact is None else exact
+        self._values[name] = at_home(exact) if offload else exact.to(parameter.device)
+        return self._values[name]
 
     def rest(self, trained: set[str]) -> None:
         """Keep the values of weights that are not `trained` now in the memory of the host."""
         for name in self._values.keys() - trained:
             self._values[name] = self._values[name].cpu()
+
+    def spread(self, model: nn.Module) -> None:
+        """Share values as the weights are shared; call it when a model has been sharded."""
+        for name, parameter in _own_parameters(model):
+            if name in self._values:
+                self._values[name] = part_of(self._values[name], parameter)
 
     def exact(self, model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
         """Names and values to go on with: float32 where there is a master, else the weight."""
@@ -69,10 +76,12 @@ class Masters:
         self._stored.pop(name, None)
         return self._values.pop(name, parameter.detach()).to(parameter.device)
 
-    def as_stored(self, model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-        """Names and values to publish: each in the dtype it had at the start."""
+    def as_stored(
+        self, model: nn.Module, instead: Mapping[str, torch.Tensor]
+    ) -> Iterator[tuple[str, torch.Tensor]]:
+        """Names and values to publish, each in the dtype it had at the start; `instead` goes before."""
         for name, value in self.exact(model):
-            yield name, value.to(self._stored.get(name, value.dtype))
+            yield name, instead.get(name, value).to(self._stored.get(name, value.dtype))
 
     @torch.no_grad()
     def load(self, name: str, parameter: nn.Parameter, exact: torch.Tensor) -> None:
@@ -82,6 +91,12 @@ class Masters:
             self._values[name].copy_(exact)
         elif exact.dtype != parameter.dtype:
             self._values[name] = exact.float()
+
+
+def at_home(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor in the host's memory, pinned where an accelerator will fetch it."""
+    home = tensor.detach().cpu()
+    return home.pin_memory() if torch.cuda.is_available() else home
 
 
 def _own_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:

@@ -5,31 +5,20 @@ against numbers that are not finite, without a reading of the device and in the 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
-from typing import Literal
 
 import torch
 from torch import nn
 
-from tessera.runtime.config import Config
+from tessera.train.parallel.norm import total_norm
+from tessera.train.update.config import OptimizerConfig
 from tessera.train.update.masters import Masters
-from tessera.train.update.parts import AdamWPart, MuonPart, Part
+from tessera.train.update.parts import AVERAGE, AdamWPart, MuonPart, Part, Stride
 from tessera.train.update.rules import Assignment
+
+__all__ = ["Optimizer", "OptimizerConfig"]
 
 AT_ONCE = 2**26
 """Numbers of a part at most, unless one weight has more: float32 copies of gradients exist for one part."""
-
-
-class OptimizerConfig(Config):
-    """Settings of AdamW; `muon` hands the decoder's, ViT's and connector's matrices to torch.optim.Muon."""
-
-    kind: Literal["adamw", "muon"] = "adamw"
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    clip: float = 1.0
-    """Largest norm of the whole gradient."""
-    muon_rate: float = 1.0
-    """Muon's rate as a multiple of the rule's rate; its steps are scaled to AdamW's usual size."""
 
 
 class Optimizer:
@@ -55,12 +44,23 @@ class Optimizer:
         not, weights and memory stay as they were. Nothing waits for the device.
         """
         gradients = [p.grad for p in self.parameters if p.grad is not None]
-        norm = whole_norm(gradients).to(loss.device)
+        norm = total_norm(gradients).to(loss.device)
         finite = norm.isfinite() & loss.isfinite()
-        divisor = (norm / self.config.clip).clamp(min=1.0)
+        clip = self.config.clip
+        divisor = torch.ones_like(norm) if clip is None else (norm / clip).clamp(min=1.0)
         for part in self._parts:
-            part.step(factor, divisor, finite)
+            part.step(Stride(factor, divisor, finite))
         return norm, finite
+
+    def averages(self) -> dict[str, torch.Tensor]:
+        """Running means of the trained weights, float32; none without `ema`."""
+        memory = (pair for part in self._parts for pair in part.memory.items())
+        return {name: state[AVERAGE] for name, state in memory if AVERAGE in state}
+
+    def settle(self) -> None:
+        """Wait for what is still on its way to the host's memory, before that is read."""
+        if self.config.offload and torch.cuda.is_available():
+            torch.cuda.synchronize()
 
     def state_tensors(self) -> dict[str, torch.Tensor]:
         """Everything the optimizers remember, as `<parameter>/<field>` tensors; no copies."""
@@ -82,21 +82,6 @@ class Optimizer:
             own[key].copy_(value)
 
 
-def whole_norm(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Euclidean norm of all gradients together, added up in float32; a scalar on their device.
-
-    Parts of a sharded tensor are added up over its mesh, once for all tensors of a mesh.
-    """
-    norms = [torch.linalg.vector_norm(gradient, dtype=torch.float32) for gradient in gradients]
-    if not norms:
-        return torch.zeros(())
-    whole = []
-    for _, group in groupby(norms, key=lambda norm: getattr(norm, "device_mesh", None)):
-        norm = torch.linalg.vector_norm(torch.stack(list(group)))
-        whole.append(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
-    return torch.linalg.vector_norm(torch.stack(whole))
-
-
 def is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
     """Matrices inside blocks and connector; embeddings, heads and convolutions are not."""
     outside = ("embed_tokens", "lm_head", "embeddings", "projection_head")
@@ -114,8 +99,10 @@ def _parts(assignments: Sequence[Assignment], config: OptimizerConfig, masters: 
         cuts[-1].append(a)
     for (muon, rate, decay), cuts in groups.items():
         for members in cuts:
-            weights = {a.name: (a.parameter, masters.master(a.name, a.parameter)) for a in members}
+            weights = {
+                a.name: (a.parameter, masters.master(a.name, a.parameter, config.offload)) for a in members
+            }
             if muon:
-                yield MuonPart(weights, rate * config.muon_rate, decay)
+                yield MuonPart(weights, rate * config.muon_rate, decay, config)
             else:
-                yield AdamWPart(weights, rate, decay, config.betas, config.eps)
+                yield AdamWPart(weights, rate, decay, config)

@@ -5,59 +5,87 @@ gradients. All is done tensor by tensor, so sharded tensors go through as they a
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.optim.adamw import adamw
 
+from tessera.train.parallel.shard import local_parts
+from tessera.train.update.config import OptimizerConfig
+from tessera.train.update.masters import at_home
+
 Weights = Mapping[str, tuple[nn.Parameter, torch.Tensor]]
 """Name -> the model's weight, and the float32 master that is updated; a float32 weight is its own."""
+Memory = dict[str, torch.Tensor]
+"""What is remembered of one weight, by field."""
+AVERAGE = "average"
+
+
+@dataclass(frozen=True)
+class Stride:
+    """One step of all parts: the rates' factor, what divides gradients, and whether the step counts."""
+
+    factor: float
+    divisor: torch.Tensor
+    """float32 scalar; clipping."""
+    finite: torch.Tensor
+    """bool scalar; where it is false nothing changes."""
 
 
 class Part:
-    """Weights that are updated together, with the optimizer's memory of each."""
+    """Weights that are updated together, with the optimizer's memory of each.
+
+    With `config.offload` masters and memory lie with the host and visit the weights' device in the step.
+    """
 
     FIELDS: tuple[str, ...]
-    """Names of the tensors that are remembered, each like the master."""
+    """What is remembered, each like the master."""
 
-    def __init__(self, weights: Weights, rate: float, decay: float) -> None:
-        self.rate, self.decay = rate, decay
-        self.weights = weights
-        self.memory: dict[str, dict[str, torch.Tensor]] = {
-            name: {field: torch.zeros_like(master) for field in self.FIELDS}
-            for name, (_, master) in weights.items()
-        }
+    def __init__(self, weights: Weights, rate: float, decay: float, config: OptimizerConfig) -> None:
+        self.weights, self.rate, self.decay, self.config = weights, rate, decay, config
+        self.memory = {name: self._first_memory(master) for name, (_, master) in weights.items()}
 
-    def step(self, factor: float, divisor: torch.Tensor, finite: torch.Tensor) -> None:
-        """Update with the peak rate times `factor` and gradients / `divisor`, if `finite`; clear gradients.
+    def _first_memory(self, master: torch.Tensor) -> Memory:
+        fields = {field: torch.zeros_like(master) for field in self.FIELDS}
+        if self.config.ema is not None:
+            fields[AVERAGE] = master.clone()
+        return {name: at_home(value) if self.config.offload else value for name, value in fields.items()}
 
-        Weights without a gradient stay as they are, as in torch's optimizers.
-        """
+    def step(self, stride: Stride) -> None:
+        """Update what has a gradient, and clear it; what has none stays, as in torch's optimizers."""
         live = [name for name, (parameter, _) in self.weights.items() if parameter.grad is not None]
         if not live:
             return
+        parameters, homes = zip(*(self.weights[name] for name in live), strict=True)
         gradients = []
-        for name in live:
-            parameter, _ = self.weights[name]
-            assert parameter.grad is not None
+        for parameter in parameters:
             gradients.append(parameter.grad.float())
             parameter.grad = None
-        masters = [self.weights[name][1] for name in live]
-        memory = [self.memory[name] for name in live]
-        self.update(masters, gradients, memory, self.rate * factor, divisor, finite)
-        for name, master in zip(live, masters, strict=True):
-            parameter, _ = self.weights[name]
+        masters = [_visiting(home, parameter) for home, parameter in zip(homes, parameters, strict=True)]
+        memory = [
+            {field: _visiting(value, parameter) for field, value in self.memory[name].items()}
+            for name, parameter in zip(live, parameters, strict=True)
+        ]
+        self.update(masters, gradients, memory, stride)
+        for name, parameter, home, master, fields in zip(
+            live, parameters, homes, masters, memory, strict=True
+        ):
+            if self.config.ema is not None:
+                share = (1 - self.config.ema) * stride.finite
+                fields[AVERAGE].add_((master - fields[AVERAGE]) * share)
             if parameter.dtype != master.dtype:
                 parameter.copy_(master)
+            for there, here in [(home, master), *((self.memory[name][f], v) for f, v in fields.items())]:
+                if there is not here:
+                    there.copy_(here, non_blocking=True)
 
     def update(
         self,
         masters: list[torch.Tensor],
         gradients: list[torch.Tensor],
-        memory: list[dict[str, torch.Tensor]],
-        rate: float,
-        divisor: torch.Tensor,
-        finite: torch.Tensor,
+        memory: list[Memory],
+        stride: Stride,
     ) -> None:
         """Change masters and memory in place."""
         raise NotImplementedError
@@ -68,46 +96,42 @@ class AdamWPart(Part):
 
     FIELDS = ("exp_avg", "exp_avg_sq")
 
-    def __init__(
-        self, weights: Weights, rate: float, decay: float, betas: tuple[float, float], eps: float
-    ) -> None:
-        super().__init__(weights, rate, decay)
-        self._betas, self._eps = betas, eps
-        for name, (_, master) in weights.items():
-            self.memory[name]["step"] = torch.zeros((), device=master.device)
+    def _first_memory(self, master: torch.Tensor) -> Memory:
+        return super()._first_memory(master) | {"step": torch.zeros((), device=master.device)}
 
     def update(
         self,
         masters: list[torch.Tensor],
         gradients: list[torch.Tensor],
-        memory: list[dict[str, torch.Tensor]],
-        rate: float,
-        divisor: torch.Tensor,
-        finite: torch.Tensor,
+        memory: list[Memory],
+        stride: Stride,
     ) -> None:
-        """The fused kernel divides, looks at the flag and updates in one pass."""
+        """The kernel divides, looks at the flag and updates in one pass."""
         adamw(
-            masters,
-            gradients,
-            [state["exp_avg"] for state in memory],
-            [state["exp_avg_sq"] for state in memory],
+            local_parts(masters),
+            local_parts(gradients),
+            local_parts([state["exp_avg"] for state in memory]),
+            local_parts([state["exp_avg_sq"] for state in memory]),
             [],
             [state["step"] for state in memory],
             fused=True,
-            grad_scale=divisor,
-            found_inf=finite.logical_not().float(),
+            grad_scale=stride.divisor,
+            found_inf=stride.finite.logical_not().float(),
             amsgrad=False,
-            beta1=self._betas[0],
-            beta2=self._betas[1],
-            lr=rate,
+            beta1=self.config.betas[0],
+            beta2=self.config.betas[1],
+            lr=self.rate * stride.factor,
             weight_decay=self.decay,
-            eps=self._eps,
+            eps=self.config.eps,
             maximize=False,
         )
 
 
 class MuonPart(Part):
-    """By torch.optim.Muon, which can't skip: what it changed is taken back."""
+    """By torch.optim.Muon, which can't skip: what it changed is taken back.
+
+    A sharded matrix is made orthogonal as a whole: its products go over the mesh in every iteration.
+    """
 
     FIELDS = ("momentum_buffer",)
 
@@ -115,22 +139,26 @@ class MuonPart(Part):
         self,
         masters: list[torch.Tensor],
         gradients: list[torch.Tensor],
-        memory: list[dict[str, torch.Tensor]],
-        rate: float,
-        divisor: torch.Tensor,
-        finite: torch.Tensor,
+        memory: list[Memory],
+        stride: Stride,
     ) -> None:
         """Keep copies of this part, step, and choose on the device which of the two stays."""
+        rate = self.rate * stride.factor
         muon = torch.optim.Muon(
             masters, lr=rate, weight_decay=self.decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
         )
         for master, gradient, state in zip(masters, gradients, memory, strict=True):
-            master.grad = gradient / divisor
+            master.grad = gradient / stride.divisor
             muon.state[master] = state
         changed = [*masters, *(state["momentum_buffer"] for state in memory)]
         before = [tensor.clone() for tensor in changed]
         muon.step()
         for tensor, kept in zip(changed, before, strict=True):
-            tensor.copy_(torch.where(finite, tensor, kept))
+            tensor.copy_(torch.where(stride.finite, tensor, kept))
         for master in masters:
             master.grad = None
+
+
+def _visiting(tensor: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
+    """The tensor itself on the parameter's device, else a copy there."""
+    return tensor.to(parameter.device, non_blocking=True)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pydantic import model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import nn
 
-from tessera.models.vision.encoder import TileEncoder
 from tessera.nn.lora import FACTORS, LoRAConfig, own_name, weight_of
 from tessera.nn.quantised import QuantisedLinear
 from tessera.runtime.config import Config
 from tessera.runtime.shown import shown
+from tessera.train.update.decay import Exempt, kind_of, layers_above, stacks
 
 
 class Rule(Config):
@@ -21,14 +21,23 @@ class Rule(Config):
 
     pattern: str
     """Regular expression searched in the parameter name (`re.search`)."""
-    learning_rate: float | None = None
+    learning_rate: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Peak rate; None freezes."""
-    weight_decay: float = 0.0
-    """Applies to matrices; vectors (norms, biases, layer scale) never decay."""
-    layer_decay: float = 1.0
-    """Rate factor per layer of a vision encoder, counted from the top; 1 gives all layers the same rate."""
+    weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """Decoupled decay: each step takes rate times this of a weight."""
+    no_decay: tuple[Exempt, ...] = ("norms", "biases", "layer_scale")
+    """Kinds of weights that don't decay; by default all that are no matrices."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Rate factor per block of an encoder or decoder, counted from the top; 1 gives all the same rate."""
     lora: LoRAConfig | None = None
     """Freeze what the pattern finds and train low-rank factors beside its linears, at the rule's rate."""
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _not_zero(cls, rate: float | None) -> float | None:
+        if rate == 0:
+            raise ValueError("a rate of 0 trains nothing; leave it out to freeze")
+        return rate
 
     @model_validator(mode="after")
     def _factors_have_a_rate(self) -> Rule:
@@ -57,8 +66,7 @@ def assign(model: nn.Module, rules: Sequence[Rule]) -> list[Assignment]:
     """
     used: set[int] = set()
     trained, orphans = [], []
-    modules = model.named_modules()
-    encoders = {f"{name}.": len(m.layers) for name, m in modules if isinstance(m, TileEncoder)}
+    depths = stacks(model)
     for name, parameter, _ in _weights(model):
         index = decides(rules, name)
         if index is None:
@@ -70,8 +78,14 @@ def assign(model: nn.Module, rules: Sequence[Rule]) -> list[Assignment]:
         rule = rules[index]
         parameter.requires_grad_(trains(rules, name))
         if rule.learning_rate is not None and parameter.requires_grad:
-            rate = rule.learning_rate * rule.layer_decay ** _layers_above(name, encoders)
-            decay = rule.weight_decay if parameter.dim() > 1 else 0.0
+            above = layers_above(name, depths)
+            if above is None and rule.layer_decay != 1:
+                raise ValueError(
+                    f"rules[{index}].layer_decay = {rule.layer_decay}: {name} is in no stack of blocks; "
+                    "give it a rule of its own in front, without layer_decay"
+                )
+            rate = rule.learning_rate * rule.layer_decay ** (above or 0)
+            decay = 0.0 if kind_of(name, parameter) in rule.no_decay else rule.weight_decay
             trained.append(Assignment(name, parameter, rate, decay))
     _require_complete(rules, used, orphans, trained)
     return trained
@@ -93,15 +107,6 @@ def _require_complete(
         )
     if not trained:
         raise ValueError("rules freeze everything; give at least one pattern a learning_rate")
-
-
-def _layers_above(name: str, encoders: Mapping[str, int]) -> int:
-    """Blocks of the parameter's encoder above it, embeddings below the first; 0 outside encoders."""
-    for prefix, depth in encoders.items():
-        if name.startswith(prefix):
-            block = re.match(r"layers\.(\d+)\.", name.removeprefix(prefix))
-            return depth - 1 - int(block[1]) if block else depth
-    return 0
 
 
 def table(model: nn.Module, rules: Sequence[Rule]) -> list[tuple[str, int, str]]:

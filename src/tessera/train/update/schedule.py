@@ -3,6 +3,8 @@
 import math
 from typing import Literal
 
+from pydantic import Field, field_validator
+
 from tessera.runtime.config import Config
 
 
@@ -10,14 +12,21 @@ class Schedule(Config):
     """Warm-up to 1, then a shape down to `floor`."""
 
     kind: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup: int | float = 0.03
+    warmup: int | float = Field(default=0.03, ge=0, allow_inf_nan=False)
     """Steps when an integer, a share of the stage when a fraction below 1."""
-    floor: float = 0.0
+    floor: float = Field(default=0.0, ge=0, le=1)
     """Factor at the last step."""
-    hold: float = 0.0
+    hold: float = Field(default=0.0, ge=0, le=1)
     """Share of the stage, after warm-up, that stays at 1 before the descent begins."""
-    horizon: int | None = None
+    horizon: int | None = Field(default=None, gt=0)
     """Steps over which the shape is laid when the stage ends earlier; None means the stage itself."""
+
+    @field_validator("warmup")
+    @classmethod
+    def _steps_or_share(cls, warmup: float) -> float:
+        if isinstance(warmup, float) and warmup >= 1:
+            raise ValueError("a fraction is a share of the stage, below 1; write steps as an integer")
+        return warmup
 
     def factor(self, step: int, steps: int) -> float:
         """Factor for step 0 .. steps - 1 of a stage of `steps`."""

@@ -1,0 +1,85 @@
+"""The loss of a vocabulary head, a chunk of logits at a time, with its gradient made on the way forward.
+
+Logits are the largest tensors of a training step: 151,000 numbers a token. As the loss is a sum over tokens,
+the gradient of a chunk is known as soon as its logits are; nothing is kept for the backward pass but the
+gradients of the rows and of the head itself, and nothing is computed twice.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.autograd.function import once_differentiable
+
+LOGITS_AT_ONCE = 2**26
+"""Numbers in a chunk: 256 MiB in float32, 442 tokens of Qwen's vocabulary."""
+
+
+def cross_entropy_sum(
+    head: nn.Module, rows: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, vocabulary: int
+) -> torch.Tensor:
+    """Weighted sum of the cross-entropies of `head(rows)`, a float32 scalar; softmax in float32.
+
+    rows float [R, D], targets int64 [R], weights float32 [R]; `head` is any module from [R, D] to logits
+    [R, vocabulary]: plain, adapted, or frozen, of which no gradient of weights is computed.
+    """
+    trained = [parameter for parameter in head.parameters() if parameter.requires_grad]
+    chunk = max(1, LOGITS_AT_ONCE // vocabulary)
+    out: torch.Tensor = _SummedLoss.apply(rows, head, targets, weights, chunk, *trained)
+    return out
+
+
+class _SummedLoss(torch.autograd.Function):
+    """Forward gives the loss and keeps its gradients, backward scales them; `trained` are the head's."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        rows: torch.Tensor,
+        head: nn.Module,
+        targets: torch.Tensor,
+        weights: torch.Tensor,
+        chunk: int,
+        *trained: torch.Tensor,
+    ) -> torch.Tensor:
+        learns, to_rows = any(ctx.needs_input_grad), torch.zeros_like(rows)
+        to_trained: list[torch.Tensor | None] = [None] * len(trained)
+        total = rows.new_zeros((), dtype=torch.float32)
+        for start in range(0, max(1, len(rows)), chunk):  # once without rows, too: all ranks do the same
+            part = slice(start, start + chunk)
+            piece = rows[part].detach().requires_grad_(ctx.needs_input_grad[0])
+            with torch.set_grad_enabled(learns):
+                logits = head(piece)
+            loss, slope = _loss_and_slope(logits.detach(), targets[part], weights[part])
+            total += loss
+            if learns:
+                wanted = [x for x in (piece, *trained) if x.requires_grad]
+                found = list(torch.autograd.grad(logits, wanted, slope))
+                if piece.requires_grad:
+                    to_rows[part] = found.pop(0)
+                to_trained = list(map(_sum, to_trained, found))
+        ctx.gradients = [to_rows, *to_trained]
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (factor,), (to_rows, *to_trained) = gradients, ctx.gradients
+        ctx.gradients = ()  # scaled in place, so only once
+        return to_rows.mul_(factor), None, None, None, None, *(each.mul_(factor) for each in to_trained)
+
+
+def _loss_and_slope(
+    logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss of a chunk [r, V], and its gradient by the logits, in their dtype."""
+    logs = torch.log_softmax(logits, -1, dtype=torch.float32)
+    at_target = targets[:, None]
+    loss = -(logs.gather(1, at_target)[:, 0] * weights).sum()
+    slope = logs.exp_().mul_(weights[:, None])
+    return loss, slope.scatter_add_(1, at_target, -weights[:, None]).to(logits.dtype)
+
+
+def _sum(old: torch.Tensor | None, new: torch.Tensor) -> torch.Tensor:
+    """Chunks add up in float32, whatever the weights are."""
+    return new if old is None else old.float().add_(new)

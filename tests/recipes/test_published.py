@@ -1,0 +1,143 @@
+"""Every published stage: its values against the page of facts, and its plan on a model without memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from itertools import product
+from math import ceil
+from pathlib import Path
+
+import pytest
+import torch
+
+from tessera.families.registry import get_architecture
+from tessera.models.accounting import count_parameters
+from tessera.models.initialise import without_memory
+from tessera.models.vlm import VLM
+from tessera.recipes.internvl.build import build, build_stage
+from tessera.recipes.internvl.stage import PARTS, PublishedStage
+from tessera.recipes.internvl.table import published_runs
+from tessera.recipes.shelf import load_recipe
+from tessera.train.recipe import gaps
+from tessera.train.update.rules import assign
+
+FACTS = Path(__file__).parents[2] / "docs" / "facts" / "recipes.md"
+COLUMNS = ("trained", "rate", "decay", "drop_path", "batch", "length", "steps", "warmup")
+SINGLE = {name: run[0] for name, run in published_runs().items() if len(run) == 1}
+CONVERSATIONS = {name: stage for name, stage in SINGLE.items() if not stage.teacher}
+
+
+def facts() -> Iterator[tuple[str, list[str]]]:
+    """(recipe, cells) of the tables, braces expanded."""
+    for row in re.findall(r"^\| (internvl\S+/\S+) \| (.+) \|$", FACTS.read_text(), re.M):
+        parts = [part.split(",") for part in re.split(r"[{}]", row[0])]
+        for name in product(*parts):
+            yield "".join(name), row[1].split(" | ")
+
+
+def cells(stage: PublishedStage) -> list[str]:
+    """A stage as its row in the tables would be."""
+    flags = "".join("T" if part in stage.trained else "F" for part in PARTS)
+    values = {
+        "trained": str(stage.lora_rank or flags),
+        "rate": f"{stage.rate:.0e}".replace("e-0", "e-"),
+        "decay": f"{stage.decay:g}",
+        "drop_path": f"{stage.drop_path:g}",
+        "batch": f"{stage.batch}{'' if stage.packed else 's'}",
+        "length": str(stage.length),
+        "steps": str(stage.steps or "pass"),
+        "warmup": f"{stage.warmup:g}",
+    }
+    doubts = {"trained" if name == "lora_rank" else name for name in stage.unverified}
+    return [values[name] + (" u" if name in doubts else "") for name in COLUMNS]
+
+
+def test_every_value_is_that_of_the_page_of_facts() -> None:
+    told = dict(facts())
+    assert set(told) == set(CONVERSATIONS)
+    wrong = {name: (told[name], cells(s)) for name, s in CONVERSATIONS.items() if told[name] != cells(s)}
+    assert not wrong
+
+
+def test_unverified_names_fields() -> None:
+    fields = set(PublishedStage.__dataclass_fields__)
+    assert all(set(stage.unverified) <= fields for stage in SINGLE.values())
+
+
+@pytest.mark.parametrize("name", [n for n, s in CONVERSATIONS.items() if not s.lora_rank])
+def test_the_recipe_says_what_was_published(name: str) -> None:
+    stage, made = SINGLE[name], build_stage(SINGLE[name])
+    rated = [rule for rule in made.rules if rule.learning_rate is not None]
+    assert {rule.learning_rate for rule in rated} == {stage.rate}
+    assert {rule.weight_decay for rule in rated} == {stage.decay}
+    assert (made.drop_path, made.packing.max_tokens) == (stage.drop_path, stage.length)
+    assert made.packing.averaging == ("square" if stage.packed else "token")
+    assert made.epochs == (None if stage.steps else 1.0) and (not stage.steps or made.steps == stage.steps)
+    assert (made.optimizer.kind, made.optimizer.betas, made.optimizer.clip) == ("adamw", (0.9, 0.999), 1.0)
+    warmup = ceil(stage.warmup if stage.warmup >= 1 else stage.warmup * made.steps)
+    factors = [made.schedule.factor(step, made.steps) for step in (0, warmup, made.steps - 1)]
+    assert factors[0] < 0.2 and factors[1] == pytest.approx(1, abs=1e-3) and factors[2] < 1e-3
+    if stage.packed:
+        assert made.accumulate == stage.batch and made.packing.max_tiles == stage.pack_tiles
+    else:  # about as many samples, by our estimate of their length
+        held = made.accumulate * made.packing.max_tokens / stage.sample_tokens
+        assert stage.batch / 1.5 < held < stage.batch * 1.5
+    assert [s.max_dynamic_patch for s in made.sources] == [stage.picture_tiles] * len(stage.data)
+
+
+@cache
+def empty(name: str) -> VLM:
+    """The model of a recipe on the meta device. Those of one shape are shared."""
+    return _empty(SINGLE[name].entry.model)
+
+
+@cache
+def _empty(config: object) -> VLM:
+    with without_memory():
+        return VLM(config)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [n for n, s in CONVERSATIONS.items() if not s.lora_rank])
+def test_the_parts_that_are_trained(name: str) -> None:
+    """Flag by flag, no pattern is dead, and every matrix decays."""
+    stage, model = SINGLE[name], empty(name)
+    trained = assign(model, build_stage(stage).rules)
+    counts = count_parameters(stage.entry.model)
+    assert sum(a.parameter.numel() for a in trained) == sum(counts[part] for part in stage.trained)
+    assert {a.weight_decay for a in trained if a.parameter.dim() > 1} == {stage.decay}
+    assert all(p.device == torch.device("meta") for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", published_runs())
+def test_what_is_left_to_the_user(name: str) -> None:
+    """Data always; first weights only where nobody published them."""
+    run, recipe = published_runs()[name], load_recipe(name)
+    missing = set(gaps(recipe))
+    data = {f"stages.{i}.sources.{j}.meta" for i, stage in enumerate(run) for j in range(len(stage.data))}
+    assert data <= missing <= data | {"start.checkpoint", "start.decoder", "start.vision"}
+    assert ("start.checkpoint" in missing) == bool(run[0].after and not run[0].checkpoint)
+    assert [stage.name for stage in recipe.stages] == [stage.name for stage in run]
+    filled = [stage.then(stage.name, checkpoint="x", data=()) for stage in run]
+    assert not gaps(build(*filled))
+
+
+def test_the_progressive_chain() -> None:
+    """300M → beside 8B → 1B, 2B, 4B; 6B → beside 26B → 38B, 78B."""
+    chain = {name: stage.vision_after for name, stage in SINGLE.items() if stage.vision_after}
+    small, large = "internvl_2_5/8b/stage_1_5", "internvl_2_5/26b/stage_1_5"
+    assert chain == {
+        **{f"internvl_2_5/{size}/stage_1": small for size in ("1b", "2b", "4b")},
+        **{f"internvl_2_5/{size}/stage_1": large for size in ("38b", "78b")},
+    }
+    old = {size: SINGLE[f"internvl_2_5/{size}/stage_1"].vision for size in ("8b", "26b", "1b", "38b")}
+    assert [name.removeprefix("OpenGVLab/InternViT-") for name in old.values()] == [
+        *("300M-448px", "6B-448px-V1-5", "300M-448px-V2_5", "6B-448px-V2_5"),
+    ]
+    for name, stage in SINGLE.items():  # what one goes on from is on the shelf, and of the same size
+        assert not stage.after or SINGLE[stage.after].size == stage.size, name
+
+
+def test_architectures_are_known() -> None:
+    assert {get_architecture(stage.entry.architecture).name for stage in SINGLE.values()}
