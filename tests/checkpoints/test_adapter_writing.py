@@ -200,6 +200,9 @@ def test_a_tied_embedding_comes_with_its_head(tmp_path: Path) -> None:
     files = load_file(base / "model.safetensors")
     del files["language_model.lm_head.weight"]  # as released folders of tied models have it
     save_file(files, base / "model.safetensors")
+    config = json.loads((base / "config.json").read_text())
+    config["llm_config"]["tie_word_embeddings"] = True
+    (base / "config.json").write_text(json.dumps(config))
     model = wrapped(base, FEW)
     assert model.decoder.lm_head.weight is model.decoder.embed_tokens.weight
     with torch.no_grad():
