@@ -35,10 +35,13 @@ from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 from tessera.train.update.rules import assign
 from tessera.train.update.wrapping import wrap
+from tessera.train.watch.evaluation import AnswerHook, EvaluationReport
 from tessera.train.watch.journal import Journal
 from tessera.train.watch.telemetry import StepReport
 
 StageHook = Callable[[int, Stage], None]
+BEST = "best"
+"""Folder of the model of the best step."""
 
 
 class Trainer:
@@ -55,6 +58,7 @@ class Trainer:
         folder: Path,
         after_stage: StageHook | None = None,
         *,
+        answer: AnswerHook | None = None,
         held: bool = False,
         changed_data: bool = False,
     ) -> None:
@@ -64,7 +68,8 @@ class Trainer:
         bound_product_caches()
         self.device = choose_device(self.recipe.device)
         self.mesh = arrange(self.recipe.parallel, self.ranks, self.device, shardable(self.model))
-        self.after_stage = after_stage
+        self.after_stage, self._answer = after_stage, answer
+        self._require_answers()
         self.stop = Stop()
         self.stopped: tuple[int, int] | None = None
         """Stage number and step where somebody stopped the run; it is saved there."""
@@ -101,7 +106,7 @@ class Trainer:
         if self._saved is None:
             self._states.begin(self._run)
         try:
-            with closing(Journal(self.folder, start, self.ranks.leads)) as self._journal:
+            with closing(Journal(self.folder, start, self.ranks.leads, self.recipe.best)) as self._journal:
                 for index in range(start[0], len(self.recipe.stages)):
                     yield from self._run_stage(index, self._saved if index == start[0] else None)
                     if self.stopped:
@@ -133,6 +138,9 @@ class Trainer:
                 report = self._step(index, step, optimizer, loader)
                 self._journal.note(index, step, loader.keys)
                 self._journal.write(report)
+                if self._journal.best.see(report):
+                    optimizer.settle()
+                    self._publish(self.folder / BEST, {})
                 yield report
                 if step + 1 < stage.steps:
                     stopping = self._stopping()
@@ -212,6 +220,28 @@ class Trainer:
         self.model.train()
         return loss
 
+    def _ask(self, index: int, step: int) -> float | None:
+        """The share of right answers to the questions of the stage; None when they aren't due."""
+        stage = self.recipe.stages[index]
+        if self._answer is None or stage.evaluation is None or not stage.evaluation.due(step, stage.steps):
+            return None
+        self.model.eval()
+        answers = self._answer(stage.evaluation, self.model)
+        self.model.train()
+        self._journal.write_answers(EvaluationReport(stage.name, index, step, answers))
+        return answers.score
+
+    def _require_answers(self) -> None:
+        """ValueError when questions are to be asked that nobody answers."""
+        asking = [s.name for s in self.recipe.stages if s.evaluation]
+        if asking and self._answer is None:
+            raise ValueError(f"stage {asking[0]!r}: evaluation needs somebody who answers; pass answer=")
+        if asking and (self.mesh.weights is not None or self.mesh.tensor is not None):
+            raise ValueError(
+                f"stage {asking[0]!r}: evaluation needs whole weights in every process; set "
+                "parallel.shard 1, or leave evaluation out and measure the models of the stages"
+            )
+
     def _diverged(self, where: str, error: FloatingPointError) -> FloatingPointError:
         return FloatingPointError(
             f"{where}: {error}, in another --out. The last good state is kept in {shown(self._states.folder)}"
@@ -231,7 +261,7 @@ class Trainer:
         try:
             result = compute.update(batches, optimizer, factor)
             seconds = time.perf_counter() - started
-            held_out = self._validate(index, step, compute)
+            held_out, score = self._validate(index, step, compute), self._ask(index, step)
         except FloatingPointError as error:
             raise self._diverged(f"stage {stage.name!r}, step {step}", error) from error
         own = sum((stage.objective.counts(batch) for batch in batches), Counts())
@@ -247,6 +277,7 @@ class Trainer:
             token_fill=loader.stats.token_fill,
             tile_fill=loader.stats.tile_fill,
             validation_loss=held_out,
+            score=score,
             **asdict(result),
             **asdict(counts),
         )

@@ -26,6 +26,8 @@ class StepReport:
     tile_fill: float
     validation_loss: float | None = None
     """On the records held out, where it was measured behind this step."""
+    score: float | None = None
+    """Share of right answers, 0 to 1, where questions were asked behind this step."""
 
 
 def stage_figures(reports: Iterable[StepReport]) -> dict[str, dict[str, float]]:
