@@ -81,6 +81,9 @@ class Square:
     def counts(self, batch: torch.Tensor) -> Counts:
         return Counts(samples=len(batch))
 
+    def keys(self, batch: torch.Tensor) -> tuple[str, ...]:
+        return ("made up",)
+
 
 def test_a_step_knows_no_objective_and_no_model() -> None:
     model = nn.Linear(3, 1)

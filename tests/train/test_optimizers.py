@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from tessera.models.vlm import VLM
+from tessera.train.parallel.norm import total_norm
 from tessera.train.update.masters import Masters
-from tessera.train.update.optimizers import Optimizer, OptimizerConfig, is_hidden_matrix, whole_norm
+from tessera.train.update.optimizers import Optimizer, OptimizerConfig, is_hidden_matrix
 from tessera.train.update.rules import Assignment, Rule, assign
 from tests.train import tiny
 
@@ -123,5 +124,5 @@ def test_small_steps_add_up_in_the_masters() -> None:
 
 def test_norm_adds_up_in_float32() -> None:
     gradients = [torch.full((4096,), 1.0), torch.full((513,), 3.0, dtype=torch.bfloat16)]
-    assert float(whole_norm(gradients)) == pytest.approx(math.sqrt(4096 + 9 * 513), rel=1e-6)
-    assert float(whole_norm([])) == 0.0
+    assert float(total_norm(gradients)) == pytest.approx(math.sqrt(4096 + 9 * 513), rel=1e-6)
+    assert float(total_norm([])) == 0.0

@@ -29,19 +29,32 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     A crash leaves the old folder, none, or the new one whole; what was half done goes with the next call.
     ValueError when the disk is full or refuses.
     """
-    fresh = folder.with_name(f".{folder.name}.unfinished")
+    fresh = begin_folder(folder)
     with disk_faults(folder):
         try:
-            remove(fresh)
-            fresh.mkdir(parents=True)
             yield fresh
-            for path in (*fresh.rglob("*"), fresh):
+            for path in fresh.rglob("*"):
                 sync(path)
-            remove(folder)
-            fresh.rename(folder)
-            sync(folder.parent)
+            end_folder(fresh, folder)
         finally:
             remove(fresh)
+
+
+def begin_folder(folder: Path) -> Path:
+    """An empty folder beside `folder`, which `end_folder` puts in its place."""
+    fresh = folder.with_name(f".{folder.name}.unfinished")
+    with disk_faults(folder):
+        remove(fresh)
+        fresh.mkdir(parents=True)
+    return fresh
+
+
+def end_folder(fresh: Path, folder: Path) -> None:
+    """Rename a folder whose files are on the disk: the step behind which it is there."""
+    sync(fresh)
+    remove(folder)
+    fresh.rename(folder)
+    sync(folder.parent)
 
 
 def remove(place: Path) -> None:

@@ -24,13 +24,22 @@ class ProcessLost(RuntimeError):
 
 def patience() -> float:
     """Seconds without a sign of life after which a process is lost: TESSERA_PATIENCE, by default 40."""
-    given = os.environ.get("TESSERA_PATIENCE", "40")
+    return _seconds("TESSERA_PATIENCE", os.environ.get("TESSERA_PATIENCE", "40"))
+
+
+def step_patience() -> float | None:
+    """Seconds that a part of a step may take: TESSERA_STEP_PATIENCE; None lets those before it decide."""
+    given = os.environ.get("TESSERA_STEP_PATIENCE")
+    return None if given is None else _seconds("TESSERA_STEP_PATIENCE", given)
+
+
+def _seconds(name: str, given: str) -> float:
     try:
         seconds = float(given)
     except ValueError:
         seconds = 0.0
     if not LEAST_PATIENCE <= seconds < float("inf"):
-        raise ValueError(f"TESSERA_PATIENCE = {shown(given)}: give seconds, at least {LEAST_PATIENCE}")
+        raise ValueError(f"{name} = {shown(given)}: give seconds, at least {LEAST_PATIENCE}")
     return seconds
 
 

@@ -22,9 +22,12 @@ from tessera.runtime.locks import FolderLock
 from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
 from tessera.train.objective.contract import Counts, Loader
+from tessera.train.parallel.mesh import arrange
 from tessera.train.parallel.ranks import join, totals
+from tessera.train.parallel.shard import parallelise, shardable, whole
 from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
+from tessera.train.state.change import changed
 from tessera.train.state.folder import RunPosition, SavedState, StateFolder, require_finite
 from tessera.train.state.resume import find_state, require_same_start, room_for_run, run_facts
 from tessera.train.step import Step
@@ -60,21 +63,25 @@ class Trainer:
         self.ranks = join()
         bound_product_caches()
         self.device = choose_device(self.recipe.device)
+        self.mesh = arrange(self.recipe.parallel, self.ranks, self.device, shardable(self.model))
         self.after_stage = after_stage
         self.stop = Stop()
         self.stopped: tuple[int, int] | None = None
         """Stage number and step where somebody stopped the run; it is saved there."""
         self._lock = None if held or not self.ranks.leads else FolderLock(folder)
         self._changed_data = changed_data
-        self._states = StateFolder(folder / "state")
+        self._states = StateFolder(folder / "state", self.ranks, background=self._in_background())
         self._run = run_facts(setup)
         self._saved = find_state(folder, self._states, self._run, changed_data)
-        if self.ranks.leads and (left := setup.recipe.stages[(self.resumed_at or (0, 0))[0] :]):
-            require_writable(folder, room_for_run(self.model, left, self._states), folder=True)
         self.masters = Masters(self.recipe.precision)
-        for index in range((self.resumed_at or (0, 0))[0] + 1):
+        begun, stages = (self.resumed_at or (0, 0))[0], setup.recipe.stages
+        for index in range(begun + 1):
             self._wrap(index)  # a state holds the model as its stage wraps it
+        if self.ranks.leads and begun < len(stages):
+            require_writable(folder, room_for_run(self.model, stages, begun, self._states), folder=True)
         self.masters.hold(self.model)
+        parallelise(self.model, self.mesh)
+        self.masters.spread(self.model)
         self.model.to(self.device)
 
     @property
@@ -89,17 +96,17 @@ class Trainer:
 
     def run(self) -> Iterator[StepReport]:
         """All steps that are left. FloatingPointError when the loss diverges, ValueError for bad data."""
-        torch.manual_seed(derive_seed("train", self.recipe.seed))
         start = self.resumed_at or (0, 0)
-        require_same_start(start, self.ranks, self.device)
-        if self.ranks.leads and self._saved is None:
+        require_same_start(start, self.ranks)
+        if self._saved is None:
             self._states.begin(self._run)
         try:
             with closing(Journal(self.folder, start, self.ranks.leads)) as self._journal:
                 for index in range(start[0], len(self.recipe.stages)):
                     yield from self._run_stage(index, self._saved if index == start[0] else None)
                     if self.stopped:
-                        return
+                        break
+            self._states.commit()
         finally:
             if self._lock is not None:
                 self._lock.close()
@@ -113,9 +120,10 @@ class Trainer:
         self.masters.hold(self.model)
         optimizer = Optimizer(assign(self.model, stage.rules), stage.optimizer, self.masters)
         begun = saved.position.step if saved else 0
-        with closing(self.setup.loader(index, self.ranks)) as loader:
+        with closing(self.setup.loader(index, self.mesh.data)) as loader:
             if saved is not None:
-                saved.restore(self.model, self.masters, optimizer if begun else None)
+                trained = changed(self.model, self.recipe.stages, saved.position)
+                saved.restore(self.model, self.masters, optimizer if begun else None, trained)
                 if begun:
                     loader.load_state_dict(saved.position.loader, changed_data=self._changed_data)
             self.model.train()
@@ -141,10 +149,9 @@ class Trainer:
         folder, averages = self.stage_folder(index), optimizer.averages()
         self._require_finite(folder.name)
         optimizer.settle()
-        if self.ranks.leads:
-            self._publish(folder, {})
-            if averages:
-                self._publish(folder.with_name(f"{folder.name}_ema"), averages)
+        self._publish(folder, {})
+        if averages:
+            self._publish(folder.with_name(f"{folder.name}_ema"), averages)
         self._wrap(index + 1)
         self._save(RunPosition(index + 1), optimizer)
         last = index + 1 == len(self.recipe.stages)
@@ -155,7 +162,16 @@ class Trainer:
 
     def _stopping(self) -> bool:
         """Whether any rank was asked to stop: all stop together."""
-        return totals([float(self.stop.asked)], self.ranks, self.device)[0] > 0
+        asked, written = totals([self.stop.asked, self._states.written], self.ranks)
+        if written == self.ranks.world:
+            self._states.commit()
+        return asked > 0
+
+    def _in_background(self) -> bool:
+        """Whether states are written while the run goes on: by default beside an accelerator, for on a CPU it
+        takes a second copy of weights and memory, and the processor."""
+        wanted = self.recipe.save_in_background
+        return self.device.type != "cpu" if wanted is None else wanted
 
     def _wrap(self, index: int) -> None:
         """Give the model the LoRA factors of a stage, if it is one."""
@@ -164,22 +180,28 @@ class Trainer:
 
     def _require_finite(self, where: str) -> None:
         try:
-            require_finite(self.model)
+            require_finite(self.model, self.ranks)
         except FloatingPointError as error:
             raise self._diverged(where, error) from error
 
     def _save(self, position: RunPosition, optimizer: Optimizer) -> None:
         """The state, behind the reports of its steps."""
-        if not self.ranks.leads:
-            return
         optimizer.settle()
         self._require_finite(f"before stage {position.stage}, step {position.step}")
         self._journal.sync()
-        self._states.save(position, self._run, self.masters.exact(self.model), optimizer)
+        trained = changed(self.model, self.recipe.stages, position)
+        exact = ((name, value) for name, value in self.masters.exact(self.model) if name in trained)
+        self._states.save(position, self._run, exact, optimizer)
 
     def _publish(self, folder: Path, instead: Mapping[str, torch.Tensor]) -> None:
+        """The model for other rooms: sharded weights come together one at a time, on the rank that writes."""
+        tensors = whole(self.masters.as_stored(self.model, instead))
+        if not self.ranks.leads:
+            for _ in tensors:  # gives its parts
+                pass
+            return
         with atomic_folder(folder) as fresh:
-            self.setup.save(fresh, self.masters.as_stored(self.model, instead))
+            self.setup.save(fresh, tensors)
 
     def _validate(self, index: int, step: int, compute: Step) -> float | None:
         """The loss on the records held out, as the model is without drop path; None when it isn't due."""
@@ -201,7 +223,11 @@ class Trainer:
         batches = _next_batches(loader, stage, step)
         waited = time.perf_counter() - started
         factor = stage.schedule.factor(step, stage.steps)
-        compute = Step(stage.objective, self.model, self.device, self.ranks)
+        compute = Step(
+            *(stage.objective, self.model, self.device, self.mesh),
+            most=stage.accumulate // self.mesh.data.world,
+            seed=derive_seed("step", self.recipe.seed, index, step),
+        )
         try:
             result = compute.update(batches, optimizer, factor)
             seconds = time.perf_counter() - started
@@ -209,7 +235,7 @@ class Trainer:
         except FloatingPointError as error:
             raise self._diverged(f"stage {stage.name!r}, step {step}", error) from error
         own = sum((stage.objective.counts(batch) for batch in batches), Counts())
-        counts = Counts(*map(int, totals(astuple(own), self.ranks, self.device)))
+        counts = Counts(*map(int, totals(astuple(own), self.mesh.data)))
         return StepReport(
             stage=stage.name,
             stage_index=index,

@@ -13,6 +13,7 @@ from tessera.train.objective import AnyObjective
 from tessera.train.objective.contract import ManifestSpec, StageData
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.objective.learner import Start
+from tessera.train.parallel.config import Parallel
 from tessera.train.update.optimizers import OptimizerConfig
 from tessera.train.update.rules import Rule
 from tessera.train.update.schedule import Schedule
@@ -71,8 +72,11 @@ class Recipe(Config):
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     """Of weights and products. With bfloat16 the optimizer adds up in float32 (docs/updates.md)."""
     device: str = "auto"
+    parallel: Parallel = Parallel()
     save_every: int = Field(default=500, gt=0)
     """Steps between checkpoints of the training state."""
+    save_in_background: bool | None = None
+    """Copy a state to host memory and write it while the run goes on; None does so beside an accelerator."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:

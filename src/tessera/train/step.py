@@ -3,13 +3,18 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import nn
 
+from tessera.runtime.seeds import derive_seed
 from tessera.train.objective.contract import Objective
-from tessera.train.parallel.ranks import ALONE, Ranks, add_up, totals
+from tessera.train.parallel.idle import shared_work
+from tessera.train.parallel.mesh import ProcessMesh
+from tessera.train.parallel.ranks import add_up, totals
+from tessera.train.parallel.shard import reshard
 from tessera.train.update.optimizers import Optimizer
 
 
@@ -29,7 +34,11 @@ class Step:
     objective: Objective
     model: nn.Module
     device: torch.device
-    ranks: Ranks = ALONE
+    mesh: ProcessMesh = ProcessMesh()
+    most: int = 1
+    """Batches of a step that a rank gets at most; asked where ranks wait for each other in a pass."""
+    seed: int = 0
+    """Of the step: drop path and dropout draw from it and the batch, whichever rank computes it."""
 
     def gradients(self, batches: Sequence[Any]) -> tuple[torch.Tensor, float]:
         """Backward over this rank's batches, maybe none; returns (its part of the loss, normaliser).
@@ -38,19 +47,20 @@ class Step:
         all ranks before the first forward pass, so that splitting a step into more batches or over more
         processes changes nothing but rounding.
         """
-        own = sum(self.objective.weight(batch) for batch in batches)
-        (normaliser,) = totals([own], self.ranks, self.device)
+        normaliser, work = shared_work(self.objective, self.model, batches, self.mesh, self.most)
         if normaliser <= 0:
             raise ValueError(
                 "this step has no supervised token; check that the data contains answers to learn"
             )
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for number, batch in enumerate(batches):
+        for number, (batch, factor) in enumerate(work):
             if number:
                 _widen(self.model)
+            torch.manual_seed(derive_seed("noise", self.seed, *self.objective.keys(batch)))
             loss = self.objective.loss_sum(self.model, batch, self.device) / normaliser
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()  # read once a step: every reading waits for the device
+            (loss * factor).backward()  # type: ignore[no-untyped-call]
+            if factor:
+                total += loss.detach()  # read once a step: every reading waits for the device
         return total, normaliser
 
     @torch.no_grad()
@@ -60,11 +70,16 @@ class Step:
         FloatingPointError when it is not finite.
         """
         loss = weight = 0.0
-        for number, batch in enumerate(batches):
-            if number % self.ranks.world == self.ranks.rank:
-                loss += float(self.objective.loss_sum(self.model, batch, self.device))
-                weight += self.objective.weight(batch)
-        loss, weight = totals([loss, weight], self.ranks, self.device)
+        ranks, rest = self.mesh.data, iter(batches)
+        while row := list(islice(rest, ranks.world)):
+            own = row[ranks.rank : ranks.rank + 1]
+            share, work = shared_work(self.objective, self.model, own, self.mesh, 1)
+            weight += share
+            for batch, factor in work:
+                found = self.objective.loss_sum(self.model, batch, self.device)
+                loss += float(found) if factor else 0.0
+        reshard(self.model)
+        (loss,) = totals([loss], ranks)
         if weight <= 0:
             raise ValueError("validation: no supervised token; check that the records have answers")
         if not math.isfinite(loss):
@@ -77,7 +92,7 @@ class Step:
         FloatingPointError when loss or gradient is not finite; the weights stay as they were.
         """
         own, normaliser = self.gradients(batches)
-        total = add_up(own, optimizer.parameters, self.ranks)
+        total = add_up(own, optimizer.parameters, self.mesh.data)
         norm, _ = optimizer.step(factor, total)
         loss, gradient_norm = torch.stack([total, norm.to(total.dtype)]).tolist()
         for what, value in (("loss", loss), ("gradient norm", gradient_norm)):

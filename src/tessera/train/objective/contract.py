@@ -123,3 +123,10 @@ class Objective(Protocol):
 
     def counts(self, batch: Any) -> Counts:
         """For telemetry."""
+
+    def keys(self, batch: Any) -> tuple[str, ...]:
+        """Names of its samples, the same in every run."""
+
+    def idle(self, model: Any, batch: Any | None, tiles: bool) -> Any:
+        """The batch with a sample beside it that learns nothing, with `tiles` one with a tile; or, alone,
+        a batch whose loss the caller weighs with zero. Only sharded models ask for it."""

@@ -111,6 +111,14 @@ class ContrastiveObjective(Config):
         tokens = len(batch.caption_ids) + len(batch.phrase_ids)
         return Counts(len(batch.tiles), tokens, len(batch.tiles), len(batch.region_owner))
 
+    def keys(self, batch: PairBatch) -> tuple[str, ...]:
+        """The number of the batch, which its pictures follow from."""
+        return (f"pairs {batch.number}",)
+
+    def idle(self, model: ContrastivePair, batch: PairBatch | None, tiles: bool) -> PairBatch:
+        """Two towers are not sharded: nobody waits for a rank without pictures."""
+        raise ValueError("parallel: two towers are not sharded; leave shard, sequence and tensor out")
+
 
 def symmetric_contrastive_loss(
     left: torch.Tensor, right: torch.Tensor, scale: torch.Tensor, match: torch.Tensor

@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -12,7 +13,7 @@ from tessera.nn.attention.layout import Packed
 from tessera.nn.cross_entropy import cross_entropy_sum
 from tessera.packing.index import open_index
 from tessera.packing.loader import PackLoader
-from tessera.packing.pack import Pack
+from tessera.packing.pack import Pack, Sample, collate, join_packs
 from tessera.packing.planning.balance import Work
 from tessera.records.manifest import PlaygroundSource
 from tessera.records.open import open_sources
@@ -94,6 +95,21 @@ class ConversationObjective(Config):
     def counts(self, batch: Pack) -> Counts:
         """Samples, tokens, tiles and supervised tokens."""
         return Counts(len(batch.lengths), sum(batch.lengths), sum(batch.tiles_per_sample), sum(batch.trained))
+
+    def keys(self, batch: Pack) -> tuple[str, ...]:
+        """Of its samples."""
+        return batch.keys
+
+    def idle(self, model: VLM, batch: Pack | None, tiles: bool) -> Pack:
+        """One tile's placeholders, if any, and two tokens; behind a batch they have no target."""
+        marks, side = model.config.tokens_per_tile * tiles, model.config.tile_side
+        ids = np.array([model.config.image_token_id] * marks + [0, 0], dtype=np.int32)
+        weights = np.zeros(len(ids), dtype=np.float32)
+        weights[-1] = batch is None
+        pixels = np.zeros((int(tiles), side, side, 3), np.uint8)
+        counted = None if batch is None or batch.positions is None else np.arange(len(ids), dtype=np.float32)
+        alone = collate([Sample("", ids, weights, pixels, counted)])
+        return alone if batch is None else join_packs(batch, alone)
 
 
 def estimate_work(model: VLM, tile_side: int) -> Work:

@@ -26,13 +26,14 @@ PREFETCH = 2
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Pictures beside texts, texts laid end to end without padding.
+    """Pictures beside texts, texts laid end to end without padding; its number among the batches of a stage.
 
     tiles uint8 [N, S, S, 3]; caption_ids int64 [T] of N captions; caption_match bool [N, N]; region_owner
     int64 [R] picture of each region; region_cover float32 [R, P] share of each patch; phrase_ids of B
     distinct phrases; region_match bool [R, B].
     """
 
+    number: int
     tiles: torch.Tensor
     caption_ids: torch.Tensor
     caption_lengths: tuple[int, ...]
@@ -66,6 +67,7 @@ class PairMaker:
         caption_ids, caption_lengths = self._texts(captions)
         phrase_ids, phrase_lengths = self._texts(phrases)
         return PairBatch(
+            number=number,
             tiles=torch.from_numpy(np.stack([self._pixels(scene) for scene in scenes])),
             caption_ids=caption_ids,
             caption_lengths=caption_lengths,

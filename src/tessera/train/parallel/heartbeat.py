@@ -1,24 +1,50 @@
-"""Signs of life between the ranks of a run: one that is stopped or gone is named, and all end.
+"""Signs of life between the ranks of a run: one that is stopped, gone or stuck is named, and all end.
 
 A collective waits in C++ where nothing interrupts it, and its time limit can't tell a lost rank from one that
-saves a large state. So every rank counts up in the store that launched them, from a thread of its own.
+saves a large state. So every rank counts up in the store that launched them, from a thread of its own, and
+says beside it how far its main thread has come.
 """
 
+import json
 import os
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 import torch.distributed as dist
 
-from tessera.runtime.interrupt import patience
+from tessera.runtime.interrupt import patience, step_patience
 
-GONE = "gone"
 ASKED = 3.0
 """Seconds in which a living rank surely counts up."""
+FIRST_MARKS, FIRST_PATIENCE = 8, 600.0
+"""The first steps compile, open files and fill buffers: until so many marks, so many seconds."""
+SLOWER = 10
+"""Times as long as the longest stretch so far a stretch may take before it counts as stuck."""
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What a rank last said of itself."""
+
+    count: int = 0
+    pid: int = 0
+    host: str = ""
+    mark: int = 0
+    """Stretches of its main thread that ended; all ranks of a run take the same ones."""
+    watched: bool = False
+    """Whether the stretch that runs has a bounded time."""
+    where: str = ""
+    gone: bool = False
+
+    def told(self, rank: int) -> str:
+        """The rank in words."""
+        place = f" (process {self.pid} on {self.host})" if self.pid else ""
+        return f"rank {rank}{place}" + (f", last seen at {self.where}," if self.where else "")
 
 
 class Heartbeat(threading.Thread):
@@ -29,51 +55,92 @@ class Heartbeat(threading.Thread):
 
     def __init__(self, rank: int, world: int, told: Callable[[str], object]) -> None:
         super().__init__(daemon=True)
-        self.rank, self._told, self._patience = rank, told, patience()
-        self._others = [other for other in range(world) if other != rank]
+        self.rank, self._told = rank, told
+        self._patience, self._step_patience = patience(), step_patience()
+        self._ranks = range(world)
         self._done = threading.Event()
         self._count = 0
+        self._place = (os.getpid(), socket.gethostname())
+        self._stretch = (0, False, "")
+        """Mark, watched, where: only the main thread writes it, the count only this one."""
+        self._seen: dict[int, Beat] = {}
+        self._marked, self._longest = time.monotonic(), 0.0
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         store = dist.TCPStore(address, port, is_master=False, timeout=timedelta(seconds=self._patience))
         self._store = dist.PrefixStore("heartbeat", store)
 
+    def at(self, where: str, watched: bool = True) -> None:
+        """The main thread begins a stretch, `where` for messages. Unwatched it may take any time."""
+        now, (mark, was_watched, _) = time.monotonic(), self._stretch
+        if was_watched:
+            self._longest = max(self._longest, now - self._marked)
+        self._marked = now
+        self._stretch = (mark + 1, watched, where)
+
     def run(self) -> None:
         """Until `leave`, or until a rank is lost."""
-        beats: dict[int, str] = {}
-        looks = dict.fromkeys(self._others, 0)
+        looks = dict.fromkeys(self._ranks, 0)
+        marks: list[int] = []
+        changed = time.monotonic()
         threading.Thread(target=self._watch_store, daemon=True).start()
         while not self._done.wait(1.0):
-            self._count += 1
             try:
-                self._store.set(str(self.rank), f"{self._count} {os.getpid()} {socket.gethostname()}")
-                found = {other: self._beat(other) for other in self._others}
+                found = self._exchange()
             except dist.DistNetworkError:
                 self._done.set()
                 return  # the launcher, or the rank that holds the store, has ended: collectives will say so
             except dist.DistStoreError:
                 continue  # it gave no answer in time
-            for other, beat in found.items():
-                looks[other] = looks[other] + 1 if beat == beats.get(other, "") and beat != GONE else 0
-                if looks[other] >= self._patience:
-                    self._end(f"rank {other}", beat)
-            beats = found
+            for rank, beat in found.items():
+                same = beat.count == self._seen.get(rank, Beat()).count and not beat.gone
+                looks[rank] = looks[rank] + 1 if same else 0
+            self._seen = found
+            if silent := [rank for rank, count in looks.items() if count >= self._patience]:
+                seconds = f"{self._patience:.0f} s"
+                self._end(silent, f"gave no sign of life for {seconds}: stopped, hanging or cut off")
+            if marks != (now_at := [beat.mark for beat in found.values()]):
+                marks, changed = now_at, time.monotonic()
+            elif all(b.watched for b in found.values()) and time.monotonic() - changed > self.limit:
+                behind = [rank for rank, mark in zip(found, marks, strict=True) if mark == min(marks)]
+                self._end(behind, f"got no further for {self.limit:.0f} s")
+
+    @property
+    def limit(self) -> float:
+        """Seconds after which a stretch counts as stuck."""
+        if self._step_patience is not None:
+            return self._step_patience
+        least = self._patience if self._stretch[0] > FIRST_MARKS else FIRST_PATIENCE
+        return max(least, SLOWER * self._longest)
 
     def leave(self) -> None:
         """This rank ends well: nobody waits for it."""
         self._done.set()
         try:
-            self._store.set(str(self.rank), GONE)
+            self._store.set(str(self.rank), json.dumps(asdict(Beat(gone=True))))
         except dist.DistError:
             return  # so have the others
 
     def silent(self) -> list[int]:
         """The ranks that ended, or don't count up now."""
+        others = [rank for rank in self._ranks if rank != self.rank]
         try:
-            before = {other: self._beat(other) for other in self._others}
+            before = {other: self._beat(other).count for other in others}
             time.sleep(ASKED)
-            return [other for other in self._others if self._beat(other) == before[other]]
+            return [other for other in others if self._beat(other).count == before[other]]
         except dist.DistError:
             return []
+
+    def told_of(self, rank: int) -> str:
+        """A rank in words: its process, step and samples as it last said."""
+        return self._seen.get(rank, Beat()).told(rank)
+
+    def _exchange(self) -> dict[int, Beat]:
+        """This rank's beat into the store, all of them out of it."""
+        self._count += 1
+        (pid, host), (mark, watched, where) = self._place, self._stretch
+        own = Beat(self._count, pid, host, mark, watched, where)
+        self._store.set(str(self.rank), json.dumps(asdict(own)))
+        return {rank: own if rank == self.rank else self._beat(rank) for rank in self._ranks}
 
     def _watch_store(self) -> None:
         """The store lies in the launcher or in rank 0: when that is stopped, a question waits for ever."""
@@ -81,20 +148,23 @@ class Heartbeat(threading.Thread):
         while not self._done.wait(1.0):
             looks, before = (looks + 1 if self._count == before else 0), self._count
             if looks >= self._patience:
-                self._end("the launcher, or rank 0 where there is none,", "")
+                self._fall("the launcher, or rank 0 where there is none, gave no sign of life")
 
-    def _beat(self, other: int) -> str:
-        return self._store.get(str(other)).decode() if self._store.check([str(other)]) else ""
+    def _beat(self, other: int) -> Beat:
+        return Beat(**json.loads(self._store.get(str(other)))) if self._store.check([str(other)]) else Beat()
 
-    def _end(self, who: str, beat: str) -> None:
-        _, _, place = beat.partition(" ")
-        pid, _, host = place.partition(" ")
-        where = f" (process {pid} on {host})" if pid else ""
-        self._told(
-            f"{who}{where} gave no sign of life for {self._patience:.0f} s: stopped, hanging or cut off. "
-            "The run ends; start it again with the same command"
-        )
-        if host == socket.gethostname():
-            # Or the launcher would wait for it.
-            os.kill(int(pid), signal.SIGKILL)
+    def _end(self, ranks: Iterable[int], what: str) -> None:
+        """Name lost ranks; those on this host end, or the launcher would wait for them."""
+        lost = {rank: self._seen[rank] for rank in ranks}
+        self._told(f"{'; '.join(beat.told(rank) for rank, beat in lost.items())} {what}. {AGAIN}")
+        for beat in lost.values():
+            if (beat.pid, beat.host) != self._place and beat.host == self._place[1]:
+                os.kill(beat.pid, signal.SIGKILL)
         os._exit(1)
+
+    def _fall(self, what: str) -> None:
+        self._told(f"{what} for {self._patience:.0f} s. {AGAIN}")
+        os._exit(1)
+
+
+AGAIN = "The run ends; start it again with the same command"

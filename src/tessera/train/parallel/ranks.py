@@ -1,4 +1,4 @@
-"""Data-parallel training from outside: `torchrun` starts the processes, and only this file knows about them.
+"""The processes of a run, as `torchrun` starts them, and sums over them.
 
 The loader deals the packs of a step to the ranks by a plan that all of them share: data and position are the
 same for any number of ranks. Counts are added up before the first forward pass, gradients before
@@ -7,30 +7,46 @@ the optimizer step.
 
 import atexit
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
 
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from tessera.runtime.interrupt import ProcessLost
 from tessera.train.parallel.heartbeat import Heartbeat
 
+BUCKET = 2**24
+"""Numbers of a gradient that travel together."""
+
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of the run."""
+    """This process among others: all of the run, or those that share its data."""
 
     rank: int = 0
     world: int = 1
     heartbeat: Heartbeat | None = field(default=None, compare=False, repr=False)
+    group: dist.ProcessGroup | None = field(default=None, compare=False, repr=False)
+    """Over which it adds up; None means all."""
 
     @property
     def leads(self) -> bool:
         """Whether this process writes files and prints."""
         return self.rank == 0
+
+    def lost(self, error: RuntimeError) -> RuntimeError:
+        """The error of a collective, as a ProcessLost that names ranks, step and samples where some are gone;
+        the error itself when all are there."""
+        if self.heartbeat is None or not (gone := self.heartbeat.silent()):
+            return error
+        reason = str(error).rpartition("] ")[2].partition(". ")[0].splitlines()[0]
+        who = "; ".join(self.heartbeat.told_of(other) for other in gone)
+        return ProcessLost(f"{who} has ended ({reason}); start again with the same command")
 
 
 ALONE = Ranks()
@@ -42,7 +58,9 @@ def join() -> Ranks:
     if world == 1:
         return ALONE
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     return Ranks(dist.get_rank(), world, _heartbeat(dist.get_rank(), world))
 
 
@@ -58,32 +76,52 @@ def _heartbeat(rank: int, world: int) -> Heartbeat:
 def _add(values: torch.Tensor, ranks: Ranks) -> None:
     """Sum over ranks in place. ProcessLost naming the ranks that are gone."""
     try:
-        dist.all_reduce(values)
+        dist.all_reduce(values, group=ranks.group)
     except RuntimeError as error:
-        silent = ranks.heartbeat.silent() if ranks.heartbeat else []
-        who = ", ".join(f"rank {other}" for other in silent) or "another rank"
-        reason = str(error).rpartition("] ")[2].partition(". ")[0].splitlines()[0]
-        raise ProcessLost(f"{who} has ended ({reason}); start again with the same command") from error
+        raise ranks.lost(error) from error
 
 
-def totals(values: Sequence[float], ranks: Ranks, device: torch.device) -> list[float]:
-    """Sums over ranks, in float64."""
+def totals(values: Sequence[float], ranks: Ranks) -> list[float]:
+    """Sums over ranks, in float64. They travel between the hosts: no device is waited for."""
     if ranks.world == 1:
         return list(values)
-    sums = torch.tensor(values, dtype=torch.float64, device=device)
+    sums = torch.tensor(values, dtype=torch.float64)
     _add(sums, ranks)
     return list(sums.tolist())
 
 
 def add_up(loss: torch.Tensor, parameters: Sequence[nn.Parameter], ranks: Ranks) -> torch.Tensor:
-    """Sum gradients over ranks in place, in one transfer; returns the sum of the losses, a scalar."""
+    """Sum the gradients of whole copies over ranks in place; returns the sum of the losses, a scalar.
+
+    Sharded parameters have been summed in the backward pass. One that has a gradient on no rank keeps none.
+    """
     if ranks.world == 1:
         return loss
-    gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-    flat = torch.cat([gradient.flatten() for gradient in (*gradients, loss.to(gradients[0].dtype))])
-    _add(flat, ranks)
-    start = 0
-    for parameter in parameters:
-        parameter.grad = flat[start : start + parameter.numel()].view_as(parameter)
-        start += parameter.numel()
-    return flat[-1]
+    total = loss.detach().clone()
+    _add(total, ranks)
+    copies = [p for p in parameters if not isinstance(p, DTensor)]
+    seen = totals([float(p.grad is not None) for p in copies], ranks) if copies else []
+    gradients = []
+    for parameter, ranks_with in zip(copies, seen, strict=True):
+        if ranks_with and parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        if parameter.grad is not None:
+            gradients.append(parameter.grad)
+    for bucket in _buckets(gradients):
+        flat = torch.cat([gradient.flatten() for gradient in bucket])
+        _add(flat, ranks)
+        for gradient, part in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+    return total
+
+
+def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
+    """Neighbours of one dtype, up to BUCKET numbers together: a copy of all would double their memory."""
+    for _, alike in groupby(tensors, key=lambda tensor: tensor.dtype):
+        bucket: list[torch.Tensor] = []
+        for tensor in alike:
+            if bucket and sum(t.numel() for t in bucket) + tensor.numel() > BUCKET:
+                yield bucket
+                bucket = []
+            bucket.append(tensor)
+        yield bucket

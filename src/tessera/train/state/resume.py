@@ -4,20 +4,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
+from tessera.nn.lora import own_name
 from tessera.records.identity import DIGESTS, identity
 from tessera.runtime.disk import LEAST_FREE
 from tessera.runtime.shown import shown
 from tessera.train.parallel.ranks import Ranks, totals
 from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
-from tessera.train.state.folder import ELSE, SavedState, StateFolder, first_difference
+from tessera.train.state.folder import ELSE, SavedState, StateFolder
 from tessera.train.update.rules import trains
 from tessera.train.watch.journal import read_reports
 
-FREE = ("name", "save_every")
+FREE = ("name", "save_every", "save_in_background", "parallel")
 FREE_IN_PACKING = ("workers", "prefetch")
 FREE_IN_STAGE = ("validation", "validate_every", "validation_packs")
 """What changes no loss, so a run may go on with other values. So may `meta`: the data itself is compared."""
@@ -79,25 +79,32 @@ def _changes(stage: str, was: dict[str, Any], now: dict[str, Any]) -> Iterator[s
             yield f"{where}: {', '.join(told)}"
 
 
-def room_for_run(model: nn.Module, stages: Sequence[Stage], states: StateFolder) -> int:
-    """Bytes that stages need on the disk beside what the states take already: two states, a model a stage.
+def room_for_run(model: nn.Module, stages: Sequence[Stage], begun: int, states: StateFolder) -> int:
+    """Bytes that stages from `begun` on need on the disk beside what the states take already: two states, and
+    a model a stage.
 
-    A state has the weights, and for each that its stage trains a master, two tensors of memory and perhaps a
-    mean in float32. A mean is also a second model of its stage.
+    A state has what was trained so far, in float32, and two tensors of memory and perhaps a mean for what its
+    stage trains. A mean is also a second model of its stage.
     """
-    weights = {name: p.numel() for name, p in model.named_parameters()}
-    whole, trained = sum(p.numel() * p.element_size() for p in model.parameters()), 0
-    means = [stage.optimizer.ema is not None for stage in stages]
-    for stage, mean in zip(stages, means, strict=True):
-        size = sum(size for name, size in weights.items() if trains(stage.rules, name))
-        trained = max(trained, size * (4 if mean else 3))
-    room = 2 * (whole + 4 * trained) + whole * (len(stages) + sum(means))
+    whole, state, models = sum(p.numel() * p.element_size() for p in model.parameters()), 0, 0
+    for number, stage in enumerate(stages[begun:], begun):
+        mean = stage.optimizer.ema is not None
+        memory = (3 if mean else 2) * _trained_bytes(model, [stage])
+        state = max(state, _trained_bytes(model, stages[: number + 1]) + memory)
+        models += 1 + mean
+    room = 2 * state + whole * models
     return max(LEAST_FREE, room - sum(f.stat().st_size for f in states.folder.rglob("*") if f.is_file()))
 
 
-def require_same_start(start: tuple[int, int], ranks: Ranks, device: torch.device) -> None:
+def _trained_bytes(model: nn.Module, stages: Sequence[Stage]) -> int:
+    """Of the weights that some of the stages train, in float32."""
+    sizes = {own_name(name): 4 * p.numel() for name, p in model.named_parameters()}
+    return sum(size for name, size in sizes.items() if any(trains(stage.rules, name) for stage in stages))
+
+
+def require_same_start(start: tuple[int, int], ranks: Ranks) -> None:
     """ValueError when the ranks see different states: their folder is not the same."""
-    for own, total in zip(start, totals(start, ranks, device), strict=True):
+    for own, total in zip(start, totals(start, ranks), strict=True):
         if own * ranks.world != total:
             raise ValueError("--out: the processes find different states; use a disk that all of them share")
 
@@ -115,3 +122,14 @@ def _bound(recipe: dict[str, Any]) -> dict[str, Any]:
         for stage in recipe["stages"]
     ]
     return without(recipe, FREE) | {"stages": stages}
+
+
+def first_difference(saved: Any, given: Any, where: str) -> str | None:
+    """The first field in which two plain values differ, with both values; None when they are equal."""
+    if isinstance(saved, dict) and isinstance(given, dict):
+        pairs = [(key, saved.get(key), given.get(key)) for key in sorted(saved.keys() | given.keys())]
+    elif isinstance(saved, list) and isinstance(given, list) and len(saved) == len(given):
+        pairs = [(str(i), a, b) for i, (a, b) in enumerate(zip(saved, given, strict=True))]
+    else:
+        return None if saved == given else f"{where} was {shown(saved)}, now {shown(given)}"
+    return next((d for key, a, b in pairs if (d := first_difference(a, b, f"{where}.{key}"))), None)

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from tessera.nn.lora import own_name
+from tessera.train.parallel.shard import part_of
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -54,6 +55,12 @@ class Masters:
         """Keep the values of weights that are not `trained` now in the memory of the host."""
         for name in self._values.keys() - trained:
             self._values[name] = self._values[name].cpu()
+
+    def spread(self, model: nn.Module) -> None:
+        """Share values as the weights are shared; call it when a model has been sharded."""
+        for name, parameter in _own_parameters(model):
+            if name in self._values:
+                self._values[name] = part_of(self._values[name], parameter)
 
     def exact(self, model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
         """Names and values to go on with: float32 where there is a master, else the weight."""

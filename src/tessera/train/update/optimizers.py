@@ -5,11 +5,11 @@ against numbers that are not finite, without a reading of the device and in the 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 
 import torch
 from torch import nn
 
+from tessera.train.parallel.norm import total_norm
 from tessera.train.update.config import OptimizerConfig
 from tessera.train.update.masters import Masters
 from tessera.train.update.parts import AVERAGE, AdamWPart, MuonPart, Part, Stride
@@ -44,7 +44,7 @@ class Optimizer:
         not, weights and memory stay as they were. Nothing waits for the device.
         """
         gradients = [p.grad for p in self.parameters if p.grad is not None]
-        norm = whole_norm(gradients).to(loss.device)
+        norm = total_norm(gradients).to(loss.device)
         finite = norm.isfinite() & loss.isfinite()
         clip = self.config.clip
         divisor = torch.ones_like(norm) if clip is None else (norm / clip).clamp(min=1.0)
@@ -80,21 +80,6 @@ class Optimizer:
             )
         for key, value in tensors.items():
             own[key].copy_(value)
-
-
-def whole_norm(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Euclidean norm of all gradients together, added up in float32; a scalar on their device.
-
-    Parts of a sharded tensor are added up over its mesh, once for all tensors of a mesh.
-    """
-    norms = [torch.linalg.vector_norm(gradient, dtype=torch.float32) for gradient in gradients]
-    if not norms:
-        return torch.zeros(())
-    whole = []
-    for _, group in groupby(norms, key=lambda norm: getattr(norm, "device_mesh", None)):
-        norm = torch.linalg.vector_norm(torch.stack(list(group)))
-        whole.append(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
-    return torch.linalg.vector_norm(torch.stack(whole))
 
 
 def is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:

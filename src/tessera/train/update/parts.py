@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.optim.adamw import adamw
 
+from tessera.train.parallel.shard import local_parts
 from tessera.train.update.config import OptimizerConfig
 from tessera.train.update.masters import at_home
 
@@ -107,10 +108,10 @@ class AdamWPart(Part):
     ) -> None:
         """The kernel divides, looks at the flag and updates in one pass."""
         adamw(
-            masters,
-            gradients,
-            [state["exp_avg"] for state in memory],
-            [state["exp_avg_sq"] for state in memory],
+            local_parts(masters),
+            local_parts(gradients),
+            local_parts([state["exp_avg"] for state in memory]),
+            local_parts([state["exp_avg_sq"] for state in memory]),
             [],
             [state["step"] for state in memory],
             fused=True,

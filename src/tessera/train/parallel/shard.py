@@ -1,0 +1,69 @@
+"""Spread a model over processes from outside: its modules and their names stay what they are."""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import nn
+from torch.distributed.checkpoint.default_planner import create_default_local_save_plan
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
+
+from tessera.models.vlm import VLM
+from tessera.train.parallel.mesh import ProcessMesh
+
+
+def shardable(model: nn.Module) -> bool:
+    """Whether a model computes in its own forward pass, where sharded weights are put together."""
+    return isinstance(model, VLM)
+
+
+def parallelise(model: nn.Module, mesh: ProcessMesh) -> None:
+    """Shard the parameters of a model in place, block by block; they become DTensors of the same names.
+
+    Gradients are summed, not averaged: losses are divided by a normaliser of all ranks beforehand. Buffers,
+    such as frozen matrices in 8 or 4 bits, stay whole on every process.
+    """
+    if mesh.weights is None:
+        return
+    # Sums of many ranks in bfloat16 would lose the small ones.
+    policy = MixedPrecisionPolicy(reduce_dtype=torch.float32)
+    for stack in [module for module in model.modules() if isinstance(module, nn.ModuleList)]:
+        for block in stack:
+            fully_shard(block, mesh=mesh.weights, mp_policy=policy)
+    fully_shard(model, mesh=mesh.weights, mp_policy=policy)
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(True)
+
+
+def reshard(model: nn.Module) -> None:
+    """Give back whole weights that a forward pass without a backward pass left in place."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
+def whole(tensors: Iterable[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Names and whole tensors, one at a time; all ranks take the same ones at the same time."""
+    for name, tensor in tensors:
+        yield name, tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def part_of(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """The part of a whole tensor that this process holds, spread as `like` is; itself when that is whole."""
+    if not isinstance(like, DTensor):
+        return tensor
+    (item,) = create_default_local_save_plan({"": like}, is_coordinator=False).items
+    assert item.tensor_data is not None
+    chunk = item.tensor_data.chunk
+    places = tuple(slice(start, start + size) for start, size in zip(chunk.offsets, chunk.sizes, strict=True))
+    part = tensor[places].to(like.to_local().device, copy=True)
+    return DTensor.from_local(
+        part, like.device_mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride()
+    )
+
+
+def local_parts(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+    """What this process holds of each, as plain tensors that share its memory: for work number by number."""
+    return [tensor.to_local() if isinstance(tensor, DTensor) else tensor for tensor in tensors]
