@@ -1,7 +1,7 @@
 """Steps whose figures are still on the device: they are read together, and judged in order.
 
-A reading waits for the device. A step that was no number changed nothing (`update/optimizers.py`), so it is early
-enough to look behind several.
+A reading waits for the device. A step that was no number changed nothing (`update/optimizers.py`), so a look
+behind several is early enough.
 """
 
 import math

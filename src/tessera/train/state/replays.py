@@ -73,9 +73,7 @@ def read_step(folder: Path, kind: type[Any]) -> KeptStep:
     return KeptStep(int(named[1]), int(named[2]), *figures, batches)
 
 
-def _batches(
-    kind: type[Any], plain: list[dict[str, Any]], tensors: dict[str, torch.Tensor]
-) -> Iterator[Any]:
+def _batches(kind: type[Any], plain: list[dict[str, Any]], tensors: dict[str, torch.Tensor]) -> Iterator[Any]:
     for number, values in enumerate(plain):
         mark = f"{number}/"
         own = {name.removeprefix(mark): tensor for name, tensor in tensors.items() if name.startswith(mark)}
