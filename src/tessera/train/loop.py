@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,29 @@ class Trainer:
             set_drop_path(self.model, stage.drop_path)
             set_recompute(self.model, stage.recompute)
             yield optimizer, loader
+
+    def rewind(self, index: int, step: int) -> tuple[int, int]:
+        """Bring the model to where it stood before a step, by taking again the steps behind the last state.
+
+        Nothing is written. Where all states are behind the step the newest one is taken. Returns stage and
+        step of the weights. ValueError for a step that this run doesn't have, or hasn't come to.
+        """
+        saved = self._saved
+        position = saved.position if saved else RunPosition()
+        if not (index < len(self.recipe.stages) and step < self.recipe.stages[index].steps):
+            raise ValueError(f"stage {index}, step {step} is none of this recipe: give the recipe of the run")
+        if position.stage < index:
+            raise ValueError(
+                f"the run stands at stage {position.stage}: its states of stage {index} are gone"
+            )
+        if self.ranks.world > 1:
+            raise ValueError("a replay runs in one process: start it without torchrun")
+        if position.stage == len(self.recipe.stages):
+            position = replace(position, stage=index, step=self.recipe.stages[index].steps)
+        with self._begin(position.stage, saved) as (optimizer, loader):
+            for number in range(position.step, step if position.stage == index else 0):
+                self._step(index, number, optimizer, loader)
+        return max((position.stage, position.step), (index, step))
 
     def _run_stage(self, index: int, saved: SavedState | None) -> Iterator[StepReport]:
         steps, recipe = self.recipe.stages[index].steps, self.recipe

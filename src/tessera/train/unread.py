@@ -76,7 +76,6 @@ class Unread:
         self.skipped += 1
         if self.skipped > recipe.most_skipped:
             return FloatingPointError(
-                f"{told}. It is the {self.skipped}th such step of its stage and most_skipped is "
-                f"{recipe.most_skipped}"
+                f"{told}; such steps of the stage: {self.skipped}, most_skipped: {recipe.most_skipped}"
             )
         return None

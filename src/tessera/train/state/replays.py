@@ -54,18 +54,22 @@ def keep_step(
     return target
 
 
-def read_step(folder: Path, kind: type[Any]) -> KeptStep:
-    """The step that `keep_step` wrote, its batches as `kind`. ValueError for a folder that holds none."""
+def read_step(folder: Path, kinds: Sequence[type[Any]]) -> KeptStep:
+    """The step that `keep_step` wrote; `kinds` of batches, one a stage. ValueError for another folder."""
     named = _NAME.fullmatch(folder.name)
     ranks = sorted(folder.glob("rank*"), key=lambda path: int(path.name.removeprefix("rank")))
     if named is None or not ranks:
         raise ValueError(f"{shown(folder)} holds no step: give a folder such as RUN/replay/stage0-step000012")
+    if int(named[1]) >= len(kinds):
+        raise ValueError(
+            f"{shown(folder)} is of a stage that this recipe doesn't have; give the run's recipe"
+        )
     try:
         said = [json.loads((path / STEP).read_text(encoding="utf-8")) for path in ranks]
         batches = tuple(
             batch
             for path, step in zip(ranks, said, strict=True)
-            for batch in _batches(kind, step["batches"], load_file(path / BATCHES))
+            for batch in _batches(kinds[int(named[1])], step["batches"], load_file(path / BATCHES))
         )
         figures = float(said[0]["loss"]), float(said[0]["gradient_norm"])
     except (OSError, KeyError, TypeError, ValueError) as error:
