@@ -17,7 +17,7 @@ from tessera.train.step import Step
 
 
 @dataclass(frozen=True)
-class Findings:
+class Diagnosis:
     """What a kept step gave when it was computed again."""
 
     weights: tuple[int, int]
@@ -36,7 +36,7 @@ class Findings:
     """The first weight, in the order of names, whose gradient is not finite."""
 
 
-def replay(trainer: Trainer, kept: KeptStep) -> Findings:
+def replay(trainer: Trainer, kept: KeptStep) -> Diagnosis:
     """Compute a kept step again, at the weights it had; nothing is written, nothing is learned.
 
     ValueError for a step that is not of this run.
@@ -53,7 +53,7 @@ def replay(trainer: Trainer, kept: KeptStep) -> Findings:
     trained = first(model, lambda parameter: parameter.grad)
     model.zero_grad(set_to_none=True)
     found = (seen.get("output"), seen.get("gradient"))
-    return Findings(weights, losses, float(own), norm, broken, *found, trained)
+    return Diagnosis(weights, losses, float(own), norm, broken, *found, trained)
 
 
 @torch.no_grad()

@@ -8,11 +8,11 @@ from rich.markup import escape
 
 from tessera.cli.terminal.tables import figures_table, say
 from tessera.train.loop import Trainer
-from tessera.train.replay import Findings, replay
+from tessera.train.replay import Diagnosis, replay
 from tessera.train.state.replays import read_step
 
 
-def replay_step(trainer: Trainer, folder: Path, console: Console) -> Findings:
+def replay_step(trainer: Trainer, folder: Path, console: Console) -> Diagnosis:
     """Compute the step in a folder again and tell what is found. ValueError when it can't be read."""
     kept = read_step(folder, [stage.objective.batch for stage in trainer.recipe.stages])
     found = replay(trainer, kept)
@@ -21,7 +21,7 @@ def replay_step(trainer: Trainer, folder: Path, console: Console) -> Findings:
     return found
 
 
-def show(found: Findings, console: Console) -> None:
+def show(found: Diagnosis, console: Console) -> None:
     """Samples with their losses, the highest first, and the first places that are no number."""
     table = figures_table("sample", "loss")
     for key, loss in sorted(found.losses.items(), key=lambda pair: (math.isfinite(pair[1]), -pair[1])):
