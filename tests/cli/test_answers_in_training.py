@@ -115,6 +115,6 @@ def test_questions_of_records(clocks: Path, tmp_path: Path) -> None:
 
 def test_nobody_answers_and_nothing_is_asked(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'warm_up': evaluation needs somebody who answers"):
-        Trainer(set_up(recipe()), tmp_path)
+        next(Trainer(set_up(recipe()), tmp_path).run())
     with pytest.raises(ValueError, match=r"give tasks, or records"):
         EvaluationSpec(every=3)
