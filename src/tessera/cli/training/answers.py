@@ -33,7 +33,7 @@ RECORDS = "records"
 
 
 @dataclass(frozen=True)
-class Asked:
+class PosedQuestion:
     """A question with what is right. `kind` as `grade` takes it."""
 
     example: Example
@@ -47,7 +47,7 @@ class Answerer:
 
     def __init__(self, learner: ChatLearner, folder: Path) -> None:
         self._learner, self._folder = learner, folder
-        self._asked: dict[EvaluationSpec, list[Asked]] = {}
+        self._asked: dict[EvaluationSpec, list[PosedQuestion]] = {}
 
     def __call__(self, spec: EvaluationSpec, model: VLM) -> Answers:
         """All answers of a model in evaluation mode. FloatingPointError for scores that are not finite."""
@@ -67,7 +67,7 @@ class Answerer:
             examples=tuple(e for found in by_task.values() for e in found[:SHOWN]),
         )
 
-    def _drawn(self, spec: EvaluationSpec) -> Iterator[Asked]:
+    def _drawn(self, spec: EvaluationSpec) -> Iterator[PosedQuestion]:
         """Questions of playground tasks."""
         for task in spec.tasks:
             for number, item in enumerate(heldout_items(task, spec.count)):
@@ -76,7 +76,7 @@ class Answerer:
                     (task, number), item.prompt("picture"), question.answer, question.final, question.kind
                 )
 
-    def _recorded(self, spec: EvaluationSpec) -> Iterator[Asked]:
+    def _recorded(self, spec: EvaluationSpec) -> Iterator[PosedQuestion]:
         """The first question of records, evenly spread over all sources."""
         sources = open_sources(read_meta(spec.records)) if spec.records else ()
         places = [(entry.source, index) for entry in sources for index in range(entry.source.size or 0)]
@@ -92,11 +92,11 @@ class Answerer:
 
     def _question(
         self, place: tuple[str, int], prompt: Conversation, expected: str, final: str, kind: str
-    ) -> Asked:
+    ) -> PosedQuestion:
         task, number = place
         picture = self._keep(prompt, f"{task}_{number}.png") if number < SHOWN else ""
         example = Example(task, _words(prompt), expected, "", False, picture)
-        return Asked(example, final, kind, self._learner.encoder.encode(prompt, generate=True))
+        return PosedQuestion(example, final, kind, self._learner.encoder.encode(prompt, generate=True))
 
     def _keep(self, prompt: Conversation, name: str) -> str:
         """Write the first picture of a question, smaller; returns its file in the run's folder."""
@@ -110,7 +110,7 @@ class Answerer:
         return f"{PICTURES}/{name}"
 
 
-def _graded(asked: Asked, completion: Completion) -> Example:
+def _graded(asked: PosedQuestion, completion: Completion) -> Example:
     if completion.fault:
         raise FloatingPointError(completion.fault)
     said = completion.text
