@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 from tessera.checkpoints.adapter import WRAPPER
 from tessera.checkpoints.added import EMBEDDING, HEAD
@@ -25,7 +24,7 @@ from tessera.checkpoints.lora.factors import Factors, to_stored
 from tessera.checkpoints.save import layout_for
 from tessera.families.family import Family
 from tessera.families.keymap import OWN, Group
-from tessera.nn.lora import LoRALinear, lora_linears
+from tessera.nn.lora import LoRAConfig
 from tessera.runtime.json_file import write_json
 from tessera.runtime.shown import shown
 
@@ -34,7 +33,7 @@ from tessera.runtime.shown import shown
 class AdapterPlan:
     """What the file of a wrapped model holds, by names alone, so that faults are known before training."""
 
-    wrapped: Mapping[str, LoRALinear]
+    wrapped: Mapping[str, LoRAConfig]
     """By the own name of the weight that has factors."""
     shapes: Mapping[str, tuple[int, ...]]
     """Of all own weights."""
@@ -45,9 +44,10 @@ class AdapterPlan:
 
     @classmethod
     def of(
-        cls, model: nn.Module, family: Family, layout: LayoutName, trained: Collection[str]
+        cls, linears: Mapping[str, LoRAConfig], family: Family, layout: LayoutName, trained: Collection[str]
     ) -> AdapterPlan:
-        """`trained`: own names of weights that were trained themselves.
+        """`linears`: path of each wrapped one; `trained`: own names of weights that are trained themselves;
+        `layout`: the base's.
 
         ValueError when PEFT's form can't hold one beside the factors.
         """
@@ -59,7 +59,7 @@ class AdapterPlan:
             trained = {*trained, *((HEAD,) if EMBEDDING in trained else ())}
         groups = tuple(dict.fromkeys(map(keymap.group, shapes)))
         modules = _modules(key for group in groups if set(group.own) & set(trained) for key in group.stored)
-        wrapped = {f"{path}.weight": module for path, module in lora_linears(model)}
+        wrapped = {f"{path}.weight": config for path, config in linears.items()}
         plan = cls(wrapped, shapes, groups, modules)
         whole = [name for group in groups if plan.is_whole(group) for name in group.own]
         if both := [name for name in whole if name in wrapped]:
@@ -101,7 +101,7 @@ class AdapterPlan:
 
     def _config(self, factors: Mapping[str, Factors], base: str) -> dict[str, Any]:
         """Ranks and alphas that most modules have, the others by their names."""
-        root = all(module.config.rslora for module in self.wrapped.values())
+        root = all(config.rslora for config in self.wrapped.values())
         ranks = {key.removesuffix(".weight"): given.rank for key, given in factors.items()}
         alphas = {
             key.removesuffix(".weight"): _plain(given.scale * (math.sqrt(given.rank) if root else given.rank))
@@ -113,7 +113,7 @@ class AdapterPlan:
             "base_model_name_or_path": base,
             "r": rank,
             "lora_alpha": alpha,
-            "lora_dropout": max(module.dropout for module in self.wrapped.values()),
+            "lora_dropout": max(config.dropout for config in self.wrapped.values()),
             "use_rslora": root,
             "rank_pattern": {name: found for name, found in ranks.items() if found != rank},
             "alpha_pattern": {name: found for name, found in alphas.items() if found != alpha},
