@@ -60,8 +60,8 @@ def tensors(model: VLM) -> dict[str, torch.Tensor]:
 def write(folder: Path, model: VLM, base: Path, trained: tuple[str, ...] = ()) -> Path:
     said = load_checkpoint(base)
     folder.mkdir()
-    plan = AdapterPlan.of(configs(model), said.family, said.layout, trained)
-    plan.write(folder, tensors(model).items(), str(base))
+    plan = AdapterPlan.of(configs(model), said.family, said.layout, str(base), trained)
+    plan.write(folder, tensors(model).items())
     return folder
 
 
@@ -142,7 +142,7 @@ def test_what_peft_cannot_hold_is_known_before(tmp_path: Path) -> None:
     said = load_checkpoint(base)
     for trained in ("vision.layers.0.ls1", "vision.layers.0.attn.qkv.bias"):
         with pytest.raises(ValueError, match="vision.layers.0.*has LoRA factors.*train it in another stage"):
-            AdapterPlan.of(configs(wrapped(base, ALL)), said.family, said.layout, (trained,))
+            AdapterPlan.of(configs(wrapped(base, ALL)), said.family, said.layout, "", (trained,))
 
 
 OLD_NAMES = (

@@ -129,12 +129,12 @@ def load_checkpoint(
 
     The model is laid out without memory and filled tensor by tensor, each cast to `dtype` (None keeps the
     stored one) and put on its device right away: the host needs no more than what stays there and one shard.
-    `linears` packs or quantises the blocks' matrices, `chosen` by their names, for inference; packed models stay windows into the
-    files, which may then be replaced but not overwritten in place. `devices`: own prefix -> device, the
-    longest that matches wins, `device` takes the rest. A LoRA checkpoint opens with `merge_lora`;
-    `adapter` is a folder with a LoRA adapter, which is merged in, or stays beside its linears (`apart`).
-    add_tokens: new special tokens, which get rows (`NewTokens`). Raises ValueError naming file, key and
-    remedy when anything is missing, too much, of another shape or of an unknown architecture.
+    `linears` packs the blocks' matrices, for inference, or quantises them, `chosen` by their names. Packed
+    models stay windows into the files, which may then be replaced but not overwritten in place. `devices`:
+    own prefix -> device, the longest that matches wins, `device` takes the rest. A LoRA checkpoint opens with
+    `merge_lora`; `adapter` is a folder with a LoRA adapter, which is merged in, or stays beside its linears
+    (`apart`). add_tokens: new special tokens, which get rows (`NewTokens`). Raises ValueError naming file,
+    key and remedy when anything is missing, too much, of another shape or of an unknown architecture.
     """
     root = Path(folder)
     with open_weights(root, dtype, merge_lora, adapter) as found:
