@@ -102,7 +102,8 @@ class Objective(Protocol):
 
     learner: ClassVar[type[Any]]
     """What it trains: `start(start, seed, still)` makes a `model`, `save(folder, card, tensors)` writes it
-    for other rooms, and what has `adapter` also writes LoRA factors apart. Objectives of the same learner may follow each other in a run."""
+    for other rooms; what has `adapter` also writes LoRA factors apart. Objectives of the same learner may
+    follow each other in a run."""
 
     def check(self, data: StageData, learner: Any, progress: Progress = silent) -> Checked:
         """Open and check the sources before the first step. ValueError with all that is wrong."""
