@@ -178,7 +178,7 @@ class Trainer:
                 self._journal.note(index, step, loader.keys)
                 if self._journal.best.see(taken.report):
                     optimizer.settle()
-                    self._publish(self.folder / BEST, {})
+                    self._publish(partial(self._publisher.write, self.folder / BEST, index), {})
                 if (step + 1) % recipe.log_every == 0 or step + 1 == steps:
                     yield from self._tell(index, unread)
                 if step + 1 < steps:
