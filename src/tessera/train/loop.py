@@ -3,10 +3,12 @@
 Telemetry is a return value: `Trainer.run` yields a report per step and writes it to `telemetry.jsonl`.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import asdict, astuple
+from contextlib import closing, contextmanager
+from dataclasses import asdict, astuple, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +16,24 @@ import torch
 from torch import nn
 
 from tessera.nn.recompute import set_recompute
-from tessera.runtime.atomic import atomic_folder
 from tessera.runtime.device import bound_product_caches, choose_device
 from tessera.runtime.disk import require_writable
 from tessera.runtime.interrupt import Stop
 from tessera.runtime.locks import FolderLock
 from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
-from tessera.train.objective.contract import Counts, Loader
+from tessera.train.objective.contract import Counts, Loader, Tensors
 from tessera.train.parallel.mesh import arrange
 from tessera.train.parallel.ranks import join, totals
 from tessera.train.parallel.shard import parallelise, shardable, whole
+from tessera.train.publish import Publisher
 from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
 from tessera.train.state.change import changed
 from tessera.train.state.folder import RunPosition, SavedState, StateFolder, require_finite
 from tessera.train.state.resume import find_state, require_same_start, room_for_run, run_facts
 from tessera.train.step import Step
+from tessera.train.unread import TakenStep, Unread
 from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 from tessera.train.update.rules import assign
@@ -73,6 +76,7 @@ class Trainer:
         self._states = StateFolder(folder / "state", self.ranks, background=self._in_background())
         self._run = run_facts(setup)
         self._saved = find_state(folder, self._states, self._run, changed_data)
+        self._publisher = Publisher(setup, folder)
         self.masters = Masters(self.recipe.precision)
         begun, stages = (self.resumed_at or (0, 0))[0], setup.recipe.stages
         for index in range(begun + 1):
@@ -113,45 +117,91 @@ class Trainer:
 
     def stage_folder(self, index: int) -> Path:
         """Where the model of a finished stage is written."""
-        return self.folder / f"{index}_{self.recipe.stages[index].name}"
+        return self._publisher.stage_folder(index)
 
-    def _run_stage(self, index: int, saved: SavedState | None) -> Iterator[StepReport]:
+    @contextmanager
+    def _begin(self, index: int, saved: SavedState | None) -> Iterator[tuple[Optimizer, Loader]]:
+        """Optimizer and loader of a stage, and the model, as they stood in a state; None for its start."""
         stage = self.recipe.stages[index]
         self.masters.hold(self.model)
         optimizer = Optimizer(assign(self.model, stage.rules), stage.optimizer, self.masters)
-        begun = saved.position.step if saved else 0
         with closing(self.setup.loader(index, self.mesh.data)) as loader:
             if saved is not None:
                 trained = changed(self.model, self.recipe.stages, saved.position)
+                begun = saved.position.step > 0
                 saved.restore(self.model, self.masters, optimizer if begun else None, trained)
                 if begun:
                     loader.load_state_dict(saved.position.loader, changed_data=self._changed_data)
             self.model.train()
             set_drop_path(self.model, stage.drop_path)
             set_recompute(self.model, stage.recompute)
-            for step in range(begun, stage.steps):
-                report = self._step(index, step, optimizer, loader)
+            yield optimizer, loader
+
+    def rewind(self, index: int, step: int) -> tuple[int, int]:
+        """Bring the model to where it stood before a step, by taking again the steps behind the last state.
+
+        Nothing is written. Where all states are behind the step the newest one is taken. Returns stage and
+        step of the weights. ValueError for a step that this run doesn't have, or hasn't come to.
+        """
+        saved = self._saved
+        position = saved.position if saved else RunPosition()
+        if not (index < len(self.recipe.stages) and step < self.recipe.stages[index].steps):
+            raise ValueError(f"stage {index}, step {step} is none of this recipe: give the recipe of the run")
+        if position.stage < index:
+            raise ValueError(
+                f"the run stands at stage {position.stage}: its states of stage {index} are gone"
+            )
+        if self.ranks.world > 1:
+            raise ValueError("a replay runs in one process: start it without torchrun")
+        if position.stage == len(self.recipe.stages):
+            position = replace(position, stage=index, step=self.recipe.stages[index].steps)
+        with self._begin(position.stage, saved) as (optimizer, loader):
+            for number in range(position.step, step if position.stage == index else 0):
+                self._step(index, number, optimizer, loader)
+        return max((position.stage, position.step), (index, step))
+
+    def _run_stage(self, index: int, saved: SavedState | None) -> Iterator[StepReport]:
+        steps, recipe = self.recipe.stages[index].steps, self.recipe
+        position = saved.position if saved else RunPosition(index)
+        unread = Unread(recipe, self.folder / "replay", self.ranks.rank, position.skipped)
+        with self._begin(index, saved) as (optimizer, loader):
+            if not position.step and self._publisher.writes_base(index):
+                self._publish(partial(self._publisher.write_base, index), {})
+            for step in range(position.step, steps):
+                unread.add(self._step(index, step, optimizer, loader))
                 self._journal.note(index, step, loader.keys)
-                self._journal.write(report)
-                yield report
-                if step + 1 < stage.steps:
+                if (step + 1) % recipe.log_every == 0 or step + 1 == steps:
+                    yield from self._tell(index, unread)
+                if step + 1 < steps:
                     stopping = self._stopping()
-                    if stopping or (step + 1) % self.recipe.save_every == 0:
-                        self._save(RunPosition(index, step + 1, loader.state_dict()), optimizer)
+                    if stopping or (step + 1) % recipe.save_every == 0:
+                        yield from self._tell(index, unread)
+                        position = RunPosition(index, step + 1, loader.state_dict(), unread.skipped)
+                        self._save(position, optimizer)
                     if stopping:
                         self.stopped = (index, step + 1)
                         return
         self.model.eval()
         self._finish(index, optimizer)
 
+    def _tell(self, index: int, unread: Unread) -> Iterator[StepReport]:
+        """Reports of the steps since the last reading, written and given on."""
+        reports, fault = unread.read()
+        for report in reports:
+            self._journal.write(report)
+            yield report
+        if fault is not None:
+            raise self._diverged(f"stage {self.recipe.stages[index].name!r}, {fault}")
+
     def _finish(self, index: int, optimizer: Optimizer) -> None:
         """Save the model of a stage, and the state behind it; stop there when somebody asked for it."""
         folder, averages = self.stage_folder(index), optimizer.averages()
         self._require_finite(folder.name)
         optimizer.settle()
-        self._publish(folder, {})
+        self._publish(partial(self._publisher.write, folder, index), {})
         if averages:
-            self._publish(folder.with_name(f"{folder.name}_ema"), averages)
+            smooth = folder.with_name(f"{folder.name}_ema")
+            self._publish(partial(self._publisher.write, smooth, index), averages)
         self._wrap(index + 1)
         self._save(RunPosition(index + 1), optimizer)
         last = index + 1 == len(self.recipe.stages)
@@ -182,7 +232,7 @@ class Trainer:
         try:
             require_finite(self.model, self.ranks)
         except FloatingPointError as error:
-            raise self._diverged(where, error) from error
+            raise self._diverged(f"{where}: {error}") from error
 
     def _save(self, position: RunPosition, optimizer: Optimizer) -> None:
         """The state, behind the reports of its steps."""
@@ -193,15 +243,13 @@ class Trainer:
         exact = ((name, value) for name, value in self.masters.exact(self.model) if name in trained)
         self._states.save(position, self._run, exact, optimizer)
 
-    def _publish(self, folder: Path, instead: Mapping[str, torch.Tensor]) -> None:
-        """The model for other rooms: sharded weights come together one at a time, on the rank that writes."""
+    def _publish(self, write: Callable[[Tensors], None], instead: Mapping[str, torch.Tensor]) -> None:
+        """Weights for other rooms: sharded ones come together one at a time, on the rank that writes."""
         tensors = whole(self.masters.as_stored(self.model, instead))
-        if not self.ranks.leads:
-            for _ in tensors:  # gives its parts
-                pass
-            return
-        with atomic_folder(folder) as fresh:
-            self.setup.save(fresh, tensors)
+        if self.ranks.leads:
+            write(tensors)
+        for _ in tensors:  # what others have to take part in
+            pass
 
     def _validate(self, index: int, step: int, compute: Step) -> float | None:
         """The loss on the records held out, as the model is without drop path; None when it isn't due."""
@@ -212,31 +260,39 @@ class Trainer:
         self.model.train()
         return loss
 
-    def _diverged(self, where: str, error: FloatingPointError) -> FloatingPointError:
+    def _diverged(self, what: str) -> FloatingPointError:
         return FloatingPointError(
-            f"{where}: {error}, in another --out. The last good state is kept in {shown(self._states.folder)}"
+            f"{what}, in another --out. The last good state is kept in {shown(self._states.folder)}"
         )
 
-    def _step(self, index: int, step: int, optimizer: Optimizer, loader: Loader) -> StepReport:
+    def computation(self, index: int, step: int) -> Step:
+        """What a step of a stage computes, up to its batches."""
+        stage = self.recipe.stages[index]
+        return Step(
+            *(stage.objective, self.model, self.device, self.mesh),
+            most=stage.accumulate // self.mesh.data.world,
+            seed=derive_seed("step", self.recipe.seed, index, step),
+        )
+
+    def _step(self, index: int, step: int, optimizer: Optimizer, loader: Loader) -> TakenStep:
         stage = self.recipe.stages[index]
         started = time.perf_counter()
         batches = _next_batches(loader, stage, step)
         waited = time.perf_counter() - started
         factor = stage.schedule.factor(step, stage.steps)
-        compute = Step(
-            *(stage.objective, self.model, self.device, self.mesh),
-            most=stage.accumulate // self.mesh.data.world,
-            seed=derive_seed("step", self.recipe.seed, index, step),
-        )
+        compute = self.computation(index, step)
+        result = compute.update(batches, optimizer, factor)
+        seconds = time.perf_counter() - started
         try:
-            result = compute.update(batches, optimizer, factor)
-            seconds = time.perf_counter() - started
             held_out = self._validate(index, step, compute)
         except FloatingPointError as error:
-            raise self._diverged(f"stage {stage.name!r}, step {step}", error) from error
+            raise self._diverged(f"stage {stage.name!r}, step {step}: {error}") from error
         own = sum((stage.objective.counts(batch) for batch in batches), Counts())
         counts = Counts(*map(int, totals(astuple(own), self.mesh.data)))
-        return StepReport(
+        report = StepReport(
+            loss=math.nan,
+            gradient_norm=math.nan,
+            normaliser=result.normaliser,
             stage=stage.name,
             stage_index=index,
             step=step,
@@ -247,9 +303,9 @@ class Trainer:
             token_fill=loader.stats.token_fill,
             tile_fill=loader.stats.tile_fill,
             validation_loss=held_out,
-            **asdict(result),
             **asdict(counts),
         )
+        return TakenStep(report, result, batches)
 
 
 def _due(stage: Stage, step: int) -> bool:

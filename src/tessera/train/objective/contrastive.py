@@ -1,5 +1,6 @@
 """Pictures and texts that belong together: the contrastive start of a ViT."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -35,13 +36,15 @@ class PairLearner:
     tokenizer: Tokenizer
 
     @classmethod
-    def start(cls, start: Start, seed: int) -> Self:
+    def start(cls, start: Start, seed: int, still: Callable[[str], bool] | None = None) -> Self:
         """Fresh towers as wide as the family's own, with the parts that `start` names laid over them."""
         if start.checkpoint:
             raise ValueError(
                 f"start.checkpoint = {start.checkpoint!r}: a contrastive run trains two towers; "
                 "leave it out, or give start.vision"
             )
+        if start.adapter or start.frozen != "stored":
+            raise ValueError("start.adapter, start.frozen: they belong to a chat model; leave them out")
         if start.decoder:
             raise ValueError(
                 f"start.decoder = {start.decoder!r}: contrastive runs have a text tower of their own"
@@ -74,6 +77,7 @@ class ContrastiveObjective(Config):
     region_share: float = Field(default=0.5, ge=0, le=1)
     """Weight of the region-phrase loss; the rest is the whole-picture loss."""
     learner: ClassVar[type[PairLearner]] = PairLearner
+    batch: ClassVar[type[PairBatch]] = PairBatch
 
     def check(self, data: StageData, learner: PairLearner, progress: Progress = silent) -> Checked:
         """Drawn pairs are right by construction; other sources are refused."""
@@ -120,6 +124,10 @@ class ContrastiveObjective(Config):
     def keys(self, batch: PairBatch) -> tuple[str, ...]:
         """The number of the batch, which its pictures follow from."""
         return (f"pairs {batch.number}",)
+
+    def alone(self, batch: PairBatch) -> tuple[PairBatch]:
+        """The whole: its loss compares the pictures with each other."""
+        return (batch,)
 
     def idle(self, model: ContrastivePair, batch: PairBatch | None, tiles: bool) -> PairBatch:
         """Two towers are not sharded: nobody waits for a rank without pictures."""

@@ -11,7 +11,7 @@ from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
 from tessera.nn.cross_entropy import cross_entropy_sum
 from tessera.packing.loader import PackLoader
-from tessera.packing.pack import Pack, Sample, collate, join_packs
+from tessera.packing.pack import Pack, Sample, collate, join_packs, split_pack
 from tessera.packing.planning.balance import Work
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
@@ -27,6 +27,7 @@ class ConversationObjective(Config):
 
     kind: Literal["conversation"] = "conversation"
     learner: ClassVar[type[ChatLearner]] = ChatLearner
+    batch: ClassVar[type[Pack]] = Pack
 
     def check(self, data: StageData, learner: ChatLearner, progress: Progress = silent) -> Checked:
         """Every record of every source. Raises DataError with all faults."""
@@ -76,6 +77,10 @@ class ConversationObjective(Config):
     def keys(self, batch: Pack) -> tuple[str, ...]:
         """Of its samples."""
         return batch.keys
+
+    def alone(self, batch: Pack) -> list[Pack]:
+        """A pack for each sample."""
+        return split_pack(batch)
 
     def idle(self, model: VLM, batch: Pack | None, tiles: bool) -> Pack:
         """One tile's placeholders, if any, and two tokens; behind a batch they have no target."""

@@ -39,6 +39,8 @@ class RunPosition:
     stage: int = 0
     step: int = 0
     loader: dict[str, Any] = field(default_factory=dict)
+    skipped: int = 0
+    """Steps of the stage that were no number."""
 
     @property
     def name(self) -> str:
@@ -266,7 +268,7 @@ def _read(folder: Path) -> SavedState:
         if file_digest(folder / name) != digest:
             raise ValueError(f"{name} is not what was written")
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    position = RunPosition(facts["stage"], facts["step"], facts["loader"])
+    position = RunPosition(facts["stage"], facts["step"], facts["loader"], facts.get("skipped", 0))
     if position.name != folder.name:
         raise ValueError(f"it is {position.name} by its content")
     return SavedState(folder, position, facts["run"])
