@@ -1,5 +1,6 @@
 """Pictures of any source: a small ViT learns to see what a large one sees."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -16,7 +17,7 @@ from tessera.models.distillation import Distiller, Teacher, TeacherConfig
 from tessera.models.initialise import initialise, without_memory
 from tessera.models.vision.internvit import VisionTransformer
 from tessera.packing.loader import PackLoader
-from tessera.packing.pack import Pack
+from tessera.packing.pack import Pack, split_pack
 from tessera.packing.planning.balance import Work
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
@@ -36,11 +37,10 @@ class VisionLearner:
     seed: int
 
     @classmethod
-    def start(cls, start: Start, seed: int) -> Self:
+    def start(cls, start: Start, seed: int, still: Callable[[str], bool] | None = None) -> Self:
         """A fresh ViT of the family's shape, or the one that `start` names."""
-        given = {"checkpoint": start.checkpoint, "decoder": start.decoder, "add_tokens": start.add_tokens}
-        for name, value in given.items():
-            if value:
+        for name in ("checkpoint", "decoder", "add_tokens", "adapter"):
+            if value := getattr(start, name):
                 raise ValueError(f"start.{name} = {value!r}: a ViT alone is trained; give start.vision")
         parts = assemble(start)
         config = parts.family.model
@@ -71,6 +71,7 @@ class DistillationObjective(Config):
     teacher_layer: int = -1
     """State of the teacher that counts as its last."""
     learner: ClassVar[type[VisionLearner]] = VisionLearner
+    batch: ClassVar[type[Pack]] = Pack
 
     def check(self, data: StageData, learner: VisionLearner, progress: Progress = silent) -> Checked:
         """Every record of every source; opens the teacher."""
@@ -126,6 +127,10 @@ class DistillationObjective(Config):
     def keys(self, batch: Pack) -> tuple[str, ...]:
         """Of its samples."""
         return batch.keys
+
+    def alone(self, batch: Pack) -> list[Pack]:
+        """A pack for each sample."""
+        return split_pack(batch)
 
     def idle(self, model: Distiller, batch: Pack | None, tiles: bool) -> Pack:
         """A ViT alone is not sharded: nobody waits for a rank without pictures."""
