@@ -4,7 +4,7 @@ Telemetry is a return value: `Trainer.run` yields a report per step and writes i
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, astuple
 from pathlib import Path
@@ -29,7 +29,7 @@ from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
 from tessera.train.state.change import changed
 from tessera.train.state.folder import RunPosition, SavedState, StateFolder, require_finite
-from tessera.train.state.resume import find_state, require_same_start, room_for_run, run_facts
+from tessera.train.state.resume import find_state, room_for_run, run_facts
 from tessera.train.step import Step
 from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
@@ -97,7 +97,6 @@ class Trainer:
     def run(self) -> Iterator[StepReport]:
         """All steps that are left. FloatingPointError when the loss diverges, ValueError for bad data."""
         start = self.resumed_at or (0, 0)
-        require_same_start(start, self.ranks)
         if self._saved is None:
             self._states.begin(self._run)
         try:
@@ -220,8 +219,11 @@ class Trainer:
     def _step(self, index: int, step: int, optimizer: Optimizer, loader: Loader) -> StepReport:
         stage = self.recipe.stages[index]
         started = time.perf_counter()
+        where = f"stage {stage.name!r}, step {step}"
+        self.ranks.at(f"{where}, loading")
         batches = _next_batches(loader, stage, step)
         waited = time.perf_counter() - started
+        self.ranks.at(f"{where}, samples {_named(loader.keys)}")
         factor = stage.schedule.factor(step, stage.steps)
         compute = Step(
             *(stage.objective, self.model, self.device, self.mesh),
@@ -231,9 +233,14 @@ class Trainer:
         try:
             result = compute.update(batches, optimizer, factor)
             seconds = time.perf_counter() - started
+            self.ranks.at(f"{where}, behind it", watched=False)
             held_out = self._validate(index, step, compute)
         except FloatingPointError as error:
-            raise self._diverged(f"stage {stage.name!r}, step {step}", error) from error
+            raise self._diverged(where, error) from error
+        except RuntimeError as error:
+            if (lost := self.ranks.lost(error)) is error:
+                raise
+            raise lost from error
         own = sum((stage.objective.counts(batch) for batch in batches), Counts())
         counts = Counts(*map(int, totals(astuple(own), self.mesh.data)))
         return StepReport(
@@ -255,6 +262,12 @@ class Trainer:
 def _due(stage: Stage, step: int) -> bool:
     """Whether the held-out loss is measured behind a step."""
     return bool(stage.validation) and ((step + 1) % stage.validate_every == 0 or step + 1 == stage.steps)
+
+
+def _named(keys: Sequence[str], most: int = 8) -> str:
+    """Samples of a step for a message; `train --replay` and the journal have all of them."""
+    listed = ", ".join(shown(key) for key in keys[:most])
+    return listed if len(keys) <= most else f"{listed} and {len(keys) - most} more"
 
 
 def _next_batches(loader: Loader, stage: Stage, step: int) -> list[Any]:

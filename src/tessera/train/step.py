@@ -13,7 +13,7 @@ from tessera.runtime.seeds import derive_seed
 from tessera.train.objective.contract import Objective
 from tessera.train.parallel.idle import shared_work
 from tessera.train.parallel.mesh import ProcessMesh
-from tessera.train.parallel.ranks import add_up, totals
+from tessera.train.parallel.ranks import add_gradients, add_up, totals
 from tessera.train.parallel.shard import reshard
 from tessera.train.update.optimizers import Optimizer
 
@@ -92,7 +92,8 @@ class Step:
         FloatingPointError when loss or gradient is not finite; the weights stay as they were.
         """
         own, normaliser = self.gradients(batches)
-        total = add_up(own, optimizer.parameters, self.mesh.data)
+        total = add_up(own, self.mesh.data)
+        add_gradients(optimizer.parameters, self.mesh.copies)
         norm, _ = optimizer.step(factor, total)
         loss, gradient_norm = torch.stack([total, norm.to(total.dtype)]).tolist()
         for what, value in (("loss", loss), ("gradient norm", gradient_norm)):

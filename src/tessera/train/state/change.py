@@ -19,9 +19,7 @@ def changed(model: nn.Module, stages: Sequence[Stage], position: RunPosition) ->
     wrapped = stages[: position.stage + 1]
     names = {own_name(name) for name, _ in model.named_parameters()}
     return frozenset(
-        name
-        for name in names
-        if any(trains(stage.rules, name) for stage in begun) or _merged(wrapped, name)
+        name for name in names if any(trains(stage.rules, name) for stage in begun) or _merged(wrapped, name)
     )
 
 
