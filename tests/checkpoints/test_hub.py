@@ -89,6 +89,18 @@ def test_complete_snapshots_need_no_network(name: str, cache: Path) -> None:
     assert find_checkpoint(name) == folder
 
 
+def test_a_vit_alone_needs_no_tokenizer(cache: Path) -> None:
+    """As a part it is found; as a model the catalogue says what it is."""
+    name = "OpenGVLab/InternViT-300M-448px"
+    folder = cached(cache, name, left_out="tokenizer.json")
+    assert find_checkpoint(name, alone=True) == folder
+    with pytest.raises(ValueError, match="is a ViT alone"):
+        find_checkpoint(name)
+    cached(cache, "Qwen/Qwen2.5-0.5B", left_out="config.json")
+    with pytest.raises(ValueError, match="Needed: config.json. Put"):
+        find_checkpoint("Qwen/Qwen2.5-0.5B", alone=True)
+
+
 def test_revisions(cache: Path) -> None:
     """A branch through refs, a commit by its name; main is the default."""
     main = cached(cache)

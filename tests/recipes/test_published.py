@@ -11,17 +11,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from tessera.families.registry import get_architecture
+from tessera.families.internvl.weights import official_table
 from tessera.models.accounting import count_parameters
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
+from tessera.nn.lora import LoRAConfig, LoRALinear
 from tessera.recipes.internvl.build import build, build_stage
-from tessera.recipes.internvl.stage import PARTS, PublishedStage
+from tessera.recipes.internvl.stage import PARTS, Data, PublishedStage
 from tessera.recipes.internvl.table import published_runs
 from tessera.recipes.shelf import load_recipe
 from tessera.train.recipe import gaps
-from tessera.train.update.rules import assign
+from tessera.train.update.rules import assign, decides
+from tessera.train.update.wrapping import require_linears
 
 FACTS = Path(__file__).parents[2] / "docs" / "facts" / "recipes.md"
 COLUMNS = ("trained", "rate", "decay", "drop_path", "batch", "length", "steps", "warmup")
@@ -66,7 +69,7 @@ def test_unverified_names_fields() -> None:
     assert all(set(stage.unverified) <= fields for stage in SINGLE.values())
 
 
-@pytest.mark.parametrize("name", [n for n, s in CONVERSATIONS.items() if not s.lora_rank])
+@pytest.mark.parametrize("name", CONVERSATIONS)
 def test_the_recipe_says_what_was_published(name: str) -> None:
     stage, made = SINGLE[name], build_stage(SINGLE[name])
     rated = [rule for rule in made.rules if rule.learning_rate is not None]
@@ -110,6 +113,34 @@ def test_the_parts_that_are_trained(name: str) -> None:
     assert all(p.device == torch.device("meta") for p in model.parameters())
 
 
+FILES = {"internlm2": "InternLM2, 2.5, 3", "phi3": "Phi-3", "qwen2": "Qwen2, LLaMA", "llama": "Qwen2, LLaMA"}
+
+
+@pytest.mark.parametrize("name", [n for n, s in CONVERSATIONS.items() if s.lora_rank])
+def test_lora_reaches_the_published_layers(name: str) -> None:
+    """All of those in every block of the decoder, by the names of its files, and no other."""
+    stage, model = SINGLE[name], empty(name)
+    rules = build_stage(stage).rules
+    require_linears(model, rules)
+    linears = {path: m for path, m in model.named_modules() if isinstance(m, nn.Linear)}
+    found = {path: m for path, m in linears.items() if rules[decides(rules, f"{path}.weight") or 0].lora}
+    decoder = stage.entry.model.decoder
+    stored = official_table(decoder.architecture, decoder.head_width)
+    layers: dict[str, set[str]] = {}
+    for path in found:
+        for key in stored.group(f"{path}.weight").stored:
+            number, layer = re.fullmatch(r"language_model\.model\.layers\.(\d+)\.(.+)\.weight", key).groups()  # type: ignore[union-attr]
+            layers.setdefault(number, set()).add(layer)
+    row = re.search(rf"^\| {re.escape(FILES[decoder.architecture])} \| (.+) \|$", FACTS.read_text(), re.M)
+    assert row and len(layers) == decoder.num_hidden_layers
+    assert all(names == set(re.findall(r"`(\S+)`", row[1])) for names in layers.values())
+    rank = stage.lora_rank
+    adapter = LoRALinear(nn.Linear(6, 4), rules[0].lora or LoRAConfig(), 0)
+    assert (adapter.rank, adapter.scale, adapter.dropout) == (rank, 2.0, 0.05)
+    frozen = [rule for rule in rules if rule.learning_rate is None]
+    assert [rule.pattern for rule in frozen] == [rf"^{part}\." for part in PARTS]
+
+
 @pytest.mark.parametrize("name", published_runs())
 def test_what_is_left_to_the_user(name: str) -> None:
     """Data always; first weights only where nobody published them."""
@@ -119,7 +150,8 @@ def test_what_is_left_to_the_user(name: str) -> None:
     assert data <= missing <= data | {"start.checkpoint", "start.decoder", "start.vision"}
     assert ("start.checkpoint" in missing) == bool(run[0].after and not run[0].checkpoint)
     assert [stage.name for stage in recipe.stages] == [stage.name for stage in run]
-    filled = [stage.then(stage.name, checkpoint="x", data=()) for stage in run]
+    own = (Data("mine", meta="mine.json"),)
+    filled = [stage.then(stage.name, checkpoint="x", data=own) for stage in run]
     assert not gaps(build(*filled))
 
 
@@ -137,7 +169,3 @@ def test_the_progressive_chain() -> None:
     ]
     for name, stage in SINGLE.items():  # what one goes on from is on the shelf, and of the same size
         assert not stage.after or SINGLE[stage.after].size == stage.size, name
-
-
-def test_architectures_are_known() -> None:
-    assert {get_architecture(stage.entry.architecture).name for stage in SINGLE.values()}

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from tessera.checkpoints.added import EMBEDDING, HEAD
 from tessera.checkpoints.files.folder import ADAPTER_CONFIG, ADAPTER_FILES, holds_weights
 from tessera.checkpoints.files.shards import TensorSource
 from tessera.checkpoints.files.weight_files import open_file
@@ -103,6 +104,11 @@ class _Change:
     embedding: bool = False
     other: str = ""
 
+    @property
+    def is_pair(self) -> bool:
+        """Whether it is a linear's factors."""
+        return bool(self.up) and not self.embedding
+
 
 class Adapter(TensorSource):
     """An adapter for a model on the meta device: every key is explained, every shape fits, before reading.
@@ -123,6 +129,8 @@ class Adapter(TensorSource):
         _refuse(self._config)
         self.base = shown(self._config.text("base_model_name_or_path", ""), bare=True)
         self._shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+        self._is_tied = HEAD not in self._shapes
+        self._shapes.setdefault(HEAD, self._shapes[EMBEDDING])
         factors, others = self._sort()
         stored = [f"{module}.weight" for module in factors] + list(others)
         groups = self._explain(model, stored)
@@ -132,6 +140,7 @@ class Adapter(TensorSource):
             self._add(self._replacement(groups[clean], clean, key))
         for module, sides in factors.items():
             self._add(self._pair(groups[f"{module}.weight"], module, sides))
+        self._require_one_head()
         self.note = (
             f"{shown(folder)}: a LoRA adapter{f' for {self.base}' if self.base else ''} was merged into "
             f"{counted(len(factors), 'tensor')}"
@@ -149,12 +158,26 @@ class Adapter(TensorSource):
             raise ValueError(f"{self.place(key)}: {shown(key)} holds what is no finite number: save it again")
         return found
 
-    def merged(self, tensors: Iterable[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:
-        """Own names and tensors of the base, the adapter merged in: summed in float32 and rounded once."""
+    def merged(
+        self, tensors: Iterable[tuple[str, torch.Tensor]], apart: bool = False
+    ) -> Iterator[tuple[str, torch.Tensor]]:
+        """Own names and tensors of the base, the adapter merged in: summed in float32 and rounded once.
+
+        `apart`: but for the factors of linears, which `pairs` gives.
+        """
         for name, tensor in tensors:
             for change in self._changes.get(name, ()):
-                tensor = self._changed(name, tensor, change)
+                if not (apart and change.is_pair):
+                    tensor = self._changed(name, tensor, change)
             yield name, tensor
+
+    def pairs(self, name: str) -> Iterator[tuple[int, torch.Tensor, torch.Tensor, float]]:
+        """First row, B [rows, r], A [r, in] and scale of all that is added to a linear's weight."""
+        for change in self._changes.get(name, ()):
+            if change.is_pair:
+                rows = self._shapes[name][0] // len(change.group.stored)
+                up = self._cut(change.group, name, self.tensor(change.up))
+                yield change.group.stored.index(change.key) * rows, up, self.tensor(change.down), change.scale
 
     def _changed(self, name: str, tensor: torch.Tensor, change: _Change) -> torch.Tensor:
         result = tensor.clone()
@@ -205,7 +228,7 @@ class Adapter(TensorSource):
         """The group of every stored name: for each part by the table that explains most of them."""
         wanted: dict[str, Group] = {}
         for part, module in model.named_children():
-            own = [f"{part}.{name}" for name, _ in module.named_parameters()]
+            own = [name for name in self._shapes if name.startswith(f"{part}.")]
             tables = [table for keys in ((), ("vision_tower.",)) for table in part_forms(part, module, keys)]
             forms = [stored_keys(own, table) for table in tables]
             best: dict[str, Group] = max(forms, key=lambda form: sum(name in form for name in stored))
@@ -234,6 +257,17 @@ class Adapter(TensorSource):
             )
         self._fit(group, key, some, made)
         return _Change(group, key, self._scale(module, rank), up, down, embedding)
+
+    def _require_one_head(self) -> None:
+        """A head that is tied to the embedding comes with an adapter only as the same matrix."""
+        head = self._changes.get(HEAD, []) if self._is_tied else []
+        for change in head:
+            rows = [other for other in self._changes.get(EMBEDDING, []) if other.other]
+            if change.is_pair or not rows or not self.tensor(change.other).equal(self.tensor(rows[0].other)):
+                raise ValueError(
+                    f"{shown(self.folder)}: {shown(change.key)} of the adapter differs from the embedding, "
+                    "but the base has one matrix for both: merge it with PEFT, untied"
+                )
 
     def _replacement(self, group: Group, clean: str, key: str) -> _Change:
         self._fit(group, clean, key, self.shape(key))

@@ -58,9 +58,10 @@ class NewTokens:
             yield name, self._with_rows(tensor) if name in (EMBEDDING, HEAD) else tensor
 
     def _with_rows(self, matrix: torch.Tensor) -> torch.Tensor:
-        """[V, D] to [V', D], in its own number format."""
-        more = self.family.model.decoder.vocab_size - len(matrix)
-        wide = torch.cat((matrix, matrix.new_zeros(more, matrix.shape[1])))
+        """[V, D] to [V', D], in its own number format; rows that no token has may go."""
+        rows = self.family.model.decoder.vocab_size
+        more = max(0, rows - len(matrix))
+        wide = torch.cat((matrix[:rows], matrix.new_zeros(more, matrix.shape[1])))
         for token, pieces in self.pieces.items():
             wide[token] = matrix[list(pieces)].float().mean(0).to(matrix.dtype)
         return wide

@@ -34,28 +34,30 @@ PICKLED = ("*.bin",)
 UNWANTED = ("*.py", "*.msgpack", "*.h5", "*.onnx*")
 
 
-def find_checkpoint(name_or_folder: str | Path, revision: str | None = None) -> Path:
+def find_checkpoint(name_or_folder: str | Path, revision: str | None = None, alone: bool = False) -> Path:
     """The folder of a checkpoint, given as a folder, as `owner/name` on the hub, or as a catalogue name.
 
     `revision` is a branch, tag or commit of the hub; None takes `main`. What is complete in the cache is used
-    without asking the network. Raises ValueError saying which files are needed and where they may lie.
+    without asking the network. alone: a part of a model, which may have no tokenizer. Raises ValueError
+    saying which files are needed and where they may lie.
     """
     folder = Path(name_or_folder).expanduser()
     if folder.is_dir():
         return folder
     if folder.exists():
         raise ValueError(f"{folder} is a file: give the folder of a checkpoint, or a model's name")
-    repository = hub_name(str(name_or_folder))
+    repository = hub_name(str(name_or_folder), alone)
     found = cached_snapshot(repository, revision)
-    if found is not None and not lacking(found):
+    if found is not None and not lacking(found, alone):
         return found
-    return _download(repository, revision, found)
+    return _download(repository, revision, found, alone)
 
 
-def hub_name(name: str) -> str:
+def hub_name(name: str, alone: bool = False) -> str:
     """`owner/name` of a model's name; ValueError for what can only be a path, and for unknown names."""
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name):
-        require_openable(name)
+        if not alone:
+            require_openable(name)
         return name
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
         try:
@@ -83,8 +85,10 @@ def cached_snapshot(repository: str, revision: str | None = None) -> Path | None
     return snapshots[0] if len(snapshots) == 1 else None
 
 
-def lacking(folder: Path | None) -> list[str]:
-    """What a folder lacks to be opened: config, tokenizer, and every weight file that its index names."""
+def lacking(folder: Path | None, alone: bool = False) -> list[str]:
+    """What a folder lacks to be opened: config, tokenizer, and every weight file that its index names.
+
+    alone: the tokenizer may be missing."""
     if folder is None:
         return [*ALL_FILES]
     there = {path.name for path in folder.iterdir() if path.is_file()}
@@ -93,7 +97,11 @@ def lacking(folder: Path | None) -> list[str]:
     needed = zip(
         ALL_FILES, (CONFIG_FILES, TOKENIZER_FILES, (SINGLE, SINGLE_BIN, INDEX, INDEX_BIN)), strict=True
     )
-    wanted = [words for words, names in needed if there.isdisjoint(names)]
+    wanted = [
+        words
+        for words, names in needed
+        if there.isdisjoint(names) and not (alone and names is TOKENIZER_FILES)
+    ]
     if index := next((name for name in (INDEX, INDEX_BIN) if name in there), None):
         try:
             shards = set(read_index(folder / index).values())
@@ -103,7 +111,7 @@ def lacking(folder: Path | None) -> list[str]:
     return wanted
 
 
-def _download(repository: str, revision: str | None, found: Path | None) -> Path:
+def _download(repository: str, revision: str | None, found: Path | None, alone: bool) -> Path:
     """Fetch a repository, safetensors first and pickles only where there is nothing else."""
     import httpx  # what huggingface_hub talks with; its errors pass through
     from huggingface_hub import constants, snapshot_download
@@ -120,7 +128,7 @@ def _download(repository: str, revision: str | None, found: Path | None) -> Path
         except (OSError, ValueError, httpx.HTTPError) as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise _unreachable(repository, found, reason[0]) from error
-        if not lacking(folder := Path(answer)):
+        if not lacking(folder := Path(answer), alone):
             return folder
     raise _unreachable(repository, folder, "the repository does not hold them")
 

@@ -25,6 +25,7 @@ from tessera.checkpoints.files.lora import MergedReader, is_lora
 from tessera.checkpoints.files.shards import ShardReader, TensorSource
 from tessera.checkpoints.files.views import Int8View, ResizedPositions, is_int8
 from tessera.checkpoints.fill import fill
+from tessera.checkpoints.lora.attaching import attach
 from tessera.checkpoints.weights import check_size, find_groups, read_own
 from tessera.families.family import Family
 from tessera.families.keymap import Group
@@ -92,11 +93,13 @@ class OpenedWeights:
     source: TensorSource
     adapter: Adapter | None = None
     new: NewTokens | None = None
+    apart: bool = False
+    """The adapter's factors are not merged; `attach` puts them beside their linears."""
 
     def tensors(self, looked_at: float = math.inf) -> Iterator[tuple[str, torch.Tensor]]:
         """Own names and tensors, as `read_own` gives them; with adapter and rows for new tokens."""
         read = read_own(self.groups, dict(self.model.named_parameters()), self.source, looked_at)
-        read = read if self.adapter is None else self.adapter.merged(read)
+        read = read if self.adapter is None else self.adapter.merged(read, self.apart)
         return read if self.new is None else self.new.widened(read)
 
     def with_tokens(self, names: Sequence[str]) -> OpenedWeights:
@@ -118,6 +121,7 @@ def load_checkpoint(
     devices: Mapping[str, str] | None = None,
     merge_lora: bool = False,
     adapter: Path | None = None,
+    apart: bool = False,
     add_tokens: Sequence[str] = (),
 ) -> Loaded:
     """Open a folder in Tessera's, the original OpenGVLab or transformers' layout.
@@ -127,13 +131,13 @@ def load_checkpoint(
     `linears` packs or quantises the blocks' matrices, for inference; packed models stay windows into the
     files, which may then be replaced but not overwritten in place. `devices`: own prefix -> device, the
     longest that matches wins, `device` takes the rest. A LoRA checkpoint opens with `merge_lora`;
-    `adapter` is a folder with a LoRA adapter, which is merged in. add_tokens: new special tokens, which get
-    rows (`NewTokens`). Raises ValueError naming file, key and remedy when anything is missing, too much, of
-    another shape or of an unknown architecture.
+    `adapter` is a folder with a LoRA adapter, which is merged in, or stays beside its linears (`apart`).
+    add_tokens: new special tokens, which get rows (`NewTokens`). Raises ValueError naming file, key and
+    remedy when anything is missing, too much, of another shape or of an unknown architecture.
     """
     root = Path(folder)
     with open_weights(root, dtype, merge_lora, adapter) as found:
-        opened = found.with_tokens(add_tokens)
+        opened = replace(found.with_tokens(add_tokens), apart=apart)
         said = opened.described
         try:
             encoder = said.family.encoder(said.tokenizer)
@@ -142,6 +146,8 @@ def load_checkpoint(
         # Packed weights stay in the files until they are used: only what is small is read for a look.
         looked_at = SMALL if linears == "packed" else math.inf
         fill(opened.model, opened.tensors(looked_at), device, dtype, devices, linears)
+        if apart and opened.adapter is not None:
+            attach(opened.model, opened.adapter)
     told = vars(said) | {"tokenizer": encoder.tokenizer}
     return Loaded(**told, model=opened.model.eval(), encoder=encoder, folder=root)
 

@@ -8,14 +8,16 @@ InternViT or language-model folder by its keys.
 import re
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from tessera.checkpoints import own
-from tessera.checkpoints.files.shards import ShardReader, write_shards
+from tessera.checkpoints.files.shards import ShardReader, TensorSource, write_shards
+from tessera.checkpoints.files.views import ResizedPositions
 from tessera.checkpoints.weights import IGNORED_ENDINGS, check_shapes, read_own, stored_keys, tensors_of
+from tessera.families.architecture import StoredGrid
 from tessera.families.decoders.weights import decoder_rules
 from tessera.families.keymap import OWN, Group, KeyMap
 from tessera.families.registry import architectures
@@ -58,13 +60,28 @@ def load_part(model: nn.Module, part: str, folder: str | Path) -> None:
     module = _part_of(model, part)
     root = Path(folder)
     _check_config(module, part, root)
+    expected = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, tensor in part_tensors(module, part, root):
+            expected[name].copy_(tensor)
+
+
+def part_tensors(
+    module: nn.Module, part: str, folder: Path, grid: StoredGrid | None = None
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Own names and tensors of a part, for a module that may lie on the meta device.
+
+    `grid`: a position embedding to be resized. All keys and shapes are checked before the first tensor comes,
+    as in `load_part`; the configs are not.
+    """
     expected = {f"{part}.{name}": parameter for name, parameter in module.named_parameters()}
-    with ShardReader(root) as reader:
-        groups = _find(reader, part, expected, module)
-        check_shapes(groups, expected, reader)
-        with torch.no_grad():
-            for name, tensor in read_own(groups, expected, reader):
-                expected[name].copy_(tensor)
+    with ShardReader(folder) as reader:
+        groups, source = _find(reader, part, expected, module), cast(TensorSource, reader)
+        if grid is not None and grid.stored != grid.wanted:
+            (key,) = next(group.stored for group in groups if grid.parameter in group.own)
+            source = ResizedPositions(source, key, grid.stored, grid.wanted)
+        check_shapes(groups, expected, source)
+        yield from read_own(groups, expected, source)
 
 
 def _part_of(model: nn.Module, part: str) -> nn.Module:
@@ -127,7 +144,7 @@ def _check_extra(reader: ShardReader, keys: Collection[str], table: KeyMap, part
 
 def _check_config(module: nn.Module, part: str, root: Path) -> None:
     """Heads, epsilons and rope bases leave no trace in shapes: compare the configs where one is saved."""
-    path, saved = _saved_config(part, root)
+    path, saved = saved_config(part, root)
     config = getattr(module, "config", None)
     if config is None:
         return
@@ -140,7 +157,7 @@ def _check_config(module: nn.Module, part: str, root: Path) -> None:
             )
 
 
-def _saved_config(part: str, root: Path) -> tuple[Path, dict[str, Any]]:
+def saved_config(part: str, root: Path) -> tuple[Path, dict[str, Any]]:
     """File and config of the part in a folder of ours; empty for folders of other layouts."""
     if own.describes(root):
         parts = own.read_config(root).family.model.model_dump(mode="json")

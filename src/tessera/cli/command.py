@@ -58,6 +58,8 @@ class Verb:
 
     line: str
     target: str | type[Command] | Mapping[str, Verb]
+    fields: bool = False
+    """Whether it leads to a FieldsCommand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,14 @@ class WordsCommand(ReportingCommand):
 
     words: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[WORD ...]")] = ()
     """What it is about."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldsCommand(Command):
+    """A command that finds settings while it runs, whose fields can be set like those of `tessera train`."""
+
+    fields: tyro.conf.Suppress[tuple[str, ...]] = ()
+    """Options with a dot in their names, and their values."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Union
 import tyro
 
 from tessera import __version__
-from tessera.cli.command import MISTAKES, STOPPED, Command, Verb, WordsCommand
+from tessera.cli.command import MISTAKES, STOPPED, Command, FieldsCommand, Verb, WordsCommand
 from tessera.cli.terminal.encoding import close_early, make_safe
 from tessera.cli.terminal.mistakes import in_one_line, mistakes_as_errors
 from tessera.runtime.disk import FAULTS, disk_fault, require_writable
@@ -34,6 +34,7 @@ VERBS = {
     "diff-prompt": Verb("compare a prompt with another engine's", "diff_prompt:DiffPromptCommand"),
     "recipes": Verb("list the recipes that ship; copy one to edit it", "training.recipes:RecipesCommand"),
     "train": Verb("run a recipe, stage after stage", "training.train:train_command"),
+    "tune": Verb("fine-tune a model on your data, LoRA or full", "training.tune:TuneCommand", fields=True),
     "inspect": Verb("show how a picture becomes tiles and tokens", "inspect:InspectCommand"),
     "demo": Verb("train and measure the scale model (10 minutes)", "training.demo:DemoCommand"),
     "evaluate": Verb("measure a model on held-out playground tasks", "evaluate:EvaluateCommand"),
@@ -100,16 +101,35 @@ def called(words: Sequence[str]) -> str:
 
 def parse(words: list[str]) -> Command:
     """The command that the words ask for. ValueError for an unknown verb; tyro's exit for other mistakes."""
+    words, fields = set_aside(words)
     commands = subcommands(VERBS, words)
     options: dict[str, Any] = {"args": words, "prog": "tessera", "description": ABOUT}
     options["config"] = (tyro.conf.FlagCreatePairsOff,)
     given, rest = tyro.cli(commands, return_unknown_args=True, **options)
     # Words may stand on both sides of an option, where tyro takes one run of them; all behind "--" are words.
     literal = words[words.index("--") :] if "--" in words else []
+    if isinstance(given, FieldsCommand):
+        given = replace(given, fields=tuple(fields))
     if isinstance(given, WordsCommand) and all(w in literal or not w.startswith("-") for w in rest):
         return replace(given, words=(*given.words, *rest))
     command: Command = tyro.cli(commands, **options) if rest else given
     return command
+
+
+def set_aside(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words without options that have a dot in their names (and their values), and those; for verbs that
+    know the settings behind them only while they run.
+    """
+    if not words or words[0] not in VERBS or not VERBS[words[0]].fields:
+        return words, []
+    kept: list[str] = []
+    fields: list[str] = []
+    into = kept
+    for word in words:
+        if word.startswith("--"):
+            into = fields if "." in word.partition("=")[0] else kept
+        into.append(word)
+    return kept, fields
 
 
 def subcommands(verbs: Mapping[str, Verb], words: Sequence[str]) -> Any:

@@ -11,7 +11,7 @@ from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import SpecialTokens
 from tessera.families.keymap import OWN, KeyMap
-from tessera.models.config import DecoderConfig, ModelConfig
+from tessera.models.config import DecoderConfig, ModelConfig, VisionConfig
 
 if TYPE_CHECKING:
     from tessera.families.family import Family
@@ -42,6 +42,15 @@ class Reading:
     """Harmless oddities and what was made of them, one sentence each."""
     card: dict[str, Any] = field(default_factory=dict)
     stored_grid: StoredGrid | None = None
+
+
+@dataclass(frozen=True)
+class EncoderReading:
+    """What the folder of a vision encoder alone says: its config, and the pixels that it was trained on."""
+
+    config: VisionConfig
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
 
 
 class PublishedLayout(Protocol):
@@ -78,6 +87,8 @@ class Architecture:
     config: type[ModelConfig]
     layouts: Mapping[str, PublishedLayout] = field(default_factory=dict)
     """By name (`official`, `transformers`); Tessera's own layout needs no declaration."""
+    encoders: Mapping[str, Callable[[Path], EncoderReading]] = field(default_factory=dict)
+    """`model_type` in the folder of a vision encoder alone -> what reads that."""
     templates: Mapping[str, Template] = field(default_factory=dict)
     tokens: SpecialTokens = SpecialTokens()
     """What the tokenizer of every member has."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tessera.runtime.shown import shown
 
 if TYPE_CHECKING:
-    from tessera.families.architecture import Architecture, PublishedLayout
+    from tessera.families.architecture import Architecture, EncoderReading, PublishedLayout
 
 FIRST = "internvl"
 """What checkpoints of the first format, which name no architecture, are."""
@@ -51,3 +53,11 @@ def find_layout(model_type: object, where: str) -> tuple[Architecture, str, Publ
         f"{where}: model_type = {shown(model_type)} is unknown; this version opens {known}, so give an "
         "InternVL chat model in the original, transformers' or Tessera's layout"
     )
+
+
+def find_encoder(model_type: object) -> Callable[[Path], EncoderReading] | None:
+    """What reads the folder of a vision encoder alone of this `model_type`; None when nobody does."""
+    for architecture in architectures().values():
+        if isinstance(model_type, str) and model_type in architecture.encoders:
+            return architecture.encoders[model_type]
+    return None

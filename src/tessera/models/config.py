@@ -34,6 +34,10 @@ def _check_multiple(config: Config, name: str, of: str) -> None:
         raise ValueError(f"{name} {value} is not a multiple of {of} {unit}")
 
 
+POSITIONS = "vision.embeddings.position_embedding"
+"""Name of InternViT's parameter whose shape depends on the side of a tile."""
+
+
 class VisionConfig(Config):
     """InternViT (docs/facts/architecture.md). Lengths in pixels, widths in channels."""
 

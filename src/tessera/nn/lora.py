@@ -38,6 +38,10 @@ class LoRAConfig(Config):
         alpha = 2.0 * self.rank if self.alpha is None else self.alpha
         return alpha / (math.sqrt(self.rank) if self.rslora else self.rank)
 
+    def has_shape_of(self, other: LoRAConfig) -> bool:
+        """Whether factors of the other can go on with these settings: the same rank and scale."""
+        return self.rank == other.rank and math.isclose(self.scale, other.scale)
+
 
 class LoRALinear(nn.Module):
     """A frozen linear with trained factors, made in float32; they are cast to the input's dtype.
@@ -51,7 +55,7 @@ class LoRALinear(nn.Module):
         super().__init__()
         self.base: nn.Linear | QuantisedLinear = base.requires_grad_(False)
         self.in_features, self.out_features = base.in_features, base.out_features
-        self.rank, self.scale, self.dropout = config.rank, config.scale, config.dropout
+        self.config = config
         device = (base.like if isinstance(base, QuantisedLinear) else base.weight).device
         self.lora_A = nn.Parameter(_uniform(config.rank, base.in_features, seed).to(device))
         self.lora_B = nn.Parameter(torch.zeros(base.out_features, config.rank, device=device))
@@ -67,6 +71,21 @@ class LoRALinear(nn.Module):
         # One product that adds: in half precision the sum is rounded once.
         added = torch.addmm(out.flatten(0, -2), low.flatten(0, -2), up.t(), alpha=self.scale)
         return added.view(out.shape)
+
+    @property
+    def rank(self) -> int:
+        """Rows of A."""
+        return self.config.rank
+
+    @property
+    def scale(self) -> float:
+        """What B A is multiplied by."""
+        return self.config.scale
+
+    @property
+    def dropout(self) -> float:
+        """Share of the input that the factors don't see in training."""
+        return self.config.dropout
 
     @property
     def weight(self) -> nn.Parameter:

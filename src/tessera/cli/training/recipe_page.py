@@ -8,7 +8,6 @@ from rich.table import Table
 from tessera.cli.terminal.tables import Terminal, figures_table
 from tessera.recipes.offer import Offer
 from tessera.train.recipe import Stage, gaps
-from tessera.train.update.rules import Rule
 
 
 def describe(offer: Offer) -> dict[str, Any]:
@@ -41,26 +40,26 @@ def _show_facts(facts: dict[str, str], console: Terminal) -> None:
 
 
 def _rules(stage: Stage) -> Table:
-    table = figures_table(
-        "pattern", "rate", "decay", "LoRA", title=f"stage {stage.name}", title_justify="left"
-    )
+    table = figures_table("pattern", "rate", "decay", title=f"stage {stage.name}", title_justify="left")
     for rule in stage.rules:
-        rate = "frozen" if rule.learning_rate is None else f"{rule.learning_rate:g}"
-        table.add_row(escape(rule.pattern), rate, f"{rule.weight_decay:g}", _lora(rule))
+        if rule.learning_rate is None:
+            table.add_row(escape(rule.pattern), "frozen", "")
+        else:
+            rate = f"{rule.learning_rate:g}{' (LoRA)' if rule.lora else ''}"
+            table.add_row(escape(rule.pattern), rate, f"{rule.weight_decay:g}")
     return table
-
-
-def _lora(rule: Rule) -> str:
-    return ""
 
 
 def _settings(stage: Stage) -> dict[str, str]:
     packing, schedule = stage.packing, stage.schedule
-    epochs = f", or {stage.epochs:g} passes over the data if they end before" if stage.epochs else ""
+    passes = f"as many as {stage.epochs:g} passes over the data take, at most " if stage.epochs else ""
+    adapters = [rule.lora for rule in stage.rules if rule.lora]
+    lora = [f"rank {a.rank}, scale {a.scale:g}, dropout {a.dropout:g}" for a in adapters]
     warmup = f"{schedule.warmup} steps" if isinstance(schedule.warmup, int) else f"{schedule.warmup:.0%}"
     return {
         "objective": stage.objective.kind,
-        "steps": f"{stage.steps:,}{epochs}",
+        "LoRA": "; ".join(lora) or "none",
+        "steps": f"{passes}{stage.steps:,}",
         "packs": f"{stage.accumulate} a step of {packing.max_tokens:,} tokens, {packing.max_tiles} tiles",
         "weights": f"{packing.averaging} averaging",
         "positions": "as usual" if packing.v2pe is None else f"V2PE, {packing.v2pe}",

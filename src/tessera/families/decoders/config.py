@@ -3,6 +3,8 @@
 The arithmetic follows from the numbers alone; the kind says how the files are laid out.
 """
 
+from collections.abc import Set
+from pathlib import Path
 from typing import Any
 
 from tessera.families.decoders.rope import read_scaling, read_theta
@@ -10,6 +12,9 @@ from tessera.models.config import DecoderConfig, DecoderKind
 from tessera.runtime.json_file import Section
 from tessera.runtime.shown import shown
 
+CONFIG_FILE, TIED = "config.json", "tie_word_embeddings"
+HEADS = {"lm_head.weight", "output.weight"}
+"""Names of the output head in a language model's own files."""
 CLASSES: dict[str, DecoderKind] = {
     "LlamaForCausalLM": "llama",
     "InternLM2ForCausalLM": "internlm2",
@@ -70,6 +75,17 @@ def read_decoder(config: Section) -> DecoderConfig:
         max_position_embeddings=config.whole("max_position_embeddings", LENGTH.get(kind, 32768)),
         rope_scaling=read_scaling(config),
     )
+
+
+def read_language_model(folder: Path, keys: Set[str]) -> DecoderConfig:
+    """The decoder in the folder of a language model alone, `keys` being the tensors in its files.
+
+    Tied where its config says so and no head is stored. Raises ValueError naming file, key and remedy.
+    """
+    config = Section.of(folder / CONFIG_FILE)
+    decoder = read_decoder(config)
+    tied = config.flag(TIED) and keys.isdisjoint(HEADS)
+    return decoder.model_copy(update={TIED: tied})
 
 
 def _refuse(config: Section, kind: DecoderKind) -> None:

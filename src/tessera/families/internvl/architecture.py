@@ -9,6 +9,10 @@ INTERNVL = Architecture(
     name="internvl",
     config=VLMConfig,
     layouts={"official": official, "transformers": transformers},
+    encoders={
+        official.ENCODER_TYPE: official.read_encoder,
+        transformers.ENCODER_TYPE: transformers.read_encoder,
+    },
     card_names=CARD_NAMES,
     part_tables=part_tables,
 )

@@ -1,5 +1,8 @@
 """From published values to a recipe: rules, packs, schedule, first weights, fields left to the user."""
 
+from typing import Any
+
+from tessera.nn.lora import LoRAConfig
 from tessera.packing.config import PackingConfig
 from tessera.packing.samples.weights import Averaging
 from tessera.recipes.internvl.stage import PARTS, PublishedStage
@@ -7,6 +10,8 @@ from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start, to_fill
 from tessera.train.update.rules import Rule
 from tessera.train.update.schedule import Schedule
 
+LINEARS = r"^decoder\.layers\.\d+\.(self_attn\.[qkvo]|mlp\.(gate|up|down))_proj\."
+"""Where published scripts put LoRA: every linear of the decoder's blocks (docs/facts/recipes.md)."""
 MOST_STEPS = 1_000_000
 """Of a stage that ends behind one pass over the data."""
 
@@ -39,9 +44,12 @@ def build_stage(stage: PublishedStage) -> Stage:
 
 
 def rules_of(stage: PublishedStage) -> tuple[Rule, ...]:
-    """A rule a part, so that each has a rate to change."""
-    settings = {"learning_rate": stage.rate, "weight_decay": stage.decay}
-    return tuple(Rule(pattern=rf"^{part}\.", **(settings if part in stage.trained else {})) for part in PARTS)
+    """A rule a part, so that each has a rate to change; with LoRA one for the decoder's linears in front."""
+    settings: dict[str, Any] = {"learning_rate": stage.rate, "weight_decay": stage.decay}
+    parts = [Rule(pattern=rf"^{part}\.", **(settings if part in stage.trained else {})) for part in PARTS]
+    if not stage.lora_rank:
+        return tuple(parts)
+    return Rule(pattern=LINEARS, lora=LoRAConfig(rank=stage.lora_rank), **settings), *parts
 
 
 def packing_of(stage: PublishedStage) -> PackingConfig:

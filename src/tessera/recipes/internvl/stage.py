@@ -22,8 +22,6 @@ OWNERS = {
     "Hermes-": "NousResearch",
 }
 """How a language model's name begins, and who publishes it on the hub."""
-LORA_DROPOUT = 0.05
-"""Of every published LoRA script; alpha is twice the rank (docs/facts/recipes.md)."""
 
 
 @dataclass(frozen=True)

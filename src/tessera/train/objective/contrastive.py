@@ -13,13 +13,14 @@ from tessera.checkpoints.surgery import save_part
 from tessera.curation.check import CheckReport
 from tessera.models.config import VLMConfig
 from tessera.models.contrastive import ContrastiveConfig, ContrastivePair
+from tessera.models.initialise import initialise
 from tessera.nn.attention.layout import Packed
 from tessera.records.manifest import PlaygroundSource
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.seeds import derive_seed
 from tessera.train.objective.contract import Checked, Counts, Sources, StageData, Tensors
-from tessera.train.objective.learner import Start, first_weights, fresh_family
+from tessera.train.objective.learner import Start, assemble
 from tessera.train.objective.pairs import PairBatch, PairLoader, PairMaker
 from tessera.train.parallel.ranks import Ranks
 
@@ -41,18 +42,23 @@ class PairLearner:
                 f"start.checkpoint = {start.checkpoint!r}: a contrastive run trains two towers; "
                 "leave it out, or give start.vision"
             )
+        if start.decoder:
+            raise ValueError(
+                f"start.decoder = {start.decoder!r}: contrastive runs have a text tower of their own"
+            )
         if start.add_tokens:
             raise ValueError(
                 "start.add_tokens: two towers have no rows for new tokens; add them to a chat model"
             )
-        family, tokenizer = fresh_family(start)
-        if not isinstance(family.model, VLMConfig):
+        parts = assemble(start)
+        if not isinstance(parts.family.model, VLMConfig):
             raise ValueError(f"start.family = {start.family!r}: contrastive runs train an InternViT")
-        vision, decoder = family.model.vision, family.model.decoder
+        vision, decoder = parts.family.model.vision, parts.family.model.decoder
         text = decoder.model_copy(update={"num_hidden_layers": TEXT_TOWER_LAYERS})
         model = ContrastivePair(ContrastiveConfig(vision=vision, text=text, width=decoder.hidden_size))
-        first_weights(model, start, seed)
-        return cls(model, tokenizer)
+        initialise(model, derive_seed("initialise", seed) % 2**31)
+        parts.lay_vision(model)
+        return cls(model, parts.tokenizer)
 
     def save(self, folder: Path, card: dict[str, object], tensors: Tensors) -> None:
         """The ViT alone."""

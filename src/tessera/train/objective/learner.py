@@ -1,44 +1,52 @@
 """The model of a run with all that reads for it and saves it, and where first weights come from."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import field_validator
-from torch import nn
+from pydantic import Field, field_validator
 
 from tessera.chat.encoder import Encoder
 from tessera.chat.positions import require_increment
-from tessera.chat.tokenizer import Tokenizer, load_tokenizer
+from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokenizer.content import ContentTokens
-from tessera.checkpoints.added import NewTokens
+from tessera.checkpoints.bases.assembly import Assembly, Wishes
+from tessera.checkpoints.bases.parts import DecoderBase, VisionBase
 from tessera.checkpoints.fill import fill
-from tessera.checkpoints.hub import find_checkpoint
+from tessera.checkpoints.hub import CONFIG_FILES, find_checkpoint
 from tessera.checkpoints.load import empty_model, load_checkpoint
 from tessera.checkpoints.save import write_checkpoint
 from tessera.checkpoints.shipped import Shipped, shipped_folder
-from tessera.checkpoints.surgery import load_part
-from tessera.checkpoints.weights import tensors_of
-from tessera.families.catalogue import fresh
+from tessera.checkpoints.surgery import PART_FILE
 from tessera.families.family import Family
-from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
 from tessera.runtime.config import Config
-from tessera.runtime.seeds import derive_seed
 from tessera.train.objective.contract import Tensors
+
+STAGE = re.compile(r"(\d+)_.+")
+"""Folder of a finished stage in a run."""
 
 
 class Start(Config):
-    """Where the weights come from: a checkpoint folder, or parts laid over a fresh model."""
+    """Where the weights come from: a whole model, or parts with a fresh connector between them."""
 
-    family: str = "scale_model"
-    """Name in the catalogue; decides the architecture of a fresh model."""
+    family: str | None = None
+    """Name in the catalogue: template, tiles, and the shapes of parts that are not given. None takes the
+    scale model's parts and, with a language model of other people, what the series does."""
     checkpoint: str | None = None
     """A whole model: a folder, a name as `chat --model` takes it, or "shipped" for the one in the package."""
     vision: str | None = None
-    """Folder with a ViT; "shipped" is the pretrained one in the package."""
+    """A ViT: folder or hub name of an InternViT or of a model that has one, a run, or "shipped"."""
     decoder: str | None = None
-    """Folder with a decoder; "shipped" likewise."""
+    """A decoder: folder or hub name of a language model or of a model that has one, a run, or "shipped". Its
+    own tokenizer comes with it and gets the picture tokens."""
+    template: str | None = None
+    """Name of the conversation template; None takes the family's, the decoder's own or its kind's."""
+    image_size: int | None = Field(default=None, gt=0)
+    """Side of a tile in pixels; the position embedding is resized to it. None as the ViT was trained."""
+    select_layer: int | None = None
+    """State of the ViT that the connector reads, -1 the last; None as a model says that the ViT stands in."""
     add_tokens: tuple[str, ...] = ()
     """New special tokens, such as "<loc>": each gets a row in embedding and head, for stages to train."""
     content_tokens: ContentTokens | None = None
@@ -72,18 +80,14 @@ class ChatLearner:
         """A checkpoint in its own dtype, or a fresh model in float32 with parts laid over it; `seed` is the
         recipe's."""
         if start.checkpoint:
-            folder = _folder(start.checkpoint, "model")
+            folder = base_folder(start.checkpoint, "model")
             loaded = load_checkpoint(folder, add_tokens=start.add_tokens)
             loaded = loaded.with_settings(**start.said)
             return cls(loaded.model, loaded.tokenizer, loaded.encoder, loaded.family)
-        family, tokenizer = fresh_family(start)
-        model = VLM(family.model)
-        first_weights(model, start, seed)
-        if start.add_tokens:
-            new = NewTokens.plan(tokenizer, family, start.add_tokens)
-            family, tokenizer, wide = new.family, new.tokenizer, empty_model(new.family)
-            fill(wide, new.widened(tensors_of(model)))
-            model = wide
+        parts = assemble(start)
+        model = empty_model(parts.family)
+        fill(model, parts.tensors(seed), dtype=parts.dtype)
+        family, tokenizer = parts.family, parts.tokenizer
         family = family.model_copy(update=start.said)
         encoder = family.encoder(tokenizer)
         return cls(model, encoder.tokenizer, encoder, family)
@@ -93,20 +97,30 @@ class ChatLearner:
         write_checkpoint(folder, tensors, self.family, self.tokenizer, "tessera", card)
 
 
-def fresh_family(start: Start) -> tuple[Family, Tokenizer]:
-    """The architecture of a model made from nothing, fitted to the shipped tokenizer."""
-    tokenizer = load_tokenizer(shipped_folder("tokenizer"))
-    return fresh(start.family, tokenizer), tokenizer
+def assemble(start: Start) -> Assembly:
+    """The model of these parts, described; what is not given is the family's, drawn at random."""
+    vision = VisionBase.find(base_folder(start.vision, "vision")) if start.vision else None
+    decoder = DecoderBase.find(base_folder(start.decoder, "decoder")) if start.decoder else None
+    given = start.model_dump(include={"family", "template", "image_size", "select_layer"})
+    name = None if start.family or start.decoder in (None, "shipped") else _name(start)
+    return Assembly.plan(vision, decoder, Wishes(add_tokens=start.add_tokens, name=name, **given))
 
 
-def first_weights(model: nn.Module, start: Start, seed: int) -> None:
-    """Fill a fresh model in place: at random from `seed`, then with the parts that `start` names."""
-    initialise(model, derive_seed("initialise", seed) % 2**31)
-    if start.vision:
-        load_part(model, "vision", _folder(start.vision, "vision"))
-    if start.decoder:
-        load_part(model, "decoder", _folder(start.decoder, "decoder"))
+def _name(start: Start) -> str:
+    """What a model of parts is called."""
+    parts = (Path(part).name for part in (start.vision, start.decoder) if part)
+    return "+".join(parts)
 
 
-def _folder(given: str, what: Shipped) -> Path:
-    return shipped_folder(what) if given == "shipped" else find_checkpoint(given)
+def base_folder(given: str, what: Shipped) -> Path:
+    """The folder of a model or a part: given as such, as a hub name, as a run (its last stage) or "shipped".
+
+    ValueError when there is none.
+    """
+    if given == "shipped":
+        return shipped_folder(what)
+    folder = find_checkpoint(given, alone=what in ("vision", "decoder"))
+    stages = {int(found[1]): path for path in folder.iterdir() if (found := STAGE.fullmatch(path.name))}
+    if not stages or any((folder / name).is_file() for name in (*CONFIG_FILES, PART_FILE)):
+        return folder
+    return stages[max(stages)]

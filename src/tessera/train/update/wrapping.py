@@ -27,8 +27,8 @@ def wrap(model: nn.Module, rules: Sequence[Rule], seed: int, masters: Masters) -
         index = decides(rules, f"{path}.weight")
         config = None if index is None else rules[index].lora
         if isinstance(module, LoRALinear):
-            if config is not None and (module.rank, module.scale) == (config.rank, config.scale):
-                module.dropout = config.dropout
+            if config is not None and config.has_shape_of(module.config):
+                module.config = config
                 continue
             module = _merged(path, module, masters)
             replace_module(model, path, module)

@@ -11,7 +11,7 @@ from typing import Any
 from tessera.chat.templates import TEMPLATES
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import IMG_CONTEXT
-from tessera.families.architecture import Reading, StoredGrid
+from tessera.families.architecture import EncoderReading, Reading, StoredGrid
 from tessera.families.decoders.config import published_kind, write_decoder
 from tessera.families.decoders.rope import rope_scaling
 from tessera.families.family import Family
@@ -21,13 +21,12 @@ from tessera.families.internvl.prompt import GENERATION_FILE, special_ids, write
 from tessera.families.internvl.weights import official_table
 from tessera.families.keymap import KeyMap
 from tessera.imaging.grid import Tiling
-from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
+from tessera.models.config import POSITIONS, DecoderConfig, VisionConfig, VLMConfig
 from tessera.runtime.json_file import Section, write_json
 
-MODEL_TYPE = "internvl_chat"
+MODEL_TYPE, ENCODER_TYPE = "internvl_chat", "intern_vit_6b"
 FILES: tuple[str, ...] = (CONFIG_FILE, PIXELS_FILE, GENERATION_FILE)
 LORA_RANKS: Mapping[str, str] = {"language_model": "use_llm_lora", "vision_model": "use_backbone_lora"}
-POSITIONS = "vision.embeddings.position_embedding"
 
 VISION_DEFAULTS: dict[str, Any] = {
     "image_size": 224,
@@ -109,16 +108,23 @@ def _read_tiling(config: Section, size: int) -> Tiling:
     )
 
 
-def _read_vision(file: ConfigFile) -> tuple[VisionConfig, StoredGrid | None]:
-    """InternViT, and the grid of the stored position embedding where it is another.
+def read_encoder(folder: Path) -> EncoderReading:
+    """A released InternViT alone."""
+    pixels = read_processor(folder)
+    return EncoderReading(_vision(Section.of(folder / CONFIG_FILE)), pixels.mean, pixels.std)
 
-    Unknown keys are inert leftovers in released files and are not read.
-    """
-    config = file.content.section("vision_config")
+
+def _vision(config: Section) -> VisionConfig:
+    """InternViT; unknown keys are inert leftovers in released files and are not read."""
     if config.text("hidden_act", "gelu") != "gelu":
         raise config.wrong("hidden_act", "InternViT uses 'gelu'")
     said = {key: config.content[key] for key in VisionConfig.model_fields if key in config}
-    stored = config.build(VisionConfig, **VISION_DEFAULTS | said)
+    return config.build(VisionConfig, **VISION_DEFAULTS | said)
+
+
+def _read_vision(file: ConfigFile) -> tuple[VisionConfig, StoredGrid | None]:
+    """InternViT, and the grid of the stored position embedding where it is another."""
+    stored = _vision(file.content.section("vision_config"))
     size = file.content.whole("force_image_size", stored.image_size)
     if size == stored.image_size:
         return stored, None
@@ -169,7 +175,7 @@ def config_of(family: Family, tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def _vision_section(vision: VisionConfig) -> dict[str, Any]:
-    section = {"model_type": "intern_vit_6b", "architectures": ["InternVisionModel"]}
+    section = {"model_type": ENCODER_TYPE, "architectures": ["InternVisionModel"]}
     return section | {"num_channels": 3, "hidden_act": "gelu"} | vision.model_dump(mode="json")
 
 

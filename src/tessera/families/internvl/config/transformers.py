@@ -10,7 +10,7 @@ from typing import Any
 
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import IMG_CONTEXT
-from tessera.families.architecture import Reading
+from tessera.families.architecture import EncoderReading, Reading
 from tessera.families.decoders.config import published_kind, write_decoder
 from tessera.families.decoders.rope import rope_parameters
 from tessera.families.family import Family
@@ -23,7 +23,7 @@ from tessera.imaging.grid import Tiling
 from tessera.models.config import DecoderConfig, DecoderKind, VisionConfig, VLMConfig
 from tessera.runtime.json_file import Section, write_json
 
-MODEL_TYPE = "internvl"
+MODEL_TYPE, ENCODER_TYPE = "internvl", "internvl_vision"
 FILES: tuple[str, ...] = (CONFIG_FILE, GENERATION_FILE, *WRITTEN)
 LORA_RANKS: Mapping[str, str] = {}
 DEFAULT_TEMPLATE = "internvl2_5"
@@ -65,7 +65,7 @@ def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Re
     for part, settings in FIXED.items():
         _refuse_others(config.part(part) if part else config, settings)
     processor = read_processor(folder)
-    vision = _read_vision(file)
+    vision = _read_vision(config.section("vision_config"), file.section)
     decoder, keymap = _read_decoder(file)
     model = config.build(
         VLMConfig,
@@ -97,8 +97,15 @@ def _refuse_others(config: Section, settings: Mapping[str, Any]) -> None:
             raise config.wrong(key, f"this is not supported; every release has {value!r}")
 
 
-def _read_vision(file: ConfigFile) -> VisionConfig:
-    config, ours = file.content.section("vision_config"), file.section
+def read_encoder(folder: Path) -> EncoderReading:
+    """InternViT alone."""
+    pixels, config = read_processor(folder), Section.of(folder / CONFIG_FILE)
+    _refuse_others(config, FIXED["vision_config"])
+    return EncoderReading(_read_vision(config, Section(config.where)), pixels.mean, pixels.std)
+
+
+def _read_vision(config: Section, ours: Section) -> VisionConfig:
+    """The nested config, and what our own section says beside it."""
     vision = config.build(
         VisionConfig,
         image_size=_square(config, "image_size", 448),
@@ -187,7 +194,7 @@ def _vision_section(vision: VisionConfig) -> dict[str, Any]:
         )
     return {
         "architectures": ["InternVLVisionModel"],
-        "model_type": "internvl_vision",
+        "model_type": ENCODER_TYPE,
         "num_channels": 3,
         "image_size": [vision.image_size] * 2,
         "patch_size": [vision.patch_size] * 2,

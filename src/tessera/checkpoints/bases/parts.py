@@ -1,0 +1,117 @@
+"""What a folder says of the encoder or the decoder in it: alone, a saved part, or in a whole model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from tessera.chat.tokenizer import Tokenizer, load_tokenizer
+from tessera.checkpoints import own
+from tessera.checkpoints.description import CONFIG_FILE
+from tessera.checkpoints.files.shards import ShardReader
+from tessera.checkpoints.load import read_description
+from tessera.checkpoints.surgery import PART_FILE, saved_config
+from tessera.families.decoders.config import read_language_model
+from tessera.families.family import Family
+from tessera.families.registry import architectures, find_encoder
+from tessera.models.config import IMAGENET_MEAN, IMAGENET_STD, DecoderConfig, VisionConfig, VLMConfig
+from tessera.runtime.json_file import read_object
+from tessera.runtime.shown import shown
+
+
+@dataclass(frozen=True)
+class VisionBase:
+    """A vision encoder in a folder."""
+
+    folder: Path
+    config: VisionConfig
+    stored_grid: int
+    """Patches along a side for which the position embedding is stored."""
+    pixels: dict[str, Any]
+    """`mean` and `std` of the pixels that it was trained on."""
+    whole: Family | None = None
+    """The model that it stands in, if it does."""
+
+    @classmethod
+    def find(cls, folder: Path) -> Self:
+        """ValueError for a folder that holds none, naming what can be given."""
+        if (folder / PART_FILE).is_file():
+            config = VisionConfig.model_validate(saved_config("vision", folder)[1])
+            return cls(folder, config, config.grid, {"mean": IMAGENET_MEAN, "std": IMAGENET_STD})
+        model_type = _model_type(folder)
+        if read := find_encoder(model_type):
+            said = read(folder)
+            return cls(folder, said.config, said.config.grid, {"mean": said.mean, "std": said.std})
+        if not _is_whole(folder, model_type):
+            raise ValueError(
+                f"{shown(folder)}: {CONFIG_FILE} says model_type = {shown(model_type)}, which is no vision "
+                "encoder that is read here; give an InternViT, a model that has one, or a saved part"
+            )
+        found = read_description(folder)
+        model = found.family.model
+        if not isinstance(model, VLMConfig):
+            raise ValueError(f"{shown(folder)}: {found.family.name} has no InternViT; give another model")
+        grid = model.vision.grid if found.stored_grid is None else found.stored_grid.stored
+        pixels = model.model_dump(include={"mean", "std"})
+        return cls(folder, model.vision, grid, pixels, found.family)
+
+
+@dataclass(frozen=True)
+class DecoderBase:
+    """A decoder in a folder, with the tokenizer that stands beside it."""
+
+    folder: Path
+    config: DecoderConfig
+    """As stored, with all rows of the vocabulary."""
+    tokenizer: Tokenizer | None = None
+    """None for a saved part of ours, which knows none."""
+    whole: Family | None = None
+    """The model that it stands in, if it does."""
+
+    @classmethod
+    def find(cls, folder: Path) -> Self:
+        """ValueError naming file and key for a folder that holds none."""
+        if (folder / PART_FILE).is_file():
+            return cls(folder, DecoderConfig.model_validate(saved_config("decoder", folder)[1]))
+        if _is_whole(folder, _model_type(folder)):
+            found = read_description(folder)
+            return cls(folder, found.family.model.decoder, found.tokenizer, found.family)
+        with ShardReader(folder) as reader:
+            config = read_language_model(folder, reader.files.keys())
+        tokenizer = load_tokenizer(folder)
+        if tokenizer.vocab_size > config.vocab_size:
+            raise ValueError(
+                f"{shown(folder)}: the tokenizer has {tokenizer.vocab_size} tokens but vocab_size is "
+                f"{config.vocab_size}: the tokenizer files belong to another model"
+            )
+        return cls(folder, config, tokenizer)
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is a language model that knows no pictures yet."""
+        return self.tokenizer is not None and self.whole is None
+
+
+def stored_dtype(folder: Path) -> torch.dtype:
+    """The number format of the norms in a folder, which nobody quantises; float32 where there is none."""
+    with ShardReader(folder) as reader:
+        norm = next((key for key in sorted(reader.files) if "norm" in key), None)
+        return torch.float32 if norm is None else reader.tensor(norm).dtype
+
+
+def _model_type(folder: Path) -> object:
+    path = folder / CONFIG_FILE
+    if own.describes(folder):
+        return None
+    if not path.is_file():
+        raise ValueError(
+            f"{shown(folder)} holds neither {CONFIG_FILE} nor {own.CONFIG_FILE} nor {PART_FILE}: give the "
+            "folder of a model, or of a part of one"
+        )
+    return read_object(path).get("model_type")
+
+
+def _is_whole(folder: Path, model_type: object) -> bool:
+    layouts = (layout for one in architectures().values() for layout in one.layouts.values())
+    return own.describes(folder) or model_type in {layout.MODEL_TYPE for layout in layouts}

@@ -1,0 +1,194 @@
+"""`tessera tune MODEL DATA … --out runs/mine`: fine-tune a model with defaults chosen for it and its data."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+
+from tessera.checkpoints.description import Description
+from tessera.checkpoints.hub import find_checkpoint
+from tessera.checkpoints.load import read_description
+from tessera.checkpoints.shipped import shipped_folder
+from tessera.cli.command import FieldsCommand, WordsCommand
+from tessera.cli.terminal.mistakes import mistakes_as_errors
+from tessera.cli.terminal.tables import Terminal, figures_table, say
+from tessera.cli.training.train import follow, hold, prepare, say_stopped
+from tessera.recipes.internvl.stage import Part
+from tessera.recipes.shelf import load_recipe
+from tessera.recipes.tuning import Choice, DataLengths, Wish, choose
+from tessera.recipes.tuning_data import measure, read_data, write_parts
+from tessera.recipes.written import written
+from tessera.runtime.atomic import atomic_write
+from tessera.runtime.progress import Bars, progress_bars
+from tessera.runtime.shown import shown
+from tessera.train.parallel.ranks import join
+from tessera.train.recipe import Recipe
+from tessera.train.watch.telemetry import stage_figures
+
+RECIPE, ASKED, DATA = "recipe.py", "tune.json", "data"
+"""What a fine-tune leaves in its folder besides a run: the recipe, what was asked, the manifests."""
+CARD = """Fine-tune of {model} on {data}, as `tessera tune` chose it.
+
+Command:   tessera train {file} --out {out}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneCommand(WordsCommand, FieldsCommand):
+    """Fine-tune a model on your data; the recipe is chosen by model and data, shown, and written down.
+
+    Every field of the recipe can be set as with `tessera train`, for example --stages.0.steps 20. The same
+    command goes on where it was stopped.
+    """
+
+    words: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL DATA [DATA ...]")
+    ] = ()
+    """A model (name, folder, "shipped", folder of an earlier fine-tune); manifests or files of records."""
+    out: Path = Path("runs/tune")
+    """Folder of the run."""
+    full: bool = False
+    """Train the weights themselves instead of LoRA factors."""
+    parts: tuple[Part, ...] = ()
+    """What learns: vision, connector, decoder. By default the decoder; with --full the connector, too."""
+    lora_rank: int = 16
+    """Rank of the factors."""
+    lora_alpha: float | None = None
+    """Their scale is alpha / rank; twice the rank by default."""
+    lora_dropout: float = 0.05
+    """Share of their input that they don't see in training."""
+    rate: float | None = None
+    """Peak learning rate."""
+    passes: float | None = None
+    """Passes over the data."""
+    samples: int | None = None
+    """Samples that a step learns from, about."""
+    max_tokens: int | None = None
+    """Tokens of a pack."""
+    tiles: int | None = None
+    """Most tiles of a picture."""
+    val: float = 0.02
+    """Share of the records that the loss is measured on; 0 keeps none from training."""
+    val_data: Path | None = None
+    """Manifest to measure on, instead of a share."""
+    seed: int = 0
+    """Of order, first factors and dropout."""
+    precision: str = "bfloat16"
+    """Number format: bfloat16, float32."""
+    device: str = "auto"
+    """Where to run: auto, cpu, cuda."""
+    accept_changed_data: bool = False
+    """Go on although the data has changed since the run was saved."""
+
+    def run(self) -> int:
+        if len(self.words) < 2:
+            raise ValueError("give a model and data: tessera tune MODEL DATA --out FOLDER")
+        ranks = join()
+        console = Terminal(stderr=self.json, quiet=not ranks.leads)
+        with hold(self.out), progress_bars(keep=True, shown=ranks.leads) as bars:
+            recipe = self.recipe(bars, console)
+            trainer = prepare(recipe, self.out, bars, console, changed_data=self.accept_changed_data)
+            figures = stage_figures(follow(trainer, trainer.run(), bars, console))
+        if trainer.stopped:
+            return say_stopped(trainer, console)
+        last = trainer.stage_folder(len(recipe.stages) - 1)
+        if ranks.leads:
+            self.tell(
+                lambda: {"out": self.out, "model": last, "stages": figures},
+                lambda: say(console, f'ask it: tessera chat PICTURE "QUESTION" --model {last}'),
+            )
+        return 0
+
+    def recipe(self, bars: Bars, console: Console) -> Recipe:
+        """The recipe of the folder, which an earlier call chose, or a new one, shown and written.
+
+        ValueError when the folder was begun with another request.
+        """
+        if (self.out / ASKED).is_file() and (self.out / "state").is_dir():
+            self._require_same_request()
+            return load_recipe(self.out / RECIPE)
+        wish = Wish(**{name: getattr(self, name) for name in Wish.model_fields})
+        checkpoint = find_model(self.words[0])
+        described = describe_model(checkpoint)
+        data = read_data(self.words[1:])
+        training, validation = write_parts(self.out / DATA, data, 0.0 if self.val_data else self.val)
+        encoder = described.family.encoder(described.tokenizer)
+        lengths = measure(training, self.tiles, encoder, bars)
+        recipe, choices = choose(
+            described.family,
+            checkpoint,
+            lengths,
+            str(training),
+            None if (measured := self.val_data or validation) is None else str(measured),
+            wish,
+            join().world,
+        )
+        update = {name: getattr(self, name) for name in ("seed", "precision", "device")}
+        recipe = with_fields(recipe.model_copy(update=update), self.fields)
+        console.print(choices_table(described.family.name, lengths, choices))
+        self._write(recipe)
+        return recipe
+
+    def _request(self) -> dict[str, Any]:
+        """What decides the recipe, as plain values."""
+        left_out = ("json", "out", "accept_changed_data")
+        asked = {name: value for name, value in vars(self).items() if name not in left_out}
+        values: dict[str, Any] = json.loads(json.dumps(asked, default=str))
+        return values
+
+    def _require_same_request(self) -> None:
+        before, now = json.loads((self.out / ASKED).read_text(encoding="utf-8")), self._request()
+        differing = [name for name in before | now if before.get(name) != now.get(name)]
+        if differing:
+            name = differing[0]
+            raise ValueError(
+                f"{shown(self.out)} was begun with {name} {shown(before.get(name))}, "
+                f"now {shown(now.get(name))}; give another --out, or edit {RECIPE} and use tessera train"
+            )
+
+    def _write(self, recipe: Recipe) -> None:
+        """Recipe and request, for the next call."""
+        model, *data = self.words
+        card = CARD.format(model=model, data=", ".join(data), file=self.out / RECIPE, out=self.out)
+        for name, text in ((RECIPE, written(recipe, card)), (ASKED, json.dumps(self._request(), indent=1))):
+            with atomic_write(self.out / name) as stream:
+                stream.write(text.encode())
+
+
+def find_model(name: str) -> str:
+    """A model as `Start.checkpoint` takes it; the folder of an earlier fine-tune stands for its result."""
+    folder = Path(name)
+    if not (folder / ASKED).is_file():
+        return name
+    stages = load_recipe(folder / RECIPE).stages
+    result = folder / f"{len(stages) - 1}_{stages[-1].name}"
+    if not result.is_dir():
+        raise ValueError(f"{shown(name)} is a fine-tune that did not end; go on with it first")
+    return str(result)
+
+
+def describe_model(checkpoint: str) -> Description:
+    """What is known of a model before its weights are read."""
+    return read_description(shipped_folder() if checkpoint == "shipped" else find_checkpoint(checkpoint))
+
+
+def with_fields(recipe: Recipe, words: Sequence[str]) -> Recipe:
+    """The recipe with fields set as on the command line. ValueError for what is no field of it."""
+    config = (tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff)
+    with mistakes_as_errors():
+        return tyro.cli(Recipe, default=recipe, args=words, prog="tessera tune", config=config)
+
+
+def choices_table(model: str, data: DataLengths, choices: Sequence[Choice]) -> Any:
+    """What was chosen, and why."""
+    title = f"fine-tune of {model} on {data.records:,} records, {data.tokens:,} tokens"
+    grid = figures_table("what", title=title, title_justify="left")
+    for head in ("value", "why"):
+        grid.add_column(head)
+    for choice in choices:
+        grid.add_row(choice.what, choice.value, choice.why)
+    return grid

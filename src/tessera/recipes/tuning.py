@@ -1,0 +1,229 @@
+"""Defaults of a fine-tune: from a model, the lengths of its data and what is wished to a recipe, with the
+reason for each value.
+
+Rates, decay, drop path and length are those of the published second fine-tune of the model, or of the one
+nearest in size (`internvl/second.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from pydantic import Field
+
+from tessera.families.catalogue import identify
+from tessera.families.family import Family
+from tessera.models.accounting import count_parameters
+from tessera.nn.lora import LoRAConfig
+from tessera.packing.config import PackingConfig
+from tessera.recipes.internvl.second import SERIES, Tuning
+from tessera.recipes.internvl.stage import PARTS, Part
+from tessera.runtime.config import Config
+from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start
+from tessera.train.update.rules import Rule
+from tessera.train.update.schedule import Schedule
+
+STAGE = "tune"
+LINEARS: dict[Part, str] = {
+    "vision": r"^vision\.layers\.\d+\.(attn|mlp)\.\w+\.",
+    "connector": r"^connector\.linear_\d\.",
+    "decoder": r"^decoder\.layers\.\d+\.(self_attn|mlp)\.\w+_proj\.",
+}
+"""Linear layers that LoRA puts factors beside: those of the published lists (docs/facts/recipes.md)."""
+TOY = Tuning(5e-4, 0.01, 0.0, 4096, 6, "chosen on the scale model (docs/tune.md)")
+MOST_TOY = 100_000_000
+"""Parameters below which a model is none of the published kind."""
+NEAREST = ((4.5e9, "InternVL2_5-4B"), (1.2e10, "InternVL2_5-8B"), (math.inf, "InternVL2_5-26B"))
+"""Most parameters → the published model whose values are taken for one without values of its own."""
+SAMPLES = {"lora": 16, "full": 128}
+"""Samples a step of the published scripts."""
+FEWEST_STEPS, FEWEST_SAMPLES = 100, 8
+"""Small data gets smaller steps, but no smaller than this, to come to so many of them."""
+PASSES = ((2_000, 3.0), (20_000, 2.0))
+"""Fewer records than this → passes over them; one from there on, as published."""
+GRAIN = 256
+"""Packs hold a multiple of so many tokens."""
+
+
+class Wish(Config):
+    """What the user asks of a fine-tune; None leaves a value to the table of defaults."""
+
+    full: bool = False
+    """Train the weights of the parts themselves instead of low-rank factors."""
+    parts: tuple[Part, ...] = ()
+    """What learns; the decoder with LoRA, connector and decoder in full."""
+    lora_rank: int = Field(default=16, gt=0)
+    lora_alpha: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """None is twice the rank."""
+    lora_dropout: float = Field(default=0.05, ge=0, lt=1)
+    rate: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Peak learning rate."""
+    passes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Passes over the data."""
+    samples: int | None = Field(default=None, gt=0)
+    """Samples that a step learns from, about."""
+    max_tokens: int | None = Field(default=None, gt=0)
+    """Tokens of a pack."""
+    tiles: int | None = Field(default=None, gt=0)
+    """Most tiles of a picture."""
+
+    @property
+    def kind(self) -> str:
+        """A key of SAMPLES."""
+        return "full" if self.full else "lora"
+
+
+@dataclass(frozen=True)
+class DataLengths:
+    """What is known of the data before a picture is decoded. `tokens` and `tiles` are sums."""
+
+    records: int
+    tokens: int
+    tiles: int
+    longest_tokens: int
+    longest_tiles: int
+
+    @property
+    def mean(self) -> float:
+        """Tokens of a record."""
+        return self.tokens / max(1, self.records)
+
+    @classmethod
+    def total(cls, parts: Sequence[Self]) -> Self:
+        """All of them together."""
+        sums = (sum(getattr(part, name) for part in parts) for name in ("records", "tokens", "tiles"))
+        longest = (max(getattr(part, f"longest_{name}") for part in parts) for name in ("tokens", "tiles"))
+        return cls(*sums, *longest)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value of the recipe, in words, and why."""
+
+    what: str
+    value: str
+    why: str
+
+
+def published(family: Family) -> tuple[Tuning, str]:
+    """The values to start from, and whose they are."""
+    entry = identify(family)
+    for name in (family.name, entry.name if entry else "", entry.base if entry else ""):
+        if name in SERIES:
+            return SERIES[name], f"published for {name}"
+    total = count_parameters(family.model)["total"]
+    if total < MOST_TOY:
+        return TOY, TOY.source
+    name = next(name for most, name in NEAREST if total < most)
+    return SERIES[name], f"published for {name}, the nearest in size"
+
+
+def choose(
+    family: Family,
+    checkpoint: str,
+    data: DataLengths,
+    meta: str,
+    validation: str | None,
+    wish: Wish,
+    world: int = 1,
+) -> tuple[Recipe, tuple[Choice, ...]]:
+    """The recipe of a fine-tune, and its choices in the order in which they are made.
+
+    `checkpoint` as `Start` takes it; `meta` and `validation` are manifests; `world` processes share a step.
+    """
+    row, whose = published(family)
+    samples, why_samples = _samples(data, wish)
+    passes, why_passes = _passes(data, wish)
+    packing, why_packs = _packing(family, row, data, samples, wish)
+    accumulate = world * max(1, round(samples * data.mean / packing.max_tokens / world))
+    steps = max(1, math.ceil(passes * data.tokens / packing.max_tokens / accumulate))
+    rate = wish.rate or row.rate
+    often = min(500, max(10, steps // 10))
+    stage = Stage(
+        name=STAGE,
+        steps=steps,
+        rules=_rules(wish, rate, row.decay),
+        sources=(ManifestSpec(meta=meta, max_dynamic_patch=wish.tiles),),
+        packing=packing,
+        accumulate=accumulate,
+        schedule=Schedule(warmup=0.03),
+        drop_path=row.drop_path if "vision" in parts_of(wish) and wish.full else None,
+        validation=() if validation is None else (validation,),
+        validate_every=often,
+    )
+    recipe = Recipe(name="tune", stages=(stage,), start=Start(checkpoint=checkpoint), save_every=often)
+    asked = "as asked"
+    return recipe, (
+        _what_learns(wish),
+        Choice("learning rate", f"{rate:g}, cosine to zero", asked if wish.rate else whose),
+        Choice("weight decay", f"{row.decay:g}", whose),
+        Choice("passes", f"{passes:g}", why_passes),
+        Choice("pack", f"{packing.max_tokens:,} tokens, {packing.max_tiles} tiles", why_packs),
+        Choice("samples a step", f"about {samples}, in {accumulate} packs", why_samples),
+        Choice("steps", f"{steps:,}", f"{passes:g} passes over {data.tokens:,} tokens"),
+        Choice("measured, saved", f"every {often} steps", "ten times a run, at least every 500 steps"),
+    )
+
+
+def parts_of(wish: Wish) -> tuple[Part, ...]:
+    """What learns."""
+    return wish.parts or (("connector", "decoder") if wish.full else ("decoder",))
+
+
+def _what_learns(wish: Wish) -> Choice:
+    parts = ", ".join(parts_of(wish))
+    if wish.full:
+        return Choice("trained", parts, "as asked" if wish.parts else "all but the ViT, as published")
+    alpha = 2 * wish.lora_rank if wish.lora_alpha is None else wish.lora_alpha
+    value = f"LoRA on {parts}: rank {wish.lora_rank}, alpha {alpha:g}, dropout {wish.lora_dropout:g}"
+    return Choice("trained", value, "as asked" if wish.parts else "all else is frozen, as published")
+
+
+def _rules(wish: Wish, rate: float, decay: float) -> tuple[Rule, ...]:
+    """A rule a part that learns, and one that freezes the rest."""
+    learns = {"learning_rate": rate, "weight_decay": decay}
+    chosen = [part for part in PARTS if part in parts_of(wish)]
+    if wish.full:
+        rules = [Rule(pattern=rf"^{part}\.", **learns) for part in chosen]
+        return (*rules, Rule(pattern=".")) if len(chosen) < len(PARTS) else tuple(rules)
+    lora = LoRAConfig(rank=wish.lora_rank, alpha=wish.lora_alpha, dropout=wish.lora_dropout)
+    return (*(Rule(pattern=LINEARS[part], lora=lora, **learns) for part in chosen), Rule(pattern="."))
+
+
+def _samples(data: DataLengths, wish: Wish) -> tuple[int, str]:
+    if wish.samples:
+        return wish.samples, "as asked"
+    usual, passes = SAMPLES[wish.kind], _passes(data, wish)[0]
+    small = max(FEWEST_SAMPLES, int(data.records * passes / FEWEST_STEPS))
+    if small < usual:
+        return small, f"fewer than the published {usual}, for the data is small"
+    return usual, "as published"
+
+
+def _passes(data: DataLengths, wish: Wish) -> tuple[float, str]:
+    if wish.passes:
+        return wish.passes, "as asked"
+    for fewer, passes in PASSES:
+        if data.records < fewer:
+            return passes, f"fewer than {fewer:,} records"
+    return 1.0, f"{data.records:,} records are enough"
+
+
+def _packing(
+    family: Family, row: Tuning, data: DataLengths, samples: int, wish: Wish
+) -> tuple[PackingConfig, str]:
+    """As many tokens as the samples of a step have, but no more than published, and no record is cut."""
+    if wish.max_tokens:
+        tokens, why = wish.max_tokens, "as asked"
+    else:
+        wanted = GRAIN * math.ceil(samples * data.mean / GRAIN)
+        longest = GRAIN * math.ceil(data.longest_tokens / GRAIN)
+        tokens = max(min(wanted, row.length), longest)
+        why = "the longest record" if tokens == longest > min(wanted, row.length) else "the samples of a step"
+        if tokens == row.length:
+            why = "the published length"
+    tiles = max(data.longest_tiles, tokens // family.model.tokens_per_tile, 1)
+    return PackingConfig(max_tokens=tokens, max_tiles=tiles), why

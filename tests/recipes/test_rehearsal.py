@@ -1,0 +1,56 @@
+"""Each kind of published stage, in miniature: what it should train changes, and nothing else."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+from tessera.nn.lora import FACTORS
+from tessera.recipes.internvl.table import published_runs
+from tessera.recipes.rehearsal import rehearse
+from tessera.recipes.shelf import load_recipe
+from tessera.train.loop import Trainer
+from tessera.train.setup import set_up
+
+KINDS = {
+    "stages 1, 1.5 and 2": "internvl_2_5/8b/all_stages",
+    "second fine-tune": "internvl_2_5/2b/second_full",
+    "second fine-tune with LoRA": "internvl_2_5/2b/second_lora",
+    "native": "internvl_3/1b/native",
+    "V2PE": "internvl_2/2b/v2pe",
+    "domain": "internvl_2/1b/bdd",
+    "1.1 tuning": "internvl_1_1/19b/finetune",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stage_changes_what_it_trains(kind: str, tmp_path: Path) -> None:
+    recipe, published = rehearse(load_recipe(KINDS[kind])), published_runs()[KINDS[kind]]
+    seen: list[dict[str, torch.Tensor]] = []
+    trainer = Trainer(set_up(recipe), tmp_path, lambda index, stage: seen.append(_weights(trainer)))
+    seen.append(_weights(trainer))
+    assert all(math.isfinite(report.loss) for report in trainer.run())
+    assert len(seen) == len(published) + 1
+    for stage, (before, after) in zip(published, pairwise(seen), strict=True):
+        changed = {name for name in after if not torch.equal(before[name], after[name])}
+        factors = {name for name in changed if name.rpartition(".")[2] in FACTORS}
+        assert {name.partition(".")[0] for name in changed - factors} == set(stage.trained), stage.name
+        linears = sum(hasattr(module, "lora_A") for module in trainer.model.modules())
+        assert len(factors) == 2 * linears == (28 if stage.lora_rank else 0)
+
+
+def _weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
+
+
+def test_everything_but_size_and_data_stays() -> None:
+    recipe = load_recipe("internvl_3/8b/native")
+    (large,), (small,) = recipe.stages, rehearse(recipe).stages
+    for field in ("name", "rules", "objective", "optimizer", "drop_path", "recompute"):
+        assert getattr(small, field) == getattr(large, field), field
+    assert (small.packing.averaging, small.packing.v2pe) == ("square", "random")
+    assert [source.mode for source in small.sources] == ["blind", "picture"]
