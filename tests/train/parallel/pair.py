@@ -44,7 +44,7 @@ CASES: dict[str, dict[str, Any]] = {
     "sharded by sample": FULL | {"averaging": "sample"},
     "sharded, Muon with a mean": FULL | {"optimizer": MUON},
     "sharded, recomputed": FULL | {"recompute": "blocks"},
-    "sharded factors": FULL | {"rules": _factors(0.1), "drop_path": 0.0},
+    "sharded factors": FULL | {"rules": _factors(0.1)},
     "sharded in bfloat16": FULL | {"precision": "bfloat16"},
     "copies": FULL | {"parallel": Parallel(replicate=2, shard=1)},
     "tokens shared": FULL | {"parallel": Parallel(sequence=2)},

@@ -128,5 +128,5 @@ class Objective(Protocol):
         """Names of its samples, the same in every run."""
 
     def idle(self, model: Any, batch: Any | None, tiles: bool) -> Any:
-        """The batch with a sample beside it that learns nothing, with `tiles` one with a tile; or, alone,
-        a batch whose loss the caller weighs with zero. Only sharded models ask for it."""
+        """A batch without tiles, with `tiles` beside one that nobody sees; for None one whose loss the caller
+        weighs with zero. Only sharded models ask for it."""

@@ -97,9 +97,9 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, group: dist.ProcessGroup, size: int, rank: int) -> torch.Tensor:
         ctx.share, ctx.size, ctx.rank = len(x), size, rank
-        whole = x.new_empty(size * len(x), *x.shape[1:])
-        dist.all_gather_into_tensor(whole, x.contiguous(), group=group)
-        return whole
+        parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(size)]
+        dist.all_gather(parts, x.contiguous(), group=group)
+        return torch.cat(parts)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:

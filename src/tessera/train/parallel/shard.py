@@ -1,5 +1,6 @@
 """Spread a model over processes from outside: its modules and their names stay what they are."""
 
+import sys
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -32,6 +33,8 @@ def parallelise(model: nn.Module, mesh: ProcessMesh) -> None:
         share_tokens(_decoder(model), mesh.sequence)
     if mesh.weights is None:
         return
+    if isinstance(model, VLM):
+        model.patches_at_once = sys.maxsize  # ranks with few and many tiles make equally many passes
     # Sums of many ranks in bfloat16 would lose the small ones.
     policy = MixedPrecisionPolicy(reduce_dtype=torch.float32)
     for stack in [module for module in model.modules() if isinstance(module, nn.ModuleList)]:
