@@ -71,3 +71,20 @@ def collate(samples: Sequence[Sample]) -> Pack:
         trained=tuple(length.trained for length in lengths),
         positions=torch.from_numpy(np.concatenate(positions)) if positions else None,
     )
+
+
+def split_pack(pack: Pack) -> list[Pack]:
+    """A pack for each sample, in their order; `collate` of the samples would give the whole again."""
+    tiles = pack.tiles.split(pack.tiles_per_sample) if len(pack.tiles) else [pack.tiles] * len(pack.lengths)
+    positions: Sequence[torch.Tensor | None] = [None] * len(pack.lengths)
+    if pack.positions is not None:
+        positions = pack.positions.split(pack.lengths)
+    rows = zip(
+        *(pack.ids.split(pack.lengths), pack.weights.split(pack.lengths), pack.lengths, tiles, pack.keys),
+        *(pack.tiles_per_sample, pack.trained, positions),
+        strict=True,
+    )
+    return [
+        Pack(ids, weights, (length,), own, (key,), (count,), (trained,), places)
+        for ids, weights, length, own, key, count, trained, places in rows
+    ]

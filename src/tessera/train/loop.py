@@ -3,10 +3,11 @@
 Telemetry is a return value: `Trainer.run` yields a report per step and writes it to `telemetry.jsonl`.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict, astuple
+from contextlib import closing, contextmanager
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from tessera.train.state.change import changed
 from tessera.train.state.folder import RunPosition, SavedState, StateFolder, require_finite
 from tessera.train.state.resume import find_state, room_for_run, run_facts
 from tessera.train.step import Step
+from tessera.train.unread import TakenStep, Unread
 from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 from tessera.train.update.rules import assign
@@ -106,6 +108,10 @@ class Trainer:
                     if self.stopped:
                         break
             self._states.commit()
+        except RuntimeError as error:
+            if (lost := self.ranks.lost(error)) is error:
+                raise
+            raise lost from error
         finally:
             if self._lock is not None:
                 self._lock.close()
@@ -114,34 +120,77 @@ class Trainer:
         """Where the model of a finished stage is written."""
         return self.folder / f"{index}_{self.recipe.stages[index].name}"
 
-    def _run_stage(self, index: int, saved: SavedState | None) -> Iterator[StepReport]:
+    @contextmanager
+    def _begin(self, index: int, saved: SavedState | None) -> Iterator[tuple[Optimizer, Loader]]:
+        """Optimizer and loader of a stage, and the model, as they stood in a state; None for its start."""
         stage = self.recipe.stages[index]
         self.masters.hold(self.model)
         optimizer = Optimizer(assign(self.model, stage.rules), stage.optimizer, self.masters)
-        begun = saved.position.step if saved else 0
         with closing(self.setup.loader(index, self.mesh.data)) as loader:
             if saved is not None:
                 trained = changed(self.model, self.recipe.stages, saved.position)
+                begun = saved.position.step > 0
                 saved.restore(self.model, self.masters, optimizer if begun else None, trained)
                 if begun:
                     loader.load_state_dict(saved.position.loader, changed_data=self._changed_data)
             self.model.train()
             set_drop_path(self.model, stage.drop_path)
             set_recompute(self.model, stage.recompute)
-            for step in range(begun, stage.steps):
-                report = self._step(index, step, optimizer, loader)
+            yield optimizer, loader
+
+    def rewind(self, index: int, step: int) -> tuple[int, int]:
+        """Bring the model to where it stood before a step, by taking again the steps behind the last state.
+
+        Nothing is written. Where all states are behind the step the newest one is taken. Returns stage and
+        step of the weights. ValueError for a step that this run doesn't have, or hasn't come to.
+        """
+        saved = self._saved
+        position = saved.position if saved else RunPosition()
+        if not (index < len(self.recipe.stages) and step < self.recipe.stages[index].steps):
+            raise ValueError(f"stage {index}, step {step} is none of this recipe: give the recipe of the run")
+        if position.stage < index:
+            raise ValueError(
+                f"the run stands at stage {position.stage}: its states of stage {index} are gone"
+            )
+        if self.ranks.world > 1:
+            raise ValueError("a replay runs in one process: start it without torchrun")
+        if position.stage == len(self.recipe.stages):
+            position = replace(position, stage=index, step=self.recipe.stages[index].steps)
+        with self._begin(position.stage, saved) as (optimizer, loader):
+            for number in range(position.step, step if position.stage == index else 0):
+                self._step(index, number, optimizer, loader)
+        return max((position.stage, position.step), (index, step))
+
+    def _run_stage(self, index: int, saved: SavedState | None) -> Iterator[StepReport]:
+        steps, recipe = self.recipe.stages[index].steps, self.recipe
+        position = saved.position if saved else RunPosition(index)
+        unread = Unread(recipe, self.folder / "replay", self.ranks.rank, position.skipped)
+        with self._begin(index, saved) as (optimizer, loader):
+            for step in range(position.step, steps):
+                unread.add(self._step(index, step, optimizer, loader))
                 self._journal.note(index, step, loader.keys)
-                self._journal.write(report)
-                yield report
-                if step + 1 < stage.steps:
+                if (step + 1) % recipe.log_every == 0 or step + 1 == steps:
+                    yield from self._tell(index, unread)
+                if step + 1 < steps:
                     stopping = self._stopping()
-                    if stopping or (step + 1) % self.recipe.save_every == 0:
-                        self._save(RunPosition(index, step + 1, loader.state_dict()), optimizer)
+                    if stopping or (step + 1) % recipe.save_every == 0:
+                        yield from self._tell(index, unread)
+                        position = RunPosition(index, step + 1, loader.state_dict(), unread.skipped)
+                        self._save(position, optimizer)
                     if stopping:
                         self.stopped = (index, step + 1)
                         return
         self.model.eval()
         self._finish(index, optimizer)
+
+    def _tell(self, index: int, unread: Unread) -> Iterator[StepReport]:
+        """Reports of the steps since the last reading, written and given on."""
+        reports, fault = unread.read()
+        for report in reports:
+            self._journal.write(report)
+            yield report
+        if fault is not None:
+            raise self._diverged(f"stage {self.recipe.stages[index].name!r}, {fault}")
 
     def _finish(self, index: int, optimizer: Optimizer) -> None:
         """Save the model of a stage, and the state behind it; stop there when somebody asked for it."""
@@ -181,7 +230,7 @@ class Trainer:
         try:
             require_finite(self.model, self.ranks)
         except FloatingPointError as error:
-            raise self._diverged(where, error) from error
+            raise self._diverged(f"{where}: {error}") from error
 
     def _save(self, position: RunPosition, optimizer: Optimizer) -> None:
         """The state, behind the reports of its steps."""
@@ -211,12 +260,21 @@ class Trainer:
         self.model.train()
         return loss
 
-    def _diverged(self, where: str, error: FloatingPointError) -> FloatingPointError:
+    def _diverged(self, what: str) -> FloatingPointError:
         return FloatingPointError(
-            f"{where}: {error}, in another --out. The last good state is kept in {shown(self._states.folder)}"
+            f"{what}, in another --out. The last good state is kept in {shown(self._states.folder)}"
         )
 
-    def _step(self, index: int, step: int, optimizer: Optimizer, loader: Loader) -> StepReport:
+    def computation(self, index: int, step: int) -> Step:
+        """What a step of a stage computes, up to its batches."""
+        stage = self.recipe.stages[index]
+        return Step(
+            *(stage.objective, self.model, self.device, self.mesh),
+            most=stage.accumulate // self.mesh.data.world,
+            seed=derive_seed("step", self.recipe.seed, index, step),
+        )
+
+    def _step(self, index: int, step: int, optimizer: Optimizer, loader: Loader) -> TakenStep:
         stage = self.recipe.stages[index]
         started = time.perf_counter()
         where = f"stage {stage.name!r}, step {step}"
@@ -225,25 +283,20 @@ class Trainer:
         waited = time.perf_counter() - started
         self.ranks.at(f"{where}, samples {_named(loader.keys)}")
         factor = stage.schedule.factor(step, stage.steps)
-        compute = Step(
-            *(stage.objective, self.model, self.device, self.mesh),
-            most=stage.accumulate // self.mesh.data.world,
-            seed=derive_seed("step", self.recipe.seed, index, step),
-        )
+        compute = self.computation(index, step)
+        result = compute.update(batches, optimizer, factor)
+        seconds = time.perf_counter() - started
+        self.ranks.at(f"{where}, behind it", watched=False)
         try:
-            result = compute.update(batches, optimizer, factor)
-            seconds = time.perf_counter() - started
-            self.ranks.at(f"{where}, behind it", watched=False)
             held_out = self._validate(index, step, compute)
         except FloatingPointError as error:
-            raise self._diverged(where, error) from error
-        except RuntimeError as error:
-            if (lost := self.ranks.lost(error)) is error:
-                raise
-            raise lost from error
+            raise self._diverged(f"{where}: {error}") from error
         own = sum((stage.objective.counts(batch) for batch in batches), Counts())
         counts = Counts(*map(int, totals(astuple(own), self.mesh.data)))
-        return StepReport(
+        report = StepReport(
+            loss=math.nan,
+            gradient_norm=math.nan,
+            normaliser=result.normaliser,
             stage=stage.name,
             stage_index=index,
             step=step,
@@ -254,9 +307,9 @@ class Trainer:
             token_fill=loader.stats.token_fill,
             tile_fill=loader.stats.tile_fill,
             validation_loss=held_out,
-            **asdict(result),
             **asdict(counts),
         )
+        return TakenStep(report, result, batches)
 
 
 def _due(stage: Stage, step: int) -> bool:

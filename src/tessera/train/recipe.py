@@ -75,6 +75,13 @@ class Recipe(Config):
     parallel: Parallel = Parallel()
     save_every: int = Field(default=500, gt=0)
     """Steps between checkpoints of the training state."""
+    log_every: int = Field(default=1, gt=0)
+    """Steps between readings of loss and norm, which wait for the device; reports come as often."""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """What a step does whose loss or gradient is not finite: end the run, or learn nothing and be counted.
+    Its samples are kept either way (docs/updates.md)."""
+    most_skipped: int = Field(default=10, ge=0)
+    """Steps of a stage that may be skipped before the run ends."""
     save_in_background: bool | None = None
     """Copy a state to host memory and write it while the run goes on; None does so beside an accelerator."""
 

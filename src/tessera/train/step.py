@@ -13,18 +13,22 @@ from tessera.runtime.seeds import derive_seed
 from tessera.train.objective.contract import Objective
 from tessera.train.parallel.idle import shared_work
 from tessera.train.parallel.mesh import ProcessMesh
-from tessera.train.parallel.ranks import add_gradients, add_up, totals
+from tessera.train.parallel.ranks import add_gradients, add_up, totals, widen
 from tessera.train.parallel.shard import reshard
 from tessera.train.update.optimizers import Optimizer
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """Weighted mean loss of the step, what it was divided by, and the gradient norm before clipping."""
+    """Weighted mean loss of the step, what it was divided by, and the gradient norm before clipping.
 
-    loss: float
+    Loss, float64, and norm, float32, are scalars that stay on the device: every reading waits for it. A step
+    in which one of them is not finite changed nothing.
+    """
+
+    loss: torch.Tensor
     normaliser: float
-    gradient_norm: float
+    gradient_norm: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,14 @@ class Step:
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for number, (batch, factor) in enumerate(work):
             if number:
-                _widen(self.model)
+                for parameter in self.model.parameters():
+                    if parameter.grad is not None:
+                        widen(parameter)
             torch.manual_seed(derive_seed("noise", self.seed, *self.objective.keys(batch)))
             loss = self.objective.loss_sum(self.model, batch, self.device) / normaliser
             (loss * factor).backward()  # type: ignore[no-untyped-call]
             if factor:
-                total += loss.detach()  # read once a step: every reading waits for the device
+                total += loss.detach()
         return total, normaliser
 
     @torch.no_grad()
@@ -69,7 +75,8 @@ class Step:
 
         FloatingPointError when it is not finite.
         """
-        loss = weight = 0.0
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        weight = 0.0
         ranks, rest = self.mesh.data, iter(batches)
         while row := list(islice(rest, ranks.world)):
             own = row[ranks.rank : ranks.rank + 1]
@@ -77,9 +84,9 @@ class Step:
             weight += share
             for batch, factor in work:
                 found = self.objective.loss_sum(self.model, batch, self.device)
-                loss += float(found) if factor else 0.0
+                total += found if factor else 0.0
         reshard(self.model)
-        (loss,) = totals([loss], ranks)
+        (loss,) = totals([float(total)], ranks)
         if weight <= 0:
             raise ValueError("validation: no supervised token; check that the records have answers")
         if not math.isfinite(loss):
@@ -87,26 +94,9 @@ class Step:
         return loss / weight
 
     def update(self, batches: Sequence[Any], optimizer: Optimizer, factor: float) -> StepResult:
-        """Gradients, clipping and one update at `factor` times the peak rates.
-
-        FloatingPointError when loss or gradient is not finite; the weights stay as they were.
-        """
+        """Gradients, clipping, one update at `factor` times the peak rates; nothing waits for the device."""
         own, normaliser = self.gradients(batches)
         total = add_up(own, self.mesh.data)
         add_gradients(optimizer.parameters, self.mesh.copies)
         norm, _ = optimizer.step(factor, total)
-        loss, gradient_norm = torch.stack([total, norm.to(total.dtype)]).tolist()
-        for what, value in (("loss", loss), ("gradient norm", gradient_norm)):
-            if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"the {what} is {value}: the run diverged; lower learning_rate or use precision float32"
-                )
-        return StepResult(loss, normaliser, gradient_norm)
-
-
-def _widen(model: nn.Module) -> None:
-    """Gradients in float32, so that those of a further batch are added to them without rounding."""
-    for parameter in model.parameters():
-        if parameter.grad is not None and parameter.grad.dtype != torch.float32:
-            parameter.grad_dtype = None  # float32 beside a bfloat16 weight is meant
-            parameter.grad = parameter.grad.float()
+        return StepResult(total, normaliser, norm)

@@ -45,9 +45,7 @@ def to_stored(
     if len(group.own) == 1:
         given = own[group.own[0]]
         ups = group.to_stored([given.up])
-        return {
-            key: Factors(up, given.down, given.scale) for key, up in zip(group.stored, ups, strict=True)
-        }
+        return {key: Factors(up, given.down, given.scale) for key, up in zip(group.stored, ups, strict=True)}
     down, scale, columns = stacked([own[name] for name in group.own if name in own])
     places = iter(columns)
     ups = []

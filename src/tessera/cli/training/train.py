@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tessera.cli.command import ReportingCommand
 from tessera.cli.terminal.tables import Terminal, figures_table, say
+from tessera.cli.training.replay import replay_step
 from tessera.recipes.shelf import load_recipe, match_recipes
 from tessera.runtime.disk import require_writable
 from tessera.runtime.interrupt import stop_on_signals
@@ -41,6 +42,9 @@ class RunCommand(ReportingCommand):
     """Folder of the run; runs/RECIPE by default."""
     accept_changed_data: bool = False
     """Go on although the data has changed since the run was saved."""
+    replay: Path | None = None
+    """Train nothing: compute the step in this folder, RUN/replay/stage0-step000012, again, and say what in it
+    is not finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +58,14 @@ class TrainCommand(RunCommand):
         ranks = join()
         console = Terminal(stderr=self.json, quiet=not ranks.leads)
         out = self.out or Path("runs") / folder_name(self.chosen)
+        if self.replay is not None and self.out is None:
+            out = self.replay.absolute().parent.parent
         with hold(out), progress_bars(keep=True, shown=ranks.leads) as bars:
             trainer = prepare(self.recipe, out, bars, console, changed_data=self.accept_changed_data)
+            if self.replay is not None:
+                found = replay_step(trainer, self.replay, console)
+                self.tell(lambda: asdict(found), lambda: None)
+                return 0
             figures = stage_figures(follow(trainer, trainer.run(), bars, console))
         if trainer.stopped:
             return say_stopped(trainer, console)

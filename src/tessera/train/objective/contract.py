@@ -103,6 +103,8 @@ class Objective(Protocol):
     learner: ClassVar[type[Any]]
     """What it trains: `start(start, seed)` makes a `model`, `save(folder, card, tensors)` writes it for
     other rooms. Objectives of the same learner may follow each other in a run."""
+    batch: ClassVar[type[Any]]
+    """What its loader gives: a frozen dataclass of tensors and plain values."""
 
     def check(self, data: StageData, learner: Any, progress: Progress = silent) -> Checked:
         """Open and check the sources before the first step. ValueError with all that is wrong."""
@@ -126,6 +128,9 @@ class Objective(Protocol):
 
     def keys(self, batch: Any) -> tuple[str, ...]:
         """Names of its samples, the same in every run."""
+
+    def alone(self, batch: Any) -> Sequence[Any]:
+        """A batch for each of its samples, or the whole where a loss needs them together."""
 
     def idle(self, model: Any, batch: Any | None, tiles: bool) -> Any:
         """A batch without tiles, with `tiles` beside one that nobody sees; for None one whose loss the caller

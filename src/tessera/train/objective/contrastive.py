@@ -74,6 +74,7 @@ class ContrastiveObjective(Config):
     region_share: float = Field(default=0.5, ge=0, le=1)
     """Weight of the region-phrase loss; the rest is the whole-picture loss."""
     learner: ClassVar[type[PairLearner]] = PairLearner
+    batch: ClassVar[type[PairBatch]] = PairBatch
 
     def check(self, data: StageData, learner: PairLearner, progress: Progress = silent) -> Checked:
         """Drawn pairs are right by construction; other sources are refused."""
@@ -120,6 +121,10 @@ class ContrastiveObjective(Config):
     def keys(self, batch: PairBatch) -> tuple[str, ...]:
         """The number of the batch, which its pictures follow from."""
         return (f"pairs {batch.number}",)
+
+    def alone(self, batch: PairBatch) -> tuple[PairBatch]:
+        """The whole: its loss compares the pictures with each other."""
+        return (batch,)
 
     def idle(self, model: ContrastivePair, batch: PairBatch | None, tiles: bool) -> PairBatch:
         """Two towers are not sharded: nobody waits for a rank without pictures."""

@@ -13,7 +13,7 @@ from tessera.nn.attention.layout import Packed
 from tessera.nn.cross_entropy import cross_entropy_sum
 from tessera.packing.index import open_index
 from tessera.packing.loader import PackLoader
-from tessera.packing.pack import Pack
+from tessera.packing.pack import Pack, split_pack
 from tessera.packing.planning.balance import Work
 from tessera.records.manifest import PlaygroundSource
 from tessera.records.open import open_sources
@@ -30,6 +30,7 @@ class ConversationObjective(Config):
 
     kind: Literal["conversation"] = "conversation"
     learner: ClassVar[type[ChatLearner]] = ChatLearner
+    batch: ClassVar[type[Pack]] = Pack
 
     def check(self, data: StageData, learner: ChatLearner, progress: Progress = silent) -> Checked:
         """Every record of every source. Raises DataError with all faults."""
@@ -100,6 +101,10 @@ class ConversationObjective(Config):
     def keys(self, batch: Pack) -> tuple[str, ...]:
         """Of its samples."""
         return batch.keys
+
+    def alone(self, batch: Pack) -> list[Pack]:
+        """A pack for each sample."""
+        return split_pack(batch)
 
     def idle(self, model: VLM, batch: Pack | None, tiles: bool) -> Pack:
         """The batch, or two tokens; with `tiles` beside a tile that belongs to no sample."""

@@ -108,6 +108,7 @@ def add_gradients(parameters: Sequence[nn.Parameter], ranks: Ranks) -> None:
     """Sum the gradients of whole copies over ranks in place.
 
     Sharded parameters have been summed in the backward pass. One that has a gradient on no rank keeps none.
+    The sums are float32, whatever the weights are.
     """
     copies = [p for p in parameters if not isinstance(p, DTensor)]
     if ranks.world == 1 or not copies:
@@ -115,15 +116,27 @@ def add_gradients(parameters: Sequence[nn.Parameter], ranks: Ranks) -> None:
     gradients = []
     seen = totals([float(p.grad is not None) for p in copies], ranks)
     for parameter, ranks_with in zip(copies, seen, strict=True):
-        if ranks_with and parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-        if parameter.grad is not None:
-            gradients.append(parameter.grad)
+        if ranks_with:
+            gradients.append(widen(parameter))
     for bucket in _buckets(gradients):
         flat = torch.cat([gradient.flatten() for gradient in bucket])
         _add(flat, ranks)
         for gradient, part in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):
             gradient.copy_(part.view_as(gradient))
+
+
+def widen(parameter: nn.Parameter) -> torch.Tensor:
+    """Make a weight's gradient float32, zero if there was none: what is added to it isn't rounded."""
+    if parameter.grad is None or parameter.grad.dtype != torch.float32:
+        wide = (
+            torch.zeros_like(parameter, dtype=torch.float32)
+            if parameter.grad is None
+            else parameter.grad.float()
+        )
+        parameter.grad = None
+        parameter.grad_dtype = None  # float32 beside a bfloat16 weight is meant
+        parameter.grad = wide
+    return parameter.grad
 
 
 def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:

@@ -39,6 +39,8 @@ class RunPosition:
     stage: int = 0
     step: int = 0
     loader: dict[str, Any] = field(default_factory=dict)
+    skipped: int = 0
+    """Steps of the stage that were no number."""
 
     @property
     def name(self) -> str:
@@ -280,7 +282,7 @@ def _require_digests(folder: Path) -> None:
 
 def _read(folder: Path) -> SavedState:
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    position = RunPosition(facts["stage"], facts["step"], facts["loader"])
+    position = RunPosition(facts["stage"], facts["step"], facts["loader"], facts.get("skipped", 0))
     if position.name != folder.name:
         raise ValueError(f"it is {position.name} by its content")
     return SavedState(folder, position, facts["run"])

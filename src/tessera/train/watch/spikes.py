@@ -47,6 +47,8 @@ class SpikeWatch:
         if report.stage_index != self._stage:
             self._stage = report.stage_index
             self._losses.clear()
+        if report.skipped:
+            return None
         found = self._judge(report)
         self._losses.append(report.loss)
         return found

@@ -24,6 +24,8 @@ class StepReport:
     wait: float
     token_fill: float
     tile_fill: float
+    skipped: bool = False
+    """Loss or gradient was no number: nothing was learned."""
     validation_loss: float | None = None
     """On the records held out, where it was measured behind this step."""
 
@@ -35,7 +37,9 @@ def stage_figures(reports: Iterable[StepReport]) -> dict[str, dict[str, float]]:
         stage = figures.setdefault(report.stage, {})
         for name in ("seconds", "wait", "tokens", "trained", "samples"):
             stage[name] = stage.get(name, 0.0) + getattr(report, name)
-        stage |= {"steps": report.step + 1, "loss": report.loss, "token_fill": report.token_fill}
+        stage |= {"steps": report.step + 1, "token_fill": report.token_fill}
+        if not report.skipped or "loss" not in stage:
+            stage["loss"] = report.loss
         if report.validation_loss is not None:
             stage["validation_loss"] = report.validation_loss
         stage["tokens_per_second"] = stage["tokens"] / stage["seconds"]
