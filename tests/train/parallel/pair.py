@@ -5,6 +5,8 @@ python -m torch.distributed.run --nproc-per-node 2 -m tests.train.parallel.pair 
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +38,7 @@ def _factors(dropout: float) -> tuple[Rule, ...]:
     return blocks, Rule(pattern=r"^connector\.", learning_rate=1e-3), Rule(pattern=".")
 
 
+LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 MUON = OptimizerConfig(kind="muon", ema=0.9)
 FULL: dict[str, Any] = {"rules": (tiny.ALL,), "optimizer": OptimizerConfig()}
 CASES: dict[str, dict[str, Any]] = {
@@ -88,6 +91,16 @@ def steps(mesh: ProcessMesh, settings: dict[str, Any]) -> dict[str, torch.Tensor
 def alone(case: str) -> dict[str, torch.Tensor]:
     """The same in one process."""
     return steps(ProcessMesh(), CASES[case])
+
+
+def launch(folder: Path, *cases: str) -> None:
+    """Two processes that take the cases in turn. A hang ends after a minute and a half."""
+    path = os.pathsep.join(p for p in sys.path if p)
+    subprocess.run(
+        [*LAUNCH, "-m", "tests.train.parallel.pair", str(folder), *cases],
+        check=True, capture_output=True, text=True, timeout=90,
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
 
 
 def _two(case: str, folder: Path, ranks: Ranks) -> None:
