@@ -1,8 +1,8 @@
 """Conversations: the next-token loss on the supervised tokens of packs."""
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -11,7 +11,7 @@ from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
 from tessera.nn.cross_entropy import cross_entropy_sum
 from tessera.packing.loader import PackLoader
-from tessera.packing.pack import Pack, Sample, collate, join_packs, split_pack
+from tessera.packing.pack import Pack, split_pack
 from tessera.packing.planning.balance import Work
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
@@ -65,8 +65,9 @@ class ConversationObjective(Config):
         targets = batch.weights.nonzero()[:, 0]  # on the CPU: a device would have to be waited for
         rows, ids, weights = (x.to(device) for x in (targets - 1, batch.ids[targets], batch.weights[targets]))
         tiles = batch.tiles.to(device) if len(batch.tiles) else None
+        owned, spare = (tiles, None) if sum(batch.tiles_per_sample) else (None, tiles)
         places = None if batch.positions is None else batch.positions.to(device)
-        hidden = model(batch.ids, Packed(batch.lengths), places, tiles, rows=rows)
+        hidden = model(batch.ids, Packed(batch.lengths), places, owned, rows=rows, spare=spare)
         decoder = model.decoder
         return cross_entropy_sum(decoder.lm_head, hidden, ids, weights, decoder.config.vocab_size)
 
@@ -83,15 +84,13 @@ class ConversationObjective(Config):
         return split_pack(batch)
 
     def idle(self, model: VLM, batch: Pack | None, tiles: bool) -> Pack:
-        """One tile's placeholders, if any, and two tokens; behind a batch they have no target."""
-        marks, side = model.config.tokens_per_tile * tiles, model.config.tile_side
-        ids = np.array([model.config.image_token_id] * marks + [0, 0], dtype=np.int32)
-        weights = np.zeros(len(ids), dtype=np.float32)
-        weights[-1] = batch is None
-        pixels = np.zeros((int(tiles), side, side, 3), np.uint8)
-        counted = None if batch is None or batch.positions is None else np.arange(len(ids), dtype=np.float32)
-        alone = collate([Sample("", ids, weights, pixels, counted)])
-        return alone if batch is None else join_packs(batch, alone)
+        """The batch, or two tokens; with `tiles` beside a tile that belongs to no sample."""
+        side = model.config.tile_side
+        pixels = torch.zeros(int(tiles), side, side, 3, dtype=torch.uint8)
+        if batch is None:
+            two, target = torch.zeros(2, dtype=torch.int64), torch.tensor([0.0, 1.0])
+            return Pack(two, target, (2,), pixels, ("",), (0,), (1,))
+        return replace(batch, tiles=pixels)
 
 
 def estimate_work(model: VLM, tile_side: int) -> Work:
