@@ -22,6 +22,7 @@ from tessera.runtime.interrupt import Stop
 from tessera.runtime.locks import FolderLock
 from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
+from tessera.train.measuring import Measuring
 from tessera.train.objective.contract import Counts, Loader, Tensors
 from tessera.train.parallel.mesh import arrange
 from tessera.train.parallel.ranks import join, totals
@@ -31,14 +32,14 @@ from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
 from tessera.train.state.change import changed
 from tessera.train.state.folder import RunPosition, SavedState, StateFolder, require_finite
-from tessera.train.state.resume import find_state, require_same_start, room_for_run, run_facts
+from tessera.train.state.resume import find_state, room_for_run, run_facts
 from tessera.train.step import Step
 from tessera.train.unread import TakenStep, Unread
 from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 from tessera.train.update.rules import assign
 from tessera.train.update.wrapping import wrap
-from tessera.train.watch.evaluation import AnswerHook, EvaluationReport
+from tessera.train.watch.evaluation import AnswerHook
 from tessera.train.watch.journal import Journal
 from tessera.train.watch.telemetry import StepReport
 
@@ -105,8 +106,7 @@ class Trainer:
     def run(self) -> Iterator[StepReport]:
         """All steps that are left. FloatingPointError when the loss diverges, ValueError for bad data."""
         start = self.resumed_at or (0, 0)
-        require_same_start(start, self.ranks)
-        self._require_answers()
+        self._measuring = Measuring(self.setup, self.model, self.mesh, self._answer)
         if self._saved is None:
             self._states.begin(self._run)
         try:
@@ -116,6 +116,10 @@ class Trainer:
                     if self.stopped:
                         break
             self._states.commit()
+        except RuntimeError as error:
+            if (lost := self.ranks.lost(error)) is error:
+                raise
+            raise lost from error
         finally:
             if self._lock is not None:
                 self._lock.close()
@@ -261,36 +265,12 @@ class Trainer:
             pass
 
     def _measured(self, taken: TakenStep) -> TakenStep:
-        """The step with what is due behind it, measured with the model as it is without drop path."""
-        report, found = taken.report, dict[str, Any]()
-        index, step, stage = report.stage_index, report.step, self.recipe.stages[report.stage_index]
-        asked = stage.evaluation if stage.evaluation and stage.evaluation.due(step, stage.steps) else None
-        if not _due(stage, step) and asked is None:
-            return taken
-        self.model.eval()
+        report = taken.report
+        compute = self.computation(report.stage_index, report.step)
         try:
-            if _due(stage, step):
-                batches = self.setup.validation_batches(index)
-                found["validation_loss"] = self.computation(index, step).measure(batches)
-            if asked is not None and self._answer is not None:
-                answers = self._answer(asked, self.model)
-                self._journal.write_answers(EvaluationReport(stage.name, index, step, answers))
-                found["score"] = answers.score
+            return self._measuring.behind(taken, compute, self._journal.write_answers)
         except FloatingPointError as error:
-            raise self._diverged(f"stage {stage.name!r}, step {step}: {error}") from error
-        self.model.train()
-        return replace(taken, report=replace(report, **found))
-
-    def _require_answers(self) -> None:
-        """ValueError when questions are to be asked that nobody answers."""
-        asking = [s.name for s in self.recipe.stages if s.evaluation]
-        if asking and self._answer is None:
-            raise ValueError(f"stage {asking[0]!r}: evaluation needs somebody who answers; pass answer=")
-        if asking and (self.mesh.weights is not None or self.mesh.tensor is not None):
-            raise ValueError(
-                f"stage {asking[0]!r}: evaluation needs whole weights in every process; set "
-                "parallel.shard 1, or leave evaluation out and measure the models of the stages"
-            )
+            raise self._diverged(f"stage {report.stage!r}, step {report.step}: {error}") from error
 
     def _diverged(self, what: str) -> FloatingPointError:
         return FloatingPointError(
@@ -309,12 +289,16 @@ class Trainer:
     def _step(self, index: int, step: int, optimizer: Optimizer, loader: Loader) -> TakenStep:
         stage = self.recipe.stages[index]
         started = time.perf_counter()
+        where = f"stage {stage.name!r}, step {step}"
+        self.ranks.at(f"{where}, loading")
         batches = _next_batches(loader, stage, step)
         waited = time.perf_counter() - started
+        self.ranks.at(f"{where}, samples {_named(loader.keys)}")
         factor = stage.schedule.factor(step, stage.steps)
         compute = self.computation(index, step)
         result = compute.update(batches, optimizer, factor)
         seconds = time.perf_counter() - started
+        self.ranks.at(f"{where}, behind it", watched=False)
         own = sum((stage.objective.counts(batch) for batch in batches), Counts())
         counts = Counts(*map(int, totals(astuple(own), self.mesh.data)))
         report = StepReport(
@@ -333,11 +317,6 @@ class Trainer:
             **asdict(counts),
         )
         return TakenStep(report, result, batches)
-
-
-def _due(stage: Stage, step: int) -> bool:
-    """Whether the held-out loss is measured behind a step."""
-    return bool(stage.validation) and ((step + 1) % stage.validate_every == 0 or step + 1 == stage.steps)
 
 
 def _next_batches(loader: Loader, stage: Stage, step: int) -> list[Any]:
