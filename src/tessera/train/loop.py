@@ -319,6 +319,12 @@ class Trainer:
         return TakenStep(report, result, batches)
 
 
+def _named(keys: Sequence[str], most: int = 8) -> str:
+    """Samples of a step for a message; `train --replay` and the journal have all of them."""
+    listed = ", ".join(shown(key) for key in keys[:most])
+    return listed if len(keys) <= most else f"{listed} and {len(keys) - most} more"
+
+
 def _next_batches(loader: Loader, stage: Stage, step: int) -> list[Any]:
     try:
         return loader.next_step()
