@@ -5,7 +5,7 @@ Telemetry is a return value: `Trainer.run` yields a report per step and writes i
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, astuple, replace
 from functools import partial
