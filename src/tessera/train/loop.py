@@ -16,7 +16,7 @@ from torch import nn
 
 from tessera.nn.recompute import set_recompute
 from tessera.runtime.atomic import atomic_folder
-from tessera.runtime.device import bound_product_caches, choose_device
+from tessera.runtime.device import bound_product_caches, choose_device, choose_dtype
 from tessera.runtime.disk import require_writable
 from tessera.runtime.interrupt import Stop
 from tessera.runtime.locks import FolderLock
@@ -240,7 +240,9 @@ class Trainer:
 
     def _publish(self, folder: Path, instead: Mapping[str, torch.Tensor]) -> None:
         """The model for other rooms: sharded weights come together one at a time, on the rank that writes."""
-        tensors = whole(self.masters.as_stored(self.model, instead))
+        named = self.recipe.save_dtype
+        dtype = None if named == "start" else choose_dtype(named, self.device)
+        tensors = whole(self.masters.as_stored(self.model, instead, dtype))
         if not self.ranks.leads:
             for _ in tensors:  # gives its parts
                 pass
