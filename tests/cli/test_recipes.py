@@ -26,7 +26,7 @@ def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
     single = [name for name in shipped_recipes() if not name.endswith("all_stages")]
     assert all(name in lines for name in single) and max(map(len, shown.splitlines())) <= 100
     told = " ".join(lines["internvl_2_5/8b/stage_1_5"].split()[1:])
-    assert told == "ViT, connector 1e-5 1024 x 16K 100,000 76B 512 GPUs"
+    assert told == "ViT, connector 1e-5 1024 x 16K 100,000 76B 512 GPUs 22"
     assert main(["recipes", "--json"]) == 0
     found = {recipe["name"]: recipe for recipe in json.loads(capsys.readouterr().out)}
     assert found["scale_model/internvl_2_5"]["stages"]["full"] == 620

@@ -43,6 +43,20 @@ def test_a_stage_changes_what_it_trains(kind: str, tmp_path: Path) -> None:
         assert len(factors) == 2 * linears == (28 if stage.lora_rank else 0)
 
 
+def test_a_vit_goes_from_one_decoder_to_the_next(tmp_path: Path) -> None:
+    """The progressive chain: what stage 1.5 made of the ViT is what the next size begins with, and keeps."""
+    made = Trainer(set_up(rehearse(load_recipe("internvl_2_5/8b/stage_1_5"))), tmp_path / "first")
+    assert list(made.run())
+    taken = rehearse(load_recipe("internvl_2_5/1b/stage_1"))
+    start = taken.start.model_copy(update={"vision": str(made.stage_folder(0))})
+    following = Trainer(set_up(taken.model_copy(update={"start": start, "seed": 1})), tmp_path / "second")
+    before, after = _weights(made), _weights(following)
+    kept = {name for name in before if torch.equal(before[name], after[name])}
+    assert {name for name in before if name.startswith("vision.")} <= kept
+    assert not {name for name in kept if name.endswith("proj.weight") and name.startswith("decoder.")}
+    assert "connector.linear_1.weight" not in kept
+
+
 def _weights(trainer: Trainer) -> dict[str, torch.Tensor]:
     return {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
 

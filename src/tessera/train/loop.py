@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, astuple, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,17 @@ import torch
 from torch import nn
 
 from tessera.nn.recompute import set_recompute
-from tessera.runtime.atomic import atomic_folder
 from tessera.runtime.device import bound_product_caches, choose_device, choose_dtype
 from tessera.runtime.disk import require_writable
 from tessera.runtime.interrupt import Stop
 from tessera.runtime.locks import FolderLock
 from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
-from tessera.train.objective.contract import Counts, Loader
+from tessera.train.objective.contract import Counts, Loader, Tensors
 from tessera.train.parallel.mesh import arrange
 from tessera.train.parallel.ranks import join, totals
 from tessera.train.parallel.shard import parallelise, shardable, whole
+from tessera.train.publish import Publisher
 from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
 from tessera.train.state.change import changed
@@ -75,6 +76,7 @@ class Trainer:
         self._states = StateFolder(folder / "state", self.ranks, background=self._in_background())
         self._run = run_facts(setup)
         self._saved = find_state(folder, self._states, self._run, changed_data)
+        self._publisher = Publisher(setup, folder)
         self.masters = Masters(self.recipe.precision)
         begun, stages = (self.resumed_at or (0, 0))[0], setup.recipe.stages
         for index in range(begun + 1):
@@ -115,7 +117,7 @@ class Trainer:
 
     def stage_folder(self, index: int) -> Path:
         """Where the model of a finished stage is written."""
-        return self.folder / f"{index}_{self.recipe.stages[index].name}"
+        return self._publisher.stage_folder(index)
 
     @contextmanager
     def _begin(self, index: int, saved: SavedState | None) -> Iterator[tuple[Optimizer, Loader]]:
@@ -163,6 +165,8 @@ class Trainer:
         position = saved.position if saved else RunPosition(index)
         unread = Unread(recipe, self.folder / "replay", self.ranks.rank, position.skipped)
         with self._begin(index, saved) as (optimizer, loader):
+            if not position.step and self._publisher.writes_base(index):
+                self._publish(partial(self._publisher.write_base, index), {})
             for step in range(position.step, steps):
                 unread.add(self._step(index, step, optimizer, loader))
                 self._journal.note(index, step, loader.keys)
@@ -194,9 +198,10 @@ class Trainer:
         folder, averages = self.stage_folder(index), optimizer.averages()
         self._require_finite(folder.name)
         optimizer.settle()
-        self._publish(folder, {})
+        self._publish(partial(self._publisher.write, folder, index), {})
         if averages:
-            self._publish(folder.with_name(f"{folder.name}_ema"), averages)
+            smooth = folder.with_name(f"{folder.name}_ema")
+            self._publish(partial(self._publisher.write, smooth, index), averages)
         self._wrap(index + 1)
         self._save(RunPosition(index + 1), optimizer)
         last = index + 1 == len(self.recipe.stages)
@@ -238,17 +243,15 @@ class Trainer:
         exact = ((name, value) for name, value in self.masters.exact(self.model) if name in trained)
         self._states.save(position, self._run, exact, optimizer)
 
-    def _publish(self, folder: Path, instead: Mapping[str, torch.Tensor]) -> None:
-        """The model for other rooms: sharded weights come together one at a time, on the rank that writes."""
+    def _publish(self, write: Callable[[Tensors], None], instead: Mapping[str, torch.Tensor]) -> None:
+        """Weights for other rooms: sharded ones come together one at a time, on the rank that writes."""
         named = self.recipe.save_dtype
         dtype = None if named == "start" else choose_dtype(named, self.device)
         tensors = whole(self.masters.as_stored(self.model, instead, dtype))
-        if not self.ranks.leads:
-            for _ in tensors:  # gives its parts
-                pass
-            return
-        with atomic_folder(folder) as fresh:
-            self.setup.save(fresh, tensors)
+        if self.ranks.leads:
+            write(tensors)
+        for _ in tensors:  # what others have to take part in
+            pass
 
     def _validate(self, index: int, step: int, compute: Step) -> float | None:
         """The loss on the records held out, as the model is without drop path; None when it isn't due."""

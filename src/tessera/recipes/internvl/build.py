@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tessera.models.config import VLMConfig
 from tessera.nn.lora import LoRAConfig
 from tessera.packing.config import PackingConfig
 from tessera.packing.samples.weights import Averaging
@@ -69,5 +70,12 @@ def start_of(stage: PublishedStage) -> Start:
             family=stage.model,
             checkpoint=stage.checkpoint or to_fill(f"folder of the model that {stage.after} made"),
         )
-    wanted = "no such model is public: folder of a language model"
-    return Start(family=stage.model, vision=stage.vision, decoder=stage.decoder or to_fill(wanted))
+    model, wanted = stage.entry.model, "no such model is public: folder of a language model"
+    assert isinstance(model, VLMConfig)
+    return Start(
+        family=stage.model,
+        vision=stage.vision,
+        decoder=stage.decoder or to_fill(wanted),
+        image_size=model.tile_side,
+        select_layer=model.select_layer,
+    )

@@ -117,6 +117,24 @@ class PublishedStage:
             return self.batch
         return int(2 ** max(0, round(log2(self.batch * self.sample_tokens / self.length))))
 
+    def learned(self) -> int:
+        """Numbers that are trained: weights of the parts, or factors of LoRA."""
+        if not self.lora_rank:
+            counts = self.entry.parameters()
+            return sum(counts[part] for part in self.trained)
+        decoder = self.entry.model.decoder
+        width, inner = decoder.hidden_size, decoder.intermediate_size
+        queries, keys = (
+            decoder.head_width * heads for heads in (decoder.num_attention_heads, decoder.num_key_value_heads)
+        )
+        sides = 2 * (width + queries) + 2 * (width + keys) + 3 * (width + inner)
+        return decoder.num_hidden_layers * self.lora_rank * sides
+
+    def state_bytes(self) -> int:
+        """Least memory of all devices together: weights in bfloat16; of what is trained float32 masters, two
+        moments and a gradient. Activations come on top."""
+        return 2 * self.entry.parameters()["total"] + 16 * self.learned()
+
     def then(self, name: str, **changes: Any) -> Self:
         """The stage behind this one: it starts from the result, and differs in these fields."""
         start = {"after": self.shelf_name, "vision": "", "decoder": "", "checkpoint": "", "vision_after": ""}

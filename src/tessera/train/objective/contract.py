@@ -101,8 +101,9 @@ class Objective(Protocol):
     """Settings of what is minimised; all else follows from the arguments."""
 
     learner: ClassVar[type[Any]]
-    """What it trains: `start(start, seed)` makes a `model`, `save(folder, card, tensors)` writes it for
-    other rooms. Objectives of the same learner may follow each other in a run."""
+    """What it trains: `start(start, seed, still)` makes a `model`, `save(folder, card, tensors)` writes it
+    for other rooms; what has `adapter` also writes LoRA factors apart. Objectives of the same learner may
+    follow each other in a run."""
     batch: ClassVar[type[Any]]
     """What its loader gives: a frozen dataclass of tensors and plain values."""
 
