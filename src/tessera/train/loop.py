@@ -5,7 +5,7 @@ Telemetry is a return value: `Trainer.run` yields a report per step and writes i
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, astuple, replace
 from functools import partial
@@ -31,7 +31,7 @@ from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
 from tessera.train.state.change import changed
 from tessera.train.state.folder import RunPosition, SavedState, StateFolder, require_finite
-from tessera.train.state.resume import find_state, require_same_start, room_for_run, run_facts
+from tessera.train.state.resume import find_state, room_for_run, run_facts
 from tessera.train.step import Step
 from tessera.train.unread import TakenStep, Unread
 from tessera.train.update.masters import Masters
@@ -101,7 +101,6 @@ class Trainer:
     def run(self) -> Iterator[StepReport]:
         """All steps that are left. FloatingPointError when the loss diverges, ValueError for bad data."""
         start = self.resumed_at or (0, 0)
-        require_same_start(start, self.ranks)
         if self._saved is None:
             self._states.begin(self._run)
         try:
@@ -111,6 +110,10 @@ class Trainer:
                     if self.stopped:
                         break
             self._states.commit()
+        except RuntimeError as error:
+            if (lost := self.ranks.lost(error)) is error:
+                raise
+            raise lost from error
         finally:
             if self._lock is not None:
                 self._lock.close()
@@ -279,16 +282,20 @@ class Trainer:
     def _step(self, index: int, step: int, optimizer: Optimizer, loader: Loader) -> TakenStep:
         stage = self.recipe.stages[index]
         started = time.perf_counter()
+        where = f"stage {stage.name!r}, step {step}"
+        self.ranks.at(f"{where}, loading")
         batches = _next_batches(loader, stage, step)
         waited = time.perf_counter() - started
+        self.ranks.at(f"{where}, samples {_named(loader.keys)}")
         factor = stage.schedule.factor(step, stage.steps)
         compute = self.computation(index, step)
         result = compute.update(batches, optimizer, factor)
         seconds = time.perf_counter() - started
+        self.ranks.at(f"{where}, behind it", watched=False)
         try:
             held_out = self._validate(index, step, compute)
         except FloatingPointError as error:
-            raise self._diverged(f"stage {stage.name!r}, step {step}: {error}") from error
+            raise self._diverged(f"{where}: {error}") from error
         own = sum((stage.objective.counts(batch) for batch in batches), Counts())
         counts = Counts(*map(int, totals(astuple(own), self.mesh.data)))
         report = StepReport(
@@ -313,6 +320,12 @@ class Trainer:
 def _due(stage: Stage, step: int) -> bool:
     """Whether the held-out loss is measured behind a step."""
     return bool(stage.validation) and ((step + 1) % stage.validate_every == 0 or step + 1 == stage.steps)
+
+
+def _named(keys: Sequence[str], most: int = 8) -> str:
+    """Samples of a step for a message; `train --replay` and the journal have all of them."""
+    listed = ", ".join(shown(key) for key in keys[:most])
+    return listed if len(keys) <= most else f"{listed} and {len(keys) - most} more"
 
 
 def _next_batches(loader: Loader, stage: Stage, step: int) -> list[Any]:

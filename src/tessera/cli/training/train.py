@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tessera.cli.command import ReportingCommand
@@ -178,5 +179,5 @@ def rules_table(trainer: Trainer, index: int) -> Table:
         "pattern", "parameters", "rate", title=f"stage {index}: {stage.name}", title_justify="left"
     )
     for pattern, count, rate in table(trainer.model, stage.rules):
-        grid.add_row(pattern, f"{count:,}", rate)
+        grid.add_row(escape(pattern), f"{count:,}", rate)
     return grid

@@ -134,5 +134,5 @@ class Objective(Protocol):
         """A batch for each of its samples, or the whole where a loss needs them together."""
 
     def idle(self, model: Any, batch: Any | None, tiles: bool) -> Any:
-        """The batch with a sample beside it that learns nothing, with `tiles` one with a tile; or, alone,
-        a batch whose loss the caller weighs with zero. Only sharded models ask for it."""
+        """A batch without tiles, with `tiles` beside one that nobody sees; for None one whose loss the caller
+        weighs with zero. Only sharded models ask for it."""

@@ -10,7 +10,6 @@ from tessera.nn.lora import own_name
 from tessera.records.identity import DIGESTS, identity
 from tessera.runtime.disk import LEAST_FREE
 from tessera.runtime.shown import shown
-from tessera.train.parallel.ranks import Ranks, totals
 from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
 from tessera.train.state.folder import ELSE, SavedState, StateFolder
@@ -109,13 +108,6 @@ def _trained_bytes(model: nn.Module, stages: Sequence[Stage]) -> int:
     """Of the weights that some of the stages train, in float32."""
     sizes = {own_name(name): 4 * p.numel() for name, p in model.named_parameters()}
     return sum(size for name, size in sizes.items() if any(trains(stage.rules, name) for stage in stages))
-
-
-def require_same_start(start: tuple[int, int], ranks: Ranks) -> None:
-    """ValueError when the ranks see different states: their folder is not the same."""
-    for own, total in zip(start, totals(start, ranks), strict=True):
-        if own * ranks.world != total:
-            raise ValueError("--out: the processes find different states; use a disk that all of them share")
 
 
 def _bound(recipe: dict[str, Any]) -> dict[str, Any]:
