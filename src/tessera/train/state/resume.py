@@ -17,7 +17,14 @@ from tessera.train.update.rules import trains
 from tessera.train.watch.journal import read_reports
 
 FREE = (
-    *("name", "best", "save_every", "log_every", "on_nonfinite", "most_skipped", "save_in_background"),
+    "name",
+    "best",
+    "save_dtype",
+    "save_every",
+    "log_every",
+    "on_nonfinite",
+    "most_skipped",
+    "save_in_background",
     "parallel",
 )
 FREE_IN_PACKING = ("workers", "prefetch")
