@@ -48,7 +48,7 @@ SEEN = 24
 
 
 def recipe(base: Path, args: argparse.Namespace) -> Recipe:
-    """Published factors (rank 16, alpha 32, dropout 0.05, the decoder), at a rate that five steps can show."""
+    """Published factors (rank 16, alpha 32, dropout 0.05, the decoder), at a rate that five steps show."""
     lora = Rule(pattern=r"^decoder\.layers\.", learning_rate=1e-3, weight_decay=0.01, lora=LoRAConfig())
     pictures = PlaygroundSource(
         name="pictures", suites={"shapes": 1.0}, sizes=((448, 448), (896, 448)), questions=16
