@@ -136,10 +136,7 @@ class AdamWPart(Part):
 
 
 class MuonPart(Part):
-    """By torch.optim.Muon, which can't skip: what it changed is taken back.
-
-    A sharded matrix is made orthogonal as a whole: its products go over the mesh in every iteration.
-    """
+    """By torch.optim.Muon, which can't skip: it steps on copies."""
 
     FIELDS = ("momentum_buffer",)
 
