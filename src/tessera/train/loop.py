@@ -38,6 +38,7 @@ from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 from tessera.train.update.rules import assign
 from tessera.train.update.wrapping import wrap
+from tessera.train.vision_cache import cached_states, require_whole
 from tessera.train.watch.journal import Journal
 from tessera.train.watch.telemetry import StepReport
 
@@ -67,6 +68,8 @@ class Trainer:
         bound_product_caches()
         self.device = choose_device(self.recipe.device)
         self.mesh = arrange(self.recipe.parallel, self.ranks, self.device, shardable(self.model))
+        for stage in self.recipe.stages:
+            require_whole(stage, self.mesh)
         self.after_stage = after_stage
         self.stop = Stop()
         self.stopped: tuple[int, int] | None = None
@@ -138,7 +141,8 @@ class Trainer:
             self.model.train()
             set_drop_path(self.model, stage.drop_path)
             set_recompute(self.model, stage.recompute)
-            yield optimizer, loader
+            with cached_states(stage, self.model, self.ranks.rank):
+                yield optimizer, loader
 
     def rewind(self, index: int, step: int) -> tuple[int, int]:
         """Bring the model to where it stood before a step, by taking again the steps behind the last state.
