@@ -16,12 +16,13 @@ import torch
 from torch import nn
 
 from tessera.nn.recompute import set_recompute
-from tessera.runtime.device import bound_product_caches, choose_device
+from tessera.runtime.device import bound_product_caches, choose_device, choose_dtype
 from tessera.runtime.disk import require_writable
 from tessera.runtime.interrupt import Stop
 from tessera.runtime.locks import FolderLock
 from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
+from tessera.train.measuring import Measuring
 from tessera.train.objective.contract import Counts, Loader, Tensors
 from tessera.train.parallel.mesh import arrange
 from tessera.train.parallel.ranks import join, totals
@@ -39,10 +40,13 @@ from tessera.train.update.optimizers import Optimizer
 from tessera.train.update.rules import assign
 from tessera.train.update.wrapping import wrap
 from tessera.train.vision_cache import cached_states, require_whole
+from tessera.train.watch.evaluation import AnswerHook
 from tessera.train.watch.journal import Journal
 from tessera.train.watch.telemetry import StepReport
 
 StageHook = Callable[[int, Stage], None]
+BEST = "best"
+"""Folder of the model of the best step."""
 
 
 class Trainer:
@@ -59,6 +63,7 @@ class Trainer:
         folder: Path,
         after_stage: StageHook | None = None,
         *,
+        answer: AnswerHook | None = None,
         held: bool = False,
         changed_data: bool = False,
     ) -> None:
@@ -70,7 +75,7 @@ class Trainer:
         self.mesh = arrange(self.recipe.parallel, self.ranks, self.device, shardable(self.model))
         for stage in self.recipe.stages:
             require_whole(stage, self.mesh)
-        self.after_stage = after_stage
+        self.after_stage, self._answer = after_stage, answer
         self.stop = Stop()
         self.stopped: tuple[int, int] | None = None
         """Stage number and step where somebody stopped the run; it is saved there."""
@@ -104,10 +109,11 @@ class Trainer:
     def run(self) -> Iterator[StepReport]:
         """All steps that are left. FloatingPointError when the loss diverges, ValueError for bad data."""
         start = self.resumed_at or (0, 0)
+        self._measuring = Measuring(self.setup, self.model, self.mesh, self._answer)
         if self._saved is None:
             self._states.begin(self._run)
         try:
-            with closing(Journal(self.folder, start, self.ranks.leads)) as self._journal:
+            with closing(Journal(self.folder, start, self.ranks.leads, self.recipe.best)) as self._journal:
                 for index in range(start[0], len(self.recipe.stages)):
                     yield from self._run_stage(index, self._saved if index == start[0] else None)
                     if self.stopped:
@@ -175,8 +181,12 @@ class Trainer:
             if not position.step and self._publisher.writes_base(index):
                 self._publish(partial(self._publisher.write_base, index), {})
             for step in range(position.step, steps):
-                unread.add(self._step(index, step, optimizer, loader))
+                taken = self._measured(self._step(index, step, optimizer, loader))
+                unread.add(taken)
                 self._journal.note(index, step, loader.keys)
+                if self._journal.best.see(taken.report):
+                    optimizer.settle()
+                    self._publish(partial(self._publisher.write, self.folder / BEST, index), {})
                 if (step + 1) % recipe.log_every == 0 or step + 1 == steps:
                     yield from self._tell(index, unread)
                 if step + 1 < steps:
@@ -252,20 +262,21 @@ class Trainer:
 
     def _publish(self, write: Callable[[Tensors], None], instead: Mapping[str, torch.Tensor]) -> None:
         """Weights for other rooms: sharded ones come together one at a time, on the rank that writes."""
-        tensors = whole(self.masters.as_stored(self.model, instead))
+        named = self.recipe.save_dtype
+        dtype = None if named == "start" else choose_dtype(named, self.device)
+        tensors = whole(self.masters.as_stored(self.model, instead, dtype))
         if self.ranks.leads:
             write(tensors)
         for _ in tensors:  # what others have to take part in
             pass
 
-    def _validate(self, index: int, step: int, compute: Step) -> float | None:
-        """The loss on the records held out, as the model is without drop path; None when it isn't due."""
-        if not _due(self.recipe.stages[index], step):
-            return None
-        self.model.eval()
-        loss = compute.measure(self.setup.validation_batches(index))
-        self.model.train()
-        return loss
+    def _measured(self, taken: TakenStep) -> TakenStep:
+        report = taken.report
+        compute = self.computation(report.stage_index, report.step)
+        try:
+            return self._measuring.behind(taken, compute, self._journal.write_answers)
+        except FloatingPointError as error:
+            raise self._diverged(f"stage {report.stage!r}, step {report.step}: {error}") from error
 
     def _diverged(self, what: str) -> FloatingPointError:
         return FloatingPointError(
@@ -294,10 +305,6 @@ class Trainer:
         result = compute.update(batches, optimizer, factor)
         seconds = time.perf_counter() - started
         self.ranks.at(f"{where}, behind it", watched=False)
-        try:
-            held_out = self._validate(index, step, compute)
-        except FloatingPointError as error:
-            raise self._diverged(f"{where}: {error}") from error
         own = sum((stage.objective.counts(batch) for batch in batches), Counts())
         counts = Counts(*map(int, totals(astuple(own), self.mesh.data)))
         report = StepReport(
@@ -313,15 +320,9 @@ class Trainer:
             wait=waited,
             token_fill=loader.stats.token_fill,
             tile_fill=loader.stats.tile_fill,
-            validation_loss=held_out,
             **asdict(counts),
         )
         return TakenStep(report, result, batches)
-
-
-def _due(stage: Stage, step: int) -> bool:
-    """Whether the held-out loss is measured behind a step."""
-    return bool(stage.validation) and ((step + 1) % stage.validate_every == 0 or step + 1 == stage.steps)
 
 
 def _named(keys: Sequence[str], most: int = 8) -> str:
