@@ -33,20 +33,28 @@ class VLM(nn.Module):
 
     def see(self, tiles: torch.Tensor) -> torch.Tensor:
         """uint8 tiles [N, S, S, 3], on any device, to visual features [N, tokens_per_tile, D] where the
-        connector lies. Without gradients few tiles go through at a time, which bounds the memory."""
-        if torch.is_grad_enabled():
-            return self._see(tiles)
+        connector lies."""
+        return self.connect(self.look(tiles))
+
+    def look(self, tiles: torch.Tensor) -> torch.Tensor:
+        """uint8 tiles [N, S, S, 3] to the ViT's states [N, P, D_vision]. Without gradients, or when the whole
+        ViT is frozen, few tiles go through at a time and nothing is kept, which bounds the memory."""
+        if torch.is_grad_enabled() and any(p.requires_grad for p in self.vision.parameters()):
+            return self._look(tiles)
         on_cpu = self.vision.like.device.type == "cpu"
         at_once = self.patches_at_once or (PATCHES_AT_ONCE_ON_CPU if on_cpu else PATCHES_AT_ONCE)
-        parts = tiles.split(max(1, at_once // self.vision.patches))
-        return torch.cat([self._see(part) for part in parts])
+        with torch.no_grad():
+            return torch.cat([self._look(p) for p in tiles.split(max(1, at_once // self.vision.patches))])
 
-    def _see(self, tiles: torch.Tensor) -> torch.Tensor:
-        like, config = self.vision.like, self.config
-        pixels = normalise(tiles.to(like.device), config.mean, config.std, like.dtype)
-        states = self.vision.encode(pixels)
+    def connect(self, states: torch.Tensor) -> torch.Tensor:
+        """The ViT's states [N, P, D_vision], on any device, to visual features [N, tokens_per_tile, D]."""
         features: torch.Tensor = self.connector(states.to(next(self.connector.parameters()).device))
         return features
+
+    def _look(self, tiles: torch.Tensor) -> torch.Tensor:
+        like, config = self.vision.like, self.config
+        pixels = normalise(tiles.to(like.device), config.mean, config.std, like.dtype)
+        return self.vision.encode(pixels)
 
     def _nothing(self, tiles: torch.Tensor) -> torch.Tensor:
         """A zero that has been through ViT and connector; what is drawn later is as if it had not."""

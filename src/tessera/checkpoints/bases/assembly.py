@@ -20,12 +20,11 @@ from tessera.checkpoints.bases.parts import DecoderBase, VisionBase, stored_dtyp
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.checkpoints.surgery import part_tensors
 from tessera.checkpoints.weights import tensors_of
-from tessera.families.architecture import StoredGrid
 from tessera.families.catalogue import get_family
 from tessera.families.decoders.prompt import usual_template
 from tessera.families.family import Family
 from tessera.imaging.grid import Tiling
-from tessera.models.config import POSITIONS, ModelConfig, VisionConfig, VLMConfig
+from tessera.models.config import ModelConfig, VisionConfig, VLMConfig
 from tessera.models.initialise import initialise, without_memory
 from tessera.models.vlm import VLM
 from tessera.runtime.seeds import derive_seed
@@ -118,7 +117,7 @@ class Assembly:
 
     def _of_vision(self, module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
         assert self.vision is not None
-        grid = StoredGrid(POSITIONS, self.vision.stored_grid, _internvl(self.source).vision.grid)
+        grid = self.vision.resized(_internvl(self.source).vision.grid)
         return part_tensors(module, "vision", self.vision.folder, grid)
 
     @torch.no_grad()

@@ -52,7 +52,8 @@ class Conversion:
     """What was written and what was found.
 
     `tensors`, `parameters` and `bytes` count own parameters as written. `agreement` is None when the logits
-    were not compared; `tolerance`: share of the largest logit that they may differ by, 0 without a cast.
+    were not compared; `tolerance`: share of the largest logit that they may differ by, 0 without a cast or an
+    adapter.
     """
 
     name: str
@@ -129,7 +130,7 @@ def convert(
         merged=merged or adapter is not None,
         opened_by=OPENED_BY[layout] if remote_code is None else WITH_CODE,
         agreement=agreement,
-        tolerance=tolerance_for(kinds, device),
+        tolerance=tolerance_for(kinds, device, adapter is not None),
         seconds=time.monotonic() - started,
         notes=(*said.notes, *unmerged, *spoilt, *_not_kept(said.family, written.family, layout)),
     )

@@ -11,7 +11,7 @@ from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start, to_fill
 from tessera.train.update.rules import Rule
 from tessera.train.update.schedule import Schedule
 
-LINEARS = r"^decoder\.layers\.\d+\.(self_attn\.[qkvo]|mlp\.(gate|up|down))_proj\."
+LINEARS = r"^decoder\.layers\..+_proj\."
 """Where published scripts put LoRA: every linear of the decoder's blocks (docs/facts/recipes.md)."""
 MOST_STEPS = 1_000_000
 """Of a stage that ends behind one pass over the data."""
@@ -59,7 +59,7 @@ def packing_of(stage: PublishedStage) -> PackingConfig:
     averaging: Averaging = "square" if stage.packed else "token"
     v2pe = "random" if stage.v2pe else None
     return PackingConfig(
-        max_tokens=stage.length, max_tiles=tiles, averaging=averaging, over_long="split", v2pe=v2pe
+        max_tokens=stage.length, max_tiles=tiles, averaging=averaging, over_long="split", v2pe=v2pe, workers=2
     )
 
 

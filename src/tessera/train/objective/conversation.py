@@ -6,22 +6,19 @@ from typing import ClassVar, Literal
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tessera.curation.check import check_sources
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
 from tessera.nn.cross_entropy import cross_entropy_sum
-from tessera.packing.index import open_index
 from tessera.packing.loader import PackLoader
 from tessera.packing.pack import Pack, split_pack
 from tessera.packing.planning.balance import Work
-from tessera.records.manifest import PlaygroundSource
-from tessera.records.open import open_sources
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.seeds import derive_seed
 from tessera.train.objective.contract import Checked, Counts, Sources, StageData
 from tessera.train.objective.learner import ChatLearner
+from tessera.train.objective.records import check_records, packs_per_pass
 from tessera.train.parallel.ranks import Ranks
 
 
@@ -34,15 +31,7 @@ class ConversationObjective(Config):
 
     def check(self, data: StageData, learner: ChatLearner, progress: Progress = silent) -> Checked:
         """Every record of every source. Raises DataError with all faults."""
-        specs = [
-            spec
-            for source in data.sources
-            for spec in ((source,) if isinstance(source, PlaygroundSource) else source.read())
-        ]
-        checked, report = check_sources(open_sources(specs), learner.encoder, data.packing, progress)
-        for entry in checked:  # once here, with a bar; the loader finds it in the cache
-            open_index(entry, learner.encoder, data.packing.workers, progress)
-        return checked, report
+        return check_records(data, learner.encoder, progress)
 
     def loader(
         self, data: StageData, learner: ChatLearner, sources: Sources, seeds: tuple[int, int], ranks: Ranks
@@ -61,19 +50,7 @@ class ConversationObjective(Config):
 
     def batches_per_pass(self, data: StageData, learner: ChatLearner, sources: Sources) -> float:
         """Packs that the tokens and tiles of all records fill; clips count with the mean of their frames."""
-        tokens = tiles = 0.0
-        for entry in sources:
-            index = open_index(entry, learner.encoder, data.packing.workers)
-            if index is None:
-                raise ValueError(
-                    f"stage {data.name!r}: epochs can't be counted, for {entry.source.name} has no end, or "
-                    "no lengths that are known before; give steps alone"
-                )
-            clips = int(index.clips.sum())
-            frames = sum(entry.frames) // 2 if clips and entry.frames else 1
-            tokens += entry.repeat * (int(index.tokens.sum()) + clips * int(index.frame_tokens[frames]))
-            tiles += entry.repeat * (int(index.tiles.sum()) + clips * (frames - 1))
-        return max(tokens / data.packing.max_tokens, tiles / max(1, data.packing.max_tiles))
+        return packs_per_pass(data, learner.encoder, sources)
 
     def weight(self, batch: Pack) -> float:
         """Sum of the loss weights."""
