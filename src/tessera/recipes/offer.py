@@ -163,7 +163,7 @@ def trained_parts(stage: PublishedStage) -> str:
 
 def tokens_of(stage: PublishedStage) -> str:
     """As printed; else what the packs of the published steps hold; else one pass over the data."""
-    if stage.tokens:
+    if stage.tokens or stage.teacher:
         return stage.tokens
     held = (stage.steps or 0) * stage.packs * stage.length / 1e9
     return "one pass" if not held else f"{held:.0f}B" if held >= 1 else f"{held * 1000:.0f}M"

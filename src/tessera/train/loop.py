@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from tessera.nn.recompute import set_recompute
-from tessera.runtime.device import bound_product_caches, choose_device
+from tessera.runtime.device import bound_product_caches, choose_device, choose_dtype
 from tessera.runtime.disk import require_writable
 from tessera.runtime.interrupt import Stop
 from tessera.runtime.locks import FolderLock
@@ -248,7 +248,9 @@ class Trainer:
 
     def _publish(self, write: Callable[[Tensors], None], instead: Mapping[str, torch.Tensor]) -> None:
         """Weights for other rooms: sharded ones come together one at a time, on the rank that writes."""
-        tensors = whole(self.masters.as_stored(self.model, instead))
+        named = self.recipe.save_dtype
+        dtype = None if named == "start" else choose_dtype(named, self.device)
+        tensors = whole(self.masters.as_stored(self.model, instead, dtype))
         if self.ranks.leads:
             write(tensors)
         for _ in tensors:  # what others have to take part in

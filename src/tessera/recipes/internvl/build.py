@@ -7,6 +7,8 @@ from tessera.nn.lora import LoRAConfig
 from tessera.packing.config import PackingConfig
 from tessera.packing.samples.weights import Averaging
 from tessera.recipes.internvl.stage import PARTS, PublishedStage
+from tessera.train.objective.conversation import ConversationObjective
+from tessera.train.objective.distillation import DistillationObjective
 from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start, to_fill
 from tessera.train.update.rules import Rule
 from tessera.train.update.schedule import Schedule
@@ -31,6 +33,7 @@ def build_stage(stage: PublishedStage) -> Stage:
         steps=stage.steps or MOST_STEPS,
         epochs=None if stage.steps else 1.0,
         rules=rules_of(stage),
+        objective=DistillationObjective(teacher=stage.teacher) if stage.teacher else ConversationObjective(),
         sources=tuple(
             ManifestSpec(meta=data.meta or to_fill(f"manifest of your data; published: {data.what}"),
                          max_dynamic_patch=stage.picture_tiles)
@@ -45,8 +48,11 @@ def build_stage(stage: PublishedStage) -> Stage:
 
 
 def rules_of(stage: PublishedStage) -> tuple[Rule, ...]:
-    """A rule a part, so that each has a rate to change; with LoRA one for the decoder's linears in front."""
+    """A rule a part, so that each has a rate to change; with LoRA one for the decoder's linears in front. All
+    of a ViT that imitates another is trained, and what is thrown away behind it."""
     settings: dict[str, Any] = {"learning_rate": stage.rate, "weight_decay": stage.decay}
+    if stage.teacher:
+        return (Rule(pattern=".", **settings),)
     parts = [Rule(pattern=rf"^{part}\.", **(settings if part in stage.trained else {})) for part in PARTS]
     if not stage.lora_rank:
         return tuple(parts)
@@ -70,6 +76,8 @@ def start_of(stage: PublishedStage) -> Start:
             family=stage.model,
             checkpoint=stage.checkpoint or to_fill(f"folder of the model that {stage.after} made"),
         )
+    if stage.teacher:
+        return Start(family=stage.model)
     model, wanted = stage.entry.model, "no such model is public: folder of a language model"
     assert isinstance(model, VLMConfig)
     return Start(

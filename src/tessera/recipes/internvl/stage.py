@@ -100,6 +100,8 @@ class PublishedStage:
     @property
     def size(self) -> str:
         """Such as 8B, as the name says it; else its billions of weights."""
+        if self.folder:
+            return self.folder.rpartition("/")[2].upper()
         words = self.entry.base.split("-")
         named = [word for word in words if word[:-1].isdigit() and word.endswith("B")]
         return named[-1] if named else f"{self.entry.parameters()['total'] / 1e9:.0f}B"
@@ -132,7 +134,9 @@ class PublishedStage:
 
     def state_bytes(self) -> int:
         """Least memory of all devices together: weights in bfloat16; of what is trained float32 masters, two
-        moments and a gradient. Activations come on top."""
+        moments and a gradient. Activations come on top. 0 beside a teacher: its size is not known here."""
+        if self.teacher:
+            return 0
         return 2 * self.entry.parameters()["total"] + 16 * self.learned()
 
     def then(self, name: str, **changes: Any) -> Self:

@@ -3,7 +3,7 @@
 Command:   tessera train distil --out runs/distil
 Trained:   ViT
 Stages:    imitate (400 steps)
-Hardware:  one CPU core
+Hardware:  CPU, one core
 Time:      about three minutes
 Expected:  loss below 0.09, the mean of 1 - cosine
 

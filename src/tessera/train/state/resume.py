@@ -16,7 +16,16 @@ from tessera.train.state.folder import ELSE, SavedState, StateFolder
 from tessera.train.update.rules import trains
 from tessera.train.watch.journal import read_reports
 
-FREE = ("name", "save_every", "log_every", "on_nonfinite", "most_skipped", "save_in_background", "parallel")
+FREE = (
+    "name",
+    "save_dtype",
+    "save_every",
+    "log_every",
+    "on_nonfinite",
+    "most_skipped",
+    "save_in_background",
+    "parallel",
+)
 FREE_IN_PACKING = ("workers", "prefetch")
 FREE_IN_STAGE = ("validation", "validate_every", "validation_packs")
 """What changes no loss, so a run may go on with other values. So may `meta`: the data itself is compared."""
