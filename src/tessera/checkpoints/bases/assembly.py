@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch import nn
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.checkpoints.added import NewTokens
 from tessera.checkpoints.bases.parts import DecoderBase, VisionBase, stored_dtype
+from tessera.checkpoints.save import write_checkpoint
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.checkpoints.surgery import part_tensors
 from tessera.checkpoints.weights import tensors_of
@@ -27,6 +29,7 @@ from tessera.imaging.grid import Tiling
 from tessera.models.config import ModelConfig, VisionConfig, VLMConfig
 from tessera.models.initialise import initialise, without_memory
 from tessera.models.vlm import VLM
+from tessera.runtime.atomic import atomic_folder
 from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
 
@@ -103,6 +106,20 @@ class Assembly:
         """Own names and weights as stored; those of parts that are not given are drawn from `seed`."""
         read = self._read(seed)
         return read if self.new is None else self.new.widened(read)
+
+    def write(
+        self, folder: Path, seed: int, dtype: torch.dtype | None = None, card: dict[str, Any] | None = None
+    ) -> Path:
+        """Write the model in Tessera's layout, tensor by tensor; `dtype` None is that of `self.dtype`.
+
+        ValueError, before anything is written, for a template that this tokenizer cannot write.
+        """
+        self.family.encoder(self.tokenizer)
+        kind = dtype or self.dtype
+        tensors = ((name, tensor.to(kind)) for name, tensor in self.tensors(seed))
+        with atomic_folder(folder) as fresh:
+            write_checkpoint(fresh, tensors, self.family, self.tokenizer, "tessera", card)
+        return folder
 
     def _read(self, seed: int) -> Iterator[tuple[str, torch.Tensor]]:
         bases = {"vision": self.vision, "decoder": self.decoder}

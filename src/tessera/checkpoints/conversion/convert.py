@@ -36,7 +36,7 @@ from tessera.checkpoints.files.lora import is_lora
 from tessera.checkpoints.files.shards import MAX_SHARD_BYTES, ShardReader
 from tessera.checkpoints.load import OpenedWeights, open_weights
 from tessera.checkpoints.placement import free_bytes
-from tessera.checkpoints.save import TOKENIZER_FILES, write_checkpoint
+from tessera.checkpoints.save import TOKENIZER_FILES, require_new, write_checkpoint
 from tessera.families.family import Family
 from tessera.runtime.progress import Progress, silent
 
@@ -148,8 +148,7 @@ def _check_request(
         raise ValueError(f"dtype = {dtype}: weights are stored in float32, bfloat16 or float16")
     if not source.is_dir():
         raise ValueError(f"{source}: no such folder; give the folder of a checkpoint")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ValueError(f"{target} is there and not empty: nothing is overwritten, name a new folder")
+    require_new(target)
     if file := next((parent for parent in target.absolute().parents if parent.is_file()), None):
         raise ValueError(f"{file} is a file, so no folder can be made below it: name another target")
 
