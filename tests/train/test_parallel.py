@@ -58,7 +58,7 @@ def test_a_stopped_rank_ends_the_run_by_its_name(tmp_path: Path) -> None:
     _, second = sorted(map(int, Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()))
     os.kill(second, signal.SIGSTOP)
     _, said = run.communicate(timeout=60)
-    where = r"last seen at stage 'all', step \d+, (loading|behind it|samples playground_shapes:\d+, .*),"
+    where = r"last seen at stage 'all', step \d+, (loading|behind it|samples 'playground:\d+', .*),"
     assert run.returncode == 1
     assert re.search(rf"rank 1 \(process {second} on .*\), {where} gave no sign of life", said), said
 

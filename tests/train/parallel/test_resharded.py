@@ -31,7 +31,7 @@ def runs(two: tuple[Path, str]) -> tuple[Path, str]:
 
 
 def test_the_lost_rank_is_named_with_step_and_samples(runs: tuple[Path, str]) -> None:
-    where = r"last seen at stage '\w+', step \d+, (behind it|loading|samples \S+)"
+    where = r"last seen at stage '\w+', step \d+, (behind it|loading|samples '.+)"
     assert re.search(rf"ProcessLost: rank 1 \(process \d+ on .*\), {where}.* has ended", runs[1]), runs[1]
 
 
