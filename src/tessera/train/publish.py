@@ -53,7 +53,7 @@ class Publisher:
             if before.keys() != after.keys() or not go_on(before, after):
                 raise ValueError(
                     f"stages.{index}: {self._stages[index].name!r} has LoRA on other linears or of another "
-                    "shape than the stage before; with parallel.shard a run has one set of factors: make this "
+                    "shape than the stage before; with parallel.shard a run has one set of factors: make it "
                     "a run of its own that starts from the folder of the first"
                 )
 
