@@ -87,7 +87,8 @@ class VisionCache:
         file, row = self._places[name]
         with disk_faults(self._own):
             data = os.pread(self._files[file], self._bytes, row * self._bytes)
-        return torch.frombuffer(bytearray(data), dtype=self._dtype).view(self._row.shape)
+        raw = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        return raw.view(self._dtype).view(self._row.shape)
 
     def _keep(self, seen: dict[bytes, torch.Tensor]) -> None:
         kept = list(seen.items())[: max(0, self._most - self._used) // self._bytes]
