@@ -82,6 +82,8 @@ class Trainer:
         self._run = run_facts(setup)
         self._saved = find_state(folder, self._states, self._run, changed_data)
         self._publisher = Publisher(setup, folder)
+        if self.mesh.weights is not None:
+            self._publisher.require_one_wrapping()
         self.masters = Masters(self.recipe.precision)
         begun, stages = (self.resumed_at or (0, 0))[0], setup.recipe.stages
         for index in range(begun + 1):
