@@ -4,17 +4,14 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from tessera.curation.check import check_sources
-from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
 from tessera.nn.cross_entropy import cross_entropy_sum
 from tessera.packing.index import open_index
 from tessera.packing.loader import PackLoader
 from tessera.packing.pack import Pack, Sample, collate, join_packs, split_pack
-from tessera.packing.planning.balance import Work
 from tessera.records.manifest import PlaygroundSource
 from tessera.records.open import open_sources
 from tessera.runtime.config import Config
@@ -23,6 +20,7 @@ from tessera.runtime.seeds import derive_seed
 from tessera.train.objective.contract import Checked, Counts, Sources, StageData
 from tessera.train.objective.learner import ChatLearner
 from tessera.train.parallel.ranks import Ranks
+from tessera.train.plan.flops import forward_work
 
 
 class ConversationObjective(Config):
@@ -56,7 +54,7 @@ class ConversationObjective(Config):
             rank=ranks.rank,
             world=ranks.world,
             packs_per_step=data.accumulate,
-            work=estimate_work(learner.model, learner.encoder.tiling.tile_side),
+            work=forward_work(learner.model.config),
         )
 
     def batches_per_pass(self, data: StageData, learner: ChatLearner, sources: Sources) -> float:
@@ -115,21 +113,3 @@ class ConversationObjective(Config):
         counted = None if batch is None or batch.positions is None else np.arange(len(ids), dtype=np.float32)
         alone = collate([Sample("", ids, weights, pixels, counted)])
         return alone if batch is None else join_packs(batch, alone)
-
-
-def estimate_work(model: VLM, tile_side: int) -> Work:
-    """FLOPs of a forward pass, by which packs are balanced over ranks.
-
-    Those of a tile are counted by PyTorch on a copy without memory. In the decoder they are two for each
-    weight of a matrix, and four for each channel of an attended pair.
-    """
-    with without_memory(), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        VLM(model.config).see(torch.empty(1, tile_side, tile_side, 3, dtype=torch.uint8))
-    decoder = model.config.decoder
-    width = decoder.head_width * (2 * decoder.num_attention_heads + 2 * decoder.num_key_value_heads)
-    weights = decoder.hidden_size * (width + 3 * decoder.intermediate_size)
-    return Work(
-        tile=float(counter.get_total_flops()),
-        token=float(2 * decoder.num_hidden_layers * weights),
-        pair=float(4 * decoder.num_hidden_layers * decoder.num_attention_heads * decoder.head_width),
-    )
