@@ -71,7 +71,8 @@ def measure(config: VLMConfig, ways: Ways, work: Workload) -> int:
     """Bytes that two steps took at most."""
     from memory_step import Run
 
-    Run(shape(1), replace(ways, recompute="none"), Workload((64,), 0, 8)).step()  # code and buffers of its own
+    # Code and buffers that any step needs.
+    Run(shape(1), replace(ways, recompute="none"), Workload((64,), 0, 8)).step()
     ctypes.CDLL(None).malloc_trim(0)
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")

@@ -1,18 +1,20 @@
-"""Supervised tokens per second and memory of a training step: ours, packed, against transformers, padded.
+"""Supervised tokens per second and peak memory of a training step: ours against transformers and PEFT.
 
-    python benchmarks/training_step.py [--samples 96] [--batch 24] [--repeats 5] [--precision bfloat16]
+    python benchmarks/training_step.py [--mixtures captions documents] [--training full lora]
+        [--precision float32 bfloat16] [--steps 2] [--threads 1]
 
-One run, the same weights, the same drawn conversations, the same samples in every step. Variants:
+The 1B shape: InternViT-300M, Qwen2.5-0.5B, random weights, the same in all variants; one tile a picture.
+`full` trains everything, `lora` factors of rank 16 beside the decoder's linears, all else frozen. A step is
+forward and backward over the same samples; the optimizer is not part of it. In bfloat16 all weights are.
 
-- ours: the samples of a batch laid end to end, `train.step.Step.gradients`, loss on supervised tokens;
-- padded: transformers' InternVL, the batch padded on the right, its own loss, labels -100 elsewhere;
-- padded, all tokens: the same with a loss on every token that is no padding.
+- ours: samples laid end to end in packs, one pack after another, `train.step.Step.gradients`;
+- padded: transformers' InternVL, one batch padded on the right, its own loss on the same targets;
+- checkpointed: the same with gradient checkpointing, as InternVL's scripts run it. Full training in float32
+  and documents fit into 24 GiB only so: there `padded` is left out.
 
-In bfloat16 rows ours has bfloat16 weights with float32 masters, theirs float32 weights and autocast. Each
-variant lives in a process of its own that holds both models, so that peak memory differs by the step alone.
-The variants take their steps in turn: one thread, processor time, medians over the repeats. Pixel
-normalisation is part of our step and done beforehand for transformers. First the float32 losses of all
-batches are compared; they must agree to 1e-4. The last line is one JSON object.
+Each variant has a process of its own and nothing else in it. They take steps in turn, behind one small step
+that warms up; processor time. Losses and gradient norms of every step are compared: in float32 they must
+agree to 1e-4 and 1e-3 or the run stops. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -20,82 +22,54 @@ from __future__ import annotations
 import os
 
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_variable] = "1"  # read when numpy and torch load, so before their import
+    os.environ[_variable] = os.environ.get("BENCHMARK_THREADS", "1")  # read when numpy and torch load
 
 import argparse
 import json
 import platform
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
+import peft
 import torch
 import transformers
 from torch import nn
-from training_workload import Workload, workload
+from training_sides import Ours, Side, Theirs, shape_of
+from training_workload import MIXTURES, draw
 
-from tessera.train.objective.conversation import ConversationObjective
-from tessera.train.step import Step
-from tessera.train.update.masters import Masters
-from tessera.train.update.optimizers import Optimizer, OptimizerConfig
-from tessera.train.update.rules import Rule, assign
+from tessera.packing.pack import Sample
+from tessera.runtime.device import bound_product_caches
 
-CPU = torch.device("cpu")
-VARIANTS = ("ours", "padded", "padded, all tokens")
-
-
-def our_gradients(work: Workload, index: int) -> float:
-    """Forward and backward of a pack; returns the loss."""
-    return float(Step(ConversationObjective(), work.ours, CPU).gradients([work.packs[index]])[0])
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+MOST_APART = {"float32": (1e-4, 1e-3), "bfloat16": (2e-2, 1e-1)}
+"""Relative differences of losses and gradient norms that are rounding."""
+SHRINK = {"1b": 1, "toy": 16}
+WARM_UP = -1
 
 
-def their_gradients(work: Workload, index: int, precision: str, every: bool) -> float:
-    """Forward and backward of a padded batch by their own loss."""
-    batch = work.padded[index]
-    labels = batch.every_label if every else batch.labels
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-        out = work.theirs(
-            input_ids=batch.ids,
-            attention_mask=batch.mask,
-            pixel_values=batch.pixels,
-            labels=labels,
-            use_cache=False,
-        )
-    out.loss.backward()
-    return out.loss.item()
+def variants(mixture: str, training: str, precision: str) -> tuple[str, ...]:
+    """Those that fit into 24 GiB."""
+    if mixture == "documents" or (training, precision) == ("full", "float32"):
+        return ("ours", "checkpointed")
+    return ("ours", "padded", "checkpointed")
 
 
-def check_losses(work: Workload) -> float:
-    """Largest difference of the float32 losses; stops when it passes 1e-4."""
-    worst = 0.0
-    for index in range(len(work.packs)):
-        pair = our_gradients(work, index), their_gradients(work, index, "float32", every=False)
-        worst = max(worst, abs(pair[0] - pair[1]))
-    if worst > 1e-4:
-        raise SystemExit(f"losses differ by {worst}: the variants don't compute the same thing")
-    return worst
+def make_side(arguments: argparse.Namespace, training: str, precision: str, mixture: str) -> Side:
+    """What a worker runs."""
+    dtype = DTYPES[precision]
+    if arguments.worker == "ours":
+        return Ours(arguments.shape, training, dtype, MIXTURES[mixture])
+    return Theirs(arguments.shape, training, dtype, checkpoint=arguments.worker == "checkpointed")
 
 
-def updater(work: Workload, variant: str, precision: str) -> Callable[[], object]:
-    """Clipping, AdamW and clearing of gradients: through our Optimizer, and as a plain loop does it."""
-    if variant == "ours":
-        masters = Masters("bfloat16" if precision == "bfloat16" else "float32")
-        masters.hold(work.ours)
-        trained = assign(work.ours, (Rule(pattern=".", learning_rate=1e-4),))
-        optimizer = Optimizer(trained, OptimizerConfig(), masters)
-        return lambda: optimizer.step(1.0, torch.zeros(()))
-    parameters = list(work.theirs.parameters())
-    adamw = torch.optim.AdamW(parameters, lr=1e-4)
-
-    def update() -> None:
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        adamw.step()
-        adamw.zero_grad(set_to_none=True)
-
-    return update
+def drawn(arguments: argparse.Namespace, mixture: str) -> list[list[Sample]]:
+    """The samples of all steps; at the end the shortest one alone, to warm up with."""
+    shape = shape_of(arguments.shape)
+    steps = draw(MIXTURES[mixture], shape, arguments.steps, SHRINK[arguments.shape])
+    return [*steps, [min((s for step in steps for s in step), key=lambda s: len(s.ids))]]
 
 
 def resident_mib(field: str) -> float:
@@ -107,123 +81,120 @@ def resident_mib(field: str) -> float:
 
 
 def serve(arguments: argparse.Namespace) -> None:
-    """A worker: one step per line of input, answered by its processor times; at the end, its memory."""
-    work = workload(arguments.samples, arguments.batch)
-    update = updater(work, arguments.worker, arguments.precision[0])
+    """A worker: a step per line of input, answered by seconds, loss and gradient norm; then its memory."""
+    bound_product_caches()
+    case = arguments.training[0], arguments.precision[0], arguments.mixtures[0]
+    side, steps = make_side(arguments, *case), drawn(arguments, case[2])
     before = resident_mib("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # peak := now
     for line in sys.stdin:
+        batches = side.prepare(steps[int(line)])
         start = time.process_time()
-        if arguments.worker == "ours":
-            our_gradients(work, int(line))
-        else:
-            their_gradients(work, int(line), arguments.precision[0], every=arguments.worker != "padded")
-        middle = time.process_time()
-        update()
-        print(json.dumps([middle - start, time.process_time() - start]), flush=True)
+        loss = side.gradients(batches)
+        seconds = time.process_time() - start
+        norm = nn.utils.get_total_norm([p.grad for p in side.model.parameters() if p.grad is not None])
+        side.model.zero_grad()
+        print(json.dumps([seconds, loss, float(norm)]), flush=True)
     print(json.dumps([before, resident_mib("VmHWM")]), flush=True)
 
 
 class Worker:
     """A variant in its own process."""
 
-    def __init__(self, variant: str, precision: str, arguments: argparse.Namespace) -> None:
-        sizes = ["--samples", str(arguments.samples), "--batch", str(arguments.batch)]
-        command = [sys.executable, __file__, "--worker", variant, "--precision", precision, *sizes]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.times: list[list[list[float]]] = []
+    def __init__(self, variant: str, case: tuple[str, str, str], arguments: argparse.Namespace) -> None:
+        names = zip(("--mixtures", "--training", "--precision"), case, strict=True)
+        options = [part for pair in names for part in pair]
+        fixed = ["--worker", variant, "--shape", arguments.shape, "--steps", str(arguments.steps)]
+        threads = {"BENCHMARK_THREADS": str(arguments.threads)}
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, *fixed, *options, "--threads", str(arguments.threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | threads,
+        )
+        self.seconds: list[float] = []
 
-    def step(self, index: int) -> list[float]:
-        """Seconds of a step on a batch: gradients, and with the update."""
+    def step(self, index: int) -> tuple[float, float]:
+        """Loss and gradient norm; the time is kept."""
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write(f"{index}\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        seconds, loss, norm = json.loads(self.process.stdout.readline())
+        if index != WARM_UP:
+            self.seconds.append(seconds)
+        return loss, norm
 
-    def finish(self) -> list[float]:
-        """MiB before the first step and at the peak."""
-        return json.loads(self.process.communicate()[0])
-
-
-Rows = dict[str, dict[str, float]]
-
-
-def measure(precision: str, batches: int, trained: int, arguments: argparse.Namespace) -> Rows:
-    """Rows of a precision: medians of passes over all batches, the variants step by step in turn."""
-    workers = {variant: Worker(variant, precision, arguments) for variant in VARIANTS}
-    passes: dict[str, list[list[float]]] = {variant: [] for variant in VARIANTS}
-    for repeat in range(arguments.repeats + 1):
-        sums = {variant: [0.0, 0.0] for variant in VARIANTS}
-        for index in range(batches):
-            for variant, worker in workers.items():
-                sums[variant] = [a + b for a, b in zip(sums[variant], worker.step(index), strict=True)]
-        if repeat:  # the first pass warms up
-            for variant, seconds in sums.items():
-                passes[variant].append(seconds)
-    return {variant: row(passes[variant], worker.finish(), trained) for variant, worker in workers.items()}
+    def finish(self, supervised: int) -> dict[str, float]:
+        """The variant's row."""
+        before, peak = json.loads(self.process.communicate()[0])
+        return {
+            "supervised_tokens_per_second": round(supervised / sum(self.seconds), 3),
+            "seconds_per_step": round(sum(self.seconds) / len(self.seconds), 2),
+            "peak_mib": round(peak),
+            "of_it_step_mib": round(peak - before),
+        }
 
 
-def row(passes: list[list[float]], memory: list[float], trained: int) -> dict[str, float]:
-    """Rates and memory of a variant."""
-    gradients, whole = (statistics.median(column) for column in zip(*passes, strict=True))
+def measure(case: tuple[str, str, str], arguments: argparse.Namespace) -> dict[str, object]:
+    """Rows of a mixture, kind of training and precision."""
+    mixture, training, precision = case
+    steps = drawn(arguments, mixture)[:WARM_UP]
+    names = variants(mixture, training, precision)
+    workers = {name: Worker(name, case, arguments) for name in names}
+    apart = [0.0, 0.0]
+    for index in (WARM_UP, *range(len(steps))):
+        found = {name: worker.step(index) for name, worker in workers.items()}
+        for name in names[1:]:
+            for place in (0, 1):
+                pair = found["ours"][place], found[name][place]
+                apart[place] = max(apart[place], abs(pair[0] - pair[1]) / abs(pair[1]))
+    if any(found > most for found, most in zip(apart, MOST_APART[precision], strict=True)):
+        raise SystemExit(f"{case}: losses and norms differ by {apart}: the variants don't compute the same")
+    lengths = [[len(sample.ids) for sample in step] for step in steps]
+    supervised = int(sum(sample.weights.sum() for step in steps for sample in step))
+    rows = {name: worker.finish(supervised) for name, worker in workers.items()}
     return {
-        "supervised_tokens_per_second": round(trained / gradients, 1),
-        "with_optimizer": round(trained / whole, 1),
-        "peak_mib": round(memory[1], 1),
-        "peak_above_start_mib": round(memory[1] - memory[0], 1),
+        "samples": sum(map(len, steps)),
+        "tokens": sum(map(sum, lengths)),
+        "padding": round(1 - sum(map(sum, lengths)) / sum(len(step) * max(step) for step in lengths), 3),
+        "supervised_tokens": supervised,
+        "differences": {"loss": apart[0], "gradient_norm": apart[1]},
+        "rows": rows,
+        "ours_over": {name: over(rows["ours"], rows[name]) for name in names[1:]},
     }
 
 
-def ratios(rows: Rows) -> Rows:
-    """Ours over each peer: above 1 is faster, and for memory below 1 is smaller."""
-    ours = rows["ours"]
-    return {
-        variant: {field: round(ours[field] / peer[field], 3) for field in ours}
-        for variant, peer in rows.items()
-        if variant != "ours"
-    }
+def over(ours: dict[str, float], theirs: dict[str, float]) -> dict[str, float]:
+    """Ratios: above 1 is faster, and for memory below 1 is smaller."""
+    fields = "supervised_tokens_per_second", "peak_mib"
+    return {field: round(ours[field] / theirs[field], 3) for field in fields}
 
 
 def main() -> int:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("--samples", type=int, default=96)
-    parser.add_argument("--batch", type=int, default=24, help="samples per step")
-    parser.add_argument("--repeats", type=int, default=5, help="timed passes over all samples")
-    parser.add_argument("--precision", nargs="+", default=["bfloat16", "float32"])
-    parser.add_argument("--worker", choices=VARIANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--mixtures", nargs="+", choices=MIXTURES, default=list(MIXTURES))
+    parser.add_argument("--training", nargs="+", choices=("full", "lora"), default=["full", "lora"])
+    parser.add_argument("--precision", nargs="+", choices=DTYPES, default=list(DTYPES))
+    parser.add_argument("--steps", type=int, default=2, help="timed steps of a case")
+    parser.add_argument("--shape", choices=tuple(SHRINK), default="1b")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--worker", choices=("ours", "padded", "checkpointed"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(arguments.threads)
     if arguments.worker:
         serve(arguments)
         return 0
-    work = workload(arguments.samples, arguments.batch)
-    result = describe(work, check_losses(work))
-    print(json.dumps(result, indent=1), flush=True)
-    trained, batches = sum(sum(pack.trained) for pack in work.packs), len(work.packs)
-    for precision in arguments.precision:
-        rows = measure(precision, batches, trained, arguments)
-        result[precision] = {"rows": rows, "ours_over": ratios(rows)}
-        for variant, figures in rows.items():
-            print(f"{precision:10s}{variant:20s}{figures}", flush=True)
-    print(json.dumps(result))
+    cases = {}
+    for case in product(arguments.mixtures, arguments.training, arguments.precision):
+        cases[" ".join(case)] = measure(case, arguments)
+        print(" ".join(case), json.dumps(cases[" ".join(case)], indent=1), flush=True)
+    modules = (torch, transformers, peft)
+    settings = {"shape": arguments.shape, "threads": arguments.threads, "python": platform.python_version()}
+    versions = {module.__name__: module.__version__ for module in modules}
+    print(json.dumps({"benchmark": "training_step", **settings, "versions": versions, "cases": cases}))
     return 0
-
-
-def describe(work: Workload, difference: float) -> dict[str, object]:
-    """What was measured, for the last line."""
-    tokens, cells = sum(len(p.ids) for p in work.packs), sum(p.ids.numel() for p in work.padded)
-    return {
-        "benchmark": "training_step",
-        "samples": sum(len(p.lengths) for p in work.packs),
-        "tokens": tokens,
-        "supervised_tokens": sum(sum(p.trained) for p in work.packs),
-        "tiles": sum(len(p.tiles) for p in work.packs),
-        "padding": round(1 - tokens / cells, 3),
-        "largest_loss_difference": difference,
-        "versions": {m.__name__: m.__version__ for m in (torch, transformers)},
-        "python": platform.python_version(),
-    }
 
 
 if __name__ == "__main__":

@@ -49,6 +49,10 @@ def wrapped(base: Path, endings: tuple[str, ...], rslora: bool = False) -> VLM:
     return model.eval()
 
 
+def configs(model: VLM) -> dict[str, LoRAConfig]:
+    return {path: layer.config for path, layer in lora_linears(model)}
+
+
 def tensors(model: VLM) -> dict[str, torch.Tensor]:
     return {own_name(name): parameter.detach() for name, parameter in model.named_parameters()}
 
@@ -56,7 +60,8 @@ def tensors(model: VLM) -> dict[str, torch.Tensor]:
 def write(folder: Path, model: VLM, base: Path, trained: tuple[str, ...] = ()) -> Path:
     said = load_checkpoint(base)
     folder.mkdir()
-    AdapterPlan.of(model, said.family, said.layout, trained).write(folder, tensors(model).items(), str(base))
+    plan = AdapterPlan.of(configs(model), said.family, said.layout, str(base), trained)
+    plan.write(folder, tensors(model).items())
     return folder
 
 
@@ -137,7 +142,7 @@ def test_what_peft_cannot_hold_is_known_before(tmp_path: Path) -> None:
     said = load_checkpoint(base)
     for trained in ("vision.layers.0.ls1", "vision.layers.0.attn.qkv.bias"):
         with pytest.raises(ValueError, match="vision.layers.0.*has LoRA factors.*train it in another stage"):
-            AdapterPlan.of(wrapped(base, ALL), said.family, said.layout, (trained,))
+            AdapterPlan.of(configs(wrapped(base, ALL)), said.family, said.layout, "", (trained,))
 
 
 OLD_NAMES = (

@@ -26,7 +26,7 @@ def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
     single = [name for name in shipped_recipes() if not name.endswith("all_stages")]
     assert all(name in lines for name in single) and max(map(len, shown.splitlines())) <= 100
     told = " ".join(lines["internvl_2_5/8b/stage_1_5"].split()[1:])
-    assert told == "ViT, connector 1e-5 1024 x 16K 100,000 76B 512 GPUs"
+    assert told == "ViT, connector 1e-5 1024 x 16K 100,000 76B 512 GPUs 22"
     assert main(["recipes", "--json"]) == 0
     found = {recipe["name"]: recipe for recipe in json.loads(capsys.readouterr().out)}
     assert found["scale_model/internvl_2_5"]["stages"]["full"] == 620
@@ -135,3 +135,13 @@ def test_a_run_and_its_figures(tiny: str, tmp_path: Path, capsys: pytest.Capture
     assert "stage 0: first" in shown.err
     assert main(["train", tiny, "--out", str(out), "--stages.1.steps", "1"]) == 0
     assert "finished before, nothing is left to train" in capsys.readouterr().out
+
+
+def test_a_pattern_with_brackets_is_shown_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The table once read [qkvo] as mark-up and left it out."""
+    (tmp_path / "tiny.py").write_text(RECIPE.replace('"^connector"', '"^[c]onnector"'))
+    words = ["train", str(tmp_path / "tiny.py"), "--out", str(tmp_path / "run"), "--stages.0.steps", "1"]
+    assert main([*words, "--stages.1.steps", "1"]) == 0
+    assert "^[c]onnector" in capsys.readouterr().out

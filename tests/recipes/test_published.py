@@ -109,6 +109,7 @@ def test_the_parts_that_are_trained(name: str) -> None:
     trained = assign(model, build_stage(stage).rules)
     counts = count_parameters(stage.entry.model)
     assert sum(a.parameter.numel() for a in trained) == sum(counts[part] for part in stage.trained)
+    assert stage.learned() == sum(a.parameter.numel() for a in trained)
     assert {a.weight_decay for a in trained if a.parameter.dim() > 1} == {stage.decay}
     assert all(p.device == torch.device("meta") for p in model.parameters())
 
@@ -135,6 +136,7 @@ def test_lora_reaches_the_published_layers(name: str) -> None:
     assert row and len(layers) == decoder.num_hidden_layers
     assert all(names == set(re.findall(r"`(\S+)`", row[1])) for names in layers.values())
     rank = stage.lora_rank
+    assert stage.learned() == rank * sum(m.in_features + m.out_features for m in found.values())
     adapter = LoRALinear(nn.Linear(6, 4), rules[0].lora or LoRAConfig(), 0)
     assert (adapter.rank, adapter.scale, adapter.dropout) == (rank, 2.0, 0.05)
     frozen = [rule for rule in rules if rule.learning_rate is None]

@@ -23,6 +23,7 @@ KINDS = {
     "native": "internvl_3/1b/native",
     "V2PE": "internvl_2/2b/v2pe",
     "domain": "internvl_2/1b/bdd",
+    "distillation": "internvit/300m/distil",
     "1.1 tuning": "internvl_1_1/19b/finetune",
 }
 
@@ -38,9 +39,24 @@ def test_a_stage_changes_what_it_trains(kind: str, tmp_path: Path) -> None:
     for stage, (before, after) in zip(published, pairwise(seen), strict=True):
         changed = {name for name in after if not torch.equal(before[name], after[name])}
         factors = {name for name in changed if name.rpartition(".")[2] in FACTORS}
-        assert {name.partition(".")[0] for name in changed - factors} == set(stage.trained), stage.name
+        parts = {name.partition(".")[0] for name in changed - factors} - {"projection_heads"}
+        assert parts == set(stage.trained), stage.name
         linears = sum(hasattr(module, "lora_A") for module in trainer.model.modules())
         assert len(factors) == 2 * linears == (28 if stage.lora_rank else 0)
+
+
+def test_a_vit_goes_from_one_decoder_to_the_next(tmp_path: Path) -> None:
+    """The progressive chain: what stage 1.5 made of the ViT is what the next size begins with, and keeps."""
+    made = Trainer(set_up(rehearse(load_recipe("internvl_2_5/8b/stage_1_5"))), tmp_path / "first")
+    assert list(made.run())
+    taken = rehearse(load_recipe("internvl_2_5/1b/stage_1"))
+    start = taken.start.model_copy(update={"vision": str(made.stage_folder(0))})
+    following = Trainer(set_up(taken.model_copy(update={"start": start, "seed": 1})), tmp_path / "second")
+    before, after = _weights(made), _weights(following)
+    kept = {name for name in before if torch.equal(before[name], after[name])}
+    assert {name for name in before if name.startswith("vision.")} <= kept
+    assert not {name for name in kept if name.endswith("proj.weight") and name.startswith("decoder.")}
+    assert "connector.linear_1.weight" not in kept
 
 
 def _weights(trainer: Trainer) -> dict[str, torch.Tensor]:

@@ -94,7 +94,7 @@ def test_stop_names_the_step_and_keeps_its_samples(log_every: int, broken: set[s
     assert [key for batch in kept.batches for key in batch.keys] == keys and math.isnan(kept.loss)
 
 
-@pytest.mark.parametrize("log_every", [1, 3, 4])
+@pytest.mark.parametrize("log_every", [1, 4])
 def test_skipped_steps_learn_nothing_and_are_counted(
     log_every: int, broken: set[str], tmp_path: Path
 ) -> None:

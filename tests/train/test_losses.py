@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tessera.models import vlm
 from tessera.models.vlm import VLM
 from tessera.nn import cross_entropy
 from tessera.nn.attention.layout import Packed
@@ -100,6 +101,18 @@ def test_frozen_parts_get_no_gradient_and_no_graph() -> None:
     pixels = torch.zeros(1, 3, 16, 16)
     assert model.vision(pixels).grad_fn is None  # nothing of the ViT is kept for a backward pass
     assert model.see(pack.tiles).grad_fn is not None
+
+
+def test_a_frozen_vit_takes_few_tiles_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tiles = tiny.model(), collate(tiny.samples(3)).tiles
+    seen: list[int] = []
+    model.vision.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    monkeypatch.setattr(vlm, "PATCHES_AT_ONCE_ON_CPU", 2 * model.vision.patches)
+    whole = model.see(tiles)
+    assert seen == [len(tiles)], "a trained ViT keeps everything in any case"
+    model.vision.requires_grad_(False)
+    torch.testing.assert_close(model.see(tiles), whole)
+    assert max(seen[1:]) == 2 and sum(seen[1:]) == len(tiles)
 
 
 def test_contrastive_loss_by_hand() -> None:

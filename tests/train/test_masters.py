@@ -33,6 +33,7 @@ def test_weights_stored_in_bfloat16_are_published_in_it() -> None:
     masters.master("decoder.norm.weight", first).add_(1e-4)
     assert dict(masters.exact(model))["decoder.norm.weight"].dtype == torch.float32
     assert dict(masters.as_stored(model, {}))["decoder.norm.weight"].dtype == torch.bfloat16
+    assert all(value.dtype == torch.float32 for _, value in masters.as_stored(model, {}, torch.float32))
     plain = Masters()
     plain.hold(model)
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())

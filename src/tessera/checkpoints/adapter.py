@@ -70,7 +70,7 @@ def find_with_adapter(
         return given, folder
     if not is_adapter(given):
         return given, None
-    base = Section.of(given / ADAPTER_CONFIG).without_nulls().text("base_model_name_or_path", "")
+    base = name_of_base(given)
     found = _here(base)
     if found is None or is_adapter(found):
         named = shown(base) if base else "a model that it does not name"
@@ -79,6 +79,17 @@ def find_with_adapter(
             "the hub's cache; give the base model, and this folder as adapter=, --adapter"
         )
     return found, given
+
+
+def name_of_base(adapter: Path) -> str:
+    """The model that an adapter's config names, empty when it names none."""
+    return Section.of(adapter / ADAPTER_CONFIG).without_nulls().text("base_model_name_or_path", "")
+
+
+def replaces_weights(adapter: Path) -> bool:
+    """Whether an adapter brings more than factors."""
+    name = next(name for name in ADAPTER_FILES if (adapter / name).is_file())
+    return any(".lora_A" not in key and ".lora_B" not in key for key in open_file(adapter / name).keys)
 
 
 def _here(name: str) -> Path | None:

@@ -4,7 +4,7 @@ Nothing is kept but the model: the host's memory holds the finished part of it a
 With packed linears all of it stays windows into the files, read when they are used.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import nn
@@ -20,14 +20,15 @@ def fill(
     dtype: torch.dtype | None = None,
     devices: Mapping[str, str] | None = None,
     linears: LinearKind = "plain",
+    chosen: Callable[[str], bool] | None = None,
 ) -> None:
     """Replace the (meta) parameters by tensors under own names; `dtype` None keeps the stored one.
 
     `devices`: own prefix -> device, the longest that matches wins, `device` takes the rest. Parameters that
-    were tied stay tied.
+    were tied stay tied. `chosen`: by their own names, weights and biases that may be packed or quantised.
     """
     sites = _sites(model)
-    builder = _LinearBuilder(model, linears)
+    builder = _LinearBuilder(model, linears, chosen or (lambda name: True))
     for name, tensor in tensors:
         moved = tensor.to(device_of(name, devices or {}) or device, dtype or tensor.dtype)
         if builder.wants(name):
@@ -58,10 +59,15 @@ def _sites(model: nn.Module) -> dict[str, list[str]]:
 class _LinearBuilder:
     """Replaces linears by packed or quantised ones as soon as their weight and bias are there."""
 
-    def __init__(self, model: nn.Module, kind: LinearKind) -> None:
+    def __init__(self, model: nn.Module, kind: LinearKind, chosen: Callable[[str], bool]) -> None:
         self._model, self._kind = model, kind
         self._waiting: dict[str, dict[str, torch.Tensor]] = {}
-        self._linears = {} if kind == "plain" else _replaceable(model, kind)
+        found = {} if kind == "plain" else _replaceable(model, kind)
+        self._linears = {
+            path: linear
+            for path, linear in found.items()
+            if all(chosen(f"{path}.{leaf}") for leaf, _ in linear.named_parameters())
+        }
 
     def wants(self, name: str) -> bool:
         """Whether an own parameter belongs to a linear that is replaced."""

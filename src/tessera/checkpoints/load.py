@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -118,6 +118,7 @@ def load_checkpoint(
     dtype: torch.dtype | None = None,
     *,
     linears: LinearKind = "plain",
+    chosen: Callable[[str], bool] | None = None,
     devices: Mapping[str, str] | None = None,
     merge_lora: bool = False,
     adapter: Path | None = None,
@@ -128,12 +129,12 @@ def load_checkpoint(
 
     The model is laid out without memory and filled tensor by tensor, each cast to `dtype` (None keeps the
     stored one) and put on its device right away: the host needs no more than what stays there and one shard.
-    `linears` packs or quantises the blocks' matrices, for inference; packed models stay windows into the
-    files, which may then be replaced but not overwritten in place. `devices`: own prefix -> device, the
-    longest that matches wins, `device` takes the rest. A LoRA checkpoint opens with `merge_lora`;
-    `adapter` is a folder with a LoRA adapter, which is merged in, or stays beside its linears (`apart`).
-    add_tokens: new special tokens, which get rows (`NewTokens`). Raises ValueError naming file, key and
-    remedy when anything is missing, too much, of another shape or of an unknown architecture.
+    `linears` packs the blocks' matrices, for inference, or quantises them, `chosen` by their names. Packed
+    models stay windows into the files, which may then be replaced but not overwritten in place. `devices`:
+    own prefix -> device, the longest that matches wins, `device` takes the rest. A LoRA checkpoint opens with
+    `merge_lora`; `adapter` is a folder with a LoRA adapter, which is merged in, or stays beside its linears
+    (`apart`). add_tokens: new special tokens, which get rows (`NewTokens`). Raises ValueError naming file,
+    key and remedy when anything is missing, too much, of another shape or of an unknown architecture.
     """
     root = Path(folder)
     with open_weights(root, dtype, merge_lora, adapter) as found:
@@ -145,7 +146,7 @@ def load_checkpoint(
             raise ValueError(f"{shown(root)}: {error}") from error
         # Packed weights stay in the files until they are used: only what is small is read for a look.
         looked_at = SMALL if linears == "packed" else math.inf
-        fill(opened.model, opened.tensors(looked_at), device, dtype, devices, linears)
+        fill(opened.model, opened.tensors(looked_at), device, dtype, devices, linears, chosen)
         if apart and opened.adapter is not None:
             attach(opened.model, opened.adapter)
     told = vars(said) | {"tokenizer": encoder.tokenizer}

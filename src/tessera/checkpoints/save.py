@@ -77,6 +77,12 @@ def write_checkpoint(
     return root
 
 
+def require_new(folder: Path) -> None:
+    """ValueError for a folder that holds something: nothing is overwritten."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} is there and not empty: nothing is overwritten, name a new folder")
+
+
 def layout_for(family: Family, layout: LayoutName) -> PublishedLayout | None:
     """The published layout of this name, None for Tessera's own.
 

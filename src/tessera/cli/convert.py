@@ -96,8 +96,9 @@ def in_words(done: Conversion) -> str:
         return "not checked (--no-check)"
     if found.exact:
         return f"equal to the bit on a random prompt ({found.tokens} tokens behind a random tile)"
+    change = "merging" if done.merged else "a cast"
     return (
         f"differ by at most {found.max_abs:.3g} of {found.scale:.3g} on a random prompt "
-        f"({done.tolerance:.0%} is allowed after a cast); {found.same_greedy:.0%} of {found.tokens} greedy "
-        "choices are the same"
+        f"({100 * done.tolerance:.2g}% is allowed after {change}); {found.same_greedy:.0%} of {found.tokens} "
+        "greedy choices are the same"
     )

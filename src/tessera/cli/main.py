@@ -35,6 +35,7 @@ VERBS = {
     "recipes": Verb("list the recipes that ship; copy one to edit it", "training.recipes:RecipesCommand"),
     "train": Verb("run a recipe, stage after stage", "training.train:train_command"),
     "tune": Verb("fine-tune a model on your data, LoRA or full", "training.tune:TuneCommand", fields=True),
+    "graft": Verb("put a trained ViT on another language model", "training.graft:GraftCommand"),
     "inspect": Verb("show how a picture becomes tiles and tokens", "inspect:InspectCommand"),
     "demo": Verb("train and measure the scale model (10 minutes)", "training.demo:DemoCommand"),
     "evaluate": Verb("measure a model on held-out playground tasks", "evaluate:EvaluateCommand"),

@@ -28,32 +28,58 @@ class VLM(nn.Module):
         for name, part in config.build_parts().items():
             self.add_module(name, part)
 
+    patches_at_once: int | None = None
+    """Patches that go through the ViT together without gradients; None goes by the device."""
+
     def see(self, tiles: torch.Tensor) -> torch.Tensor:
         """uint8 tiles [N, S, S, 3], on any device, to visual features [N, tokens_per_tile, D] where the
-        connector lies. Without gradients few tiles go through at a time, which bounds the memory."""
-        if torch.is_grad_enabled():
-            return self._see(tiles)
-        at_once = PATCHES_AT_ONCE_ON_CPU if self.vision.like.device.type == "cpu" else PATCHES_AT_ONCE
-        parts = tiles.split(max(1, at_once // self.vision.patches))
-        return torch.cat([self._see(part) for part in parts])
+        connector lies."""
+        return self.connect(self.look(tiles))
 
-    def _see(self, tiles: torch.Tensor) -> torch.Tensor:
-        like, config = self.vision.like, self.config
-        pixels = normalise(tiles.to(like.device), config.mean, config.std, like.dtype)
-        states = self.vision.encode(pixels)
+    def look(self, tiles: torch.Tensor) -> torch.Tensor:
+        """uint8 tiles [N, S, S, 3] to the ViT's states [N, P, D_vision]. Without gradients, or when the whole
+        ViT is frozen, few tiles go through at a time and nothing is kept, which bounds the memory."""
+        if torch.is_grad_enabled() and any(p.requires_grad for p in self.vision.parameters()):
+            return self._look(tiles)
+        on_cpu = self.vision.like.device.type == "cpu"
+        at_once = self.patches_at_once or (PATCHES_AT_ONCE_ON_CPU if on_cpu else PATCHES_AT_ONCE)
+        with torch.no_grad():
+            return torch.cat([self._look(p) for p in tiles.split(max(1, at_once // self.vision.patches))])
+
+    def connect(self, states: torch.Tensor) -> torch.Tensor:
+        """The ViT's states [N, P, D_vision], on any device, to visual features [N, tokens_per_tile, D]."""
         features: torch.Tensor = self.connector(states.to(next(self.connector.parameters()).device))
         return features
 
+    def _look(self, tiles: torch.Tensor) -> torch.Tensor:
+        like, config = self.vision.like, self.config
+        pixels = normalise(tiles.to(like.device), config.mean, config.std, like.dtype)
+        return self.vision.encode(pixels)
+
+    def _nothing(self, tiles: torch.Tensor) -> torch.Tensor:
+        """A zero that has been through ViT and connector; what is drawn later is as if it had not."""
+        device = self.vision.like.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            return 0.0 * self.see(tiles).sum()
+
     def embed(
-        self, ids: torch.Tensor, tiles: torch.Tensor | None = None, features: torch.Tensor | None = None
+        self,
+        ids: torch.Tensor,
+        tiles: torch.Tensor | None = None,
+        features: torch.Tensor | None = None,
+        spare: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Ids int64 [T] and uint8 tiles [N, S, S, 3] (or features [N, tokens, D] seen before) to [T, D].
 
+        `spare` tiles pass through ViT and connector and change nothing: where those are spread over
+        processes, one without pictures takes part like that.
         ViT, connector and embeddings may lie on three devices; the result lies where the embeddings do.
         """
         if features is None and tiles is not None and len(tiles):
             features = self.see(tiles)
         embeddings = self.decoder.embed(ids)
+        if spare is not None:
+            embeddings = embeddings + self._nothing(spare).to(embeddings)
         flat = embeddings.new_zeros(0, embeddings.shape[-1]) if features is None else features.flatten(0, 1)
         return fuse(embeddings, ids, flat.to(embeddings.device), self.config.image_token_id)
 
@@ -66,11 +92,13 @@ class VLM(nn.Module):
         cache: KVCache | None = None,
         features: torch.Tensor | None = None,
         rows: torch.Tensor | None = None,
+        spare: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """The stream's final hidden states [T, D], or of `rows` int64 [R] alone; `logits` scores them.
 
         Parts and blocks may lie on several devices (`Decoder.forward`); inputs may come from any."""
-        hidden: torch.Tensor = self.decoder(self.embed(ids, tiles, features), layout, positions, cache, rows)
+        embeddings = self.embed(ids, tiles, features, spare)
+        hidden: torch.Tensor = self.decoder(embeddings, layout, positions, cache, rows)
         return hidden
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -61,7 +61,7 @@ class QuantisedLinear(nn.Module):
         out = rows.new_empty(len(rows), self.out_features)
         for part in self._parts(rows.element_size()):
             matrix, scale = self.piece(part, rows.dtype)
-            bias = None if self.bias is None else self.bias[part]
+            bias = None if self.bias is None else self.bias[part].to(rows.dtype)
             if scale is None:
                 out[:, part] = F.linear(rows, matrix, bias)
             elif bias is None:
@@ -115,12 +115,12 @@ class Int8Linear(QuantisedLinear):
         """[R, in] to [R, out]."""
         if len(rows) > FEW_ROWS or rows.device.type != "cpu":
             return super().product(rows)
-        out = int8_product(rows, self.weight, self.scale)
-        return out if self.bias is None else out.add_(self.bias)
+        out = int8_product(rows, self.weight, self.scale.to(rows.dtype))
+        return out if self.bias is None else out.add_(self.bias.to(rows.dtype))
 
     def piece(self, part: slice, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Whole numbers, exact in any float, and their scales."""
-        return self.weight[part].to(dtype), self.scale[part]
+        return self.weight[part].to(dtype), self.scale[part].to(dtype)
 
 
 class Int4Linear(QuantisedLinear):

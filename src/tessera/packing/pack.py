@@ -6,7 +6,6 @@ pack.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -72,18 +71,6 @@ def collate(samples: Sequence[Sample]) -> Pack:
         trained=tuple(length.trained for length in lengths),
         positions=torch.from_numpy(np.concatenate(positions)) if positions else None,
     )
-
-
-def join_packs(first: Pack, second: Pack) -> Pack:
-    """One pack with the samples of both; both have positions, or none has."""
-    joined: dict[str, Any] = {}
-    for name, one in vars(first).items():
-        both = (one, getattr(second, name))
-        if name == "tiles":  # of text alone they may have any side
-            joined[name] = torch.cat([part for part in both if len(part)] or [one])
-        elif one is not None:
-            joined[name] = torch.cat(both) if isinstance(one, torch.Tensor) else both[0] + both[1]
-    return Pack(**joined)
 
 
 def split_pack(pack: Pack) -> list[Pack]:

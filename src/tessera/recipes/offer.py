@@ -37,6 +37,8 @@ class Line:
     batch: str = ""
     tokens: str = ""
     hardware: str = ""
+    state_bytes: int = 0
+    """Weights, gradients and optimizer, over all devices; 0 is not known."""
 
 
 class Offer(Protocol):
@@ -79,8 +81,8 @@ class FileRecipe:
         card = self.card()
         steps = re.findall(r"(\w+) \(([\d,]+) steps\)", card.get("stages", ""))
         stages = {stage: int(count.replace(",", "")) for stage, count in steps}
-        known = {key: card.get(key, "") for key in ("trained", "hardware", "purpose")}
-        return Line(self.name, "scale", "5M", stages, **known)
+        trained, hardware = card.get("trained", ""), card.get("hardware", "").partition(",")[0]
+        return Line(self.name, "scale", "5M", stages, trained, card["purpose"], hardware=hardware)
 
     def card(self) -> dict[str, str]:
         """What the docstring says: its first line, and the fields, such as `time`."""
@@ -120,6 +122,7 @@ class PublishedRecipe:
             _joined(f"{stage.packs} x {stage.length / 1024:.0f}K" for stage in self.run),
             _joined(tokens_of(stage) for stage in self.run),
             _joined(stage.hardware for stage in self.run),
+            max(stage.state_bytes() for stage in self.run),
         )
 
     def card(self) -> dict[str, str]:
@@ -154,13 +157,13 @@ class PublishedRecipe:
 def trained_parts(stage: PublishedStage) -> str:
     """In words: `ViT, connector`, or the rank of LoRA."""
     if stage.lora_rank:
-        return f"LoRA {stage.lora_rank}, decoder"
+        return f"LoRA {stage.lora_rank}"
     return ALL if len(stage.trained) == len(LABELS) else ", ".join(LABELS[part] for part in stage.trained)
 
 
 def tokens_of(stage: PublishedStage) -> str:
     """As printed; else what the packs of the published steps hold; else one pass over the data."""
-    if stage.tokens:
+    if stage.tokens or stage.teacher:
         return stage.tokens
     held = (stage.steps or 0) * stage.packs * stage.length / 1e9
     return "one pass" if not held else f"{held:.0f}B" if held >= 1 else f"{held * 1000:.0f}M"

@@ -1,9 +1,10 @@
-"""A recipe in miniature: its stages, rules and weights of tokens, on a model of a few thousand weights.
+"""A recipe in miniature: its stages, rules and weights of tokens, on a model of few weights.
 
 What a recipe of 78 billion weights trains and freezes can be seen in seconds, before any data is there.
 """
 
 from tessera.records.manifest import PlaygroundSource
+from tessera.train.objective.distillation import DistillationObjective
 from tessera.train.recipe import Recipe, Stage, Start
 from tessera.train.update.schedule import Schedule
 
@@ -12,12 +13,14 @@ TEXT_WORDS = ("text of", "text-only")
 
 
 def rehearse(recipe: Recipe, steps: int = 2) -> Recipe:
-    """The same recipe for the nano model on drawn pictures, `steps` steps a stage, on the CPU.
+    """The same recipe for the nano model (or a small ViT beside the shipped one) on drawn pictures,
+    `steps` steps a stage, on the CPU.
 
     Kept are stages, rules, objective, weights of tokens, visual positions, optimizer, drop path, recompute.
     """
     stages = tuple(_short(stage, steps) for stage in recipe.stages)
-    start = Start(family="nano_model")
+    imitates = isinstance(recipe.stages[0].objective, DistillationObjective)
+    start = Start(family="scale_small" if imitates else "nano_model")
     return recipe.model_copy(update={"stages": stages, "start": start, "device": "cpu", "save_every": steps})
 
 
@@ -27,12 +30,16 @@ def _short(stage: Stage, steps: int) -> Stage:
         PlaygroundSource(name=f"drawn_{number}", mode="blind" if _is_text(source) else "picture", questions=3)
         for number, source in enumerate(stage.sources)
     )
+    objective = stage.objective
+    if isinstance(objective, DistillationObjective):
+        objective = objective.model_copy(update={"teacher": "shipped"})
     return stage.model_copy(
         update={
             "steps": steps,
             "epochs": None,
             "sources": sources,
             "packing": stage.packing.model_copy(update=size),
+            "objective": objective,
             "accumulate": min(stage.accumulate, 2),
             "schedule": Schedule(kind=stage.schedule.kind, warmup=1),
         }

@@ -5,9 +5,10 @@ Telemetry is a return value: `Trainer.run` yields a report per step and writes i
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, astuple, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,22 @@ import torch
 from torch import nn
 
 from tessera.nn.recompute import set_recompute
-from tessera.runtime.atomic import atomic_folder
-from tessera.runtime.device import bound_product_caches, choose_device
+from tessera.runtime.device import bound_product_caches, choose_device, choose_dtype
 from tessera.runtime.disk import require_writable
 from tessera.runtime.interrupt import Stop
 from tessera.runtime.locks import FolderLock
 from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
-from tessera.train.objective.contract import Counts, Loader
+from tessera.train.objective.contract import Counts, Loader, Tensors
 from tessera.train.parallel.mesh import arrange
 from tessera.train.parallel.ranks import join, totals
 from tessera.train.parallel.shard import parallelise, shardable, whole
+from tessera.train.publish import Publisher
 from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
 from tessera.train.state.change import changed
 from tessera.train.state.folder import RunPosition, SavedState, StateFolder, require_finite
-from tessera.train.state.resume import find_state, require_same_start, room_for_run, run_facts
+from tessera.train.state.resume import find_state, room_for_run, run_facts
 from tessera.train.step import Step
 from tessera.train.unread import TakenStep, Unread
 from tessera.train.update.masters import Masters
@@ -75,6 +76,7 @@ class Trainer:
         self._states = StateFolder(folder / "state", self.ranks, background=self._in_background())
         self._run = run_facts(setup)
         self._saved = find_state(folder, self._states, self._run, changed_data)
+        self._publisher = Publisher(setup, folder)
         self.masters = Masters(self.recipe.precision)
         begun, stages = (self.resumed_at or (0, 0))[0], setup.recipe.stages
         for index in range(begun + 1):
@@ -99,7 +101,6 @@ class Trainer:
     def run(self) -> Iterator[StepReport]:
         """All steps that are left. FloatingPointError when the loss diverges, ValueError for bad data."""
         start = self.resumed_at or (0, 0)
-        require_same_start(start, self.ranks)
         if self._saved is None:
             self._states.begin(self._run)
         try:
@@ -109,13 +110,17 @@ class Trainer:
                     if self.stopped:
                         break
             self._states.commit()
+        except RuntimeError as error:
+            if (lost := self.ranks.lost(error)) is error:
+                raise
+            raise lost from error
         finally:
             if self._lock is not None:
                 self._lock.close()
 
     def stage_folder(self, index: int) -> Path:
         """Where the model of a finished stage is written."""
-        return self.folder / f"{index}_{self.recipe.stages[index].name}"
+        return self._publisher.stage_folder(index)
 
     @contextmanager
     def _begin(self, index: int, saved: SavedState | None) -> Iterator[tuple[Optimizer, Loader]]:
@@ -163,6 +168,8 @@ class Trainer:
         position = saved.position if saved else RunPosition(index)
         unread = Unread(recipe, self.folder / "replay", self.ranks.rank, position.skipped)
         with self._begin(index, saved) as (optimizer, loader):
+            if not position.step and self._publisher.writes_base(index):
+                self._publish(partial(self._publisher.write_base, index), {})
             for step in range(position.step, steps):
                 unread.add(self._step(index, step, optimizer, loader))
                 self._journal.note(index, step, loader.keys)
@@ -194,9 +201,10 @@ class Trainer:
         folder, averages = self.stage_folder(index), optimizer.averages()
         self._require_finite(folder.name)
         optimizer.settle()
-        self._publish(folder, {})
+        self._publish(partial(self._publisher.write, folder, index), {})
         if averages:
-            self._publish(folder.with_name(f"{folder.name}_ema"), averages)
+            smooth = folder.with_name(f"{folder.name}_ema")
+            self._publish(partial(self._publisher.write, smooth, index), averages)
         self._wrap(index + 1)
         self._save(RunPosition(index + 1), optimizer)
         last = index + 1 == len(self.recipe.stages)
@@ -238,15 +246,15 @@ class Trainer:
         exact = ((name, value) for name, value in self.masters.exact(self.model) if name in trained)
         self._states.save(position, self._run, exact, optimizer)
 
-    def _publish(self, folder: Path, instead: Mapping[str, torch.Tensor]) -> None:
-        """The model for other rooms: sharded weights come together one at a time, on the rank that writes."""
-        tensors = whole(self.masters.as_stored(self.model, instead))
-        if not self.ranks.leads:
-            for _ in tensors:  # gives its parts
-                pass
-            return
-        with atomic_folder(folder) as fresh:
-            self.setup.save(fresh, tensors)
+    def _publish(self, write: Callable[[Tensors], None], instead: Mapping[str, torch.Tensor]) -> None:
+        """Weights for other rooms: sharded ones come together one at a time, on the rank that writes."""
+        named = self.recipe.save_dtype
+        dtype = None if named == "start" else choose_dtype(named, self.device)
+        tensors = whole(self.masters.as_stored(self.model, instead, dtype))
+        if self.ranks.leads:
+            write(tensors)
+        for _ in tensors:  # what others have to take part in
+            pass
 
     def _validate(self, index: int, step: int, compute: Step) -> float | None:
         """The loss on the records held out, as the model is without drop path; None when it isn't due."""
@@ -274,16 +282,20 @@ class Trainer:
     def _step(self, index: int, step: int, optimizer: Optimizer, loader: Loader) -> TakenStep:
         stage = self.recipe.stages[index]
         started = time.perf_counter()
+        where = f"stage {stage.name!r}, step {step}"
+        self.ranks.at(f"{where}, loading")
         batches = _next_batches(loader, stage, step)
         waited = time.perf_counter() - started
+        self.ranks.at(f"{where}, samples {_named(loader.keys)}")
         factor = stage.schedule.factor(step, stage.steps)
         compute = self.computation(index, step)
         result = compute.update(batches, optimizer, factor)
         seconds = time.perf_counter() - started
+        self.ranks.at(f"{where}, behind it", watched=False)
         try:
             held_out = self._validate(index, step, compute)
         except FloatingPointError as error:
-            raise self._diverged(f"stage {stage.name!r}, step {step}: {error}") from error
+            raise self._diverged(f"{where}: {error}") from error
         own = sum((stage.objective.counts(batch) for batch in batches), Counts())
         counts = Counts(*map(int, totals(astuple(own), self.mesh.data)))
         report = StepReport(
@@ -308,6 +320,12 @@ class Trainer:
 def _due(stage: Stage, step: int) -> bool:
     """Whether the held-out loss is measured behind a step."""
     return bool(stage.validation) and ((step + 1) % stage.validate_every == 0 or step + 1 == stage.steps)
+
+
+def _named(keys: Sequence[str], most: int = 8) -> str:
+    """Samples of a step for a message; `train --replay` and the journal have all of them."""
+    listed = ", ".join(shown(key) for key in keys[:most])
+    return listed if len(keys) <= most else f"{listed} and {len(keys) - most} more"
 
 
 def _next_batches(loader: Loader, stage: Stage, step: int) -> list[Any]:

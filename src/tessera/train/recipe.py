@@ -71,6 +71,9 @@ class Recipe(Config):
     seed: int = 0
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     """Of weights and products. With bfloat16 the optimizer adds up in float32 (docs/updates.md)."""
+    save_dtype: Literal["start", "float32", "bfloat16"] = "start"
+    """Of the models behind the stages; "start" gives each weight the dtype it had in the beginning, which is
+    float32 for fresh ones. States always hold float32."""
     device: str = "auto"
     parallel: Parallel = Parallel()
     save_every: int = Field(default=500, gt=0)

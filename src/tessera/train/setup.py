@@ -1,6 +1,6 @@
 """From a recipe to objects: the learner, and the checked sources of every stage."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -72,7 +72,7 @@ def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
                 f"({first.objective.kind}); make it a recipe of its own, and let its start name the result"
             )
     _check_new_rows(recipe)
-    learner: Any = first.objective.learner.start(recipe.start, recipe.seed)
+    learner: Any = first.objective.learner.start(recipe.start, recipe.seed, _still(recipe))
     for stage in recipe.stages:
         require_linears(learner.model, stage.rules)
     checked = [stage.objective.check(stage, learner, progress) for stage in recipe.stages]
@@ -81,6 +81,11 @@ def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
     sources, validation = (tuple(sources for sources, _ in found) for found in (checked, held_out))
     ends = [_counted(*given, learner) for given in zip(recipe.stages, sources, strict=True)]
     return Setup(recipe.model_copy(update={"stages": tuple(ends)}), learner, sources, validation, report)
+
+
+def _still(recipe: Recipe) -> Callable[[str], bool]:
+    """Whether a weight is never trained itself."""
+    return lambda name: not any(trains(stage.rules, name) for stage in recipe.stages)
 
 
 def _counted(stage: Stage, sources: Sources, learner: Any) -> Stage:

@@ -13,7 +13,7 @@ from tessera.runtime.seeds import derive_seed
 from tessera.train.objective.contract import Objective
 from tessera.train.parallel.idle import shared_work
 from tessera.train.parallel.mesh import ProcessMesh
-from tessera.train.parallel.ranks import add_up, totals, widen
+from tessera.train.parallel.ranks import add_gradients, add_up, totals, widen
 from tessera.train.parallel.shard import reshard
 from tessera.train.update.optimizers import Optimizer
 
@@ -96,6 +96,7 @@ class Step:
     def update(self, batches: Sequence[Any], optimizer: Optimizer, factor: float) -> StepResult:
         """Gradients, clipping, one update at `factor` times the peak rates; nothing waits for the device."""
         own, normaliser = self.gradients(batches)
-        total = add_up(own, optimizer.parameters, self.mesh.data)
+        total = add_up(own, self.mesh.data)
+        add_gradients(optimizer.parameters, self.mesh.copies)
         norm, _ = optimizer.step(factor, total)
         return StepResult(total, normaliser, norm)

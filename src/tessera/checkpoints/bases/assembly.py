@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,17 +18,18 @@ from torch import nn
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.checkpoints.added import NewTokens
 from tessera.checkpoints.bases.parts import DecoderBase, VisionBase, stored_dtype
+from tessera.checkpoints.save import write_checkpoint
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.checkpoints.surgery import part_tensors
 from tessera.checkpoints.weights import tensors_of
-from tessera.families.architecture import StoredGrid
 from tessera.families.catalogue import get_family
 from tessera.families.decoders.prompt import usual_template
 from tessera.families.family import Family
 from tessera.imaging.grid import Tiling
-from tessera.models.config import POSITIONS, ModelConfig, VisionConfig, VLMConfig
+from tessera.models.config import ModelConfig, VisionConfig, VLMConfig
 from tessera.models.initialise import initialise, without_memory
 from tessera.models.vlm import VLM
+from tessera.runtime.atomic import atomic_folder
 from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
 
@@ -105,6 +107,20 @@ class Assembly:
         read = self._read(seed)
         return read if self.new is None else self.new.widened(read)
 
+    def write(
+        self, folder: Path, seed: int, dtype: torch.dtype | None = None, card: dict[str, Any] | None = None
+    ) -> Path:
+        """Write the model in Tessera's layout, tensor by tensor; `dtype` None is that of `self.dtype`.
+
+        ValueError, before anything is written, for a template that this tokenizer cannot write.
+        """
+        self.family.encoder(self.tokenizer)
+        kind = dtype or self.dtype
+        tensors = ((name, tensor.to(kind)) for name, tensor in self.tensors(seed))
+        with atomic_folder(folder) as fresh:
+            write_checkpoint(fresh, tensors, self.family, self.tokenizer, "tessera", card)
+        return folder
+
     def _read(self, seed: int) -> Iterator[tuple[str, torch.Tensor]]:
         bases = {"vision": self.vision, "decoder": self.decoder}
         given = {name: base for name, base in bases.items() if base is not None}
@@ -118,7 +134,7 @@ class Assembly:
 
     def _of_vision(self, module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
         assert self.vision is not None
-        grid = StoredGrid(POSITIONS, self.vision.stored_grid, _internvl(self.source).vision.grid)
+        grid = self.vision.resized(_internvl(self.source).vision.grid)
         return part_tensors(module, "vision", self.vision.folder, grid)
 
     @torch.no_grad()

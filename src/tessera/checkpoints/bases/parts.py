@@ -12,10 +12,18 @@ from tessera.checkpoints.description import CONFIG_FILE
 from tessera.checkpoints.files.shards import ShardReader
 from tessera.checkpoints.load import read_description
 from tessera.checkpoints.surgery import PART_FILE, saved_config
+from tessera.families.architecture import StoredGrid
 from tessera.families.decoders.config import read_language_model
 from tessera.families.family import Family
 from tessera.families.registry import architectures, find_encoder
-from tessera.models.config import IMAGENET_MEAN, IMAGENET_STD, DecoderConfig, VisionConfig, VLMConfig
+from tessera.models.config import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    POSITIONS,
+    DecoderConfig,
+    VisionConfig,
+    VLMConfig,
+)
 from tessera.runtime.json_file import read_object
 from tessera.runtime.shown import shown
 
@@ -32,6 +40,10 @@ class VisionBase:
     """`mean` and `std` of the pixels that it was trained on."""
     whole: Family | None = None
     """The model that it stands in, if it does."""
+
+    def resized(self, grid: int) -> StoredGrid:
+        """How its position embedding is read for so many patches along a side."""
+        return StoredGrid(POSITIONS, self.stored_grid, grid)
 
     @classmethod
     def find(cls, folder: Path) -> Self:

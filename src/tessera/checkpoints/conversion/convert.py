@@ -36,7 +36,7 @@ from tessera.checkpoints.files.lora import is_lora
 from tessera.checkpoints.files.shards import MAX_SHARD_BYTES, ShardReader
 from tessera.checkpoints.load import OpenedWeights, open_weights
 from tessera.checkpoints.placement import free_bytes
-from tessera.checkpoints.save import TOKENIZER_FILES, write_checkpoint
+from tessera.checkpoints.save import TOKENIZER_FILES, require_new, write_checkpoint
 from tessera.families.family import Family
 from tessera.runtime.progress import Progress, silent
 
@@ -52,7 +52,8 @@ class Conversion:
     """What was written and what was found.
 
     `tensors`, `parameters` and `bytes` count own parameters as written. `agreement` is None when the logits
-    were not compared; `tolerance`: share of the largest logit that they may differ by, 0 without a cast.
+    were not compared; `tolerance`: share of the largest logit that they may differ by, 0 without a cast or an
+    adapter.
     """
 
     name: str
@@ -129,7 +130,7 @@ def convert(
         merged=merged or adapter is not None,
         opened_by=OPENED_BY[layout] if remote_code is None else WITH_CODE,
         agreement=agreement,
-        tolerance=tolerance_for(kinds, device),
+        tolerance=tolerance_for(kinds, device, adapter is not None),
         seconds=time.monotonic() - started,
         notes=(*said.notes, *unmerged, *spoilt, *_not_kept(said.family, written.family, layout)),
     )
@@ -147,8 +148,7 @@ def _check_request(
         raise ValueError(f"dtype = {dtype}: weights are stored in float32, bfloat16 or float16")
     if not source.is_dir():
         raise ValueError(f"{source}: no such folder; give the folder of a checkpoint")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ValueError(f"{target} is there and not empty: nothing is overwritten, name a new folder")
+    require_new(target)
     if file := next((parent for parent in target.absolute().parents if parent.is_file()), None):
         raise ValueError(f"{file} is a file, so no folder can be made below it: name another target")
 

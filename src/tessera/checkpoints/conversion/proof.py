@@ -101,11 +101,14 @@ def computing(kinds: Kinds, device: torch.device | str) -> torch.dtype | None:
     return torch.bfloat16 if on_cpu and torch.float16 in kinds[0] | kinds[1] else None
 
 
-def tolerance_for(kinds: Kinds, device: torch.device | str = "cpu") -> float:
-    """Share of the largest logit that logits may differ by: 0 without a cast, else by the coarsest format."""
+def tolerance_for(kinds: Kinds, device: torch.device | str = "cpu", adapted: bool = False) -> float:
+    """Share of the largest logit that logits may differ by: 0 without a cast, else by the coarsest format.
+
+    `adapted`: one end computes with an adapter's factors beside its weights, the other with their sum.
+    """
     stored, written = kinds
     used = {computing(kinds, device) or kind for kind in stored | written}
-    return 0.0 if stored == written else max(TOLERANCE[kind] for kind in used)
+    return 0.0 if stored == written and not adapted else max(TOLERANCE[kind] for kind in used)
 
 
 def compare_folders(
@@ -120,21 +123,22 @@ def compare_folders(
 ) -> Agreement:
     """Logits of both folders' models on a random prompt, one model after the other.
 
-    known: ids from here on are neither asked with nor compared, because the target may have others there.
-    Raises ValueError when they differ by more than `tolerance_for(kinds, device)`.
+    An adapter stays beside the source's weights, so that its merging is tried, too. known: ids from here on
+    are neither asked with nor compared, because the target may have others there. Raises ValueError when they
+    differ by more than `tolerance_for(kinds, device)`.
     """
     dtype = computing(kinds, device)
     answers: list[torch.Tensor] = []
     prompter: Tokenizer | None = None
     for folder, merge, added in ((source, merge_lora, adapter), (target, False, None)):
-        loaded = load_checkpoint(folder, device, dtype, merge_lora=merge, adapter=added)
+        loaded = load_checkpoint(folder, device, dtype, merge_lora=merge, adapter=added, apart=True)
         prompter = prompter if known is not None and prompter else loaded.tokenizer
         answers.append(probe(loaded.model, prompter, seed)[:, :known])
         _require_finite(folder, answers[-1], kinds)
         # Two models need not fit into memory at once.
         del loaded
         gc.collect()
-    found, tolerance = compare(*answers), tolerance_for(kinds, device)
+    found, tolerance = compare(*answers), tolerance_for(kinds, device, adapter is not None)
     if not found.within(tolerance):
         raise ValueError(
             f"{source}: logits differ by {found.max_abs:.3g} of {found.scale:.3g} after the conversion, "

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 from tessera.checkpoints.adapter import WRAPPER
 from tessera.checkpoints.added import EMBEDDING, HEAD
@@ -25,7 +24,7 @@ from tessera.checkpoints.lora.factors import Factors, to_stored
 from tessera.checkpoints.save import layout_for
 from tessera.families.family import Family
 from tessera.families.keymap import OWN, Group
-from tessera.nn.lora import LoRALinear, lora_linears
+from tessera.nn.lora import LoRAConfig
 from tessera.runtime.json_file import write_json
 from tessera.runtime.shown import shown
 
@@ -34,7 +33,7 @@ from tessera.runtime.shown import shown
 class AdapterPlan:
     """What the file of a wrapped model holds, by names alone, so that faults are known before training."""
 
-    wrapped: Mapping[str, LoRALinear]
+    wrapped: Mapping[str, LoRAConfig]
     """By the own name of the weight that has factors."""
     shapes: Mapping[str, tuple[int, ...]]
     """Of all own weights."""
@@ -42,12 +41,20 @@ class AdapterPlan:
     """All weights, in their own order, and how the base's layout names them."""
     modules: tuple[str, ...]
     """Stored names of modules that are written whole, for one of their weights was trained itself."""
+    base: str
+    """Name or folder of the model that the adapter is for."""
 
     @classmethod
     def of(
-        cls, model: nn.Module, family: Family, layout: LayoutName, trained: Collection[str]
+        cls,
+        linears: Mapping[str, LoRAConfig],
+        family: Family,
+        layout: LayoutName,
+        base: str,
+        trained: Collection[str],
     ) -> AdapterPlan:
-        """`trained`: own names of weights that were trained themselves.
+        """`linears`: path of each wrapped one; `trained`: own names of weights that are trained themselves;
+        `layout`, `base`: of the model that the adapter is for, `base` being its folder or hub name.
 
         ValueError when PEFT's form can't hold one beside the factors.
         """
@@ -59,8 +66,8 @@ class AdapterPlan:
             trained = {*trained, *((HEAD,) if EMBEDDING in trained else ())}
         groups = tuple(dict.fromkeys(map(keymap.group, shapes)))
         modules = _modules(key for group in groups if set(group.own) & set(trained) for key in group.stored)
-        wrapped = {f"{path}.weight": module for path, module in lora_linears(model)}
-        plan = cls(wrapped, shapes, groups, modules)
+        wrapped = {f"{path}.weight": config for path, config in linears.items()}
+        plan = cls(wrapped, shapes, groups, modules, base)
         whole = [name for group in groups if plan.is_whole(group) for name in group.own]
         if both := [name for name in whole if name in wrapped]:
             raise ValueError(
@@ -73,9 +80,9 @@ class AdapterPlan:
         """Whether these weights are written themselves."""
         return any(key.startswith(f"{module}.") for key in group.stored for module in self.modules)
 
-    def write(self, folder: Path, tensors: Iterable[tuple[str, torch.Tensor]], base: str) -> None:
+    def write(self, folder: Path, tensors: Iterable[tuple[str, torch.Tensor]]) -> None:
         """Write both files. `tensors`: own names and values of the model's weights and factors, in any order;
-        what the plan doesn't name is passed over. `base`: name or folder of the model they are added to."""
+        what the plan doesn't name is passed over."""
         wanted = {name for group in self.groups if self.is_whole(group) for name in group.own}
         wanted |= {f"{name.removesuffix('weight')}lora_{side}" for name in self.wrapped for side in "AB"}
         held = {name: tensor for name, tensor in tensors if name in wanted}
@@ -93,15 +100,15 @@ class AdapterPlan:
             stored |= {f"{module}.lora_A.weight": given.down, f"{module}.lora_B.weight": given.up}
         files = {f"{WRAPPER}{key}": tensor.cpu().clone() for key, tensor in stored.items()}
         save_file({key: tensor.contiguous() for key, tensor in files.items()}, folder / ADAPTER_FILES[0])
-        write_json(folder / ADAPTER_CONFIG, self._config(factors, base))
+        write_json(folder / ADAPTER_CONFIG, self._config(factors))
 
     def _factors(self, name: str, held: Mapping[str, torch.Tensor]) -> Factors:
         prefix = name.removesuffix("weight")
         return Factors(held[f"{prefix}lora_B"], held[f"{prefix}lora_A"], self.wrapped[name].scale)
 
-    def _config(self, factors: Mapping[str, Factors], base: str) -> dict[str, Any]:
+    def _config(self, factors: Mapping[str, Factors]) -> dict[str, Any]:
         """Ranks and alphas that most modules have, the others by their names."""
-        root = all(module.config.rslora for module in self.wrapped.values())
+        root = all(config.rslora for config in self.wrapped.values())
         ranks = {key.removesuffix(".weight"): given.rank for key, given in factors.items()}
         alphas = {
             key.removesuffix(".weight"): _plain(given.scale * (math.sqrt(given.rank) if root else given.rank))
@@ -110,10 +117,10 @@ class AdapterPlan:
         rank, alpha = (Counter(values.values()).most_common(1)[0][0] for values in (ranks, alphas))
         return {
             "peft_type": "LORA",
-            "base_model_name_or_path": base,
+            "base_model_name_or_path": self.base,
             "r": rank,
             "lora_alpha": alpha,
-            "lora_dropout": max(module.dropout for module in self.wrapped.values()),
+            "lora_dropout": max(config.dropout for config in self.wrapped.values()),
             "use_rslora": root,
             "rank_pattern": {name: found for name, found in ranks.items() if found != rank},
             "alpha_pattern": {name: found for name, found in alphas.items() if found != alpha},

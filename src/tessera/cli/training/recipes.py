@@ -20,7 +20,8 @@ from tessera.runtime.shown import counted
 WIDTH = 100
 """Columns of the output where it is no terminal; the table fits them."""
 CAPTION = (
-    "rate: the highest; batch: packs a step x their tokens; tokens: as published, or what packs hold.\n"
+    "rate: the highest; batch: packs a step x tokens; tokens: as published, or what the packs hold.\n"
+    "GB: weights, gradients and optimizer over all devices; tessera train NAME --plan adds the rest.\n"
     "SIZE/all_stages joins the stages of a size. A page: tessera recipes NAME; a file: --copy NAME"
 )
 
@@ -66,7 +67,7 @@ class RecipesCommand(WordsCommand):
 def show(found: Sequence[Line], console: Terminal) -> None:
     """The table; runs that only join stages of it are left to the caption, unless nothing else was found."""
     single = [line for line in found if len(line.stages) == 1 or line.generation == "scale"] or found
-    caption = f"\n[dim]{counted(len(single), 'recipe')}. {CAPTION}[/]"
+    caption = f"\n[dim]{counted(len(single), 'recipe')}\n{CAPTION}[/]"
     console.print(recipes_table(single), caption, highlight=False)
 
 
@@ -75,10 +76,12 @@ def recipes_table(lines: Sequence[Line]) -> Table:
     right: Any = {"justify": "right", "no_wrap": True}
     table = Table(
         Column("recipe", no_wrap=True),
-        Column("trains", overflow="fold"),
-        *(Column(name, **right) for name in ("rate", "batch", "steps", "tokens", "hardware")),
+        Column("trains", no_wrap=True),
+        *(Column(name, **right) for name in ("rate", "batch", "steps", "tokens")),
+        "hardware",
+        Column("GB", **right),
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
         show_edge=False,
         pad_edge=False,
     )
@@ -86,7 +89,8 @@ def recipes_table(lines: Sequence[Line]) -> Table:
         assert line is not None
         counts = [count for count in line.stages.values() if count]
         steps = f"{sum(counts):,}" if counts else "one pass"
-        cells = (line.name, line.trained, line.rate, line.batch, steps, line.tokens, line.hardware)
+        memory = f"{line.state_bytes / 1e9:,.0f}" if line.state_bytes else ""
+        cells = (line.name, line.trained, line.rate, line.batch, steps, line.tokens, line.hardware, memory)
         table.add_row(
             *map(escape, cells), end_section=after is not None and after.generation != line.generation
         )

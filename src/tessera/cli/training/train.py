@@ -10,9 +10,13 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from tessera.checkpoints.adapter import is_adapter
+from tessera.checkpoints.lora.merging import merge_adapter
 from tessera.cli.command import ReportingCommand
+from tessera.cli.convert import in_words
 from tessera.cli.terminal.tables import Terminal, figures_table, say
 from tessera.cli.training.replay import replay_step
 from tessera.recipes.shelf import load_recipe, match_recipes
@@ -26,6 +30,9 @@ from tessera.train.recipe import Recipe, require_filled
 from tessera.train.setup import set_up
 from tessera.train.update.rules import table
 from tessera.train.watch.telemetry import StepReport, stage_figures
+
+MERGED = "merged"
+"""Folder in a run's own: the model of a run that ended with LoRA."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +49,8 @@ class RunCommand(ReportingCommand):
     """Folder of the run; runs/RECIPE by default."""
     accept_changed_data: bool = False
     """Go on although the data has changed since the run was saved."""
+    no_merge: bool = False
+    """Leave the adapter of a run that ends with LoRA as it is, instead of writing a merged model, too."""
     replay: Path | None = None
     """Train nothing: compute the step in this folder, RUN/replay/stage0-step000012, again, and say what in it
     is not finite."""
@@ -70,10 +79,12 @@ class TrainCommand(RunCommand):
         if trainer.stopped:
             return say_stopped(trainer, console)
         last = trainer.stage_folder(len(trainer.recipe.stages) - 1)
+        del trainer  # merging needs the memory
         if ranks.leads:
+            model = last if self.no_merge else merged(last, out, console)
             self.tell(
-                lambda: {"out": out, "model": last, "stages": figures},
-                lambda: say(console, f"model written to {last}"),
+                lambda: {"out": out, "model": model, "stages": figures},
+                lambda: say(console, f"model written to {model}"),
             )
         return 0
 
@@ -83,7 +94,7 @@ def train_command(words: Sequence[str]) -> RunCommand | type[RunCommand]:
 
     The recipe is the first free word that names one, wherever it stands. ValueError when there is none.
     """
-    flags = ("--json", "--help", "--accept-changed-data")
+    flags = ("--json", "--help", "--accept-changed-data", "--no-merge")
     before = ["", *("" if "=" in word or word in flags else word for word in words)]
     pairs = zip(before, words, strict=False)
     free = [word for option, word in pairs if not option.startswith("--") and not word.startswith("-")]
@@ -163,6 +174,18 @@ def follow(trainer: Trainer, reports: Iterable[StepReport], bars: Bars, console:
     return seen
 
 
+def merged(last: Path, out: Path, console: Console) -> Path:
+    """The model of a run to chat with: what its last stage left, or that adapter merged into its base."""
+    if not is_adapter(last):
+        return last
+    target = out / MERGED
+    if not target.exists():
+        with progress_bars() as bars:
+            done = merge_adapter(last, target, progress=bars)
+        say(console, f"adapter written to {last}; merged, logits {in_words(done)}")
+    return target
+
+
 def say_stopped(trainer: Trainer, console: Console) -> int:
     """Where a run was stopped and how it goes on; the exit code."""
     assert trainer.stopped is not None
@@ -178,5 +201,5 @@ def rules_table(trainer: Trainer, index: int) -> Table:
         "pattern", "parameters", "rate", title=f"stage {index}: {stage.name}", title_justify="left"
     )
     for pattern, count, rate in table(trainer.model, stage.rules):
-        grid.add_row(pattern, f"{count:,}", rate)
+        grid.add_row(escape(pattern), f"{count:,}", rate)
     return grid

@@ -16,7 +16,7 @@ from tessera.checkpoints.shipped import shipped_folder
 from tessera.cli.command import FieldsCommand, WordsCommand
 from tessera.cli.terminal.mistakes import mistakes_as_errors
 from tessera.cli.terminal.tables import Terminal, figures_table, say
-from tessera.cli.training.train import follow, hold, prepare, say_stopped
+from tessera.cli.training.train import follow, hold, merged, prepare, say_stopped
 from tessera.recipes.internvl.stage import Part
 from tessera.recipes.shelf import load_recipe
 from tessera.recipes.tuning import Choice, DataLengths, Wish, choose
@@ -96,10 +96,12 @@ class TuneCommand(WordsCommand, FieldsCommand):
         if trainer.stopped:
             return say_stopped(trainer, console)
         last = trainer.stage_folder(len(recipe.stages) - 1)
+        del trainer  # merging needs the memory
         if ranks.leads:
+            model = merged(last, self.out, console)
             self.tell(
-                lambda: {"out": self.out, "model": last, "stages": figures},
-                lambda: say(console, f'ask it: tessera chat PICTURE "QUESTION" --model {last}'),
+                lambda: {"out": self.out, "adapter": last, "model": model, "stages": figures},
+                lambda: say(console, f'ask it: tessera chat PICTURE "QUESTION" --model {model}'),
             )
         return 0
 

@@ -121,6 +121,15 @@ class VisionTransformer(TileEncoder):
         self.embeddings = PatchEmbedding(config)
         self.layers = nn.ModuleList(VisionBlock(config, rate) for rate in rates)
 
+    def last_states(self, pixels: torch.Tensor, count: int, top: int = -1) -> list[torch.Tensor]:
+        """Normalised pixels float [N, 3, S, S] to `count` states [N, 1 + P, D], from `top` downwards."""
+        states: list[torch.Tensor] = [self(pixels, top % (len(self.layers) + 1) - count + 1)]
+        layout = Packed((states[0].shape[1],) * len(pixels), causal=False)
+        above = top % (len(self.layers) + 1)
+        for layer in self.layers[above - count + 1 : above]:
+            states.append(run_block(layer, self.recompute, states[-1], layout))
+        return states[::-1]
+
     def forward(self, pixels: torch.Tensor, select_layer: int = -1) -> torch.Tensor:
         """Normalised pixels float [N, 3, S, S] to states [N, 1 + P, D]; entry 0 of P + 1 is the class token.
 

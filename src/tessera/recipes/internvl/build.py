@@ -2,15 +2,18 @@
 
 from typing import Any
 
+from tessera.models.config import VLMConfig
 from tessera.nn.lora import LoRAConfig
 from tessera.packing.config import PackingConfig
 from tessera.packing.samples.weights import Averaging
 from tessera.recipes.internvl.stage import PARTS, PublishedStage
+from tessera.train.objective.conversation import ConversationObjective
+from tessera.train.objective.distillation import DistillationObjective
 from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start, to_fill
 from tessera.train.update.rules import Rule
 from tessera.train.update.schedule import Schedule
 
-LINEARS = r"^decoder\.layers\.\d+\.(self_attn\.[qkvo]|mlp\.(gate|up|down))_proj\."
+LINEARS = r"^decoder\.layers\..+_proj\."
 """Where published scripts put LoRA: every linear of the decoder's blocks (docs/facts/recipes.md)."""
 MOST_STEPS = 1_000_000
 """Of a stage that ends behind one pass over the data."""
@@ -30,6 +33,7 @@ def build_stage(stage: PublishedStage) -> Stage:
         steps=stage.steps or MOST_STEPS,
         epochs=None if stage.steps else 1.0,
         rules=rules_of(stage),
+        objective=DistillationObjective(teacher=stage.teacher) if stage.teacher else ConversationObjective(),
         sources=tuple(
             ManifestSpec(meta=data.meta or to_fill(f"manifest of your data; published: {data.what}"),
                          max_dynamic_patch=stage.picture_tiles)
@@ -44,8 +48,11 @@ def build_stage(stage: PublishedStage) -> Stage:
 
 
 def rules_of(stage: PublishedStage) -> tuple[Rule, ...]:
-    """A rule a part, so that each has a rate to change; with LoRA one for the decoder's linears in front."""
+    """A rule a part, so that each has a rate to change; with LoRA one for the decoder's linears in front. All
+    of a ViT that imitates another is trained, and what is thrown away behind it."""
     settings: dict[str, Any] = {"learning_rate": stage.rate, "weight_decay": stage.decay}
+    if stage.teacher:
+        return (Rule(pattern=".", **settings),)
     parts = [Rule(pattern=rf"^{part}\.", **(settings if part in stage.trained else {})) for part in PARTS]
     if not stage.lora_rank:
         return tuple(parts)
@@ -58,7 +65,7 @@ def packing_of(stage: PublishedStage) -> PackingConfig:
     averaging: Averaging = "square" if stage.packed else "token"
     v2pe = "random" if stage.v2pe else None
     return PackingConfig(
-        max_tokens=stage.length, max_tiles=tiles, averaging=averaging, over_long="split", v2pe=v2pe
+        max_tokens=stage.length, max_tiles=tiles, averaging=averaging, over_long="split", v2pe=v2pe, workers=2
     )
 
 
@@ -69,5 +76,14 @@ def start_of(stage: PublishedStage) -> Start:
             family=stage.model,
             checkpoint=stage.checkpoint or to_fill(f"folder of the model that {stage.after} made"),
         )
-    wanted = "no such model is public: folder of a language model"
-    return Start(family=stage.model, vision=stage.vision, decoder=stage.decoder or to_fill(wanted))
+    if stage.teacher:
+        return Start(family=stage.model)
+    model, wanted = stage.entry.model, "no such model is public: folder of a language model"
+    assert isinstance(model, VLMConfig)
+    return Start(
+        family=stage.model,
+        vision=stage.vision,
+        decoder=stage.decoder or to_fill(wanted),
+        image_size=model.tile_side,
+        select_layer=model.select_layer,
+    )

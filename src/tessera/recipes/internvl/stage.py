@@ -100,6 +100,8 @@ class PublishedStage:
     @property
     def size(self) -> str:
         """Such as 8B, as the name says it; else its billions of weights."""
+        if self.folder:
+            return self.folder.rpartition("/")[2].upper()
         words = self.entry.base.split("-")
         named = [word for word in words if word[:-1].isdigit() and word.endswith("B")]
         return named[-1] if named else f"{self.entry.parameters()['total'] / 1e9:.0f}B"
@@ -116,6 +118,26 @@ class PublishedStage:
         if self.packed:
             return self.batch
         return int(2 ** max(0, round(log2(self.batch * self.sample_tokens / self.length))))
+
+    def learned(self) -> int:
+        """Numbers that are trained: weights of the parts, or factors of LoRA."""
+        if not self.lora_rank:
+            counts = self.entry.parameters()
+            return sum(counts[part] for part in self.trained)
+        decoder = self.entry.model.decoder
+        width, inner = decoder.hidden_size, decoder.intermediate_size
+        queries, keys = (
+            decoder.head_width * heads for heads in (decoder.num_attention_heads, decoder.num_key_value_heads)
+        )
+        sides = 2 * (width + queries) + 2 * (width + keys) + 3 * (width + inner)
+        return decoder.num_hidden_layers * self.lora_rank * sides
+
+    def state_bytes(self) -> int:
+        """Least memory of all devices together: weights in bfloat16; of what is trained float32 masters, two
+        moments and a gradient. Activations come on top. 0 beside a teacher: its size is not known here."""
+        if self.teacher:
+            return 0
+        return 2 * self.entry.parameters()["total"] + 16 * self.learned()
 
     def then(self, name: str, **changes: Any) -> Self:
         """The stage behind this one: it starts from the result, and differs in these fields."""

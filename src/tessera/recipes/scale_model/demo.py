@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tessera.chat.message import Image
+from tessera.checkpoints.adapter import find_with_adapter
 from tessera.checkpoints.load import load_checkpoint
 from tessera.engine.engine import Engine
 from tessera.evaluation.report import Report, StageResult
@@ -124,4 +125,5 @@ class Demo:
 
 
 def _engine(folder: Path) -> Engine:
-    return Engine.of(load_checkpoint(folder))
+    model, adapter = find_with_adapter(folder)
+    return Engine.of(load_checkpoint(model, adapter=adapter))

@@ -3,7 +3,7 @@
 Command:   tessera train fine_tune --stages.0.sources.0.meta own_data/meta.json
 Trained:   all parts
 Stages:    fine_tune (60 steps)
-Hardware:  one CPU core
+Hardware:  CPU, one core
 Time:      about a minute for 50 pictures
 Expected:  loss falls on the data given; what it does to other questions is for `tessera evaluate` to say
 

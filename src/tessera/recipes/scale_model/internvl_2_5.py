@@ -1,9 +1,9 @@
 """The scale model through the recipe of InternVL 2.5: connector warm-up, ViT incremental, full tuning.
 
 Command:   tessera train internvl_2_5 --out runs/internvl_2_5
-Trained:   connector, ViT, all parts
+Trained:   all, in stages
 Stages:    connector_warmup (120 steps), vit_incremental (90 steps), full (620 steps)
-Hardware:  two CPU cores
+Hardware:  CPU, two cores
 Time:      about 10 minutes
 Expected:  each stage better than the one before; figures in docs/scale_model.md
 

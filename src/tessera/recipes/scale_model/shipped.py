@@ -2,10 +2,10 @@
 
 Command:   tessera train shipped --out runs/shipped
            (the finish with `torchrun --nproc-per-node 2 -m tessera.cli.main train ...`: same numbers, faster)
-Trained:   connector, ViT, all parts
+Trained:   all, in stages
 Stages:    connector_warmup (120 steps), vit_incremental (100 steps), full (1,000 steps),
            finish (1,200 steps)
-Hardware:  two CPU cores
+Hardware:  CPU, two cores
 Time:      about 60 minutes
 Expected:  figures in docs/scale_model.md
 

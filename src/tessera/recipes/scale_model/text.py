@@ -3,7 +3,7 @@
 Command:   tessera train text --out runs/text
 Trained:   decoder
 Stages:    text (1,500 steps)
-Hardware:  one CPU core
+Hardware:  CPU, one core
 Time:      about 25 minutes
 Expected:  loss below 0.2; see docs/scale_model.md for the run that made the shipped weights
 

@@ -1,7 +1,7 @@
 """The scale model's tokenizer: 1,062 byte-level tokens, trained on what the playground says.
 
 Command:   python -m tessera.recipes.scale_model.tokenizer
-Hardware:  one CPU core
+Hardware:  CPU, one core
 Time:      three seconds
 Expected:  src/tessera/assets/tokenizer/: tokenizer.json and tokenizer_config.json
 """

@@ -3,7 +3,7 @@
 Command:   tessera train vision --out runs/vision
 Trained:   ViT
 Stages:    pairs (2,000 steps)
-Hardware:  one CPU core
+Hardware:  CPU, one core
 Time:      about 35 minutes
 Expected:  loss below 1.0; see docs/scale_model.md for the run that made the shipped weights
 

@@ -1,9 +1,9 @@
 """A recipe to copy and change: two stages on drawn pictures, with every field that papers change written out.
 
 Command:   tessera train forkme --out runs/forkme
-Trained:   connector, then all parts
+Trained:   all, in stages
 Stages:    warm_up (10 steps), full (20 steps)
-Hardware:  one CPU core
+Hardware:  CPU, one core
 Time:      half a minute
 Expected:  it runs; the shipped model it starts from gets no better by so few steps
 

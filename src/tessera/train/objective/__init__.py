@@ -10,5 +10,8 @@ from pydantic import Field
 
 from tessera.train.objective.contrastive import ContrastiveObjective
 from tessera.train.objective.conversation import ConversationObjective
+from tessera.train.objective.distillation import DistillationObjective
 
-AnyObjective = Annotated[ConversationObjective | ContrastiveObjective, Field(discriminator="kind")]
+AnyObjective = Annotated[
+    ConversationObjective | ContrastiveObjective | DistillationObjective, Field(discriminator="kind")
+]

@@ -58,6 +58,8 @@ class Counts:
     tokens: int = 0
     tiles: int = 0
     trained: int = 0
+    pairs: int = 0
+    """Pairs of tokens that see each other, and every token with itself."""
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, f) + getattr(other, f) for f in self.__dataclass_fields__))
@@ -101,8 +103,9 @@ class Objective(Protocol):
     """Settings of what is minimised; all else follows from the arguments."""
 
     learner: ClassVar[type[Any]]
-    """What it trains: `start(start, seed)` makes a `model`, `save(folder, card, tensors)` writes it for
-    other rooms. Objectives of the same learner may follow each other in a run."""
+    """What it trains: `start(start, seed, still)` makes a `model`, `save(folder, card, tensors)` writes it
+    for other rooms; what has `adapter` also writes LoRA factors apart. Objectives of the same learner may
+    follow each other in a run."""
     batch: ClassVar[type[Any]]
     """What its loader gives: a frozen dataclass of tensors and plain values."""
 
@@ -133,5 +136,5 @@ class Objective(Protocol):
         """A batch for each of its samples, or the whole where a loss needs them together."""
 
     def idle(self, model: Any, batch: Any | None, tiles: bool) -> Any:
-        """The batch with a sample beside it that learns nothing, with `tiles` one with a tile; or, alone,
-        a batch whose loss the caller weighs with zero. Only sharded models ask for it."""
+        """A batch without tiles, with `tiles` beside one that nobody sees; for None one whose loss the caller
+        weighs with zero. Only sharded models ask for it."""

@@ -1,5 +1,6 @@
 """Pictures and texts that belong together: the contrastive start of a ViT."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -35,13 +36,15 @@ class PairLearner:
     tokenizer: Tokenizer
 
     @classmethod
-    def start(cls, start: Start, seed: int) -> Self:
+    def start(cls, start: Start, seed: int, still: Callable[[str], bool] | None = None) -> Self:
         """Fresh towers as wide as the family's own, with the parts that `start` names laid over them."""
         if start.checkpoint:
             raise ValueError(
                 f"start.checkpoint = {start.checkpoint!r}: a contrastive run trains two towers; "
                 "leave it out, or give start.vision"
             )
+        if start.adapter or start.frozen != "stored":
+            raise ValueError("start.adapter, start.frozen: they belong to a chat model; leave them out")
         if start.decoder:
             raise ValueError(
                 f"start.decoder = {start.decoder!r}: contrastive runs have a text tower of their own"

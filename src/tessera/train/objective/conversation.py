@@ -1,24 +1,21 @@
 """Conversations: the next-token loss on the supervised tokens of packs."""
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 
-from tessera.curation.check import check_sources
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
 from tessera.nn.cross_entropy import cross_entropy_sum
-from tessera.packing.index import open_index
 from tessera.packing.loader import PackLoader
-from tessera.packing.pack import Pack, Sample, collate, join_packs, split_pack
-from tessera.records.manifest import PlaygroundSource
-from tessera.records.open import open_sources
+from tessera.packing.pack import Pack, split_pack
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.seeds import derive_seed
 from tessera.train.objective.contract import Checked, Counts, Sources, StageData
 from tessera.train.objective.learner import ChatLearner
+from tessera.train.objective.records import check_records, packs_per_pass
 from tessera.train.parallel.ranks import Ranks
 from tessera.train.plan.flops import forward_work
 
@@ -32,15 +29,7 @@ class ConversationObjective(Config):
 
     def check(self, data: StageData, learner: ChatLearner, progress: Progress = silent) -> Checked:
         """Every record of every source. Raises DataError with all faults."""
-        specs = [
-            spec
-            for source in data.sources
-            for spec in ((source,) if isinstance(source, PlaygroundSource) else source.read())
-        ]
-        checked, report = check_sources(open_sources(specs), learner.encoder, data.packing, progress)
-        for entry in checked:  # once here, with a bar; the loader finds it in the cache
-            open_index(entry, learner.encoder, data.packing.workers, progress)
-        return checked, report
+        return check_records(data, learner.encoder, progress)
 
     def loader(
         self, data: StageData, learner: ChatLearner, sources: Sources, seeds: tuple[int, int], ranks: Ranks
@@ -59,19 +48,7 @@ class ConversationObjective(Config):
 
     def batches_per_pass(self, data: StageData, learner: ChatLearner, sources: Sources) -> float:
         """Packs that the tokens and tiles of all records fill; clips count with the mean of their frames."""
-        tokens = tiles = 0.0
-        for entry in sources:
-            index = open_index(entry, learner.encoder, data.packing.workers)
-            if index is None:
-                raise ValueError(
-                    f"stage {data.name!r}: epochs can't be counted, for {entry.source.name} has no end, or "
-                    "no lengths that are known before; give steps alone"
-                )
-            clips = int(index.clips.sum())
-            frames = sum(entry.frames) // 2 if clips and entry.frames else 1
-            tokens += entry.repeat * (int(index.tokens.sum()) + clips * int(index.frame_tokens[frames]))
-            tiles += entry.repeat * (int(index.tiles.sum()) + clips * (frames - 1))
-        return max(tokens / data.packing.max_tokens, tiles / max(1, data.packing.max_tiles))
+        return packs_per_pass(data, learner.encoder, sources)
 
     def weight(self, batch: Pack) -> float:
         """Sum of the loss weights."""
@@ -86,14 +63,17 @@ class ConversationObjective(Config):
         targets = batch.weights.nonzero()[:, 0]  # on the CPU: a device would have to be waited for
         rows, ids, weights = (x.to(device) for x in (targets - 1, batch.ids[targets], batch.weights[targets]))
         tiles = batch.tiles.to(device) if len(batch.tiles) else None
+        owned, spare = (tiles, None) if sum(batch.tiles_per_sample) else (None, tiles)
         places = None if batch.positions is None else batch.positions.to(device)
-        hidden = model(batch.ids, Packed(batch.lengths), places, tiles, rows=rows)
+        hidden = model(batch.ids, Packed(batch.lengths), places, owned, rows=rows, spare=spare)
         decoder = model.decoder
         return cross_entropy_sum(decoder.lm_head, hidden, ids, weights, decoder.config.vocab_size)
 
     def counts(self, batch: Pack) -> Counts:
-        """Samples, tokens, tiles and supervised tokens."""
-        return Counts(len(batch.lengths), sum(batch.lengths), sum(batch.tiles_per_sample), sum(batch.trained))
+        """Samples, tokens, tiles, supervised tokens and pairs."""
+        tokens, tiles = sum(batch.lengths), sum(batch.tiles_per_sample)
+        pairs = sum(length * (length + 1) // 2 for length in batch.lengths)
+        return Counts(len(batch.lengths), tokens, tiles, sum(batch.trained), pairs)
 
     def keys(self, batch: Pack) -> tuple[str, ...]:
         """Of its samples."""
@@ -104,12 +84,10 @@ class ConversationObjective(Config):
         return split_pack(batch)
 
     def idle(self, model: VLM, batch: Pack | None, tiles: bool) -> Pack:
-        """One tile's placeholders, if any, and two tokens; behind a batch they have no target."""
-        marks, side = model.config.tokens_per_tile * tiles, model.config.tile_side
-        ids = np.array([model.config.image_token_id] * marks + [0, 0], dtype=np.int32)
-        weights = np.zeros(len(ids), dtype=np.float32)
-        weights[-1] = batch is None
-        pixels = np.zeros((int(tiles), side, side, 3), np.uint8)
-        counted = None if batch is None or batch.positions is None else np.arange(len(ids), dtype=np.float32)
-        alone = collate([Sample("", ids, weights, pixels, counted)])
-        return alone if batch is None else join_packs(batch, alone)
+        """The batch, or two tokens; with `tiles` beside a tile that belongs to no sample."""
+        side = model.config.tile_side
+        pixels = torch.zeros(int(tiles), side, side, 3, dtype=torch.uint8)
+        if batch is None:
+            two, target = torch.zeros(2, dtype=torch.int64), torch.tensor([0.0, 1.0])
+            return Pack(two, target, (2,), pixels, ("",), (0,), (1,))
+        return replace(batch, tiles=pixels)

@@ -1,26 +1,33 @@
 """The model of a run with all that reads for it and saves it, and where first weights come from."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
+import torch
 from pydantic import Field, field_validator
 
 from tessera.chat.encoder import Encoder
 from tessera.chat.positions import require_increment
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokenizer.content import ContentTokens
+from tessera.checkpoints.adapter import find_with_adapter, name_of_base, replaces_weights
 from tessera.checkpoints.bases.assembly import Assembly, Wishes
 from tessera.checkpoints.bases.parts import DecoderBase, VisionBase
+from tessera.checkpoints.description import LayoutName
 from tessera.checkpoints.fill import fill
 from tessera.checkpoints.hub import CONFIG_FILES, find_checkpoint
-from tessera.checkpoints.load import empty_model, load_checkpoint
+from tessera.checkpoints.load import empty_model, load_checkpoint, open_weights
+from tessera.checkpoints.lora.writing import AdapterPlan
 from tessera.checkpoints.save import write_checkpoint
 from tessera.checkpoints.shipped import Shipped, shipped_folder
 from tessera.checkpoints.surgery import PART_FILE
 from tessera.families.family import Family
 from tessera.models.vlm import VLM
+from tessera.nn.lora import LoRAConfig
+from tessera.nn.quantised import QuantisedLinear
 from tessera.runtime.config import Config
 from tessera.train.objective.contract import Tensors
 
@@ -36,6 +43,12 @@ class Start(Config):
     scale model's parts and, with a language model of other people, what the series does."""
     checkpoint: str | None = None
     """A whole model: a folder, a name as `chat --model` takes it, or "shipped" for the one in the package."""
+    adapter: str | None = None
+    """A LoRA adapter for the checkpoint, as a run here or PEFT wrote it: folder or hub name. Where the first
+    stage has LoRA of its rank and scale the factors go on training, elsewhere they are merged."""
+    frozen: Literal["stored", "int8", "int4"] = "stored"
+    """How matrices of blocks are held that no stage trains itself: as the checkpoint stores them, or
+    quantised while it is read."""
     vision: str | None = None
     """A ViT: folder or hub name of an InternViT or of a model that has one, a run, or "shipped"."""
     decoder: str | None = None
@@ -67,6 +80,28 @@ class Start(Config):
 
 
 @dataclass(frozen=True)
+class StoredBase:
+    """The checkpoint that a run starts from, as adapters name it."""
+
+    name: str
+    folder: Path
+    layout: LayoutName
+    adapter: Path | None
+    is_start: bool
+    """Whether nothing but factors was added to it."""
+
+    @classmethod
+    def of(cls, start: Start, folder: Path, layout: LayoutName, adapter: Path | None) -> Self:
+        """`folder` and `adapter` are those that the fields of `start` mean."""
+        given = Path(start.checkpoint or "").expanduser()
+        named = str(folder.absolute()) if given.is_dir() or start.checkpoint == "shipped" else str(given)
+        if adapter is not None and start.adapter is None:
+            named = name_of_base(adapter)
+        changed = start.add_tokens or start.said or (adapter is not None and replaces_weights(adapter))
+        return cls(named, folder, layout, adapter, not changed)
+
+
+@dataclass(frozen=True)
 class ChatLearner:
     """A whole model with the tokenizer and the encoder that belong to it."""
 
@@ -74,16 +109,28 @@ class ChatLearner:
     tokenizer: Tokenizer
     encoder: Encoder
     family: Family
+    base: StoredBase | None = None
 
     @classmethod
-    def start(cls, start: Start, seed: int) -> Self:
+    def start(cls, start: Start, seed: int, still: Callable[[str], bool] | None = None) -> Self:
         """A checkpoint in its own dtype, or a fresh model in float32 with parts laid over it; `seed` is the
-        recipe's."""
+        recipe's. `still` says by a weight's own name whether it is never trained itself; None: none is."""
         if start.checkpoint:
-            folder = base_folder(start.checkpoint, "model")
-            loaded = load_checkpoint(folder, add_tokens=start.add_tokens)
+            found = base_folder(start.checkpoint, "model")
+            folder, adapter = find_with_adapter(found, start.adapter)
+            loaded = load_checkpoint(
+                folder,
+                linears="plain" if start.frozen == "stored" else start.frozen,
+                chosen=still,
+                adapter=adapter,
+                apart=True,
+                add_tokens=start.add_tokens,
+            )
             loaded = loaded.with_settings(**start.said)
-            return cls(loaded.model, loaded.tokenizer, loaded.encoder, loaded.family)
+            base = StoredBase.of(start, folder, loaded.layout, adapter)
+            return cls(loaded.model, loaded.tokenizer, loaded.encoder, loaded.family, base)
+        if start.adapter or start.frozen != "stored":
+            raise ValueError("start.adapter, start.frozen: both need a start.checkpoint, which is stored")
         parts = assemble(start)
         model = empty_model(parts.family)
         fill(model, parts.tensors(seed), dtype=parts.dtype)
@@ -94,7 +141,23 @@ class ChatLearner:
 
     def save(self, folder: Path, card: dict[str, object], tensors: Tensors) -> None:
         """The whole model in Tessera's own layout; `tensors` are its weights by their own names."""
+        if any(isinstance(module, QuantisedLinear) for module in self.model.modules()):
+            tensors = self._with_stored(dict(tensors))
         write_checkpoint(folder, tensors, self.family, self.tokenizer, "tessera", card)
+
+    def adapter(self, linears: Mapping[str, LoRAConfig], base: Path | None, trained: Set[str]) -> AdapterPlan:
+        """What the adapter of a stage holds: `linears` has factors, `trained` weights come whole. `base`: the
+        folder, in Tessera's layout, of the model that it belongs to; None is the start's."""
+        if base is None and self.base is not None:
+            return AdapterPlan.of(linears, self.family, self.base.layout, self.base.name, trained)
+        return AdapterPlan.of(linears, self.family, "tessera", str(base and base.absolute()), trained)
+
+    def _with_stored(self, given: dict[str, torch.Tensor]) -> Tensors:
+        """All weights: those given, and for the quantised ones what they were made of."""
+        assert self.base is not None, "only a checkpoint is quantised"
+        with open_weights(self.base.folder, adapter=self.base.adapter) as opened:
+            for name, stored in replace(opened, apart=True).tensors():
+                yield name, given.get(name, stored)
 
 
 def assemble(start: Start) -> Assembly:

@@ -59,6 +59,7 @@ class Heartbeat(threading.Thread):
         self._patience, self._step_patience = patience(), step_patience()
         self._ranks = range(world)
         self._done = threading.Event()
+        self._watcher = threading.Thread(target=self._watch_store, daemon=True)
         self._count = 0
         self._place = (os.getpid(), socket.gethostname())
         self._stretch = (0, False, "")
@@ -82,7 +83,7 @@ class Heartbeat(threading.Thread):
         looks = dict.fromkeys(self._ranks, 0)
         marks: list[int] = []
         changed = time.monotonic()
-        threading.Thread(target=self._watch_store, daemon=True).start()
+        self._watcher.start()
         while not self._done.wait(1.0):
             try:
                 found = self._exchange()
@@ -115,6 +116,10 @@ class Heartbeat(threading.Thread):
     def leave(self) -> None:
         """This rank ends well: nobody waits for it."""
         self._done.set()
+        # A thread inside of the store's C++ when the interpreter goes would abort the process.
+        for thread in (self, self._watcher):
+            if thread.is_alive():
+                thread.join(ASKED)
         try:
             self._store.set(str(self.rank), json.dumps(asdict(Beat(gone=True))))
         except dist.DistError:

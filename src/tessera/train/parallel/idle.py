@@ -17,7 +17,7 @@ def shared_work(
     """The normaliser of all ranks, and what this one computes: batches, each with the factor of its loss.
 
     Where ranks wait for each other, one whose batch has no tiles while another's has some, or that has none
-    of its `most` batches, gets an idle sample: it computes, and its gradient is zero.
+    of its `most` batches, gets an idle one: it computes, and its gradient is zero.
     """
     own = sum(objective.weight(batch) for batch in batches)
     if not mesh.in_step:

@@ -25,6 +25,11 @@ class ProcessMesh:
     """Over which matrices are shared."""
 
     @property
+    def copies(self) -> Ranks:
+        """Those that may have other gradients of a weight that all have whole."""
+        return self.data if self.sequence is None else self.ranks
+
+    @property
     def in_step(self) -> bool:
         """Whether a forward pass waits for ranks with other packs, so that all must make the same ones."""
         return self.weights is not None and self.data.world > 1

@@ -18,7 +18,7 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 
 from tessera.runtime.interrupt import ProcessLost
-from tessera.train.parallel.heartbeat import Heartbeat
+from tessera.train.parallel.heartbeat import AGAIN, Heartbeat
 
 BUCKET = 2**24
 """Numbers of a gradient that travel together."""
@@ -39,14 +39,19 @@ class Ranks:
         """Whether this process writes files and prints."""
         return self.rank == 0
 
+    def at(self, where: str, watched: bool = True) -> None:
+        """A stretch of the run begins, which messages name; unwatched it may take any time."""
+        if self.heartbeat is not None:
+            self.heartbeat.at(where, watched)
+
     def lost(self, error: RuntimeError) -> RuntimeError:
         """The error of a collective, as a ProcessLost that names ranks, step and samples where some are gone;
         the error itself when all are there."""
-        if self.heartbeat is None or not (gone := self.heartbeat.silent()):
+        if self.heartbeat is None or isinstance(error, ProcessLost) or not (gone := self.heartbeat.silent()):
             return error
         reason = str(error).rpartition("] ")[2].partition(". ")[0].splitlines()[0]
         who = "; ".join(self.heartbeat.told_of(other) for other in gone)
-        return ProcessLost(f"{who} has ended ({reason}); start again with the same command")
+        return ProcessLost(f"{who} has ended ({reason}). {AGAIN}")
 
 
 ALONE = Ranks()
@@ -90,19 +95,26 @@ def totals(values: Sequence[float], ranks: Ranks) -> list[float]:
     return list(sums.tolist())
 
 
-def add_up(loss: torch.Tensor, parameters: Sequence[nn.Parameter], ranks: Ranks) -> torch.Tensor:
-    """Sum the gradients of whole copies over ranks in place; returns the sum of the losses, a scalar.
+def add_up(values: torch.Tensor, ranks: Ranks) -> torch.Tensor:
+    """The sum over ranks, on their device."""
+    if ranks.world == 1:
+        return values
+    total = values.detach().clone()
+    _add(total, ranks)
+    return total
+
+
+def add_gradients(parameters: Sequence[nn.Parameter], ranks: Ranks) -> None:
+    """Sum the gradients of whole copies over ranks in place.
 
     Sharded parameters have been summed in the backward pass. One that has a gradient on no rank keeps none.
     The sums are float32, whatever the weights are.
     """
-    if ranks.world == 1:
-        return loss
-    total = loss.detach().clone()
-    _add(total, ranks)
     copies = [p for p in parameters if not isinstance(p, DTensor)]
-    seen = totals([float(p.grad is not None) for p in copies], ranks) if copies else []
+    if ranks.world == 1 or not copies:
+        return
     gradients = []
+    seen = totals([float(p.grad is not None) for p in copies], ranks)
     for parameter, ranks_with in zip(copies, seen, strict=True):
         if ranks_with:
             gradients.append(widen(parameter))
@@ -111,7 +123,6 @@ def add_up(loss: torch.Tensor, parameters: Sequence[nn.Parameter], ranks: Ranks)
         _add(flat, ranks)
         for gradient, part in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):
             gradient.copy_(part.view_as(gradient))
-    return total
 
 
 def widen(parameter: nn.Parameter) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """Spread a model over processes from outside: its modules and their names stay what they are."""
 
+import sys
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -8,8 +9,11 @@ from torch.distributed.checkpoint.default_planner import create_default_local_sa
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
+from tessera.models.decoder import Decoder
 from tessera.models.vlm import VLM
 from tessera.train.parallel.mesh import ProcessMesh
+from tessera.train.parallel.sequence import share_tokens
+from tessera.train.parallel.tensor import share_matrices
 
 
 def shardable(model: nn.Module) -> bool:
@@ -23,8 +27,14 @@ def parallelise(model: nn.Module, mesh: ProcessMesh) -> None:
     Gradients are summed, not averaged: losses are divided by a normaliser of all ranks beforehand. Buffers,
     such as frozen matrices in 8 or 4 bits, stay whole on every process.
     """
+    if mesh.tensor is not None:
+        share_matrices(_decoder(model), mesh.tensor)
+    if mesh.sequence is not None:
+        share_tokens(_decoder(model), mesh.sequence)
     if mesh.weights is None:
         return
+    if isinstance(model, VLM):
+        model.patches_at_once = sys.maxsize  # ranks with few and many tiles make equally many passes
     # Sums of many ranks in bfloat16 would lose the small ones.
     policy = MixedPrecisionPolicy(reduce_dtype=torch.float32)
     for stack in [module for module in model.modules() if isinstance(module, nn.ModuleList)]:
@@ -37,6 +47,11 @@ def parallelise(model: nn.Module, mesh: ProcessMesh) -> None:
             module.set_force_sum_reduction_for_comms(True)
 
 
+def _decoder(model: nn.Module) -> Decoder:
+    assert isinstance(model, VLM)  # others have no such mesh
+    return model.decoder
+
+
 def reshard(model: nn.Module) -> None:
     """Give back whole weights that a forward pass without a backward pass left in place."""
     for module in model.modules():
@@ -47,7 +62,12 @@ def reshard(model: nn.Module) -> None:
 def whole(tensors: Iterable[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:
     """Names and whole tensors, one at a time; all ranks take the same ones at the same time."""
     for name, tensor in tensors:
-        yield name, tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+        yield name, whole_tensor(tensor)
+
+
+def whole_tensor(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor put together by all ranks that share it; itself when it is whole."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def part_of(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

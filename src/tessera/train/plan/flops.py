@@ -1,4 +1,4 @@
-"""Floating-point operations of a step that are useful: what is computed again to spare memory doesn't count."""
+"""Useful floating-point operations of a step: what is computed again to spare memory doesn't count."""
 
 from __future__ import annotations
 
@@ -80,6 +80,8 @@ class Effort:
         whole: dict[str, list[int]] = {part: [0, 0, 0] for part in ("vision", "connector", "decoder", "head")}
         for name, parameter in skeleton(self.config, self.rules).named_parameters():
             own, size = own_name(name), parameter.numel()
+            if "embed" in own:  # read, not multiplied
+                continue
             part = "head" if own.startswith("decoder.lm_head.") else own.partition(".")[0]
             learns = trains(self.rules, own)
             factor = own.rpartition(".")[2].startswith("lora_")

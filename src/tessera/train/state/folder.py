@@ -106,8 +106,21 @@ class StateFolder:
     def newest(self) -> SavedState | None:
         """The newest whole state, None when there is no trace of one. Damaged ones are passed over.
 
-        ValueError when there are only damaged ones, and for a state of a Tessera that kept no digests.
+        The rank that leads looks, and tells the others. ValueError when there are only damaged ones, and for
+        a state of a Tessera that kept no digests.
         """
+        found = self._newest() if self.ranks.leads else None
+        at = (found.position.stage + 1, found.position.step) if found else (0, 0)
+        stage, step = map(int, totals(at if self.ranks.leads else (0, 0), self.ranks))
+        if stage and found is None:
+            folder = self.folder / RunPosition(stage - 1, step).name
+            if not (folder / FACTS).is_file():
+                raise ValueError(f"--out: {shown(folder)} is not here; use a disk that all processes share")
+            found = _read(folder)
+        self._last = found.folder if found else None
+        return found
+
+    def _newest(self) -> SavedState | None:
         if (self.folder / FACTS).exists():
             raise ValueError(
                 f"{shown(self.folder)} is of an earlier version and can't be checked: end the run with that "
@@ -116,14 +129,12 @@ class StateFolder:
         self.damaged = []
         for folder in sorted(self._states(), key=_order, reverse=True):
             try:
-                found = _read(folder)
+                _require_digests(folder)
+                return _read(folder)
             except PermissionError:
                 raise  # may be whole
             except (ValueError, OSError) as error:
                 self.damaged.append(f"{shown(folder)} is damaged ({shown(error)})")
-                continue
-            self._last = folder
-            return found
         if self.damaged:
             raise ValueError(
                 f"no whole state is left: {'; '.join(self.damaged)}. Restore {shown(self.folder)} from a "
@@ -257,8 +268,8 @@ def _order(folder: Path) -> tuple[int, ...]:
     return tuple(map(int, found.groups()))
 
 
-def _read(folder: Path) -> SavedState:
-    """A state whose files have their digests. ValueError or OSError for any other."""
+def _require_digests(folder: Path) -> None:
+    """ValueError or OSError for a state whose files are not what was written."""
     digests = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
     if not isinstance(digests, dict) or FACTS not in digests:
         raise ValueError(f"{DIGESTS} names no {FACTS}")
@@ -267,6 +278,9 @@ def _read(folder: Path) -> SavedState:
             raise ValueError(f"{name} is missing")
         if file_digest(folder / name) != digest:
             raise ValueError(f"{name} is not what was written")
+
+
+def _read(folder: Path) -> SavedState:
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     position = RunPosition(facts["stage"], facts["step"], facts["loader"], facts.get("skipped", 0))
     if position.name != folder.name:

@@ -10,14 +10,22 @@ from tessera.nn.lora import own_name
 from tessera.records.identity import DIGESTS, identity
 from tessera.runtime.disk import LEAST_FREE
 from tessera.runtime.shown import shown
-from tessera.train.parallel.ranks import Ranks, totals
 from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
 from tessera.train.state.folder import ELSE, SavedState, StateFolder
 from tessera.train.update.rules import trains
 from tessera.train.watch.journal import read_reports
 
-FREE = ("name", "save_every", "log_every", "on_nonfinite", "most_skipped", "save_in_background", "parallel")
+FREE = (
+    "name",
+    "save_dtype",
+    "save_every",
+    "log_every",
+    "on_nonfinite",
+    "most_skipped",
+    "save_in_background",
+    "parallel",
+)
 FREE_IN_PACKING = ("workers", "prefetch")
 FREE_IN_STAGE = ("validation", "validate_every", "validation_packs")
 """What changes no loss, so a run may go on with other values. So may `meta`: the data itself is compared."""
@@ -100,13 +108,6 @@ def _trained_bytes(model: nn.Module, stages: Sequence[Stage]) -> int:
     """Of the weights that some of the stages train, in float32."""
     sizes = {own_name(name): 4 * p.numel() for name, p in model.named_parameters()}
     return sum(size for name, size in sizes.items() if any(trains(stage.rules, name) for stage in stages))
-
-
-def require_same_start(start: tuple[int, int], ranks: Ranks) -> None:
-    """ValueError when the ranks see different states: their folder is not the same."""
-    for own, total in zip(start, totals(start, ranks), strict=True):
-        if own * ranks.world != total:
-            raise ValueError("--out: the processes find different states; use a disk that all of them share")
 
 
 def _bound(recipe: dict[str, Any]) -> dict[str, Any]:

@@ -77,11 +77,11 @@ class Masters:
         return self._values.pop(name, parameter.detach()).to(parameter.device)
 
     def as_stored(
-        self, model: nn.Module, instead: Mapping[str, torch.Tensor]
+        self, model: nn.Module, instead: Mapping[str, torch.Tensor], dtype: torch.dtype | None = None
     ) -> Iterator[tuple[str, torch.Tensor]]:
-        """Names and values to publish, each in the dtype it had at the start; `instead` goes before."""
+        """Names and values to publish, in `dtype` or each in that of its start; `instead` goes before."""
         for name, value in self.exact(model):
-            yield name, instead.get(name, value).to(self._stored.get(name, value.dtype))
+            yield name, instead.get(name, value).to(dtype or self._stored.get(name, value.dtype))
 
     @torch.no_grad()
     def load(self, name: str, parameter: nn.Parameter, exact: torch.Tensor) -> None:

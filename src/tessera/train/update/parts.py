@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim.adamw import adamw
 
-from tessera.train.parallel.shard import local_parts
+from tessera.train.parallel.shard import local_parts, part_of, whole_tensor
 from tessera.train.update.config import OptimizerConfig
 from tessera.train.update.masters import at_home
 
@@ -142,21 +142,27 @@ class MuonPart(Part):
         memory: list[Memory],
         stride: Stride,
     ) -> None:
-        """Keep copies of this part, step, and choose on the device which of the two stays."""
-        rate = self.rate * stride.factor
-        muon = torch.optim.Muon(
-            masters, lr=rate, weight_decay=self.decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
-        )
-        for master, gradient, state in zip(masters, gradients, memory, strict=True):
-            master.grad = gradient / stride.divisor
-            muon.state[master] = state
+        """Step on copies of this part, and choose on the device which of the two stays.
+
+        Sharded weights come together for it: a matrix is made orthogonal as a whole.
+        """
         changed = [*masters, *(state["momentum_buffer"] for state in memory)]
-        before = [tensor.clone() for tensor in changed]
+        stepped = [whole_tensor(tensor).clone() for tensor in changed]
+        fresh, momenta = stepped[: len(masters)], stepped[len(masters) :]
+        muon = torch.optim.Muon(
+            fresh,
+            lr=self.rate * stride.factor,
+            weight_decay=self.decay,
+            momentum=0.95,
+            adjust_lr_fn="match_rms_adamw",
+        )
+        for master, gradient, momentum in zip(fresh, gradients, momenta, strict=True):
+            master.grad = whole_tensor(gradient) / stride.divisor
+            muon.state[master] = {"momentum_buffer": momentum}
         muon.step()
-        for tensor, kept in zip(changed, before, strict=True):
-            tensor.copy_(torch.where(stride.finite, tensor, kept))
-        for master in masters:
-            master.grad = None
+        for tensor, value in zip(changed, stepped, strict=True):
+            here, there = local_parts([tensor, part_of(value, tensor)])
+            here.copy_(torch.where(stride.finite, there, here))
 
 
 def _visiting(tensor: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:

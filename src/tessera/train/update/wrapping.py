@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import nn
 
-from tessera.nn.lora import LoRALinear, added, replace_module
+from tessera.nn.lora import LoRAConfig, LoRALinear, added, replace_module
 from tessera.nn.quantised import QuantisedLinear
 from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
@@ -34,6 +34,18 @@ def wrap(model: nn.Module, rules: Sequence[Rule], seed: int, masters: Masters) -
             replace_module(model, path, module)
         if config is not None:
             replace_module(model, path, LoRALinear(module, config, derive_seed("lora", seed, path)))
+
+
+def wrapping_of(model: nn.Module, rules: Sequence[Rule]) -> dict[str, LoRAConfig]:
+    """Path and settings of every linear that has factors in a stage of these rules."""
+    found = {path: decides(rules, f"{path}.weight") for path, _ in _linears(model)}
+    given = {path: None if index is None else rules[index].lora for path, index in found.items()}
+    return {path: config for path, config in given.items() if config is not None}
+
+
+def go_on(before: Mapping[str, LoRAConfig], after: Mapping[str, LoRAConfig]) -> bool:
+    """Whether the next wrapping keeps all factors of the one before, so that nothing is merged."""
+    return all(path in after and after[path].has_shape_of(config) for path, config in before.items())
 
 
 def _merged(path: str, module: LoRALinear, masters: Masters) -> Plain:

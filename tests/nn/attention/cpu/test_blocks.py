@@ -42,19 +42,26 @@ def test_blocks_are_attention(
 ) -> None:
     monkeypatch.setattr(blocks, "SCORES", scores)
     monkeypatch.setattr(blocks, "CAUSAL_QUERIES", block)
-    query, keys, values = drawn(queries, length, heads, groups)
-    got = block_attention(query, keys, values, causal).double()
-    wanted = oracle(query, keys, values, causal)
-    assert float((got - wanted).norm() / wanted.norm()) < 0.006  # bfloat16 scores; SDPA's own error is 0.003
+    streams = [x.requires_grad_() for x in drawn(queries, length, heads, groups)]
+    got, wanted = block_attention(*streams, causal), oracle(*streams, causal)
+    assert _apart(got, wanted) < 0.006  # bfloat16 scores; SDPA's own error is 0.003
+    above = drawn(queries, length, heads, groups)[0]
+    slopes = torch.autograd.grad(got, streams, above)
+    for slope, exact in zip(slopes, torch.autograd.grad(wanted, streams, above.double()), strict=True):
+        assert slope.dtype == torch.bfloat16
+        assert _apart(slope, exact) < 0.015
 
 
-def test_only_long_bfloat16_without_gradients() -> None:
+def _apart(got: torch.Tensor, wanted: torch.Tensor) -> float:
+    return float(((got.double() - wanted).norm() / wanted.norm()).detach())
+
+
+def test_only_long_bfloat16() -> None:
     half = torch.zeros(1, dtype=torch.bfloat16)
     able = torch.ops.mkldnn._is_mkldnn_bf16_supported() if torch.backends.mkldnn.is_available() else False
     assert prefers_blocks(half, 1000) == able
     assert not prefers_blocks(half, 4)
     assert not prefers_blocks(half.float(), 1000)
-    assert not prefers_blocks(half.clone().requires_grad_(), 1000)
 
 
 def test_equally_long_sequences_in_training_and_inference_agree() -> None:

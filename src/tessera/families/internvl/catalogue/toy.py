@@ -40,7 +40,9 @@ def _toy(name: str, pixels: Numbers, vit: Numbers, decoder: Numbers, scale: floa
 TOYS: dict[str, Callable[[], Family]] = {
     # 16 tokens a tile, 5 million weights.
     "scale_model": partial(_toy, "scale_model", (64, 8), (192, 6, 3, 768), (192, 512, 4, 3, 3), 1.0, 1e4),
+    # The same with a ViT of a tenth of the weights, which learns from that one.
+    "scale_small": partial(_toy, "scale_small", (64, 8), (96, 2, 3, 384), (192, 512, 4, 3, 3), 1.0, 1e4),
     # 4 tokens a tile, a few thousand weights: for tests.
     "nano_model": partial(_toy, "nano_model", (16, 4), (16, 2, 2, 24), (32, 48, 2, 4, 2), 0.1, 1e6),
 }
-"""Sizes that were never published: the shipped model and a smaller one for tests."""
+"""Sizes that were never published: the shipped model, one with a smaller ViT, and one for tests."""

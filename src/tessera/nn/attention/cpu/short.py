@@ -14,8 +14,8 @@ import torch
 from tessera.nn.attention.layout import Layout, Rows
 from tessera.nn.attention.sdpa import batched, repeat_heads
 
-SHORT_SEQUENCE = 512
-"""Up to here plain products beat SDPA's CPU backward pass; their scores take memory with the square of it."""
+SHORT_SEQUENCE = 256
+"""Up to here plain products beat blocks of scores, whose calls cost more; they keep all scores."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,14 @@
+"""Whether a decoder's heads can be shared by so many processes."""
+
+from tessera.models.config import DecoderConfig
+
+
+def require_shares(field: str, share: int, config: DecoderConfig, *widths: int) -> None:
+    """ValueError naming the field of `parallel` when heads, key-value heads or widths don't divide by it."""
+    for what, count in (
+        ("attention heads", config.num_attention_heads),
+        ("key-value heads", config.num_key_value_heads),
+        *(("channels of the MLP", width) for width in widths),
+    ):
+        if count % share:
+            raise ValueError(f"parallel.{field} = {share} does not divide {count} {what}; take a divisor")

@@ -1,0 +1,127 @@
+"""What two processes compute together, for tests: run by `torchrun`, each case into a file of its own.
+
+python -m torch.distributed.run --nproc-per-node 2 -m tests.train.parallel.pair FOLDER CASE...
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from tessera.nn.lora import LoRAConfig
+from tessera.packing.pack import Pack, collate
+from tessera.train.loop import Trainer, set_drop_path
+from tessera.train.objective.conversation import ConversationObjective
+from tessera.train.parallel.config import Parallel
+from tessera.train.parallel.mesh import ProcessMesh, arrange
+from tessera.train.parallel.ranks import Ranks, join
+from tessera.train.parallel.shard import parallelise, whole
+from tessera.train.setup import set_up
+from tessera.train.step import Step
+from tessera.train.update.masters import Masters
+from tessera.train.update.optimizers import Optimizer, OptimizerConfig
+from tessera.train.update.rules import Rule, assign
+from tessera.train.update.wrapping import wrap
+from tests.train import tiny
+
+
+def _factors(dropout: float) -> tuple[Rule, ...]:
+    lora = LoRAConfig(rank=4, dropout=dropout)
+    blocks = Rule(pattern=r"^decoder\.layers\..*proj", learning_rate=1e-2, lora=lora)
+    return blocks, Rule(pattern=r"^connector\.", learning_rate=1e-3), Rule(pattern=".")
+
+
+LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+MUON = OptimizerConfig(kind="muon", ema=0.9)
+FULL: dict[str, Any] = {"rules": (tiny.ALL,), "optimizer": OptimizerConfig()}
+CASES: dict[str, dict[str, Any]] = {
+    "sharded": FULL,
+    "sharded by token": FULL | {"averaging": "token"},
+    "sharded by sample": FULL | {"averaging": "sample"},
+    "sharded, Muon with a mean": FULL | {"optimizer": MUON},
+    "sharded, recomputed": FULL | {"recompute": "blocks"},
+    "sharded factors": FULL | {"rules": _factors(0.1)},
+    "sharded in bfloat16": FULL | {"precision": "bfloat16"},
+    "copies": FULL | {"parallel": Parallel(replicate=2, shard=1)},
+    "tokens shared": FULL | {"parallel": Parallel(sequence=2)},
+    "tokens shared, factors": FULL | {"parallel": Parallel(sequence=2), "rules": _factors(0.0)},
+    "matrices shared": FULL | {"parallel": Parallel(tensor=2)},
+}
+"""Settings of `steps`."""
+
+
+def packs(averaging: Any = "square") -> list[list[Pack]]:
+    """Four steps: pictures beside text, text alone, a rank with a batch less, and one with none."""
+    samples = tiny.samples(5, averaging)
+    pictures, text, more = collate(samples[:1]), collate(samples[1:2]), collate(samples[2:])
+    return [[pictures, text], [text, text], [text, pictures, more], [more]]
+
+
+def steps(mesh: ProcessMesh, settings: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Losses and norms of these steps, the held-out loss, and the weights behind them."""
+    model, masters = tiny.model(), Masters(settings.get("precision", "float32"))
+    rules: Sequence[Rule] = settings["rules"]
+    wrap(model, rules, 0, masters)
+    masters.hold(model)
+    parallelise(model, mesh)
+    masters.spread(model)
+    set_drop_path(model, settings.get("drop_path", 0.5))
+    for stack in (model.vision, model.decoder):
+        stack.recompute = settings.get("recompute", "none")
+    optimizer = Optimizer(assign(model, rules), settings["optimizer"], masters)
+    told = []
+    dealt = packs(settings.get("averaging", "square"))
+    for number, batches in enumerate(dealt):
+        step = Step(ConversationObjective(), model, tiny.CPU, mesh, most=3, seed=number)
+        result = step.update(batches[mesh.data.rank :: mesh.data.world], optimizer, 1.0)
+        told += [result.loss, result.gradient_norm, result.normaliser]
+    model.eval()
+    told.append(step.measure([batches[-1] for batches in dealt[:3]]))
+    values = {name: value.contiguous() for name, value in whole(masters.exact(model))}
+    return values | {"told": torch.tensor(told, dtype=torch.float64)}
+
+
+def alone(case: str) -> dict[str, torch.Tensor]:
+    """The same in one process."""
+    return steps(ProcessMesh(), CASES[case])
+
+
+def launch(folder: Path, *cases: str) -> None:
+    """Two processes that take the cases in turn. A hang ends after a minute and a half."""
+    path = os.pathsep.join(p for p in sys.path if p)
+    subprocess.run(
+        [*LAUNCH, "-m", "tests.train.parallel.pair", str(folder), *cases],
+        check=True, capture_output=True, text=True, timeout=90,
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def _two(case: str, folder: Path, ranks: Ranks) -> None:
+    mesh = arrange(CASES[case].get("parallel", Parallel()), ranks, tiny.CPU)
+    found = steps(mesh, CASES[case])
+    if ranks.leads:
+        save_file({name: value.clone() for name, value in found.items()}, folder / f"{case}.safetensors")
+
+
+def run(folder: Path) -> None:
+    """A recipe to its end, from wherever it stands in the folder."""
+    for _ in Trainer(set_up(tiny.recipe(stages=shared_stages(), save_every=1)), folder).run():
+        pass
+
+
+def shared_stages() -> tuple[Any, ...]:
+    """Those of the tiny recipe, for two ranks."""
+    return tuple(stage.model_copy(update={"accumulate": 2}) for stage in tiny.recipe().stages)
+
+
+if __name__ == "__main__":
+    here = Path(sys.argv[1])
+    for name in sys.argv[2:]:
+        _two(name, here, join()) if name in CASES else run(here / name)

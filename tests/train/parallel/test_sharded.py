@@ -1,0 +1,86 @@
+"""Two processes that share weights, tokens or matrices take the steps of one process with the whole batch.
+
+Among the batches are text alone beside pictures, a rank with a batch less and one with none: where a rank did
+not take part in a collective, both would wait for ever.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.distributed.device_mesh import DeviceMesh
+
+from tessera.nn.lora import LoRAConfig
+from tessera.train.parallel.config import Parallel
+from tessera.train.parallel.mesh import arrange
+from tessera.train.parallel.norm import total_norm
+from tessera.train.parallel.ranks import ALONE, Ranks
+from tessera.train.parallel.tensor import share_matrices
+from tessera.train.update.masters import Masters
+from tessera.train.update.rules import Rule
+from tessera.train.update.wrapping import wrap
+from tests.train import tiny
+from tests.train.parallel import pair
+
+APART = {
+    # Other sums: AdamW makes a part of a step of what is noise, such as the gradient of a key's bias.
+    "matrices shared": (1e-6, 2e-5),
+    # It makes matrices orthogonal in bfloat16, where a last digit may tip over.
+    "sharded, Muon with a mean": (1e-5, 2e-4),
+    # A gradient is rounded per rank, not per batch.
+    "sharded in bfloat16": (5e-3, 4e-3),
+}
+"""Relative, of losses and norms, and absolute, of weights, where they are not 1e-6 and 2e-6."""
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes computed, a file a case."""
+    folder = tmp_path_factory.mktemp("two")
+    pair.launch(folder, *pair.CASES)
+    return folder
+
+
+@pytest.mark.parametrize("case", pair.CASES)
+def test_two_processes_take_the_steps_of_one(case: str, two: Path) -> None:
+    """Losses, norms and weights to 1e-6 or nearly."""
+    found, expected = load_file(two / f"{case}.safetensors"), pair.alone(case)
+    assert found.keys() == expected.keys()
+    figures, weights = APART.get(case, (1e-6, 2e-6))
+    torch.testing.assert_close(found.pop("told"), expected.pop("told"), rtol=figures, atol=0)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=weights, msg=name)
+
+
+def test_numbers_that_do_not_make_the_processes_are_named() -> None:
+    with pytest.raises(ValueError, match=r"shard 3 x replicate 1 x sequence 1 x tensor 1 does not make 2"):
+        arrange(Parallel(shard=3), Ranks(0, 2), tiny.CPU)
+    with pytest.raises(ValueError, match=r"shard auto x replicate 3 .* does not make 4 processes"):
+        arrange(Parallel(replicate=3), Ranks(0, 4), tiny.CPU)
+    with pytest.raises(ValueError, match="sequence 2 and tensor 2 both share the heads"):
+        arrange(Parallel(sequence=2, tensor=2), Ranks(0, 4), tiny.CPU)
+    with pytest.raises(ValueError, match="two towers are not sharded"):
+        arrange(Parallel(shard=2), Ranks(0, 2), tiny.CPU, shardable=False)
+    assert arrange(Parallel(), Ranks(0, 2), tiny.CPU, shardable=False).weights is None
+    assert arrange(Parallel(), ALONE, tiny.CPU).data == ALONE
+
+
+def test_matrices_that_cannot_be_shared_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny.model()
+    monkeypatch.setattr(DeviceMesh, "size", lambda self: 3)
+    mesh = object.__new__(DeviceMesh)
+    with pytest.raises(ValueError, match=r"parallel\.tensor = 3 does not divide \d+ attention heads"):
+        share_matrices(model.decoder, mesh)
+    monkeypatch.setattr(DeviceMesh, "size", lambda self: 1)
+    rule = Rule(pattern=r"layers\.0\.mlp", learning_rate=1.0, lora=LoRAConfig())
+    wrap(model.decoder, (rule, Rule(pattern=".")), 0, Masters())
+    with pytest.raises(ValueError, match=r"layer 0, mlp\.gate_proj is LoRALinear; only plain matrices"):
+        share_matrices(model.decoder, mesh)
+
+
+def test_the_norm_of_whole_gradients_is_theirs() -> None:
+    gradients = [torch.full((3, 2), 2.0), torch.full((5,), 1.0, dtype=torch.bfloat16)]
+    assert float(total_norm(gradients)) == pytest.approx((4 * 6 + 5) ** 0.5)
