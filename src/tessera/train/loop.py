@@ -22,6 +22,7 @@ from tessera.runtime.interrupt import Stop
 from tessera.runtime.locks import FolderLock
 from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
+from tessera.train.measuring import Measuring
 from tessera.train.objective.contract import Counts, Loader, Tensors
 from tessera.train.parallel.mesh import arrange
 from tessera.train.parallel.ranks import join, totals
@@ -38,10 +39,13 @@ from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 from tessera.train.update.rules import assign
 from tessera.train.update.wrapping import wrap
+from tessera.train.watch.evaluation import AnswerHook
 from tessera.train.watch.journal import Journal
 from tessera.train.watch.telemetry import StepReport
 
 StageHook = Callable[[int, Stage], None]
+BEST = "best"
+"""Folder of the model of the best step."""
 
 
 class Trainer:
@@ -58,6 +62,7 @@ class Trainer:
         folder: Path,
         after_stage: StageHook | None = None,
         *,
+        answer: AnswerHook | None = None,
         held: bool = False,
         changed_data: bool = False,
     ) -> None:
@@ -67,7 +72,7 @@ class Trainer:
         bound_product_caches()
         self.device = choose_device(self.recipe.device)
         self.mesh = arrange(self.recipe.parallel, self.ranks, self.device, shardable(self.model))
-        self.after_stage = after_stage
+        self.after_stage, self._answer = after_stage, answer
         self.stop = Stop()
         self.stopped: tuple[int, int] | None = None
         """Stage number and step where somebody stopped the run; it is saved there."""
@@ -101,10 +106,11 @@ class Trainer:
     def run(self) -> Iterator[StepReport]:
         """All steps that are left. FloatingPointError when the loss diverges, ValueError for bad data."""
         start = self.resumed_at or (0, 0)
+        self._measuring = Measuring(self.setup, self.model, self.mesh, self._answer)
         if self._saved is None:
             self._states.begin(self._run)
         try:
-            with closing(Journal(self.folder, start, self.ranks.leads)) as self._journal:
+            with closing(Journal(self.folder, start, self.ranks.leads, self.recipe.best)) as self._journal:
                 for index in range(start[0], len(self.recipe.stages)):
                     yield from self._run_stage(index, self._saved if index == start[0] else None)
                     if self.stopped:
@@ -171,8 +177,12 @@ class Trainer:
             if not position.step and self._publisher.writes_base(index):
                 self._publish(partial(self._publisher.write_base, index), {})
             for step in range(position.step, steps):
-                unread.add(self._step(index, step, optimizer, loader))
+                taken = self._measured(self._step(index, step, optimizer, loader))
+                unread.add(taken)
                 self._journal.note(index, step, loader.keys)
+                if self._journal.best.see(taken.report):
+                    optimizer.settle()
+                    self._publish(partial(self._publisher.write, self.folder / BEST, index), {})
                 if (step + 1) % recipe.log_every == 0 or step + 1 == steps:
                     yield from self._tell(index, unread)
                 if step + 1 < steps:
@@ -256,14 +266,13 @@ class Trainer:
         for _ in tensors:  # what others have to take part in
             pass
 
-    def _validate(self, index: int, step: int, compute: Step) -> float | None:
-        """The loss on the records held out, as the model is without drop path; None when it isn't due."""
-        if not _due(self.recipe.stages[index], step):
-            return None
-        self.model.eval()
-        loss = compute.measure(self.setup.validation_batches(index))
-        self.model.train()
-        return loss
+    def _measured(self, taken: TakenStep) -> TakenStep:
+        report = taken.report
+        compute = self.computation(report.stage_index, report.step)
+        try:
+            return self._measuring.behind(taken, compute, self._journal.write_answers)
+        except FloatingPointError as error:
+            raise self._diverged(f"stage {report.stage!r}, step {report.step}: {error}") from error
 
     def _diverged(self, what: str) -> FloatingPointError:
         return FloatingPointError(
@@ -292,10 +301,6 @@ class Trainer:
         result = compute.update(batches, optimizer, factor)
         seconds = time.perf_counter() - started
         self.ranks.at(f"{where}, behind it", watched=False)
-        try:
-            held_out = self._validate(index, step, compute)
-        except FloatingPointError as error:
-            raise self._diverged(f"{where}: {error}") from error
         own = sum((stage.objective.counts(batch) for batch in batches), Counts())
         counts = Counts(*map(int, totals(astuple(own), self.mesh.data)))
         report = StepReport(
@@ -311,15 +316,9 @@ class Trainer:
             wait=waited,
             token_fill=loader.stats.token_fill,
             tile_fill=loader.stats.tile_fill,
-            validation_loss=held_out,
             **asdict(counts),
         )
         return TakenStep(report, result, batches)
-
-
-def _due(stage: Stage, step: int) -> bool:
-    """Whether the held-out loss is measured behind a step."""
-    return bool(stage.validation) and ((step + 1) % stage.validate_every == 0 or step + 1 == stage.steps)
 
 
 def _named(keys: Sequence[str], most: int = 8) -> str:

@@ -17,6 +17,8 @@ from tessera.train.parallel.config import Parallel
 from tessera.train.update.optimizers import OptimizerConfig
 from tessera.train.update.rules import Rule
 from tessera.train.update.schedule import Schedule
+from tessera.train.watch.best import Best
+from tessera.train.watch.evaluation import EvaluationSpec
 
 __all__ = ["ManifestSpec", "Recipe", "Stage", "Start", "gaps", "require_filled", "revalidated", "to_fill"]
 
@@ -36,6 +38,8 @@ class Stage(StageData):
     optimizer: OptimizerConfig = OptimizerConfig()
     drop_path: float | None = Field(default=None, ge=0, lt=1)
     """Highest drop-path rate of the ViT in this stage; None keeps the model's own."""
+    evaluation: EvaluationSpec | None = None
+    """Questions that the model answers on the way."""
     recompute: Recompute = "none"
     """What the backward pass computes again instead of keeping it: nothing, whole blocks, or all but the dear
     products. Less memory for more time; gradients stay the same."""
@@ -76,6 +80,8 @@ class Recipe(Config):
     float32 for fresh ones. States always hold float32."""
     device: str = "auto"
     parallel: Parallel = Parallel()
+    best: Best = "loss"
+    """The model of the best step so far is kept in `best`: by held-out loss, by right answers, or not."""
     save_every: int = Field(default=500, gt=0)
     """Steps between checkpoints of the training state."""
     log_every: int = Field(default=1, gt=0)

@@ -18,6 +18,7 @@ from tessera.checkpoints.lora.merging import merge_adapter
 from tessera.cli.command import ReportingCommand
 from tessera.cli.convert import in_words
 from tessera.cli.terminal.tables import Terminal, figures_table, say
+from tessera.cli.training.answers import Answerer
 from tessera.cli.training.replay import replay_step
 from tessera.recipes.shelf import load_recipe, match_recipes
 from tessera.runtime.disk import require_writable
@@ -25,6 +26,7 @@ from tessera.runtime.interrupt import stop_on_signals
 from tessera.runtime.locks import FolderLock
 from tessera.runtime.progress import Bars, Progress, progress_bars
 from tessera.train.loop import StageHook, Trainer
+from tessera.train.objective.learner import ChatLearner
 from tessera.train.parallel.ranks import join
 from tessera.train.recipe import Recipe, require_filled
 from tessera.train.setup import set_up
@@ -140,7 +142,9 @@ def prepare(
         say(console, f"note: {remark}")
     if setup.report.records:
         say(console, setup.report.describe())
-    trainer = Trainer(setup, out, after_stage, held=True, changed_data=changed_data)
+    learner = setup.learner
+    answer = Answerer(learner, out) if isinstance(learner, ChatLearner) else None
+    trainer = Trainer(setup, out, after_stage, held=True, changed_data=changed_data, answer=answer)
     for line in trainer.damaged:
         say(console, f"warning: {line}; going on from the one before")
     if trainer.resumed_at:

@@ -18,6 +18,7 @@ from tessera.train.watch.journal import read_reports
 
 FREE = (
     "name",
+    "best",
     "save_dtype",
     "save_every",
     "log_every",
@@ -27,7 +28,7 @@ FREE = (
     "parallel",
 )
 FREE_IN_PACKING = ("workers", "prefetch")
-FREE_IN_STAGE = ("validation", "validate_every", "validation_packs")
+FREE_IN_STAGE = ("validation", "validate_every", "validation_packs", "evaluation")
 """What changes no loss, so a run may go on with other values. So may `meta`: the data itself is compared."""
 
 
@@ -100,7 +101,8 @@ def room_for_run(model: nn.Module, stages: Sequence[Stage], begun: int, states: 
         memory = (3 if mean else 2) * _trained_bytes(model, [stage])
         state = max(state, _trained_bytes(model, stages[: number + 1]) + memory)
         models += 1 + mean
-    room = 2 * state + whole * models
+    measured = any(stage.validation or stage.evaluation for stage in stages[begun:])
+    room = 2 * state + whole * (models + measured)  # the best one, too
     return max(LEAST_FREE, room - sum(f.stat().st_size for f in states.folder.rglob("*") if f.is_file()))
 
 

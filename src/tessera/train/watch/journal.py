@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from tessera.train.watch.best import Best, BestStep
+from tessera.train.watch.evaluation import EvaluationReport
 from tessera.train.watch.lines import StepFile, read_lines
 from tessera.train.watch.spikes import MOST_NAMED, Spike, SpikeWatch
 from tessera.train.watch.telemetry import StepReport
 
-TELEMETRY, SPIKES = "telemetry.jsonl", "spikes.jsonl"
+TELEMETRY, SPIKES, ANSWERS = "telemetry.jsonl", "spikes.jsonl", "answers.jsonl"
 
 
 def read_reports(folder: Path) -> Iterable[StepReport]:
@@ -22,20 +24,31 @@ def read_spikes(folder: Path) -> Iterable[Spike]:
     return read_lines(folder / SPIKES, Spike)
 
 
+def read_answers(folder: Path) -> Iterable[EvaluationReport]:
+    """What the model of a run answered on the way."""
+    return read_lines(folder / ANSWERS, EvaluationReport)
+
+
 class Journal:
-    """Reports go to `telemetry.jsonl`, steps that stand out to `spikes.jsonl`.
+    """Reports go to `telemetry.jsonl`, steps that stand out to `spikes.jsonl`, answers to `answers.jsonl`.
 
     `start` is stage and step at which the run goes on. Processes that don't lead write nothing.
     """
 
-    def __init__(self, folder: Path, start: tuple[int, int], leads: bool = True) -> None:
+    def __init__(
+        self, folder: Path, start: tuple[int, int], leads: bool = True, best_by: Best = "no"
+    ) -> None:
         def place(name: str) -> Path:
             return folder / name if leads else Path(os.devnull)
 
         self._samples: dict[tuple[int, int], tuple[str, ...]] = {}
         self._reports = StepFile(place(TELEMETRY), StepReport, start)
         self._spikes = StepFile(place(SPIKES), Spike, start)
-        self._watch = SpikeWatch(read_lines(place(TELEMETRY), StepReport))
+        self._answers = StepFile(place(ANSWERS), EvaluationReport, start)
+        # Not through `place`: all processes must find the same best step. The leader may cut lines meanwhile,
+        # but none before the start.
+        before = [r for r in read_reports(folder) if (r.stage_index, r.step) < start]
+        self._watch, self.best = SpikeWatch(before), BestStep(best_by, before)
 
     def note(self, stage_index: int, step: int, samples: Iterable[str]) -> None:
         """What a step learned from, before it is reported."""
@@ -52,12 +65,16 @@ class Journal:
         self._spikes.write(spike)
         return spike
 
+    def write_answers(self, report: EvaluationReport) -> None:
+        """Append what was answered behind a step."""
+        self._answers.write(report)
+
     def sync(self) -> None:
         """Put everything on the disk, before a state that stands behind it."""
-        self._reports.sync()
-        self._spikes.sync()
+        for file in (self._reports, self._spikes, self._answers):
+            file.sync()
 
     def close(self) -> None:
         """Nothing more to tell."""
-        self._reports.close()
-        self._spikes.close()
+        for file in (self._reports, self._spikes, self._answers):
+            file.close()

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import IO, Any, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -41,28 +41,33 @@ class StepFile(Generic[Line]):
             if (line.stage_index, line.step) >= keep_until:
                 break
             kept = end
-        with disk_faults(file):
-            self._stream = file.open("ab")
-            # In one step: a crash while lines were copied would lose them all.
-            if file.is_file():
-                self._stream.truncate(kept)
+        self._stream: IO[bytes] | None = None
+        if file.is_file():
+            with disk_faults(file):
+                self._stream = file.open("ab")
+                self._stream.truncate(
+                    kept
+                )  # in one step: a crash while lines were copied would lose them all
 
     def write(self, line: Line) -> None:
         """Append a line."""
         values: Any = line
         with disk_faults(self._file):
+            if self._stream is None:  # a file that nothing is told in is not made
+                self._stream = self._file.open("ab")
             self._stream.write(json.dumps(asdict(values)).encode() + b"\n")
             self._stream.flush()
 
     def sync(self) -> None:
         """Put the lines on the disk, before a state that stands behind them."""
-        if self._file.is_file():
+        if self._stream is not None and self._file.is_file():
             with disk_faults(self._file):
                 os.fsync(self._stream.fileno())
 
     def close(self) -> None:
         """No more lines."""
-        self._stream.close()
+        if self._stream is not None:
+            self._stream.close()
 
 
 def read_lines(file: Path, kind: type[Line]) -> Iterator[Line]:

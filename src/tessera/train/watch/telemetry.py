@@ -30,6 +30,8 @@ class StepReport:
     """Loss or gradient was no number: nothing was learned."""
     validation_loss: float | None = None
     """On the records held out, where it was measured behind this step."""
+    score: float | None = None
+    """Share of right answers, 0 to 1, where questions were asked behind this step."""
 
 
 def stage_figures(reports: Iterable[StepReport]) -> dict[str, dict[str, float]]:
