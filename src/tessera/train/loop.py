@@ -133,18 +133,23 @@ class Trainer:
         """Optimizer and loader of a stage, and the model, as they stood in a state; None for its start."""
         stage = self.recipe.stages[index]
         self.masters.hold(self.model)
-        optimizer = Optimizer(assign(self.model, stage.rules), stage.optimizer, self.masters)
+        assignments = assign(self.model, stage.rules)
         with closing(self.setup.loader(index, self.mesh.data)) as loader:
-            if saved is not None:
-                trained = changed(self.model, self.recipe.stages, saved.position)
-                begun = saved.position.step > 0
-                saved.restore(self.model, self.masters, optimizer if begun else None, trained)
-                if begun:
-                    loader.load_state_dict(saved.position.loader, changed_data=self._changed_data)
+            begun = saved is not None and saved.position.step > 0
+            if saved is not None and not begun:  # first, for means begin with the weights
+                self._restore(saved, None)
+            optimizer = Optimizer(assignments, stage.optimizer, self.masters)
+            if saved is not None and begun:
+                self._restore(saved, optimizer)
+                loader.load_state_dict(saved.position.loader, changed_data=self._changed_data)
             self.model.train()
             set_drop_path(self.model, stage.drop_path)
             set_recompute(self.model, stage.recompute)
             yield optimizer, loader
+
+    def _restore(self, saved: SavedState, optimizer: Optimizer | None) -> None:
+        trained = changed(self.model, self.recipe.stages, saved.position)
+        saved.restore(self.model, self.masters, optimizer, trained)
 
     def rewind(self, index: int, step: int) -> tuple[int, int]:
         """Bring the model to where it stood before a step, by taking again the steps behind the last state.

@@ -1,4 +1,5 @@
-"""What a step changes: `rules` choose parameters and rates, `optimizers` update them, `schedule` bends rates.
+"""What a step changes: `rules` choose parameters and rates (`decay`, `wrapping`), `schedule` bends rates,
+`optimizers` update them in `parts`, with `masters` behind bfloat16 weights.
 
 Knows parameters by name and shape alone; no batch, no objective, no process group.
 """

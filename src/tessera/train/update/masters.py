@@ -94,9 +94,9 @@ class Masters:
 
 
 def at_home(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor in the host's memory, pinned where an accelerator will fetch it."""
+    """A tensor in the host's memory, pinned where an accelerator will fetch it; a sharded one is not."""
     home = tensor.detach().cpu()
-    return home.pin_memory() if torch.cuda.is_available() else home
+    return home.pin_memory() if torch.cuda.is_available() and type(home) is torch.Tensor else home
 
 
 def _own_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:

@@ -4,7 +4,7 @@ A part asks nothing of the device: whether the step counts is a tensor (`finite`
 gradients. All is done tensor by tensor, so sharded tensors go through as they are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -54,31 +54,39 @@ class Part:
 
     def step(self, stride: Stride) -> None:
         """Update what has a gradient, and clear it; what has none stays, as in torch's optimizers."""
-        live = [name for name, (parameter, _) in self.weights.items() if parameter.grad is not None]
-        if not live:
-            return
+        if live := [name for name, (parameter, _) in self.weights.items() if parameter.grad is not None]:
+            self._update(live, stride)
+        if self.config.ema is not None:
+            self._average((1 - self.config.ema) * stride.finite)
+
+    def _update(self, live: Sequence[str], stride: Stride) -> None:
         parameters, homes = zip(*(self.weights[name] for name in live), strict=True)
         gradients = []
         for parameter in parameters:
             gradients.append(parameter.grad.float())
             parameter.grad = None
-        masters = [_visiting(home, parameter) for home, parameter in zip(homes, parameters, strict=True)]
+        kept = [{f: value for f, value in self.memory[name].items() if f != AVERAGE} for name in live]
+        masters = [_visiting(home, p) for home, p in zip(homes, parameters, strict=True)]
         memory = [
-            {field: _visiting(value, parameter) for field, value in self.memory[name].items()}
-            for name, parameter in zip(live, parameters, strict=True)
+            {field: _visiting(value, p) for field, value in fields.items()}
+            for fields, p in zip(kept, parameters, strict=True)
         ]
         self.update(masters, gradients, memory, stride)
-        for name, parameter, home, master, fields in zip(
-            live, parameters, homes, masters, memory, strict=True
-        ):
-            if self.config.ema is not None:
-                share = (1 - self.config.ema) * stride.finite
-                fields[AVERAGE].add_((master - fields[AVERAGE]) * share)
+        for parameter, home, master in zip(parameters, homes, masters, strict=True):
+            _go_home(master, home)
             if parameter.dtype != master.dtype:
                 parameter.copy_(master)
-            for there, here in [(home, master), *((self.memory[name][f], v) for f, v in fields.items())]:
-                if there is not here:
-                    there.copy_(here, non_blocking=True)
+        for fields, visitors in zip(kept, memory, strict=True):
+            for field, home in fields.items():
+                _go_home(visitors[field], home)
+
+    def _average(self, share: torch.Tensor) -> None:
+        """Move every mean by a share of the way to its master, also of weights without a gradient."""
+        for name, (parameter, master) in self.weights.items():
+            home = self.memory[name][AVERAGE]
+            mean = _visiting(home, parameter)
+            mean.add_((_visiting(master, parameter) - mean) * share)
+            _go_home(mean, home)
 
     def update(
         self,
@@ -128,10 +136,7 @@ class AdamWPart(Part):
 
 
 class MuonPart(Part):
-    """By torch.optim.Muon, which can't skip: what it changed is taken back.
-
-    A sharded matrix is made orthogonal as a whole: its products go over the mesh in every iteration.
-    """
+    """By torch.optim.Muon, which can't skip: it steps on copies."""
 
     FIELDS = ("momentum_buffer",)
 
@@ -168,3 +173,8 @@ class MuonPart(Part):
 def _visiting(tensor: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
     """The tensor itself on the parameter's device, else a copy there."""
     return tensor.to(parameter.device, non_blocking=True)
+
+
+def _go_home(visitor: torch.Tensor, home: torch.Tensor) -> None:
+    if visitor is not home:
+        home.copy_(visitor, non_blocking=True)
