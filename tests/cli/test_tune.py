@@ -89,6 +89,18 @@ def test_mistakes_are_told_before_anything_is_trained(
     assert not (tmp_path / "run" / "state").exists()
 
 
+def test_lora_is_merged_and_tuned_again(data: Path, tmp_path: Path) -> None:
+    """The second starts from the merged model of the first."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert main(["tune", "shipped", str(data), "--out", str(first), *FEW]) == 0
+    assert (first / "0_tune" / "adapter_config.json").is_file() and (first / "merged").is_dir()
+    assert main(["tune", str(first), str(data), "--out", str(second), "--resume", *FEW]) == 2
+    assert main(["tune", str(first), str(data), "--out", str(second), "--ask", "0", *FEW]) == 0
+    recipe = load_recipe(second / "recipe.py")
+    assert recipe.start.checkpoint == str(first / "merged") and recipe.stages[0].evaluation is None
+    assert main(["tune", str(first), str(data), "--out", str(second), "--resume", "--ask", "0", *FEW]) == 0
+
+
 def test_a_request_that_trained_nothing_may_be_changed(data: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "run")
     command = ["tune", "shipped", str(data), "--full", "--out", out, *FEW]

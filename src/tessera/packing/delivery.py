@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from tessera.chat.encoder import Lengths
 from tessera.packing.config import Limits
@@ -27,6 +28,23 @@ class DrawTally:
 
 
 @dataclass
+class SourceTally:
+    """What one source has given: samples, and their tokens, tiles and supervised tokens."""
+
+    samples: int = 0
+    tokens: int = 0
+    tiles: int = 0
+    trained: int = 0
+
+    def count(self, sample: Lengths) -> None:
+        """Add one sample."""
+        self.samples += 1
+        self.tokens += sample.tokens
+        self.tiles += sample.tiles
+        self.trained += sample.trained
+
+
+@dataclass
 class LoaderStats(DrawTally):
     """What all ranks were given since the start, and the capacity of those packs.
 
@@ -42,7 +60,15 @@ class LoaderStats(DrawTally):
     trained: int = 0
     token_capacity: int = 0
     tile_capacity: int = 0
+    seen: dict[str, SourceTally] = field(default_factory=dict)
+    """By name of the source: the mixture as it really was."""
     waited: float = field(default=0.0, compare=False)
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any]) -> Self:
+        """From what `dataclasses.asdict` gave."""
+        seen = {name: SourceTally(**tally) for name, tally in state.get("seen", {}).items()}
+        return cls(**{**state, "seen": seen})
 
     @property
     def token_fill(self) -> float:
@@ -54,12 +80,14 @@ class LoaderStats(DrawTally):
         """Share of the tile capacity in use, 0 to 1."""
         return self.tiles / max(self.tile_capacity, 1)
 
-    def count(self, samples: Sequence[Lengths], limits: Limits) -> None:
-        """Add one delivered pack."""
+    def count(self, samples: Sequence[tuple[str, Lengths]], limits: Limits) -> None:
+        """Add one delivered pack: source and lengths of its samples."""
         self.packs += 1
-        self.samples += len(samples)
-        self.tokens += sum(sample.tokens for sample in samples)
-        self.tiles += sum(sample.tiles for sample in samples)
-        self.trained += sum(sample.trained for sample in samples)
+        for name, sample in samples:
+            self.seen.setdefault(name, SourceTally()).count(sample)
+            self.samples += 1
+            self.tokens += sample.tokens
+            self.tiles += sample.tiles
+            self.trained += sample.trained
         self.token_capacity += limits.max_tokens
         self.tile_capacity += limits.max_tiles

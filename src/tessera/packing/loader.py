@@ -153,7 +153,7 @@ class PackLoader(IterableDataset[Pack]):
         else:
             start = WindowState(mix, tuple(ItemKey(*key) for key in state["waiting"]))
             self._position = RowPosition(start, int(taken["steps"]), int(taken["rows"]))
-        self.stats = LoaderStats(**state["stats"])
+        self.stats = LoaderStats.restored(state["stats"])
 
     def plan(self) -> Iterator[Round]:
         """The packs still to come, from lengths alone: nothing is decoded and the position stays."""
@@ -198,7 +198,8 @@ class PackLoader(IterableDataset[Pack]):
         self.skipped.update(dict.fromkeys(decoded.faults))
         mine = [item for number, item in enumerate(row.mine) if number not in decoded.failed]
         for items in filter(None, (mine, *row.others)):
-            self.stats.count([item.lengths for item in items], self.config)
+            named = [(self._sources[item.draw.source].source.name, item.lengths) for item in items]
+            self.stats.count(named, self.config)
             self.keys += [self._key(item) for item in items]
 
     def _key(self, item: Item) -> str:

@@ -25,6 +25,7 @@ from tessera.runtime.config import Config
 from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start
 from tessera.train.update.rules import Rule
 from tessera.train.update.schedule import Schedule
+from tessera.train.watch.evaluation import EvaluationSpec
 
 STAGE = "tune"
 LINEARS: dict[Part, str] = {
@@ -34,6 +35,8 @@ LINEARS: dict[Part, str] = {
 }
 """Linear layers that LoRA puts factors beside: those of the published lists (docs/facts/recipes.md)."""
 TOY = Tuning(5e-4, 0.01, 0.0, 4096, 6, "chosen on the scale model (docs/tune.md)")
+TOY_LORA_RATE = 3e-3
+"""Of the scale model; 1e-3 came to three times the held-out loss in as many steps."""
 MOST_TOY = 100_000_000
 """Parameters below which a model is none of the published kind."""
 NEAREST = ((4.5e9, "InternVL2_5-4B"), (1.2e10, "InternVL2_5-8B"), (math.inf, "InternVL2_5-26B"))
@@ -65,6 +68,8 @@ class Wish(Config):
     """Passes over the data."""
     samples: int | None = Field(default=None, gt=0)
     """Samples that a step learns from, about."""
+    ask: int = Field(default=8, ge=0)
+    """Questions of the records held out that the model answers on the way."""
     max_tokens: int | None = Field(default=None, gt=0)
     """Tokens of a pack."""
     tiles: int | None = Field(default=None, gt=0)
@@ -140,7 +145,7 @@ def choose(
     packing, why_packs = _packing(family, row, data, samples, wish)
     accumulate = world * max(1, round(samples * data.mean / packing.max_tokens / world))
     steps = max(1, math.ceil(passes * data.tokens / packing.max_tokens / accumulate))
-    rate = wish.rate or row.rate
+    rate = wish.rate or (TOY_LORA_RATE if row is TOY and not wish.full else row.rate)
     often = min(500, max(10, steps // 10))
     stage = Stage(
         name=STAGE,
@@ -153,6 +158,7 @@ def choose(
         drop_path=row.drop_path if "vision" in parts_of(wish) and wish.full else None,
         validation=() if validation is None else (validation,),
         validate_every=often,
+        evaluation=_questions(wish, validation, often),
     )
     recipe = Recipe(name="tune", stages=(stage,), start=Start(checkpoint=checkpoint), save_every=often)
     asked = "as asked"
@@ -171,6 +177,13 @@ def choose(
 def parts_of(wish: Wish) -> tuple[Part, ...]:
     """What learns."""
     return wish.parts or (("connector", "decoder") if wish.full else ("decoder",))
+
+
+def _questions(wish: Wish, validation: str | None, every: int) -> EvaluationSpec | None:
+    """The first questions of records held out."""
+    if validation is None or not wish.ask:
+        return None
+    return EvaluationSpec(records=validation, every=every, count=wish.ask)
 
 
 def _what_learns(wish: Wish) -> Choice:

@@ -143,6 +143,8 @@ class PlaygroundSource(Config):
     """how many scenes; None draws new ones for ever"""
     weight: float = Field(default=1.0, gt=0)
     """relative probability of a draw"""
+    token_share: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """share of the tokens, relative to the other sources of a stage; None mixes by draws"""
 
     @field_validator("suites", "tasks", "levels")
     @classmethod

@@ -25,6 +25,7 @@ from tessera.runtime.disk import require_writable
 from tessera.runtime.interrupt import stop_on_signals
 from tessera.runtime.locks import FolderLock
 from tessera.runtime.progress import Bars, Progress, progress_bars
+from tessera.runtime.shown import shown
 from tessera.train.loop import StageHook, Trainer
 from tessera.train.objective.learner import ChatLearner
 from tessera.train.parallel.ranks import join
@@ -49,6 +50,8 @@ class RunCommand(ReportingCommand):
     """A name of `tessera recipes`, or a Python file with a function recipe()."""
     out: Path | None = None
     """Folder of the run; runs/RECIPE by default."""
+    resume: bool = False
+    """Only go on: an error where no run stands. Without it the command goes on, or begins."""
     accept_changed_data: bool = False
     """Go on although the data has changed since the run was saved."""
     no_merge: bool = False
@@ -71,6 +74,7 @@ class TrainCommand(RunCommand):
         out = self.out or Path("runs") / folder_name(self.chosen)
         if self.replay is not None and self.out is None:
             out = self.replay.absolute().parent.parent
+        require_run(out, self.resume)
         with hold(out), progress_bars(keep=True, shown=ranks.leads) as bars:
             trainer = prepare(self.recipe, out, bars, console, changed_data=self.accept_changed_data)
             if self.replay is not None:
@@ -96,7 +100,7 @@ def train_command(words: Sequence[str]) -> RunCommand | type[RunCommand]:
 
     The recipe is the first free word that names one, wherever it stands. ValueError when there is none.
     """
-    flags = ("--json", "--help", "--accept-changed-data", "--no-merge")
+    flags = ("--json", "--resume", "--help", "--accept-changed-data", "--no-merge")
     before = ["", *("" if "=" in word or word in flags else word for word in words)]
     pairs = zip(before, words, strict=False)
     free = [word for option, word in pairs if not option.startswith("--") and not word.startswith("-")]
@@ -111,6 +115,12 @@ def train_command(words: Sequence[str]) -> RunCommand | type[RunCommand]:
 def folder_name(chosen: str) -> str:
     """Of a run that names no folder: as its file, or as the whole name of its recipe."""
     return Path(chosen).stem if chosen.endswith(".py") else chosen.replace("/", "_")
+
+
+def require_run(out: Path, resume: bool) -> None:
+    """ValueError when a run shall only go on and its folder has none."""
+    if resume and not (out / "state").is_dir():
+        raise ValueError(f"--resume: {shown(out)} holds no run to go on with; leave it away to begin one")
 
 
 @contextmanager

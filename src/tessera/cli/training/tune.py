@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
+from tessera.checkpoints.adapter import is_adapter
 from tessera.checkpoints.description import Description
 from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import read_description
@@ -16,7 +17,7 @@ from tessera.checkpoints.shipped import shipped_folder
 from tessera.cli.command import FieldsCommand, WordsCommand
 from tessera.cli.terminal.mistakes import mistakes_as_errors
 from tessera.cli.terminal.tables import Terminal, figures_table, say
-from tessera.cli.training.train import follow, hold, merged, prepare, say_stopped
+from tessera.cli.training.train import MERGED, follow, hold, merged, prepare, require_run, say_stopped
 from tessera.recipes.internvl.stage import Part
 from tessera.recipes.shelf import load_recipe
 from tessera.recipes.tuning import Choice, DataLengths, Wish, choose
@@ -75,12 +76,16 @@ class TuneCommand(WordsCommand, FieldsCommand):
     """Share of the records that the loss is measured on; 0 keeps none from training."""
     val_data: Path | None = None
     """Manifest to measure on, instead of a share."""
+    ask: int = 8
+    """Questions of the records held out that the model answers on the way; 0 asks nothing."""
     seed: int = 0
     """Of order, first factors and dropout."""
     precision: str = "bfloat16"
     """Number format: bfloat16, float32."""
     device: str = "auto"
     """Where to run: auto, cpu, cuda."""
+    resume: bool = False
+    """Only go on: an error where no run stands. Without it the command goes on, or begins."""
     accept_changed_data: bool = False
     """Go on although the data has changed since the run was saved."""
 
@@ -113,7 +118,10 @@ class TuneCommand(WordsCommand, FieldsCommand):
         if (self.out / ASKED).is_file() and (self.out / "state").is_dir():
             self._require_same_request()
             return load_recipe(self.out / RECIPE)
+        require_run(self.out, self.resume)
         wish = Wish(**{name: getattr(self, name) for name in Wish.model_fields})
+        if join().world > 1:
+            wish = wish.model_copy(update={"ask": 0})  # weights may be shared out
         checkpoint = find_model(self.words[0])
         described = describe_model(checkpoint)
         data = read_data(self.words[1:])
@@ -137,7 +145,7 @@ class TuneCommand(WordsCommand, FieldsCommand):
 
     def _request(self) -> dict[str, Any]:
         """What decides the recipe, as plain values."""
-        left_out = ("json", "out", "accept_changed_data")
+        left_out = ("json", "out", "accept_changed_data", "resume")
         asked = {name: value for name, value in vars(self).items() if name not in left_out}
         values: dict[str, Any] = json.loads(json.dumps(asked, default=str))
         return values
@@ -167,7 +175,8 @@ def find_model(name: str) -> str:
     if not (folder / ASKED).is_file():
         return name
     stages = load_recipe(folder / RECIPE).stages
-    result = folder / f"{len(stages) - 1}_{stages[-1].name}"
+    last = folder / f"{len(stages) - 1}_{stages[-1].name}"
+    result = folder / MERGED if is_adapter(last) else last
     if not result.is_dir():
         raise ValueError(f"{shown(name)} is a fine-tune that did not end; go on with it first")
     return str(result)

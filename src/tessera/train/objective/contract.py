@@ -26,6 +26,8 @@ class ManifestSpec(Config):
     """Path of the meta JSON file, or of YAML of the same shape."""
     max_dynamic_patch: int | None = Field(default=None, gt=0, le=MOST_TILES)
     """Tile limit of its datasets that name none; None takes the encoder's."""
+    token_share: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Share of the tokens that its datasets give, relative to the other sources; None mixes by draws."""
 
     def read(self) -> tuple[DatasetSpec, ...]:
         """Its datasets, with the limit where they name none. ValueError as `read_meta` raises it."""
@@ -67,7 +69,7 @@ class Loader(Protocol):
     """Batches without end or for some epochs, with a position that can be saved."""
 
     stats: Any
-    """`token_fill` and `tile_fill`, shares from 0 to 1."""
+    """`token_fill` and `tile_fill`, shares from 0 to 1; `seen`, a tally of each source by name."""
 
     @property
     def keys(self) -> Sequence[str]:

@@ -112,7 +112,9 @@ class PairLoader:
             )
         self.maker, self.workers, self.ranks = maker, workers, ranks
         self.per_rank = batches_per_step // ranks.world
-        self.stats = SimpleNamespace(token_fill=1.0, tile_fill=1.0)  # nothing to fill: the fills are whole
+        self.stats = SimpleNamespace(
+            token_fill=1.0, tile_fill=1.0, seen={}
+        )  # nothing to fill: the fills are whole
         self.keys: tuple[str, ...] = ()  # drawn, never in files
         self._next = 0
         self._stream: Iterator[PairBatch] | None = None

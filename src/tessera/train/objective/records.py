@@ -1,25 +1,41 @@
 """Records of a stage, for every objective that learns from packs: checked, measured, counted."""
 
+from collections.abc import Sequence
+
 from tessera.chat.encoder import Encoder
 from tessera.curation.check import check_sources
 from tessera.packing.index import open_index
+from tessera.packing.shares import Groups, weigh_by_tokens
 from tessera.records.manifest import PlaygroundSource
 from tessera.records.open import open_sources
 from tessera.runtime.progress import Progress, silent
+from tessera.runtime.shown import shown
 from tessera.train.objective.contract import Checked, Sources, StageData
 
 
 def check_records(data: StageData, encoder: Encoder, progress: Progress = silent) -> Checked:
     """Every record of every source. Raises DataError with all faults."""
-    specs = [
-        spec
-        for source in data.sources
-        for spec in ((source,) if isinstance(source, PlaygroundSource) else source.read())
-    ]
-    checked, report = check_sources(open_sources(specs), encoder, data.packing, progress)
+    groups = [(source,) if isinstance(source, PlaygroundSource) else source.read() for source in data.sources]
+    opened = open_sources([spec for group in groups for spec in group])
+    checked, report = check_sources(opened, encoder, data.packing, progress)
     for entry in checked:  # once here, with a bar; the loader finds it in the cache
         open_index(entry, encoder, data.packing.workers, progress)
+    shares = [source.token_share for source in data.sources]
+    if any(shares):
+        names = [{spec.name for spec in group} for group in groups]
+        checked = weigh_by_tokens(checked, _whole(data, shares, names), encoder, data.packing)
     return checked, report
+
+
+def _whole(data: StageData, shares: Sequence[float | None], names: Sequence[set[str]]) -> Groups:
+    """Shares with the names that they are for; ValueError where a source has none."""
+    pairs = list(zip(shares, names, strict=True))
+    if missing := [min(group) for share, group in pairs if share is None]:
+        raise ValueError(
+            f"stage {data.name!r}: token_share is missing for the source with {shown(missing[0])}, others "
+            "have one; give it to all or to none"
+        )
+    return [(share, group) for share, group in pairs if share is not None]
 
 
 def packs_per_pass(data: StageData, encoder: Encoder, sources: Sources) -> float:
