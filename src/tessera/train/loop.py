@@ -78,10 +78,12 @@ class Trainer:
         """Stage number and step where somebody stopped the run; it is saved there."""
         self._lock = None if held or not self.ranks.leads else FolderLock(folder)
         self._changed_data = changed_data
-        self._states = StateFolder(folder / "state", self.ranks, background=self._in_background())
+        self._states = StateFolder(folder / "state", self.mesh, background=self._in_background())
         self._run = run_facts(setup)
         self._saved = find_state(folder, self._states, self._run, changed_data)
         self._publisher = Publisher(setup, folder)
+        if self.mesh.weights is not None:
+            self._publisher.require_one_wrapping()
         self.masters = Masters(self.recipe.precision)
         begun, stages = (self.resumed_at or (0, 0))[0], setup.recipe.stages
         for index in range(begun + 1):
