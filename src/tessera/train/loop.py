@@ -78,7 +78,7 @@ class Trainer:
         """Stage number and step where somebody stopped the run; it is saved there."""
         self._lock = None if held or not self.ranks.leads else FolderLock(folder)
         self._changed_data = changed_data
-        self._states = StateFolder(folder / "state", self.ranks, background=self._in_background())
+        self._states = StateFolder(folder / "state", self.mesh, background=self._in_background())
         self._run = run_facts(setup)
         self._saved = find_state(folder, self._states, self._run, changed_data)
         self._publisher = Publisher(setup, folder)

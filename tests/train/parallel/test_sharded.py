@@ -36,18 +36,12 @@ APART = {
 """Relative, of losses and norms, and absolute, of weights, where they are not 1e-6 and 2e-6."""
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two processes computed, a file a case."""
-    folder = tmp_path_factory.mktemp("two")
-    pair.launch(folder, *pair.CASES)
-    return folder
-
-
 @pytest.mark.parametrize("case", pair.CASES)
-def test_two_processes_take_the_steps_of_one(case: str, two: Path) -> None:
+def test_two_processes_take_the_steps_of_one(case: str, two: tuple[Path, str]) -> None:
     """Losses, norms and weights to 1e-6 or nearly."""
-    found, expected = load_file(two / f"{case}.safetensors"), pair.alone(case)
+    folder, said = two
+    assert (folder / f"{case}.safetensors").is_file(), said
+    found, expected = load_file(folder / f"{case}.safetensors"), pair.alone(case)
     assert found.keys() == expected.keys()
     figures, weights = APART.get(case, (1e-6, 2e-6))
     torch.testing.assert_close(found.pop("told"), expected.pop("told"), rtol=figures, atol=0)
