@@ -200,11 +200,13 @@ class Trainer:
                     stopping = self._stopping()
                     if stopping or (step + 1) % recipe.save_every == 0:
                         yield from self._tell(index, unread)
+                        self._journal.write_mixture(recipe.stages[index].name, loader.stats.seen)
                         position = RunPosition(index, step + 1, loader.state_dict(), unread.skipped)
                         self._save(position, optimizer)
                     if stopping:
                         self.stopped = (index, step + 1)
                         return
+            self._journal.write_mixture(recipe.stages[index].name, loader.stats.seen)
         self.model.eval()
         self._finish(index, optimizer)
 
