@@ -13,8 +13,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tessera.nn.attention.layout import Packed
-from tessera.train.objective.conversation import estimate_work
 from tessera.train.parallel.ranks import Ranks
+from tessera.train.plan.flops import forward_work
 from tessera.train.setup import set_up
 from tests.train import tiny
 
@@ -74,7 +74,7 @@ def test_work_counts_what_a_pass_computes() -> None:
     """A tile by the formulas of its parts, tokens and pairs by PyTorch's own counter, which knows no mask."""
     model = tiny.model().eval()
     vision, width, tokens = model.config.vision, model.config.vision.hidden_size, 24
-    work = estimate_work(model, vision.image_size)
+    work = forward_work(model.config)
     patches = vision.grid**2 + 1
     weights = 4 * width**2 + 2 * width * vision.intermediate_size
     layer = 2 * weights * patches + 4 * width * patches**2
