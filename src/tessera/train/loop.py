@@ -72,6 +72,8 @@ class Trainer:
         bound_product_caches()
         self.device = choose_device(self.recipe.device)
         self.mesh = arrange(self.recipe.parallel, self.ranks, self.device, shardable(self.model))
+        for stage in self.recipe.stages:
+            self.mesh.require_shared(stage.name, stage.accumulate)
         self.after_stage, self._answer = after_stage, answer
         self.stop = Stop()
         self.stopped: tuple[int, int] | None = None
