@@ -16,6 +16,7 @@ from tessera.train.parallel.ranks import ALONE, Ranks
 from tessera.train.recipe import Recipe, Stage, require_filled, revalidated
 from tessera.train.update.rules import trains
 from tessera.train.update.wrapping import require_linears
+from tessera.train.vision_cache import require_cacheable
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
     for stage in recipe.stages:
         require_linears(learner.model, stage.rules)
     checked = [stage.objective.check(stage, learner, progress) for stage in recipe.stages]
+    for stage, (found, _) in zip(recipe.stages, checked, strict=True):
+        require_cacheable(stage, learner.model, found)
     held_out = [_check_validation(stage, learner, progress) for stage in recipe.stages]
     report = sum((found for _, found in (*checked, *held_out)), CheckReport())
     sources, validation = (tuple(sources for sources, _ in found) for found in (checked, held_out))

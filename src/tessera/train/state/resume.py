@@ -28,7 +28,10 @@ FREE = (
     "parallel",
 )
 FREE_IN_PACKING = ("workers", "prefetch")
-FREE_IN_STAGE = ("validation", "validate_every", "validation_packs", "evaluation")
+FREE_IN_STAGE = (
+    *("validation", "validate_every", "validation_packs", "evaluation"),
+    *("cache_features", "cache_gib"),
+)
 """What changes no loss, so a run may go on with other values. So may `meta`: the data itself is compared."""
 
 
