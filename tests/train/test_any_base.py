@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -56,6 +57,26 @@ def test_the_tokenizer_is_the_models_own_with_picture_tokens(kind: str, tmp_path
     rows = learner.model.decoder.embed_tokens.weight
     assert context == learner.family.model.image_token_id
     assert torch.equal(rows[context], rows[pieces].mean(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "rows", "template", "image", "size"),
+    [
+        ("qwen2_5", "qwen2", 151936, "internvl2_5", 151665, 151674),
+        ("phi3", "phi3", 32064, "phi3-chat", 32011, 32020),
+        ("llama2", "llama", 32000, "internvl_zh", 32000, 32009),
+    ],
+)
+def test_released_ids(
+    name: str, kind: str, rows: int, template: str, image: int, size: int, real_tokenizer: Any, tmp_path: Path
+) -> None:
+    """The ids that the authors' code gives the picture tokens; padded rows go, as in the 151,674 of 2.5."""
+    own = real_tokenizer(name).without(ADDED_TOKENS)
+    base_folders.language_model(tmp_path, kind, tokenizer=own, rows=rows)
+    learner = ChatLearner.start(Start(decoder=str(tmp_path)), seed=1)
+    assert learner.family.template == template
+    assert [learner.tokenizer.token_id(token) for token in ADDED_TOKENS] == list(range(image, image + 9))
+    assert len(learner.model.decoder.embed_tokens.weight) == learner.tokenizer.vocab_size == size
 
 
 def test_the_vit_keeps_its_states(tmp_path: Path) -> None:

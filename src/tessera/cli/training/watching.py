@@ -1,0 +1,71 @@
+"""What is shown while a run goes on: the note beside the bar, the run's page, and a tracker's numbers."""
+
+import time
+from pathlib import Path
+
+from tessera.cli.training.run_page import EVERY_SECONDS, write_run_page
+from tessera.cli.training.track import Tracker, open_tracker
+from tessera.runtime.progress import Bars
+from tessera.train.loop import Trainer
+from tessera.train.watch.telemetry import StepReport
+
+TRACKED = ("loss", "gradient_norm", "factor", "token_fill", "tile_fill", "validation_loss", "score")
+
+
+class Watching:
+    """Takes the reports of a run; the process that leads writes. `track`: a tracker's name, if any."""
+
+    def __init__(self, trainer: Trainer, bars: Bars, track: str | None) -> None:
+        self._bars, self._folder = bars, trainer.folder if trainer.ranks.leads else None
+        stages = trainer.recipe.stages
+        self._before = [sum(stage.steps for stage in stages[:index]) for index in range(len(stages))]
+        settings = trainer.recipe.model_dump(mode="json")
+        self._tracker = _tracker(track, self._folder, settings) if track else None
+        self._measured: dict[str, str] = {}
+        self._written = time.monotonic()
+
+    def see(self, report: StepReport) -> None:
+        """One step."""
+        self._bars(report.stage, report.step + 1, report.steps, self._note(report))
+        if self._tracker and not report.skipped:
+            self._tracker(self._before[report.stage_index] + report.step, tracked(report))
+        if time.monotonic() - self._written > EVERY_SECONDS:
+            self._write_page()
+
+    def close(self) -> None:
+        """The page as it is in the end."""
+        if self._tracker:
+            self._tracker(0, None)
+        self._write_page()
+
+    def _note(self, report: StepReport) -> str:
+        """Loss, what was measured last, supervised tokens a second, norm, fill, time spent on waiting."""
+        measured = {"held out": report.validation_loss, "right": report.score}
+        self._measured |= {
+            f"{report.stage} {k}": f"{k} {v:.3f}" for k, v in measured.items() if v is not None
+        }
+        last = [text for key, text in self._measured.items() if key.startswith(f"{report.stage} ")]
+        seconds = max(report.seconds, 1e-9)
+        return "  ".join(
+            [f"loss {report.loss:.3f}", *last, f"{report.trained / seconds:,.0f} supervised tok/s"]
+            + [f"norm {report.gradient_norm:.2f}", f"fill {report.token_fill:.0%}"]
+            + [f"wait {report.wait / seconds:.0%}"]
+        )
+
+    def _write_page(self) -> None:
+        if self._folder is not None and (self._folder / "telemetry.jsonl").is_file():
+            write_run_page(self._folder)
+        self._written = time.monotonic()
+
+
+def tracked(report: StepReport) -> dict[str, float]:
+    """The numbers of a step for a tracker."""
+    values = {name: getattr(report, name) for name in TRACKED}
+    seconds = max(report.seconds, 1e-9)
+    values |= {"tokens_per_second": report.tokens / seconds, "wait": report.wait / seconds}
+    values["supervised_tokens_per_second"] = report.trained / seconds
+    return {f"train/{name}": value for name, value in values.items() if value is not None}
+
+
+def _tracker(name: str, folder: Path | None, settings: dict[str, object]) -> Tracker | None:
+    return None if folder is None else open_tracker(name, folder, settings)
