@@ -80,11 +80,13 @@ def test_a_run_is_watched(tmp_path: Path) -> None:
         def __call__(self, what: str, done: int, total: int | None, note: str = "") -> None:
             notes.append(note)
 
-    watching = Watching(trainer, Told(), f"{__name__}:collect")
+    watching = Watching(trainer, Told(), f"{__name__}:collect", peak=0.1)
     for step in trainer.run():
         watching.see(step)
     watching.close()
     assert [step for step, values in SEEN if values] == list(range(8)) and SEEN[-1] == (0, None)
+    last = dict(SEEN[-2][1] or {})
+    assert last["train/mfu"] == pytest.approx(last["train/tflops"] / 0.1) and "MFU " in notes[-1]
     assert "supervised tok/s" in notes[-1] and "norm" in notes[-1] and "wait" in notes[-1]
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "warm_up: pictures" in html and "full: pictures" in html and html.count("<figure>") >= 10

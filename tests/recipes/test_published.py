@@ -87,6 +87,8 @@ def test_the_recipe_says_what_was_published(name: str) -> None:
     else:  # about as many samples, by our estimate of their length
         held = made.accumulate * made.packing.max_tokens / stage.sample_tokens
         assert stage.batch / 1.5 < held < stage.batch * 1.5
+    shares = [source.token_share for source in made.sources]
+    assert shares == ([0.25, 0.75] if name.endswith("/native") else [None] * len(stage.data))
     assert [s.max_dynamic_patch for s in made.sources] == [stage.picture_tiles] * len(stage.data)
 
 

@@ -16,7 +16,7 @@ from tessera.checkpoints.weights import tensors_of
 from tessera.models.config import VLMConfig
 from tessera.models.vision.internvit import resize_positions
 from tessera.nn.attention.layout import Packed
-from tessera.runtime.json_file import write_json
+from tessera.runtime.json_file import read_object, write_json
 from tessera.train.loop import Trainer
 from tessera.train.objective.learner import ChatLearner, Start
 from tessera.train.setup import set_up
@@ -183,6 +183,19 @@ def test_what_makes_no_model_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ValueError) as caught:
             ChatLearner.start(start, seed=1)
         assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("part", ["vision", "decoder"])
+def test_a_part_that_its_files_cannot_hold(part: str, tmp_path: Path) -> None:
+    """Refused before anything of that size is made."""
+    if part == "vision":
+        base_folders.vit(tmp_path)
+    else:
+        base_folders.language_model(tmp_path, "llama")
+    config = read_object(tmp_path / "config.json")
+    write_json(tmp_path / "config.json", config | {"intermediate_size": 2**23})
+    with pytest.raises(ValueError, match=r"asks for [\d,]+ weights, the files hold [\d,]+ bytes"):
+        ChatLearner.start(Start(**{part: str(tmp_path)}), seed=1)
 
 
 def test_a_kind_without_a_usual_template_names_the_choices(tmp_path: Path) -> None:

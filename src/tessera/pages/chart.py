@@ -62,7 +62,10 @@ class Chart:
         """(loss, height in the drawing) of the lines of the grid: round numbers if two of them fit in."""
         low, high = self.bounds
         if self.scale == "linear":
-            return [(f"{value:,.4g}", self._y(value)) for value in ((low, high) if high > low else (low,))]
+            return [
+                (f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}", self._y(value))
+                for value in ((low, high) if high > low else (low,))
+            ]
         decades = range(math.floor(low / math.log(10)), math.ceil(high / math.log(10)) + 1)
         round_losses = [step * 10.0**power for power in decades for step in (1, 2, 5)]
         inside = [loss for loss in round_losses if low <= math.log(loss) <= high]

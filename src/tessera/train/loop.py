@@ -75,6 +75,7 @@ class Trainer:
         self.mesh = arrange(self.recipe.parallel, self.ranks, self.device, shardable(self.model))
         for stage in self.recipe.stages:
             require_whole(stage, self.mesh)
+            self.mesh.require_shared(stage.name, stage.accumulate)
         self.after_stage, self._answer = after_stage, answer
         self.stop = Stop()
         self.stopped: tuple[int, int] | None = None

@@ -15,8 +15,10 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
-from tessera.nn.lora import LoRAConfig
+from tessera.nn.linear import make_linear
+from tessera.nn.lora import LoRAConfig, replace_module
 from tessera.packing.pack import Pack, collate
 from tessera.runtime.interrupt import stop_on_signals
 from tessera.train.loop import Trainer, set_drop_path
@@ -50,6 +52,7 @@ CASES: dict[str, dict[str, Any]] = {
     "sharded, Muon with a mean": FULL | {"optimizer": MUON},
     "sharded, recomputed": FULL | {"recompute": "blocks"},
     "sharded factors": FULL | {"rules": _factors(0.1)},
+    "sharded factors on int8": FULL | {"rules": _factors(0.1), "linears": "int8"},
     "sharded in bfloat16": FULL | {"precision": "bfloat16"},
     "copies": FULL | {"parallel": Parallel(replicate=2, shard=1)},
     "tokens shared": FULL | {"parallel": Parallel(sequence=2)},
@@ -70,6 +73,11 @@ def steps(mesh: ProcessMesh, settings: dict[str, Any]) -> dict[str, torch.Tensor
     """Losses and norms of these steps, the held-out loss, and the weights behind them."""
     model, masters = tiny.model(), Masters(settings.get("precision", "float32"))
     rules: Sequence[Rule] = settings["rules"]
+    blocks = model.decoder.layers
+    for path, module in list(blocks.named_modules()) if "linears" in settings else ():
+        if isinstance(module, nn.Linear):
+            bias = None if module.bias is None else module.bias.detach()
+            replace_module(blocks, path, make_linear(settings["linears"], module.weight.detach(), bias))
     wrap(model, rules, 0, masters)
     masters.hold(model)
     parallelise(model, mesh)

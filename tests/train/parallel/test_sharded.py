@@ -60,6 +60,8 @@ def test_numbers_that_do_not_make_the_processes_are_named() -> None:
         arrange(Parallel(shard=2), Ranks(0, 2), tiny.CPU, shardable=False)
     assert arrange(Parallel(), Ranks(0, 2), tiny.CPU, shardable=False).weights is None
     assert arrange(Parallel(), ALONE, tiny.CPU).data == ALONE
+    with pytest.raises(ValueError, match="stage 'a': accumulate = 3 packs a step can't be shared by the 2"):
+        arrange(Parallel(), Ranks(0, 2), tiny.CPU, shardable=False).require_shared("a", 3)
 
 
 def test_matrices_that_cannot_be_shared_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

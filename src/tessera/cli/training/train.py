@@ -57,6 +57,8 @@ class RunCommand(ReportingCommand):
     """Go on although the data has changed since the run was saved."""
     track: str | None = None
     """Give the numbers of every step to tensorboard, trackio, wandb, or to what module:function makes."""
+    peak: float | None = None
+    """TFLOP/s that one device can do in this precision: the useful ones are told as a share of it (MFU)."""
     no_merge: bool = False
     """Leave the adapter of a run that ends with LoRA as it is, instead of writing a merged model, too."""
     replay: Path | None = None
@@ -84,7 +86,7 @@ class TrainCommand(RunCommand):
                 found = replay_step(trainer, self.replay, console)
                 self.tell(lambda: plain(found), lambda: None)
                 return 0
-            figures = stage_figures(follow(trainer, trainer.run(), bars, console, self.track))
+            figures = stage_figures(follow(trainer, trainer.run(), bars, console, self.track, self.peak))
         if trainer.stopped:
             return say_stopped(trainer, console)
         last = trainer.stage_folder(len(trainer.recipe.stages) - 1)
@@ -174,6 +176,7 @@ def follow(
     bars: Bars,
     console: Console,
     track: str | None = None,
+    peak: float | None = None,
 ) -> list[StepReport]:
     """Drive the loop, one bar a stage, until it ends or a signal stops it; returns all reports."""
     seen: list[StepReport] = []
@@ -183,7 +186,7 @@ def follow(
             os.write(2, b"\nstopping behind this step; once more ends at once\n")
 
     with (
-        closing(Watching(trainer, bars, track)) as watching,
+        closing(Watching(trainer, bars, track, peak)) as watching,
         stop_on_signals(told, launched=trainer.ranks.world > 1) as trainer.stop,
     ):
         for report in reports:
