@@ -27,11 +27,11 @@ from tessera.nn.recompute import set_recompute
 from tessera.records.manifest import PlaygroundSource
 from tessera.runtime.device import bound_product_caches
 from tessera.train.loop import set_drop_path
-from tessera.train.plan.batch import PackPlan
 from tessera.train.plan.memory import StepMemory, step_memory
-from tessera.train.plan.shape import meta_model, prepare
+from tessera.train.plan.packs import PackPlan
+from tessera.train.plan.shape import stage_model
 from tessera.train.plan.trial import Conditions
-from tessera.train.recipe import Recipe, Stage
+from tessera.train.recipe import Recipe, Stage, Start
 from tessera.train.step import Step
 from tessera.train.update.config import OptimizerConfig
 from tessera.train.update.masters import Masters
@@ -88,7 +88,8 @@ class Row:
             sources=(PlaygroundSource(name="none"),),
             optimizer=OptimizerConfig(kind=self.optimizer),
         )
-        return Recipe(name="memory", stages=(stage,), precision=self.precision, device="cpu")
+        start = Start(checkpoint="made up", frozen=self.frozen)
+        return Recipe(name="memory", stages=(stage,), start=start, precision=self.precision, device="cpu")
 
     @property
     def pack(self) -> PackPlan:
@@ -98,9 +99,7 @@ class Row:
 
 def meta_of(row: Row, recipe: Recipe) -> VLM:
     """What is planned for: a model without memory, prepared for the stage."""
-    model = meta_model(row.config())
-    prepare(model, [stage.rules for stage in recipe.stages], 0, row.frozen)
-    return model
+    return stage_model(row.config(), [stage.rules for stage in recipe.stages], 0, row.frozen)
 
 
 def planned(row: Row) -> StepMemory:
@@ -108,7 +107,7 @@ def planned(row: Row) -> StepMemory:
     recipe = row.recipe()
     dtype = torch.float32 if row.precision == "float32" else torch.bfloat16
     conditions = Conditions(torch.device("cpu"), dtype, dtype)
-    return step_memory(meta_of(row, recipe), recipe.stages[0], [row.pack] * row.batches, conditions)
+    return step_memory(recipe, 0, row.config(), row.pack, conditions)
 
 
 def real_model(row: Row, recipe: Recipe, masters: Masters) -> VLM:
@@ -163,9 +162,9 @@ def measure(row: Row) -> dict[str, float]:
 
 def real_pack(row: Row) -> Any:
     """The pack that was planned for, with pixels."""
-    from tessera.train.plan.ledger import Ledger
+    from tessera.train.plan.live import MemoryBook
 
-    pack = row.pack.pack(row.config(), Ledger(torch.device("cpu")))
+    pack = row.pack.pack(row.config(), MemoryBook(torch.device("cpu")))
     side = row.config().tile_side
     return replace(pack, tiles=torch.zeros(row.pack.tiles, side, side, 3, dtype=torch.uint8))
 
@@ -217,10 +216,10 @@ def main() -> None:
             [sys.executable, __file__], env={**os.environ, **MALLOC, GIVEN: str(number)}, text=True
         )
         seen = json.loads(out.splitlines()[-1])
-        ratio = found.peak.total() / max(seen["first"], seen["second"])
-        results.append({"row": row.name, "planned": found.peak.total(), **seen, "ratio": round(ratio, 3)})
-        parts = ", ".join(f"{kind} {size / 1e6:.0f}" for kind, size in found.peak.most_common())
-        figures = f"{found.peak.total() / 1e6:.0f} | {max(seen.values()) / 1e6:.0f} | {ratio:.3f}"
+        ratio = found.total / max(seen["first"], seen["second"])
+        results.append({"row": row.name, "planned": found.total, **seen, "ratio": round(ratio, 3)})
+        parts = ", ".join(f"{kind} {size / 1e6:.0f}" for kind, size in found.parts.items())
+        figures = f"{found.total / 1e6:.0f} | {max(seen.values()) / 1e6:.0f} | {ratio:.3f}"
         print(f"| {row.name} | {figures} | {' '.join(map(str, found.fullest))}: {parts} |", flush=True)
     print(json.dumps({"rows": results}))
 

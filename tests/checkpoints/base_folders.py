@@ -51,12 +51,16 @@ def plain_tokenizer(*more: str) -> Tokenizer:
 
 
 def language_model(
-    folder: Path, kind: str, dtype: torch.dtype = torch.float32
+    folder: Path,
+    kind: str,
+    dtype: torch.dtype = torch.float32,
+    tokenizer: Tokenizer | None = None,
+    rows: int = ROWS,
 ) -> transformers.PreTrainedModel:
     """Written into the folder and given as transformers opens it."""
     name, more = KINDS[kind]
     torch.manual_seed(7)
-    config = getattr(transformers, f"{name}Config")(**SIZES | more)
+    config = getattr(transformers, f"{name}Config")(**SIZES | more | {"vocab_size": rows})
     model = getattr(transformers, f"{name}ForCausalLM")(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -65,7 +69,8 @@ def language_model(
     model.save_pretrained(folder)
     if kind == "internlm2":
         _as_internlm2(folder, config)
-    plain_tokenizer(*(("<|end|>", "<|user|>") if kind == "phi3" else ())).save(folder)
+    made = plain_tokenizer(*(("<|end|>", "<|user|>") if kind == "phi3" else ()))
+    (tokenizer or made).save(folder)
     return model
 
 

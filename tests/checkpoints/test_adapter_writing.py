@@ -219,3 +219,15 @@ def test_a_tied_embedding_comes_with_its_head(tmp_path: Path) -> None:
     save_file(stored, folder / "adapter_model.safetensors")
     with pytest.raises(ValueError, match="lm_head.weight' of the adapter differs from the embedding"):
         load_checkpoint(base, adapter=folder)
+
+
+def test_factors_that_were_not_trained_come_back(tmp_path: Path) -> None:
+    """B is zero at first: A is kept all the same, so that a run goes on with it."""
+    base = kinds.saved(tmp_path / "base", "qwen2")
+    model = wrapped(base, FEW)
+    with torch.no_grad():
+        for _, layer in lora_linears(model):
+            layer.lora_B.zero_()
+    folder = write(tmp_path / "adapter", model, base)
+    attached = tensors(load_checkpoint(base, adapter=folder, apart=True).model)
+    assert all(torch.equal(attached[name], tensor) for name, tensor in tensors(model).items())

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from tessera.checkpoints.fill import fill
 from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.families.family import Family
@@ -144,6 +145,7 @@ def wide_member() -> tuple[VLM, Family]:
 
 PROBE = """
 import gc, json, sys
+from tessera.checkpoints.fill import fill
 from tessera.checkpoints.load import load_checkpoint
 
 def megabytes(field):
@@ -193,3 +195,14 @@ def test_weights_survive_their_files(folder: Path) -> None:
     for path in folder.iterdir():
         path.write_bytes(bytes(path.stat().st_size))
     assert_same_weights(loaded.model, kinds.model("internlm2", "6B"))
+
+
+def test_windows_stay_in_their_file_until_they_are_cast() -> None:
+    """Processes of one host then hold a checkpoint once, not each a copy."""
+    model, read = nn.Linear(4, 2, device="meta"), {"weight": torch.rand(2, 4), "bias": torch.rand(2)}
+    fill(model, read.items(), windows=True)
+    assert model.weight.data_ptr() == read["weight"].data_ptr()
+    fill(model, read.items())
+    assert model.weight.data_ptr() != read["weight"].data_ptr() and torch.equal(model.weight, read["weight"])
+    fill(model, read.items(), dtype=torch.bfloat16, windows=True)
+    assert model.weight.dtype == torch.bfloat16

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tessera.nn.linear import LinearKind, make_linear
-from tessera.nn.lora import LoRAConfig, LoRALinear, added, own_name, weight_of
+from tessera.nn.lora import LoRAConfig, LoRALinear, added, kept_numbers, own_name, weight_of
 
 PLAIN = LoRAConfig(rank=4, alpha=6, dropout=0.0)
 
@@ -76,7 +76,8 @@ def test_dropout_is_that_of_the_formula() -> None:
     out = layer(x)
     (out * grad).sum().backward()
     torch.manual_seed(11)
-    mask = torch.empty(6, 32, dtype=torch.bool).bernoulli_(0.75)
+    mask, factor = kept_numbers(x, 0.25)
+    assert factor == 1 / 0.75
     plain, down = x.detach().clone().requires_grad_(), layer.lora_A.detach().clone().requires_grad_()
     wanted = layer.base(plain) + 1.5 * F.linear(F.linear(plain * mask / 0.75, down), layer.lora_B.detach())
     (wanted * grad).sum().backward()
@@ -85,6 +86,19 @@ def test_dropout_is_that_of_the_formula() -> None:
     torch.testing.assert_close(layer.lora_A.grad, down.grad)
     assert not mask.all()
     assert torch.equal(layer.eval()(x), layer(x)), "no dropout in evaluation"
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_dropout_keeps_its_share_everywhere(share: float) -> None:
+    """Of each of the four numbers that come of one draw, independently of its neighbour; means are kept."""
+    torch.manual_seed(3)
+    kept, factor = kept_numbers(torch.empty(1000, 403), share)
+    flat = kept.flatten().float()
+    for lane in range(4):
+        assert float(flat[lane::4].mean()) == pytest.approx(1 - share, abs=0.005)
+    both = float((flat[:-1] * flat[1:]).mean())
+    assert both == pytest.approx((1 - share) ** 2, abs=0.005)
+    assert float(flat.mean()) * factor == pytest.approx(1, abs=0.005)
 
 
 @pytest.mark.parametrize(("share", "most"), [(0.0, 0), (0.1, 1)])

@@ -120,6 +120,15 @@ def test_chart_and_packs_refuse_impossible_values() -> None:
         PackDrawing([[PackedSample("a", 10), PackedSample("b", 20)]], 20)
 
 
+def test_a_linear_curve_names_its_ends() -> None:
+    """Shares and speeds lie on a linear scale, where zero has a place."""
+    chart = Chart("s", [(0, 0.0), (1, 2440.0), (2, 1220.0)], "tokens/s", "linear")
+    assert [label for label, _ in chart.ticks] == ["0", "2,440"]
+    assert [float(point.split(",")[1]) for point in chart.line(chart.measured).split()] == [128, 8, 68]
+    assert "tokens/s 0 → 1.83e+03" in render(HtmlPage("t", "", [("s", [chart])]))
+    assert [label for label, _ in Chart("s", [(0, 1.0), (1, 1.0)], "x", "linear").ticks] == ["1"]
+
+
 def test_curve_falls_from_left_to_right() -> None:
     html = render(HtmlPage("t", "", [("s", [Chart("s", [(i, 2.0**-i) for i in range(10)])])]))
     points = re.search(r'class="thick" points="([^"]*)"', html)

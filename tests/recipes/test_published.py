@@ -22,6 +22,8 @@ from tessera.recipes.internvl.build import build, build_stage
 from tessera.recipes.internvl.stage import PARTS, Data, PublishedStage
 from tessera.recipes.internvl.table import published_runs
 from tessera.recipes.shelf import load_recipe
+from tessera.train.plan.groups import rule_groups
+from tessera.train.plan.shape import stage_model
 from tessera.train.recipe import gaps
 from tessera.train.update.rules import assign, decides
 from tessera.train.update.wrapping import require_linears
@@ -87,6 +89,8 @@ def test_the_recipe_says_what_was_published(name: str) -> None:
     else:  # about as many samples, by our estimate of their length
         held = made.accumulate * made.packing.max_tokens / stage.sample_tokens
         assert stage.batch / 1.5 < held < stage.batch * 1.5
+    shares = [source.token_share for source in made.sources]
+    assert shares == ([0.25, 0.75] if name.endswith("/native") else [None] * len(stage.data))
     assert [s.max_dynamic_patch for s in made.sources] == [stage.picture_tiles] * len(stage.data)
 
 
@@ -155,6 +159,17 @@ def test_what_is_left_to_the_user(name: str) -> None:
     own = (Data("mine", meta="mine.json"),)
     filled = [stage.then(stage.name, checkpoint="x", data=own) for stage in run]
     assert not gaps(build(*filled))
+
+
+@pytest.mark.parametrize(
+    "name", ["internvl_2_5/8b/stage_1_5", "internvl_2_5/8b/stage_2", "internvl_3/1b/second_lora"]
+)
+def test_the_least_memory_is_what_the_plan_counts(name: str) -> None:
+    stage = SINGLE[name]
+    rules = build_stage(stage).rules
+    groups = rule_groups(stage_model(stage.entry.model, [rules], 0, "stored"), rules)
+    held = sum(group.frozen + group.trained for group in groups)
+    assert stage.state_bytes() == 2 * held + 16 * sum(group.trained for group in groups)
 
 
 def test_the_progressive_chain() -> None:

@@ -69,4 +69,7 @@ def test_everything_but_size_and_data_stays() -> None:
     for field in ("name", "rules", "objective", "optimizer", "drop_path", "recompute"):
         assert getattr(small, field) == getattr(large, field), field
     assert (small.packing.averaging, small.packing.v2pe) == ("square", "random")
-    assert [source.mode for source in small.sources] == ["blind", "picture"]
+    kinds = [
+        (source.mode, source.token_share) for source in small.sources
+    ]  # text 1 : multimodal 3, by tokens
+    assert kinds == [("blind", 0.25), ("picture", 0.75)]

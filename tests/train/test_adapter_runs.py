@@ -18,6 +18,7 @@ from tessera.nn.attention.layout import Packed
 from tessera.nn.lora import LoRAConfig, lora_linears
 from tessera.nn.quantised import Int4Linear, QuantisedLinear
 from tessera.train.loop import Trainer
+from tessera.train.publish import Publisher
 from tessera.train.recipe import Recipe, Start
 from tessera.train.setup import set_up
 from tessera.train.update.rules import Rule
@@ -198,3 +199,13 @@ def test_what_cannot_start(tmp_path: Path) -> None:
     norms = Rule(pattern=r"ls1", learning_rate=1e-3)
     with pytest.raises(ValueError, match="has LoRA factors, and a weight in the same module is trained"):
         Trainer(set_up(recipe(Start(checkpoint=str(base)), (norms, BLOCKS, FREEZE))), tmp_path / "run")
+
+
+def test_sharded_runs_keep_one_set_of_factors(tmp_path: Path) -> None:
+    """Factors of a later stage would not be spread as weights are: each process would train its own."""
+    base = saved(tmp_path / "base")
+    start = Start(checkpoint=str(base))
+    Publisher(set_up(recipe(start, RULES, (BLOCKS, FREEZE))), tmp_path).require_one_wrapping()
+    for stages in (((CONNECTOR, FREEZE), RULES), (RULES, (CONNECTOR, FREEZE))):
+        with pytest.raises(ValueError, match=r"stages\.1: 's1' has LoRA on other linears.*run of its own"):
+            Publisher(set_up(recipe(start, *stages)), tmp_path).require_one_wrapping()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from tessera.checkpoints.weights import tensors_of
 from tessera.models.config import VLMConfig
 from tessera.models.vision.internvit import resize_positions
 from tessera.nn.attention.layout import Packed
-from tessera.runtime.json_file import write_json
+from tessera.runtime.json_file import read_object, write_json
 from tessera.train.loop import Trainer
 from tessera.train.objective.learner import ChatLearner, Start
 from tessera.train.setup import set_up
@@ -56,6 +57,26 @@ def test_the_tokenizer_is_the_models_own_with_picture_tokens(kind: str, tmp_path
     rows = learner.model.decoder.embed_tokens.weight
     assert context == learner.family.model.image_token_id
     assert torch.equal(rows[context], rows[pieces].mean(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "rows", "template", "image", "size"),
+    [
+        ("qwen2_5", "qwen2", 151936, "internvl2_5", 151665, 151674),
+        ("phi3", "phi3", 32064, "phi3-chat", 32011, 32020),
+        ("llama2", "llama", 32000, "internvl_zh", 32000, 32009),
+    ],
+)
+def test_released_ids(
+    name: str, kind: str, rows: int, template: str, image: int, size: int, real_tokenizer: Any, tmp_path: Path
+) -> None:
+    """The ids that the authors' code gives the picture tokens; padded rows go, as in the 151,674 of 2.5."""
+    own = real_tokenizer(name).without(ADDED_TOKENS)
+    base_folders.language_model(tmp_path, kind, tokenizer=own, rows=rows)
+    learner = ChatLearner.start(Start(decoder=str(tmp_path)), seed=1)
+    assert learner.family.template == template
+    assert [learner.tokenizer.token_id(token) for token in ADDED_TOKENS] == list(range(image, image + 9))
+    assert len(learner.model.decoder.embed_tokens.weight) == learner.tokenizer.vocab_size == size
 
 
 def test_the_vit_keeps_its_states(tmp_path: Path) -> None:
@@ -162,6 +183,19 @@ def test_what_makes_no_model_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ValueError) as caught:
             ChatLearner.start(start, seed=1)
         assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("part", ["vision", "decoder"])
+def test_a_part_that_its_files_cannot_hold(part: str, tmp_path: Path) -> None:
+    """Refused before anything of that size is made."""
+    if part == "vision":
+        base_folders.vit(tmp_path)
+    else:
+        base_folders.language_model(tmp_path, "llama")
+    config = read_object(tmp_path / "config.json")
+    write_json(tmp_path / "config.json", config | {"intermediate_size": 2**23})
+    with pytest.raises(ValueError, match=r"asks for [\d,]+ weights, the files hold [\d,]+ bytes"):
+        ChatLearner.start(Start(**{part: str(tmp_path)}), seed=1)
 
 
 def test_a_kind_without_a_usual_template_names_the_choices(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_finished_run_has_nothing_left(whole: tuple[Path, list[StepReport]]) -> 
     folder, _ = whole
     assert list(_trainer(tiny.recipe(), folder).run()) == []
     assert sorted(p.name for p in folder.iterdir()) == [
-        *("0_warm_up", "1_full", "run.lock", "state", "telemetry.jsonl")
+        *("0_warm_up", "1_full", "mixture.json", "run.lock", "state", "telemetry.jsonl")
     ]
 
 

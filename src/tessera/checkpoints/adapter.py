@@ -183,12 +183,18 @@ class Adapter(TensorSource):
             yield name, tensor
 
     def pairs(self, name: str) -> Iterator[tuple[int, torch.Tensor, torch.Tensor, float]]:
-        """First row, B [rows, r], A [r, in] and scale of all that is added to a linear's weight."""
+        """First row, B [rows, r], A [r, in] and scale of all that is added to a linear's weight.
+
+        Where several linears lie in one matrix, each gets those columns of B alone that are not zero for it.
+        """
         for change in self._changes.get(name, ()):
             if change.is_pair:
-                rows = self._shapes[name][0] // len(change.group.stored)
-                up = self._cut(change.group, name, self.tensor(change.up))
-                yield change.group.stored.index(change.key) * rows, up, self.tensor(change.down), change.scale
+                group = change.group
+                up, down = self._cut(group, name, self.tensor(change.up)), self.tensor(change.down)
+                used = up.any(0) if len(group.own) > 1 else torch.ones(len(down), dtype=torch.bool)
+                if used.any():
+                    start = group.stored.index(change.key) * self._shapes[name][0] // len(group.stored)
+                    yield start, up[:, used], down[used], change.scale
 
     def _changed(self, name: str, tensor: torch.Tensor, change: _Change) -> torch.Tensor:
         result = tensor.clone()

@@ -21,11 +21,13 @@ def fill(
     devices: Mapping[str, str] | None = None,
     linears: LinearKind = "plain",
     chosen: Callable[[str], bool] | None = None,
+    windows: bool = False,
 ) -> None:
     """Replace the (meta) parameters by tensors under own names; `dtype` None keeps the stored one.
 
     `devices`: own prefix -> device, the longest that matches wins, `device` takes the rest. Parameters that
     were tied stay tied. `chosen`: by their own names, weights and biases that may be packed or quantised.
+    `windows`: what needs no cast stays a window into its file, whose pages all processes of a host share.
     """
     sites = _sites(model)
     builder = _LinearBuilder(model, linears, chosen or (lambda name: True))
@@ -34,8 +36,9 @@ def fill(
         if builder.wants(name):
             builder.take(name, moved)
         else:
-            # Only packed models depend on their files after loading; all others own their memory.
-            window = _is_window(moved, tensor) and linears != "packed"
+            # Other models own their memory, and don't depend on their files after loading.
+            stays = linears == "packed" or (windows and moved.is_contiguous())
+            window = _is_window(moved, tensor) and not stays
             kept = moved.clone(memory_format=torch.contiguous_format) if window else moved
             parameter = nn.Parameter(kept)
             for site in sites[name]:

@@ -124,13 +124,15 @@ def load_checkpoint(
     adapter: Path | None = None,
     apart: bool = False,
     add_tokens: Sequence[str] = (),
+    windows: bool = False,
 ) -> Loaded:
     """Open a folder in Tessera's, the original OpenGVLab or transformers' layout.
 
     The model is laid out without memory and filled tensor by tensor, each cast to `dtype` (None keeps the
     stored one) and put on its device right away: the host needs no more than what stays there and one shard.
     `linears` packs the blocks' matrices, for inference, or quantises them, `chosen` by their names. Packed
-    models stay windows into the files, which may then be replaced but not overwritten in place. `devices`:
+    models, and others with `windows` where nothing is cast, stay windows into the files, which may then be
+    replaced but not overwritten in place: the processes of a host hold them once. `devices`:
     own prefix -> device, the longest that matches wins, `device` takes the rest. A LoRA checkpoint opens with
     `merge_lora`; `adapter` is a folder with a LoRA adapter, which is merged in, or stays beside its linears
     (`apart`). add_tokens: new special tokens, which get rows (`NewTokens`). Raises ValueError naming file,
@@ -146,7 +148,7 @@ def load_checkpoint(
             raise ValueError(f"{shown(root)}: {error}") from error
         # Packed weights stay in the files until they are used: only what is small is read for a look.
         looked_at = SMALL if linears == "packed" else math.inf
-        fill(opened.model, opened.tensors(looked_at), device, dtype, devices, linears, chosen)
+        fill(opened.model, opened.tensors(looked_at), device, dtype, devices, linears, chosen, windows)
         if apart and opened.adapter is not None:
             attach(opened.model, opened.adapter)
     told = vars(said) | {"tokenizer": encoder.tokenizer}

@@ -1,5 +1,7 @@
 """Vision encoder, connector and decoder as one module that maps tensors to tensors."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -31,10 +33,13 @@ class VLM(nn.Module):
     patches_at_once: int | None = None
     """Patches that go through the ViT together without gradients; None goes by the device."""
 
+    recall: Callable[[torch.Tensor], torch.Tensor] | None = None
+    """Gives what `look` would give, from a store; None computes it."""
+
     def see(self, tiles: torch.Tensor) -> torch.Tensor:
         """uint8 tiles [N, S, S, 3], on any device, to visual features [N, tokens_per_tile, D] where the
         connector lies."""
-        return self.connect(self.look(tiles))
+        return self.connect((self.recall or self.look)(tiles))
 
     def look(self, tiles: torch.Tensor) -> torch.Tensor:
         """uint8 tiles [N, S, S, 3] to the ViT's states [N, P, D_vision]. Without gradients, or when the whole

@@ -27,7 +27,7 @@ class LoRAConfig(Config):
     rank: int = Field(default=16, gt=0)
     alpha: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """None is twice the rank."""
-    dropout: float = Field(default=0.05, ge=0, lt=1)
+    dropout: float = Field(default=0.05, ge=0, le=0.99)
     """Share of the input that the factors don't see in training."""
     rslora: bool = False
     """Divide alpha by the root of the rank instead of the rank (rsLoRA, arXiv 2312.03732)."""
@@ -156,20 +156,31 @@ def _uniform(rank: int, width: int, seed: int) -> torch.Tensor:
     return torch.rand(rank, width, generator=generator).mul_(2).sub_(1).div_(math.sqrt(width))
 
 
+def kept_numbers(x: torch.Tensor, share: float) -> tuple[torch.Tensor, float]:
+    """What dropout keeps, bool of x's shape, and what that is to be multiplied by.
+
+    The share is rounded to 1 / 65,536, so that four numbers come of a drawn word of 64 bits: on a CPU a
+    quarter of the time of `bernoulli_`, which took longer than all else that the factors of a layer do.
+    """
+    levels = round(share * 2**16)
+    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+    kept = words.view(torch.int16)[: x.numel()] >= levels - 2**15
+    return kept.view(x.shape), 2**16 / (2**16 - levels)
+
+
 class _DroppedProduct(torch.autograd.Function):
     """dropout(x) A^T that keeps x, which others keep too, and a mask, instead of a second x."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, down: torch.Tensor, share: float) -> torch.Tensor:
-        kept = torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - share)
+        kept, ctx.factor = kept_numbers(x, share)
         ctx.save_for_backward(x, kept, down)
-        ctx.factor = 1 / (1 - share)
-        return F.linear(x * kept, down) * ctx.factor
+        return F.linear(torch.where(kept, x, 0), down) * ctx.factor
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, kept, down = ctx.saved_tensors
         grad = grads[0] * ctx.factor
-        for_x = (grad @ down) * kept if ctx.needs_input_grad[0] else None
-        for_down = grad.flatten(0, -2).t() @ (x * kept).flatten(0, -2)
+        for_x = torch.where(kept, grad @ down, 0) if ctx.needs_input_grad[0] else None
+        for_down = grad.flatten(0, -2).t() @ torch.where(kept, x, 0).flatten(0, -2)
         return for_x, for_down, None

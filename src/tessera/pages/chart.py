@@ -1,10 +1,10 @@
-"""The one chart: a loss curve on a logarithmic scale, thin as measured and thick as a moving mean."""
+"""The one chart: a curve over steps, thin as measured and thick as a moving mean."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 FLOOR = 1e-6
 """Lowest loss that is drawn: a loss of 0 has no logarithm."""
@@ -14,13 +14,16 @@ SMOOTH = 20
 
 @dataclass(frozen=True)
 class Chart:
-    """A curve of (step, loss in nats per trained token), at least two points for a drawing.
+    """A curve of (step, value), at least two points for a drawing; a loss (nats per trained token) on a
+    logarithmic scale, anything else that `what` names on a linear one.
 
-    Raises ValueError for a loss that is not finite, for a curve with a hole would look like a good one.
+    Raises ValueError for a value that is not finite, for a curve with a hole would look like a good one.
     """
 
     title: str
     points: Sequence[tuple[int, float]]
+    what: str = "loss"
+    scale: Literal["log", "linear"] = "log"
     width: ClassVar[int] = 340
     height: ClassVar[int] = 150
     left: ClassVar[int] = 38
@@ -35,28 +38,34 @@ class Chart:
 
     @cached_property
     def measured(self) -> list[float]:
-        """Logarithms of the losses."""
-        return [math.log(max(loss, FLOOR)) for _, loss in self.points]
+        """Values as they are drawn: their logarithms on that scale."""
+        return [self._drawn(value) for _, value in self.points]
 
     @cached_property
     def smooth(self) -> list[float]:
-        """Moving mean of the logarithms."""
+        """Moving mean of the drawn values."""
         return moving_mean(self.measured, max(1, len(self.measured) // SMOOTH))
 
     @cached_property
     def bounds(self) -> tuple[float, float]:
-        """Lowest and highest of the logarithms."""
+        """Lowest and highest of the drawn values."""
         return min(self.measured), max(self.measured)
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The first loss, and the last of the moving mean."""
-        return self.points[0][1], math.exp(self.smooth[-1])
+        """The first value, and the last of the moving mean."""
+        last = self.smooth[-1]
+        return self.points[0][1], math.exp(last) if self.scale == "log" else last
 
     @property
     def ticks(self) -> list[tuple[str, float]]:
         """(loss, height in the drawing) of the lines of the grid: round numbers if two of them fit in."""
         low, high = self.bounds
+        if self.scale == "linear":
+            return [
+                (f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}", self._y(value))
+                for value in ((low, high) if high > low else (low,))
+            ]
         decades = range(math.floor(low / math.log(10)), math.ceil(high / math.log(10)) + 1)
         round_losses = [step * 10.0**power for power in decades for step in (1, 2, 5)]
         inside = [loss for loss in round_losses if low <= math.log(loss) <= high]
@@ -69,6 +78,9 @@ class Chart:
         scale = (self.width - self.left - 8) / ((last - first) or 1)
         places = zip((step for step, _ in self.points), values, strict=True)
         return " ".join(f"{self.left + (step - first) * scale:.1f},{self._y(v):.1f}" for step, v in places)
+
+    def _drawn(self, value: float) -> float:
+        return math.log(max(value, FLOOR)) if self.scale == "log" else value
 
     def _y(self, value: float) -> float:
         low, high = self.bounds

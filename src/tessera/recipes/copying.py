@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 CHANGED = ("steps", "rate", "decay", "drop_path", "warmup", "batch", "length", "picture_tiles")
 STARTS = ("checkpoint", "vision", "decoder")
+"""Of the first stage alone: the others go on from the one before."""
 HEAD = '''"""{purpose}.
 
-Command:    tessera train {file} --out runs/mine
+Command:    tessera train THIS_FILE --out runs/mine
 {facts}
 
 Every field of tessera.recipes.internvl.stage.PublishedStage may stand below; the others are as published.
@@ -41,12 +42,12 @@ def copied(offer: PublishedRecipe) -> str:
     facts = {key: value for key, value in offer.card().items() if key not in ("purpose", "command")}
     text = HEAD.format(
         purpose=offer.card()["purpose"],
-        file=offer.copy_name,
         facts="\n".join(_fact(key, value) for key, value in facts.items()),
         names=", ".join(names) if len(names) > 1 else f"({names[0]},)",
         name=offer.name,
     )
-    return f"{text}{''.join(map(_changed, offer.run))}    return build({', '.join(names)})\n"
+    changes = (_changed(stage, STARTS if stage is offer.run[0] else ()) for stage in offer.run)
+    return f"{text}{''.join(changes)}    return build({', '.join(names)})\n"
 
 
 def _fact(key: str, value: str) -> str:
@@ -54,9 +55,10 @@ def _fact(key: str, value: str) -> str:
     return fill(f"{head:<12}{value}", 108, subsequent_indent=" " * 12)
 
 
-def _changed(stage: PublishedStage) -> str:
+def _changed(stage: PublishedStage, starts: tuple[str, ...]) -> str:
     """`stage = replace(stage, field=value, …)`, a field a line."""
-    fields = [*CHANGED, *(name for name in (*STARTS, "lora_rank") if getattr(stage, name))]
+    missing = ("checkpoint",) if stage.after and starts else ()
+    fields = [*CHANGED, *(n for n in (*starts, "lora_rank") if getattr(stage, n) or n in missing)]
     lines = "".join(f"        {name}={getattr(stage, name)!r},\n" for name in fields)
     data = "".join(f"            {_data(entry)},\n" for entry in stage.data)
     body = f"        {stage.name},\n{lines}        data=(\n{data}        ),\n"

@@ -142,16 +142,11 @@ class PublishedRecipe:
         }
         return {key: value for key, value in found.items() if value}
 
-    @property
-    def copy_name(self) -> str:
-        """Of the file that a copy is."""
-        return f"{self.name.replace('/', '_')}.py"
-
     def copy(self) -> tuple[str, str]:
         """A small file that takes the values from here and has those to change written out."""
         from tessera.recipes.copying import copied
 
-        return self.copy_name, copied(self)
+        return f"{self.name.replace('/', '_')}.py", copied(self)
 
 
 def trained_parts(stage: PublishedStage) -> str:

@@ -27,7 +27,12 @@ def rehearse(recipe: Recipe, steps: int = 2) -> Recipe:
 def _short(stage: Stage, steps: int) -> Stage:
     size = {"max_tokens": 768, "max_tiles": 48, "lookahead": 4, "workers": 0}
     sources = tuple(
-        PlaygroundSource(name=f"drawn_{number}", mode="blind" if _is_text(source) else "picture", questions=3)
+        PlaygroundSource(
+            name=f"drawn_{number}",
+            mode="blind" if _is_text(source) else "picture",
+            questions=3,
+            token_share=source.token_share,
+        )
         for number, source in enumerate(stage.sources)
     )
     objective = stage.objective

@@ -39,6 +39,7 @@ from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 from tessera.train.update.rules import assign
 from tessera.train.update.wrapping import wrap
+from tessera.train.vision_cache import cached_states, require_whole
 from tessera.train.watch.evaluation import AnswerHook
 from tessera.train.watch.journal import Journal
 from tessera.train.watch.telemetry import StepReport
@@ -72,16 +73,21 @@ class Trainer:
         bound_product_caches()
         self.device = choose_device(self.recipe.device)
         self.mesh = arrange(self.recipe.parallel, self.ranks, self.device, shardable(self.model))
+        for stage in self.recipe.stages:
+            require_whole(stage, self.mesh)
+            self.mesh.require_shared(stage.name, stage.accumulate)
         self.after_stage, self._answer = after_stage, answer
         self.stop = Stop()
         self.stopped: tuple[int, int] | None = None
         """Stage number and step where somebody stopped the run; it is saved there."""
         self._lock = None if held or not self.ranks.leads else FolderLock(folder)
         self._changed_data = changed_data
-        self._states = StateFolder(folder / "state", self.ranks, background=self._in_background())
+        self._states = StateFolder(folder / "state", self.mesh, background=self._in_background())
         self._run = run_facts(setup)
         self._saved = find_state(folder, self._states, self._run, changed_data)
         self._publisher = Publisher(setup, folder)
+        if self.mesh.weights is not None:
+            self._publisher.require_one_wrapping()
         self.masters = Masters(self.recipe.precision)
         begun, stages = (self.resumed_at or (0, 0))[0], setup.recipe.stages
         for index in range(begun + 1):
@@ -145,7 +151,8 @@ class Trainer:
             self.model.train()
             set_drop_path(self.model, stage.drop_path)
             set_recompute(self.model, stage.recompute)
-            yield optimizer, loader
+            with cached_states(stage, self.model, self.ranks.rank):
+                yield optimizer, loader
 
     def _restore(self, saved: SavedState, optimizer: Optimizer | None) -> None:
         trained = changed(self.model, self.recipe.stages, saved.position)
@@ -194,11 +201,13 @@ class Trainer:
                     stopping = self._stopping()
                     if stopping or (step + 1) % recipe.save_every == 0:
                         yield from self._tell(index, unread)
+                        self._journal.write_mixture(recipe.stages[index].name, loader.stats.seen)
                         position = RunPosition(index, step + 1, loader.state_dict(), unread.skipped)
                         self._save(position, optimizer)
                     if stopping:
                         self.stopped = (index, step + 1)
                         return
+            self._journal.write_mixture(recipe.stages[index].name, loader.stats.seen)
         self.model.eval()
         self._finish(index, optimizer)
 

@@ -5,6 +5,7 @@ factors lie nowhere yet (fresh parts, new tokens, factors of an earlier stage me
 before the stage begins.
 """
 
+from itertools import pairwise
 from pathlib import Path
 
 from tessera.nn.lora import LoRALinear, lora_linears, own_name, weight_of
@@ -45,6 +46,16 @@ class Publisher:
                 )
             if wrapping:
                 self._setup.learner.adapter(wrapping, *self._base(index))
+
+    def require_one_wrapping(self) -> None:
+        """ValueError where a later stage wraps other linears: a model is spread over processes once."""
+        for index, (before, after) in enumerate(pairwise(self._wrappings), 1):
+            if before.keys() != after.keys() or not go_on(before, after):
+                raise ValueError(
+                    f"stages.{index}: {self._stages[index].name!r} has LoRA on other linears or of another "
+                    "shape than the stage before; with parallel.shard a run has one set of factors: make it "
+                    "a run of its own that starts from the folder of the first"
+                )
 
     def stage_folder(self, index: int) -> Path:
         """Where the model or the adapter of a finished stage is written."""

@@ -43,6 +43,11 @@ class Stage(StageData):
     recompute: Recompute = "none"
     """What the backward pass computes again instead of keeping it: nothing, whole blocks, or all but the dear
     products. Less memory for more time; gradients stay the same."""
+    cache_features: str | None = None
+    """Folder that keeps what a frozen ViT gives for each tile, for later epochs and runs
+    (docs/speed_of_training.md)."""
+    cache_gib: float = Field(default=64.0, gt=0, allow_inf_nan=False)
+    """What that folder holds at most, in GiB; a tile takes 2 MiB with a ViT of 300M in bfloat16."""
 
     @model_validator(mode="after")
     def _learns_to_the_end(self) -> Stage:

@@ -16,16 +16,14 @@ from tessera.train.parallel.ranks import ALONE, Ranks
 from tessera.train.recipe import Recipe, Stage, require_filled, revalidated
 from tessera.train.update.rules import trains
 from tessera.train.update.wrapping import require_linears
+from tessera.train.vision_cache import require_cacheable
 
 
 @dataclass(frozen=True)
 class Setup:
     """A recipe that can run."""
 
-    given: Recipe
-    """As the user gave it."""
     recipe: Recipe
-    """With the steps that its passes over the data take."""
     learner: Any
     """Of the recipe's objectives; all its stages share it."""
     sources: tuple[Sources, ...]
@@ -79,12 +77,13 @@ def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
     for stage in recipe.stages:
         require_linears(learner.model, stage.rules)
     checked = [stage.objective.check(stage, learner, progress) for stage in recipe.stages]
+    for stage, (found, _) in zip(recipe.stages, checked, strict=True):
+        require_cacheable(stage, learner.model, found)
     held_out = [_check_validation(stage, learner, progress) for stage in recipe.stages]
     report = sum((found for _, found in (*checked, *held_out)), CheckReport())
     sources, validation = (tuple(sources for sources, _ in found) for found in (checked, held_out))
     ends = [_counted(*given, learner) for given in zip(recipe.stages, sources, strict=True)]
-    counted = recipe.model_copy(update={"stages": tuple(ends)})
-    return Setup(recipe, counted, learner, sources, validation, report)
+    return Setup(recipe.model_copy(update={"stages": tuple(ends)}), learner, sources, validation, report)
 
 
 def _still(recipe: Recipe) -> Callable[[str], bool]:

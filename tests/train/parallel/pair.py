@@ -6,6 +6,7 @@ python -m torch.distributed.run --nproc-per-node 2 -m tests.train.parallel.pair 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,9 +15,12 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
-from tessera.nn.lora import LoRAConfig
+from tessera.nn.linear import make_linear
+from tessera.nn.lora import LoRAConfig, replace_module
 from tessera.packing.pack import Pack, collate
+from tessera.runtime.interrupt import stop_on_signals
 from tessera.train.loop import Trainer, set_drop_path
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.parallel.config import Parallel
@@ -48,6 +52,7 @@ CASES: dict[str, dict[str, Any]] = {
     "sharded, Muon with a mean": FULL | {"optimizer": MUON},
     "sharded, recomputed": FULL | {"recompute": "blocks"},
     "sharded factors": FULL | {"rules": _factors(0.1)},
+    "sharded factors on int8": FULL | {"rules": _factors(0.1), "linears": "int8"},
     "sharded in bfloat16": FULL | {"precision": "bfloat16"},
     "copies": FULL | {"parallel": Parallel(replicate=2, shard=1)},
     "tokens shared": FULL | {"parallel": Parallel(sequence=2)},
@@ -68,6 +73,11 @@ def steps(mesh: ProcessMesh, settings: dict[str, Any]) -> dict[str, torch.Tensor
     """Losses and norms of these steps, the held-out loss, and the weights behind them."""
     model, masters = tiny.model(), Masters(settings.get("precision", "float32"))
     rules: Sequence[Rule] = settings["rules"]
+    blocks = model.decoder.layers
+    for path, module in list(blocks.named_modules()) if "linears" in settings else ():
+        if isinstance(module, nn.Linear):
+            bias = None if module.bias is None else module.bias.detach()
+            replace_module(blocks, path, make_linear(settings["linears"], module.weight.detach(), bias))
     wrap(model, rules, 0, masters)
     masters.hold(model)
     parallelise(model, mesh)
@@ -93,14 +103,19 @@ def alone(case: str) -> dict[str, torch.Tensor]:
     return steps(ProcessMesh(), CASES[case])
 
 
-def launch(folder: Path, *cases: str) -> None:
-    """Two processes that take the cases in turn. A hang ends after a minute and a half."""
+def launch(folder: Path, *cases: str, ends_well: bool = True) -> str:
+    """Two processes that take the cases in turn; what they said. A hang ends after a minute and a half.
+
+    A case is a name of CASES, or a folder of a run with "FOLDER:STAGE STEP" to kill the second rank there.
+    """
     path = os.pathsep.join(p for p in sys.path if p)
-    subprocess.run(
+    done = subprocess.run(
         [*LAUNCH, "-m", "tests.train.parallel.pair", str(folder), *cases],
-        check=True, capture_output=True, text=True, timeout=90,
+        check=False, capture_output=True, text=True, timeout=90,
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
+    assert (done.returncode == 0) == ends_well, done.stdout + done.stderr
+    return done.stderr
 
 
 def _two(case: str, folder: Path, ranks: Ranks) -> None:
@@ -110,18 +125,27 @@ def _two(case: str, folder: Path, ranks: Ranks) -> None:
         save_file({name: value.clone() for name, value in found.items()}, folder / f"{case}.safetensors")
 
 
-def run(folder: Path) -> None:
-    """A recipe to its end, from wherever it stands in the folder."""
-    for _ in Trainer(set_up(tiny.recipe(stages=shared_stages(), save_every=1)), folder).run():
-        pass
+def trainer(folder: Path, **changes: Any) -> Trainer:
+    """Of the tiny recipe for two ranks, from wherever it stands in the folder."""
+    stages = tuple(stage.model_copy(update={"accumulate": 2}) for stage in tiny.recipe().stages)
+    return Trainer(set_up(tiny.recipe(stages=stages, save_every=1, **changes)), folder)
 
 
-def shared_stages() -> tuple[Any, ...]:
-    """Those of the tiny recipe, for two ranks."""
-    return tuple(stage.model_copy(update={"accumulate": 2}) for stage in tiny.recipe().stages)
+def _run(folder: Path, kill: str | None) -> None:
+    """To its end, or until the second rank is killed behind a step, "stage step"."""
+    ranks = join()
+    run = trainer(folder, save_in_background=folder.name.startswith("background")).run()
+    with stop_on_signals(lambda: None, launched=True):  # as the command does: the launcher sends one
+        for report in run:
+            if ranks.rank == 1 and kill == f"{report.stage_index} {report.step}":
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":
     here = Path(sys.argv[1])
     for name in sys.argv[2:]:
-        _two(name, here, join()) if name in CASES else run(here / name)
+        if name in CASES:
+            _two(name, here, join())
+        else:
+            place, _, killed = name.partition(":")
+            _run(here / place, killed)

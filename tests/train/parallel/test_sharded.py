@@ -36,18 +36,12 @@ APART = {
 """Relative, of losses and norms, and absolute, of weights, where they are not 1e-6 and 2e-6."""
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two processes computed, a file a case."""
-    folder = tmp_path_factory.mktemp("two")
-    pair.launch(folder, *pair.CASES)
-    return folder
-
-
 @pytest.mark.parametrize("case", pair.CASES)
-def test_two_processes_take_the_steps_of_one(case: str, two: Path) -> None:
+def test_two_processes_take_the_steps_of_one(case: str, two: tuple[Path, str]) -> None:
     """Losses, norms and weights to 1e-6 or nearly."""
-    found, expected = load_file(two / f"{case}.safetensors"), pair.alone(case)
+    folder, said = two
+    assert (folder / f"{case}.safetensors").is_file(), said
+    found, expected = load_file(folder / f"{case}.safetensors"), pair.alone(case)
     assert found.keys() == expected.keys()
     figures, weights = APART.get(case, (1e-6, 2e-6))
     torch.testing.assert_close(found.pop("told"), expected.pop("told"), rtol=figures, atol=0)
@@ -66,6 +60,8 @@ def test_numbers_that_do_not_make_the_processes_are_named() -> None:
         arrange(Parallel(shard=2), Ranks(0, 2), tiny.CPU, shardable=False)
     assert arrange(Parallel(), Ranks(0, 2), tiny.CPU, shardable=False).weights is None
     assert arrange(Parallel(), ALONE, tiny.CPU).data == ALONE
+    with pytest.raises(ValueError, match="stage 'a': accumulate = 3 packs a step can't be shared by the 2"):
+        arrange(Parallel(), Ranks(0, 2), tiny.CPU, shardable=False).require_shared("a", 3)
 
 
 def test_matrices_that_cannot_be_shared_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from tessera.models.vlm import VLM
 from tessera.nn.lora import LoRAConfig
 from tessera.packing.pack import collate
 from tessera.train.objective.conversation import ConversationObjective
-from tessera.train.plan.flops import step_flops
-from tessera.train.plan.shape import meta_model, prepare
+from tessera.train.plan.flops import effort_of
 from tessera.train.step import Step
 from tessera.train.update.masters import Masters
 from tessera.train.update.rules import Rule, assign
@@ -46,13 +44,6 @@ class Products(TorchDispatchMode):
         return out
 
 
-def planned(rules: tuple[Rule, ...]) -> VLM:
-    model = meta_model(tiny.model().config)
-    prepare(model, [rules], 0, "stored")
-    assign(model, rules)
-    return model
-
-
 @pytest.mark.parametrize(
     "rules", [(tiny.ALL,), CONNECTOR, DECODER, LORA], ids=["all", "connector", "decoder", "lora"]
 )
@@ -65,13 +56,17 @@ def test_as_pytorch_counts_a_step(rules: tuple[Rule, ...]) -> None:
         Step(ConversationObjective(), model, torch.device("cpu")).gradients([pack])
     # PyTorch counts every pair of a sample, those that a causal mask hides, too.
     pairs = sum(length**2 for length in pack.lengths)
-    found = step_flops(planned(rules)).of(len(pack.tiles), sum(pack.lengths), sum(pack.trained), pairs)
+    found = effort_of(model.config, rules).of(
+        tiles=len(pack.tiles), tokens=sum(pack.lengths), pairs=pairs, supervised=sum(pack.trained)
+    )
     assert found == pytest.approx(counter.total, rel=0.02)
 
 
 def test_a_frozen_part_without_gradients_counts_once() -> None:
     """Thrice where it is trained, twice where gradients only pass through."""
-    whole, connector, decoder = (step_flops(planned(rules)) for rules in ((tiny.ALL,), CONNECTOR, DECODER))
+    whole, connector, decoder = (
+        effort_of(tiny.model().config, rules) for rules in ((tiny.ALL,), CONNECTOR, DECODER)
+    )
     assert decoder.tile == pytest.approx(whole.tile / 3, rel=0.02)
     assert connector.token == pytest.approx(whole.token * 2 / 3, rel=0.02)
     assert connector.pair == whole.pair

@@ -52,6 +52,11 @@ class Wishes:
     name: str | None = None
     """Of the model."""
 
+    @property
+    def change_shapes(self) -> bool:
+        """Whether the family alone does not say what is built."""
+        return any(given is not None for given in (self.template, self.image_size, self.select_layer))
+
 
 @dataclass(frozen=True)
 class Assembly:
@@ -68,23 +73,20 @@ class Assembly:
     @classmethod
     def plan(cls, vision: VisionBase | None, decoder: DecoderBase | None, wishes: Wishes) -> Assembly:
         """No weight is read. ValueError for parts that make no model, naming the field and the remedy."""
-        family = _family(vision, decoder, wishes)
-        tokenizer = None if decoder is None else decoder.tokenizer
-        if tokenizer is None:
+        family, names = _family(vision, decoder, wishes), wishes.add_tokens
+        alone = decoder is not None and decoder.alone
+        if decoder is not None and decoder.tokenizer is not None:
+            tokenizer, source = decoder.tokenizer, family.model
+        else:
             tokenizer = load_tokenizer(shipped_folder("tokenizer"))
             _require_rows(decoder, tokenizer)
             family = family.fitted(tokenizer)
-        source, names, new = family.model, (*wishes.add_tokens,), None
-        alone = decoder is not None and decoder.alone
+            source = family.model
         if alone:
-            # A piece of the vocabulary (Yi's <img>) keeps its id and its row.
-            wanted = [token for token in family.declaration.tokens.all if not tokenizer.has_token(token)]
-            pieces = [token for token in wanted if tokenizer.vocabulary.token_id(token) is not None]
-            tokenizer = tokenizer.with_added(pieces)
-            names = (*(token for token in wanted if token not in pieces), *names)
-            family = _with_model(family, vocab_size=tokenizer.vocab_size)
-        if names or alone:
-            new = NewTokens.plan(tokenizer, family, names)
+            tokenizer, added = _with_pieces(tokenizer, family)
+            family, names = _with_model(family, vocab_size=tokenizer.vocab_size), (*added, *names)
+        new = NewTokens.plan(tokenizer, family, names) if names or alone else None
+        if new is not None:
             family, tokenizer = new.family, new.tokenizer
         if alone and wishes.template is None and wishes.family is None:
             template = usual_template(source.decoder.architecture, tokenizer)
@@ -149,7 +151,7 @@ class Assembly:
 def _family(vision: VisionBase | None, decoder: DecoderBase | None, wishes: Wishes) -> Family:
     """The member that is built, its decoder with the rows that are stored."""
     named = get_family(wishes.family or TOY)
-    if vision is None and decoder is None and wishes == Wishes(wishes.family, add_tokens=wishes.add_tokens):
+    if vision is None and decoder is None and not wishes.change_shapes:
         return named
     model = _model(named, vision, decoder, wishes)
     said: dict[str, Any] = {"model": model, "tiling": named.tiling}
@@ -190,6 +192,13 @@ def _internvl(model: ModelConfig) -> VLMConfig:
     if not isinstance(model, VLMConfig):
         raise ValueError("family: parts are put together as InternVL puts them; name a member of it")
     return model
+
+
+def _with_pieces(tokenizer: Tokenizer, family: Family) -> tuple[Tokenizer, list[str]]:
+    """With the picture tokens that are pieces of its vocabulary (Yi's <img>); and those to be added."""
+    wanted = [token for token in family.declaration.tokens.all if not tokenizer.has_token(token)]
+    pieces = [token for token in wanted if tokenizer.vocabulary.token_id(token) is not None]
+    return tokenizer.with_added(pieces), [token for token in wanted if token not in pieces]
 
 
 def _with_model(family: Family, **changes: int) -> Family:

@@ -16,6 +16,7 @@ from tessera.families.architecture import StoredGrid
 from tessera.families.decoders.config import read_language_model
 from tessera.families.family import Family
 from tessera.families.registry import architectures, find_encoder
+from tessera.models.accounting import Weights
 from tessera.models.config import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -54,6 +55,7 @@ class VisionBase:
         model_type = _model_type(folder)
         if read := find_encoder(model_type):
             said = read(folder)
+            _require_held(folder, said.config.weights())
             return cls(folder, said.config, said.config.grid, {"mean": said.mean, "std": said.std})
         if not _is_whole(folder, model_type):
             raise ValueError(
@@ -91,6 +93,7 @@ class DecoderBase:
             return cls(folder, found.family.model.decoder, found.tokenizer, found.family)
         with ShardReader(folder) as reader:
             config = read_language_model(folder, reader.files.keys())
+        _require_held(folder, config.weights())
         tokenizer = load_tokenizer(folder)
         if tokenizer.vocab_size > config.vocab_size:
             raise ValueError(
@@ -110,6 +113,17 @@ def stored_dtype(folder: Path) -> torch.dtype:
     with ShardReader(folder) as reader:
         norm = next((key for key in sorted(reader.files) if "norm" in key), None)
         return torch.float32 if norm is None else reader.tensor(norm).dtype
+
+
+def _require_held(folder: Path, weights: Weights) -> None:
+    """ValueError for a part that the files cannot hold: no number takes less than a byte."""
+    with ShardReader(folder) as reader:
+        held = reader.size_on_disk()
+    if weights.total > held:
+        raise ValueError(
+            f"{shown(folder)}: {CONFIG_FILE} asks for {weights.total:,} weights, the files hold {held:,} "
+            "bytes: config and weights belong to different models"
+        )
 
 
 def _model_type(folder: Path) -> object:

@@ -24,11 +24,7 @@ def attach(model: nn.Module, adapter: Adapter) -> None:
                 replace_module(model, path, _wrapped(module, from_rows(parts, module.out_features)))
 
 
-def _wrapped(module: nn.Linear | QuantisedLinear, given: Factors) -> nn.Module:
-    """The linear with these factors; without columns of zeros, and itself when there are no others."""
-    factors = given.trimmed()
-    if not factors.rank:
-        return module
+def _wrapped(module: nn.Linear | QuantisedLinear, factors: Factors) -> LoRALinear:
     config = LoRAConfig(rank=factors.rank, alpha=factors.scale * factors.rank, dropout=0)
     layer = LoRALinear(module, config)
     with torch.no_grad():

@@ -29,11 +29,6 @@ class Factors:
         """Columns of `up`."""
         return len(self.down)
 
-    def trimmed(self) -> Factors:
-        """Without columns of zeros, which add nothing: what laying together left."""
-        used = self.up.any(0)
-        return self if used.all() else Factors(self.up[:, used], self.down[used], self.scale)
-
 
 def to_stored(
     group: Group, own: Mapping[str, Factors], shapes: Sequence[tuple[int, ...]]

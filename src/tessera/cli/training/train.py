@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +20,7 @@ from tessera.cli.convert import in_words
 from tessera.cli.terminal.tables import Terminal, figures_table, say
 from tessera.cli.training.answers import Answerer
 from tessera.cli.training.replay import plain, replay_step
+from tessera.cli.training.watching import Watching
 from tessera.recipes.shelf import load_recipe, match_recipes
 from tessera.runtime.disk import require_writable
 from tessera.runtime.interrupt import stop_on_signals
@@ -54,6 +55,10 @@ class RunCommand(ReportingCommand):
     """Only go on: an error where no run stands. Without it the command goes on, or begins."""
     accept_changed_data: bool = False
     """Go on although the data has changed since the run was saved."""
+    track: str | None = None
+    """Give the numbers of every step to tensorboard, trackio, wandb, or to what module:function makes."""
+    peak: float | None = None
+    """TFLOP/s that one device can do in this precision: the useful ones are told as a share of it (MFU)."""
     no_merge: bool = False
     """Leave the adapter of a run that ends with LoRA as it is, instead of writing a merged model, too."""
     replay: Path | None = None
@@ -81,7 +86,7 @@ class TrainCommand(RunCommand):
                 found = replay_step(trainer, self.replay, console)
                 self.tell(lambda: plain(found), lambda: None)
                 return 0
-            figures = stage_figures(follow(trainer, trainer.run(), bars, console))
+            figures = stage_figures(follow(trainer, trainer.run(), bars, console, self.track, self.peak))
         if trainer.stopped:
             return say_stopped(trainer, console)
         last = trainer.stage_folder(len(trainer.recipe.stages) - 1)
@@ -165,25 +170,29 @@ def prepare(
     return trainer
 
 
-def follow(trainer: Trainer, reports: Iterable[StepReport], bars: Bars, console: Console) -> list[StepReport]:
+def follow(
+    trainer: Trainer,
+    reports: Iterable[StepReport],
+    bars: Bars,
+    console: Console,
+    track: str | None = None,
+    peak: float | None = None,
+) -> list[StepReport]:
     """Drive the loop, one bar a stage, until it ends or a signal stops it; returns all reports."""
     seen: list[StepReport] = []
-    held_out: dict[str, str] = {}
 
     def told() -> None:
         if trainer.ranks.leads:  # not by print: a signal may come in the middle of one
             os.write(2, b"\nstopping behind this step; once more ends at once\n")
 
-    with stop_on_signals(told, launched=trainer.ranks.world > 1) as trainer.stop:
+    with (
+        closing(Watching(trainer, bars, track, peak)) as watching,
+        stop_on_signals(told, launched=trainer.ranks.world > 1) as trainer.stop,
+    ):
         for report in reports:
             if not seen or seen[-1].stage_index != report.stage_index:
                 console.print(rules_table(trainer, report.stage_index))
-            speed = report.tokens / max(report.seconds, 1e-9)
-            if report.validation_loss is not None:
-                held_out[report.stage] = f"  validation {report.validation_loss:.3f}"
-            note = f"loss {report.loss:.3f}{held_out.get(report.stage, '')}  {speed:,.0f} tok/s  "
-            note += f"fill {report.token_fill:.0%}"
-            bars(report.stage, report.step + 1, report.steps, note)
+            watching.see(report)
             seen.append(report)
     return seen
 

@@ -84,6 +84,10 @@ class TuneCommand(WordsCommand, FieldsCommand):
     """Number format: bfloat16, float32."""
     device: str = "auto"
     """Where to run: auto, cpu, cuda."""
+    track: str | None = None
+    """Give the numbers of every step to tensorboard, trackio, wandb, or to what module:function makes."""
+    peak: float | None = None
+    """TFLOP/s that one device can do in this precision: the useful ones are told as a share of it (MFU)."""
     resume: bool = False
     """Only go on: an error where no run stands. Without it the command goes on, or begins."""
     accept_changed_data: bool = False
@@ -97,7 +101,7 @@ class TuneCommand(WordsCommand, FieldsCommand):
         with hold(self.out), progress_bars(keep=True, shown=ranks.leads) as bars:
             recipe = self.recipe(bars, console)
             trainer = prepare(recipe, self.out, bars, console, changed_data=self.accept_changed_data)
-            figures = stage_figures(follow(trainer, trainer.run(), bars, console))
+            figures = stage_figures(follow(trainer, trainer.run(), bars, console, self.track, self.peak))
         if trainer.stopped:
             return say_stopped(trainer, console)
         last = trainer.stage_folder(len(recipe.stages) - 1)
@@ -145,7 +149,7 @@ class TuneCommand(WordsCommand, FieldsCommand):
 
     def _request(self) -> dict[str, Any]:
         """What decides the recipe, as plain values."""
-        left_out = ("json", "out", "accept_changed_data", "resume")
+        left_out = ("json", "out", "accept_changed_data", "resume", "track", "peak")
         asked = {name: value for name, value in vars(self).items() if name not in left_out}
         values: dict[str, Any] = json.loads(json.dumps(asked, default=str))
         return values

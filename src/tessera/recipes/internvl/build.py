@@ -36,7 +36,7 @@ def build_stage(stage: PublishedStage) -> Stage:
         objective=DistillationObjective(teacher=stage.teacher) if stage.teacher else ConversationObjective(),
         sources=tuple(
             ManifestSpec(meta=data.meta or to_fill(f"manifest of your data; published: {data.what}"),
-                         max_dynamic_patch=stage.picture_tiles)
+                         max_dynamic_patch=stage.picture_tiles, token_share=data.share)
             for data in stage.data
         ),
         packing=packing_of(stage),

@@ -60,6 +60,8 @@ class Counts:
     tokens: int = 0
     tiles: int = 0
     trained: int = 0
+    pairs: int = 0
+    """Pairs of tokens that see each other, and every token with itself."""
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, f) + getattr(other, f) for f in self.__dataclass_fields__))

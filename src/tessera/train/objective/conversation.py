@@ -4,15 +4,12 @@ from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
 from tessera.nn.cross_entropy import cross_entropy_sum
 from tessera.packing.loader import PackLoader
 from tessera.packing.pack import Pack, split_pack
-from tessera.packing.planning.balance import Work
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.seeds import derive_seed
@@ -20,6 +17,7 @@ from tessera.train.objective.contract import Checked, Counts, Sources, StageData
 from tessera.train.objective.learner import ChatLearner
 from tessera.train.objective.records import check_records, packs_per_pass
 from tessera.train.parallel.ranks import Ranks
+from tessera.train.plan.flops import forward_work
 
 
 class ConversationObjective(Config):
@@ -45,7 +43,7 @@ class ConversationObjective(Config):
             rank=ranks.rank,
             world=ranks.world,
             packs_per_step=data.accumulate,
-            work=estimate_work(learner.model, learner.encoder.tiling.tile_side),
+            work=forward_work(learner.model.config),
         )
 
     def batches_per_pass(self, data: StageData, learner: ChatLearner, sources: Sources) -> float:
@@ -72,8 +70,10 @@ class ConversationObjective(Config):
         return cross_entropy_sum(decoder.lm_head, hidden, ids, weights, decoder.config.vocab_size)
 
     def counts(self, batch: Pack) -> Counts:
-        """Samples, tokens, tiles and supervised tokens."""
-        return Counts(len(batch.lengths), sum(batch.lengths), sum(batch.tiles_per_sample), sum(batch.trained))
+        """Samples, tokens, tiles, supervised tokens and pairs."""
+        tokens, tiles = sum(batch.lengths), sum(batch.tiles_per_sample)
+        pairs = sum(length * (length + 1) // 2 for length in batch.lengths)
+        return Counts(len(batch.lengths), tokens, tiles, sum(batch.trained), pairs)
 
     def keys(self, batch: Pack) -> tuple[str, ...]:
         """Of its samples."""
@@ -91,21 +91,3 @@ class ConversationObjective(Config):
             two, target = torch.zeros(2, dtype=torch.int64), torch.tensor([0.0, 1.0])
             return Pack(two, target, (2,), pixels, ("",), (0,), (1,))
         return replace(batch, tiles=pixels)
-
-
-def estimate_work(model: VLM, tile_side: int) -> Work:
-    """FLOPs of a forward pass, by which packs are balanced over ranks.
-
-    Those of a tile are counted by PyTorch on a copy without memory. In the decoder they are two for each
-    weight of a matrix, and four for each channel of an attended pair.
-    """
-    with without_memory(), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        VLM(model.config).see(torch.empty(1, tile_side, tile_side, 3, dtype=torch.uint8))
-    decoder = model.config.decoder
-    width = decoder.head_width * (2 * decoder.num_attention_heads + 2 * decoder.num_key_value_heads)
-    weights = decoder.hidden_size * (width + 3 * decoder.intermediate_size)
-    return Work(
-        tile=float(counter.get_total_flops()),
-        token=float(2 * decoder.num_hidden_layers * weights),
-        pair=float(4 * decoder.num_hidden_layers * decoder.num_attention_heads * decoder.head_width),
-    )

@@ -30,6 +30,7 @@ from tessera.nn.lora import LoRAConfig
 from tessera.nn.quantised import QuantisedLinear
 from tessera.runtime.config import Config
 from tessera.train.objective.contract import Tensors
+from tessera.train.parallel.ranks import join
 
 STAGE = re.compile(r"(\d+)_.+")
 """Folder of a finished stage in a run."""
@@ -125,6 +126,7 @@ class ChatLearner:
                 adapter=adapter,
                 apart=True,
                 add_tokens=start.add_tokens,
+                windows=join().world > 1,
             )
             loaded = loaded.with_settings(**start.said)
             base = StoredBase.of(start, folder, loaded.layout, adapter)

@@ -1,4 +1,6 @@
-"""Several processes, from outside: `ranks` joins them and adds up, `heartbeat` tells who is lost.
+"""Several processes, from outside: who shares what, and what happens when one is lost.
 
-Models and objectives know nothing of it.
+Read `config` (the recipe's field), `ranks` (processes and sums over them), `mesh` (who shares what), `shard`
+(weights), `tensor` and `sequence` (matrices and tokens), `idle` (ranks without a batch), `norm`, then
+`heartbeat`. Models know nothing of it; objectives offer an idle batch.
 """

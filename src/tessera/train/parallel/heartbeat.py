@@ -21,6 +21,8 @@ from tessera.runtime.interrupt import patience, step_patience
 
 ASKED = 3.0
 """Seconds in which a living rank surely counts up."""
+PAUSE = 0.1
+"""Seconds between two messages to the store at least; steps may be shorter."""
 FIRST_MARKS, FIRST_PATIENCE = 8, 600.0
 """The first steps compile, open files and fill buffers: until so many marks, so many seconds."""
 SLOWER = 10
@@ -48,7 +50,7 @@ class Beat:
 
 
 class Heartbeat(threading.Thread):
-    """Counts up for this rank, and looks at the others, once a second.
+    """Counts up for this rank wherever it gets to, and looks at the others once a second.
 
     `told` takes a line when a rank is lost. Then this process ends: its main thread may wait for ever.
     """
@@ -58,13 +60,15 @@ class Heartbeat(threading.Thread):
         self.rank, self._told = rank, told
         self._patience, self._step_patience = patience(), step_patience()
         self._ranks = range(world)
-        self._done = threading.Event()
+        self._done, self._moved = threading.Event(), threading.Event()
         self._watcher = threading.Thread(target=self._watch_store, daemon=True)
         self._count = 0
         self._place = (os.getpid(), socket.gethostname())
         self._stretch = (0, False, "")
         """Mark, watched, where: only the main thread writes it, the count only this one."""
         self._seen: dict[int, Beat] = {}
+        self._looks, self._still = dict.fromkeys(self._ranks, 0), 0
+        """Looks since a rank counted up, and since any got further."""
         self._marked, self._longest = time.monotonic(), 0.0
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         store = dist.TCPStore(address, port, is_master=False, timeout=timedelta(seconds=self._patience))
@@ -77,33 +81,45 @@ class Heartbeat(threading.Thread):
             self._longest = max(self._longest, now - self._marked)
         self._marked = now
         self._stretch = (mark + 1, watched, where)
+        self._moved.set()
 
     def run(self) -> None:
         """Until `leave`, or until a rank is lost."""
-        looks = dict.fromkeys(self._ranks, 0)
-        marks: list[int] = []
-        changed = time.monotonic()
         self._watcher.start()
-        while not self._done.wait(1.0):
+        look = 0.0
+        while not self._done.is_set():
+            self._moved.wait(max(0.0, look - time.monotonic()))
+            self._moved.clear()
             try:
-                found = self._exchange()
+                self._publish()
+                if time.monotonic() >= look:
+                    look = time.monotonic() + 1.0
+                    self._judge({rank: self._beat(rank) for rank in self._ranks})
             except dist.DistNetworkError:
                 self._done.set()
                 return  # the launcher, or the rank that holds the store, has ended: collectives will say so
             except dist.DistStoreError:
-                continue  # it gave no answer in time
-            for rank, beat in found.items():
-                same = beat.count == self._seen.get(rank, Beat()).count and not beat.gone
-                looks[rank] = looks[rank] + 1 if same else 0
-            self._seen = found
-            if silent := [rank for rank, count in looks.items() if count >= self._patience]:
-                seconds = f"{self._patience:.0f} s"
-                self._end(silent, f"gave no sign of life for {seconds}: stopped, hanging or cut off")
-            if marks != (now_at := [beat.mark for beat in found.values()]):
-                marks, changed = now_at, time.monotonic()
-            elif all(b.watched for b in found.values()) and time.monotonic() - changed > self.limit:
-                behind = [rank for rank, mark in zip(found, marks, strict=True) if mark == min(marks)]
-                self._end(behind, f"got no further for {self.limit:.0f} s")
+                pass  # it gave no answer in time
+            self._done.wait(PAUSE)
+
+    def _judge(self, found: dict[int, Beat]) -> None:
+        """End the run when ranks give no sign of life, or get no further.
+
+        Looks count, not time: a machine that slept has lost nobody.
+        """
+        for rank, beat in found.items():
+            same = beat.count == self._seen.get(rank, Beat()).count and not beat.gone
+            self._looks[rank] = self._looks[rank] + 1 if same else 0
+        moved = [beat.mark for beat in found.values()] != [beat.mark for beat in self._seen.values()]
+        self._still = 0 if moved or not all(beat.watched for beat in found.values()) else self._still + 1
+        self._seen = found
+        if silent := [rank for rank, looks in self._looks.items() if looks >= self._patience]:
+            seconds = f"{self._patience:.0f} s"
+            self._end(silent, f"gave no sign of life for {seconds}: stopped, hanging or cut off")
+        if self._still >= self.limit:
+            least = min(beat.mark for beat in found.values())
+            behind = [rank for rank, beat in found.items() if beat.mark == least]
+            self._end(behind, f"got no further for {self.limit:.0f} s")
 
     @property
     def limit(self) -> float:
@@ -116,6 +132,7 @@ class Heartbeat(threading.Thread):
     def leave(self) -> None:
         """This rank ends well: nobody waits for it."""
         self._done.set()
+        self._moved.set()
         # A thread inside of the store's C++ when the interpreter goes would abort the process.
         for thread in (self, self._watcher):
             if thread.is_alive():
@@ -137,15 +154,16 @@ class Heartbeat(threading.Thread):
 
     def told_of(self, rank: int) -> str:
         """A rank in words: its process, step and samples as it last said."""
-        return self._seen.get(rank, Beat()).told(rank)
+        try:
+            return self._beat(rank).told(rank)
+        except dist.DistError:
+            return self._seen.get(rank, Beat()).told(rank)
 
-    def _exchange(self) -> dict[int, Beat]:
-        """This rank's beat into the store, all of them out of it."""
+    def _publish(self) -> None:
         self._count += 1
         (pid, host), (mark, watched, where) = self._place, self._stretch
         own = Beat(self._count, pid, host, mark, watched, where)
         self._store.set(str(self.rank), json.dumps(asdict(own)))
-        return {rank: own if rank == self.rank else self._beat(rank) for rank in self._ranks}
 
     def _watch_store(self) -> None:
         """The store lies in the launcher or in rank 0: when that is stopped, a question waits for ever."""

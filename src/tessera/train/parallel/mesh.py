@@ -29,6 +29,14 @@ class ProcessMesh:
         """Those that may have other gradients of a weight that all have whole."""
         return self.data if self.sequence is None else self.ranks
 
+    def require_shared(self, stage: str, accumulate: int) -> None:
+        """ValueError when the packs of a step can't be dealt evenly."""
+        if accumulate % self.data.world:
+            raise ValueError(
+                f"stage {stage!r}: accumulate = {accumulate} packs a step can't be shared by the "
+                f"{self.data.world} processes that have packs of their own: make it a multiple"
+            )
+
     @property
     def in_step(self) -> bool:
         """Whether a forward pass waits for ranks with other packs, so that all must make the same ones."""

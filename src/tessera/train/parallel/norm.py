@@ -19,7 +19,7 @@ def total_norm(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
         groups: tuple[dist.ProcessGroup, ...] = ()
         if isinstance(gradient, DTensor):
             mesh, placed = gradient.device_mesh, enumerate(gradient.placements)
-            groups = tuple(mesh.get_group(number) for number, how in placed if how.is_shard())
+            groups = tuple(mesh.get_group(number) for number, how in placed if not how.is_replicate())
             gradient = gradient.to_local()
         parts.setdefault(groups, []).append(torch.linalg.vector_norm(gradient, dtype=torch.float32))
     whole = []

@@ -8,7 +8,7 @@ for each channel of a pair of tokens that may see each other, and twice as many 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,41 +17,48 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from tessera.models.config import ModelConfig
+from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
 from tessera.nn.lora import LoRALinear
 from tessera.nn.quantised import QuantisedLinear
+from tessera.packing.planning.balance import Work
+from tessera.train.plan.shape import stage_model
+from tessera.train.update.rules import Rule, assign
 
 ROWS = 3
 """Supervised tokens of the stream that is tried: another number than its tokens."""
 
 
 @dataclass(frozen=True)
-class StepFlops:
+class Effort:
     """Useful FLOPs of a stage for one of each: tile, token, supervised token, pair of tokens."""
 
     tile: float
     token: float
-    trained: float
+    supervised: float
     """What a supervised token takes beside being a token: the end of the last block, and the vocabulary."""
     pair: float
     """In all blocks but the last."""
     last_pair: float
     """In the last block, where supervised tokens alone ask."""
 
-    def of(self, tiles: int, tokens: int, trained: int, pairs: float) -> float:
+    def of(self, *, tiles: float, tokens: float, pairs: float, supervised: float) -> float:
         """FLOPs of a step; `pairs` is the sum of n (n + 1) / 2 over samples of n tokens."""
-        asked = pairs * trained / max(1, tokens)  # on the mean they see as much as others
-        rows = self.tile * tiles + self.token * tokens + self.trained * trained
+        asked = pairs * supervised / max(1, tokens)  # on the mean they see as much as others
+        rows = self.tile * tiles + self.token * tokens + self.supervised * supervised
         return rows + self.pair * pairs + self.last_pair * asked
 
 
-def step_flops(model: VLM) -> StepFlops:
-    """Of a model on the meta device whose parameters that are trained want gradients (`rules.assign`).
+def effort_of(config: ModelConfig, rules: Sequence[Rule]) -> Effort:
+    """Of a stage with these rules.
 
-    One tile and a few tokens pass through it: which products need gradients of their inputs shows there.
+    One tile and a few tokens pass through the model on the meta device: which products need gradients of
+    their inputs shows there.
     """
-    config = model.config
+    model = stage_model(config, [rules], 0, "stored")
+    assign(model, rules)
     tokens = config.tokens_per_tile + 2 * ROWS
     ids = torch.full((tokens,), (config.image_token_id + 1) % config.decoder.vocab_size)
     ids[: config.tokens_per_tile] = config.image_token_id
@@ -63,12 +70,31 @@ def step_flops(model: VLM) -> StepFlops:
     shown, decoder = _attention_of_tile(model, count), config.decoder
     pair = 4.0 * decoder.num_attention_heads * decoder.head_width
     factors = [3.0 if count.wants[id(block)] else 1.0 for block in model.decoder.layers]
-    return StepFlops(
+    return Effort(
         tile=count.flops["tile"] + shown,
         token=count.flops["token"] / tokens,
-        trained=count.flops["trained"] / ROWS,
+        supervised=count.flops["trained"] / ROWS,
         pair=pair * sum(factors[:-1]),
         last_pair=pair * factors[-1],
+    )
+
+
+def forward_work(config: ModelConfig) -> Work:
+    """FLOPs of a forward pass, the vocabulary apart, by which packs are balanced over ranks.
+
+    Those of a tile are counted by PyTorch on a model without memory. In the decoder they are two for each
+    weight of a matrix, and four for each channel of an attended pair.
+    """
+    side = config.tile_side
+    with without_memory(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        VLM(config).see(torch.empty(1, side, side, 3, dtype=torch.uint8))
+    decoder = config.decoder
+    width = decoder.head_width * (2 * decoder.num_attention_heads + 2 * decoder.num_key_value_heads)
+    weights = decoder.hidden_size * (width + 3 * decoder.intermediate_size)
+    return Work(
+        tile=float(counter.get_total_flops()),
+        token=float(2 * decoder.num_hidden_layers * weights),
+        pair=float(4 * decoder.num_hidden_layers * decoder.num_attention_heads * decoder.head_width),
     )
 
 

@@ -1,66 +1,146 @@
-"""Bytes of a training step at its fullest instant, by what they are held for.
+"""Bytes of a training step on one device at its fullest instant, by what they are held for.
 
 Short trials are carried on to the full depth: every block of a stack holds as much as the next one, so what
-a moment takes grows evenly with the depth. The update is tried on all weights.
+a moment takes grows evenly with the depth. The update is tried on all weights. What several devices share is
+reckoned from that.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
-from tessera.train.plan.batch import PackPlan
-from tessera.train.plan.ledger import HOST, Moment
-from tessera.train.plan.shape import is_uniform, shortened, stacks_of
-from tessera.train.plan.trial import Bytes, Conditions, try_passes, try_update
-from tessera.train.recipe import Stage
+from tessera.chat.encoder import Lengths
+from tessera.models.config import ModelConfig
+from tessera.train.parallel.config import Parallel
+from tessera.train.plan.live import HOST, Moment
+from tessera.train.plan.packs import PackPlan
+from tessera.train.plan.shape import is_uniform, shortened, stacks_of, stage_model
+from tessera.train.plan.trial import UPDATE, Bytes, Conditions, try_passes, try_update
+from tessera.train.recipe import Recipe, Stage
 
 SHORT = 3
 """Blocks at least for the first, the one before the last and the last to be three."""
+SHARED = ("frozen weights", "trained weights", "LoRA factors", "masters", "optimizer", "gradients")
+"""What FSDP spreads over processes. Quantised weights stay whole."""
+GATHERED = "gathered from shards"
 
 
 @dataclass(frozen=True)
 class StepMemory:
-    """What a step holds at each of its moments, bytes by kind."""
+    """What a step holds on a device at each of its moments, bytes by kind."""
 
     moments: Mapping[Moment, Bytes]
 
     @property
     def fullest(self) -> Moment:
         """The moment of the peak."""
-        return max(self.moments, key=lambda moment: on_device(self.moments[moment]))
+        return max(self.moments, key=lambda moment: _on_device(self.moments[moment]))
 
     @property
-    def peak(self) -> Bytes:
-        """At the fullest instant."""
-        return +self.moments[self.fullest]
+    def parts(self) -> dict[str, int]:
+        """At the fullest instant, the largest first; what lies with the host left out."""
+        held = self.moments[self.fullest].most_common()
+        return {kind: size for kind, size in held if size > 0 and kind != HOST}
 
+    @property
+    def total(self) -> int:
+        """Bytes on the device at the fullest instant."""
+        return sum(self.parts.values())
 
-def on_device(held: Bytes) -> int:
-    """Bytes of the device: all but the host's."""
-    return held.total() - held[HOST]
+    @property
+    def host(self) -> int:
+        """Bytes that lie with the host beside an accelerator."""
+        return max(held[HOST] for held in self.moments.values())
 
 
 def step_memory(
-    model: nn.Module, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions
+    recipe: Recipe,
+    index: int,
+    config: ModelConfig,
+    pack: PackPlan,
+    conditions: Conditions,
+    world: int = 1,
 ) -> StepMemory:
-    """Of a step of a stage on these packs; `model` lies on the meta device, as `shape.prepare` leaves it."""
+    """Of a step of a stage of `recipe`, on packs like `pack`, on each of `world` devices."""
+    stage, parallel = recipe.stages[index], recipe.parallel
+    shards = parallel.shards(world) * parallel.sequence
+    config, pack = _own_share(config, pack, parallel)
+    rules = [each.rules for each in recipe.stages]
+    model = stage_model(config, rules, index, recipe.start.frozen)
+    data = max(1, world // (parallel.tensor * parallel.sequence))
+    batches = max(1, stage.accumulate // data)
+    # A third batch finds what the second one found; only its pixels are more.
+    memory = count(model, stage, [pack] * min(batches, 2), conditions)
+    more = max(0, batches - 2) * pack.tiles * 3 * config.tile_side**2
+    kind = "pictures" if conditions.device.type == "cpu" else HOST
+    moments = {moment: held + Counter({kind: more}) for moment, held in memory.moments.items()}
+    return StepMemory(
+        {moment: _sharded(moment, held, shards, model, conditions) for moment, held in moments.items()}
+    )
+
+
+def count(model: nn.Module, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions) -> StepMemory:
+    """Of a step of one device alone; `model` lies on the meta device, as `stage_model` gives it."""
     update = try_update(model, stage, packs, conditions)
     stacks = stacks_of(model)
     if not is_uniform(model, stage.rules) or all(depth <= SHORT + 1 for depth in stacks.values()):
         return StepMemory(try_passes(model, stage, packs, conditions) | update)
     least = {part: min(depth, SHORT) for part, depth in stacks.items()}
     short = try_passes(shortened(model, least), stage, packs, conditions)
-    grown = {moment: Counter(peak) for moment, peak in short.items()}
+    grown = {moment: Counter(held) for moment, held in short.items()}
     for part, depth in stacks.items():
         if depth > SHORT:
             longer = try_passes(shortened(model, least | {part: SHORT + 1}), stage, packs, conditions)
-            for moment, peak in grown.items():
-                for kind, size in (longer[moment] - short[moment]).items():
-                    peak[kind] += size * (depth - SHORT)
-                for kind, size in (short[moment] - longer[moment]).items():
-                    peak[kind] -= size * (depth - SHORT)
+            for moment, held in grown.items():
+                for kind in short[moment].keys() | longer[moment].keys():
+                    held[kind] += (longer[moment][kind] - short[moment][kind]) * (depth - SHORT)
     return StepMemory(grown | update)
+
+
+def _on_device(held: Bytes) -> int:
+    return sum(size for kind, size in held.items() if kind != HOST)
+
+
+def _own_share(config: ModelConfig, pack: PackPlan, parallel: Parallel) -> tuple[ModelConfig, PackPlan]:
+    """What one of the processes computes that share heads and channels, or the tokens of a pack."""
+    if parallel.sequence > 1:
+        tokens, learned = (-(-count // parallel.sequence) for count in (pack.tokens, pack.trained))
+        pack = replace(pack, samples=(Lengths(tokens, pack.tiles, learned),))
+    if parallel.tensor > 1:
+        decoder, share = config.decoder, parallel.tensor
+        divided = ("num_attention_heads", "num_key_value_heads", "intermediate_size")
+        update = {name: max(1, getattr(decoder, name) // share) for name in divided}
+        update["head_dim"] = decoder.head_width
+        config = config.model_copy(update={"decoder": decoder.model_copy(update=update)})
+    return config, pack
+
+
+def _sharded(moment: Moment, held: Bytes, shards: int, model: nn.Module, conditions: Conditions) -> Bytes:
+    """What one of several processes holds that share weights: two blocks and what is in none are whole."""
+    if shards == 1:
+        return held
+    shared = Counter({kind: -(-size // shards) if kind in SHARED else size for kind, size in held.items()})
+    if moment != UPDATE:
+        block, outside, learns = _sizes(model)
+        width = conditions.dtype.itemsize
+        shared[GATHERED] = (2 * block + outside) * width
+        if learns:  # gradients of a block, summed in float32, and those outside of blocks till the end
+            shared[GATHERED] += 4 * block + width * outside
+    return shared
+
+
+def _sizes(model: nn.Module) -> tuple[int, int, bool]:
+    """Weights of the largest block, weights outside of blocks, and whether any wants a gradient."""
+    blocks = [
+        sum(p.numel() for p in block.parameters())
+        for stack in model.modules()
+        if isinstance(stack, nn.ModuleList)
+        for block in stack
+    ]
+    whole = list(model.parameters())
+    outside = sum(p.numel() for p in whole) - sum(blocks)
+    return max(blocks, default=0), outside, any(p.requires_grad for p in whole)

@@ -20,35 +20,28 @@ from tessera.train.update.rules import Rule, decides, trains
 Frozen = Literal["stored", "int8", "int4"]
 
 
-def meta_model(config: ModelConfig) -> VLM:
-    """The model on the meta device."""
-    with without_memory():
-        return VLM(config)
+def stage_model(config: ModelConfig, stages: Sequence[Sequence[Rule]], index: int, frozen: Frozen) -> VLM:
+    """The model on the meta device as a stage has it; `stages` are the rules of all stages of the run.
 
-
-def prepare(model: nn.Module, stages: Sequence[Sequence[Rule]], index: int, frozen: Frozen) -> None:
-    """Give a meta model what a stage has, in place: `stages` are the rules of all stages of the run.
-
-    Matrices that no stage trains itself are quantised, linears of rules with `lora` are wrapped.
+    Matrices of blocks that no stage trains itself are quantised, linears of rules with `lora` are wrapped.
     """
-    rules = stages[index]
+    with without_memory():
+        model = VLM(config)
     quantised = {} if frozen == "stored" else replaceable(model, frozen)
     for path, linear in list(model.named_modules()):
         if not isinstance(linear, nn.Linear):
             continue
         base: Any = linear
         names = [f"{path}.{leaf}" for leaf, _ in linear.named_parameters()]
-        if (
-            frozen != "stored"
-            and path in quantised
-            and not any(trains(each, name) for each in stages for name in names)
-        ):
+        still = not any(trains(rules, name) for rules in stages for name in names)
+        if frozen != "stored" and path in quantised and still:
             base = make_linear(frozen, linear.weight, linear.bias)
-        number = decides(rules, f"{path}.weight")
-        if number is not None and (config := rules[number].lora) is not None:
-            base = LoRALinear.without_values(base, config)
+        number = decides(stages[index], f"{path}.weight")
+        if number is not None and (lora := stages[index][number].lora) is not None:
+            base = LoRALinear.without_values(base, lora)
         if base is not linear:
             replace_module(model, path, base)
+    return model
 
 
 def shortened(model: Any, depths: Mapping[str, int]) -> Any:
@@ -69,8 +62,7 @@ def shortened(model: Any, depths: Mapping[str, int]) -> Any:
 
 def blocks_run(part: Any) -> int:
     """How many blocks of a stack a forward pass goes through."""
-    depth = len(part.layers)
-    return int(getattr(part, "select_layer", -1)) % (depth + 1)
+    return int(getattr(part, "select_layer", -1)) % (len(part.layers) + 1)
 
 
 def stacks_of(model: nn.Module) -> dict[str, int]:

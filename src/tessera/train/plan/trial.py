@@ -16,8 +16,8 @@ from tessera.models.vlm import VLM
 from tessera.nn.lora import FACTORS
 from tessera.nn.recompute import set_recompute
 from tessera.train.loop import set_drop_path
-from tessera.train.plan.batch import PackPlan
-from tessera.train.plan.ledger import Ledger, Moment, materialise
+from tessera.train.plan.live import MemoryBook, Moment, materialise
+from tessera.train.plan.packs import PackPlan
 from tessera.train.recipe import Stage
 from tessera.train.step import Step
 from tessera.train.update.masters import Masters
@@ -28,6 +28,7 @@ Bytes = Counter[str]
 """By what they are held for."""
 CPU = torch.device("cpu")
 UPDATE = ("update",)
+QUANTISED = "quantised weights"
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,12 @@ class Conditions:
 class PlannedMasters(Masters):
     """Those of weights without values: a start in float32 is taken to be changed by rounding, all of it."""
 
-    def keep_exact(self, model: nn.Module, ledger: Ledger, conditions: Conditions) -> None:
+    def keep_exact(self, model: nn.Module, book: MemoryBook, conditions: Conditions) -> None:
         """The float32 values of a start in float32, in the host's memory until a stage trains them."""
         if conditions.stored == torch.float32 and conditions.dtype == torch.bfloat16:
             for name, parameter in model.named_parameters():
                 if parameter.dim():
-                    self._values[name] = ledger.empty(parameter.shape, torch.float32, CPU)
+                    self._values[name] = book.empty(parameter.shape, torch.float32, CPU)
 
 
 def try_passes(
@@ -61,9 +62,9 @@ def try_passes(
     """
     with _trial(model, stage, packs, conditions) as trial:
         step = Step(stage.objective, trial.model, conditions.device, most=len(packs))
-        with _Watch(trial.ledger).of(trial.model), trial.ledger:
+        with _Watch(trial.book).of(trial.model), trial.book:
             step.gradients(trial.batches)
-    return trial.ledger.peaks
+    return trial.book.peaks
 
 
 def try_update(
@@ -71,20 +72,20 @@ def try_update(
 ) -> dict[Moment, Bytes]:
     """The same of the optimizer's step, behind passes that left a gradient at every trained weight."""
     with _trial(model, stage, packs, conditions) as trial:
-        with trial.ledger.booked_as("gradients"):
+        with trial.book.booked_as("gradients"):
             for parameter in trial.optimizer.parameters:
                 dtype = torch.float32 if len(packs) > 1 else parameter.dtype
                 parameter.grad_dtype = None
-                parameter.grad = trial.ledger.empty(parameter.shape, dtype, conditions.device)
-        trial.ledger.at(UPDATE, "update, in passing")
-        with trial.ledger:
+                parameter.grad = trial.book.empty(parameter.shape, dtype, conditions.device)
+        trial.book.at(UPDATE, "update, in passing")
+        with trial.book:
             trial.optimizer.step(1.0, torch.zeros((), dtype=torch.float64))
-    return {UPDATE: trial.ledger.peaks[UPDATE]}
+    return {UPDATE: trial.book.peaks[UPDATE]}
 
 
 @dataclass(frozen=True)
 class _Trial:
-    ledger: Ledger
+    book: MemoryBook
     model: Any
     optimizer: Optimizer
     batches: list[Any]
@@ -93,36 +94,38 @@ class _Trial:
 @contextmanager
 def _trial(model: Any, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions) -> Iterator[_Trial]:
     """All that stands before the first step of a stage; torch's random state is given back in the end."""
-    ledger, model, noted = Ledger(conditions.device), copy.deepcopy(model), torch.get_rng_state()
-    with ledger.booked_as("frozen weights"):
-        materialise(model, ledger, conditions.device, conditions.dtype)
+    book, model, noted = MemoryBook(conditions.device), copy.deepcopy(model), torch.get_rng_state()
+    with book.booked_as("frozen weights"):
+        materialise(model, book, conditions.device, conditions.dtype)
+    for buffer in model.buffers():
+        book.rename(buffer, QUANTISED)
     masters = PlannedMasters("float32" if conditions.dtype == torch.float32 else "bfloat16")
-    with ledger, ledger.booked_as("masters"):
-        masters.keep_exact(model, ledger, conditions)
+    with book, book.booked_as("masters"):
+        masters.keep_exact(model, book, conditions)
         assignments = assign(model, stage.rules)
         for each in assignments:
             masters.master(each.name, each.parameter, stage.optimizer.offload)
-    with ledger, ledger.booked_as("optimizer"):
+    with book, book.booked_as("optimizer"):
         optimizer = Optimizer(assignments, stage.optimizer, masters)
     for each in assignments:
         factor = each.name.rpartition(".")[2] in FACTORS
-        ledger.rename(each.parameter, "LoRA factors" if factor else "trained weights")
+        book.rename(each.parameter, "LoRA factors" if factor else "trained weights")
     model.train()
     set_drop_path(model, stage.drop_path)
     set_recompute(model, stage.recompute)
-    with ledger.booked_as("pictures"):
-        batches = [pack.pack(model.config, ledger) for pack in packs]
+    with book.booked_as("pictures"):
+        batches = [pack.pack(model.config, book) for pack in packs]
     try:
-        yield _Trial(ledger, model, optimizer, batches)
+        yield _Trial(book, model, optimizer, batches)
     finally:
         torch.set_rng_state(noted)
 
 
 class _Watch:
-    """Hooks that tell a ledger which block is computed, forward or backward, in which pass."""
+    """Hooks that tell a book which block is computed, forward or backward, in which pass."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger, self.passes, self.returning = ledger, 0, False
+    def __init__(self, book: MemoryBook) -> None:
+        self.book, self.passes, self.returning = book, 0, False
         self._handles: list[Any] = []
 
     @contextmanager
@@ -147,25 +150,25 @@ class _Watch:
         for parameter in model.parameters():  # those of batches before, made float32 meanwhile
             if parameter.grad is not None:
                 self._has_gradient(parameter)
-        self.ledger.at(("embed", "", "forward", self.passes), "activations of decoder")
+        self.book.at(("embed", "", "forward", self.passes), "activations of decoder")
 
     def _has_gradient(self, parameter: torch.Tensor) -> None:
         assert parameter.grad is not None
-        self.ledger.rename(parameter.grad, "gradients")
+        self.book.rename(parameter.grad, "gradients")
 
     def _forward(self, part: str, number: str) -> Any:
         kind = "logits and loss" if part == "loss" else f"activations of {part}"
 
         def hook(*_: Any) -> None:
             if not self.returning:  # a block that is computed again belongs to the way back
-                self.ledger.at((part, number, "forward", self.passes), kind)
+                self.book.at((part, number, "forward", self.passes), kind)
 
         return hook
 
     def _output(self, part: str, number: str) -> Any:
         def mark(_: torch.Tensor) -> None:
             self.returning = True
-            self.ledger.at((part, number, "backward", self.passes), "backward, in passing")
+            self.book.at((part, number, "backward", self.passes), "backward, in passing")
 
         def hook(_: Any, __: Any, out: torch.Tensor) -> None:
             # The head's own backward pass is taken on the way forward.

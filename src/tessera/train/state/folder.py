@@ -21,6 +21,7 @@ from tessera.nn.lora import own_name
 from tessera.runtime.atomic import begin_folder, end_folder, remove
 from tessera.runtime.disk import disk_faults, file_digest, sync
 from tessera.runtime.shown import shown
+from tessera.train.parallel.mesh import ProcessMesh
 from tessera.train.parallel.ranks import ALONE, Ranks, totals
 from tessera.train.state.shards import Part, own_parts, read_parts, stored, write_parts
 from tessera.train.update.masters import Masters
@@ -89,14 +90,15 @@ class SavedState:
 
 
 class StateFolder:
-    """The states of a run: the newest whole one, and the one before. All its `ranks` write into one folder.
+    """The states of a run: the newest whole one, and the one before. All its ranks write into one folder.
 
     background: tensors are copied to host memory, and written while the run goes on. A state counts from
     `commit` on, which all ranks call together when all have `written` theirs.
     """
 
-    def __init__(self, folder: Path, ranks: Ranks = ALONE, background: bool = False) -> None:
-        self.folder, self.ranks, self.background = folder, ranks, background
+    def __init__(self, folder: Path, mesh: ProcessMesh | None = None, background: bool = False) -> None:
+        self._mesh = mesh or ProcessMesh()
+        self.folder, self.ranks, self.background = folder, self._mesh.ranks, background
         self.damaged: list[str] = []
         """What `newest` passed over, a line each."""
         self._last: Path | None = None
@@ -200,7 +202,7 @@ class StateFolder:
             begin_folder(target)
         totals([0.0], self.ranks)  # from here on all find the folder
         copied = self.background and bool(tensors)
-        parts = {name: own_parts(values, self.ranks.leads, copied) for name, values in tensors.items()}
+        parts = {name: own_parts(values, self._mesh, copied) for name, values in tensors.items()}
         work = self._writer.submit(_write_files, fresh, parts, self.ranks)
         self._pending = _Pending(fresh, target, {"run": run, **vars(position)}, work)
         if not copied:

@@ -28,7 +28,10 @@ FREE = (
     "parallel",
 )
 FREE_IN_PACKING = ("workers", "prefetch")
-FREE_IN_STAGE = ("validation", "validate_every", "validation_packs", "evaluation")
+FREE_IN_STAGE = (
+    *("validation", "validate_every", "validation_packs", "evaluation"),
+    *("cache_features", "cache_gib"),
+)
 """What changes no loss, so a run may go on with other values. So may `meta`: the data itself is compared."""
 
 
@@ -38,7 +41,7 @@ def run_facts(setup: Setup) -> dict[str, Any]:
         stage.name: {entry.source.name: identity(entry) for entry in sources}
         for stage, sources in zip(setup.recipe.stages, setup.sources, strict=True)
     }
-    return {"recipe": setup.given.model_dump(mode="json"), "data": data}
+    return {"recipe": setup.recipe.model_dump(mode="json"), "data": data}
 
 
 def find_state(

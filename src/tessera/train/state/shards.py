@@ -18,29 +18,40 @@ from torch.distributed.checkpoint.default_planner import create_default_local_sa
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.tensor import DTensor
 
+from tessera.train.parallel.mesh import ProcessMesh
+
 Part = tuple[torch.Tensor, tuple[int, ...]]
 """What this process writes of a tensor, and where it begins in the whole."""
 
 
-def own_parts(tensors: Mapping[str, torch.Tensor], leads: bool, copied: bool) -> dict[str, Part]:
+def own_parts(
+    tensors: Mapping[str, torch.Tensor], mesh: ProcessMesh, copied: bool = False
+) -> dict[str, Part]:
     """What this process writes, in host memory; of equal parts one process writes one.
 
-    leads: it writes the tensors that all have. copied: they may change while they are written.
+    copied: they may change while they are written.
     """
     parts: dict[str, Part] = {}
     for name, tensor in tensors.items():
         if not isinstance(tensor, DTensor):
-            if leads:
+            if mesh.ranks.leads:
                 parts[name] = _on_host(tensor, copied), (0,) * tensor.dim()
             continue
-        mesh = tensor.device_mesh
-        copies = [dim for dim, placed in enumerate(tensor.placements) if placed.is_replicate()]
         part = tensor.to_local()
-        if part.numel() and all(mesh.get_local_rank(dim) == 0 for dim in copies):
+        if part.numel() and _is_first(tensor, mesh):
             (item,) = create_default_local_save_plan({name: tensor}, is_coordinator=False).items
             assert item.tensor_data is not None
             parts[name] = _on_host(part, copied), tuple(item.tensor_data.chunk.offsets)
     return parts
+
+
+def _is_first(tensor: DTensor, mesh: ProcessMesh) -> bool:
+    """Whether no process before this one holds the same part."""
+    over = tensor.device_mesh
+    copies = [over.get_local_rank(dim) for dim, how in enumerate(tensor.placements) if how.is_replicate()]
+    if mesh.tensor is not None and "tensor" not in (over.mesh_dim_names or ()):
+        copies.append(mesh.tensor.get_local_rank())
+    return not any(copies)
 
 
 def _on_host(tensor: torch.Tensor, copied: bool) -> torch.Tensor:

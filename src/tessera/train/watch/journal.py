@@ -1,10 +1,14 @@
 """The files in which a run tells of itself, all of them cut back together when it goes on from before."""
 
+import json
 import os
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+from tessera.runtime.atomic import atomic_write
+from tessera.runtime.disk import disk_faults
 from tessera.train.watch.best import Best, BestStep
 from tessera.train.watch.evaluation import EvaluationReport
 from tessera.train.watch.lines import StepFile, read_lines
@@ -12,6 +16,9 @@ from tessera.train.watch.spikes import MOST_NAMED, Spike, SpikeWatch
 from tessera.train.watch.telemetry import StepReport
 
 TELEMETRY, SPIKES, ANSWERS = "telemetry.jsonl", "spikes.jsonl", "answers.jsonl"
+MIXTURE = "mixture.json"
+"""Stage → source → samples, tokens, tiles and supervised tokens that it gave."""
+Mixture = dict[str, dict[str, dict[str, int]]]
 
 
 def read_reports(folder: Path) -> Iterable[StepReport]:
@@ -29,6 +36,13 @@ def read_answers(folder: Path) -> Iterable[EvaluationReport]:
     return read_lines(folder / ANSWERS, EvaluationReport)
 
 
+def read_mixture(folder: Path) -> Mixture:
+    """What every source of a run really gave, by stage, up to the last state."""
+    file = folder / MIXTURE
+    found: Mixture = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return found
+
+
 class Journal:
     """Reports go to `telemetry.jsonl`, steps that stand out to `spikes.jsonl`, answers to `answers.jsonl`.
 
@@ -41,6 +55,7 @@ class Journal:
         def place(name: str) -> Path:
             return folder / name if leads else Path(os.devnull)
 
+        self._folder, self._leads = folder, leads
         self._samples: dict[tuple[int, int], tuple[str, ...]] = {}
         self._reports = StepFile(place(TELEMETRY), StepReport, start)
         self._spikes = StepFile(place(SPIKES), Spike, start)
@@ -68,6 +83,13 @@ class Journal:
     def write_answers(self, report: EvaluationReport) -> None:
         """Append what was answered behind a step."""
         self._answers.write(report)
+
+    def write_mixture(self, stage: str, seen: Mapping[str, Any]) -> None:
+        """What the sources of a stage gave so far: dataclasses by name of the source."""
+        if self._leads and seen:
+            mixture = read_mixture(self._folder) | {stage: {n: asdict(tally) for n, tally in seen.items()}}
+            with disk_faults(self._folder / MIXTURE), atomic_write(self._folder / MIXTURE) as stream:
+                stream.write(json.dumps(mixture, indent=1).encode())
 
     def sync(self) -> None:
         """Put everything on the disk, before a state that stands behind it."""

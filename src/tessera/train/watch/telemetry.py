@@ -24,6 +24,8 @@ class StepReport:
     wait: float
     token_fill: float
     tile_fill: float
+    pairs: int = 0
+    """Pairs of tokens that see each other."""
     skipped: bool = False
     """Loss or gradient was no number: nothing was learned."""
     validation_loss: float | None = None

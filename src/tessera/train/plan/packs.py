@@ -11,7 +11,7 @@ from tessera.chat.encoder import Lengths
 from tessera.models.config import ModelConfig
 from tessera.packing.config import PackingConfig
 from tessera.packing.pack import Pack
-from tessera.train.plan.ledger import Ledger
+from tessera.train.plan.live import MemoryBook
 
 USUAL_TEXT = 256
 """Text tokens of a usual sample, half of them learned: an assumption where no data is at hand."""
@@ -46,7 +46,7 @@ class PackPlan:
         """Pairs of tokens that see each other, in causal attention."""
         return sum(sample.tokens * (sample.tokens + 1) // 2 for sample in self.samples)
 
-    def pack(self, config: ModelConfig, ledger: Ledger) -> Pack:
+    def pack(self, config: ModelConfig, book: MemoryBook) -> Pack:
         """A batch of these lengths: ids and weights are real, pixels take no memory."""
         ids, weights = [], []
         text = (config.image_token_id + 1) % config.decoder.vocab_size
@@ -59,7 +59,7 @@ class PackPlan:
             ids.append(row)
             weights.append(weight)
         side = config.tile_side
-        pixels = ledger.empty((self.tiles, side, side, 3), torch.uint8, CPU)
+        pixels = book.empty((self.tiles, side, side, 3), torch.uint8, CPU)
         return Pack(
             ids=torch.cat(ids),
             weights=torch.cat(weights),

@@ -25,7 +25,7 @@ SMALL = 2**24
 """Bytes of a tensor made from nothing up to which it is real: tables that modules keep for later runs."""
 
 
-class Ledger(FakeTensorMode):
+class MemoryBook(FakeTensorMode):
     """Within it operators on fake tensors allocate nothing, and every storage that comes and goes is booked.
 
     Operators on real tensors alone (token ids, lengths) run for real: their values decide what is computed.
@@ -133,15 +133,15 @@ def _for_real(args: Any, kwargs: dict[str, Any]) -> bool:
     return numbers * 4 <= SMALL
 
 
-def materialise(model: nn.Module, ledger: Ledger, device: torch.device, dtype: torch.dtype) -> None:
-    """Give a model on the meta device parameters and buffers of the ledger; matrices and vectors in `dtype`,
+def materialise(model: nn.Module, book: MemoryBook, device: torch.device, dtype: torch.dtype) -> None:
+    """Give a model on the meta device parameters and buffers of the book; matrices and vectors in `dtype`,
     scalars in float32. Tied ones stay tied."""
     made: dict[int, torch.Tensor] = {}
 
     def fake(tensor: torch.Tensor) -> torch.Tensor:
         if id(tensor) not in made:
             kept = dtype if tensor.is_floating_point() and tensor.dim() else tensor.dtype
-            new = ledger.empty(tensor.shape, kept, device)
+            new = book.empty(tensor.shape, kept, device)
             made[id(tensor)] = nn.Parameter(new) if isinstance(tensor, nn.Parameter) else new
         return made[id(tensor)]
 

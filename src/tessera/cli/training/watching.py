@@ -1,0 +1,103 @@
+"""What is shown while a run goes on: the note beside the bar, the run's page, and a tracker's numbers."""
+
+import time
+from pathlib import Path
+
+from tessera.cli.training.run_page import EVERY_SECONDS, write_run_page
+from tessera.cli.training.track import Tracker, open_tracker
+from tessera.runtime.progress import Bars
+from tessera.train.loop import Trainer
+from tessera.train.objective.learner import ChatLearner
+from tessera.train.plan.flops import effort_of
+from tessera.train.watch.telemetry import StepReport
+
+TRACKED = ("loss", "gradient_norm", "factor", "token_fill", "tile_fill", "validation_loss", "score")
+
+
+class Watching:
+    """Takes the reports of a run; the process that leads writes. `track`: a tracker's name.
+
+    peak: TFLOP/s that a device can do, of which the useful ones are told as a share (MFU).
+    """
+
+    def __init__(
+        self, trainer: Trainer, bars: Bars, track: str | None = None, peak: float | None = None
+    ) -> None:
+        self._bars, self._folder = bars, trainer.folder if trainer.ranks.leads else None
+        stages = trainer.recipe.stages
+        self._before = [sum(stage.steps for stage in stages[:index]) for index in range(len(stages))]
+        settings = trainer.recipe.model_dump(mode="json")
+        self._tracker = _tracker(track, self._folder, settings) if track else None
+        learner = trainer.setup.learner
+        chats = isinstance(learner, ChatLearner)
+        self._efforts = [effort_of(learner.model.config, s.rules) for s in stages] if chats else []
+        self._peak = None if peak is None else peak * 1e12 * trainer.ranks.world
+        self._measured: dict[str, str] = {}
+        self._due = time.monotonic() + EVERY_SECONDS
+
+    def see(self, report: StepReport) -> None:
+        """One step."""
+        self._bars(report.stage, report.step + 1, report.steps, self._note(report))
+        if self._tracker and not report.skipped:
+            values = tracked(report) | {
+                f"train/{name}": value for name, value in self._useful(report).items()
+            }
+            self._tracker(self._before[report.stage_index] + report.step, values)
+        if time.monotonic() > self._due:
+            self._write_page()
+
+    def close(self) -> None:
+        """The page as it is in the end."""
+        if self._tracker:
+            self._tracker(0, None)
+        self._write_page()
+
+    def _useful(self, report: StepReport) -> dict[str, float]:
+        """Useful TFLOP/s of all devices together, and their share of the peak where that is known."""
+        if not self._efforts:
+            return {}
+        flops = self._efforts[report.stage_index].of(
+            tokens=report.tokens, tiles=report.tiles, pairs=report.pairs, supervised=report.trained
+        )
+        speed = flops / max(report.seconds, 1e-9)
+        return {"tflops": speed / 1e12} | ({"mfu": speed / self._peak} if self._peak else {})
+
+    def _note(self, report: StepReport) -> str:
+        """Loss, what was measured last, supervised tokens a second, norm, fill, time spent on waiting."""
+        measured = {"held out": report.validation_loss, "right": report.score}
+        self._measured |= {
+            f"{report.stage} {k}": f"{k} {v:.3f}" for k, v in measured.items() if v is not None
+        }
+        last = [text for key, text in self._measured.items() if key.startswith(f"{report.stage} ")]
+        seconds = max(report.seconds, 1e-9)
+        return "  ".join(
+            [f"loss {report.loss:.3f}", *last, f"{report.trained / seconds:,.0f} supervised tok/s"]
+            + [f"norm {report.gradient_norm:.2f}", f"fill {report.token_fill:.0%}"]
+            + [f"wait {report.wait / seconds:.0%}", *self._told_useful(report)]
+        )
+
+    def _told_useful(self, report: StepReport) -> list[str]:
+        useful = self._useful(report)
+        if "mfu" in useful:
+            return [f"MFU {useful['mfu']:.1%}"]
+        return [f"{speed:.3g} TFLOP/s" for speed in useful.values()]
+
+    def _write_page(self) -> None:
+        began = time.monotonic()
+        if self._folder is not None and (self._folder / "telemetry.jsonl").is_file():
+            write_run_page(self._folder)
+        now = time.monotonic()  # of a long run the page takes longer: it gets a hundredth of the time
+        self._due = now + max(EVERY_SECONDS, 100 * (now - began))
+
+
+def tracked(report: StepReport) -> dict[str, float]:
+    """The numbers of a step for a tracker."""
+    values = {name: getattr(report, name) for name in TRACKED}
+    seconds = max(report.seconds, 1e-9)
+    values |= {"tokens_per_second": report.tokens / seconds, "wait": report.wait / seconds}
+    values["supervised_tokens_per_second"] = report.trained / seconds
+    return {f"train/{name}": value for name, value in values.items() if value is not None}
+
+
+def _tracker(name: str, folder: Path | None, settings: dict[str, object]) -> Tracker | None:
+    return None if folder is None else open_tracker(name, folder, settings)
