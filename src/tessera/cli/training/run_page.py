@@ -19,7 +19,7 @@ MOST_POINTS = 600
 MOST_SPIKES, MOST_SAMPLES = 30, 12
 """Newest steps that stood out, and samples that are named of each; `spikes.jsonl` has all."""
 EVERY_SECONDS = 30.0
-"""Between two writings while a run goes on."""
+"""Between two writings while a run goes on, at least."""
 
 
 def write_run_page(folder: Path) -> Path:

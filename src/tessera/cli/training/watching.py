@@ -33,7 +33,7 @@ class Watching:
         self._efforts = [effort_of(learner.model.config, s.rules) for s in stages] if chats else []
         self._peak = None if peak is None else peak * 1e12 * trainer.ranks.world
         self._measured: dict[str, str] = {}
-        self._written = time.monotonic()
+        self._due = time.monotonic() + EVERY_SECONDS
 
     def see(self, report: StepReport) -> None:
         """One step."""
@@ -43,7 +43,7 @@ class Watching:
                 f"train/{name}": value for name, value in self._useful(report).items()
             }
             self._tracker(self._before[report.stage_index] + report.step, values)
-        if time.monotonic() - self._written > EVERY_SECONDS:
+        if time.monotonic() > self._due:
             self._write_page()
 
     def close(self) -> None:
@@ -83,9 +83,11 @@ class Watching:
         return [f"{speed:.3g} TFLOP/s" for speed in useful.values()]
 
     def _write_page(self) -> None:
+        began = time.monotonic()
         if self._folder is not None and (self._folder / "telemetry.jsonl").is_file():
             write_run_page(self._folder)
-        self._written = time.monotonic()
+        now = time.monotonic()  # of a long run the page takes longer: it gets a hundredth of the time
+        self._due = now + max(EVERY_SECONDS, 100 * (now - began))
 
 
 def tracked(report: StepReport) -> dict[str, float]:
