@@ -22,6 +22,7 @@ from tessera.recipes.internvl.build import build, build_stage
 from tessera.recipes.internvl.stage import PARTS, Data, PublishedStage
 from tessera.recipes.internvl.table import published_runs
 from tessera.recipes.shelf import load_recipe
+from tessera.train.plan.memory import Ways, sizes_of
 from tessera.train.recipe import gaps
 from tessera.train.update.rules import assign, decides
 from tessera.train.update.wrapping import require_linears
@@ -157,6 +158,15 @@ def test_what_is_left_to_the_user(name: str) -> None:
     own = (Data("mine", meta="mine.json"),)
     filled = [stage.then(stage.name, checkpoint="x", data=own) for stage in run]
     assert not gaps(build(*filled))
+
+
+@pytest.mark.parametrize(
+    "name", ["internvl_2_5/8b/stage_1_5", "internvl_2_5/8b/stage_2", "internvl_3/1b/second_lora"]
+)
+def test_the_least_memory_is_what_the_plan_counts(name: str) -> None:
+    stage = SINGLE[name]
+    sizes = sizes_of(stage.entry.model, Ways(build_stage(stage).rules))
+    assert stage.state_bytes() == sizes.weights + 16 * sizes.trained
 
 
 def test_the_progressive_chain() -> None:

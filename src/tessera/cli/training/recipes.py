@@ -21,7 +21,7 @@ WIDTH = 100
 """Columns of the output where it is no terminal; the table fits them."""
 CAPTION = (
     "rate: the highest; batch: packs a step x tokens; tokens: as published, or what the packs hold.\n"
-    "GB: weights, gradients and optimizer over all devices; tessera train NAME --plan adds the rest.\n"
+    "GB: weights, gradients and optimizer of all devices together; activations come on top.\n"
     "SIZE/all_stages joins the stages of a size. A page: tessera recipes NAME; a file: --copy NAME"
 )
 

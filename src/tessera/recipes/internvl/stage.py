@@ -137,7 +137,8 @@ class PublishedStage:
         moments and a gradient. Activations come on top. 0 beside a teacher: its size is not known here."""
         if self.teacher:
             return 0
-        return 2 * self.entry.parameters()["total"] + 16 * self.learned()
+        factors = self.learned() if self.lora_rank else 0
+        return 2 * (self.entry.parameters()["total"] + factors) + 16 * self.learned()
 
     def then(self, name: str, **changes: Any) -> Self:
         """The stage behind this one: it starts from the result, and differs in these fields."""
