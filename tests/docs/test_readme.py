@@ -29,6 +29,7 @@ from tests.docs.pages import workplace as furnished
 README = ROOT / "README.md"
 SHORTER = {
     "train": ["--stages.0.steps", "1", "--stages.0.packing.max-tokens", "1024"],
+    "tune": ["--stages.0.steps", "1"],
     "evaluate": ["--count", "1"],
     "demo": [],
 }
@@ -73,6 +74,8 @@ def runnable(words: list[str], model: Path) -> list[str]:
                 arguments += [] if shipped(part) else [f"--start.{part}", "None"]
         else:
             arguments += ["--start.checkpoint", str(model)]
+    elif verb == "tune":
+        arguments = [str(model) if word == "shipped" else word for word in arguments] + SHORTER["tune"]
     elif verb in ("chat", "evaluate"):
         arguments += [] if "--model" in arguments else ["--model", str(model)]
         arguments += SHORTER.get(verb, ["--max-new-tokens", "4"])

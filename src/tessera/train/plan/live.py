@@ -7,7 +7,7 @@ keeps for the backward pass needs no formula, and a change of the code is counte
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,12 +25,14 @@ class LiveBytes(TorchDispatchMode):
     `peaks`: by phase, the most bytes at once, and how many of them were finished gradients.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, besides: Iterable[torch.Tensor] = ()) -> None:
+        """Tensors `besides` are counted elsewhere, and so are their views."""
         super().__init__()
+        self._besides = list(besides)
         self.live = self.gradients = 0
         self.peaks: dict[str, tuple[int, int]] = {}
         self._phase = ""
-        self._known: dict[int, int] = {}
+        self._known = {tensor.untyped_storage()._cdata: 0 for tensor in self._besides}
 
     def enter(self, phase: str) -> None:
         """What follows belongs to another phase."""

@@ -99,7 +99,7 @@ class Passes:
         with without_numbers():
             model = fill_shell(bare, self.held)
             set_recompute(model, self.recompute)
-            watch = LiveBytes()
+            watch = LiveBytes((*model.parameters(), *model.buffers()))
             for parameter in model.parameters():
                 if parameter.requires_grad:
                     parameter.register_post_accumulate_grad_hook(self._gradient_hook(watch))
