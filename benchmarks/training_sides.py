@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -21,6 +22,7 @@ from tessera.train.step import Step
 from tessera.train.update.masters import Masters
 from tessera.train.update.rules import Rule, assign
 from tessera.train.update.wrapping import wrap
+from tessera.train.vision_cache import VisionCache
 
 FAMILIES = {"1b": "InternVL3-1B", "toy": "nano_model"}
 LORA = LoRAConfig(rank=16, alpha=32, dropout=0.0)
@@ -63,16 +65,25 @@ def _drawn(shape: str, training: str) -> VLM:
 
 
 class Ours:
-    """Packs through `train.step.Step`."""
+    """Packs through `train.step.Step`; `cache` is a folder for the states of a frozen ViT."""
 
-    def __init__(self, shape: str, training: str, dtype: torch.dtype, mixture: Mixture) -> None:
+    def __init__(
+        self, shape: str, training: str, dtype: torch.dtype, mixture: Mixture, cache: Path | None = None
+    ) -> None:
         self.model, self._mixture = _drawn(shape, training).to(dtype), mixture
         assign(self.model, RULES[training])
         self._step = Step(ConversationObjective(), self.model, torch.device("cpu"))
+        self._cached = cache is not None
+        if cache is not None:
+            self.model.recall = VisionCache(cache, self.model, 2**32).states
 
     def prepare(self, samples: list[Sample]) -> Any:
-        """Packs of at most the mixture's tokens."""
-        return packs(samples, self._mixture.pack)
+        """Packs of at most the mixture's tokens; with a cache their tiles were seen in an epoch before."""
+        made = packs(samples, self._mixture.pack)
+        if self._cached:
+            for pack in made:
+                self.model.see(pack.tiles)
+        return made
 
     def gradients(self, batches: Any) -> float:
         """The loss of all packs over all their targets."""
@@ -85,7 +96,7 @@ class Theirs:
     def __init__(self, shape: str, training: str, dtype: torch.dtype, checkpoint: bool) -> None:
         ours = _drawn(shape, training)
         factors = {path: (linear.lora_A, linear.lora_B) for path, linear in lora_linears(ours)}
-        wrap(ours, RULES["full"], 0, Masters()) if not factors else _unwrap(ours)
+        _unwrap(ours)
         self.config, self.dtype = shape_of(shape), dtype
         self.model: nn.Module = twin(ours)
         del ours

@@ -8,9 +8,11 @@ The 1B shape: InternViT-300M, Qwen2.5-0.5B, random weights, the same in all vari
 forward and backward over the same samples; the optimizer is not part of it. In bfloat16 all weights are.
 
 - ours: samples laid end to end in packs, one pack after another, `train.step.Step.gradients`;
+- cached: the same where a frozen ViT's states come from the disk, as `Stage.cache_features` has it from the
+  second epoch on; nobody else's step has that, so it is a row and not the claim;
 - padded: transformers' InternVL, one batch padded on the right, its own loss on the same targets;
-- checkpointed: the same with gradient checkpointing, as InternVL's scripts run it. Full training in float32
-  and documents fit into 24 GiB only so: there `padded` is left out.
+- checkpointed: the same with gradient checkpointing, as InternVL's scripts run it. Full training and
+  documents fit into 24 GiB only so, beside the other variants: there `padded` is left out.
 
 Each variant has a process of its own and nothing else in it. They take steps in turn, behind one small step
 that warms up; processor time. Losses and gradient norms of every step are compared: in float32 they must
@@ -25,17 +27,20 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = os.environ.get("BENCHMARK_THREADS", "1")  # read when numpy and torch load
 
 import argparse
+import atexit
 import json
 import platform
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import suppress
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 
-import peft
 import torch
-import transformers
 from torch import nn
 from training_sides import Ours, Side, Theirs, shape_of
 from training_workload import MIXTURES, draw
@@ -48,13 +53,14 @@ MOST_APART = {"float32": (1e-4, 1e-3), "bfloat16": (2e-2, 1e-1)}
 """Relative differences of losses and gradient norms that are rounding."""
 SHRINK = {"1b": 1, "toy": 16}
 WARM_UP = -1
+PEERS = ("padded", "checkpointed")
 
 
-def variants(mixture: str, training: str, precision: str) -> tuple[str, ...]:
+def variants(mixture: str, training: str) -> tuple[str, ...]:
     """Those that fit into 24 GiB."""
-    if mixture == "documents" or (training, precision) == ("full", "float32"):
-        return ("ours", "checkpointed")
-    return ("ours", "padded", "checkpointed")
+    if (mixture, training) == ("captions", "lora"):
+        return ("ours", "cached", "padded", "checkpointed")
+    return ("ours", "checkpointed")
 
 
 def make_side(arguments: argparse.Namespace, training: str, precision: str, mixture: str) -> Side:
@@ -62,6 +68,10 @@ def make_side(arguments: argparse.Namespace, training: str, precision: str, mixt
     dtype = DTYPES[precision]
     if arguments.worker == "ours":
         return Ours(arguments.shape, training, dtype, MIXTURES[mixture])
+    if arguments.worker == "cached":
+        folder = Path(tempfile.mkdtemp())
+        atexit.register(shutil.rmtree, folder)
+        return Ours(arguments.shape, training, dtype, MIXTURES[mixture], folder)
     return Theirs(arguments.shape, training, dtype, checkpoint=arguments.worker == "checkpointed")
 
 
@@ -102,6 +112,7 @@ class Worker:
     """A variant in its own process."""
 
     def __init__(self, variant: str, case: tuple[str, str, str], arguments: argparse.Namespace) -> None:
+        self.variant = variant
         names = zip(("--mixtures", "--training", "--precision"), case, strict=True)
         options = [part for pair in names for part in pair]
         fixed = ["--worker", variant, "--shape", arguments.shape, "--steps", str(arguments.steps)]
@@ -118,9 +129,12 @@ class Worker:
     def step(self, index: int) -> tuple[float, float]:
         """Loss and gradient norm; the time is kept."""
         assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(f"{index}\n")
-        self.process.stdin.flush()
-        seconds, loss, norm = json.loads(self.process.stdout.readline())
+        with suppress(BrokenPipeError):  # it died: there is no answer below
+            self.process.stdin.write(f"{index}\n")
+            self.process.stdin.flush()
+        if not (answer := self.process.stdout.readline()):
+            raise SystemExit(f"{self.variant} died in step {index}: most likely of too little memory")
+        seconds, loss, norm = json.loads(answer)
         if index != WARM_UP:
             self.seconds.append(seconds)
         return loss, norm
@@ -140,12 +154,12 @@ def measure(case: tuple[str, str, str], arguments: argparse.Namespace) -> dict[s
     """Rows of a mixture, kind of training and precision."""
     mixture, training, precision = case
     steps = drawn(arguments, mixture)[:WARM_UP]
-    names = variants(mixture, training, precision)
+    names = [name for name in variants(mixture, training) if name in arguments.variants]
     workers = {name: Worker(name, case, arguments) for name in names}
     apart = [0.0, 0.0]
     for index in (WARM_UP, *range(len(steps))):
         found = {name: worker.step(index) for name, worker in workers.items()}
-        for name in names[1:]:
+        for name in names:
             for place in (0, 1):
                 pair = found["ours"][place], found[name][place]
                 apart[place] = max(apart[place], abs(pair[0] - pair[1]) / abs(pair[1]))
@@ -161,8 +175,13 @@ def measure(case: tuple[str, str, str], arguments: argparse.Namespace) -> dict[s
         "supervised_tokens": supervised,
         "differences": {"loss": apart[0], "gradient_norm": apart[1]},
         "rows": rows,
-        "ours_over": {name: over(rows["ours"], rows[name]) for name in names[1:]},
+        "over": {f"{us} over {them}": over(rows[us], rows[them]) for us, them in product(*split(names))},
     }
+
+
+def split(names: list[str]) -> tuple[list[str], list[str]]:
+    """Ours, and the peers."""
+    return [name for name in names if name not in PEERS], [name for name in names if name in PEERS]
 
 
 def over(ours: dict[str, float], theirs: dict[str, float]) -> dict[str, float]:
@@ -180,7 +199,9 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=2, help="timed steps of a case")
     parser.add_argument("--shape", choices=tuple(SHRINK), default="1b")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--worker", choices=("ours", "padded", "checkpointed"), help=argparse.SUPPRESS)
+    every = ("ours", "cached", *PEERS)
+    parser.add_argument("--variants", nargs="+", choices=every, default=every)
+    parser.add_argument("--worker", choices=every, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.worker:
@@ -190,9 +211,8 @@ def main() -> int:
     for case in product(arguments.mixtures, arguments.training, arguments.precision):
         cases[" ".join(case)] = measure(case, arguments)
         print(" ".join(case), json.dumps(cases[" ".join(case)], indent=1), flush=True)
-    modules = (torch, transformers, peft)
     settings = {"shape": arguments.shape, "threads": arguments.threads, "python": platform.python_version()}
-    versions = {module.__name__: module.__version__ for module in modules}
+    versions = {name: version(name) for name in ("torch", "transformers", "peft")}
     print(json.dumps({"benchmark": "training_step", **settings, "versions": versions, "cases": cases}))
     return 0
 
