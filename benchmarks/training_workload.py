@@ -36,7 +36,7 @@ class Mixture:
 
 
 MIXTURES = {
-    "captions": Mixture(20, 400, tiles=1, step=4, pack=1024),
+    "captions": Mixture(20, 400, tiles=1, step=4, pack=640),
     "documents": Mixture(2048, 3072, tiles=0, step=2, pack=3072),
 }
 

@@ -13,6 +13,7 @@ import torch
 import tessera
 from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
+from tessera.nn.quantised import Int4Linear
 from tests.engine import tiny
 
 CARD_MAP = {
@@ -138,6 +139,16 @@ def test_int8_keeps_one_byte_a_weight(folder: Path) -> None:
         next(t for n, t in block.self_attn.q_proj.state_dict().items() if "weight" in n).dtype == torch.int8
     )
     assert isinstance(model.chat("what?", tiny.picture(1), max_new_tokens=3), str)
+
+
+def test_int4_keeps_half_a_byte_a_weight(folder: Path) -> None:
+    model = tessera.load(folder, "cpu", load_in_4bit=True)
+    layer = model.engine.model.decoder.layers[0].self_attn.q_proj
+    assert isinstance(layer, Int4Linear) and 2 * layer.weight.nbytes == layer.in_features * layer.out_features
+    assert "int4 and" in model.summary
+    assert isinstance(model.chat("what?", tiny.picture(1), max_new_tokens=3), str)
+    with pytest.raises(ValueError, match="both set: choose one"):
+        tessera.load(folder, "cpu", load_in_4bit=True, load_in_8bit=True)
 
 
 def test_frame_labels_by_name(folder: Path) -> None:

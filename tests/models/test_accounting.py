@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from tessera.models.accounting import bytes_to_load, count_parameters, kv_cache_bytes_per_token
+from tessera.models.accounting import GROUP, bytes_to_load, count_parameters, kv_cache_bytes_per_token
 from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
+from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
+from tessera.nn import quantised
 from tessera.nn.linear import make_linear
-from tessera.nn.quantised import Int8Linear
+from tessera.nn.quantised import Int4Linear, Int8Linear, group_of
 
 SMALL_VIT = VisionConfig()
 LARGE_VIT = VisionConfig(
@@ -92,8 +94,24 @@ def test_int8_bytes_are_those_of_quantised_blocks() -> None:
     assert sum(isinstance(module, Int8Linear) for module in built.modules()) == 3 * 4 + 2 * 7
     tensors = [*built.parameters(), *built.buffers()]
     assert bytes_to_load(TOY, "int8") == sum(tensor.nbytes for tensor in tensors)
-    with pytest.raises(ValueError, match="stored = 'int4': give bf16 or int8"):
-        bytes_to_load(TOY, "int4")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="stored = 'int2': give bf16, int8 or int4"):
+        bytes_to_load(TOY, "int2")  # type: ignore[arg-type]
+
+
+def test_int4_bytes_are_those_of_quantised_blocks() -> None:
+    """At a released shape, without memory; the table of levels that each layer has is not counted."""
+    with without_memory():
+        built = VLM(MODELS["InternVL3-1B"]).to(torch.bfloat16)
+        for block in (*built.vision.layers, *built.decoder.layers):
+            for name, module in list(block.named_modules()):
+                if isinstance(module, nn.Linear):
+                    out, inner = module.weight.shape
+                    packed = torch.empty(out, inner // 2, dtype=torch.uint8)
+                    scale = torch.empty(out, inner // group_of(inner), dtype=torch.bfloat16)
+                    block.set_submodule(name, Int4Linear(packed, scale, module.bias))
+    kept = {*built.parameters(), *(t for n, t in built.named_buffers() if not n.endswith("pairs"))}
+    assert bytes_to_load(MODELS["InternVL3-1B"], "int4") == sum(tensor.nbytes for tensor in kept)
+    assert GROUP == quantised.GROUP
 
 
 def test_cache_bytes() -> None:

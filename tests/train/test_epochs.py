@@ -58,6 +58,23 @@ def test_passes_over_the_data_become_steps(meta: str, epochs: float, accumulate:
     assert Trainer(setup, tmp_path).recipe.stages[0].steps == steps
 
 
+def test_a_run_goes_on_with_more_data(meta: str, tmp_path: Path) -> None:
+    """The steps of a pass follow the data; that they changed is no other recipe."""
+    write_dataset(tmp_path / "data", {"shapes": 1.0}, 20, 0, (64, 64), 2, 4)
+    own = _recipe(str(tmp_path / "data" / "meta.json"), epochs=1.0).model_copy(update={"save_every": 1})
+    first = Trainer(set_up(own), tmp_path / "run")
+    steps = first.run()
+    next(steps), next(steps)
+    steps.close()
+    records = tmp_path / "data" / "shapes.jsonl"
+    records.write_text(records.read_text() * 2)
+    with pytest.raises(ValueError, match="the data changed since the run was saved"):
+        Trainer(set_up(own), tmp_path / "run")
+    again = Trainer(set_up(own), tmp_path / "run", changed_data=True)
+    more = again.recipe.stages[0].steps
+    assert more > first.recipe.stages[0].steps and len(list(again.run())) == more - 1
+
+
 def test_steps_end_a_stage_before_its_passes_do(meta: str) -> None:
     assert set_up(_recipe(meta, epochs=50.0, steps=7)).recipe.stages[0].steps == 7
 

@@ -36,8 +36,7 @@ CHAT: Mapping[str, str] = {
 """Keyword of a chat call -> what to write."""
 LOAD: Mapping[str, str] = {
     "torch_dtype": "give dtype=...",
-    "load_in_4bit": "4 bits are not offered; give load_in_8bit=True",
-    "quantization_config": "give load_in_8bit=True, or open the model as it is stored",
+    "quantization_config": "give load_in_8bit=True or load_in_4bit=True, or open the model as it is stored",
     **dict.fromkeys(
         ("model", "path", "model_name", "pretrained_model_name_or_path"), "give it first, unnamed"
     ),

@@ -16,10 +16,11 @@ from tessera.checkpoints.shipped import shipped_folder
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.hints import LOAD, unknown_setting
 from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
+from tessera.models.accounting import Stored
 from tessera.runtime.device import choose_device, choose_dtype
 
 LOAD_OPTIONS = (
-    *("device", "dtype", "load_in_8bit", "device_map", "merge_lora", "adapter"),
+    *("device", "dtype", "load_in_8bit", "load_in_4bit", "device_map", "merge_lora", "adapter"),
     *("frame_label", "content_tokens", "pictures"),
 )
 logger = logging.getLogger("tessera")
@@ -37,6 +38,7 @@ def open_model(
     dtype: str | torch.dtype = "auto",
     *,
     load_in_8bit: bool = False,
+    load_in_4bit: bool = False,
     device_map: DeviceMap | None = None,
     merge_lora: bool = False,
     adapter: str | Path | None = None,
@@ -52,12 +54,15 @@ def open_model(
     named = shipped_folder() if name_or_folder is None else name_or_folder
     folder, adapted = find_with_adapter(named, adapter)
     place = choose_device(str(device))
-    devices, note = _placement(folder, place, device_map, load_in_8bit)
+    if load_in_8bit and load_in_4bit:
+        raise ValueError("load_in_8bit and load_in_4bit are both set: choose one of them")
+    stored: Stored = "int8" if load_in_8bit else "int4" if load_in_4bit else "bf16"
+    devices, note = _placement(folder, place, device_map, stored)
     loaded = load_checkpoint(
         folder,
         place,
         _dtype(folder, dtype, place),
-        linears="int8" if load_in_8bit else "packed" if place.type == "cpu" else "plain",
+        linears=stored if stored != "bf16" else "packed" if place.type == "cpu" else "plain",
         devices=devices,
         merge_lora=merge_lora,
         adapter=adapted,
@@ -96,7 +101,7 @@ def _dtype(folder: Path, wanted: str | torch.dtype, device: torch.device) -> tor
 
 
 def _placement(
-    folder: Path, device: torch.device, device_map: DeviceMap | None, int8: bool
+    folder: Path, device: torch.device, device_map: DeviceMap | None, stored: Stored
 ) -> tuple[dict[str, str] | None, tuple[str, ...]]:
     """Own module prefix to device, or None for one device; and a note where a map could not be had."""
     if device_map is None:
@@ -117,4 +122,4 @@ def _placement(
     if device_map == "split":
         return split_layers(config, cards), ()
     budgets = {card: int(free_bytes(card) * SPARE) for card in cards}
-    return balance(config, budgets, stored="int8" if int8 else "bf16"), ()
+    return balance(config, budgets, stored=stored), ()

@@ -7,14 +7,16 @@ them against modules on the meta device.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     import torch
 
     from tessera.models.config import ModelConfig
 
-Stored = Literal["bf16", "int8"]
+GROUP = 64
+"""Weights of a row that share a scale in 4 bits: `nn.quantised.GROUP`, which needs torch."""
+Stored = Literal["bf16", "int8", "int4"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,11 @@ class Weights:
         return Weights(self.total * count, self.int8_entries * count, self.int8_rows * count)
 
     def bytes(self, stored: Stored, wide: int = 2) -> int:
-        """`wide` a weight. `int8`: one an entry of the blocks' matrices and two a row for its scale."""
-        saved = (wide - 1) * self.int8_entries - 2 * self.int8_rows if stored == "int8" else 0
+        """`wide` a weight. `int8`: one an entry of the blocks' matrices and two a row for its scale; `int4`:
+        half of one, and two for every GROUP of a row."""
+        kept = {"int8": self.int8_entries + 2 * self.int8_rows}
+        kept["int4"] = self.int8_entries // 2 + 2 * self.int8_entries // GROUP
+        saved = 0 if stored == "bf16" else wide * self.int8_entries - kept[stored]
         return wide * self.total - saved
 
 
@@ -57,12 +62,12 @@ def count_parameters(config: ModelConfig) -> dict[str, int]:
 
 
 def bytes_to_load(config: ModelConfig, stored: Stored) -> int:
-    """Bytes of all weights once loaded, int8 as `load_checkpoint(linears="int8")` makes them.
+    """Bytes of all weights once loaded, int8 and int4 as `load_checkpoint(linears=...)` makes them.
 
     Raises ValueError for another word.
     """
-    if stored not in ("bf16", "int8"):
-        raise ValueError(f"stored = {stored!r}: give bf16 or int8")
+    if stored not in get_args(Stored):
+        raise ValueError(f"stored = {stored!r}: give bf16, int8 or int4")
     return sum(weights.bytes(stored) for weights in config.part_weights().values())
 
 

@@ -23,7 +23,10 @@ from tessera.train.vision_cache import require_cacheable
 class Setup:
     """A recipe that can run."""
 
+    given: Recipe
+    """As the user gave it."""
     recipe: Recipe
+    """With the steps that its passes over the data take."""
     learner: Any
     """Of the recipe's objectives; all its stages share it."""
     sources: tuple[Sources, ...]
@@ -83,7 +86,8 @@ def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
     report = sum((found for _, found in (*checked, *held_out)), CheckReport())
     sources, validation = (tuple(sources for sources, _ in found) for found in (checked, held_out))
     ends = [_counted(*given, learner) for given in zip(recipe.stages, sources, strict=True)]
-    return Setup(recipe.model_copy(update={"stages": tuple(ends)}), learner, sources, validation, report)
+    counted = recipe.model_copy(update={"stages": tuple(ends)})
+    return Setup(recipe, counted, learner, sources, validation, report)
 
 
 def _still(recipe: Recipe) -> Callable[[str], bool]:

@@ -41,7 +41,7 @@ def run_facts(setup: Setup) -> dict[str, Any]:
         stage.name: {entry.source.name: identity(entry) for entry in sources}
         for stage, sources in zip(setup.recipe.stages, setup.sources, strict=True)
     }
-    return {"recipe": setup.recipe.model_dump(mode="json"), "data": data}
+    return {"recipe": setup.given.model_dump(mode="json"), "data": data}
 
 
 def find_state(
