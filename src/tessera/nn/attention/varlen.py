@@ -23,10 +23,12 @@ FIRST_CAPABILITY = (8, 0)
 
 
 def runs_varlen(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
-    """Whether the kernel exists for such tensors."""
-    if device.type != "cuda" or torch.version.hip is not None or dtype not in HALF:
+    """Whether the kernel exists for such tensors; the meta device stands for one that has it."""
+    if device.type not in ("cuda", "meta") or dtype not in HALF:
         return False
     fits = head_dim <= WIDEST_HEAD and head_dim % HEAD_STEP == 0
+    if device.type == "meta" or torch.version.hip is not None:
+        return fits and device.type == "meta"
     return fits and torch.cuda.get_device_capability(device) >= FIRST_CAPABILITY
 
 

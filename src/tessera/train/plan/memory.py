@@ -21,9 +21,12 @@ from tessera.train.plan.packs import PackPlan
 from tessera.train.plan.shape import is_uniform, shortened, stacks_of, stage_model
 from tessera.train.plan.trial import UPDATE, Bytes, Conditions, try_passes, try_update
 from tessera.train.recipe import Recipe, Stage
+from tessera.train.update.optimizers import AT_ONCE
 
 SHORT = 3
 """Blocks at least for the first, the one before the last and the last to be three."""
+FEW = 10 * AT_ONCE
+"""Weights of a model up to which few blocks may fill no part of the optimizer: it is tried on all of them."""
 SHARED = ("frozen weights", "trained weights", "LoRA factors", "masters", "optimizer", "gradients")
 """What FSDP spreads over processes. Quantised weights stay whole."""
 GATHERED = "gathered from shards"
@@ -85,20 +88,29 @@ def step_memory(
 
 def count(model: nn.Module, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions) -> StepMemory:
     """Of a step of one device alone; `model` lies on the meta device, as `stage_model` gives it."""
-    update = try_update(model, stage, packs, conditions)
     stacks = stacks_of(model)
     if not is_uniform(model, stage.rules) or all(depth <= SHORT + 1 for depth in stacks.values()):
-        return StepMemory(try_passes(model, stage, packs, conditions) | update)
+        return StepMemory(_try(model, stage, packs, conditions))
     least = {part: min(depth, SHORT) for part, depth in stacks.items()}
-    short = try_passes(shortened(model, least), stage, packs, conditions)
+    short = _try(shortened(model, least), stage, packs, conditions)
     grown = {moment: Counter(held) for moment, held in short.items()}
     for part, depth in stacks.items():
         if depth > SHORT:
-            longer = try_passes(shortened(model, least | {part: SHORT + 1}), stage, packs, conditions)
+            longer = _try(shortened(model, least | {part: SHORT + 1}), stage, packs, conditions)
             for moment, held in grown.items():
                 for kind in short[moment].keys() | longer[moment].keys():
                     held[kind] += (longer[moment][kind] - short[moment][kind]) * (depth - SHORT)
-    return StepMemory(grown | update)
+    if sum(parameter.numel() for parameter in model.parameters()) < FEW:
+        grown |= try_update(model, stage, packs, conditions)
+    return StepMemory(grown)
+
+
+def _try(
+    model: nn.Module, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions
+) -> dict[Moment, Bytes]:
+    """All moments of a step."""
+    passes = try_passes(model, stage, packs, conditions)
+    return passes | try_update(model, stage, packs, conditions)
 
 
 def _on_device(held: Bytes) -> int:

@@ -56,14 +56,16 @@ class PlannedMasters(Masters):
 def try_passes(
     model: nn.Module, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions
 ) -> dict[Moment, Bytes]:
-    """The bytes of each kind at the fullest instant of every moment of forward and backward passes.
+    """The bytes of each kind at the fullest instant of every moment of the passes over the last pack.
 
     `model` lies on the meta device, with the factors and quantised bases of the stage; it is not changed.
     """
     with _trial(model, stage, packs, conditions) as trial:
-        step = Step(stage.objective, trial.model, conditions.device, most=len(packs))
+        if len(packs) > 1:
+            trial.give_gradients(torch.float32)
+        step = Step(stage.objective, trial.model, conditions.device)
         with _Watch(trial.book).of(trial.model), trial.book:
-            step.gradients(trial.batches)
+            step.gradients(trial.batches[-1:])
     return trial.book.peaks
 
 
@@ -72,11 +74,7 @@ def try_update(
 ) -> dict[Moment, Bytes]:
     """The same of the optimizer's step, behind passes that left a gradient at every trained weight."""
     with _trial(model, stage, packs, conditions) as trial:
-        with trial.book.booked_as("gradients"):
-            for parameter in trial.optimizer.parameters:
-                dtype = torch.float32 if len(packs) > 1 else parameter.dtype
-                parameter.grad_dtype = None
-                parameter.grad = trial.book.empty(parameter.shape, dtype, conditions.device)
+        trial.give_gradients(torch.float32 if len(packs) > 1 else None)
         trial.book.at(UPDATE, "update, in passing")
         with trial.book:
             trial.optimizer.step(1.0, torch.zeros((), dtype=torch.float64))
@@ -89,6 +87,14 @@ class _Trial:
     model: Any
     optimizer: Optimizer
     batches: list[Any]
+
+    def give_gradients(self, dtype: torch.dtype | None) -> None:
+        """To every trained weight, as batches before left them; None: in its own dtype."""
+        with self.book.booked_as("gradients"):
+            for parameter in self.optimizer.parameters:
+                parameter.grad_dtype = None
+                found = self.book.empty(parameter.shape, dtype or parameter.dtype, parameter.device)
+                parameter.grad = found
 
 
 @contextmanager
@@ -122,10 +128,10 @@ def _trial(model: Any, stage: Stage, packs: Sequence[PackPlan], conditions: Cond
 
 
 class _Watch:
-    """Hooks that tell a book which block is computed, forward or backward, in which pass."""
+    """Hooks that tell a book which block is computed, forward or backward."""
 
     def __init__(self, book: MemoryBook) -> None:
-        self.book, self.passes, self.returning = book, 0, False
+        self.book, self.returning = book, False
         self._handles: list[Any] = []
 
     @contextmanager
@@ -138,21 +144,17 @@ class _Watch:
             hooks.append(module.register_forward_hook(self._output(part, number)))
         for parameter in model.parameters():
             if parameter.requires_grad:
-                hooks.append(parameter.register_post_accumulate_grad_hook(self._has_gradient))
+                hooks.append(parameter.register_post_accumulate_grad_hook(self._finish))
         try:
             yield
         finally:
             for handle in hooks:
                 handle.remove()
 
-    def _begin(self, model: nn.Module, _: Any) -> None:
-        self.passes, self.returning = self.passes + 1, False
-        for parameter in model.parameters():  # those of batches before, made float32 meanwhile
-            if parameter.grad is not None:
-                self._has_gradient(parameter)
-        self.book.at(("embed", "", "forward", self.passes), "activations of decoder")
+    def _begin(self, *_: Any) -> None:
+        self.book.at(("embedding", "", "forward"), "activations of decoder")
 
-    def _has_gradient(self, parameter: torch.Tensor) -> None:
+    def _finish(self, parameter: torch.Tensor) -> None:
         assert parameter.grad is not None
         self.book.rename(parameter.grad, "gradients")
 
@@ -161,14 +163,14 @@ class _Watch:
 
         def hook(*_: Any) -> None:
             if not self.returning:  # a block that is computed again belongs to the way back
-                self.book.at((part, number, "forward", self.passes), kind)
+                self.book.at((part, number, "forward"), kind)
 
         return hook
 
     def _output(self, part: str, number: str) -> Any:
         def mark(_: torch.Tensor) -> None:
             self.returning = True
-            self.book.at((part, number, "backward", self.passes), "backward, in passing")
+            self.book.at((part, number, "backward"), "backward, in passing")
 
         def hook(_: Any, __: Any, out: torch.Tensor) -> None:
             # The head's own backward pass is taken on the way forward.
