@@ -20,9 +20,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
 from tessera.chat.encoder import Lengths
+from tessera.checkpoints.fill import replaceable
 from tessera.models.config import DecoderConfig, ModelConfig, VisionConfig, VLMConfig
 from tessera.models.vlm import VLM
-from tessera.nn.lora import LoRAConfig
+from tessera.nn.linear import make_linear
+from tessera.nn.lora import LoRAConfig, replace_module
 from tessera.nn.recompute import set_recompute
 from tessera.records.manifest import PlaygroundSource
 from tessera.runtime.device import bound_product_caches
@@ -97,9 +99,15 @@ class Row:
         return PackPlan(tuple(Lengths(*sample) for sample in self.samples), "made up")
 
 
-def meta_of(row: Row, recipe: Recipe) -> VLM:
-    """What is planned for: a model without memory, prepared for the stage."""
-    return stage_model(row.config(), [stage.rules for stage in recipe.stages], 0, row.frozen)
+def shape_of(row: Row, recipe: Recipe) -> VLM:
+    """A model without memory, with the factors and the quantised bases of the row."""
+    rules = recipe.stages[0].rules
+    model = stage_model(row.config(), rules)
+    if row.frozen != "stored":
+        for path, linear in replaceable(model, row.frozen).items():
+            if not linear.weight.requires_grad or row.rank:
+                replace_module(model, path, make_linear(row.frozen, linear.weight, linear.bias))
+    return model
 
 
 def planned(row: Row) -> StepMemory:
@@ -113,7 +121,7 @@ def planned(row: Row) -> StepMemory:
 def real_model(row: Row, recipe: Recipe, masters: Masters) -> VLM:
     """Random weights in the dtype of the run, with what the stage has."""
     dtype = torch.float32 if row.precision == "float32" else torch.bfloat16
-    model = meta_of(row, recipe)
+    model = shape_of(row, recipe)
     generator = torch.Generator().manual_seed(0)
     made: dict[int, Any] = {}
     for module in model.modules():

@@ -167,7 +167,7 @@ def test_what_is_left_to_the_user(name: str) -> None:
 def test_the_least_memory_is_what_the_plan_counts(name: str) -> None:
     stage = SINGLE[name]
     rules = build_stage(stage).rules
-    groups = rule_groups(stage_model(stage.entry.model, [rules], 0, "stored"), rules)
+    groups = rule_groups(stage_model(stage.entry.model, rules), rules)
     held = sum(group.frozen + group.trained for group in groups)
     assert stage.state_bytes() == 2 * held + 16 * sum(group.trained for group in groups)
 

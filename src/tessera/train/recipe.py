@@ -120,6 +120,11 @@ def to_fill(what: str) -> str:
     return f"{_GAP}{what}"
 
 
+def is_gap(value: str) -> bool:
+    """Whether a text is still to be filled."""
+    return value.startswith(_GAP)
+
+
 def gaps(recipe: Recipe) -> dict[str, str]:
     """Fields that are still to be filled, such as stages.0.sources.0.meta, and what each wants."""
 

@@ -96,7 +96,7 @@ def test_as_many_bytes_as_a_real_step_takes(
     stage = stage_of(rules, recompute=recompute, optimizer=optimizer)
     real, pack = taken(stage, precision, batches)
     conditions = Conditions(CPU, DTYPES[precision], DTYPES[precision])
-    model = stage_model(tiny.model().config, [rules], 0, "stored")
+    model = stage_model(tiny.model().config, rules)
     assert count(model, stage, [pack] * batches, conditions).total == pytest.approx(real, rel=0.05)
 
 

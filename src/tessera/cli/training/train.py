@@ -19,6 +19,7 @@ from tessera.cli.command import ReportingCommand
 from tessera.cli.convert import in_words
 from tessera.cli.terminal.tables import Terminal, figures_table, say
 from tessera.cli.training.answers import Answerer
+from tessera.cli.training.plan import Wanted, as_json, make_plan, require_memory, show_plan
 from tessera.cli.training.replay import plain, replay_step
 from tessera.cli.training.watching import Watching
 from tessera.recipes.shelf import load_recipe, match_recipes
@@ -35,6 +36,7 @@ from tessera.train.setup import set_up
 from tessera.train.update.rules import table
 from tessera.train.watch.telemetry import StepReport, stage_figures
 
+PLAN_FLAGS = ("--plan", "--no-plan-check")
 MERGED = "merged"
 """Folder in a run's own: the model of a run that ended with LoRA."""
 
@@ -59,6 +61,16 @@ class RunCommand(ReportingCommand):
     """Give the numbers of every step to tensorboard, trackio, wandb, or to what module:function makes."""
     peak: float | None = None
     """TFLOP/s that one device can do in this precision: the useful ones are told as a share of it (MFU)."""
+    plan: bool = False
+    """Train nothing: show parameters, steps, memory part by part, time, and what to change to make it fit."""
+    device_memory: str | None = None
+    """Of --plan: memory of a device, for example 24GB; by default that of the device here."""
+    devices: int | None = None
+    """Of --plan: how many devices."""
+    mfu: float = 0.4
+    """Of --plan: share of the peak that useful operations are expected to reach."""
+    no_plan_check: bool = False
+    """Start although the plan says that the memory is far from enough."""
     no_merge: bool = False
     """Leave the adapter of a run that ends with LoRA as it is, instead of writing a merged model, too."""
     replay: Path | None = None
@@ -73,6 +85,8 @@ class TrainCommand(RunCommand):
     recipe: Annotated[Recipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff]
 
     def run(self) -> int:
+        if self.plan:
+            return self._plan()
         require_filled(self.recipe)
         ranks = join()
         console = Terminal(stderr=self.json, quiet=not ranks.leads)
@@ -81,6 +95,8 @@ class TrainCommand(RunCommand):
             out = self.replay.absolute().parent.parent
         require_run(out, self.resume)
         with hold(out), progress_bars(keep=True, shown=ranks.leads) as bars:
+            if not self.no_plan_check:
+                require_memory(self.recipe)
             trainer = prepare(self.recipe, out, bars, console, changed_data=self.accept_changed_data)
             if self.replay is not None:
                 found = replay_step(trainer, self.replay, console)
@@ -100,12 +116,21 @@ class TrainCommand(RunCommand):
         return 0
 
 
+    def _plan(self) -> int:
+        console = Terminal(stderr=self.json, quiet=not join().leads)
+        wanted = Wanted(self.device_memory, self.devices, self.peak, self.mfu)
+        with progress_bars() as bars:
+            plan, advice = make_plan(self.recipe, wanted, bars)
+        self.tell(lambda: as_json(plan, advice), lambda: show_plan(plan, advice, console))
+        return 0
+
+
 def train_command(words: Sequence[str]) -> RunCommand | type[RunCommand]:
     """The command for the recipe that is named among the words: its fields become options.
 
     The recipe is the first free word that names one, wherever it stands. ValueError when there is none.
     """
-    flags = ("--json", "--resume", "--help", "--accept-changed-data", "--no-merge")
+    flags = ("--json", "--resume", "--help", "--accept-changed-data", "--no-merge", *PLAN_FLAGS)
     before = ["", *("" if "=" in word or word in flags else word for word in words)]
     pairs = zip(before, words, strict=False)
     free = [word for option, word in pairs if not option.startswith("--") and not word.startswith("-")]

@@ -17,6 +17,7 @@ from tessera.checkpoints.shipped import shipped_folder
 from tessera.cli.command import FieldsCommand, WordsCommand
 from tessera.cli.terminal.mistakes import mistakes_as_errors
 from tessera.cli.terminal.tables import Terminal, figures_table, say
+from tessera.cli.training.plan import require_memory
 from tessera.cli.training.train import MERGED, follow, hold, merged, prepare, require_run, say_stopped
 from tessera.recipes.internvl.stage import Part
 from tessera.recipes.shelf import load_recipe
@@ -90,6 +91,8 @@ class TuneCommand(WordsCommand, FieldsCommand):
     """TFLOP/s that one device can do in this precision: the useful ones are told as a share of it (MFU)."""
     resume: bool = False
     """Only go on: an error where no run stands. Without it the command goes on, or begins."""
+    no_plan_check: bool = False
+    """Start although the plan says that the memory is far from enough."""
     accept_changed_data: bool = False
     """Go on although the data has changed since the run was saved."""
 
@@ -100,6 +103,8 @@ class TuneCommand(WordsCommand, FieldsCommand):
         console = Terminal(stderr=self.json, quiet=not ranks.leads)
         with hold(self.out), progress_bars(keep=True, shown=ranks.leads) as bars:
             recipe = self.recipe(bars, console)
+            if not self.no_plan_check:
+                require_memory(recipe)
             trainer = prepare(recipe, self.out, bars, console, changed_data=self.accept_changed_data)
             figures = stage_figures(follow(trainer, trainer.run(), bars, console, self.track, self.peak))
         if trainer.stopped:

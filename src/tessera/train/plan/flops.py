@@ -57,7 +57,7 @@ def effort_of(config: ModelConfig, rules: Sequence[Rule]) -> Effort:
     One tile and a few tokens pass through the model on the meta device: which products need gradients of
     their inputs shows there.
     """
-    model = stage_model(config, [rules], 0, "stored")
+    model = stage_model(config, rules)
     assign(model, rules)
     tokens = config.tokens_per_tile + 2 * ROWS
     ids = torch.full((tokens,), (config.image_token_id + 1) % config.decoder.vocab_size)

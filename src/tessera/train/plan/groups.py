@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from torch import nn
 
 from tessera.nn.lora import own_name
-from tessera.nn.quantised import QuantisedLinear
 from tessera.train.update.rules import Rule, assign, decides
 
 
@@ -38,12 +37,6 @@ def rule_groups(model: nn.Module, rules: Sequence[Rule]) -> tuple[RuleGroup, ...
         index = decides(rules, own_name(name))
         assert index is not None, "assign refuses what no rule decides"
         counts[index][id(parameter) in learned] += parameter.numel()
-    for path, module in model.named_modules():
-        if isinstance(module, QuantisedLinear):
-            index = decides(rules, own_name(f"{path}.weight"))
-            assert index is not None
-            bias = 0 if module.bias is None else module.out_features
-            counts[index][0] += module.in_features * module.out_features + bias
     return tuple(
         RuleGroup(
             rule.pattern,

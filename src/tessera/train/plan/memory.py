@@ -18,7 +18,7 @@ from tessera.models.config import ModelConfig
 from tessera.train.parallel.config import Parallel
 from tessera.train.plan.live import HOST, Moment
 from tessera.train.plan.packs import PackPlan
-from tessera.train.plan.shape import is_uniform, shortened, stacks_of, stage_model
+from tessera.train.plan.shape import is_uniform, quantised_bytes, shortened, stacks_of, stage_model
 from tessera.train.plan.trial import UPDATE, Bytes, Conditions, try_passes, try_update
 from tessera.train.recipe import Recipe, Stage
 from tessera.train.update.optimizers import AT_ONCE
@@ -29,7 +29,9 @@ FEW = 10 * AT_ONCE
 """Weights of a model up to which few blocks may fill no part of the optimizer: it is tried on all of them."""
 SHARED = ("frozen weights", "trained weights", "LoRA factors", "masters", "optimizer", "gradients")
 """What FSDP spreads over processes. Quantised weights stay whole."""
-GATHERED = "gathered from shards"
+GATHERED, FROZEN, QUANTISED = "gathered from shards", "frozen weights", "quantised weights"
+DECIDING = {"rules", "objective", "optimizer", "recompute", "drop_path"}
+"""Fields of a stage that decide what a step on given packs holds."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ class StepMemory:
         return max(held[HOST] for held in self.moments.values())
 
 
+Known = dict[tuple[object, ...], StepMemory]
+
+
 def step_memory(
     recipe: Recipe,
     index: int,
@@ -67,23 +72,40 @@ def step_memory(
     pack: PackPlan,
     conditions: Conditions,
     world: int = 1,
+    known: Known | None = None,
 ) -> StepMemory:
-    """Of a step of a stage of `recipe`, on packs like `pack`, on each of `world` devices."""
+    """Of a step of a stage of `recipe`, on packs like `pack`, on each of `world` devices.
+
+    `known` keeps trials, for callers that ask again with other devices or quantised bases.
+    """
     stage, parallel = recipe.stages[index], recipe.parallel
     shards = parallel.shards(world) * parallel.sequence
     config, pack = _own_share(config, pack, parallel)
-    rules = [each.rules for each in recipe.stages]
-    model = stage_model(config, rules, index, recipe.start.frozen)
+    model = stage_model(config, stage.rules)
     data = max(1, world // (parallel.tensor * parallel.sequence))
     batches = max(1, stage.accumulate // data)
     # A third batch finds what the second one found; only its pixels are more.
-    memory = count(model, stage, [pack] * min(batches, 2), conditions)
-    more = max(0, batches - 2) * pack.tiles * 3 * config.tile_side**2
-    kind = "pictures" if conditions.device.type == "cpu" else HOST
-    moments = {moment: held + Counter({kind: more}) for moment, held in memory.moments.items()}
+    packs, known = [pack] * min(batches, 2), {} if known is None else known
+    key = (stage.model_dump_json(include=DECIDING), config.model_dump_json(), *packs, conditions)
+    if key not in known:
+        known[key] = count(model, stage, packs, conditions)
+    numbers, held = quantised_bytes(config, [each.rules for each in recipe.stages], recipe.start.frozen)
+    pixels = "pictures" if conditions.device.type == "cpu" else HOST
+    change = {
+        pixels: max(0, batches - 2) * pack.tiles * 3 * config.tile_side**2,
+        FROZEN: -numbers * conditions.dtype.itemsize,
+        QUANTISED: held,
+    }
+    moments = {moment: _changed(before, change) for moment, before in known[key].moments.items()}
     return StepMemory(
         {moment: _sharded(moment, held, shards, model, conditions) for moment, held in moments.items()}
     )
+
+
+def _changed(held: Bytes, change: Mapping[str, int]) -> Bytes:
+    after = Counter(held)
+    after.update(change)
+    return after
 
 
 def count(model: nn.Module, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions) -> StepMemory:

@@ -96,6 +96,11 @@ def fullest_pack(config: ModelConfig, limits: PackingConfig) -> PackPlan:
 
 
 def heaviest(packs: Sequence[PackPlan], config: ModelConfig) -> PackPlan:
-    """The pack that takes most: by tokens, tiles in tokens of the ViT, and what is learned."""
-    grid = 4 * config.tokens_per_tile
-    return max(packs, key=lambda pack: pack.tokens + grid * pack.tiles / 4 + pack.trained)
+    """The pack that takes most: by tokens of the decoder, states of the ViT, and what is learned."""
+    return max(packs, key=lambda pack: pack.tokens + config.tokens_per_tile * pack.tiles + pack.trained)
+
+
+def mean_pack(packs: Sequence[PackPlan]) -> PackPlan:
+    """The pack whose tokens are nearest to their mean."""
+    mean = sum(pack.tokens for pack in packs) / len(packs)
+    return min(packs, key=lambda pack: abs(pack.tokens - mean))

@@ -1,4 +1,4 @@
-"""The model of a stage without memory: with factors, with quantised bases, and shortened for a trial."""
+"""The model of a stage without memory: with factors, what of it is quantised, and shortened for a trial."""
 
 from __future__ import annotations
 
@@ -13,35 +13,43 @@ from tessera.checkpoints.fill import replaceable
 from tessera.models.config import ModelConfig
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
-from tessera.nn.linear import make_linear
 from tessera.nn.lora import LoRALinear, replace_module
+from tessera.nn.quantised import group_of
 from tessera.train.update.rules import Rule, decides, trains
 
 Frozen = Literal["stored", "int8", "int4"]
 
 
-def stage_model(config: ModelConfig, stages: Sequence[Sequence[Rule]], index: int, frozen: Frozen) -> VLM:
-    """The model on the meta device as a stage has it; `stages` are the rules of all stages of the run.
-
-    Matrices of blocks that no stage trains itself are quantised, linears of rules with `lora` are wrapped.
-    """
+def stage_model(config: ModelConfig, rules: Sequence[Rule]) -> VLM:
+    """The model on the meta device with the LoRA factors of a stage."""
     with without_memory():
         model = VLM(config)
-    quantised = {} if frozen == "stored" else replaceable(model, frozen)
     for path, linear in list(model.named_modules()):
-        if not isinstance(linear, nn.Linear):
-            continue
-        base: Any = linear
-        names = [f"{path}.{leaf}" for leaf, _ in linear.named_parameters()]
-        still = not any(trains(rules, name) for rules in stages for name in names)
-        if frozen != "stored" and path in quantised and still:
-            base = make_linear(frozen, linear.weight, linear.bias)
-        number = decides(stages[index], f"{path}.weight")
-        if number is not None and (lora := stages[index][number].lora) is not None:
-            base = LoRALinear.without_values(base, lora)
-        if base is not linear:
-            replace_module(model, path, base)
+        number = decides(rules, f"{path}.weight") if isinstance(linear, nn.Linear) else None
+        if number is not None and (lora := rules[number].lora) is not None:
+            replace_module(model, path, LoRALinear.without_values(linear, lora))
     return model
+
+
+def quantised_bytes(config: ModelConfig, stages: Sequence[Sequence[Rule]], kind: Frozen) -> tuple[int, int]:
+    """Weights that `Start.frozen` quantises, as numbers and as the bytes that they then take.
+
+    They are those of blocks' matrices that no stage of the run trains itself; `stages` are its rules.
+    """
+    if kind == "stored":
+        return 0, 0
+    with without_memory():
+        model = VLM(config)
+    numbers = held = 0
+    for path, linear in replaceable(model, kind).items():
+        names = [f"{path}.{leaf}" for leaf, _ in linear.named_parameters()]
+        if any(trains(rules, name) for rules in stages for name in names):
+            continue
+        out, inner = linear.weight.shape
+        scales = out if kind == "int8" else out * inner // group_of(inner)
+        numbers += out * inner
+        held += (out * inner if kind == "int8" else out * inner // 2) + 2 * scales
+    return numbers, held
 
 
 def shortened(model: Any, depths: Mapping[str, int]) -> Any:

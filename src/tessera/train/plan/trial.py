@@ -28,7 +28,6 @@ Bytes = Counter[str]
 """By what they are held for."""
 CPU = torch.device("cpu")
 UPDATE = ("update",)
-QUANTISED = "quantised weights"
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def try_passes(
 ) -> dict[Moment, Bytes]:
     """The bytes of each kind at the fullest instant of every moment of the passes over the last pack.
 
-    `model` lies on the meta device, with the factors and quantised bases of the stage; it is not changed.
+    `model` lies on the meta device, with the factors of the stage; it is not changed.
     """
     with _trial(model, stage, packs, conditions) as trial:
         if len(packs) > 1:
@@ -103,8 +102,6 @@ def _trial(model: Any, stage: Stage, packs: Sequence[PackPlan], conditions: Cond
     book, model, noted = MemoryBook(conditions.device), copy.deepcopy(model), torch.get_rng_state()
     with book.booked_as("frozen weights"):
         materialise(model, book, conditions.device, conditions.dtype)
-    for buffer in model.buffers():
-        book.rename(buffer, QUANTISED)
     masters = PlannedMasters("float32" if conditions.dtype == torch.float32 else "bfloat16")
     with book, book.booked_as("masters"):
         masters.keep_exact(model, book, conditions)
