@@ -1,131 +1,228 @@
-"""Memory of a training step: what the plan says before a weight exists, and what the process then takes.
+"""Peaks of memory that a plan foretells beside those that the same step takes, in a process for each row.
 
-    PYTHONPATH=src python benchmarks/memory_plan.py [--only NAME] [--model-layers 6]
+    python benchmarks/memory_plan.py [--rows 4]
 
-Every row is a process of its own on a CPU: random weights of the 1B shape with fewer blocks, two optimizer
-steps on random packs. Measured is the largest resident size after everything was imported, less the size
-before the model was made. The last line is one JSON object.
+A model of random weights trains two steps on the pack that was planned for. What is measured is the peak of
+the process (VmHWM, reset after model and pack are there) over its size before the model. glibc is told to
+give back what is freed, as its habits otherwise differ from run to run. The last line printed is one JSON
+object.
 """
 
-from __future__ import annotations
-
 import argparse
-import ctypes
 import json
+import os
 import subprocess
 import sys
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
-from tessera.families.catalogue import get_family
-from tessera.models.config import VLMConfig
+from tessera.chat.encoder import Lengths
+from tessera.models.config import DecoderConfig, ModelConfig, VisionConfig, VLMConfig
+from tessera.models.vlm import VLM
 from tessera.nn.lora import LoRAConfig
-from tessera.train.plan.memory import Memory, Ways, memory_of
-from tessera.train.plan.passes import Workload
+from tessera.nn.recompute import set_recompute
+from tessera.records.manifest import PlaygroundSource
+from tessera.runtime.device import bound_product_caches
+from tessera.train.loop import set_drop_path
+from tessera.train.plan.memory import StepMemory, step_memory
+from tessera.train.plan.packs import PackPlan
+from tessera.train.plan.shape import stage_model
+from tessera.train.plan.trial import Conditions
+from tessera.train.recipe import Recipe, Stage, Start
+from tessera.train.step import Step
 from tessera.train.update.config import OptimizerConfig
-from tessera.train.update.rules import Rule
+from tessera.train.update.masters import Masters
+from tessera.train.update.optimizers import Optimizer
+from tessera.train.update.rules import Rule, assign
 
-DECODER = r"^decoder\.layers\.\d+\.(self_attn|mlp)\.\w+_proj\."
-FULL = (Rule(pattern=".", learning_rate=1e-4),)
-LORA = (Rule(pattern=DECODER, lora=LoRAConfig(), learning_rate=1e-4), Rule(pattern="."))
-CONNECTOR = (Rule(pattern="^connector", learning_rate=1e-4), Rule(pattern="."))
-SHORT = Workload((200,) * 10, 4, 700)
-LONG = Workload((2048,), 2, 1024)
-ROWS: dict[str, tuple[Ways, Workload]] = {
-    "full, bfloat16": (Ways(FULL), SHORT),
-    "full, bfloat16, one sample": (Ways(FULL), LONG),
-    "full, bfloat16, blocks again": (Ways(FULL, recompute="blocks"), SHORT),
-    "full, bfloat16, selective": (Ways(FULL, recompute="selective"), SHORT),
-    "full, bfloat16, two packs": (Ways(FULL, accumulate=2), SHORT),
-    "full, bfloat16, Muon": (Ways(FULL, OptimizerConfig(kind="muon")), SHORT),
-    "full, float32": (Ways(FULL, precision="float32"), SHORT),
-    "LoRA, bfloat16": (Ways(LORA), SHORT),
-    "LoRA, bfloat16, blocks again": (Ways(LORA, recompute="blocks"), LONG),
-    "LoRA on int8": (Ways(LORA, frozen="int8"), SHORT),
-    "LoRA on int4": (Ways(LORA, frozen="int4"), SHORT),
-    "connector": (Ways(CONNECTOR), SHORT),
-}
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
 
 
-def shape(layers: int, vocabulary: int = 32_000) -> VLMConfig:
-    """The 1B shape with fewer blocks and a smaller vocabulary."""
-    config = get_family("InternVL3-1B").model
-    assert isinstance(config, VLMConfig)
-    vision = config.vision.model_copy(update={"num_hidden_layers": layers})
-    decoder = config.decoder.model_copy(update={"num_hidden_layers": layers, "vocab_size": vocabulary})
-    return config.model_copy(update={"vision": vision, "decoder": decoder, "image_token_id": 5})
+@dataclass(frozen=True)
+class Row:
+    """What is trained, how, and on which samples."""
+
+    name: str
+    vision: tuple[int, int] = (256, 4)
+    """Width and depth of the ViT."""
+    decoder: tuple[int, int] = (512, 8)
+    precision: str = "float32"
+    rank: int = 0
+    frozen: str = "stored"
+    recompute: str = "none"
+    batches: int = 1
+    samples: tuple[tuple[int, int, int], ...] = ((300, 1, 40),) * 5
+    optimizer: str = "adamw"
+
+    def config(self) -> ModelConfig:
+        """A ViT of 224-pixel tiles (64 tokens each) and a Qwen-like decoder."""
+        (seen, deep), (width, layers) = self.vision, self.decoder
+        return VLMConfig(
+            vision=VisionConfig(
+                image_size=224, hidden_size=seen, num_hidden_layers=deep, num_attention_heads=seen // 64,
+                intermediate_size=4 * seen,
+            ),
+            decoder=DecoderConfig(
+                vocab_size=32000, hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers,
+                num_attention_heads=width // 64, num_key_value_heads=max(1, width // 256),
+            ),
+            image_token_id=7,
+        )  # fmt: skip
+
+    def recipe(self) -> Recipe:
+        """One stage."""
+        rule = {"learning_rate": 1e-4, "weight_decay": 0.01}
+        rules: tuple[Rule, ...] = (Rule(pattern=".", **rule),)
+        if self.rank:
+            lora = Rule(pattern=r"^decoder\.layers\..+_proj\.", lora=LoRAConfig(rank=self.rank), **rule)
+            rules = (lora, Rule(pattern="."))
+        stage = Stage(
+            name="planned",
+            steps=2,
+            rules=rules,
+            recompute=self.recompute,
+            accumulate=self.batches,
+            sources=(PlaygroundSource(name="none"),),
+            optimizer=OptimizerConfig(kind=self.optimizer),
+        )
+        start = Start(checkpoint="made up", frozen=self.frozen)
+        return Recipe(name="memory", stages=(stage,), start=start, precision=self.precision, device="cpu")
+
+    @property
+    def pack(self) -> PackPlan:
+        """The samples."""
+        return PackPlan(tuple(Lengths(*sample) for sample in self.samples), "made up")
 
 
-def resident(field: str) -> int:
-    """Bytes of VmRSS (now) or VmHWM (most since it was reset)."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field):
-            return int(line.split()[1]) * 1024
-    raise SystemExit(f"/proc/self/status has no {field}: the memory rows need Linux")
+def meta_of(row: Row, recipe: Recipe) -> VLM:
+    """What is planned for: a model without memory, prepared for the stage."""
+    return stage_model(row.config(), [stage.rules for stage in recipe.stages], 0, row.frozen)
 
 
-def measure(config: VLMConfig, ways: Ways, work: Workload) -> int:
-    """Bytes that two steps took at most."""
-    from memory_step import Run
+def planned(row: Row) -> StepMemory:
+    """What the plan says."""
+    recipe = row.recipe()
+    dtype = torch.float32 if row.precision == "float32" else torch.bfloat16
+    conditions = Conditions(torch.device("cpu"), dtype, dtype)
+    return step_memory(recipe, 0, row.config(), row.pack, conditions)
 
-    # Code and buffers that any step needs.
-    Run(shape(1), replace(ways, recompute="none"), Workload((64,), 0, 8)).step()
-    ctypes.CDLL(None).malloc_trim(0)
+
+def real_model(row: Row, recipe: Recipe, masters: Masters) -> VLM:
+    """Random weights in the dtype of the run, with what the stage has."""
+    dtype = torch.float32 if row.precision == "float32" else torch.bfloat16
+    model = meta_of(row, recipe)
+    generator = torch.Generator().manual_seed(0)
+    made: dict[int, Any] = {}
+    for module in model.modules():
+        for own in (module._parameters, module._buffers):
+            for name, tensor in own.items():
+                if tensor is None:
+                    continue
+                if id(tensor) not in made:
+                    kept = dtype if tensor.is_floating_point() and tensor.dim() else tensor.dtype
+                    new = torch.empty(tensor.shape, dtype=kept)
+                    if kept.is_floating_point:
+                        new.normal_(0, 0.02, generator=generator)
+                    else:
+                        new.random_(0, 100, generator=generator)
+                    made[id(tensor)] = (
+                        torch.nn.Parameter(new) if isinstance(tensor, torch.nn.Parameter) else new
+                    )
+                own[name] = made[id(tensor)]
+    masters.hold(model)
+    return model
+
+
+def measure(row: Row) -> dict[str, float]:
+    """Two steps in this process: bytes of the peak over the process before the model."""
+    bound_product_caches()
+    torch.manual_seed(0)
+    recipe, stage = row.recipe(), row.recipe().stages[0]
+    warm_up(row)
     before = resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")
-    run = Run(config, ways, work)
-    run.step()
-    run.step()
-    return resident("VmHWM") - before
+    masters = Masters(row.precision)
+    model = real_model(row, recipe, masters)
+    optimizer = Optimizer(assign(model, stage.rules), stage.optimizer, masters)
+    model.train()
+    set_drop_path(model, stage.drop_path)
+    set_recompute(model, stage.recompute)
+    batches = [real_pack(row)] * row.batches
+    step = Step(stage.objective, model, torch.device("cpu"), most=row.batches)
+    peaks = []
+    for _ in range(2):
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+        step.update(batches, optimizer, 1.0)
+        peaks.append(resident("VmHWM") - before)
+    return {"first": peaks[0], "second": peaks[1], "left": resident("VmRSS") - before}
 
 
-def row(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the plan says, and what a process measures."""
-    command = [sys.executable, __file__, "--worker", name, "--model-layers", str(arguments.model_layers)]
-    # Large tensors go back to the system at once, as they do on an accelerator that is full.
-    environment = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-    done = subprocess.run(command, env={**__import__("os").environ, **environment}, stdout=subprocess.PIPE)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+def real_pack(row: Row) -> Any:
+    """The pack that was planned for, with pixels."""
+    from tessera.train.plan.live import MemoryBook
+
+    pack = row.pack.pack(row.config(), MemoryBook(torch.device("cpu")))
+    side = row.config().tile_side
+    return replace(pack, tiles=torch.zeros(row.pack.tiles, side, side, 3, dtype=torch.uint8))
 
 
-def worker(name: str, layers: int) -> dict[str, Any]:
-    """One row, in this process."""
-    ways, work = ROWS[name]
-    config = shape(layers)
-    planned: Memory = memory_of(config, ways, work)
-    taken = measure(config, ways, work)
-    parts = {part: round(size / 2**20, 1) for part, size in planned.parts().items()}
-    return {
-        "row": name,
-        "planned_mib": round(planned.total / 2**20, 1),
-        "measured_mib": round(taken / 2**20, 1),
-        "planned_over_measured": round(planned.total / taken, 3),
-        "parts_mib": parts,
-    }
+def warm_up(row: Row) -> None:
+    """A step of a tiny model: what libraries keep for ever is there before anything is measured."""
+    small = replace(row, vision=(64, 1), decoder=(64, 1))
+    masters = Masters(row.precision)
+    model, stage = real_model(small, small.recipe(), masters), small.recipe().stages[0]
+    optimizer = Optimizer(assign(model, stage.rules), stage.optimizer, masters)
+    Step(stage.objective, model, torch.device("cpu")).update([real_pack(small)], optimizer, 1.0)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--only", help="the row of this name")
-    parser.add_argument("--model-layers", type=int, default=6, help="blocks of ViT and decoder")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    if arguments.worker:
-        print(json.dumps(worker(arguments.worker, arguments.model_layers)))
-        return 0
-    rows = []
-    for name in [arguments.only] if arguments.only else ROWS:
-        rows.append(row(name, arguments))
-        print(rows[-1], flush=True)
-    off = [abs(found["planned_over_measured"] - 1) for found in rows]
-    print(json.dumps({"benchmark": "memory_plan", "largest_error": round(max(off), 3), "rows": rows}))
-    return 0
+def resident(what: str) -> int:
+    """VmRSS or VmHWM of this process, in bytes."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(what))
+
+
+ROWS = (
+    Row("full float32"),
+    Row("full float32, blocks", recompute="blocks"),
+    Row("full float32, selective", recompute="selective"),
+    Row("full bfloat16", precision="bfloat16"),
+    Row("full bfloat16, two batches", precision="bfloat16", batches=2),
+    Row("full bfloat16, blocks", precision="bfloat16", recompute="blocks"),
+    Row("LoRA 16, bfloat16", precision="bfloat16", rank=16),
+    Row("LoRA 16, bfloat16, blocks", precision="bfloat16", rank=16, recompute="blocks"),
+    Row("LoRA 16, bfloat16, int8", precision="bfloat16", rank=16, frozen="int8"),
+    Row("LoRA 16, bfloat16, int4", precision="bfloat16", rank=16, frozen="int4"),
+    Row("LoRA 16, bfloat16, int4, blocks", precision="bfloat16", rank=16, frozen="int4", recompute="blocks"),
+    Row("long documents, bfloat16", precision="bfloat16", samples=((2000, 4, 300),)),
+)
+GIVEN = "TESSERA_ROW"
+
+
+def main() -> None:
+    """Every row: the plan here, the measurement in a process of its own."""
+    if GIVEN in os.environ:
+        print(json.dumps(measure(ROWS[int(os.environ[GIVEN])])))
+        return
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="*", default=list(range(len(ROWS))))
+    results = []
+    for number in parser.parse_args().rows:
+        row = ROWS[number]
+        found = planned(row)
+        out = subprocess.check_output(
+            [sys.executable, __file__], env={**os.environ, **MALLOC, GIVEN: str(number)}, text=True
+        )
+        seen = json.loads(out.splitlines()[-1])
+        ratio = found.total / max(seen["first"], seen["second"])
+        results.append({"row": row.name, "planned": found.total, **seen, "ratio": round(ratio, 3)})
+        parts = ", ".join(f"{kind} {size / 1e6:.0f}" for kind, size in found.parts.items())
+        figures = f"{found.total / 1e6:.0f} | {max(seen.values()) / 1e6:.0f} | {ratio:.3f}"
+        print(f"| {row.name} | {figures} | {' '.join(map(str, found.fullest))}: {parts} |", flush=True)
+    print(json.dumps({"rows": results}))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

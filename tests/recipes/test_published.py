@@ -22,7 +22,8 @@ from tessera.recipes.internvl.build import build, build_stage
 from tessera.recipes.internvl.stage import PARTS, Data, PublishedStage
 from tessera.recipes.internvl.table import published_runs
 from tessera.recipes.shelf import load_recipe
-from tessera.train.plan.memory import Ways, sizes_of
+from tessera.train.plan.groups import rule_groups
+from tessera.train.plan.shape import stage_model
 from tessera.train.recipe import gaps
 from tessera.train.update.rules import assign, decides
 from tessera.train.update.wrapping import require_linears
@@ -165,8 +166,10 @@ def test_what_is_left_to_the_user(name: str) -> None:
 )
 def test_the_least_memory_is_what_the_plan_counts(name: str) -> None:
     stage = SINGLE[name]
-    sizes = sizes_of(stage.entry.model, Ways(build_stage(stage).rules))
-    assert stage.state_bytes() == sizes.weights + 16 * sizes.trained
+    rules = build_stage(stage).rules
+    groups = rule_groups(stage_model(stage.entry.model, [rules], 0, "stored"), rules)
+    held = sum(group.frozen + group.trained for group in groups)
+    assert stage.state_bytes() == 2 * held + 16 * sum(group.trained for group in groups)
 
 
 def test_the_progressive_chain() -> None:

@@ -65,7 +65,7 @@ class _LinearBuilder:
     def __init__(self, model: nn.Module, kind: LinearKind, chosen: Callable[[str], bool]) -> None:
         self._model, self._kind = model, kind
         self._waiting: dict[str, dict[str, torch.Tensor]] = {}
-        found = {} if kind == "plain" else _replaceable(model, kind)
+        found = {} if kind == "plain" else replaceable(model, kind)
         self._linears = {
             path: linear
             for path, linear in found.items()
@@ -92,7 +92,7 @@ class _LinearBuilder:
         setattr(self._model.get_submodule(parent), child, linear)
 
 
-def _replaceable(model: nn.Module, kind: LinearKind) -> dict[str, nn.Linear]:
+def replaceable(model: nn.Module, kind: LinearKind) -> dict[str, nn.Linear]:
     """Linears whose weight is not tied to another: for packing all of them, in few bits those of blocks."""
     tied = {path.rpartition(".")[0] for group in _sites(model).values() if len(group) > 1 for path in group}
     stacks = tuple(f"{path}." for path, module in model.named_modules() if isinstance(module, nn.ModuleList))

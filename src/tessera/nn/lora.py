@@ -60,6 +60,17 @@ class LoRALinear(nn.Module):
         self.lora_A = nn.Parameter(_uniform(config.rank, base.in_features, seed).to(device))
         self.lora_B = nn.Parameter(torch.zeros(base.out_features, config.rank, device=device))
 
+    @classmethod
+    def without_values(cls, base: nn.Linear | QuantisedLinear, config: LoRAConfig) -> LoRALinear:
+        """With factors on the meta device, whose values nobody reads: nothing is drawn."""
+        layer = cls.__new__(cls)
+        nn.Module.__init__(layer)
+        layer.base, layer.config = base.requires_grad_(False), config
+        layer.in_features, layer.out_features = base.in_features, base.out_features
+        layer.lora_A = nn.Parameter(torch.empty(config.rank, base.in_features, device="meta"))
+        layer.lora_B = nn.Parameter(torch.empty(base.out_features, config.rank, device="meta"))
+        return layer
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., in] to [..., out]. Gradients reach x through the base, which keeps none of its own."""
         out: torch.Tensor = self.base(x)

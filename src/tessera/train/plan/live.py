@@ -1,78 +1,152 @@
-"""Bytes that are alive while a computation runs, counted on tensors without memory.
+"""Tensors that have a shape, a dtype and a device, but no memory; and a book of the bytes they would take.
 
-The computation is the one that runs: the same modules, the same attention, the same autograd. So what it
-keeps for the backward pass needs no formula, and a change of the code is counted without a change here.
+PyTorch's fake tensors do the first. The code that trains runs on them as it is, on the route of the device
+that they name, so the book shows what it holds at each moment: it is counted, not estimated by formula.
 """
 
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._pytree import tree_leaves
 
-from tessera.nn.attention.cpu.short import forget_masks
+Moment = tuple[str | int, ...]
+"""Where a step stands, such as ("decoder", 0, "backward")."""
+HOST = "host"
+"""Kind of what lies with the host while the model is on an accelerator; peaks are those of the device."""
+SMALL = 2**24
+"""Bytes of a tensor made from nothing up to which it is real: tables that modules keep for later runs."""
 
 
-class LiveBytes(TorchDispatchMode):
-    """Counts storages that operators make until they are gone.
+class MemoryBook(FakeTensorMode):
+    """Within it operators on fake tensors allocate nothing, and every storage that comes and goes is booked.
 
-    `peaks`: by phase, the most bytes at once, and how many of them were finished gradients.
+    Operators on real tensors alone (token ids, lengths) run for real: their values decide what is computed.
+    `peaks` has the fullest instant of each moment, bytes by kind.
     """
 
-    def __init__(self, besides: Iterable[torch.Tensor] = ()) -> None:
-        """Tensors `besides` are counted elsewhere, and so are their views."""
-        super().__init__()
-        self._besides = list(besides)
-        self.live = self.gradients = 0
-        self.peaks: dict[str, tuple[int, int]] = {}
-        self._phase = ""
-        self._known = {tensor.untyped_storage()._cdata: 0 for tensor in self._besides}
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(allow_non_fake_inputs=True)
+        self.device = device
+        self.kind, self.moment = "", Moment()
+        self.held: Counter[str] = Counter()
+        self.peaks: dict[Moment, Counter[str]] = {}
+        self._total, self._fullest = 0, dict[Moment, int]()
+        self._kinds: dict[int, str] = {}
+        self._alive: dict[int, weakref.ref[Any]] = {}
+        self._forced = self._inside = False
 
-    def enter(self, phase: str) -> None:
-        """What follows belongs to another phase."""
-        self._phase = phase
-        self._look()
-
-    def finish(self, gradient: torch.Tensor) -> None:
-        """A gradient is done and stays."""
-        self.gradients += gradient.untyped_storage().nbytes()
-
-    def _look(self) -> None:
-        now = self.live, self.gradients
-        self.peaks[self._phase] = max(self.peaks.get(self._phase, now), now)
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(out):
-            if isinstance(leaf, torch.Tensor):
-                self._add(leaf.untyped_storage())
-        self._look()
+    def dispatch(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Compute an operator without memory, or for real, and book what it returns."""
+        kwargs = kwargs or {}
+        if self._inside:  # how an operator is put together for its shapes; the real one is a kernel
+            return super().dispatch(func, types, args, kwargs)
+        if not self._forced and _for_real(args, kwargs):
+            out = func(*args, **kwargs)
+        else:
+            self._inside = True
+            try:
+                out = super().dispatch(func, types, args, kwargs)
+            finally:
+                self._inside = False
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, torch.Tensor):
+                self._book(tensor)
         return out
 
-    def _add(self, storage: torch.UntypedStorage) -> None:
-        key = storage._cdata
-        if key not in self._known:
-            self._known[key] = storage.nbytes()
-            self.live += storage.nbytes()
-            weakref.finalize(storage, self._gone, key)
+    def empty(self, shape: Iterable[int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        """A tensor without memory, whatever its size."""
+        self._forced = True
+        try:
+            with self:
+                return torch.empty(tuple(shape), dtype=dtype, device=device)
+        finally:
+            self._forced = False
 
-    def _gone(self, key: int) -> None:
-        self.live -= self._known.pop(key, 0)
+    def rename(self, tensor: torch.Tensor, kind: str) -> None:
+        """What a tensor's storage is held for, from here on."""
+        key = id(tensor.untyped_storage())
+        if self._kinds.get(key, HOST) not in (HOST, kind):
+            size = tensor.untyped_storage().nbytes()
+            self.held[self._kinds[key]] -= size
+            self.held[kind] += size
+            self._kinds[key] = kind
+
+    @contextmanager
+    def booked_as(self, kind: str) -> Iterator[None]:
+        """Storages made within it are held for this."""
+        before, self.kind = self.kind, kind
+        try:
+            yield
+        finally:
+            self.kind = before
+
+    def at(self, moment: Moment, kind: str) -> None:
+        """A moment begins; what is made from here on is held for `kind`."""
+        self.moment, self.kind = moment, kind
+        self._look()
+
+    def _book(self, tensor: torch.Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key, size = id(storage), storage.nbytes()
+        if key in self._kinds or not size:
+            return
+        kind = self.kind if tensor.device.type == self.device.type else HOST
+        self._kinds[key] = kind
+        self.held[kind] += size
+        if kind != HOST:
+            self._total += size
+        self._alive[key] = weakref.ref(storage, lambda _: self._gone(key, size))
+        self._look()
+
+    def _gone(self, key: int, size: int) -> None:
+        kind = self._kinds.pop(key)
+        self.held[kind] -= size
+        if kind != HOST:
+            self._total -= size
+        del self._alive[key]
+
+    def _look(self) -> None:
+        if self._total > self._fullest.get(self.moment, -1):
+            self.peaks[self.moment], self._fullest[self.moment] = self.held.copy(), self._total
 
 
-@contextmanager
-def without_numbers() -> Iterator[FakeTensorMode]:
-    """Tensors made inside have shapes, dtypes and a device, and no memory. What is cached for good elsewhere
-    is made anew before and behind: it must not be of the other kind."""
-    forget_masks()
-    try:
-        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-            yield mode
-    finally:
-        forget_masks()
+def _for_real(args: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether an operator has real inputs alone, or makes a small tensor from nothing on the CPU."""
+    device = kwargs.get("device")
+    if device is not None and torch.device(device).type != "cpu":
+        return False
+    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+    if tensors:
+        return not any(isinstance(tensor, FakeTensor) for tensor in tensors)
+    numbers = 1
+    shape = args[0] if args and isinstance(args[0], (list, tuple, torch.Size)) else ()
+    for size in shape:
+        numbers *= int(size)
+    return numbers * 4 <= SMALL
+
+
+def materialise(model: nn.Module, book: MemoryBook, device: torch.device, dtype: torch.dtype) -> None:
+    """Give a model on the meta device parameters and buffers of the book; matrices and vectors in `dtype`,
+    scalars in float32. Tied ones stay tied."""
+    made: dict[int, torch.Tensor] = {}
+
+    def fake(tensor: torch.Tensor) -> torch.Tensor:
+        if id(tensor) not in made:
+            kept = dtype if tensor.is_floating_point() and tensor.dim() else tensor.dtype
+            new = book.empty(tensor.shape, kept, device)
+            made[id(tensor)] = nn.Parameter(new) if isinstance(tensor, nn.Parameter) else new
+        return made[id(tensor)]
+
+    for module in model.modules():
+        for own in (module._parameters, module._buffers):
+            for name, tensor in own.items():
+                if tensor is not None:
+                    own[name] = fake(tensor)  # type: ignore[assignment]

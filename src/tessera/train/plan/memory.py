@@ -1,173 +1,146 @@
-"""Memory of a stage on one device, part by part."""
+"""Bytes of a training step on one device at its fullest instant, by what they are held for.
+
+Short trials are carried on to the full depth: every block of a stack holds as much as the next one, so what
+a moment takes grows evenly with the depth. The update is tried on all weights. What several devices share is
+reckoned from that.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field, fields
-from typing import Literal
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import torch
 from torch import nn
 
-from tessera.models.config import ModelConfig, VLMConfig
-from tessera.nn.lora import own_name
-from tessera.nn.quantised import GROUP
-from tessera.nn.recompute import Recompute
+from tessera.chat.encoder import Lengths
+from tessera.models.config import ModelConfig
 from tessera.train.parallel.config import Parallel
-from tessera.train.plan.passes import Passes, Workload
-from tessera.train.plan.shell import Frozen, Held, skeleton
-from tessera.train.update.config import OptimizerConfig
-from tessera.train.update.optimizers import AT_ONCE
-from tessera.train.update.rules import Rule, trains
+from tessera.train.plan.live import HOST, Moment
+from tessera.train.plan.packs import PackPlan
+from tessera.train.plan.shape import is_uniform, shortened, stacks_of, stage_model
+from tessera.train.plan.trial import UPDATE, Bytes, Conditions, try_passes, try_update
+from tessera.train.recipe import Recipe, Stage
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-@dataclass(frozen=True)
-class Ways:
-    """How a stage uses memory: what may be changed to make it fit."""
-
-    rules: tuple[Rule, ...]
-    optimizer: OptimizerConfig = OptimizerConfig()
-    recompute: Recompute = "none"
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
-    frozen: Frozen = "stored"
-    accumulate: int = 1
-    """Packs a step on each device."""
-    parallel: Parallel = field(default_factory=Parallel)
-    world: int = 1
-    """Devices."""
+SHORT = 3
+"""Blocks at least for the first, the one before the last and the last to be three."""
+SHARED = ("frozen weights", "trained weights", "LoRA factors", "masters", "optimizer", "gradients")
+"""What FSDP spreads over processes. Quantised weights stay whole."""
+GATHERED = "gathered from shards"
 
 
 @dataclass(frozen=True)
-class Memory:
-    """Bytes on one device at the moment when they are most: in the passes or in the optimizer's update."""
+class StepMemory:
+    """What a step holds on a device at each of its moments, bytes by kind."""
 
-    weights: int
-    masters: int
-    optimizer: int
-    """Moments, and running means of weights."""
-    gradients: int
-    activations: int
-    """What passes keep, and what they compute with, the loss included."""
-    update: int
-    """Copies that the optimizer makes."""
-    gathered: int
-    """Blocks that are put together from their shards."""
-    host: int
-    """Masters and moments in the host's memory; not part of the total."""
+    moments: Mapping[Moment, Bytes]
+
+    @property
+    def fullest(self) -> Moment:
+        """The moment of the peak."""
+        return max(self.moments, key=lambda moment: _on_device(self.moments[moment]))
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """At the fullest instant, the largest first; what lies with the host left out."""
+        held = self.moments[self.fullest].most_common()
+        return {kind: size for kind, size in held if size > 0 and kind != HOST}
 
     @property
     def total(self) -> int:
-        """On the device."""
-        return sum(self.parts().values())
+        """Bytes on the device at the fullest instant."""
+        return sum(self.parts.values())
 
-    def parts(self) -> dict[str, int]:
-        """What the total is the sum of, by name."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "host"}
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Of a model, before it is shared: bytes of weights, and of blocks and of the rest; trained numbers."""
-
-    weights: int
-    trained: int
-    largest: int
-    """Numbers of the largest trained weight."""
-    block: int
-    """Bytes of the largest block's weights."""
-    outside: int
-    """Bytes of weights outside of blocks."""
+    @property
+    def host(self) -> int:
+        """Bytes that lie with the host beside an accelerator."""
+        return max(held[HOST] for held in self.moments.values())
 
 
-def memory_of(config: ModelConfig, ways: Ways, work: Workload) -> Memory:
-    """What a stage takes on each of its devices for packs like `work`; nothing is allocated."""
-    shards = ways.parallel.shards(ways.world) * ways.parallel.sequence
-    sizes = sizes_of(config, ways)
-    in_float32 = ways.accumulate > 1 or ways.precision == "float32"
-    gradients = sizes.trained * (4 if in_float32 else 2) // shards
-    keeps = ways.accumulate == 1 and shards == 1
-    held = Held(ways.rules, DTYPES[ways.precision], ways.frozen)
-    peak, finished = Passes(*_shared(config, work, ways.parallel), held, ways.recompute, keeps).peak()
-    gathered = 2 * sizes.block + sizes.outside if shards > 1 else 0
-    # Where gradients are counted apart all of them are taken for the peak's.
-    in_passes = {"gradients": finished if keeps else gradients, "gathered": gathered, "update": 0}
-    in_passes["activations"] = peak - finished
-    in_update = {"gradients": gradients, "gathered": 0, "update": _update(sizes, ways, shards)}
-    in_update["activations"] = 0
-    masters = 4 * sizes.trained // shards if ways.precision == "bfloat16" else 0
-    moments = sizes.trained * _moment_bytes(ways.optimizer) // shards
-    away = ways.optimizer.offload
-    return Memory(
-        weights=sizes.weights // shards,
-        masters=0 if away else masters,
-        optimizer=0 if away else moments,
-        host=masters + moments if away else 0,
-        **max(in_passes, in_update, key=lambda moment: sum(moment.values())),
+def step_memory(
+    recipe: Recipe,
+    index: int,
+    config: ModelConfig,
+    pack: PackPlan,
+    conditions: Conditions,
+    world: int = 1,
+) -> StepMemory:
+    """Of a step of a stage of `recipe`, on packs like `pack`, on each of `world` devices."""
+    stage, parallel = recipe.stages[index], recipe.parallel
+    shards = parallel.shards(world) * parallel.sequence
+    config, pack = _own_share(config, pack, parallel)
+    rules = [each.rules for each in recipe.stages]
+    model = stage_model(config, rules, index, recipe.start.frozen)
+    data = max(1, world // (parallel.tensor * parallel.sequence))
+    batches = max(1, stage.accumulate // data)
+    # A third batch finds what the second one found; only its pixels are more.
+    memory = count(model, stage, [pack] * min(batches, 2), conditions)
+    more = max(0, batches - 2) * pack.tiles * 3 * config.tile_side**2
+    kind = "pictures" if conditions.device.type == "cpu" else HOST
+    moments = {moment: held + Counter({kind: more}) for moment, held in memory.moments.items()}
+    return StepMemory(
+        {moment: _sharded(moment, held, shards, model, conditions) for moment, held in moments.items()}
     )
 
 
-def sizes_of(config: ModelConfig, ways: Ways) -> Sizes:
-    """Counted on modules without memory."""
-    model = skeleton(config, ways.rules)
-    width = DTYPES[ways.precision].itemsize
-    stacks = {path for path, module in model.named_modules() if isinstance(module, nn.ModuleList)}
-    by_block: dict[str, int] = defaultdict(int)
-    trained, largest = 0, 0
-    for name, parameter in model.named_parameters():
-        own = own_name(name)
-        size = parameter.numel() * width
-        inside = next((stack for stack in stacks if own.startswith(f"{stack}.")), "")
-        block = f"{inside}.{own.removeprefix(inside + '.').partition('.')[0]}" if inside else ""
-        if trains(ways.rules, own):
-            trained += parameter.numel()
-            largest = max(largest, parameter.numel())
-        elif inside and parameter.dim() == 2 and ways.frozen != "stored":
-            size = _quantised(parameter, ways.frozen)
-        by_block[block] += size
-    outside = by_block.pop("", 0)
-    blocks = list(by_block.values())
-    return Sizes(outside + sum(blocks), trained, largest, max(blocks, default=0), outside)
+def count(model: nn.Module, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions) -> StepMemory:
+    """Of a step of one device alone; `model` lies on the meta device, as `stage_model` gives it."""
+    update = try_update(model, stage, packs, conditions)
+    stacks = stacks_of(model)
+    if not is_uniform(model, stage.rules) or all(depth <= SHORT + 1 for depth in stacks.values()):
+        return StepMemory(try_passes(model, stage, packs, conditions) | update)
+    least = {part: min(depth, SHORT) for part, depth in stacks.items()}
+    short = try_passes(shortened(model, least), stage, packs, conditions)
+    grown = {moment: Counter(held) for moment, held in short.items()}
+    for part, depth in stacks.items():
+        if depth > SHORT:
+            longer = try_passes(shortened(model, least | {part: SHORT + 1}), stage, packs, conditions)
+            for moment, held in grown.items():
+                for kind in short[moment].keys() | longer[moment].keys():
+                    held[kind] += (longer[moment][kind] - short[moment][kind]) * (depth - SHORT)
+    return StepMemory(grown | update)
 
 
-def _quantised(weight: torch.Tensor, frozen: Frozen) -> int:
-    """Bytes of numbers and scales."""
-    if frozen == "int8":
-        return weight.numel() + 2 * len(weight)
-    return weight.numel() // 2 + 2 * weight.numel() // GROUP
+def _on_device(held: Bytes) -> int:
+    return sum(size for kind, size in held.items() if kind != HOST)
 
 
-def _moment_bytes(optimizer: OptimizerConfig) -> int:
-    """A trained number's, all taken for Muon's where that is asked for."""
-    return (8 if optimizer.kind == "adamw" else 4) + (4 if optimizer.ema else 0)
+def _own_share(config: ModelConfig, pack: PackPlan, parallel: Parallel) -> tuple[ModelConfig, PackPlan]:
+    """What one of the processes computes that share heads and channels, or the tokens of a pack."""
+    if parallel.sequence > 1:
+        tokens, learned = (-(-count // parallel.sequence) for count in (pack.tokens, pack.trained))
+        pack = replace(pack, samples=(Lengths(tokens, pack.tiles, learned),))
+    if parallel.tensor > 1:
+        decoder, share = config.decoder, parallel.tensor
+        divided = ("num_attention_heads", "num_key_value_heads", "intermediate_size")
+        update = {name: max(1, getattr(decoder, name) // share) for name in divided}
+        update["head_dim"] = decoder.head_width
+        config = config.model_copy(update={"decoder": decoder.model_copy(update=update)})
+    return config, pack
 
 
-def _update(sizes: Sizes, ways: Ways, shards: int) -> int:
-    """Copies of one part: gradients in float32, what Muon may have to take back, masters that visit."""
-    part = min(sizes.trained // shards, max(AT_ONCE, sizes.largest // shards))
-    # A gradient in bfloat16 goes when its copy is made.
-    copies = 2 if ways.precision == "bfloat16" and ways.accumulate == 1 else 0
-    copies += 16 if ways.optimizer.kind == "muon" else 0
-    copies += 4 + _moment_bytes(ways.optimizer) if ways.optimizer.offload else 0
-    return part * copies
+def _sharded(moment: Moment, held: Bytes, shards: int, model: nn.Module, conditions: Conditions) -> Bytes:
+    """What one of several processes holds that share weights: two blocks and what is in none are whole."""
+    if shards == 1:
+        return held
+    shared = Counter({kind: -(-size // shards) if kind in SHARED else size for kind, size in held.items()})
+    if moment != UPDATE:
+        block, outside, learns = _sizes(model)
+        width = conditions.dtype.itemsize
+        shared[GATHERED] = (2 * block + outside) * width
+        if learns:  # gradients of a block, summed in float32, and those outside of blocks till the end
+            shared[GATHERED] += 4 * block + width * outside
+    return shared
 
 
-def _shared(config: ModelConfig, work: Workload, parallel: Parallel) -> tuple[ModelConfig, Workload]:
-    """What one of several processes computes that share heads, channels or tokens of the decoder."""
-    if not isinstance(config, VLMConfig) or parallel.tensor * parallel.sequence == 1:
-        return config, work
-    decoder, share = config.decoder, parallel.tensor
-    change = {
-        "num_attention_heads": max(1, decoder.num_attention_heads // share),
-        "num_key_value_heads": max(1, decoder.num_key_value_heads // share),
-        "intermediate_size": max(1, decoder.intermediate_size // share),
-        "head_dim": decoder.head_width,
-    }
-    tokens = max(1, work.tokens // parallel.sequence)
-    supervised = max(1, work.supervised // parallel.sequence)
-    lengths = work.lengths if parallel.sequence == 1 else (tokens,)
-    return (
-        config.model_copy(update={"decoder": decoder.model_copy(update=change)}),
-        Workload(lengths, work.tiles, supervised),
-    )
+def _sizes(model: nn.Module) -> tuple[int, int, bool]:
+    """Weights of the largest block, weights outside of blocks, and whether any wants a gradient."""
+    blocks = [
+        sum(p.numel() for p in block.parameters())
+        for stack in model.modules()
+        if isinstance(stack, nn.ModuleList)
+        for block in stack
+    ]
+    whole = list(model.parameters())
+    outside = sum(p.numel() for p in whole) - sum(blocks)
+    return max(blocks, default=0), outside, any(p.requires_grad for p in whole)

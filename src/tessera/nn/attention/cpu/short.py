@@ -112,11 +112,6 @@ def hidden_future(length: int, dtype: torch.dtype) -> torch.Tensor:
     return _future(max(length, SHORT_SEQUENCE), dtype)[:length, :length]
 
 
-def forget_masks() -> None:
-    """Drop the masks that were made: behind and before work on tensors of another kind."""
-    _future.cache_clear()
-
-
 @cache
 def _future(size: int, dtype: torch.dtype) -> torch.Tensor:
     with torch.inference_mode(False):  # training may use what inference made first

@@ -1,0 +1,101 @@
+"""Packs that have lengths but no content: what a planned step computes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from tessera.chat.encoder import Lengths
+from tessera.models.config import ModelConfig
+from tessera.packing.config import PackingConfig
+from tessera.packing.pack import Pack
+from tessera.train.plan.live import MemoryBook
+
+USUAL_TEXT = 256
+"""Text tokens of a usual sample, half of them learned: an assumption where no data is at hand."""
+LEAST_LEARNED = 1
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class PackPlan:
+    """The samples of a pack by their lengths, and where these come from, in words."""
+
+    samples: tuple[Lengths, ...]
+    origin: str
+
+    @property
+    def tokens(self) -> int:
+        """Of all samples."""
+        return sum(sample.tokens for sample in self.samples)
+
+    @property
+    def tiles(self) -> int:
+        """Of all samples."""
+        return sum(sample.tiles for sample in self.samples)
+
+    @property
+    def trained(self) -> int:
+        """Supervised tokens."""
+        return sum(sample.trained for sample in self.samples)
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of tokens that see each other, in causal attention."""
+        return sum(sample.tokens * (sample.tokens + 1) // 2 for sample in self.samples)
+
+    def pack(self, config: ModelConfig, book: MemoryBook) -> Pack:
+        """A batch of these lengths: ids and weights are real, pixels take no memory."""
+        ids, weights = [], []
+        text = (config.image_token_id + 1) % config.decoder.vocab_size
+        for sample in self.samples:
+            visual = min(sample.tokens - LEAST_LEARNED, sample.tiles * config.tokens_per_tile)
+            row = torch.full((sample.tokens,), text)
+            row[:visual] = config.image_token_id
+            weight = torch.zeros(sample.tokens)
+            weight[sample.tokens - min(sample.trained, sample.tokens - 1) :] = 1.0
+            ids.append(row)
+            weights.append(weight)
+        side = config.tile_side
+        pixels = book.empty((self.tiles, side, side, 3), torch.uint8, CPU)
+        return Pack(
+            ids=torch.cat(ids),
+            weights=torch.cat(weights),
+            lengths=tuple(sample.tokens for sample in self.samples),
+            tiles=pixels,
+            keys=tuple(map(str, range(len(self.samples)))),
+            tiles_per_sample=tuple(sample.tiles for sample in self.samples),
+            trained=tuple(sample.trained for sample in self.samples),
+        )
+
+
+def usual_pack(config: ModelConfig, limits: PackingConfig) -> PackPlan:
+    """A full pack where no data is at hand: equal samples of a picture in half of its tiles and some text."""
+    each = config.tokens_per_tile
+    tiles = min(6, limits.max_tiles, max(0, (limits.max_tokens - USUAL_TEXT) // each))
+    tokens = min(limits.max_tokens, tiles * each + USUAL_TEXT)
+    count = max(1, limits.max_tokens // tokens)
+    if tiles:
+        count = max(1, min(count, limits.max_tiles // tiles))
+    learned = max(LEAST_LEARNED, (tokens - tiles * each) // 2)
+    samples = [Lengths(tokens, tiles, learned)] * count
+    text = min(USUAL_TEXT, limits.max_tokens)
+    samples += [Lengths(text, 0, max(1, text // 2))] * ((limits.max_tokens - count * tokens) // text)
+    return PackPlan(
+        tuple(samples), f"samples of {tiles} tiles and {tokens - tiles * each} tokens of text, assumed"
+    )
+
+
+def fullest_pack(config: ModelConfig, limits: PackingConfig) -> PackPlan:
+    """The worst that the limits allow: one sample of all tokens, all tiles, all else learned."""
+    tiles = min(limits.max_tiles, (limits.max_tokens - 2) // config.tokens_per_tile)
+    learned = limits.max_tokens - tiles * config.tokens_per_tile - 1
+    return PackPlan((Lengths(limits.max_tokens, tiles, learned),), "one sample of all tokens and tiles")
+
+
+def heaviest(packs: Sequence[PackPlan], config: ModelConfig) -> PackPlan:
+    """The pack that takes most: by tokens, tiles in tokens of the ViT, and what is learned."""
+    grid = 4 * config.tokens_per_tile
+    return max(packs, key=lambda pack: pack.tokens + grid * pack.tiles / 4 + pack.trained)

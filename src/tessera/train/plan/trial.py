@@ -1,0 +1,196 @@
+"""One step of training, by the code that trains, on a model without memory."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from tessera.models.vlm import VLM
+from tessera.nn.lora import FACTORS
+from tessera.nn.recompute import set_recompute
+from tessera.train.loop import set_drop_path
+from tessera.train.plan.live import MemoryBook, Moment, materialise
+from tessera.train.plan.packs import PackPlan
+from tessera.train.recipe import Stage
+from tessera.train.step import Step
+from tessera.train.update.masters import Masters
+from tessera.train.update.optimizers import Optimizer
+from tessera.train.update.rules import assign
+
+Bytes = Counter[str]
+"""By what they are held for."""
+CPU = torch.device("cpu")
+UPDATE = ("update",)
+QUANTISED = "quantised weights"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What of a run decides how its weights are held."""
+
+    device: torch.device
+    """"meta" stands for an accelerator."""
+    dtype: torch.dtype
+    stored: torch.dtype
+    """Of the weights before the run casts them."""
+
+
+class PlannedMasters(Masters):
+    """Those of weights without values: a start in float32 is taken to be changed by rounding, all of it."""
+
+    def keep_exact(self, model: nn.Module, book: MemoryBook, conditions: Conditions) -> None:
+        """The float32 values of a start in float32, in the host's memory until a stage trains them."""
+        if conditions.stored == torch.float32 and conditions.dtype == torch.bfloat16:
+            for name, parameter in model.named_parameters():
+                if parameter.dim():
+                    self._values[name] = book.empty(parameter.shape, torch.float32, CPU)
+
+
+def try_passes(
+    model: nn.Module, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions
+) -> dict[Moment, Bytes]:
+    """The bytes of each kind at the fullest instant of every moment of forward and backward passes.
+
+    `model` lies on the meta device, with the factors and quantised bases of the stage; it is not changed.
+    """
+    with _trial(model, stage, packs, conditions) as trial:
+        step = Step(stage.objective, trial.model, conditions.device, most=len(packs))
+        with _Watch(trial.book).of(trial.model), trial.book:
+            step.gradients(trial.batches)
+    return trial.book.peaks
+
+
+def try_update(
+    model: nn.Module, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions
+) -> dict[Moment, Bytes]:
+    """The same of the optimizer's step, behind passes that left a gradient at every trained weight."""
+    with _trial(model, stage, packs, conditions) as trial:
+        with trial.book.booked_as("gradients"):
+            for parameter in trial.optimizer.parameters:
+                dtype = torch.float32 if len(packs) > 1 else parameter.dtype
+                parameter.grad_dtype = None
+                parameter.grad = trial.book.empty(parameter.shape, dtype, conditions.device)
+        trial.book.at(UPDATE, "update, in passing")
+        with trial.book:
+            trial.optimizer.step(1.0, torch.zeros((), dtype=torch.float64))
+    return {UPDATE: trial.book.peaks[UPDATE]}
+
+
+@dataclass(frozen=True)
+class _Trial:
+    book: MemoryBook
+    model: Any
+    optimizer: Optimizer
+    batches: list[Any]
+
+
+@contextmanager
+def _trial(model: Any, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions) -> Iterator[_Trial]:
+    """All that stands before the first step of a stage; torch's random state is given back in the end."""
+    book, model, noted = MemoryBook(conditions.device), copy.deepcopy(model), torch.get_rng_state()
+    with book.booked_as("frozen weights"):
+        materialise(model, book, conditions.device, conditions.dtype)
+    for buffer in model.buffers():
+        book.rename(buffer, QUANTISED)
+    masters = PlannedMasters("float32" if conditions.dtype == torch.float32 else "bfloat16")
+    with book, book.booked_as("masters"):
+        masters.keep_exact(model, book, conditions)
+        assignments = assign(model, stage.rules)
+        for each in assignments:
+            masters.master(each.name, each.parameter, stage.optimizer.offload)
+    with book, book.booked_as("optimizer"):
+        optimizer = Optimizer(assignments, stage.optimizer, masters)
+    for each in assignments:
+        factor = each.name.rpartition(".")[2] in FACTORS
+        book.rename(each.parameter, "LoRA factors" if factor else "trained weights")
+    model.train()
+    set_drop_path(model, stage.drop_path)
+    set_recompute(model, stage.recompute)
+    with book.booked_as("pictures"):
+        batches = [pack.pack(model.config, book) for pack in packs]
+    try:
+        yield _Trial(book, model, optimizer, batches)
+    finally:
+        torch.set_rng_state(noted)
+
+
+class _Watch:
+    """Hooks that tell a book which block is computed, forward or backward, in which pass."""
+
+    def __init__(self, book: MemoryBook) -> None:
+        self.book, self.passes, self.returning = book, 0, False
+        self._handles: list[Any] = []
+
+    @contextmanager
+    def of(self, model: Any) -> Iterator[None]:
+        """While a step of this model is computed."""
+        hooks = self._handles
+        hooks.append(model.register_forward_pre_hook(self._begin))
+        for part, number, module in _places(model):
+            hooks.append(module.register_forward_pre_hook(self._forward(part, number)))
+            hooks.append(module.register_forward_hook(self._output(part, number)))
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                hooks.append(parameter.register_post_accumulate_grad_hook(self._has_gradient))
+        try:
+            yield
+        finally:
+            for handle in hooks:
+                handle.remove()
+
+    def _begin(self, model: nn.Module, _: Any) -> None:
+        self.passes, self.returning = self.passes + 1, False
+        for parameter in model.parameters():  # those of batches before, made float32 meanwhile
+            if parameter.grad is not None:
+                self._has_gradient(parameter)
+        self.book.at(("embed", "", "forward", self.passes), "activations of decoder")
+
+    def _has_gradient(self, parameter: torch.Tensor) -> None:
+        assert parameter.grad is not None
+        self.book.rename(parameter.grad, "gradients")
+
+    def _forward(self, part: str, number: str) -> Any:
+        kind = "logits and loss" if part == "loss" else f"activations of {part}"
+
+        def hook(*_: Any) -> None:
+            if not self.returning:  # a block that is computed again belongs to the way back
+                self.book.at((part, number, "forward", self.passes), kind)
+
+        return hook
+
+    def _output(self, part: str, number: str) -> Any:
+        def mark(_: torch.Tensor) -> None:
+            self.returning = True
+            self.book.at((part, number, "backward", self.passes), "backward, in passing")
+
+        def hook(_: Any, __: Any, out: torch.Tensor) -> None:
+            # The head's own backward pass is taken on the way forward.
+            if not self.returning and out.requires_grad and part != "loss":
+                out.register_hook(mark)
+
+        return hook
+
+
+def _places(model: Any) -> Iterator[tuple[str, str, nn.Module]]:
+    """Part, place in it and module of everything whose passes are told apart."""
+    for part, module in model.named_children():
+        yield part, "", module
+        blocks = getattr(module, "layers", ())
+        for number, block in enumerate(blocks):
+            yield part, _place(number, len(blocks)), block
+    if isinstance(model, VLM):
+        yield "loss", "", model.decoder.lm_head
+
+
+def _place(number: int, depth: int) -> str:
+    """The same word in stacks of any depth: first, middle, before last, last."""
+    if number >= depth - 2:
+        return "last" if number == depth - 1 else "before last"
+    return "first" if number == 0 else "middle"
