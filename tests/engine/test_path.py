@@ -15,7 +15,7 @@ from tessera.engine.chat_model import ChatModel
 from tests.engine import tiny
 
 SOURCE = Path(tessera.__file__).parent
-LEAF_ROOMS = ("nn", "models", "imaging", "runtime", "chat/tokenizer")
+LEAF_ROOMS = ("nn", "models", "imaging", "runtime", "chat/tokenizer", "chat/positions")
 MOST_FUNCTIONS, MOST_FILES = 14, 8
 Step = tuple[str, str]
 """File and name of a function."""

@@ -150,7 +150,7 @@ def test_it_packs_trains_saves_and_answers(
     recipe = Recipe(name="quill", stages=(stage,), start=start, precision="float32", device="cpu")
     trainer = Trainer(set_up(recipe), tmp_path / "run")
     rates = {one.name: one.learning_rate for one in assign(trainer.model, stage.rules)}
-    assert rates["vision.patch_embedding.weight"] == 0.25e-3 and rates["vision.layers.1.up.weight"] == 1e-3
+    assert rates["vision.patch_embedding.weight"] == 0.125e-3 and rates["vision.layers.1.up.weight"] == 0.5e-3
     reports = list(trainer.run())
     assert len(reports) == 2 and all(np.isfinite(report.loss) for report in reports)
     assert sum(report.tiles for report in reports) >= 2

@@ -133,3 +133,9 @@ def test_data_that_is_none_is_named(tmp_path: Path) -> None:
     file = write_dataset(tmp_path / "drawn", {"clock": 1.0}, count=2).annotations[0]
     with pytest.raises(ValueError, match=r"two datasets are called 'clock'"):
         read_data([str(file), str(file)])
+
+
+def test_full_has_no_factors_to_set() -> None:
+    """The rank was passed over without a word."""
+    with pytest.raises(ValueError, match="lora_rank = 8: full trains no factors"):
+        Wish(full=True, lora_rank=8)

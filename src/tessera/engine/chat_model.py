@@ -118,7 +118,7 @@ class ChatModel:
         if more or not isinstance(return_history, bool):
             raise ValueError(CARD_CALL)
         given = {"question": question, "pictures": pictures, **options}
-        request = self._request(given)
+        request = ChatRequest.read(self.encoder.tiling.max_tiles, given, self.family.visual_increment)
         prompt = self._prompt(request)
         increment = prompt.visual_increment
         (done,) = self.engine.generate([prompt.encoded], prompt.sampling, visual_increment=increment)
@@ -178,7 +178,8 @@ class ChatModel:
     def prompt(self, question: ChatInput, pictures: Pictures = (), **options: Unpack[ChatOptions]) -> Prompt:
         """What `chat` asks: for `complete`, or to look at (`encoder.render_text(prompt.conversation)`)."""
         given = {"question": question, "pictures": pictures, **options}
-        return self._prompt(self._request(given))
+        request = ChatRequest.read(self.encoder.tiling.max_tiles, given, self.family.visual_increment)
+        return self._prompt(request)
 
     def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
         """Answers with their ids, why they ended and the length of their prompts, all at once.
@@ -190,12 +191,6 @@ class ChatModel:
             [prompt.sampling for prompt in prompts],
             visual_increment=[prompt.visual_increment for prompt in prompts],
         )
-
-    def _request(self, given: Mapping[str, Any]) -> ChatRequest:
-        """The question read, with the family's increment where the caller names none."""
-        increment = given.get("visual_increment")
-        own = self.family.visual_increment if increment is None else increment
-        return ChatRequest.read(self.encoder.tiling.max_tiles, {**given, "visual_increment": own})
 
     def _prompt(self, request: ChatRequest) -> Prompt:
         increment = request.visual_increment
@@ -210,7 +205,7 @@ class ChatModel:
 
     def _checked(self, given: Mapping[str, Any]) -> ChatRequest:
         """A request whose options, marks, file headers and length are in order."""
-        request = self._request(given)
+        request = ChatRequest.read(self.encoder.tiling.max_tiles, given, self.family.visual_increment)
         ids = self.encoder.prompt_ids(request.conversation, request.prefill)
         increment = request.visual_increment
         place_prompt("the prompt", ids, increment, request.wanted, self.family.model)

@@ -157,10 +157,11 @@ class ChatRequest:
     """Words with which the answer begins."""
 
     @classmethod
-    def read(cls, most_tiles: int, given: Mapping[str, Any]) -> ChatRequest:
+    def read(cls, most_tiles: int, given: Mapping[str, Any], increment: float = 1.0) -> ChatRequest:
         """From the arguments of `ChatModel.chat` by name. ValueError for whatever is wrong with them.
 
         most_tiles: the model's limit, which marks give to every picture; messages divide it, as in training.
+        increment: the model's visual increment, where none is given.
         """
         if "question" not in given:
             raise ValueError(f"question: missing among {', '.join(map(repr, given)) or 'no keys'}; add it")
@@ -168,7 +169,8 @@ class ChatRequest:
             {"strip": True} | {name: given[name] for name in given if name not in QUESTION_KEYS}
         )
         _check_options(given)
-        increment = require_increment(given.get("visual_increment", 1.0))
+        asked_for = given.get("visual_increment")
+        increment = require_increment(increment if asked_for is None else asked_for)
         question, prefill = _begun(_checked_question(given["question"]), given)
         history = _checked_history(given.get("history"))
         pictures, videos = _pictures(given.get("pictures")), _clips(given.get("videos"))

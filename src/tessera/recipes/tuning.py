@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tessera.families.catalogue import identify
 from tessera.families.family import Family
@@ -74,6 +74,14 @@ class Wish(Config):
     """Tokens of a pack."""
     tiles: int | None = Field(default=None, gt=0)
     """Most tiles of a picture."""
+
+    @model_validator(mode="after")
+    def _factors_or_weights(self) -> Self:
+        for name in ("lora_rank", "lora_alpha", "lora_dropout"):
+            if self.full and getattr(self, name) != type(self).model_fields[name].default:
+                given = f"{name} = {getattr(self, name)}"
+                raise ValueError(f"{given}: full trains no factors; leave one of them out")
+        return self
 
     @property
     def kind(self) -> str:
