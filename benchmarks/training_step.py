@@ -164,7 +164,7 @@ def measure(case: tuple[str, str, str], arguments: argparse.Namespace) -> dict[s
         found = {name: worker.step(index) for name, worker in workers.items()}
         for name in names:
             for place in (0, 1):
-                pair = found["ours"][place], found[name][place]
+                pair = found[names[0]][place], found[name][place]
                 apart[place] = max(apart[place], abs(pair[0] - pair[1]) / abs(pair[1]))
     if any(found > most for found, most in zip(apart, MOST_APART[precision], strict=True)):
         raise SystemExit(f"{case}: losses and norms differ by {apart}: the variants don't compute the same")
