@@ -15,6 +15,7 @@ from tessera.models.config import VLMConfig
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
 from tessera.nn.lora import LoRAConfig, lora_linears
+from tessera.nn.recompute import Recompute, set_recompute
 from tessera.packing.pack import Sample
 from tessera.peers.transformers_twin import RENAMES, twin
 from tessera.train.objective.conversation import ConversationObjective
@@ -68,9 +69,16 @@ class Ours:
     """Packs through `train.step.Step`; `cache` is a folder for the states of a frozen ViT."""
 
     def __init__(
-        self, shape: str, training: str, dtype: torch.dtype, mixture: Mixture, cache: Path | None = None
+        self,
+        shape: str,
+        training: str,
+        dtype: torch.dtype,
+        mixture: Mixture,
+        cache: Path | None = None,
+        recompute: Recompute = "none",
     ) -> None:
         self.model, self._mixture = _drawn(shape, training).to(dtype), mixture
+        set_recompute(self.model, recompute)
         assign(self.model, RULES[training])
         self._step = Step(ConversationObjective(), self.model, torch.device("cpu"))
         self._cached = cache is not None

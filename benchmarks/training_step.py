@@ -10,9 +10,11 @@ forward and backward over the same samples; the optimizer is not part of it. In 
 - ours: samples laid end to end in packs, one pack after another, `train.step.Step.gradients`;
 - cached: the same where a frozen ViT's states come from the disk, as `Stage.cache_features` has it from the
   second epoch on; nobody else's step has that, so it is a row and not the claim;
+- recomputed: ours with `Stage.recompute = "blocks"`, which keeps as little as `checkpointed` does;
 - padded: transformers' InternVL, one batch padded on the right, its own loss on the same targets;
 - checkpointed: the same with gradient checkpointing, as InternVL's scripts run it. Full training and
-  documents fit into 24 GiB only so, beside the other variants: there `padded` is left out.
+  documents fit into 24 GiB only so, beside the other variants: there `padded` is left out, and full training
+  takes two runs, `--variants ours checkpointed` and `--variants recomputed checkpointed`.
 
 Each variant has a process of its own and nothing else in it. They take steps in turn, behind one small step
 that warms up; processor time. Losses and gradient norms of every step are compared: in float32 they must
@@ -60,14 +62,15 @@ def variants(mixture: str, training: str) -> tuple[str, ...]:
     """Those that fit into 24 GiB."""
     if (mixture, training) == ("captions", "lora"):
         return ("ours", "cached", "padded", "checkpointed")
-    return ("ours", "checkpointed")
+    return ("ours", "recomputed", "checkpointed")
 
 
 def make_side(arguments: argparse.Namespace, training: str, precision: str, mixture: str) -> Side:
     """What a worker runs."""
     dtype = DTYPES[precision]
-    if arguments.worker == "ours":
-        return Ours(arguments.shape, training, dtype, MIXTURES[mixture])
+    if arguments.worker in ("ours", "recomputed"):
+        recompute = "blocks" if arguments.worker == "recomputed" else "none"
+        return Ours(arguments.shape, training, dtype, MIXTURES[mixture], recompute=recompute)
     if arguments.worker == "cached":
         folder = Path(tempfile.mkdtemp())
         atexit.register(shutil.rmtree, folder)
@@ -161,7 +164,7 @@ def measure(case: tuple[str, str, str], arguments: argparse.Namespace) -> dict[s
         found = {name: worker.step(index) for name, worker in workers.items()}
         for name in names:
             for place in (0, 1):
-                pair = found["ours"][place], found[name][place]
+                pair = found[names[0]][place], found[name][place]
                 apart[place] = max(apart[place], abs(pair[0] - pair[1]) / abs(pair[1]))
     if any(found > most for found, most in zip(apart, MOST_APART[precision], strict=True)):
         raise SystemExit(f"{case}: losses and norms differ by {apart}: the variants don't compute the same")
@@ -199,7 +202,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=2, help="timed steps of a case")
     parser.add_argument("--shape", choices=tuple(SHRINK), default="1b")
     parser.add_argument("--threads", type=int, default=1)
-    every = ("ours", "cached", *PEERS)
+    every = ("ours", "cached", "recomputed", *PEERS)
     parser.add_argument("--variants", nargs="+", choices=every, default=every)
     parser.add_argument("--worker", choices=every, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
