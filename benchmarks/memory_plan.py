@@ -1,6 +1,6 @@
 """Peaks of memory that a plan foretells beside those that the same step takes, in a process for each row.
 
-    python benchmarks/memory_plan.py [--rows 4]
+    python benchmarks/memory_plan.py [--rows 4] [--usual-malloc]
 
 A model of random weights trains two steps on the pack that was planned for. What is measured is the peak of
 the process (VmHWM, reset after model and pack are there) over its size before the model. glibc is told to
@@ -29,6 +29,7 @@ from tessera.nn.recompute import set_recompute
 from tessera.records.manifest import PlaygroundSource
 from tessera.runtime.device import bound_product_caches
 from tessera.train.loop import set_drop_path
+from tessera.train.plan.machine import USUAL
 from tessera.train.plan.memory import StepMemory, step_memory
 from tessera.train.plan.packs import PackPlan
 from tessera.train.plan.shape import stage_model
@@ -215,21 +216,24 @@ def main() -> None:
         print(json.dumps(measure(ROWS[int(os.environ[GIVEN])])))
         return
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--usual-malloc", action="store_true", help="leave glibc its habits")
     parser.add_argument("--rows", type=int, nargs="*", default=list(range(len(ROWS))))
-    results = []
-    for number in parser.parse_args().rows:
-        row = ROWS[number]
-        found = planned(row)
+    given, results = parser.parse_args(), []
+    for number in given.rows:
+        row, found = ROWS[number], planned(ROWS[number])
+        extra = USUAL.of(found.total, on_cpu=True, world=1)
+        whole = found.total + extra["kernels"] + extra["allocator"]
+        malloc = {} if given.usual_malloc else MALLOC
         out = subprocess.check_output(
-            [sys.executable, __file__], env={**os.environ, **MALLOC, GIVEN: str(number)}, text=True
+            [sys.executable, __file__], env={**os.environ, **malloc, GIVEN: str(number)}, text=True
         )
         seen = json.loads(out.splitlines()[-1])
-        ratio = found.total / max(seen["first"], seen["second"])
-        results.append({"row": row.name, "planned": found.total, **seen, "ratio": round(ratio, 3)})
-        parts = ", ".join(f"{kind} {size / 1e6:.0f}" for kind, size in found.parts.items())
-        figures = f"{found.total / 1e6:.0f} | {max(seen.values()) / 1e6:.0f} | {ratio:.3f}"
-        print(f"| {row.name} | {figures} | {' '.join(map(str, found.fullest))}: {parts} |", flush=True)
-    print(json.dumps({"rows": results}))
+        taken = max(seen["first"], seen["second"])
+        results.append({"row": row.name, "planned": whole, "tensors": found.total, "measured": taken})
+        figures = " | ".join(f"{size / 1e6:,.0f}" for size in (found.total, whole, taken))
+        print(f"| {row.name} | {figures} | {whole / taken:.2f} | {' '.join(found.fullest)} |", flush=True)
+    furthest = max(abs(each["planned"] / each["measured"] - 1) for each in results)
+    print(json.dumps({"benchmark": "memory_plan", "furthest": round(furthest, 3), "rows": results}))
 
 
 if __name__ == "__main__":
