@@ -78,6 +78,7 @@ class Ours:
         recompute: Recompute = "none",
     ) -> None:
         self.model, self._mixture = _drawn(shape, training).to(dtype), mixture
+        self._recompute = recompute
         set_recompute(self.model, recompute)
         assign(self.model, RULES[training])
         self._step = Step(ConversationObjective(), self.model, torch.device("cpu"))
@@ -87,7 +88,8 @@ class Ours:
 
     def prepare(self, samples: list[Sample]) -> Any:
         """Packs of at most the mixture's tokens; with a cache their tiles were seen in an epoch before."""
-        made = packs(samples, self._mixture.pack)
+        # What is computed again leaves room: one pack a step needs no sum of gradients in float32.
+        made = packs(samples, self._mixture.pack * (1 if self._recompute == "none" else 4))
         if self._cached:
             for pack in made:
                 self.model.see(pack.tiles)
