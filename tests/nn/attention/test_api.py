@@ -121,7 +121,8 @@ def test_who_is_chosen(capability: tuple[int, int], found: bool, monkeypatch: py
         cuda, torch.bfloat16, 320
     )
     assert kernel_for(torch.device("cpu"), torch.bfloat16, 64) is CPU
-    assert describe_attention(torch.device("meta"), torch.bfloat16, 64) == "sdpa attention"
+    for dtype, kernel in ((torch.bfloat16, "varlen"), (torch.float32, "sdpa")):
+        assert describe_attention(torch.device("meta"), dtype, 64) == f"{kernel} attention", "as planned for"
 
 
 def test_a_layout_meets_inference_before_training() -> None:

@@ -88,12 +88,6 @@ def usual_pack(config: ModelConfig, limits: PackingConfig) -> PackPlan:
     )
 
 
-def fullest_pack(config: ModelConfig, limits: PackingConfig) -> PackPlan:
-    """The worst that the limits allow: one sample of all tokens, all tiles, all else learned."""
-    tiles = min(limits.max_tiles, (limits.max_tokens - 2) // config.tokens_per_tile)
-    learned = limits.max_tokens - tiles * config.tokens_per_tile - 1
-    return PackPlan((Lengths(limits.max_tokens, tiles, learned),), "one sample of all tokens and tiles")
-
 
 def heaviest(packs: Sequence[PackPlan], config: ModelConfig) -> PackPlan:
     """The pack that takes most: by tokens of the decoder, states of the ViT, and what is learned."""
