@@ -23,12 +23,12 @@ from tessera.chat.encoder import Lengths
 from tessera.checkpoints.fill import replaceable
 from tessera.models.config import DecoderConfig, ModelConfig, VisionConfig, VLMConfig
 from tessera.models.vlm import VLM
+from tessera.nn.drop_path import set_drop_path
 from tessera.nn.linear import make_linear
 from tessera.nn.lora import LoRAConfig, replace_module
 from tessera.nn.recompute import set_recompute
 from tessera.records.manifest import PlaygroundSource
 from tessera.runtime.device import bound_product_caches
-from tessera.train.loop import set_drop_path
 from tessera.train.plan.machine import USUAL
 from tessera.train.plan.memory import StepMemory, step_memory
 from tessera.train.plan.packs import PackPlan

@@ -11,9 +11,9 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from tessera.nn.drop_path import set_drop_path
 from tessera.nn.recompute import Recompute, run_block, set_recompute
 from tessera.packing.pack import collate
-from tessera.train.loop import set_drop_path
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.step import Step
 from tests.train import tiny

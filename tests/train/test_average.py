@@ -11,6 +11,7 @@ from torch import nn
 
 from tessera.checkpoints.load import load_checkpoint
 from tessera.train.loop import Trainer
+from tessera.train.objective.learner import base_folder
 from tessera.train.recipe import Recipe
 from tessera.train.setup import set_up
 from tessera.train.update import parts
@@ -86,3 +87,11 @@ def test_visits_of_offloaded_memory_change_nothing(kind: str, monkeypatch: pytes
         optimizer.settle()
         ends.append(optimizer.state_tensors() | dict(masters.exact(model)) | dict(model.named_parameters()))
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+
+
+def test_a_run_means_its_last_stage_and_not_the_mean_beside_it(tmp_path: Path) -> None:
+    """The two folders begin with the same number: which one a second run began from was chance."""
+    for name in ("0_first", "1_full", "1_full_ema"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tessera.json").write_text("{}")
+    assert base_folder(str(tmp_path), "model") == tmp_path / "1_full"

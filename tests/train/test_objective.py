@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tessera.train.loop import set_drop_path
+from tessera.nn.drop_path import set_drop_path
 from tessera.train.objective.contract import Counts
 from tessera.train.objective.contrastive import ContrastiveObjective
 from tessera.train.objective.conversation import ConversationObjective

@@ -23,7 +23,7 @@ from tessera.recipes.internvl.second import SERIES, Tuning
 from tessera.recipes.internvl.stage import PARTS, Part
 from tessera.runtime.config import Config
 from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start
-from tessera.train.update.rules import Rule
+from tessera.train.update.rules import DECODER_LINEARS, Rule
 from tessera.train.update.schedule import Schedule
 from tessera.train.watch.evaluation import EvaluationSpec
 
@@ -31,7 +31,7 @@ STAGE = "tune"
 LINEARS: dict[Part, str] = {
     "vision": r"^vision\.layers\.\d+\.(attn|mlp)\.\w+\.",
     "connector": r"^connector\.linear_\d\.",
-    "decoder": r"^decoder\.layers\.\d+\.(self_attn|mlp)\.\w+_proj\.",
+    "decoder": DECODER_LINEARS,
 }
 """Linear layers that LoRA puts factors beside: those of the published lists (docs/facts/recipes.md)."""
 TOY = Tuning(5e-4, 0.01, 0.0, 4096, 6, "chosen on the scale model (docs/tune.md)")

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tessera.nn.drop_path import set_drop_path
 from tessera.nn.recompute import set_recompute
 from tessera.runtime.device import bound_product_caches, choose_device, choose_dtype
 from tessera.runtime.disk import require_writable
@@ -349,18 +350,3 @@ def _next_batches(loader: Loader, stage: Stage, step: int) -> list[Any]:
             f"stage {stage.name!r}: the data ended at step {step} of {stage.steps}; "
             "lower steps or raise packing.epochs"
         ) from None
-
-
-def set_drop_path(model: nn.Module, highest: float | None) -> None:
-    """Linear in depth from 0 to `highest` (docs/facts/architecture.md), in every module that has a rate
-    `drop_path`.
-
-    None leaves the model's own rates. ValueError when no module has one.
-    """
-    if highest is None:
-        return
-    blocks: list[Any] = [module for module in model.modules() if hasattr(module, "drop_path")]
-    if not blocks:
-        raise ValueError(f"drop_path = {highest}: {type(model).__name__} drops no paths; leave it None")
-    for block, rate in zip(blocks, torch.linspace(0, highest, len(blocks)).tolist(), strict=True):
-        block.drop_path = rate

@@ -85,7 +85,7 @@ def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
     held_out = [_check_validation(stage, learner, progress) for stage in recipe.stages]
     report = sum((found for _, found in (*checked, *held_out)), CheckReport())
     sources, validation = (tuple(sources for sources, _ in found) for found in (checked, held_out))
-    ends = [_counted(*given, learner) for given in zip(recipe.stages, sources, strict=True)]
+    ends = [with_steps(*given, learner) for given in zip(recipe.stages, sources, strict=True)]
     counted = recipe.model_copy(update={"stages": tuple(ends)})
     return Setup(recipe, counted, learner, sources, validation, report)
 
@@ -95,7 +95,7 @@ def _still(recipe: Recipe) -> Callable[[str], bool]:
     return lambda name: not any(trains(stage.rules, name) for stage in recipe.stages)
 
 
-def _counted(stage: Stage, sources: Sources, learner: Any) -> Stage:
+def with_steps(stage: Stage, sources: Sources, learner: Any) -> Stage:
     """The stage with the steps that its passes over the data take, where it says how many."""
     if stage.epochs is None:
         return stage

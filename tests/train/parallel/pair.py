@@ -17,11 +17,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from tessera.nn.drop_path import set_drop_path
 from tessera.nn.linear import make_linear
 from tessera.nn.lora import LoRAConfig, replace_module
 from tessera.packing.pack import Pack, collate
 from tessera.runtime.interrupt import stop_on_signals
-from tessera.train.loop import Trainer, set_drop_path
+from tessera.train.loop import Trainer
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.parallel.config import Parallel
 from tessera.train.parallel.mesh import ProcessMesh, arrange

@@ -10,11 +10,9 @@ from tessera.recipes.internvl.stage import PARTS, PublishedStage
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.objective.distillation import DistillationObjective
 from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start, to_fill
-from tessera.train.update.rules import Rule
+from tessera.train.update.rules import DECODER_LINEARS, Rule
 from tessera.train.update.schedule import Schedule
 
-LINEARS = r"^decoder\.layers\..+_proj\."
-"""Where published scripts put LoRA: every linear of the decoder's blocks (docs/facts/recipes.md)."""
 MOST_STEPS = 1_000_000
 """Of a stage that ends behind one pass over the data."""
 
@@ -56,7 +54,7 @@ def rules_of(stage: PublishedStage) -> tuple[Rule, ...]:
     parts = [Rule(pattern=rf"^{part}\.", **(settings if part in stage.trained else {})) for part in PARTS]
     if not stage.lora_rank:
         return tuple(parts)
-    return Rule(pattern=LINEARS, lora=LoRAConfig(rank=stage.lora_rank), **settings), *parts
+    return Rule(pattern=DECODER_LINEARS, lora=LoRAConfig(rank=stage.lora_rank), **settings), *parts
 
 
 def packing_of(stage: PublishedStage) -> PackingConfig:

@@ -185,7 +185,12 @@ def base_folder(given: str, what: Shipped) -> Path:
     if given == "shipped":
         return shipped_folder(what)
     folder = find_checkpoint(given, alone=what in ("vision", "decoder"))
-    stages = {int(found[1]): path for path in folder.iterdir() if (found := STAGE.fullmatch(path.name))}
+    names = {path.name for path in folder.iterdir()}
+    stages = {
+        int(found[1]): folder / name
+        for name in names
+        if (found := STAGE.fullmatch(name)) and name.removesuffix("_ema") not in names - {name}
+    }
     if not stages or any((folder / name).is_file() for name in (*CONFIG_FILES, PART_FILE)):
         return folder
     return stages[max(stages)]

@@ -13,12 +13,10 @@ from tessera.train.plan.packs import usual_pack
 from tessera.train.plan.prospect import Prospect
 from tessera.train.plan.run_plan import RunPlan, look_ahead_of, memory_of, with_allowances
 from tessera.train.recipe import Recipe, Stage
-from tessera.train.update.rules import Rule
+from tessera.train.update.rules import DECODER_LINEARS, Rule
 
 LEAST_TOKENS = 2048
 MOST_DEVICES = 64
-LINEARS = r"^decoder\.layers\..+_proj\."
-"""Where LoRA is proposed: where the published scripts have it (docs/facts/recipes.md)."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +148,7 @@ def factors(recipe: Recipe, index: int, machine: Machine) -> Iterator[Change]:
     if any(rule.lora for rule in rules):
         return
     rate = max(rule.learning_rate or 0.0 for rule in rules)
-    lora = Rule(pattern=LINEARS, learning_rate=rate, lora=LoRAConfig())
+    lora = Rule(pattern=DECODER_LINEARS, learning_rate=rate, lora=LoRAConfig())
     changed = _with(recipe, index, rules=(lora, Rule(pattern=".")))
     yield Change(
         "LoRA of rank 16", "rules with lora (docs/recipes.md), or tessera tune", changed, machine.count

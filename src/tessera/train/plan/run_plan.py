@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from math import ceil
 
 import torch
 
@@ -24,6 +23,7 @@ from tessera.train.plan.prospect import Prospect, look_ahead
 from tessera.train.plan.shape import stage_model
 from tessera.train.plan.trial import Conditions
 from tessera.train.recipe import Recipe, Stage, gaps
+from tessera.train.setup import with_steps
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -198,10 +198,7 @@ def _packs(recipe: Recipe, index: int, prospect: Prospect, progress: Progress, r
         return StagePacks(usual, usual, stage.steps if stage.epochs is None else None)
     sources, _ = objective.check(stage, learner, progress)
     found = _first_window(stage, learner, sources, (recipe.seed, index))
-    steps = stage.steps
-    if stage.epochs is not None:
-        batches = stage.epochs * objective.batches_per_pass(stage, learner, sources)
-        steps = min(steps, max(1, ceil(batches / stage.accumulate)))
+    steps = with_steps(stage, sources, learner).steps
     return StagePacks(heaviest(found, prospect.family.model), mean_pack(found), steps)
 
 

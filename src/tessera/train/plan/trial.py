@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from tessera.models.vlm import VLM
+from tessera.nn.drop_path import set_drop_path
 from tessera.nn.lora import FACTORS
 from tessera.nn.recompute import set_recompute
-from tessera.train.loop import set_drop_path
 from tessera.train.plan.live import MemoryBook, Moment, materialise
 from tessera.train.plan.packs import PackPlan
 from tessera.train.recipe import Stage

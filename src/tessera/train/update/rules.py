@@ -15,6 +15,9 @@ from tessera.runtime.config import Config
 from tessera.runtime.shown import shown
 from tessera.train.update.decay import Exempt, kind_of, layers_above, stacks
 
+DECODER_LINEARS = r"^decoder\.layers\..+_proj\."
+"""Where published scripts put LoRA: every linear of the decoder's blocks (docs/facts/recipes.md)."""
+
 
 class Rule(Config):
     """Parameters whose name a pattern finds, and what happens to them."""

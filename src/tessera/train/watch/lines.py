@@ -45,9 +45,8 @@ class StepFile(Generic[Line]):
         if file.is_file():
             with disk_faults(file):
                 self._stream = file.open("ab")
-                self._stream.truncate(
-                    kept
-                )  # in one step: a crash while lines were copied would lose them all
+                # In one step: a crash while lines were copied would lose them all.
+                self._stream.truncate(kept)
 
     def write(self, line: Line) -> None:
         """Append a line."""
