@@ -12,9 +12,9 @@ from tessera.train.parallel.mesh import ProcessMesh
 from tessera.train.parallel.ranks import totals
 from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
+from tessera.train.state.folder import require_finite
 from tessera.train.step import Step
 from tessera.train.unread import TakenStep
-from tessera.train.state.folder import require_finite
 from tessera.train.vision_cache import without_cache
 from tessera.train.watch.evaluation import AnswerHook, Answers, EvaluationReport, EvaluationSpec
 

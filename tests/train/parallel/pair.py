@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from tessera.cli.training.answers import Answerer
 from tessera.cli.main import main
+from tessera.cli.training.answers import Answerer
 from tessera.nn.drop_path import set_drop_path
 from tessera.nn.linear import make_linear
 from tessera.nn.lora import LoRAConfig, replace_module
@@ -157,8 +157,8 @@ def _tune(folder: Path, ranks: Ranks) -> None:
     if ranks.leads:
         main(["playground", str(folder / "clocks"), "--suite", "clock", "--count", "12"])
     totals([0.0], ranks)
-    steps = ["--stages.0.steps", "2", "--val", "0.2", "--ask", "1"]
-    assert main(["tune", "shipped", str(folder / "clocks/meta.json"), "--out", str(folder / "tune"), *steps]) == 0
+    given = ["shipped", str(folder / "clocks/meta.json"), "--out", str(folder / "tune")]
+    assert main(["tune", *given, "--stages.0.steps", "2", "--val", "0.2", "--ask", "1"]) == 0
 
 
 def _run(folder: Path, kill: str | None) -> None:

@@ -50,7 +50,7 @@ def test_two_processes_take_the_steps_of_one(case: str, two: tuple[Path, str]) -
         torch.testing.assert_close(found[name], value, rtol=0, atol=weights, msg=name)
 
 
-def test_a_model_that_is_shared_out_answers_and_sees_by_a_cache(two: tuple[Path, str], tmp_path: Path) -> None:
+def test_a_model_that_is_shared_out_answers_and_caches(two: tuple[Path, str], tmp_path: Path) -> None:
     """Answers are of any length, given by one process; a cache passes by a ViT that two put together."""
     assert (two[0] / "asked/1_full").is_dir(), two[1]
     alone = list(pair.asked(tmp_path).run())

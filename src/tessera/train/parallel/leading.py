@@ -1,7 +1,7 @@
 """Work of one process with a model whose weights are shared out: the others hand in their parts.
 
-Before each block the process that leads says which one it needs, and all put its weights together. So the work
-may take any course and any number of passes (answers of unknown length); the others compute nothing.
+Before each block the process that leads says which one it needs, and all put its weights together. So the
+work may take any course and any number of passes (answers of unknown length); the others compute nothing.
 """
 
 from collections.abc import Callable, Sequence

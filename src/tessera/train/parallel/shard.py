@@ -43,7 +43,7 @@ def parallelise(model: nn.Module, mesh: ProcessMesh) -> None:
     root = fully_shard(model, mesh=mesh.weights, mp_policy=policy)
     for module in model.modules():
         if isinstance(module, nn.ModuleList):
-            # Else what ran before it is fetched again, which may be another thing in each process (`leading`).
+            # Else what ran before it is fetched again: another thing in each process, behind `leading`.
             module[0].set_modules_to_backward_prefetch([root])  # type: ignore[operator]
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)
