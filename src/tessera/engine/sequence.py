@@ -5,7 +5,7 @@ import torch
 from tessera.chat.encoder import Encoded
 from tessera.chat.tokenizer import Tokenizer
 from tessera.engine.completion import Completion, Finish, TokenLogprob
-from tessera.engine.sampling.choose import Choice, Chooser
+from tessera.engine.sampling.choose import Chooser, Chosen
 from tessera.engine.sampling.options import Sampling
 from tessera.engine.stream import TextStream
 from tessera.models.config import DecoderConfig
@@ -45,7 +45,7 @@ class Sequence:
             return False
         return self.positions[-2] + 1 <= config.trained_length < self.positions[-1] + 1
 
-    def take(self, choice: Choice, stop_ids: frozenset[int]) -> str:
+    def take(self, choice: Chosen, stop_ids: frozenset[int]) -> str:
         """Add a token, or finish; returns the text that can be shown now."""
         token = choice.token
         if token in self.sampling.ending(stop_ids):
