@@ -28,7 +28,7 @@ class Engine:
     """Answers prompts with one model. `stop_ids` end an answer (`Encoder.stop_ids`).
 
     At most `max_batch` requests run at a time. What prompts have in common is computed once, as long as the
-    cache has room for it; weights that were changed in place are noticed. Calls may come from several threads.
+    cache has room for it; weights that were changed in place are noticed. Several threads may call.
     """
 
     model: VLM

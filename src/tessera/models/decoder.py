@@ -97,10 +97,11 @@ class Decoder(nn.Module):
 
     Beyond the trained length, dynamic NTK and longrope turn a token by how far its sequence reaches: in this
     call, that is to its last position (positions ascend within a sequence), unless the caller knows more;
-    neighbours and earlier calls have no part in it. Cached keys keep the angles that they were written with, so an answer made with a cache
-    differs a little from one without, as it does in transformers, whose dynamic NTK also remembers the
-    longest sequence beyond the trained length until a short one comes. The engine fills the cache of a
-    longrope sequence anew where it crosses the trained length, as transformers does for Phi-3.
+    neighbours and earlier calls have no part in it. Cached keys keep the angles that they were written with,
+    so an answer made with a cache differs a little from one without, as it does in transformers, whose
+    dynamic NTK also remembers the longest sequence beyond the trained length until a short one comes. The
+    engine fills the cache of a longrope sequence anew where it crosses the trained length, as transformers
+    does for Phi-3.
     """
 
     def __init__(self, config: DecoderConfig) -> None:

@@ -13,6 +13,8 @@ from tessera.runtime.config import Config
 SHARE_OF_FREE = {"cpu": 0.25, "cuda": 0.8}
 """Of a device's free memory, for the cache where nobody says how much. A CPU's is shared with everything
 else, and pages that were never used take none."""
+LONGEST = 64
+"""How many times the longest context a sequence may be: a small visual increment makes room for more tokens."""
 TOKENS = {"cpu": 512, "cuda": 8192}
 TILES = {"cpu": 2, "cuda": 64}
 """Of one step. On a CPU a step of so much takes about as long as people wait for a token without minding."""
@@ -42,14 +44,14 @@ class EngineLimits(Config):
 
 
 def count_blocks(model: VLM, limits: EngineLimits, most_running: int) -> int:
-    """Blocks that the memory allows; no more than `most_running` sequences of the longest context can use.
+    """Blocks that the memory allows, but no more than can be of use.
 
     Raises ValueError when `cache_bytes` is less than one block takes.
     """
     config, places = model.config.decoder, model.decoder.layer_devices
     width = 2 * config.num_key_value_heads * config.head_width
     layer = limits.block_size * width * model.decoder.embed_tokens.weight.element_size()
-    useful = most_running * -(-config.longest_context // limits.block_size)
+    useful = max(most_running, LONGEST) * -(-config.longest_context // limits.block_size)
     if limits.cache_bytes is not None:
         allowed = limits.cache_bytes // (layer * len(places))
         if not allowed:
@@ -59,5 +61,8 @@ def count_blocks(model: VLM, limits: EngineLimits, most_running: int) -> int:
             )
         return min(allowed, useful)
     layers = Counter(places)
-    each = (free_bytes(str(place)) * SHARE_OF_FREE.get(place.type, 0.5) // (layer * n) for place, n in layers.items())
+    each = (
+        free_bytes(str(place)) * SHARE_OF_FREE.get(place.type, 0.5) // (layer * n)
+        for place, n in layers.items()
+    )
     return max(1, min(useful, *map(int, each)))

@@ -54,7 +54,9 @@ class EngineStats:
 class Loop:
     """Sequences of one model. `name`: what messages call it."""
 
-    def __init__(self, model: VLM, vocabulary: int, most_running: int, limits: EngineLimits, name: str) -> None:
+    def __init__(
+        self, model: VLM, vocabulary: int, most_running: int, limits: EngineLimits, name: str
+    ) -> None:
         self.model, self.name, self.limits = model, name, limits
         self.runner: Runner | None = None
         self._stamp = 0
@@ -82,8 +84,8 @@ class Loop:
         if blocks.needed(sequence.room) > blocks.count:
             raise ValueError(
                 f"the prompt has {len(sequence.ids)} tokens and max_new_tokens is "
-                f"{sequence.sampling.max_new_tokens}, but the cache holds {blocks.count * blocks.size}: ask for "
-                "fewer tokens, give fewer pictures or tiles, or a larger cache (cache_bytes)"
+                f"{sequence.sampling.max_new_tokens}, but the cache holds {blocks.count * blocks.size}: "
+                "ask for fewer tokens, give fewer pictures or tiles, or a larger cache (cache_bytes)"
             )
         sequence.ticket = Ticket(self.until)
         self._arrived.append(sequence)
@@ -193,7 +195,9 @@ class Loop:
         scores, finite = scored
         answering = [part.sequence for part in parts if part.answers]
         if not finite.all():
-            for sequence in (each for each, sound in zip(answering, finite.tolist(), strict=True) if not sound):
+            for sequence in (
+                each for each, sound in zip(answering, finite.tolist(), strict=True) if not sound
+            ):
                 self._tell(sequence, sequence.end("failed", self._what_is_wrong))
             answering, scores = [each for each in answering if each.finish is None], scores[finite]
         if not answering:

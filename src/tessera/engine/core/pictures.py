@@ -10,7 +10,7 @@ import torch
 
 def tile_digests(tiles: npt.NDArray[np.uint8]) -> tuple[bytes, ...]:
     """A digest of each tile uint8 [N, S, S, 3]."""
-    return tuple(blake2b(np.ascontiguousarray(tile), digest_size=32).digest() for tile in tiles)
+    return tuple(blake2b(np.ascontiguousarray(tile).data, digest_size=32).digest() for tile in tiles)
 
 
 class PictureCache:

@@ -48,7 +48,9 @@ class Runner:
         )
         # Ids stay on the host, where the model counts placeholders without waiting for a device.
         ids = torch.tensor([token for sequence, start, stop in spans for token in sequence.ids[start:stop]])
-        positions = torch.tensor([p for sequence, start, stop in spans for p in sequence.positions[start:stop]])
+        positions = torch.tensor(
+            [p for sequence, start, stop in spans for p in sequence.positions[start:stop]]
+        )
         reach = None
         if parts[0].sequence.needs_reach:
             reach = torch.tensor([r for sequence, *span in spans for r in sequence.reaches(*span)])

@@ -1,8 +1,8 @@
 """Who takes part in the next step, and with how many tokens.
 
 Every sequence that is answering gets its next token in every step. What is left of the step's budget of
-tokens and of tiles goes to prompts, in pieces, shared evenly: a short chat is through in its first step beside
-a prompt of forty tiles, and that one moves on in every step however many short chats come.
+tokens and of tiles goes to prompts, in pieces, shared evenly: a short chat is through in its first step
+beside a prompt of forty tiles, and that one moves on in every step however many short chats come.
 
 A sequence gets blocks for all of its tokens when it is admitted, and one more at a time as its answer grows.
 Where none is left, the one that arrived last gives up its own and waits for another turn, at the head of the
@@ -74,9 +74,9 @@ class Scheduler:
             self.running.remove(sequence)
         elif sequence in self._sent_away:
             self._sent_away.remove(sequence)
-        elif sequence in (line := self._lines.get(sequence.owner, ())):
-            line.remove(sequence)
-            if not line:
+        else:
+            self._lines[sequence.owner].remove(sequence)
+            if not self._lines[sequence.owner]:
                 del self._lines[sequence.owner]
 
     def plan(self) -> list[Part]:
@@ -212,7 +212,7 @@ class Scheduler:
 
 
 def even_shares(budget: int, wanted: Seq[int], least: int) -> list[int]:
-    """As much for each as for any other, up to what it wants; in all at most `budget`, or `least` for the first.
+    """As much for each as for any other, up to what it wants: at most `budget`, or `least` for the first.
 
     Where the budget does not reach for `least` for everybody, those who come first get it.
 

@@ -1,5 +1,6 @@
 """One request on its way: its prompt, what it has said so far, and where its cache lies."""
 
+from array import array
 from hashlib import blake2b
 
 import numpy as np
@@ -160,10 +161,10 @@ class Sequence:
             start = len(self._digests) * size
             stop = start + size
             content = blake2b(self._digests[-1] if self._digests else b"", digest_size=32)
-            content.update(np.array(self.ids[start:stop], dtype=np.int64))
-            content.update(np.array(self.positions[start:stop]))
+            content.update(array("q", self.ids[start:stop]))
+            content.update(array("d", self.positions[start:stop]))
             if self.needs_reach:
-                content.update(np.array(self.reaches(start, stop)))
+                content.update(array("d", self.reaches(start, stop)))
             first, last = self.visual_of(start, stop)
             if first < last:
                 content.update((first % self._tokens_per_tile).to_bytes(8, "little"))
@@ -177,13 +178,11 @@ class Sequence:
         return "" if scaling is None else scaling.kind
 
     def _reach_of_all(self) -> float:
-        """longrope: a number beyond the trained length where the sequence is; dynamic: where the prompt ends."""
+        """longrope: a number beyond the trained length if the sequence is; dynamic: where the prompt ends."""
         if self._kind == "longrope":
             trained = self._decoder.trained_length
             return trained + 1.0 if self.positions[-1] + 1 > trained else 0.0
         return self.positions[len(self.prompt.ids) - 1] + 1
 
-    def _event(
-        self, piece: str, ids: tuple[int, ...] = (), logprobs: tuple[TokenLogprob, ...] = ()
-    ) -> Event:
+    def _event(self, piece: str, ids: tuple[int, ...] = (), logprobs: tuple[TokenLogprob, ...] = ()) -> Event:
         return Event(piece, ids, logprobs, self.finish, self.fault)

@@ -10,7 +10,7 @@ from typing import Self
 
 from tessera.chat.encoder import Encoded
 from tessera.engine.completion import Finish
-from tessera.engine.core.loop import EngineStats, Loop
+from tessera.engine.core.loop import EngineStats
 from tessera.engine.core.ticket import Ticket
 from tessera.engine.engine import Engine
 from tessera.engine.sampling.options import Sampling

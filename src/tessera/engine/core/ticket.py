@@ -90,9 +90,13 @@ class Ticket(Iterator[Event], AsyncIterator[Event]):
         loop = asyncio.get_running_loop()
         woken = loop.create_future()
 
+        def finish() -> None:
+            if not woken.done():
+                woken.set_result(None)
+
         def wake() -> None:
             with suppress(RuntimeError):  # the coroutine's loop was closed: nobody waits any more
-                loop.call_soon_threadsafe(lambda: woken.done() or woken.set_result(None))
+                loop.call_soon_threadsafe(finish)
 
         with self._changing:
             if self.over or (self._events and not over):
