@@ -8,7 +8,7 @@ import pytest
 
 from tessera.engine.engine import Engine
 from tessera.engine.reference import generate_slowly
-from tessera.engine.sampling.choose import Choice
+from tessera.engine.sampling.choose import Chosen
 from tessera.engine.sampling.options import Sampling
 from tessera.models.vlm import VLM
 from tests.engine import tiny
@@ -60,7 +60,7 @@ def test_crossing_is_seen_once_and_only_for_longrope() -> None:
     seen = []
     for _ in range(19):
         for each in (sequence, plain):
-            each.take(Choice(5))
+            each.take(Chosen(5))
         seen.append(sequence.outgrown)
         sequence.restart()
         assert not plain.outgrown

@@ -1,4 +1,4 @@
-"""Any interleaving of arrivals, cancellations, preemptions and shared beginnings: the slow reference's answers.
+"""Any interleaving of arrivals, cancellations, preemptions and shared beginnings, against the slow reference.
 
 The loop is stepped by hand, so that a drawn schedule always runs the same way.
 """

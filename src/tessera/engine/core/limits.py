@@ -14,7 +14,7 @@ SHARE_OF_FREE = {"cpu": 0.25, "cuda": 0.8}
 """Of a device's free memory, for the cache where nobody says how much. A CPU's is shared with everything
 else, and pages that were never used take none."""
 LONGEST = 64
-"""How many times the longest context a sequence may be: a small visual increment makes room for more tokens."""
+"""Times the longest context that a sequence may have in tokens: a small visual increment makes the room."""
 TOKENS = {"cpu": 512, "cuda": 8192}
 TILES = {"cpu": 2, "cuda": 64}
 """Of one step. On a CPU a step of so much takes about as long as people wait for a token without minding."""

@@ -11,7 +11,7 @@ from tessera.chat.tokenizer import Tokenizer
 from tessera.engine.completion import Completion, Finish, TokenLogprob
 from tessera.engine.core.pictures import tile_digests
 from tessera.engine.core.ticket import Event, Ticket
-from tessera.engine.sampling.choose import Choice, Chooser
+from tessera.engine.sampling.choose import Chooser, Chosen
 from tessera.engine.sampling.options import Sampling
 from tessera.engine.stream import TextStream
 from tessera.models.config import DecoderConfig, ModelConfig
@@ -77,7 +77,7 @@ class Sequence:
         """Tokens that are not in the cache: one between steps of an answer."""
         return len(self.ids) - self.computed
 
-    def take(self, choice: Choice) -> Event:
+    def take(self, choice: Chosen) -> Event:
         """Add a token, or finish."""
         if choice.token in self._stop_ids:
             self.finish = "stop"

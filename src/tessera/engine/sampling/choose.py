@@ -21,7 +21,7 @@ LEAST_HEAT = 1e-30
 
 
 @dataclass(frozen=True)
-class Choice:
+class Chosen:
     """A chosen token; how likely it was, where the request asks for that."""
 
     token: int
@@ -54,7 +54,7 @@ class Chooser:
         self.penalties.take(token)
 
 
-def choose_rows(scores: torch.Tensor, choosers: Sequence[Chooser]) -> list[Choice]:
+def choose_rows(scores: torch.Tensor, choosers: Sequence[Chooser]) -> list[Chosen]:
     """The next token for every row of raw scores [B, V], which stay as they are; all must be sound.
 
     The result is not yet part of the answers: `Chooser.take` says so. Raises ValueError when the rows are
@@ -69,7 +69,7 @@ def choose_rows(scores: torch.Tensor, choosers: Sequence[Chooser]) -> list[Choic
         picked[drawing] = _drawn(changed[drawing], [choosers[row] for row in drawing])
     tokens = picked.tolist()
     told = tell_rows(scores, tokens, [chooser.sampling.logprobs for chooser in choosers])
-    return [Choice(token, logprob) for token, logprob in zip(tokens, told, strict=True)]
+    return [Chosen(token, logprob) for token, logprob in zip(tokens, told, strict=True)]
 
 
 def _changed(scores: torch.Tensor, choosers: Sequence[Chooser]) -> torch.Tensor:

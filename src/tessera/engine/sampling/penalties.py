@@ -43,7 +43,8 @@ class Penalties:
             scores[self._biased.to(device)] += self._bias.to(device)
         if self._repeats:
             fresh = torch.tensor([t for t in self._said if t not in self._asked], dtype=torch.int64)
-            seen = torch.cat((self._prompt, fresh)).to(device)
+            parts = self._prompt, fresh
+            seen = torch.cat(parts).to(device)
             past, factor = scores[seen], sampling.repetition_penalty
             scores[seen] = torch.where(past < 0, past * factor, past / factor)
         if self._counts and self._said:
