@@ -22,7 +22,7 @@ from tessera.engine.core.blocks import Blocks
 from tessera.engine.core.limits import EngineLimits, count_blocks
 from tessera.engine.core.pictures import PictureCache
 from tessera.engine.core.runner import Runner
-from tessera.engine.core.scheduler import Part, Scheduler
+from tessera.engine.core.scheduler import Piece, Scheduler
 from tessera.engine.core.sequence import Sequence
 from tessera.engine.core.ticket import Event, Ticket
 from tessera.engine.sampling.choose import choose_rows
@@ -150,8 +150,8 @@ class Loop:
         reason = INTERRUPTED
         try:
             self._take_in()
-            if parts := self.scheduler.plan():
-                self._deliver(parts, self._runner.run(parts, self.scheduler.pictures))
+            if pieces := self.scheduler.plan():
+                self._deliver(pieces, self._runner.run(pieces, self.scheduler.pictures))
             reason = ""
         except (RuntimeError, ValueError) as error:
             reason = f"the step in which it took part failed: {error}"
@@ -186,14 +186,14 @@ class Loop:
             self._stamp, self.runner = stamp, None
             self._begin()
 
-    def _deliver(self, parts: Seq[Part], scored: tuple[torch.Tensor, torch.Tensor] | None) -> None:
-        for part in parts:
-            self._computed_tokens += part.stop - part.sequence.computed
-            self.scheduler.done(part)
+    def _deliver(self, pieces: Seq[Piece], scored: tuple[torch.Tensor, torch.Tensor] | None) -> None:
+        for piece in pieces:
+            self._computed_tokens += piece.stop - piece.sequence.computed
+            self.scheduler.done(piece)
         if scored is None:
             return
         scores, finite = scored
-        answering = [part.sequence for part in parts if part.answers]
+        answering = [piece.sequence for piece in pieces if piece.answers]
         if not finite.all():
             for sequence in (
                 each for each, sound in zip(answering, finite.tolist(), strict=True) if not sound

@@ -19,7 +19,7 @@ from tessera.engine.core.sequence import Sequence
 
 
 @dataclass(frozen=True)
-class Part:
+class Piece:
     """A sequence in a step: its tokens up to `stop` go through the model behind those in the cache."""
 
     sequence: Sequence
@@ -79,7 +79,7 @@ class Scheduler:
             if not self._lines[sequence.owner]:
                 del self._lines[sequence.owner]
 
-    def plan(self) -> list[Part]:
+    def plan(self) -> list[Piece]:
         """The next step; empty only when nobody is left. Room for all of its tokens is taken."""
         self.steps += 1
         for sequence in [each for each in self.running if each.outgrown]:
@@ -87,18 +87,18 @@ class Scheduler:
         for sequence in sorted(self.running, key=_age):
             self._grow(sequence)
         self._admit()
-        answering = [Part(each, len(each.ids)) for each in self.running if each.remaining == 1]
+        answering = [Piece(each, len(each.ids)) for each in self.running if each.remaining == 1]
         prompts = [each for each in self.running if each.remaining > 1]
         return answering + self._divide(prompts, self.tokens - len(answering))
 
-    def done(self, part: Part) -> None:
-        """The part went through the model: its full blocks may be shared."""
-        sequence, size = part.sequence, self.blocks.size
-        full = range(sequence.computed // size, part.stop // size)
-        sequence.computed = part.stop
+    def done(self, piece: Piece) -> None:
+        """The piece went through the model: its full blocks may be shared."""
+        sequence, size = piece.sequence, self.blocks.size
+        full = range(sequence.computed // size, piece.stop // size)
+        sequence.computed = piece.stop
         for index in full:
             self.blocks.keep(sequence.table[index], sequence.digest(index, size))
-        for tile in [tile for tile in sequence.features if tile not in sequence.tiles_of(part.stop, 2**62)]:
+        for tile in [tile for tile in sequence.features if tile not in sequence.tiles_of(piece.stop, 2**62)]:
             del sequence.features[tile]
 
     def _grow(self, sequence: Sequence) -> None:
@@ -162,7 +162,7 @@ class Scheduler:
             sequence.computed += size
             self.reused_tokens += size
 
-    def _divide(self, prompts: list[Sequence], tokens: int) -> list[Part]:
+    def _divide(self, prompts: list[Sequence], tokens: int) -> list[Piece]:
         """The budget over the prompts that are not through, those first that waited longest."""
         size, claimed = self.blocks.size, set[bytes]()
         going: list[Sequence] = []
@@ -173,7 +173,7 @@ class Scheduler:
             if first not in claimed:  # else another computes the same in this step, to be shared in the next
                 claimed |= {first} - {b""}
                 going.append(sequence)
-        parts = []
+        pieces = []
         wanted = [each.remaining for each in going]
         seeing = [min(each, self.tiles) for each in map(self._unseen, going)]
         shares = zip(
@@ -183,8 +183,8 @@ class Scheduler:
             stop = self._cut(sequence, sequence.computed + count, tiles)
             if stop > sequence.computed:
                 sequence.served = self.steps
-                parts.append(Part(sequence, stop))
-        return parts
+                pieces.append(Piece(sequence, stop))
+        return pieces
 
     def _unseen(self, sequence: Sequence) -> int:
         """Tiles that a prompt still needs from the ViT."""
