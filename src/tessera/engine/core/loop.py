@@ -22,7 +22,7 @@ from tessera.engine.core.blocks import Blocks
 from tessera.engine.core.limits import EngineLimits, count_blocks
 from tessera.engine.core.pictures import PictureCache
 from tessera.engine.core.runner import Runner
-from tessera.engine.core.scheduler import Piece, Scheduler
+from tessera.engine.core.scheduler import Advance, Scheduler
 from tessera.engine.core.sequence import Sequence
 from tessera.engine.core.ticket import Event, Ticket
 from tessera.engine.sampling.choose import choose_rows
@@ -150,8 +150,8 @@ class Loop:
         reason = INTERRUPTED
         try:
             self._take_in()
-            if pieces := self.scheduler.plan():
-                self._deliver(pieces, self._runner.run(pieces, self.scheduler.pictures))
+            if advances := self.scheduler.plan():
+                self._deliver(advances, self._runner.run(advances, self.scheduler.pictures))
             reason = ""
         except (RuntimeError, ValueError) as error:
             reason = f"the step in which it took part failed: {error}"
@@ -186,14 +186,14 @@ class Loop:
             self._stamp, self.runner = stamp, None
             self._begin()
 
-    def _deliver(self, pieces: Seq[Piece], scored: tuple[torch.Tensor, torch.Tensor] | None) -> None:
-        for piece in pieces:
-            self._computed_tokens += piece.stop - piece.sequence.computed
-            self.scheduler.done(piece)
+    def _deliver(self, advances: Seq[Advance], scored: tuple[torch.Tensor, torch.Tensor] | None) -> None:
+        for advance in advances:
+            self._computed_tokens += advance.stop - advance.sequence.computed
+            self.scheduler.done(advance)
         if scored is None:
             return
         scores, finite = scored
-        answering = [piece.sequence for piece in pieces if piece.answers]
+        answering = [advance.sequence for advance in advances if advance.answers]
         if not finite.all():
             for sequence in (
                 each for each, sound in zip(answering, finite.tolist(), strict=True) if not sound

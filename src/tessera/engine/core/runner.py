@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from tessera.engine.core.pictures import PictureCache
-from tessera.engine.core.scheduler import Piece
+from tessera.engine.core.scheduler import Advance
 from tessera.engine.core.sequence import Sequence
 from tessera.engine.sampling.choose import finite_rows, forbid
 from tessera.models.vlm import VLM
@@ -35,12 +35,12 @@ class Runner:
         )
 
     @torch.inference_mode()
-    def run(self, pieces: Seq[Piece], pictures: PictureCache) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """All pieces in one stream. Scores [B, V] behind each piece that answers, and which rows are finite.
+    def run(self, advances: Seq[Advance], pictures: PictureCache) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """All of them in one stream. Scores [B, V] behind each that answers, and which rows are finite.
 
-        None where no piece does.
+        None where none does.
         """
-        spans = [(piece.sequence, piece.sequence.computed, piece.stop) for piece in pieces]
+        spans = [(each.sequence, each.sequence.computed, each.stop) for each in advances]
         layout = Paged(
             tuple(stop - start for _, start, stop in spans),
             tuple(start for _, start, _ in spans),
@@ -52,7 +52,7 @@ class Runner:
             [p for sequence, start, stop in spans for p in sequence.positions[start:stop]]
         )
         reach = None
-        if pieces[0].sequence.needs_reach:
+        if advances[0].sequence.needs_reach:
             reach = torch.tensor([r for sequence, *span in spans for r in sequence.reaches(*span)])
         self._see(spans, pictures)
         hidden = self.model(
@@ -64,10 +64,10 @@ class Runner:
             rows=layout.ends(self.model.decoder.norm.weight.device),
             reach=reach,
         )
-        answering = [row for row, piece in enumerate(pieces) if piece.answers]
+        answering = [row for row, each in enumerate(advances) if each.answers]
         if not answering:
             return None
-        scores = self.model.logits(hidden if len(answering) == len(pieces) else hidden[answering])
+        scores = self.model.logits(hidden if len(answering) == len(advances) else hidden[answering])
         finite = finite_rows(scores[:, : self.vocabulary])
         return forbid(scores, self.model.config.image_token_id, self.vocabulary), finite
 

@@ -19,7 +19,7 @@ from tessera.engine.core.sequence import Sequence
 
 
 @dataclass(frozen=True)
-class Piece:
+class Advance:
     """A sequence in a step: its tokens up to `stop` go through the model behind those in the cache."""
 
     sequence: Sequence
@@ -79,7 +79,7 @@ class Scheduler:
             if not self._lines[sequence.owner]:
                 del self._lines[sequence.owner]
 
-    def plan(self) -> list[Piece]:
+    def plan(self) -> list[Advance]:
         """The next step; empty only when nobody is left. Room for all of its tokens is taken."""
         self.steps += 1
         for sequence in [each for each in self.running if each.outgrown]:
@@ -87,18 +87,20 @@ class Scheduler:
         for sequence in sorted(self.running, key=_age):
             self._grow(sequence)
         self._admit()
-        answering = [Piece(each, len(each.ids)) for each in self.running if each.remaining == 1]
+        answering = [Advance(each, len(each.ids)) for each in self.running if each.remaining == 1]
         prompts = [each for each in self.running if each.remaining > 1]
         return answering + self._divide(prompts, self.tokens - len(answering))
 
-    def done(self, piece: Piece) -> None:
-        """The piece went through the model: its full blocks may be shared."""
-        sequence, size = piece.sequence, self.blocks.size
-        full = range(sequence.computed // size, piece.stop // size)
-        sequence.computed = piece.stop
+    def done(self, advance: Advance) -> None:
+        """It went through the model: its full blocks may be shared."""
+        sequence, size = advance.sequence, self.blocks.size
+        full = range(sequence.computed // size, advance.stop // size)
+        sequence.computed = advance.stop
         for index in full:
             self.blocks.keep(sequence.table[index], sequence.digest(index, size))
-        for tile in [tile for tile in sequence.features if tile not in sequence.tiles_of(piece.stop, 2**62)]:
+        for tile in [
+            tile for tile in sequence.features if tile not in sequence.tiles_of(advance.stop, 2**62)
+        ]:
             del sequence.features[tile]
 
     def _grow(self, sequence: Sequence) -> None:
@@ -162,7 +164,7 @@ class Scheduler:
             sequence.computed += size
             self.reused_tokens += size
 
-    def _divide(self, prompts: list[Sequence], tokens: int) -> list[Piece]:
+    def _divide(self, prompts: list[Sequence], tokens: int) -> list[Advance]:
         """The budget over the prompts that are not through, those first that waited longest."""
         size, claimed = self.blocks.size, set[bytes]()
         going: list[Sequence] = []
@@ -173,7 +175,7 @@ class Scheduler:
             if first not in claimed:  # else another computes the same in this step, to be shared in the next
                 claimed |= {first} - {b""}
                 going.append(sequence)
-        pieces = []
+        advances = []
         wanted = [each.remaining for each in going]
         seeing = [min(each, self.tiles) for each in map(self._unseen, going)]
         shares = zip(
@@ -183,8 +185,8 @@ class Scheduler:
             stop = self._cut(sequence, sequence.computed + count, tiles)
             if stop > sequence.computed:
                 sequence.served = self.steps
-                pieces.append(Piece(sequence, stop))
-        return pieces
+                advances.append(Advance(sequence, stop))
+        return advances
 
     def _unseen(self, sequence: Sequence) -> int:
         """Tiles that a prompt still needs from the ViT."""
