@@ -48,7 +48,7 @@ def test_a_rank_that_gets_no_further_is_named_with_step_and_samples() -> None:
 
 
 def test_who_is_behind_and_since_when(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of ranks in one step those are named that don't wait for others; a block that one passes is progress."""
+    """Of ranks in one step those are named that don't wait for others; a block passed is progress."""
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", str(store.port))

@@ -121,7 +121,8 @@ class Heartbeat(threading.Thread):
             same = beat.count == self._seen.get(rank, Beat()).count and not beat.gone
             self._looks[rank] = self._looks[rank] + 1 if same else 0
         now, before = ([(b.mark, b.ticks) for b in beats.values()] for beats in (found, self._seen))
-        self._still = 0 if now != before or not all(beat.watched for beat in found.values()) else self._still + 1
+        stands = now == before and all(beat.watched for beat in found.values())
+        self._still = self._still + 1 if stands else 0
         self._seen = found
         if silent := [rank for rank, looks in self._looks.items() if looks >= self._patience]:
             seconds = f"{self._patience:.0f} s"
