@@ -72,7 +72,7 @@ def test_real_tokenizers_write_valid_answers(shared_data: Any, name: str) -> Non
         "additionalProperties": False,
     }
     maker = Choosers(tokenizer, ends)
-    for seed in range(3):
+    for seed in range(2):
         chooser = maker.chooser(Sampling(grammar=Grammar(json_schema=schema)), ())
         value = json.loads(say_something(chooser, tokenizer, ends, seed))
         assert set(value) == {"größe 🙂", "n"} and value["n"] in (1, 22, "e\u0301")
@@ -104,12 +104,12 @@ def test_all_that_may_follow_is_allowed_and_nothing_else() -> None:
 def test_the_engine_ends_an_answer_where_its_grammar_does() -> None:
     """In one batch with answers that have none; equal to the slow reference."""
     samplings = [
-        Sampling(max_new_tokens=90, grammar=Grammar(json_schema=NUMBER)),
+        Sampling(max_new_tokens=400, grammar=Grammar(json_schema=NUMBER)),
         Sampling(max_new_tokens=5),
         Sampling(max_new_tokens=60, grammar=Grammar(regex="[a-f]{3}(, [0-9]+){2};"), temperature=1.2, seed=4),
         Sampling(max_new_tokens=60, grammar=Grammar(choices=("yes", "no")), logprobs=2),
         Sampling(max_new_tokens=2, grammar=Grammar(regex="x{50}")),
-        Sampling(max_new_tokens=60, grammar=Grammar(json_schema=NUMBER), begun='{"n"'),
+        Sampling(max_new_tokens=400, grammar=Grammar(json_schema=NUMBER), begun='{"n"'),
     ]
     prompts = tiny.mixed_prompts()
     done = Engine(tiny.model(), tiny.tokenizer(), STOPS).generate(prompts, samplings)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tessera.engine.engine import Engine
 from tessera.engine.sampling.chooser import Chooser
 from tessera.engine.sampling.loops import LoopRule, LoopWatch
 from tessera.engine.sampling.options import Sampling, read_sampling
@@ -93,6 +94,16 @@ def test_loops_are_ended(name: str) -> None:
     ids = tiny.tokenizer().encode(LOOPS[name])
     at = found_at(ids, LoopRule())
     assert at is not None and at < len(ids)
+
+
+def test_the_engine_ends_a_loop_with_a_reason_of_its_own() -> None:
+    """Greedy random models go round in circles soon; what was said stays, and neighbours go on."""
+    prompts = tiny.mixed_prompts()[:2]
+    samplings = [Sampling(max_new_tokens=200, ignore_eos=True, end_loops=EARLY), Sampling(max_new_tokens=60)]
+    stops = frozenset({tiny.tokenizer().token_id("<|im_end|>")})
+    ended, other = Engine(tiny.model(), tiny.tokenizer(), stops).generate(prompts, samplings)
+    assert ended.finish == "repetition" and found_at(ended.ids, EARLY) == len(ended.ids)
+    assert ended.text == tiny.tokenizer().decode(ended.ids) and other.finish != "repetition"
 
 
 def test_a_request_asks_for_it_in_a_word_or_with_its_own_rule() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from tessera.runtime.shown import shown
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
+    from llguidance._tokenizer import TokenizerWrapper
 
 MISSING = "a grammar needs llguidance, which is not installed: pip install 'tessera-vl[json]'"
 
@@ -82,7 +83,7 @@ class Grammars:
         except ImportError as error:
             raise ValueError(MISSING) from error
         size, ends = self._tokenizer.vocab_size, sorted(self._stop_ids)
-        return LLTokenizer(self._table, n_vocab=size, eos_token=ends)
+        return LLTokenizer(cast("TokenizerWrapper", self._table), n_vocab=size, eos_token=ends)
 
     @cached_property
     def _table(self) -> TokenTable:
