@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from tessera.train.compiled import uncompiled
 from tessera.train.parallel.mesh import ProcessMesh
 from tessera.train.recipe import Stage
 from tessera.train.setup import Setup
@@ -42,12 +43,13 @@ class Measuring:
         if not _due(stage, step) and asked is None:
             return taken
         self._model.eval()
-        if _due(stage, step):
-            found["validation_loss"] = compute.measure(self._setup.validation_batches(index))
-        if asked is not None and self._answer is not None:
-            answers = self._answer(asked, self._model)
-            write(EvaluationReport(stage.name, index, step, answers))
-            found["score"] = answers.score
+        with uncompiled(stage.compile):
+            if _due(stage, step):
+                found["validation_loss"] = compute.measure(self._setup.validation_batches(index))
+            if asked is not None and self._answer is not None:
+                answers = self._answer(asked, self._model)
+                write(EvaluationReport(stage.name, index, step, answers))
+                found["score"] = answers.score
         self._model.train()
         return replace(taken, report=replace(report, **found))
 
