@@ -96,12 +96,13 @@ class Decoder(nn.Module):
     """Embeddings, blocks, final norm and head. Hidden states and logits are separate calls on purpose:
     training asks for logits of supervised tokens only, generation for the last token only.
 
-    Beyond the trained length, dynamic NTK and longrope turn a token by how far its sequence reaches in this
-    call, that is to its last position (positions ascend within a sequence); neighbours and earlier calls have
-    no part in it. Cached keys keep the angles that they were written with, so an answer made with a cache
-    differs a little from one without, as it does in transformers, whose dynamic NTK also remembers the
-    longest sequence beyond the trained length until a short one comes. The engine fills the cache of a
-    longrope sequence anew where it crosses the trained length, as transformers does for Phi-3.
+    Beyond the trained length, dynamic NTK and longrope turn a token by how far its sequence reaches: in this
+    call, that is to its last position (positions ascend within a sequence), unless the caller knows more;
+    neighbours and earlier calls have no part in it. Cached keys keep the angles that they were written with,
+    so an answer made with a cache differs a little from one without, as it does in transformers, whose
+    dynamic NTK also remembers the longest sequence beyond the trained length until a short one comes. The
+    engine fills the cache of a longrope sequence anew where it crosses the trained length, as transformers
+    does for Phi-3.
     """
 
     def __init__(self, config: DecoderConfig) -> None:
@@ -128,8 +129,12 @@ class Decoder(nn.Module):
         positions: torch.Tensor | None = None,
         cache: KVCache | None = None,
         rows: torch.Tensor | None = None,
+        reach: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Embeddings [T, D] to final hidden states [T, D]; positions float [T] default to the layout's.
+
+        `reach` float [T]: how far, in positions, the sequence of each token counts as reaching. A prompt that
+        comes in pieces needs it; None takes the sequences of this call.
 
         `rows` int64 [R], ascending, names the only states that are wanted, [R, D]: the last block computes
         keys and values for all tokens and everything else for these alone.
@@ -141,7 +146,7 @@ class Decoder(nn.Module):
             raise ValueError(f"layout covers {layout.total} tokens but the stream has {len(embeddings)}")
         if positions is None:
             positions = layout.positions(embeddings.device)
-        tables = self._tables(positions.to(embeddings.device), layout, embeddings.dtype)
+        tables = self._tables(positions.to(embeddings.device), layout, embeddings.dtype, reach)
         copies = {embeddings.device: tables}  # each device gets its tables once, however often x comes by
         x = embeddings
         last = len(self.layers) - 1
@@ -155,9 +160,12 @@ class Decoder(nn.Module):
         out: torch.Tensor = self.norm(x.to(self.norm.weight.device))
         return out
 
-    def _tables(self, positions: torch.Tensor, layout: Layout, dtype: torch.dtype) -> Tables:
-        reach = None
-        if self.scaling is not None and self.scaling.needs_reach:
+    def _tables(
+        self, positions: torch.Tensor, layout: Layout, dtype: torch.dtype, reach: torch.Tensor | None
+    ) -> Tables:
+        if reach is not None:
+            reach = reach.to(positions.device)
+        elif self.scaling is not None and self.scaling.needs_reach:
             lengths = torch.tensor(layout.lengths, device=positions.device)
             reach = positions[layout.ends(positions.device)] + 1
             reach = reach.repeat_interleave(lengths, output_size=len(positions))

@@ -99,12 +99,13 @@ class VLM(nn.Module):
         features: torch.Tensor | None = None,
         rows: torch.Tensor | None = None,
         spare: torch.Tensor | None = None,
+        reach: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """The stream's final hidden states [T, D], or of `rows` int64 [R] alone; `logits` scores them.
 
         Parts and blocks may lie on several devices (`Decoder.forward`); inputs may come from any."""
         embeddings = self.embed(ids, tiles, features, spare)
-        hidden: torch.Tensor = self.decoder(embeddings, layout, positions, cache, rows)
+        hidden: torch.Tensor = self.decoder(embeddings, layout, positions, cache, rows, reach)
         return hidden
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
