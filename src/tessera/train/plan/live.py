@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, in_kernel_invocation_manager
 from torch.utils._pytree import tree_leaves
 
 Moment = tuple[str | int, ...]
@@ -27,6 +27,20 @@ SMALL = 2**24
 """Bytes of a tensor made from nothing up to which it is real: tables that modules keep for later runs."""
 DEVICE = torch.ops.prim.device.default
 """Asked of every tensor, several times an operator: half of all calls."""
+ATEN = torch.ops.aten
+VIEWS = frozenset(
+    {
+        *(ATEN.slice.Tensor, ATEN.view.default, ATEN.transpose.int, ATEN.unsqueeze.default),
+        *(ATEN.t.default, ATEN.expand.default, ATEN.permute.default, ATEN.select.int, ATEN.alias.default),
+    }
+)
+"""One tensor of the storage of another."""
+INTO = {
+    **dict.fromkeys((ATEN.bmm.out, ATEN.softmax.int_out, ATEN._softmax.out), "out"),
+    ATEN._softmax_backward_data.out: "grad_input",
+}
+"""Operators that write into a tensor given by this name; those in place write into their first."""
+IN_PLACE = frozenset({ATEN.add_.Tensor, ATEN.mul_.Tensor, ATEN.mul_.Scalar, ATEN.copy_.default})
 
 
 class MemoryBook(FakeTensorMode):
@@ -52,6 +66,8 @@ class MemoryBook(FakeTensorMode):
         kwargs = kwargs or {}
         if func is DEVICE:
             return args[0].fake_device if isinstance(args[0], FakeTensor) else args[0].device
+        if (known := self._without_storage(func, args, kwargs)) is not None:
+            return known
         if self._inside:  # how an operator is put together for its shapes; the real one is a kernel
             return super().dispatch(func, types, args, kwargs)
         if not self._forced and _for_real(args, kwargs):
@@ -66,6 +82,17 @@ class MemoryBook(FakeTensorMode):
             if isinstance(tensor, torch.Tensor):
                 self._book(tensor)
         return out
+
+    def _without_storage(self, func: Any, args: Any, kwargs: Any) -> torch.Tensor | None:
+        """The result of operators on fake tensors that make no storage, the most frequent of all on CPUs.
+
+        As FakeTensorMode does it, which takes four times as long: goes when that is as fast.
+        """
+        if func in VIEWS and isinstance(args[0], FakeTensor):
+            with in_kernel_invocation_manager(self):
+                return FakeTensor(self, func(*args, **kwargs), args[0].fake_device)
+        into = args[0] if func in IN_PLACE else kwargs.get(INTO[func]) if func in INTO else None
+        return into if isinstance(into, FakeTensor) and into.numel() else None
 
     def empty(self, shape: Iterable[int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
         """A tensor without memory, whatever its size."""
