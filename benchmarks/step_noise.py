@@ -38,7 +38,7 @@ def main(folders: list[str]) -> None:
     for folder in folders:
         print(f"\n{folder}\n\n| stage | samples and loss | loss | its noise | gradient norm | its noise |")
         print("| --- | --: | --: | --: | --: | --: |")
-        reports = list(read_reports(Path(folder)))
+        reports = [report for report in read_reports(Path(folder)) if not report.skipped]
         for stage in dict.fromkeys(report.stage for report in reports):
             print(line(stage, [report for report in reports if report.stage == stage]))
 

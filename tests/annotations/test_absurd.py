@@ -141,10 +141,10 @@ def test_what_is_no_pixel_is_a_reject(number: Any) -> None:
 def test_patterns_of_lines_and_tags_take_linear_time() -> None:
     """Spaces between numbers were tried in every way of parting them: some hundred took for ever."""
     spaces = " " * 100_000
-    begin = time.perf_counter()
+    begin = time.process_time()
     ocr._ICDAR.match("1" + "".join(f"{spaces}{n}" for n in range(6)) + spaces + "x")
     views._TAG.sub("", "<a," + spaces + "<b" + "<a,b,1" + "1" * 100_000 + spaces)
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2
     assert ocr._icdar_line("", "1, 2 ,3  4,text, more").fields == {"box": [1, 2, 3, 4], "text": "text, more"}
 
 

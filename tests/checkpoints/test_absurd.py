@@ -49,7 +49,7 @@ def put(content: Any, path: Path_, value: Any) -> None:
 
 def refused_or_opened(folder: Path, about: object) -> bool:
     """Whether it was opened; then it answers. All but a ValueError that names the folder fails the test."""
-    started = time.monotonic()
+    started = time.process_time()
     try:
         model = ChatModel(load_checkpoint(folder))
     except ValueError as error:
@@ -57,7 +57,7 @@ def refused_or_opened(folder: Path, about: object) -> bool:
         assert "\x1b" not in str(error) and len(str(error)) < 1500, about
         return False
     finally:
-        assert time.monotonic() - started < 10, about
+        assert time.process_time() - started < 10, about
     # The prompt may be too long for what the config says now.
     with suppress(ValueError):
         model.chat("hi", max_new_tokens=1)

@@ -93,7 +93,7 @@ def test_a_stream_says_what_the_answer_says(parts: list[str], width: int) -> Non
     stream = AnswerStream(pieces, True, thoughts.append)
     words = "".join(stream)
     assert words == Answer(whole) == stream.answer
-    assert "".join(thoughts).strip() == stream.answer.thought
+    assert "".join(thoughts) == stream.answer.thought
     assert stream.answer.whole == whole
 
 

@@ -121,6 +121,6 @@ def test_cache_bytes() -> None:
 
 
 def test_counting_is_quick_enough_for_a_table_of_all_models() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     count_parameters(MODELS["InternVL2-26B"])
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5

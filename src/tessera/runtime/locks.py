@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 import weakref
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +14,8 @@ from tessera.runtime.disk import disk_faults
 from tessera.runtime.shown import shown
 
 LOCK_FILE = "run.lock"
+LETTING_GO = 5.0
+"""Seconds within which the forked workers of a dead process have let go of its lock."""
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
@@ -31,9 +34,9 @@ class FolderLock:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._file)
         except BlockingIOError as error:
-            holder = _holder(self._file)
+            holder = _in_words(self._file)
             self.close()
             raise ValueError(
                 f"{shown(folder)} is in use by {holder}: wait until it ends, stop it, or give another folder"
@@ -76,10 +79,46 @@ def _close(lock: FolderLock | None) -> None:
         lock.close()
 
 
-def _holder(file: int) -> str:
-    """The process that signed the file, in words."""
+def _lock(file: int) -> None:
+    """Take the lock; BlockingIOError where a living process has it.
+
+    A worker forked a moment before its process died has not let go yet, so the dead are waited for.
+    """
+    until = time.monotonic() + LETTING_GO
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if not _is_dead(_holder(file)) or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
+
+
+def _is_dead(holder: tuple[int, str] | None) -> bool:
+    """Whether the process is of this host and gone."""
+    if holder is None or holder[1] != socket.gethostname():
+        return False
+    try:
+        os.kill(holder[0], 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _holder(file: int) -> tuple[int, str] | None:
+    """Number and host of the process that signed the file; None where nobody did."""
     try:
         facts: Any = json.loads(os.pread(file, 1000, 0))
-        return f"process {int(facts['pid'])} on {shown(str(facts['host']), bare=True)}"
+        number, host = int(facts["pid"]), str(facts["host"])
     except (ValueError, KeyError, TypeError):
+        return None
+    return (number, host) if 0 < number < 2**31 else None
+
+
+def _in_words(file: int) -> str:
+    if (holder := _holder(file)) is None:
         return "another process"
+    return f"process {holder[0]} on {shown(holder[1], bare=True)}"

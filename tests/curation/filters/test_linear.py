@@ -59,9 +59,9 @@ def test_no_text_takes_longer_than_its_length(name: str) -> None:
     """A formula opened and never closed, 20,000 times, took four seconds; as often 。 twenty."""
     for unit in UNITS:
         text = (unit * (SIZE // len(unit) + 1))[:SIZE] + "x"
-        begin = time.perf_counter()
+        begin = time.process_time()
         FINDERS[name](text)
-        assert time.perf_counter() - begin < 5, unit
+        assert time.process_time() - begin < 5, unit
 
 
 @pytest.mark.parametrize(

@@ -214,10 +214,10 @@ def test_a_billion_frames_by_header_cost_nothing(tmp_path: Path, count: int) -> 
     """FFmpeg asks for memory for every promised frame: 5 GB for a file of 2 KB."""
     path = tmp_path / "a.mp4"
     path.write_bytes(with_count(write_clip(path).read_bytes(), count))
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(ClipError, match=f"{count} (samples|frames)") as caught:
         probe_video(path)
-    assert caught.value.fault == "huge" and time.monotonic() - began < 2
+    assert caught.value.fault == "huge" and time.process_time() - began < 2
 
 
 def test_fragments_may_not_promise_more_either(tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
 """`tessera train RECIPE --replay FOLDER`: what a step that was no number says when it is computed again."""
 
 import math
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,18 +19,6 @@ def replay_step(trainer: Trainer, folder: Path, console: Console) -> Diagnosis:
     show(found, console)
     say(console, f"stage {kept.stage}, step {kept.step} gave loss {kept.loss}, norm {kept.gradient_norm}")
     return found
-
-
-def plain(found: Diagnosis) -> dict[str, Any]:
-    """For JSON, which has no word for what is not finite: null."""
-
-    def finite(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: finite(one) for key, one in value.items()}
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    values: dict[str, Any] = finite(asdict(found))
-    return values
 
 
 def show(found: Diagnosis, console: Console) -> None:

@@ -29,11 +29,13 @@ def write_run_page(folder: Path) -> Path:
 
 def run_page(folder: Path) -> HtmlPage:
     """Curves, stages, the mixture as it was, steps that stand out, and answers with their pictures."""
-    reports = [report for report in read_reports(folder) if not report.skipped]
+    reports = list(read_reports(folder))
     if not reports:
         return HtmlPage(f"Run {folder.name}", "No step has been told yet.", ())
-    last = reports[-1]
+    last, skipped = reports[-1], sum(report.skipped for report in reports)
     where = f"stage {last.stage}, step {last.step + 1} of {last.steps}"
+    if skipped:
+        where += f"; steps skipped, for they were no number: {skipped}"
     answers = list(read_answers(folder))
     return HtmlPage(
         f"Run {folder.name}",
@@ -53,7 +55,8 @@ def charts(reports: Sequence[StepReport]) -> list[Chart]:
     made = []
     for name in dict.fromkeys(report.stage for report in reports):
         own = [report for report in reports if report.stage == name]
-        thin = own[:: max(1, len(own) // MOST_POINTS)]
+        learned = [report for report in own if not report.skipped]
+        thin = learned[:: max(1, len(learned) // MOST_POINTS)]
         held_out = [(r.step, r.validation_loss) for r in own if r.validation_loss is not None]
         asked = [(r.step, 100 * r.score) for r in own if r.score is not None]
         made += [

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from tessera.cli.convert import in_words
 from tessera.cli.terminal.tables import Terminal, figures_table, say
 from tessera.cli.training.answers import Answerer
 from tessera.cli.training.plan import Wanted, as_json, make_plan, require_memory, show_plan
-from tessera.cli.training.replay import plain, replay_step
+from tessera.cli.training.replay import replay_step
 from tessera.cli.training.watching import Watching
 from tessera.recipes.shelf import load_recipe, match_recipes
 from tessera.runtime.disk import require_writable
@@ -100,7 +100,7 @@ class TrainCommand(RunCommand):
             trainer = prepare(self.recipe, out, bars, console, changed_data=self.accept_changed_data)
             if self.replay is not None:
                 found = replay_step(trainer, self.replay, console)
-                self.tell(lambda: plain(found), lambda: None)
+                self.tell(lambda: asdict(found), lambda: None)
                 return 0
             figures = stage_figures(follow(trainer, trainer.run(), bars, console, self.track, self.peak))
         if trainer.stopped:
@@ -114,7 +114,6 @@ class TrainCommand(RunCommand):
                 lambda: say(console, f"model written to {model}"),
             )
         return 0
-
 
     def _plan(self) -> int:
         console = Terminal(stderr=self.json, quiet=not join().leads)

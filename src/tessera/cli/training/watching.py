@@ -1,5 +1,6 @@
 """What is shown while a run goes on: the note beside the bar, the run's page, and a tracker's numbers."""
 
+import math
 import time
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class Watching:
     def see(self, report: StepReport) -> None:
         """One step."""
         self._bars(report.stage, report.step + 1, report.steps, self._note(report))
-        if self._tracker and not report.skipped:
+        if self._tracker:
             values = tracked(report) | {
                 f"train/{name}": value for name, value in self._useful(report).items()
             }
@@ -91,12 +92,13 @@ class Watching:
 
 
 def tracked(report: StepReport) -> dict[str, float]:
-    """The numbers of a step for a tracker."""
+    """The numbers of a step for a tracker, without those that are none."""
     values = {name: getattr(report, name) for name in TRACKED}
     seconds = max(report.seconds, 1e-9)
     values |= {"tokens_per_second": report.tokens / seconds, "wait": report.wait / seconds}
     values["supervised_tokens_per_second"] = report.trained / seconds
-    return {f"train/{name}": value for name, value in values.items() if value is not None}
+    known = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
+    return {f"train/{name}": value for name, value in known.items()}
 
 
 def _tracker(name: str, folder: Path | None, settings: dict[str, object]) -> Tracker | None:

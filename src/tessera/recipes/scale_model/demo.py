@@ -68,7 +68,8 @@ class Demo:
         losses: dict[str, list[tuple[int, float]]] = {stage.name: [] for stage in recipe.stages}
         held_out: dict[str, list[tuple[int, float]]] = {stage.name: [] for stage in recipe.stages}
         for step in read_reports(self.trainer.folder):
-            losses[step.stage].append((step.step, step.loss))
+            if not step.skipped:
+                losses[step.stage].append((step.step, step.loss))
             if step.validation_loss is not None:
                 held_out[step.stage].append((step.step, step.validation_loss))
         stages = []

@@ -1,11 +1,9 @@
 """Files of a run that grow by a JSON line a step, and are cut back when the run goes on from before."""
 
-import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, Generic, Protocol, TypeVar
+from typing import IO, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -28,14 +26,14 @@ Line = TypeVar("Line", bound=OfStep)
 
 
 class StepFile(Generic[Line]):
-    """A line a step, written at once, so that a running job can be watched.
+    """A line a step, written at once, so that a running job can be watched; null for what is no number.
 
     On resume, lines from stage and step `keep_until` on are cut off: the run will write them again.
     ValueError when the disk refuses.
     """
 
     def __init__(self, file: Path, kind: type[Line], keep_until: tuple[int, int] = (0, 0)) -> None:
-        self._file = file
+        self._file, self._form = file, TypeAdapter(kind)
         kept = 0
         for line, end in _lines(file, kind):
             if (line.stage_index, line.step) >= keep_until:
@@ -50,11 +48,10 @@ class StepFile(Generic[Line]):
 
     def write(self, line: Line) -> None:
         """Append a line."""
-        values: Any = line
         with disk_faults(self._file):
             if self._stream is None:  # a file that nothing is told in is not made
                 self._stream = self._file.open("ab")
-            self._stream.write(json.dumps(asdict(values)).encode() + b"\n")
+            self._stream.write(self._form.dump_json(line) + b"\n")
             self._stream.flush()
 
     def sync(self) -> None:

@@ -49,8 +49,6 @@ class SpikeWatch:
             self._losses.clear()
         if report.skipped:
             return None
-        if report.skipped:
-            return None
         found = self._judge(report)
         self._losses.append(report.loss)
         return found

@@ -1,7 +1,19 @@
 """What a step says about itself, and the figures of a stage."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+
+def _number(value: Any) -> Any:
+    return math.nan if value is None else value
+
+
+Figure = Annotated[float, BeforeValidator(_number)]
+"""What may be no number: files have null for it, for JSON knows no NaN."""
 
 
 @dataclass(frozen=True)
@@ -12,9 +24,9 @@ class StepReport:
     stage_index: int
     step: int
     steps: int
-    loss: float
+    loss: Figure
     normaliser: float
-    gradient_norm: float
+    gradient_norm: Figure
     factor: float
     samples: int
     tokens: int
