@@ -10,15 +10,18 @@ import torch
 from torch import nn
 
 from tessera.train.parallel.norm import total_norm
+from tessera.train.parallel.shard import local_parts
 from tessera.train.update.config import OptimizerConfig
 from tessera.train.update.masters import Masters
-from tessera.train.update.parts import AVERAGE, AdamWPart, MuonPart, Part, Stride
+from tessera.train.update.muon import MuonPart
+from tessera.train.update.parts import AVERAGE, AdamWPart, Part, Stride
 from tessera.train.update.rules import Assignment
 
 __all__ = ["Optimizer", "OptimizerConfig"]
 
 AT_ONCE = 2**26
-"""Numbers of a part at most, unless one weight has more: float32 copies of gradients exist for one part."""
+"""Numbers of a part in a process at most, unless one weight has more: float32 copies of gradients exist for
+one part."""
 
 
 class Optimizer:
@@ -115,7 +118,8 @@ def _cut(
     for a in assignments:
         muon = config.kind == "muon" and is_hidden_matrix(a.name, a.parameter)
         cuts = groups.setdefault((muon, a.learning_rate, a.weight_decay), [[]])
-        if cuts[-1] and sum(b.parameter.numel() for b in (*cuts[-1], a)) > AT_ONCE:
+        here = local_parts(b.parameter for b in (*cuts[-1], a))
+        if cuts[-1] and sum(part.numel() for part in here) > AT_ONCE:
             cuts.append([])
         cuts[-1].append(a)
     yield from ((kind, members) for kind, cuts in groups.items() for members in cuts)
