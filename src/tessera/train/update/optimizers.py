@@ -91,7 +91,28 @@ def is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
     return parameter.dim() == 2 and not any(part in name for part in outside)
 
 
+def largest_parts(assignments: Sequence[Assignment], config: OptimizerConfig) -> dict[bool, int]:
+    """Numbers that are updated at once, at most: by Muon (True) and by AdamW."""
+    largest: dict[bool, int] = {}
+    for (muon, _, _), members in _cut(assignments, config):
+        largest[muon] = max(largest.get(muon, 0), sum(a.parameter.numel() for a in members))
+    return largest
+
+
 def _parts(assignments: Sequence[Assignment], config: OptimizerConfig, masters: Masters) -> Iterator[Part]:
+    for (muon, rate, decay), members in _cut(assignments, config):
+        weights = {
+            a.name: (a.parameter, masters.master(a.name, a.parameter, config.offload)) for a in members
+        }
+        if muon:
+            yield MuonPart(weights, rate * config.muon_rate, decay, config)
+        else:
+            yield AdamWPart(weights, rate, decay, config)
+
+
+def _cut(
+    assignments: Sequence[Assignment], config: OptimizerConfig
+) -> Iterator[tuple[tuple[bool, float, float], list[Assignment]]]:
     """Groups of one kind, rate and decay, in order of first appearance, cut to AT_ONCE."""
     groups: dict[tuple[bool, float, float], list[list[Assignment]]] = {}
     for a in assignments:
@@ -101,12 +122,4 @@ def _parts(assignments: Sequence[Assignment], config: OptimizerConfig, masters: 
         if cuts[-1] and sum(part.numel() for part in here) > AT_ONCE:
             cuts.append([])
         cuts[-1].append(a)
-    for (muon, rate, decay), cuts in groups.items():
-        for members in cuts:
-            weights = {
-                a.name: (a.parameter, masters.master(a.name, a.parameter, config.offload)) for a in members
-            }
-            if muon:
-                yield MuonPart(weights, rate * config.muon_rate, decay, config)
-            else:
-                yield AdamWPart(weights, rate, decay, config)
+    yield from ((kind, members) for kind, cuts in groups.items() for members in cuts)
