@@ -1,4 +1,4 @@
-"""Our own kernels against products in float64; a library that can't be had or trusted leaves PyTorch's way."""
+"""Our own kernels against products in float64; without a library that can be trusted, PyTorch's way."""
 
 from __future__ import annotations
 
@@ -159,6 +159,7 @@ def test_a_measurement_is_made_once_and_decides(monkeypatch: pytest.MonkeyPatch,
         assert routes.takes_native("int8", rows(3, 1024), 1024, other)
         assert asked[2:] == [("int8", 4)]
     assert "up to 4 rows by own int8 kernels" in routes.describe("int8", other)
+    assert routes.describe("bfloat16", other) == "few rows by PyTorch (faster here)"  # one form for all rows
 
 
 @pytest.mark.usefixtures("compiled")
@@ -169,7 +170,7 @@ def test_measuring_both_ways() -> None:
 
 
 def test_a_library_that_dies_is_never_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A virtual machine named features of its processor that it trapped; the trial dies in its own process."""
+    """A virtual machine named features that it trapped; the trial dies of them in its own process."""
     use_source("int tessera_trial(void) { __builtin_trap(); }", monkeypatch, tmp_path)
     with pytest.raises(NoLibrary, match="failed their trial with -"):
         building.build()
@@ -178,7 +179,7 @@ def test_a_library_that_dies_is_never_loaded(monkeypatch: pytest.MonkeyPatch, tm
 
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
-    [("CC", "no-such-compiler", "no C compiler"), ("TESSERA_NATIVE", "0", "is 0")],
+    [("CC", "no-compiler", "no C compiler"), ("TESSERA_NATIVE", "0", "is 0")],
 )
 def test_without_a_library(name: str, value: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
