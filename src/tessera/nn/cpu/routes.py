@@ -61,13 +61,14 @@ def _is_faster(kind: Kind, rows: int, threads: int, other: MakeProduct) -> bool:
     if why_not():
         return False
     file = own_folder() / f"{build().stem}.{threads}.json"
-    name = f"{kind} {rows}"
     known = _read(file)
-    if name not in known:
-        known = {**_read(file), name: measure(kind, rows, other)}
+    # PyTorch wants a bfloat16 weight in another order, and only one is kept: one choice for all rows.
+    names = {f"{kind} {count}": count for count in (ROWS if kind == "bfloat16" else (rows,))}
+    if missing := names.keys() - known.keys():
+        known |= {name: measure(kind, names[name], other) for name in missing}
         with suppress(OSError), atomic_write(file) as stream:
             stream.write(json.dumps(known, indent=1).encode())
-    return known[name] < GAIN
+    return statistics.geometric_mean(known[name] for name in names) < GAIN
 
 
 def measure(kind: Kind, rows: int, other: MakeProduct) -> float:
