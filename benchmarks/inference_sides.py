@@ -68,7 +68,7 @@ class Ours:
     def answer(self, prompt: Mapping[str, np.ndarray], tokens: int, clock: Clock) -> list[int]:
         """Greedy; the clock is stamped with every step's scores."""
         from tessera.chat.encoder import Encoded
-        from tessera.engine.request import Sampling
+        from tessera.engine.sampling.options import Sampling
 
         def stamped(hidden: torch.Tensor) -> torch.Tensor:
             scores = self._logits(hidden)

@@ -16,7 +16,7 @@ from tessera.chat.tokenizer import load_tokenizer
 from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
 from tessera.engine.reference import generate_slowly
-from tessera.engine.request import Sampling
+from tessera.engine.sampling.options import Sampling
 from tessera.families.internvl.preprocess import write_processor
 from tessera.models.config import DecoderKind
 from tessera.models.vlm import VLM, normalise

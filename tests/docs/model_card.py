@@ -16,7 +16,7 @@ import torch
 
 from tessera.chat.encoder import Encoded
 from tessera.engine.chat_model import ChatModel
-from tessera.engine.request import Sampling
+from tessera.engine.sampling.options import Sampling
 from tessera.imaging.decode import decode_image
 from tessera.imaging.frames import frame_indices
 from tessera.imaging.tiles import cut_tiles

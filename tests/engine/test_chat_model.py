@@ -17,7 +17,8 @@ from tessera.chat.message import Conversation, Video, ask
 from tessera.checkpoints.load import Loaded
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.reference import generate_slowly
-from tessera.engine.request import DEFAULT_NEW_TOKENS, Sampling
+from tessera.engine.request import DEFAULT_NEW_TOKENS
+from tessera.engine.sampling.options import Sampling
 from tessera.imaging.grid import count_tiles
 from tests.chat.official import internvl2_5
 from tests.engine import tiny

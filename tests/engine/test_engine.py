@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tessera.engine.completion import Completion
 from tessera.engine.engine import Engine
 from tessera.engine.reference import generate_slowly
-from tessera.engine.request import Completion, Sampling
+from tessera.engine.sampling.options import Sampling
 from tests.engine import tiny
 
 STOPS = frozenset({tiny.tokenizer().token_id("<|im_end|>")})

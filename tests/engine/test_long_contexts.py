@@ -8,7 +8,7 @@ import pytest
 
 from tessera.engine.engine import Engine
 from tessera.engine.reference import generate_slowly
-from tessera.engine.request import Sampling
+from tessera.engine.sampling.options import Sampling
 from tessera.models.vlm import VLM
 from tests.engine import tiny
 

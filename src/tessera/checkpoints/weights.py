@@ -115,6 +115,8 @@ def first_not_finite(model: nn.Module) -> str | None:
         if isinstance(module, PackedLinear):
             kept.append(("weight", module.weight))
         for name, tensor in kept:
+            # Of a weight that is shared out, the part that lies here: to see all takes all processes.
+            tensor = getattr(tensor, "to_local", lambda whole=tensor: whole)()
             if tensor.is_floating_point() and not is_finite(tensor):
                 return f"{path}.{name}"
     return None

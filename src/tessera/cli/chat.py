@@ -15,7 +15,7 @@ from tessera.chat.tokenizer.content import ContentTokens
 from tessera.cli.command import MISTAKES
 from tessera.cli.question import Media, QuestionCommand
 from tessera.engine.chat_model import ChatModel
-from tessera.engine.request import read_sampling
+from tessera.engine.sampling.options import read_sampling
 from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 
 COMMANDS = "/image FILE   /video FILE   /reset   /quit"

@@ -1,6 +1,6 @@
 """Inference: a question to an answer, one or many at once.
 
-Read `chat_model` (what users call), `request` (a question read once, and how tokens are chosen), `engine` (a
-batch from prefill to the last token), `sequence`, `runner`, `sampler`, `stream`; `opening` finds and places a
+Read `chat_model` (what users call), `request` (a question read once), `engine` (a batch from prefill to the
+last token), `sequence`, `runner`, `sampling/`, `stream`, `completion`; `opening` finds and places a
 checkpoint. `reference` is the slow oracle. It must not know training, and texts only through `chat`.
 """

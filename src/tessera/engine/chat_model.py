@@ -9,17 +9,10 @@ from tessera.chat.message import Conversation
 from tessera.chat.positions import require_increment
 from tessera.checkpoints.load import Loaded
 from tessera.engine.answer import Answer, AnswerStream
+from tessera.engine.completion import Completion
 from tessera.engine.engine import Engine
-from tessera.engine.request import (
-    ChatInput,
-    ChatOptions,
-    ChatRequest,
-    Completion,
-    Pictures,
-    Sampling,
-    SamplingOptions,
-    place_prompt,
-)
+from tessera.engine.request import ChatInput, ChatOptions, ChatRequest, Pictures, place_prompt
+from tessera.engine.sampling.options import Sampling, SamplingOptions
 from tessera.runtime.progress import Progress, silent
 
 A = TypeVar("A")
@@ -63,8 +56,8 @@ class ChatModel:
     `<image>`, as on the cards), system (in place of the model's own system text), max_tiles (of a picture),
     visual_increment (V2PE: 1 or 1/2 ... 1/256; the family's by default), prefill (words with which the answer
     begins; or continue_final_message, with messages that end with them), and how to choose: max_new_tokens,
-    temperature, top_k, top_p, repetition_penalty, seed, stop, do_sample, strip. docs/open.md shows them in
-    use, beside the model cards' calls.
+    do_sample, strip and the other fields of `Sampling`. docs/open.md shows them in use, beside the model
+    cards' calls.
 
     An answer is a string without white space around it and without the thought that thinking models open
     with: that is `answer.thought`; `answer.whole` is both, as histories keep it. `strip=False` gives that.

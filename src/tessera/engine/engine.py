@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self, TypeVar, cast
 
-import torch
-
 from tessera.chat.encoder import Encoded
 from tessera.chat.tokenizer import Tokenizer
 from tessera.checkpoints.load import Loaded
 from tessera.checkpoints.weights import first_not_finite
-from tessera.engine.request import Completion, Sampling, place_prompt
+from tessera.engine.completion import Completion
+from tessera.engine.request import place_prompt
 from tessera.engine.runner import Runner
-from tessera.engine.sampler import choose, is_plain
+from tessera.engine.sampling.choose import choose_rows
+from tessera.engine.sampling.options import Sampling
 from tessera.engine.sequence import Sequence
 from tessera.models.vlm import VLM
 from tessera.runtime.progress import Progress, silent
@@ -102,8 +102,9 @@ class Engine:
                     sequence.finish, sequence.fault = "failed", self._what_is_wrong
                     yield sequence, ""
                 active, scores = [s for s in active if s.finish is None], scores[finite]
-            for sequence, token in zip(active, _choose(scores, active), strict=True):
-                yield sequence, sequence.take(token, self.stop_ids)
+            choices = choose_rows(scores, [sequence.chooser for sequence in active])
+            for sequence, choice in zip(active, choices, strict=True):
+                yield sequence, sequence.take(choice, self.stop_ids)
             active = [s for s in active if s.finish is None]
             if active:
                 scores, finite = runner.step(active)
@@ -141,11 +142,3 @@ class Engine:
                 f"{name} has {len(given)} entries for {len(prompts)} prompts: give one or one each"
             )
         return given
-
-
-def _choose(scores: torch.Tensor, active: Seq[Sequence]) -> list[int]:
-    """The next token of every row of scores [B, V]; plain greedy rows are decided in one call."""
-    if all(is_plain(sequence.sampling) for sequence in active):
-        return scores.float().argmax(-1).tolist()
-    pairs = zip(scores, active, strict=True)
-    return [choose(row, s.sampling, torch.tensor(s.ids, device=row.device), s.generator) for row, s in pairs]

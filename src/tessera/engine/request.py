@@ -1,99 +1,28 @@
-"""What is asked of the engine and what comes back: how to choose tokens, a question read once, an answer."""
+"""What is asked of the engine: a question with its media and options, read once."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, Self, TypedDict
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import ValidationError, model_validator
 
 from tessera.chat.cards import History, card_history, card_question, from_card_call
 from tessera.chat.message import Conversation, PictureSource, Video, say
 from tessera.chat.openai import read_messages
 from tessera.chat.positions import require_increment, v2pe_positions
-from tessera.engine.hints import unknown_setting
+from tessera.engine.sampling.options import Sampling, SamplingOptions, read_sampling
 from tessera.imaging.clips.stills import are_frames
 from tessera.imaging.pictures.sources import picture_source
 from tessera.models.config import ModelConfig
-from tessera.runtime.config import Config
 from tessera.runtime.shown import shown
-
-Finish = Literal["stop", "length", "failed"]
 
 DEFAULT_NEW_TOKENS = 1024
 """Longest answer when nobody says, as in the model cards; less where the context is nearly full."""
-
-CARD_TOP_K = 50
-"""What `do_sample=True` draws from in the cards' library when no top_k is given."""
-
-
-class Sampling(Config):
-    """How the next token is chosen and when an answer ends."""
-
-    max_new_tokens: int = 64
-    """Most tokens of an answer; the answer then finishes with "length"."""
-    temperature: float = 0.0
-    """0 takes the best token (greedy); higher values flatten the distribution."""
-    top_k: int = 0
-    """Only the k best tokens; 0 is off."""
-    top_p: float = 1.0
-    """Only the smallest set of best tokens whose probabilities reach p; 1 is off."""
-    repetition_penalty: float = 1.0
-    """Scores of tokens in the prompt or the answer are divided (negative ones multiplied) by it; 1 is off."""
-    seed: int = 0
-    """Start of this request's own random stream; neighbours in a batch have no part in it."""
-    stop: tuple[str, ...] = ()
-    """Strings that end the answer; they are not part of it."""
-    strip: bool = False
-    """White space around the answer is dropped."""
-    begun: str = ""
-    """Words that the prompt ends with and that belong to the answer."""
-
-    @model_validator(mode="after")
-    def _in_range(self) -> Self:
-        for name, (fits, remedy) in RANGES.items():
-            if not fits(value := getattr(self, name)):
-                raise ValueError(f"{name} = {shown(value)}: {remedy}")
-        return self
-
-
-RANGES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "max_new_tokens": (lambda count: count >= 1, "give at least 1"),
-    "temperature": (lambda heat: 0 <= heat < math.inf, "give 0 for greedy or a positive number"),
-    "top_k": (lambda count: count >= 0, "give 0 for off or at least 1"),
-    "top_p": (lambda share: 0 < share <= 1, "give a share above 0 and up to 1"),
-    "repetition_penalty": (lambda factor: 0 < factor < math.inf, "give 1 for off or another positive number"),
-    "seed": (lambda seed: 0 <= seed < 2**63, "give a number from 0 to 2^63 - 1"),
-    "stop": (lambda stops: "" not in stops, "an empty string would end every answer: leave it out"),
-}
-"""Field of `Sampling` -> what its value must meet (NaN meets nothing), and the remedy."""
-
-
-@dataclass(frozen=True)
-class Completion:
-    """An answer. `ids` are its tokens without the token that ended it; `text` is cut at a stop string.
-
-    `fault`: why it "failed", with what it had said by then; the others of its batch went on.
-    """
-
-    text: str
-    ids: tuple[int, ...]
-    finish: Finish
-    prompt_tokens: int
-    fault: str = ""
-
-    def sound(self) -> Self:
-        """The same; ValueError for one that failed."""
-        if self.fault:
-            raise ValueError(self.fault)
-        return self
-
 
 Messages = Sequence[Mapping[str, Any]]
 ChatInput = str | Messages | Conversation
@@ -103,21 +32,6 @@ Picture = PictureSource | bytearray | memoryview | IO[bytes]
 Pictures = Picture | Sequence[Picture]
 Clip = Video | str | Path | Sequence[PictureSource]
 Clips = Clip | Sequence[Clip]
-
-
-class SamplingOptions(TypedDict, total=False):
-    """Keywords of `ChatModel.chat`, `stream` and `batch`; fields of `Sampling` and the cards' own words."""
-
-    max_new_tokens: int
-    temperature: float
-    top_k: int
-    top_p: float
-    repetition_penalty: float
-    seed: int
-    stop: tuple[str, ...]
-    do_sample: bool
-    num_beams: int
-    strip: bool
 
 
 class ChatOptions(SamplingOptions, total=False):
@@ -166,7 +80,8 @@ class ChatRequest:
         if "question" not in given:
             raise ValueError(f"question: missing among {', '.join(map(repr, given)) or 'no keys'}; add it")
         sampling = read_sampling(
-            {"strip": True} | {name: given[name] for name in given if name not in QUESTION_KEYS}
+            {"strip": True} | {name: given[name] for name in given if name not in QUESTION_KEYS},
+            beside=QUESTION_KEYS,
         )
         _check_options(given)
         asked_for = given.get("visual_increment")
@@ -213,35 +128,6 @@ class ChatRequest:
         if isinstance(self.question, Conversation):
             return Conversation((*self.question.messages, say("assistant", answer)))
         return [*self.question, {"role": "assistant", "content": answer}]
-
-
-def read_sampling(options: Mapping[str, Any]) -> Sampling:
-    """The sampling that keywords ask for; ValueError names a keyword that is unknown or out of range.
-
-    Without `do_sample` the temperature alone decides (0, the default, takes the best token). With it the
-    words mean what they mean on the model cards: False is greedy whatever the temperature, True draws at
-    temperature 1 from the 50 best tokens unless told otherwise.
-    """
-    fields = dict(options)
-    drawn = fields.pop("do_sample", None)
-    if (beams := fields.pop("num_beams", 1)) != 1:
-        raise ValueError(f"num_beams = {beams}: beam search is not offered; leave it out")
-    if drawn is True:
-        fields = {"temperature": 1.0, "top_k": CARD_TOP_K} | fields
-    elif drawn is False:
-        fields |= {"temperature": 0.0}
-    if isinstance(fields.get("stop"), str):
-        fields["stop"] = (fields["stop"],)
-    known = {*Sampling.model_fields, "do_sample"} - {"begun"}
-    if unknown := sorted(set(fields) - known):
-        raise unknown_setting(unknown[0], fields[unknown[0]], known | QUESTION_KEYS)
-    try:
-        return Sampling(**fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        message = first["msg"].removeprefix("Value error, ")
-        named = message if first["type"] == "value_error" else f"{first['loc'][0]}: {message}"
-        raise ValueError(named) from error
 
 
 def place_prompt(

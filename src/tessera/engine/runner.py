@@ -5,7 +5,7 @@ from collections.abc import Sequence as Seq
 import numpy as np
 import torch
 
-from tessera.engine.sampler import finite_rows, forbid
+from tessera.engine.sampling.choose import finite_rows, forbid
 from tessera.engine.sequence import Sequence
 from tessera.models.vlm import VLM
 from tessera.nn.attention.cache import KVCache

@@ -4,8 +4,9 @@ import torch
 
 from tessera.chat.encoder import Encoded
 from tessera.chat.tokenizer import Tokenizer
-from tessera.engine.request import Completion, Finish, Sampling
-from tessera.engine.sampler import make_generator
+from tessera.engine.completion import Completion, Finish, TokenLogprob
+from tessera.engine.sampling.choose import Chooser, Chosen
+from tessera.engine.sampling.options import Sampling
 from tessera.engine.stream import TextStream
 from tessera.models.config import DecoderConfig
 
@@ -24,7 +25,8 @@ class Sequence:
         """One for each of `ids`: those given for the prompt, then on in steps of 1."""
         self.finish: Finish | None = None
         self.fault = ""
-        self.generator = make_generator(sampling)
+        self.chooser = Chooser(sampling, self.ids, tokenizer.vocab_size)
+        self.logprobs: list[TokenLogprob] = []
         self.stream = TextStream(tokenizer, sampling.stop, sampling.begun, sampling.strip)
 
     @property
@@ -43,11 +45,15 @@ class Sequence:
             return False
         return self.positions[-2] + 1 <= config.trained_length < self.positions[-1] + 1
 
-    def take(self, token: int, stop_ids: frozenset[int]) -> str:
+    def take(self, choice: Chosen, stop_ids: frozenset[int]) -> str:
         """Add a token, or finish; returns the text that can be shown now."""
-        if token in stop_ids:
+        token = choice.token
+        if token in self.sampling.ending(stop_ids):
             self.finish = "stop"
             return self.stream.flush()
+        self.chooser.take(token)
+        if choice.logprob is not None:
+            self.logprobs.append(choice.logprob)
         self.ids.append(token)
         self.positions.append(self.positions[-1] + 1)
         piece = self.stream.push(token)
@@ -63,4 +69,5 @@ class Sequence:
         if self.finish is None:
             raise ValueError("finish = None: this sequence is still being generated")
         asked = len(self.prompt.ids)
-        return Completion(self.stream.text, tuple(self.ids[asked:]), self.finish, asked, self.fault)
+        ids, logprobs = tuple(self.ids[asked:]), tuple(self.logprobs)
+        return Completion(self.stream.text, ids, self.finish, asked, self.fault, logprobs)

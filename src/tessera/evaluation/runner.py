@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from tessera.chat.encoder import Encoder
 from tessera.engine.answer import Answer
 from tessera.engine.engine import Engine
-from tessera.engine.request import Sampling
+from tessera.engine.sampling.options import Sampling
 from tessera.evaluation.interval import wilson_interval
 from tessera.evaluation.tasks import HeldoutItem, choose_tasks, heldout_items
 from tessera.playground.scene import SINGLE_PICTURE_TASKS

@@ -40,7 +40,7 @@ from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 from tessera.train.update.rules import assign
 from tessera.train.update.wrapping import wrap
-from tessera.train.vision_cache import cached_states, require_whole
+from tessera.train.vision_cache import cached_states
 from tessera.train.watch.evaluation import AnswerHook
 from tessera.train.watch.journal import Journal
 from tessera.train.watch.telemetry import StepReport
@@ -75,9 +75,9 @@ class Trainer:
         self.device = choose_device(self.recipe.device)
         self.mesh = arrange(self.recipe.parallel, self.ranks, self.device, shardable(self.model))
         for stage in self.recipe.stages:
-            require_whole(stage, self.mesh)
             self.mesh.require_shared(stage.name, stage.accumulate)
-        self.after_stage, self._answer = after_stage, answer
+        self._measuring = Measuring(setup, self.model, self.mesh, answer)
+        self.after_stage = after_stage
         self.stop = Stop()
         self.stopped: tuple[int, int] | None = None
         """Stage number and step where somebody stopped the run; it is saved there."""
@@ -113,7 +113,6 @@ class Trainer:
     def run(self) -> Iterator[StepReport]:
         """All steps that are left. FloatingPointError when the loss diverges, ValueError for bad data."""
         start = self.resumed_at or (0, 0)
-        self._measuring = Measuring(self.setup, self.model, self.mesh, self._answer)
         if self._saved is None:
             self._states.begin(self._run)
         try:
@@ -152,7 +151,7 @@ class Trainer:
             self.model.train()
             set_drop_path(self.model, stage.drop_path)
             set_recompute(self.model, stage.recompute)
-            with cached_states(stage, self.model, self.ranks.rank):
+            with cached_states(stage, self.model, self.mesh):
                 yield optimizer, loader
 
     def _restore(self, saved: SavedState, optimizer: Optimizer | None) -> None:

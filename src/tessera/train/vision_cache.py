@@ -1,5 +1,6 @@
 """States of a frozen ViT on the disk: computed once per tile, read in every later epoch and stage.
 
+Where the weights of the ViT are shared out, all processes compute as many tiles as the one that lacks most.
 A folder per ViT, preprocessing, dtype and device holds a folder per process with `states.bin`, a row a tile,
 and `tiles.bin`, the digest of each. Rows are on the disk before their digests are written, so a crash leaves
 rows without digest, which the next writer overwrites.
@@ -10,15 +11,19 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.records.source import WeightedSource
 from tessera.runtime.disk import disk_faults
 from tessera.runtime.locks import FolderLock
 from tessera.train.parallel.mesh import ProcessMesh
+from tessera.train.parallel.ranks import ALONE, Ranks, largest
+from tessera.train.parallel.shard import whole_tensor
 from tessera.train.recipe import Stage
 from tessera.train.update.rules import decides
 
@@ -29,11 +34,12 @@ DIGEST = 16
 class VisionCache:
     """A ViT's states by the content of tiles; what is missing is computed and, up to `most` bytes, kept.
 
-    ValueError when another process writes this folder, or the disk refuses.
+    `together`: processes that share out the weights, and so look at a tile together. ValueError when another
+    process writes this folder, or the disk refuses.
     """
 
-    def __init__(self, folder: Path, model: VLM, most: int, rank: int = 0) -> None:
-        self._model, self._most = model, most
+    def __init__(self, folder: Path, model: VLM, most: int, rank: int = 0, together: Ranks = ALONE) -> None:
+        self._model, self._most, self._together = model, most, together
         self.found = self.computed = 0
         """Tiles that were read, and tiles that went through the ViT."""
         home = folder / _identity(model)
@@ -43,7 +49,7 @@ class VisionCache:
         """File and row of each tile."""
         self._files: list[int] = []
         self._row = _row_shape(model)
-        self._dtype = model.vision.like.dtype
+        self._dtype = next(model.vision.parameters()).dtype
         self._bytes = self._row.numel() * self._dtype.itemsize
         with disk_faults(own):
             self._used = sum(map(self._read, [own, *(f for f in sorted(home.iterdir()) if f != own)]))
@@ -54,8 +60,11 @@ class VisionCache:
         """uint8 tiles [N, S, S, 3] to states [N, P, D] where the ViT lies, as `VLM.look` gives them."""
         names = [hashlib.blake2b(t.numpy().tobytes(), digest_size=DIGEST).digest() for t in tiles.cpu()]
         fresh = {name: tile for name, tile in zip(names, tiles, strict=True) if name not in self._places}
+        looks = largest(len(fresh), self._together)
         # One at a time: a result must not depend on which neighbours had been seen before.
         seen = {name: self._model.look(tile[None])[0] for name, tile in fresh.items()}
+        for _ in range(len(fresh), looks):
+            self._model.look(torch.zeros_like(tiles[:1]))
         self.found, self.computed = self.found + len(names) - len(fresh), self.computed + len(fresh)
         self._keep(seen)
         device = self._model.vision.like.device
@@ -114,9 +123,9 @@ def _write(file: int, data: bytes, place: int) -> None:
 
 def _row_shape(model: VLM) -> torch.Tensor:
     """One tile's states, without values."""
-    side, like = model.config.tile_side, model.vision.like
-    tile = torch.zeros(1, side, side, 3, dtype=torch.uint8, device=like.device)
-    return model.look(tile)[0].to("meta")
+    side = model.config.tile_side
+    with without_memory():
+        return VLM(model.config).look(torch.zeros(1, side, side, 3, dtype=torch.uint8))[0]
 
 
 def _identity(model: VLM) -> str:
@@ -125,12 +134,13 @@ def _identity(model: VLM) -> str:
     known = hashlib.sha256(f"{settings} {model.vision.like.device.type}".encode())
     for name, parameter in model.vision.named_parameters():
         known.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}".encode())
-        known.update(parameter.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+        whole = whole_tensor(parameter.detach()).cpu().contiguous()
+        known.update(whole.view(-1).view(torch.uint8).numpy().data)
     return known.hexdigest()[:32]
 
 
 @contextmanager
-def cached_states(stage: Stage, model: nn.Module, rank: int) -> Iterator[None]:
+def cached_states(stage: Stage, model: nn.Module, mesh: ProcessMesh) -> Iterator[None]:
     """Inside, the model takes the states of tiles from the stage's cache, if it has one.
 
     ValueError when paths of the ViT are dropped at random.
@@ -144,13 +154,25 @@ def cached_states(stage: Stage, model: nn.Module, rank: int) -> Iterator[None]:
             f"stage {stage.name!r}: cache_features keeps what the ViT gives, but it drops paths at random; "
             "give drop_path = 0"
         )
-    cache = VisionCache(Path(stage.cache_features), model, int(stage.cache_gib * 2**30), rank)
+    together = ALONE if mesh.weights is None else mesh.ranks
+    most = int(stage.cache_gib * 2**30)
+    cache = VisionCache(Path(stage.cache_features), model, most, mesh.ranks.rank, together)
     model.recall = cache.states
     try:
         yield
     finally:
         model.recall = None
         cache.close()
+
+
+@contextmanager
+def without_cache(model: Any) -> Iterator[None]:
+    """Inside, one process alone may show tiles to a model whose cache belongs to several."""
+    recall, model.recall = getattr(model, "recall", None), None
+    try:
+        yield
+    finally:
+        model.recall = recall
 
 
 def require_cacheable(stage: Stage, model: nn.Module, sources: Sequence[WeightedSource]) -> None:
@@ -171,11 +193,3 @@ def require_cacheable(stage: Stage, model: nn.Module, sources: Sequence[Weighted
                 "packing.augment = false"
             )
 
-
-def require_whole(stage: Stage, mesh: ProcessMesh) -> None:
-    """ValueError where ranks wait for each other inside the ViT, which a cache passes by."""
-    if stage.cache_features is not None and (mesh.weights is not None or mesh.tensor is not None):
-        raise ValueError(
-            f"stage {stage.name!r}: cache_features needs the whole ViT in every process; set "
-            "parallel.shard = 1 and parallel.tensor = 1"
-        )

@@ -14,5 +14,5 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """What two processes computed, a file a case; folders of an undisturbed run, and of one whose second rank
     was killed; and what they said."""
     folder = tmp_path_factory.mktemp("two")
-    said = pair.launch(folder, *pair.CASES, "whole", "background:1 2", ends_well=False)
+    said = pair.launch(folder, *pair.CASES, "asked", "tune", "whole", "background:1 2", ends_well=False)
     return folder, said

@@ -17,6 +17,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from tessera.cli.main import main
+from tessera.cli.training.answers import Answerer
 from tessera.nn.drop_path import set_drop_path
 from tessera.nn.linear import make_linear
 from tessera.nn.lora import LoRAConfig, replace_module
@@ -26,7 +28,7 @@ from tessera.train.loop import Trainer
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.parallel.config import Parallel
 from tessera.train.parallel.mesh import ProcessMesh, arrange
-from tessera.train.parallel.ranks import Ranks, join
+from tessera.train.parallel.ranks import Ranks, join, totals
 from tessera.train.parallel.shard import parallelise, whole
 from tessera.train.setup import set_up
 from tessera.train.step import Step
@@ -34,6 +36,7 @@ from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer, OptimizerConfig
 from tessera.train.update.rules import Rule, assign
 from tessera.train.update.wrapping import wrap
+from tessera.train.watch.evaluation import Answers, EvaluationSpec
 from tests.train import tiny
 
 
@@ -43,6 +46,7 @@ def _factors(dropout: float) -> tuple[Rule, ...]:
     return blocks, Rule(pattern=r"^connector\.", learning_rate=1e-3), Rule(pattern=".")
 
 
+ASKED = EvaluationSpec(tasks=("clock", "count"), every=2, count=3, most_tokens=6)
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 MUON = OptimizerConfig(kind="muon", ema=0.9)
 FULL: dict[str, Any] = {"rules": (tiny.ALL,), "optimizer": OptimizerConfig()}
@@ -105,14 +109,14 @@ def alone(case: str) -> dict[str, torch.Tensor]:
 
 
 def launch(folder: Path, *cases: str, ends_well: bool = True) -> str:
-    """Two processes that take the cases in turn; what they said. A hang ends after a minute and a half.
+    """Two processes that take the cases in turn; what they said. A hang ends after a while.
 
     A case is a name of CASES, or a folder of a run with "FOLDER:STAGE STEP" to kill the second rank there.
     """
     path = os.pathsep.join(p for p in sys.path if p)
     done = subprocess.run(
         [*LAUNCH, "-m", "tests.train.parallel.pair", str(folder), *cases],
-        check=False, capture_output=True, text=True, timeout=90,
+        check=False, capture_output=True, text=True, timeout=900,
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert (done.returncode == 0) == ends_well, done.stdout + done.stderr
@@ -132,10 +136,37 @@ def trainer(folder: Path, **changes: Any) -> Trainer:
     return Trainer(set_up(tiny.recipe(stages=stages, save_every=1, **changes)), folder)
 
 
+def asked(folder: Path) -> Trainer:
+    """A warm-up whose ViT is cached, then all that learns, with questions behind every second step."""
+    shared = {"accumulate": 2, "evaluation": ASKED, "steps": 4, "drop_path": 0.0}
+    warm_up, full = (stage.model_copy(update=shared) for stage in tiny.recipe().stages)
+    warm_up = warm_up.model_copy(update={"cache_features": str(folder / "cache")})
+    setup = set_up(tiny.recipe(stages=(warm_up, full)))
+    answerer = Answerer(setup.learner, folder)
+
+    def answer(spec: EvaluationSpec, model: Any) -> Answers:
+        found = answerer(spec, model)
+        model.see(torch.zeros(1, 32, 32, 3, dtype=torch.uint8))  # the last block is one of the ViT
+        return found
+
+    return Trainer(setup, folder, answer=answer)
+
+
+def _tune(folder: Path, ranks: Ranks) -> None:
+    """A fine-tune from the command line, with questions on the way."""
+    if ranks.leads:
+        main(["playground", str(folder / "clocks"), "--suite", "clock", "--count", "12"])
+    totals([0.0], ranks)
+    given = ["shipped", str(folder / "clocks/meta.json"), "--out", str(folder / "tune")]
+    assert main(["tune", *given, "--stages.0.steps", "2", "--val", "0.2", "--ask", "1"]) == 0
+
+
 def _run(folder: Path, kill: str | None) -> None:
     """To its end, or until the second rank is killed behind a step, "stage step"."""
     ranks = join()
-    run = trainer(folder, save_in_background=folder.name.startswith("background")).run()
+    background = folder.name.startswith("background")
+    made = asked(folder) if folder.name == "asked" else trainer(folder, save_in_background=background)
+    run = made.run()
     with stop_on_signals(lambda: None, launched=True):  # as the command does: the launcher sends one
         for report in run:
             if ranks.rank == 1 and kill == f"{report.stage_index} {report.step}":
@@ -147,6 +178,8 @@ if __name__ == "__main__":
     for name in sys.argv[2:]:
         if name in CASES:
             _two(name, here, join())
+        elif name == "tune":
+            _tune(here, join())
         else:
             place, _, killed = name.partition(":")
             _run(here / place, killed)

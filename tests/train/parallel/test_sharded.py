@@ -22,6 +22,7 @@ from tessera.train.parallel.tensor import share_matrices
 from tessera.train.update.masters import Masters
 from tessera.train.update.rules import Rule
 from tessera.train.update.wrapping import wrap
+from tessera.train.watch.journal import read_answers, read_reports
 from tests.train import tiny
 from tests.train.parallel import pair
 
@@ -47,6 +48,27 @@ def test_two_processes_take_the_steps_of_one(case: str, two: tuple[Path, str]) -
     torch.testing.assert_close(found.pop("told"), expected.pop("told"), rtol=figures, atol=0)
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=0, atol=weights, msg=name)
+
+
+def test_a_model_that_is_shared_out_answers_and_caches(two: tuple[Path, str], tmp_path: Path) -> None:
+    """Answers are of any length, given by one process; a cache passes by a ViT that two put together."""
+    assert (two[0] / "asked/1_full").is_dir(), two[1]
+    alone = list(pair.asked(tmp_path).run())
+    losses = [report.loss for report in read_reports(two[0] / "asked")]
+    assert losses == pytest.approx([report.loss for report in alone], rel=1e-5)
+    assert list(read_answers(two[0] / "asked")) == list(read_answers(tmp_path))
+    assert len(list(read_answers(tmp_path))) == 4
+    kept = [(folder / "cache").glob("*/process*/states.bin") for folder in (two[0] / "asked", tmp_path)]
+    shared, own = ([file.stat().st_size for file in files] for files in kept)
+    assert len(shared) == 2 and max(shared) < own[0] <= sum(shared)
+
+
+def test_a_fine_tune_asks_and_is_merged(two: tuple[Path, str]) -> None:
+    """Both processes wrote the recipe, one had renamed it away under the other; and nothing was asked."""
+    out = two[0] / "tune"
+    assert (out / "merged/model.safetensors").is_file(), two[1]
+    (told,) = read_answers(out)
+    assert told.answers.asked == {"records": 1}
 
 
 def test_numbers_that_do_not_make_the_processes_are_named() -> None:

@@ -10,8 +10,9 @@ import PIL.Image
 
 from tessera.chat.encoder import Encoded
 from tessera.chat.message import Conversation, Image, Text, Video
+from tessera.engine.completion import Completion
 from tessera.engine.engine import Engine
-from tessera.engine.request import Completion, Sampling
+from tessera.engine.sampling.options import Sampling
 from tessera.evaluation.tasks import heldout_items
 from tessera.imaging.decode import decode_image
 from tessera.models.vlm import VLM

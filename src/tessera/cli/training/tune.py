@@ -27,7 +27,7 @@ from tessera.recipes.written import written
 from tessera.runtime.atomic import atomic_write
 from tessera.runtime.progress import Bars, progress_bars
 from tessera.runtime.shown import shown
-from tessera.train.parallel.ranks import join
+from tessera.train.parallel.ranks import Ranks, join, totals
 from tessera.train.recipe import Recipe
 from tessera.train.watch.telemetry import stage_figures
 
@@ -102,7 +102,7 @@ class TuneCommand(WordsCommand, FieldsCommand):
         ranks = join()
         console = Terminal(stderr=self.json, quiet=not ranks.leads)
         with hold(self.out), progress_bars(keep=True, shown=ranks.leads) as bars:
-            recipe = self.recipe(bars, console)
+            recipe = self._agreed(ranks, bars, console)
             if not self.no_plan_check:
                 require_memory(recipe)
             trainer = prepare(recipe, self.out, bars, console, changed_data=self.accept_changed_data)
@@ -119,6 +119,12 @@ class TuneCommand(WordsCommand, FieldsCommand):
             )
         return 0
 
+    def _agreed(self, ranks: Ranks, bars: Bars, console: Console) -> Recipe:
+        """The recipe that the process that leads has found or chosen."""
+        recipe = self.recipe(bars, console) if ranks.leads else None
+        totals([0.0], ranks)  # from here on the file is there
+        return recipe or load_recipe(self.out / RECIPE)
+
     def recipe(self, bars: Bars, console: Console) -> Recipe:
         """The recipe of the folder, which an earlier call chose, or a new one, shown and written.
 
@@ -129,8 +135,6 @@ class TuneCommand(WordsCommand, FieldsCommand):
             return load_recipe(self.out / RECIPE)
         require_run(self.out, self.resume)
         wish = Wish(**{name: getattr(self, name) for name in Wish.model_fields})
-        if join().world > 1:
-            wish = wish.model_copy(update={"ask": 0})  # weights may be shared out
         checkpoint = find_model(self.words[0])
         described = describe_model(checkpoint)
         data = read_data(self.words[1:])

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import groupby
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -78,10 +79,10 @@ def _heartbeat(rank: int, world: int) -> Heartbeat:
     return heartbeat
 
 
-def _add(values: torch.Tensor, ranks: Ranks) -> None:
-    """Sum over ranks in place. ProcessLost naming the ranks that are gone."""
+def _add(values: torch.Tensor, ranks: Ranks, how: Any = dist.ReduceOp.SUM) -> None:
+    """Sum over ranks in place, or the largest. ProcessLost naming the ranks that are gone."""
     try:
-        dist.all_reduce(values, group=ranks.group)
+        dist.all_reduce(values, how, group=ranks.group)
     except RuntimeError as error:
         raise ranks.lost(error) from error
 
@@ -93,6 +94,15 @@ def totals(values: Sequence[float], ranks: Ranks) -> list[float]:
     sums = torch.tensor(values, dtype=torch.float64)
     _add(sums, ranks)
     return list(sums.tolist())
+
+
+def largest(value: int, ranks: Ranks) -> int:
+    """The largest of the ranks' values."""
+    if ranks.world == 1:
+        return value
+    found = torch.tensor(value)
+    _add(found, ranks, dist.ReduceOp.MAX)
+    return int(found)
 
 
 def add_up(values: torch.Tensor, ranks: Ranks) -> torch.Tensor:

@@ -40,8 +40,11 @@ def parallelise(model: nn.Module, mesh: ProcessMesh) -> None:
     for stack in [module for module in model.modules() if isinstance(module, nn.ModuleList)]:
         for block in stack:
             fully_shard(block, mesh=mesh.weights, mp_policy=policy)
-    fully_shard(model, mesh=mesh.weights, mp_policy=policy)
+    root = fully_shard(model, mesh=mesh.weights, mp_policy=policy)
     for module in model.modules():
+        if isinstance(module, nn.ModuleList):
+            # Else what ran before it is fetched again: another thing in each process, behind `leading`.
+            module[0].set_modules_to_backward_prefetch([root])  # type: ignore[operator]
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)
