@@ -114,7 +114,8 @@ def test_the_vit_runs_once_for_every_tile(monkeypatch: pytest.MonkeyPatch) -> No
     see = model.see
     monkeypatch.setattr(model, "see", lambda tiles: seen.append(len(tiles)) or see(tiles))
     make_engine().generate(prompts, Sampling(max_new_tokens=5))
-    assert seen == [sum(len(prompt.tiles) for prompt in prompts)]
+    assert sum(seen) == sum(len(prompt.tiles) for prompt in prompts)
+    assert 1 < max(seen) <= 2, "tiles of several requests go together, as many as a step takes"
 
 
 def test_progress_counts_prompts() -> None:
@@ -122,7 +123,7 @@ def test_progress_counts_prompts() -> None:
     make_engine(max_batch=4).generate(
         tiny.mixed_prompts(), Sampling(max_new_tokens=1), lambda *c: calls.append(c)
     )
-    assert calls == [("answers", 4, 6), ("answers", 6, 6)]
+    assert calls == [("answers", done, 6) for done in range(1, 7)]
     assert make_engine().generate([]) == []
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tessera.engine.engine import Engine
 from tessera.engine.reference import generate_slowly
+from tessera.engine.sampling.choose import Chosen
 from tessera.engine.sampling.options import Sampling
 from tessera.models.vlm import VLM
 from tests.engine import tiny
@@ -53,13 +54,16 @@ def test_longrope_crosses_as_the_slow_reference() -> None:
 
 def test_crossing_is_seen_once_and_only_for_longrope() -> None:
     model = longrope()
-    engine = Engine(model, tiny.tokenizer(), frozenset())
-    sequence = engine._sequences(tiny.mixed_prompts()[PROMPT : PROMPT + 1], [SAMPLING], [1.0])[0]
+    prompt = tiny.mixed_prompts()[PROMPT]
+    sequence = Engine(model, tiny.tokenizer(), frozenset()).sequence(prompt, SAMPLING)
+    plain = Engine(tiny.model(), tiny.tokenizer(), frozenset()).sequence(prompt, SAMPLING)
     seen = []
     for _ in range(19):
-        sequence.take(5, frozenset())
-        seen.append(sequence.outgrows(model.config.decoder))
-        assert not sequence.outgrows(tiny.family().model.decoder)
+        for each in (sequence, plain):
+            each.take(Chosen(5))
+        seen.append(sequence.outgrown)
+        sequence.restart()
+        assert not plain.outgrown
     assert [index for index, crossed in enumerate(seen) if crossed] == [8]
 
 

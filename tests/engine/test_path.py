@@ -16,15 +16,19 @@ from tests.engine import tiny
 
 SOURCE = Path(tessera.__file__).parent
 LEAF_ROOMS = ("nn", "models", "imaging", "runtime", "chat/tokenizer", "chat/positions")
-MOST_FUNCTIONS, MOST_FILES = 14, 8
+LINE, STEP, MODEL = "Loop.submit", "Loop._step", "Runner.run"
+"""Where a question becomes one request among others, where a step begins, and where the model is called."""
+MOST = {LINE: (16, 10), MODEL: (18, 5)}
+"""Functions and files on the way there."""
 Step = tuple[str, str]
 """File and name of a function."""
 
 
 class Walk:
-    """Calls of the package's functions from `chat` to `Runner.prefill`, as (caller, called)."""
+    """Calls of the package's functions from `chat` to a goal, as (caller, called)."""
 
-    def __init__(self) -> None:
+    def __init__(self, goal: str) -> None:
+        self._goal = goal
         self.calls: list[tuple[Step | None, Step]] = []
         self._stack: list[Step | None] = []
         self._arrived = False
@@ -38,7 +42,7 @@ class Walk:
         step = _step(frame)
         if step is not None:
             self.calls.append((next((s for s in reversed(self._stack) if s), None), step))
-            self._arrived = step[1] == "Runner.prefill"
+            self._arrived = step[1] == self._goal
         self._stack.append(step)
 
     @property
@@ -46,7 +50,7 @@ class Walk:
         """Each function that calls another one, in order, and the goal; a leaf is read where it is called."""
         callers = {caller for caller, _ in self.calls}
         steps = dict.fromkeys(called for _, called in self.calls)
-        return [step for step in steps if step in callers or step[1] == "Runner.prefill"]
+        return [step for step in steps if step in callers or step[1] == self._goal]
 
 
 def _step(frame: FrameType) -> Step | None:
@@ -62,14 +66,14 @@ def _step(frame: FrameType) -> Step | None:
     return place, code.co_qualname if sys.version_info >= (3, 11) else code.co_name
 
 
-def walk(model: ChatModel, *question: Any) -> list[Step]:
-    found = Walk()
+def walk(model: ChatModel, goal: str, *question: Any) -> list[Step]:
+    found = Walk(goal)
     sys.setprofile(found)
     try:
         model.chat(*question, max_new_tokens=2)
     finally:
         sys.setprofile(None)
-    assert found.path[0][1] == "ChatModel.chat" and found.path[-1][1] == "Runner.prefill"
+    assert found.path[0][1] == "ChatModel.chat" and found.path[-1][1] == goal
     return found.path
 
 
@@ -79,23 +83,28 @@ def model() -> ChatModel:
     return ChatModel(Loaded(family=tiny.family(), folder=Path("nowhere"), **parts))
 
 
-def test_a_question_passes_few_functions_and_files(model: ChatModel, repo_root: Path) -> None:
-    """Counted are distinct functions between `chat` and the runner's prefill that hand work on to another.
+@pytest.mark.parametrize("goal", MOST)
+def test_a_question_passes_few_functions_and_files(goal: str, model: ChatModel, repo_root: Path) -> None:
+    """Counted are distinct functions that hand work on to another: from `chat` to the line of requests, and
+    in a step from there to the model.
 
     Left out are functions that call no other of the package, properties, and what happens inside `nn`,
     `models`, `imaging`, `runtime` and the tokenizer: leaf computations, read where they are called. The page
     docs/tour.md lists the path.
     """
-    path = walk(model, "how many?", tiny.picture(1, 60, 30))
-    assert len(path) <= MOST_FUNCTIONS, path
-    assert len({file for file, _ in path}) <= MOST_FILES, path
+    path = walk(model, goal, "how many?", tiny.picture(1, 60, 30))
+    if goal == MODEL:
+        path = path[[name for _, name in path].index(STEP) :]
+    functions, files = MOST[goal]
+    assert len(path) <= functions, path
+    assert len({file for file, _ in path}) <= files, path
     tour = (repo_root / "docs" / "tour.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in tour for _, name in path), path
 
 
 def test_messages_go_the_same_way_behind_their_reader(model: ChatModel) -> None:
     content = [{"type": "image", "image": tiny.picture(1, 60, 30)}, {"type": "text", "text": "how many?"}]
-    asked = walk(model, "how many?", tiny.picture(1, 60, 30))
-    told = walk(model, [{"role": "user", "content": content}])
+    asked = walk(model, LINE, "how many?", tiny.picture(1, 60, 30))
+    told = walk(model, LINE, [{"role": "user", "content": content}])
     readers = ("chat/cards.py", "chat/openai.py")
     assert [s for s in told if s[0] not in readers] == [s for s in asked if s[0] not in readers]

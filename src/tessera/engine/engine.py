@@ -1,24 +1,23 @@
-"""Generation for many prompts at once: finished sequences leave, the others go on.
+"""Generation for many prompts at once: requests join and leave at any step, each as if it were alone."""
 
-First version: the prompts of a batch start together; a batch is at most `max_batch` prompts.
-"""
-
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Self, TypeVar, cast
+
+import torch
 
 from tessera.chat.encoder import Encoded
 from tessera.chat.tokenizer import Tokenizer
 from tessera.checkpoints.load import Loaded
-from tessera.checkpoints.weights import first_not_finite
 from tessera.engine.completion import Completion
+from tessera.engine.core.limits import EngineLimits
+from tessera.engine.core.loop import Loop
+from tessera.engine.core.sequence import Sequence
+from tessera.engine.core.ticket import Ticket
 from tessera.engine.request import place_prompt
-from tessera.engine.runner import Runner
-from tessera.engine.sampling.choose import choose_rows
+from tessera.engine.sampling.chooser import Choosers
 from tessera.engine.sampling.options import Sampling
-from tessera.engine.sequence import Sequence
 from tessera.models.vlm import VLM
 from tessera.runtime.progress import Progress, silent
 
@@ -27,7 +26,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Engine:
-    """Answers prompts with one model. `stop_ids` end an answer (`Encoder.stop_ids`)."""
+    """Answers prompts with one model. `stop_ids` end an answer (`Encoder.stop_ids`).
+
+    At most `max_batch` requests run at a time. What prompts have in common is computed once, as long as the
+    cache has room for it; weights that were changed in place are noticed. Several threads may call.
+    """
 
     model: VLM
     tokenizer: Tokenizer
@@ -36,17 +39,29 @@ class Engine:
     name: str = "the model"
     visual_increment: float = 1.0
     """Where a call gives none."""
+    limits: EngineLimits = EngineLimits()
+    loop: Loop = field(init=False, repr=False)
+    choosers: Choosers = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.max_batch < 1:
             raise ValueError(f"max_batch = {self.max_batch}: give at least 1")
+        loop = Loop(self.model, self.tokenizer.vocab_size, self.max_batch, self.limits, self.name)
+        object.__setattr__(self, "loop", loop)
+        object.__setattr__(self, "choosers", Choosers(self.tokenizer, self.stop_ids))
 
     @classmethod
-    def of(cls, loaded: Loaded, max_batch: int = 64) -> Self:
+    def of(cls, loaded: Loaded, max_batch: int = 64, limits: EngineLimits | None = None) -> Self:
         """The engine for an opened checkpoint."""
         family = loaded.family
         return cls(
-            loaded.model, loaded.tokenizer, loaded.stop_ids, max_batch, family.name, family.visual_increment
+            loaded.model,
+            loaded.tokenizer,
+            loaded.stop_ids,
+            max_batch,
+            family.name,
+            family.visual_increment,
+            limits or EngineLimits(),
         )
 
     def generate(
@@ -64,18 +79,33 @@ class Engine:
         for an empty prompt, or one that leaves too little room for its answer. Where the scores of a prompt
         are not finite, its answer has `failed` and says why; the others go on.
         """
-        samplings = self._one_each("sampling", sampling or Sampling(), prompts)
+        samplings = _one_each("sampling", sampling or Sampling(), prompts)
         increment = self.visual_increment if visual_increment is None else visual_increment
-        increments = self._one_each("visual_increment", increment, prompts)
-        completions: list[Completion] = []
-        for start in range(0, len(prompts), self.max_batch):
-            chunk = slice(start, start + self.max_batch)
-            sequences = self._sequences(prompts[chunk], samplings[chunk], increments[chunk])
-            for _ in self._run(sequences):
-                pass
-            completions += [sequence.completion() for sequence in sequences]
+        increments = _one_each("visual_increment", increment, prompts)
+        asked = list(zip(prompts, samplings, increments, strict=True))
+        for place, (prompt, each, step) in enumerate(asked):
+            self._placed(prompt, each, step, f"prompts[{place}]")
+        completions: dict[int, Completion] = {}
+        for place, completion in self.answers(self.sequence(*each) for each in asked):
+            completions[place] = completion
             progress("answers", len(completions), len(prompts))
-        return completions
+        return [completions[place] for place in range(len(prompts))]
+
+    def answers(self, sequences: Iterable[Sequence]) -> Iterator[tuple[int, Completion]]:
+        """Place and answer of each request, as they are finished.
+
+        Requests are taken from the iterable as others finish, so that few are held at a time.
+        """
+        flying: dict[int, Ticket] = {}
+        try:
+            for place, sequence in enumerate(sequences):
+                flying[place] = self.loop.submit(sequence)
+                if len(flying) == 2 * self.max_batch:
+                    yield from self._landed(flying)
+            while flying:
+                yield from self._landed(flying)
+        finally:
+            self._give_up(flying.values())
 
     def stream(
         self, prompt: Encoded, sampling: Sampling | None = None, visual_increment: float | None = None
@@ -84,61 +114,49 @@ class Engine:
 
         Raises ValueError as soon as its scores are not finite.
         """
+        ticket = self.loop.submit(self.sequence(prompt, sampling or Sampling(), visual_increment))
+        try:
+            for event in ticket:
+                if event.fault:
+                    raise ValueError(event.fault)
+                if event.piece:
+                    yield event.piece
+        finally:
+            self._give_up([ticket])
+
+    def sequence(
+        self, prompt: Encoded, sampling: Sampling, visual_increment: float | None = None, owner: str = ""
+    ) -> Sequence:
+        """A request for the loop. Raises ValueError as `generate` does."""
         increment = self.visual_increment if visual_increment is None else visual_increment
-        sequences = self._sequences([prompt], [sampling or Sampling()], [increment])
-        for sequence, piece in self._run(sequences):
-            if sequence.fault:
-                raise ValueError(sequence.fault)
-            if piece:
-                yield piece
+        positions = self._placed(prompt, sampling, increment, "the prompt")
+        config = self.model.config
+        chooser = self.choosers.chooser(sampling, prompt.ids.tolist())
+        return Sequence(prompt, positions, chooser, self.tokenizer, config, self.stop_ids, owner)
 
-    def _run(self, sequences: list[Sequence]) -> Iterator[tuple[Sequence, str]]:
-        """Every new token of every sequence, as the sequence and the text that it makes certain."""
-        runner = Runner(self.model, sequences, self.tokenizer.vocab_size)
-        active, (scores, finite) = sequences, runner.prefill(sequences)
-        while active:
-            if not finite.all():
-                for sequence in (s for s, sound in zip(active, finite.tolist(), strict=True) if not sound):
-                    sequence.finish, sequence.fault = "failed", self._what_is_wrong
-                    yield sequence, ""
-                active, scores = [s for s in active if s.finish is None], scores[finite]
-            choices = choose_rows(scores, [sequence.chooser for sequence in active])
-            for sequence, choice in zip(active, choices, strict=True):
-                yield sequence, sequence.take(choice, self.stop_ids)
-            active = [s for s in active if s.finish is None]
-            if active:
-                scores, finite = runner.step(active)
+    def _placed(self, prompt: Encoded, sampling: Sampling, increment: float, where: str) -> torch.Tensor:
+        """Positions float32 [T] of a prompt."""
+        if not len(prompt.ids):
+            raise ValueError(f"{where}.ids is empty: encode a conversation with generate=True")
+        wanted = sampling.max_new_tokens
+        return place_prompt(where, prompt.ids, increment, wanted, self.model.config)[0]
 
-    @cached_property
-    def _what_is_wrong(self) -> str:
-        """Why scores are not finite: weights that are not (all are read), or numbers that overflow."""
-        dtype = str(self.model.decoder.norm.weight.dtype).removeprefix("torch.")
-        told = f"{self.name}: the scores of the next token are not finite in {dtype}"
-        if found := first_not_finite(self.model):
-            return f"{told}: {found} is not finite; fetch the weights again, or save them from a sound step"
-        wider = "bfloat16 or float32" if dtype == "float16" else "float32"
-        return f"{told}, though every weight is: numbers grow too large on the way; try dtype {wider}"
+    def _landed(self, flying: dict[int, Ticket]) -> Iterator[tuple[int, Completion]]:
+        """Those that are finished, at least one; they leave `flying`."""
+        self.loop.until(lambda: any(ticket.over for ticket in flying.values()))
+        for place in [place for place, ticket in flying.items() if ticket.over]:
+            yield place, flying.pop(place).completion()
 
-    def _sequences(
-        self, prompts: Seq[Encoded], samplings: Seq[Sampling], increments: Seq[float]
-    ) -> list[Sequence]:
-        sequences = []
-        for page, (prompt, sampling, increment) in enumerate(
-            zip(prompts, samplings, increments, strict=True)
-        ):
-            if not len(prompt.ids):
-                raise ValueError(f"prompts[{page}].ids is empty: encode a conversation with generate=True")
-            wanted, config = sampling.max_new_tokens, self.model.config
-            positions, _ = place_prompt(f"prompts[{page}]", prompt.ids, increment, wanted, config)
-            sequences.append(Sequence(prompt, positions, sampling, self.tokenizer, page))
-        return sequences
+    def _give_up(self, tickets: Iterable[Ticket]) -> None:
+        """Nobody waits for these any more."""
+        for ticket in tickets:
+            ticket.cancel()
+        self.loop.sweep()
 
-    @staticmethod
-    def _one_each(name: str, given: T | Seq[T], prompts: Seq[Encoded]) -> Seq[T]:
-        if not isinstance(given, list | tuple):
-            return [cast(T, given)] * len(prompts)
-        if len(given) != len(prompts):
-            raise ValueError(
-                f"{name} has {len(given)} entries for {len(prompts)} prompts: give one or one each"
-            )
-        return given
+
+def _one_each(name: str, given: T | Seq[T], prompts: Seq[Encoded]) -> Seq[T]:
+    if not isinstance(given, list | tuple):
+        return [cast(T, given)] * len(prompts)
+    if len(given) != len(prompts):
+        raise ValueError(f"{name} has {len(given)} entries for {len(prompts)} prompts: give one or one each")
+    return given

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from tessera.models.config import DecoderConfig
-from tessera.nn.attention.api import attend
+from tessera.nn.attention.api import Attend
 from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.layout import Layout
 from tessera.nn.mlp import GatedMLP
@@ -32,13 +32,14 @@ class DecoderAttention(nn.Module):
 
     def __init__(self, config: DecoderConfig, layer: int) -> None:
         super().__init__()
-        width, self.head_width, self.layer = config.hidden_size, config.head_width, layer
+        width, self.head_width = config.hidden_size, config.head_width
         queries = config.num_attention_heads * self.head_width
         groups = config.num_key_value_heads * self.head_width
         self.q_proj = nn.Linear(width, queries, bias=config.attention_bias)
         self.k_proj = nn.Linear(width, groups, bias=config.attention_bias)
         self.v_proj = nn.Linear(width, groups, bias=config.attention_bias)
         self.o_proj = nn.Linear(queries, width, bias=False)
+        self.attend = Attend(layer)
         self.qk_norm = config.qk_norm
         if self.qk_norm:
             self.q_norm = RMSNorm(self.head_width, config.rms_norm_eps)
@@ -58,7 +59,7 @@ class DecoderAttention(nn.Module):
         if self.qk_norm:
             query, key = self.q_norm(query), self.k_norm(key)
         query = rotate(query, *(choose(table, rows) for table in tables))
-        out = attend(query, rotate(key, *tables), value, layout, cache, self.layer, rows)
+        out = self.attend(query, rotate(key, *tables), value, layout, cache, rows)
         result: torch.Tensor = self.o_proj(out.flatten(1))
         return result
 
@@ -95,12 +96,13 @@ class Decoder(nn.Module):
     """Embeddings, blocks, final norm and head. Hidden states and logits are separate calls on purpose:
     training asks for logits of supervised tokens only, generation for the last token only.
 
-    Beyond the trained length, dynamic NTK and longrope turn a token by how far its sequence reaches in this
-    call, that is to its last position (positions ascend within a sequence); neighbours and earlier calls have
-    no part in it. Cached keys keep the angles that they were written with, so an answer made with a cache
-    differs a little from one without, as it does in transformers, whose dynamic NTK also remembers the
-    longest sequence beyond the trained length until a short one comes. The engine fills the cache of a
-    longrope sequence anew where it crosses the trained length, as transformers does for Phi-3.
+    Beyond the trained length, dynamic NTK and longrope turn a token by how far its sequence reaches: in this
+    call, that is to its last position (positions ascend within a sequence), unless the caller knows more;
+    neighbours and earlier calls have no part in it. Cached keys keep the angles that they were written with,
+    so an answer made with a cache differs a little from one without, as it does in transformers, whose
+    dynamic NTK also remembers the longest sequence beyond the trained length until a short one comes. The
+    engine fills the cache of a longrope sequence anew where it crosses the trained length, as transformers
+    does for Phi-3.
     """
 
     def __init__(self, config: DecoderConfig) -> None:
@@ -127,8 +129,12 @@ class Decoder(nn.Module):
         positions: torch.Tensor | None = None,
         cache: KVCache | None = None,
         rows: torch.Tensor | None = None,
+        reach: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Embeddings [T, D] to final hidden states [T, D]; positions float [T] default to the layout's.
+
+        `reach` float [T]: how far, in positions, the sequence of each token counts as reaching. A prompt that
+        comes in pieces needs it; None takes the sequences of this call.
 
         `rows` int64 [R], ascending, names the only states that are wanted, [R, D]: the last block computes
         keys and values for all tokens and everything else for these alone.
@@ -140,7 +146,7 @@ class Decoder(nn.Module):
             raise ValueError(f"layout covers {layout.total} tokens but the stream has {len(embeddings)}")
         if positions is None:
             positions = layout.positions(embeddings.device)
-        tables = self._tables(positions.to(embeddings.device), layout, embeddings.dtype)
+        tables = self._tables(positions.to(embeddings.device), layout, embeddings.dtype, reach)
         copies = {embeddings.device: tables}  # each device gets its tables once, however often x comes by
         x = embeddings
         last = len(self.layers) - 1
@@ -154,9 +160,12 @@ class Decoder(nn.Module):
         out: torch.Tensor = self.norm(x.to(self.norm.weight.device))
         return out
 
-    def _tables(self, positions: torch.Tensor, layout: Layout, dtype: torch.dtype) -> Tables:
-        reach = None
-        if self.scaling is not None and self.scaling.needs_reach:
+    def _tables(
+        self, positions: torch.Tensor, layout: Layout, dtype: torch.dtype, reach: torch.Tensor | None
+    ) -> Tables:
+        if reach is not None:
+            reach = reach.to(positions.device)
+        elif self.scaling is not None and self.scaling.needs_reach:
             lengths = torch.tensor(layout.lengths, device=positions.device)
             reach = positions[layout.ends(positions.device)] + 1
             reach = reach.repeat_interleave(lengths, output_size=len(positions))

@@ -15,6 +15,7 @@ from tessera.nn.recompute import set_recompute
 from tessera.runtime.device import bound_product_caches, choose_device
 from tessera.runtime.interrupt import Stop
 from tessera.runtime.locks import FolderLock
+from tessera.train.compiled import set_compiled
 from tessera.train.keeping import Keeper
 from tessera.train.measuring import Measuring
 from tessera.train.objective.contract import Loader
@@ -64,6 +65,7 @@ class Trainer:
         self.mesh = arrange(self.recipe.parallel, self.ranks, self.device, shardable(self.model))
         for stage in self.recipe.stages:
             self.mesh.require_shared(stage.name, stage.accumulate)
+            self.mesh.require_whole_blocks(stage.name, stage.compile)
         self._measuring = Measuring(setup, self.model, self.mesh, answer)
         self.after_stage = after_stage
         self.stop = Stop()
@@ -134,6 +136,7 @@ class Trainer:
             self.model.train()
             set_drop_path(self.model, stage.drop_path)
             set_recompute(self.model, stage.recompute)
+            set_compiled(self.model, stage.compile)
             with cached_states(stage, self.model, self.mesh):
                 yield optimizer, loader
 

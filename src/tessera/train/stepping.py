@@ -37,6 +37,7 @@ class Stepping:
             *(stage.objective, self.model, self.device, self.mesh),
             most=stage.accumulate // self.mesh.data.world,
             seed=derive_seed("step", self.recipe.seed, index, step),
+            filled_to=None if stage.compile == "none" else stage.packing,
         )
 
     def take(self, index: int, step: int, optimizer: Optimizer, loader: Loader) -> TakenStep:

@@ -10,6 +10,9 @@ import torch
 
 from tessera.nn.attention.layout import Paged, places
 
+Runs = list[tuple[int, int]]
+"""(first slot, tokens) in a pool whose pages lie end to end."""
+
 
 class KVCache:
     """Pools for all layers. A sequence that outgrows its pages is an error, never a wrap.
@@ -37,28 +40,38 @@ class KVCache:
 
     def append(self, layer: int, keys: torch.Tensor, values: torch.Tensor, layout: Paged) -> None:
         """Write the stream's keys and values `[T, K, C]` behind each sequence's context."""
-        in_rows = keys.device.type == "cpu" and all(len(pages) == 1 for pages in layout.pages)
-        if in_rows:
-            self._check_room(layout)
+        in_runs = keys.device.type == "cpu" and (layout.total > len(layout.lengths) or layout.total == 1)
         for pool, new in ((self.keys[layer], keys), (self.values[layer], values)):
-            if not in_rows:
-                pool.flatten(0, 1).index_copy_(0, self._slots(layout, new.device, written=True), new)
+            flat = pool.flatten(0, 1)
+            if not in_runs:
+                flat.index_copy_(0, self._slots(layout, new.device, written=True), new)
                 continue
-            # Whole rows at once: for a prompt an index takes twenty times as long.
-            pieces = zip(new.split(layout.lengths), layout.contexts, layout.pages, strict=True)
-            for piece, context, (page,) in pieces:
-                pool[page, context : context + len(piece)] = piece
+            # Whole runs at once: for a prompt an index takes twenty times as long.
+            runs = [run for sequence in self._runs(layout, written=True) for run in sequence]
+            for piece, (slot, count) in zip(new.split([count for _, count in runs]), runs, strict=True):
+                flat[slot : slot + count] = piece
 
     def sequences(self, layer: int, layout: Paged) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Keys and values of each sequence, `[context + new, K, C]`; those in one page are not copied."""
-        keys, values = self.keys[layer], self.values[layer]
-        owned = zip(layout.key_lengths, layout.pages, strict=True)
-        return [(_read(keys, *each), _read(values, *each)) for each in owned]
+        """Keys and values of each sequence, `[context + new, K, C]`; not copied where its pages follow each
+        other in the pool."""
+        keys, values = self.keys[layer].flatten(0, 1), self.values[layer].flatten(0, 1)
+        return [(_read(keys, runs), _read(values, runs)) for runs in self._runs(layout, written=False)]
 
     def stream(self, layer: int, layout: Paged) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of all sequences end to end, `[keys, K, C]`, as `cu_seqlens_k` counts them."""
         slots = self._slots(layout, self.keys[layer].device, written=False)
         return self.keys[layer].flatten(0, 1)[slots], self.values[layer].flatten(0, 1)[slots]
+
+    def _runs(self, layout: Paged, written: bool) -> list[Runs]:
+        """Of each sequence, where in the pool its new tokens go, or all its tokens lie."""
+
+        def make() -> list[Runs]:
+            self._check_room(layout)
+            starts = layout.contexts if written else (0,) * len(layout.contexts)
+            spans = zip(layout.pages, starts, layout.key_lengths, strict=True)
+            return [runs_of(pages, start, stop, self.page_size) for pages, start, stop in spans]
+
+        return layout.kept(f"runs {written}, pages of {self.page_size}", torch.device("cpu"), make)
 
     def _slots(self, layout: Paged, device: torch.device, written: bool) -> torch.Tensor:
         """int64: where in the pool, its pages end to end, the new tokens go, or all tokens lie."""
@@ -82,8 +95,21 @@ class KVCache:
                 )
 
 
-def _read(pool: torch.Tensor, length: int, pages: tuple[int, ...]) -> torch.Tensor:
-    if len(pages) == 1:
-        return pool[pages[0], :length]
-    used = list(pages[: -(-length // pool.shape[1])])
-    return pool[used].flatten(0, 1)[:length]
+def runs_of(pages: Sequence[int], start: int, stop: int, page_size: int) -> Runs:
+    """Where the tokens `start` to `stop` of a sequence lie; pages that follow each other are one run."""
+    runs: Runs = []
+    while start < stop:
+        page, place = divmod(start, page_size)
+        slot, count = pages[page] * page_size + place, min(page_size - place, stop - start)
+        if runs and sum(runs[-1]) == slot:
+            slot, before = runs.pop()
+            runs.append((slot, before + count))
+        else:
+            runs.append((slot, count))
+        start += count
+    return runs
+
+
+def _read(pool: torch.Tensor, runs: Runs) -> torch.Tensor:
+    pieces = [pool[slot : slot + count] for slot, count in runs]
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, pairwise
+from typing import TypeVar, cast
 
 import torch
 
+Kept = TypeVar("Kept")
 Rows = torch.Tensor | None
 """int64 [R]: the only places of a stream that ask, in ascending order; None for all."""
 
@@ -78,16 +80,16 @@ class Layout:
         sees = owner[:, None] == key_owner
         return sees & (place[:, None] >= key_place) if self.causal else sees
 
-    def kept(self, what: str, device: torch.device, make: Callable[[], torch.Tensor]) -> torch.Tensor:
-        """A tensor that is made once for all layers of a step and kept with the layout."""
+    def kept(self, what: str, device: torch.device, make: Callable[[], Kept]) -> Kept:
+        """What is made once for all layers of a step and kept with the layout, mostly a tensor."""
         kept = self._kept
         if (what, device) not in kept:
             with torch.inference_mode(False):  # else a training step that shares the layout could not save it
                 kept[what, device] = make()
-        return kept[what, device]
+        return cast(Kept, kept[what, device])
 
     @cached_property
-    def _kept(self) -> dict[tuple[str, torch.device], torch.Tensor]:
+    def _kept(self) -> dict[tuple[str, torch.device], object]:
         return {}
 
 

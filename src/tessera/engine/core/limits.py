@@ -1,0 +1,68 @@
+"""How much memory the engine may hold and how much it does in one step."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from pydantic import Field
+
+from tessera.checkpoints.placement import free_bytes
+from tessera.models.vlm import VLM
+from tessera.runtime.config import Config
+
+SHARE_OF_FREE = {"cpu": 0.25, "cuda": 0.8}
+"""Of a device's free memory, for the cache where nobody says how much. A CPU's is shared with everything
+else, and pages that were never used take none."""
+LONGEST = 64
+"""Times the longest context that a sequence may have in tokens: a small visual increment makes the room."""
+TOKENS = {"cpu": 512, "cuda": 8192}
+TILES = {"cpu": 2, "cuda": 64}
+"""Of one step. On a CPU a step of so much takes about as long as people wait for a token without minding."""
+
+
+class EngineLimits(Config):
+    """Memory and steps of an engine. None goes by the device."""
+
+    cache_bytes: int | None = Field(default=None, ge=1)
+    """Most memory for keys and values; None takes a share of what is free, but no more than can be used."""
+    block_size: int = Field(default=16, ge=1, le=4096)
+    """Tokens of a block, the unit in which requests share what they have in common."""
+    picture_bytes: int = Field(default=2**28, ge=0)
+    """Most memory for features of tiles that were seen; 0 keeps none."""
+    tokens_a_step: int | None = Field(default=None, ge=1)
+    """Most tokens of a step. More make long prompts faster and their neighbours' next token slower."""
+    tiles_a_step: int | None = Field(default=None, ge=1)
+    """Most tiles that go through the ViT in a step; the same holds."""
+
+    def tokens(self, device: str) -> int:
+        """Most tokens of a step on a kind of device."""
+        return self.tokens_a_step or TOKENS.get(device, TOKENS["cuda"])
+
+    def tiles(self, device: str) -> int:
+        """Most tiles of a step on a kind of device."""
+        return self.tiles_a_step or TILES.get(device, TILES["cuda"])
+
+
+def count_blocks(model: VLM, limits: EngineLimits, most_running: int) -> int:
+    """Blocks that the memory allows, but no more than can be of use.
+
+    Raises ValueError when `cache_bytes` is less than one block takes.
+    """
+    config, places = model.config.decoder, model.decoder.layer_devices
+    width = 2 * config.num_key_value_heads * config.head_width
+    layer = limits.block_size * width * model.decoder.embed_tokens.weight.element_size()
+    useful = max(most_running, LONGEST) * -(-config.longest_context // limits.block_size)
+    if limits.cache_bytes is not None:
+        allowed = limits.cache_bytes // (layer * len(places))
+        if not allowed:
+            raise ValueError(
+                f"cache_bytes = {limits.cache_bytes}: one block of {limits.block_size} tokens takes "
+                f"{layer * len(places):,} bytes; give more, or a smaller block_size"
+            )
+        return min(allowed, useful)
+    layers = Counter(places)
+    each = (
+        free_bytes(str(place)) * SHARE_OF_FREE.get(place.type, 0.5) // (layer * n)
+        for place, n in layers.items()
+    )
+    return max(1, min(useful, *map(int, each)))

@@ -1,0 +1,108 @@
+"""The model's side of a step: pictures through the ViT, tokens through the decoder, scores out."""
+
+from collections.abc import Iterable
+from collections.abc import Sequence as Seq
+
+import numpy as np
+import torch
+
+from tessera.engine.core.pictures import PictureCache
+from tessera.engine.core.scheduler import Advance
+from tessera.engine.core.sequence import Sequence
+from tessera.engine.sampling.choose import finite_rows, forbid
+from tessera.models.vlm import VLM
+from tessera.nn.attention.cache import KVCache
+from tessera.nn.attention.layout import Paged
+
+Span = tuple[Sequence, int, int]
+"""A sequence and the half-open range of its tokens that takes part in a step."""
+
+
+class Runner:
+    """A model with a cache of `blocks` pages of `size` tokens."""
+
+    def __init__(self, model: VLM, vocabulary: int, blocks: int, size: int) -> None:
+        self.model, self.vocabulary = model, vocabulary
+        config = model.config.decoder
+        self.cache = KVCache(
+            config.num_hidden_layers,
+            blocks,
+            size,
+            config.num_key_value_heads,
+            config.head_width,
+            model.decoder.embed_tokens.weight.dtype,
+            model.decoder.layer_devices,
+        )
+
+    @torch.inference_mode()
+    def run(self, advances: Seq[Advance], pictures: PictureCache) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """All of them in one stream. Scores [B, V] behind each that answers, and which rows are finite.
+
+        None where none does.
+        """
+        spans = [(each.sequence, each.sequence.computed, each.stop) for each in advances]
+        layout = Paged(
+            tuple(stop - start for _, start, stop in spans),
+            tuple(start for _, start, _ in spans),
+            tuple(tuple(sequence.table) for sequence, _, _ in spans),
+        )
+        # Ids stay on the host, where the model counts placeholders without waiting for a device.
+        ids = torch.tensor([token for sequence, start, stop in spans for token in sequence.ids[start:stop]])
+        positions = torch.tensor(
+            [p for sequence, start, stop in spans for p in sequence.positions[start:stop]]
+        )
+        reach = None
+        if advances[0].sequence.needs_reach:
+            reach = torch.tensor([r for sequence, *span in spans for r in sequence.reaches(*span)])
+        self._see(spans, pictures)
+        hidden = self.model(
+            ids,
+            layout,
+            positions,
+            cache=self.cache,
+            features=self._features(spans),
+            rows=layout.ends(self.model.decoder.norm.weight.device),
+            reach=reach,
+        )
+        answering = [row for row, each in enumerate(advances) if each.answers]
+        if not answering:
+            return None
+        scores = self.model.logits(hidden if len(answering) == len(advances) else hidden[answering])
+        finite = finite_rows(scores[:, : self.vocabulary])
+        return forbid(scores, self.model.config.image_token_id, self.vocabulary), finite
+
+    def _see(self, spans: Iterable[Span], pictures: PictureCache) -> None:
+        """Features of all tiles that these tokens belong to; each content goes through the ViT once."""
+        missing: dict[bytes, list[tuple[Sequence, int]]] = {}
+        for sequence, start, stop in spans:
+            for tile in sequence.tiles_of(start, stop):
+                if tile in sequence.features:
+                    continue
+                digest = sequence.tile_digests[tile]
+                found = None if digest in missing else pictures.find(digest)
+                if found is None:
+                    missing.setdefault(digest, []).append((sequence, tile))
+                else:
+                    sequence.features[tile] = found
+        if not missing:
+            return
+        tiles = np.stack([wanting[0][0].prompt.tiles[wanting[0][1]] for wanting in missing.values()])
+        seen = self.model.see(torch.from_numpy(tiles))
+        for (digest, wanting), features in zip(missing.items(), seen, strict=True):
+            own = features.clone()  # else one tile would keep the memory of all that were seen with it
+            pictures.keep(digest, own)
+            for sequence, tile in wanting:
+                sequence.features[tile] = own
+
+    def _features(self, spans: Iterable[Span]) -> torch.Tensor | None:
+        """Features [1, M, D] of the stream's visual tokens, in order; None without."""
+        pieces = []
+        for sequence, start, stop in spans:
+            first, last = sequence.visual_of(start, stop)
+            if first == last:
+                continue
+            tiles = sequence.tiles_of(start, stop)
+            whole = torch.cat([sequence.features[tile] for tile in tiles])
+            before = tiles[0] * len(sequence.features[tiles[0]])
+            pieces.append(whole[first - before : last - before])
+        return torch.cat(pieces)[None] if pieces else None

@@ -1,0 +1,189 @@
+"""One request on its way: its prompt, what it has said so far, and where its cache lies."""
+
+from array import array
+from hashlib import blake2b
+
+import numpy as np
+import torch
+
+from tessera.chat.encoder import Encoded
+from tessera.chat.tokenizer import Tokenizer
+from tessera.engine.completion import Completion, Finish, TokenLogprob
+from tessera.engine.core.pictures import tile_digests
+from tessera.engine.core.ticket import Event, Ticket
+from tessera.engine.sampling.chooser import Chooser, Chosen
+from tessera.engine.stream import TextStream
+from tessera.models.config import DecoderConfig, ModelConfig
+
+
+class Sequence:
+    """State of a request between steps.
+
+    prompt: ids int32 [T], of which placeholders of `tokens_per_tile` belong to each tile. positions: float32
+    [T]. chooser: how its tokens are chosen. owner: whose request it is; owners are served in turn. Raises
+    ValueError when placeholders and tiles don't agree.
+    """
+
+    def __init__(
+        self,
+        prompt: Encoded,
+        positions: torch.Tensor,
+        chooser: Chooser,
+        tokenizer: Tokenizer,
+        config: ModelConfig,
+        stop_ids: frozenset[int],
+        owner: str = "",
+    ) -> None:
+        self.prompt, self.chooser, self.owner = prompt, chooser, owner
+        self.sampling = sampling = chooser.sampling
+        self.ids: list[int] = prompt.ids.tolist()
+        self.positions: list[float] = positions.tolist()
+        """One for each of `ids`: those given for the prompt, then on in steps of 1."""
+        self.finish: Finish | None = None
+        self.fault = ""
+        self.ticket: Ticket
+        """Set when the request is taken in."""
+        self.number = self.served = 0
+        """Its place in the order of arrival; the last step in which its prompt went on."""
+        self.table: list[int] = []
+        """Its blocks, in order."""
+        self.computed = 0
+        """So many of `ids` are in the cache."""
+        self.features: dict[int, torch.Tensor] = {}
+        """Features [tokens, D] of tiles that were seen and are not yet through."""
+        self._decoder: DecoderConfig = config.decoder
+        self._tokens_per_tile = config.tokens_per_tile
+        self._visual = np.flatnonzero(prompt.ids == config.image_token_id)
+        if len(self._visual) != len(prompt.tiles) * config.tokens_per_tile:
+            raise ValueError(
+                f"the prompt has {len(self._visual)} <IMG_CONTEXT> tokens but {len(prompt.tiles)} tiles of "
+                f"{config.tokens_per_tile} each: encode conversation and pictures in one call"
+            )
+        self.tile_digests = tile_digests(prompt.tiles)
+        self._digests: list[bytes] = []
+        self._stop_ids = sampling.ending(stop_ids)
+        self._stream = TextStream(tokenizer, sampling.stop, sampling.begun, sampling.strip)
+        self._logprobs: list[TokenLogprob] = []
+        self._reach = self._reach_of_all()
+
+    @property
+    def room(self) -> int:
+        """Most tokens that the cache will have to hold."""
+        return len(self.prompt.ids) + self.sampling.max_new_tokens
+
+    @property
+    def remaining(self) -> int:
+        """Tokens that are not in the cache: one between steps of an answer."""
+        return len(self.ids) - self.computed
+
+    def take(self, choice: Chosen) -> Event:
+        """Add a token, or finish."""
+        if choice.fault:
+            return self.end("failed", choice.fault)
+        if choice.token in self._stop_ids:
+            self.finish = "stop"
+            return self._event(self._stream.flush())
+        self.ids.append(choice.token)
+        self.positions.append(self.positions[-1] + 1)
+        self.chooser.take(choice.token)
+        told = () if choice.logprob is None else (choice.logprob,)
+        self._logprobs += told
+        piece = self._stream.push(choice.token)
+        if self._stream.stopped:
+            self.finish = "stop"
+        elif ended := self.chooser.finish or ("length" if len(self.ids) == self.room else None):
+            self.finish = ended
+            piece += self._stream.flush()
+        return self._event(piece, (choice.token,), told)
+
+    def end(self, finish: Finish, fault: str = "") -> Event:
+        """Finish for another reason than its tokens; what was certain stays said."""
+        self.finish, self.fault = finish, fault
+        return self._event("")
+
+    def completion(self) -> Completion:
+        """The finished answer."""
+        if self.finish is None:
+            raise ValueError("finish = None: this sequence is still being generated")
+        asked = len(self.prompt.ids)
+        said = tuple(self.ids[asked:])
+        return Completion(self._stream.text, said, self.finish, asked, self.fault, tuple(self._logprobs))
+
+    def restart(self) -> None:
+        """Nothing of it is in the cache any more."""
+        self.table, self.computed, self.features = [], 0, {}
+        if (reach := self._reach_of_all()) != self._reach:
+            self._reach, self._digests = reach, []
+
+    @property
+    def outgrown(self) -> bool:
+        """Whether the newest token takes the sequence over the border between short and long angles.
+
+        Keys in the cache are then turned by the wrong ones; the whole goes through the model again, as Phi-3
+        does in transformers. Dynamic NTK, whose angles change with every token beyond the trained length,
+        keeps the keys as they are.
+        """
+        return self._kind == "longrope" and self._reach != self._reach_of_all()
+
+    def reaches(self, start: int, stop: int) -> list[float]:
+        """How far each token's sequence reached when it was written, for angles that depend on it.
+
+        A prompt counts as a whole, in however many pieces it comes, and a token of the answer as the last.
+        0: within the trained length.
+        """
+        if self._kind == "longrope":
+            return [self._reach] * (stop - start)
+        asked = len(self.prompt.ids)
+        found = [self._reach if t < asked else self.positions[t] + 1 for t in range(start, stop)]
+        return [reach if reach > self._decoder.trained_length else 0.0 for reach in found]
+
+    @property
+    def needs_reach(self) -> bool:
+        """Whether its angles depend on how far it reaches."""
+        return self._kind in ("longrope", "dynamic")
+
+    def tiles_of(self, start: int, stop: int) -> range:
+        """Tiles to which the tokens `start` to `stop` belong."""
+        first, last = self.visual_of(start, stop)
+        return range(first // self._tokens_per_tile, -(-last // self._tokens_per_tile))
+
+    def visual_of(self, start: int, stop: int) -> tuple[int, int]:
+        """The same among all visual tokens of the sequence, counted from 0."""
+        first, last = np.searchsorted(self._visual, (start, stop)).tolist()
+        return first, last
+
+    def start_of(self, tile: int) -> int:
+        """The first token of a tile."""
+        return int(self._visual[tile * self._tokens_per_tile])
+
+    def digest(self, index: int, size: int) -> bytes:
+        """Of block `index`, which is full: all that its keys and values depend on, the past included."""
+        while len(self._digests) <= index:
+            start = len(self._digests) * size
+            stop = start + size
+            content = blake2b(self._digests[-1] if self._digests else b"", digest_size=32)
+            content.update(array("q", self.ids[start:stop]))
+            content.update(array("d", self.positions[start:stop]))
+            if self.needs_reach:
+                content.update(array("d", self.reaches(start, stop)))
+            first, last = self.visual_of(start, stop)
+            if first < last:
+                content.update((first % self._tokens_per_tile).to_bytes(8, "little"))
+                content.update(b"".join(self.tile_digests[tile] for tile in self.tiles_of(start, stop)))
+            self._digests.append(content.digest())
+        return self._digests[index]
+
+    @property
+    def _kind(self) -> str:
+        scaling = self._decoder.rope_scaling
+        return "" if scaling is None else scaling.kind
+
+    def _reach_of_all(self) -> float:
+        """longrope: a number beyond the trained length if the sequence is; dynamic: where the prompt ends."""
+        if self._kind == "longrope":
+            trained = self._decoder.trained_length
+            return trained + 1.0 if self.positions[-1] + 1 > trained else 0.0
+        return self.positions[len(self.prompt.ids) - 1] + 1
+
+    def _event(self, piece: str, ids: tuple[int, ...] = (), logprobs: tuple[TokenLogprob, ...] = ()) -> Event:
+        return Event(piece, ids, logprobs, self.finish, self.fault)

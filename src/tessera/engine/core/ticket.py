@@ -1,0 +1,105 @@
+"""What a caller holds while its answer is made: events in order, a way to cancel, and the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from tessera.engine.completion import Completion, Finish, TokenLogprob
+
+
+@dataclass(frozen=True)
+class Event:
+    """One step of an answer: its new tokens and the text that they make certain; `finish` on the last one.
+
+    `logprobs`: one for each of `ids`, where the sampling asks for them. `fault`: why it "failed".
+    """
+
+    piece: str
+    ids: tuple[int, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    finish: Finish | None = None
+    fault: str = ""
+
+
+class Ticket(Iterator[Event], AsyncIterator[Event]):
+    """Events of one answer, for a thread (`for`) or a coroutine (`async for`), each handed out once.
+
+    until: called by a thread that needs an event, with what it waits for; it returns when that is so.
+    """
+
+    def __init__(self, until: Callable[[Callable[[], bool]], None]) -> None:
+        self.cancelled = False
+        """Whether the answer is no longer wanted; it ends with "cancelled" before the next step."""
+        self._until = until
+        self._changing = threading.Lock()
+        self._events: deque[Event] = deque()
+        self._completion: Completion | None = None
+        self._wakers: list[Callable[[], object]] = []
+
+    def cancel(self) -> None:
+        """The answer is no longer wanted; one that is over stays as it is."""
+        self.cancelled = True
+
+    def put(self, event: Event, completion: Completion | None = None) -> None:
+        """The engine's side: one more event; the last comes with the answer."""
+        with self._changing:
+            self._events.append(event)
+            self._completion = completion
+            wakers, self._wakers = self._wakers, []
+        for wake in wakers:
+            wake()
+
+    @property
+    def over(self) -> bool:
+        """Whether no more events will be made."""
+        return self._completion is not None
+
+    def __next__(self) -> Event:
+        while not self._events:
+            if self.over:
+                raise StopIteration
+            self._until(lambda: bool(self._events) or self.over)
+        return self._events.popleft()
+
+    async def __anext__(self) -> Event:
+        while not self._events:
+            if self.over:
+                raise StopAsyncIteration
+            await self._woken()
+        return self._events.popleft()
+
+    def completion(self) -> Completion:
+        """The whole answer, when it is over; events stay to be read."""
+        self._until(lambda: self.over)
+        assert self._completion is not None
+        return self._completion
+
+    async def acompletion(self) -> Completion:
+        """`completion` for a coroutine."""
+        while not self.over:
+            await self._woken(over=True)
+        return self.completion()
+
+    async def _woken(self, over: bool = False) -> None:
+        """Until the next event comes, or is there already; with `over` those that are there don't count."""
+        loop = asyncio.get_running_loop()
+        woken = loop.create_future()
+
+        def finish() -> None:
+            if not woken.done():
+                woken.set_result(None)
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the coroutine's loop was closed: nobody waits any more
+                loop.call_soon_threadsafe(finish)
+
+        with self._changing:
+            if self.over or (self._events and not over):
+                return
+            self._wakers.append(wake)
+        await woken
