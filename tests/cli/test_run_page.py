@@ -15,7 +15,7 @@ from tessera.cli.training.run_page import run_page, write_run_page
 from tessera.cli.training.track import open_tracker
 from tessera.cli.training.watching import Watching, tracked
 from tessera.pages.page import render
-from tessera.runtime.peaks import known_peak, peak_of
+from tessera.runtime.device import known_peak, peak_of
 from tessera.runtime.progress import Bars
 from tessera.train.loop import Trainer
 from tessera.train.plan.flops import Effort

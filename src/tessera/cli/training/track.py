@@ -14,7 +14,7 @@ from tessera.runtime.shown import shown
 
 INSTALL = {
     "tensorboard": "pip install 'tessera-vl[track]'",
-    "trackio": "pip install 'tessera-vl[track]'",
+    "trackio": "pip install trackio",
     "wandb": "pip install wandb",
 }
 """Names of trackers, and what installs them."""

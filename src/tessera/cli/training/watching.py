@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tessera.cli.training.run_page import EVERY_SECONDS, write_run_page
 from tessera.cli.training.track import Tracker, open_tracker
-from tessera.runtime.peaks import known_peak
+from tessera.runtime.device import known_peak
 from tessera.runtime.progress import Bars
 from tessera.train.loop import Trainer
 from tessera.train.objective.learner import ChatLearner
