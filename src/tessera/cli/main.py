@@ -29,6 +29,7 @@ DATA = {
 }
 VERBS = {
     "chat": Verb("ask a model about pictures and clips", "chat:ChatCommand"),
+    "serve": Verb("serve a model to OpenAI's clients", "serve:ServeCommand"),
     "models": Verb("list the released models; describe one", "models:ModelsCommand"),
     "convert": Verb("write a checkpoint in another layout; merge LoRA matrices", "convert:ConvertCommand"),
     "diff-prompt": Verb("compare a prompt with another engine's", "diff_prompt:DiffPromptCommand"),

@@ -187,7 +187,7 @@ class Tokenizer:
 
     def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
         """Text of ids; special tokens that are no content are left out. Cut UTF-8 ends in U+FFFD."""
-        table = self.shown if skip_special else self._written
+        table = self.shown if skip_special else self.written
         listed = list(ids)
         if listed and not 0 <= min(listed) <= max(listed) < self.vocab_size:
             raise ValueError(f"ids: an id is not below the vocabulary size {self.vocab_size} or is negative")
@@ -195,7 +195,8 @@ class Tokenizer:
         return text[1:] if self.vocabulary.strips_first_space and text.startswith(" ") else text
 
     @cached_property
-    def _written(self) -> list[bytes]:
+    def written(self) -> list[bytes]:
+        """Bytes of every id, special tokens by their names."""
         table = self.vocabulary.pieces + [b""] * (self.vocab_size - len(self.vocabulary.pieces))
         for token in self.added.values():
             table[token.id] = token.text.encode()
@@ -204,7 +205,7 @@ class Tokenizer:
     @cached_property
     def shown(self) -> list[bytes]:
         """Bytes of every id in a decoded text: none for special tokens that are no content."""
-        table = list(self._written)
+        table = list(self.written)
         for token in self.added.values():
             if token.text not in self.content:
                 table[token.id] = b""
