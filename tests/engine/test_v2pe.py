@@ -10,7 +10,7 @@ from tessera.engine.core.sequence import Sequence
 from tessera.engine.engine import Engine
 from tessera.engine.reference import generate_slowly
 from tessera.engine.request import place_prompt
-from tessera.engine.sampling.choose import Chosen
+from tessera.engine.sampling.chooser import Chooser, Chosen
 from tessera.engine.sampling.options import Sampling
 from tests.engine import tiny
 
@@ -45,7 +45,8 @@ def test_increments_matter_and_mix_in_one_batch() -> None:
 def test_the_answer_goes_on_from_the_last_prompt_position() -> None:
     prompt = tiny.mixed_prompts()[2]
     positions = torch.from_numpy(v2pe_positions(prompt.ids, tiny.family().model.image_token_id, 1 / 256))
-    sequence = Sequence(prompt, positions, SAMPLING, tiny.tokenizer(), tiny.family().model, STOPS)
+    chooser = Chooser(SAMPLING, (), tiny.tokenizer().vocab_size)
+    sequence = Sequence(prompt, positions, chooser, tiny.tokenizer(), tiny.family().model, STOPS)
     assert sequence.positions == positions.tolist() and positions[-1] < len(prompt.ids) - 1
     sequence.take(Chosen(5))
     assert sequence.positions[-2:] == [positions[-1], positions[-1] + 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Self
 
-Finish = Literal["stop", "length", "failed", "cancelled"]
+Finish = Literal["stop", "length", "failed", "cancelled", "repetition"]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from tessera.engine.core.loop import Loop
 from tessera.engine.core.sequence import Sequence
 from tessera.engine.core.ticket import Ticket
 from tessera.engine.request import place_prompt
+from tessera.engine.sampling.chooser import Choosers
 from tessera.engine.sampling.options import Sampling
 from tessera.models.vlm import VLM
 from tessera.runtime.progress import Progress, silent
@@ -40,12 +41,14 @@ class Engine:
     """Where a call gives none."""
     limits: EngineLimits = EngineLimits()
     loop: Loop = field(init=False, repr=False)
+    choosers: Choosers = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.max_batch < 1:
             raise ValueError(f"max_batch = {self.max_batch}: give at least 1")
         loop = Loop(self.model, self.tokenizer.vocab_size, self.max_batch, self.limits, self.name)
         object.__setattr__(self, "loop", loop)
+        object.__setattr__(self, "choosers", Choosers(self.tokenizer, self.stop_ids))
 
     @classmethod
     def of(cls, loaded: Loaded, max_batch: int = 64, limits: EngineLimits | None = None) -> Self:
@@ -128,7 +131,8 @@ class Engine:
         increment = self.visual_increment if visual_increment is None else visual_increment
         positions = self._placed(prompt, sampling, increment, "the prompt")
         config = self.model.config
-        return Sequence(prompt, positions, sampling, self.tokenizer, config, self.stop_ids, owner)
+        chooser = self.choosers.chooser(sampling, prompt.ids.tolist())
+        return Sequence(prompt, positions, chooser, self.tokenizer, config, self.stop_ids, owner)
 
     def _placed(self, prompt: Encoded, sampling: Sampling, increment: float, where: str) -> torch.Tensor:
         """Positions float32 [T] of a prompt."""

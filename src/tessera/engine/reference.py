@@ -6,7 +6,8 @@ from tessera.chat.encoder import Encoded
 from tessera.chat.positions import v2pe_positions
 from tessera.chat.tokenizer import Tokenizer
 from tessera.engine.completion import Completion, Finish, TokenLogprob
-from tessera.engine.sampling.choose import Chooser, choose_rows, forbid
+from tessera.engine.sampling.choose import choose_rows, forbid
+from tessera.engine.sampling.chooser import Choosers
 from tessera.engine.sampling.options import Sampling
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
@@ -24,7 +25,7 @@ def generate_slowly(
     """What `Engine.generate` must equal token for token."""
     ids = torch.from_numpy(prompt.ids).long()
     tiles = torch.from_numpy(prompt.tiles) if len(prompt.tiles) else None
-    chooser = Chooser(sampling, prompt.ids.tolist(), tokenizer.vocab_size)
+    chooser = Choosers(tokenizer, stop_ids).chooser(sampling, prompt.ids.tolist())
     ending = sampling.ending(stop_ids)
 
     def finished(finish: Finish) -> Completion:
@@ -52,4 +53,6 @@ def generate_slowly(
         ids = torch.cat((ids, torch.tensor([token])))
         if any(stop in tokenizer.decode(answer) for stop in sampling.stop):
             return finished("stop")
+        if chooser.finish:
+            return finished(chooser.finish)
     return finished("length")

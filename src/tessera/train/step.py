@@ -98,5 +98,6 @@ class Step:
         own, normaliser = self.gradients(batches)
         total = add_up(own, self.mesh.data)
         add_gradients(optimizer.parameters, self.mesh.copies)
+        self.mesh.ranks.tick()
         norm, _ = optimizer.step(factor, total)
         return StepResult(total, normaliser, norm)

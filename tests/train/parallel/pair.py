@@ -1,6 +1,6 @@
-"""What two processes compute together, for tests: run by `torchrun`, each case into a file of its own.
+"""What two processes compute together, for tests: each case into a file of its own.
 
-python -m torch.distributed.run --nproc-per-node 2 -m tests.train.parallel.pair FOLDER CASE...
+torchrun --standalone --nproc-per-node 2 -m tests.train.parallel.pair FOLDER CASE...
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import nn
 
@@ -47,7 +48,6 @@ def _factors(dropout: float) -> tuple[Rule, ...]:
 
 
 ASKED = EvaluationSpec(tasks=("clock", "count"), every=2, count=3, most_tokens=6)
-LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 MUON = OptimizerConfig(kind="muon", ema=0.9)
 FULL: dict[str, Any] = {"rules": (tiny.ALL,), "optimizer": OptimizerConfig()}
 CASES: dict[str, dict[str, Any]] = {
@@ -109,18 +109,25 @@ def alone(case: str) -> dict[str, torch.Tensor]:
 
 
 def launch(folder: Path, *cases: str, ends_well: bool = True) -> str:
-    """Two processes that take the cases in turn; what they said. A hang ends after a while.
+    """Two processes that take the cases in turn; what they said. Both end by themselves when one is lost.
 
     A case is a name of CASES, or a folder of a run with "FOLDER:STAGE STEP" to kill the second rank there.
+    The store is here, as `torchrun` has it: its own start would take as long as that of a rank.
     """
-    path = os.pathsep.join(p for p in sys.path if p)
-    done = subprocess.run(
-        [*LAUNCH, "-m", "tests.train.parallel.pair", str(folder), *cases],
-        check=False, capture_output=True, text=True, timeout=900,
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert (done.returncode == 0) == ends_well, done.stdout + done.stderr
-    return done.stderr
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "WORLD_SIZE": "2"}
+    shared |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "OMP_NUM_THREADS": "1"}
+    shared |= {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    command = [sys.executable, "-m", "tests.train.parallel.pair", str(folder), *cases]
+    ranks = []
+    for rank in ("0", "1"):
+        env = {**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank}
+        with (folder / f"said by {rank}").open("w") as said:
+            ranks.append(subprocess.Popen(command, stdout=said, stderr=said, env=env))
+    codes = [rank.wait() for rank in ranks]
+    told = "".join((folder / f"said by {rank}").read_text() for rank in (0, 1))
+    assert (codes == [0, 0]) == ends_well, told
+    return told
 
 
 def _two(case: str, folder: Path, ranks: Ranks) -> None:

@@ -196,7 +196,7 @@ class Tokenizer:
 
     @cached_property
     def written(self) -> list[bytes]:
-        """Bytes of every id, special tokens by their names."""
+        """Bytes of every id, special tokens as they are written."""
         table = self.vocabulary.pieces + [b""] * (self.vocab_size - len(self.vocabulary.pieces))
         for token in self.added.values():
             table[token.id] = token.text.encode()

@@ -11,8 +11,7 @@ from tessera.chat.tokenizer import Tokenizer
 from tessera.engine.completion import Completion, Finish, TokenLogprob
 from tessera.engine.core.pictures import tile_digests
 from tessera.engine.core.ticket import Event, Ticket
-from tessera.engine.sampling.choose import Chooser, Chosen
-from tessera.engine.sampling.options import Sampling
+from tessera.engine.sampling.chooser import Chooser, Chosen
 from tessera.engine.stream import TextStream
 from tessera.models.config import DecoderConfig, ModelConfig
 
@@ -21,21 +20,22 @@ class Sequence:
     """State of a request between steps.
 
     prompt: ids int32 [T], of which placeholders of `tokens_per_tile` belong to each tile. positions: float32
-    [T]. owner: whose request it is; owners are served in turn. Raises ValueError when placeholders and tiles
-    don't agree.
+    [T]. chooser: how its tokens are chosen. owner: whose request it is; owners are served in turn. Raises
+    ValueError when placeholders and tiles don't agree.
     """
 
     def __init__(
         self,
         prompt: Encoded,
         positions: torch.Tensor,
-        sampling: Sampling,
+        chooser: Chooser,
         tokenizer: Tokenizer,
         config: ModelConfig,
         stop_ids: frozenset[int],
         owner: str = "",
     ) -> None:
-        self.prompt, self.sampling, self.owner = prompt, sampling, owner
+        self.prompt, self.chooser, self.owner = prompt, chooser, owner
+        self.sampling = sampling = chooser.sampling
         self.ids: list[int] = prompt.ids.tolist()
         self.positions: list[float] = positions.tolist()
         """One for each of `ids`: those given for the prompt, then on in steps of 1."""
@@ -51,7 +51,6 @@ class Sequence:
         """So many of `ids` are in the cache."""
         self.features: dict[int, torch.Tensor] = {}
         """Features [tokens, D] of tiles that were seen and are not yet through."""
-        self.chooser = Chooser(sampling, self.ids, tokenizer.vocab_size)
         self._decoder: DecoderConfig = config.decoder
         self._tokens_per_tile = config.tokens_per_tile
         self._visual = np.flatnonzero(prompt.ids == config.image_token_id)
@@ -79,6 +78,8 @@ class Sequence:
 
     def take(self, choice: Chosen) -> Event:
         """Add a token, or finish."""
+        if choice.fault:
+            return self.end("failed", choice.fault)
         if choice.token in self._stop_ids:
             self.finish = "stop"
             return self._event(self._stream.flush())
@@ -90,8 +91,8 @@ class Sequence:
         piece = self._stream.push(choice.token)
         if self._stream.stopped:
             self.finish = "stop"
-        elif len(self.ids) == self.room:
-            self.finish = "length"
+        elif ended := self.chooser.finish or ("length" if len(self.ids) == self.room else None):
+            self.finish = ended
             piece += self._stream.flush()
         return self._event(piece, (choice.token,), told)
 

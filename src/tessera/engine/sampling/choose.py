@@ -5,60 +5,23 @@ else is in the batch. The draw inverts the cumulative distribution, which needs 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from tessera.engine.completion import TokenLogprob
+from tessera.engine.sampling.chooser import Chooser, Chosen
 from tessera.engine.sampling.cuts import OFF, cut_rows
 from tessera.engine.sampling.likelihood import tell_rows
-from tessera.engine.sampling.options import Sampling
-from tessera.engine.sampling.penalties import Penalties
-from tessera.runtime.shown import shown
 
 LEAST_HEAT = 1e-30
 """Lowest temperature that float32 can divide by."""
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """A chosen token; how likely it was, where the request asks for that."""
-
-    token: int
-    logprob: TokenLogprob | None = None
-
-
-class Chooser:
-    """How one request's tokens are chosen: what it asks for, its random stream, and what it has said.
-
-    prompt: ids of the prompt. vocabulary: number of tokens. Raises ValueError for a token that is none.
-    """
-
-    def __init__(self, sampling: Sampling, prompt: Sequence[int], vocabulary: int) -> None:
-        for name, ids in (
-            ("logit_bias", [token for token, _ in sampling.logit_bias]),
-            ("stop_token_ids", sampling.stop_token_ids),
-        ):
-            if odd := [token for token in ids if not 0 <= token < vocabulary]:
-                raise ValueError(f"{name} names token {shown(odd[0])}: give ids from 0 to {vocabulary - 1}")
-        self.sampling = sampling
-        self.penalties = Penalties(sampling, prompt)
-        self._generator = torch.Generator().manual_seed(sampling.seed)  # on the CPU on every machine
-
-    def point(self) -> float:
-        """The next number of the random stream, from 0 up to 1."""
-        return float(torch.rand((), generator=self._generator, dtype=torch.float64))
-
-    def take(self, token: int) -> None:
-        """The answer goes on with this token."""
-        self.penalties.take(token)
-
-
 def choose_rows(scores: torch.Tensor, choosers: Sequence[Chooser]) -> list[Chosen]:
     """The next token for every row of raw scores [B, V], which stay as they are; all must be sound.
 
-    The result is not yet part of the answers: `Chooser.take` says so. Raises ValueError when the rows are
-    not as many as the choosers.
+    The result is not yet part of the answers: `Chooser.take` says so. A row whose grammar leads no further
+    has a `fault`. Raises ValueError when the rows are not as many as the choosers.
     """
     if len(scores) != len(choosers):
         raise ValueError(f"scores has {len(scores)} rows for {len(choosers)} requests: give one row each")
@@ -69,17 +32,22 @@ def choose_rows(scores: torch.Tensor, choosers: Sequence[Chooser]) -> list[Chose
         picked[drawing] = _drawn(changed[drawing], [choosers[row] for row in drawing])
     tokens = picked.tolist()
     told = tell_rows(scores, tokens, [chooser.sampling.logprobs for chooser in choosers])
-    return [Chosen(token, logprob) for token, logprob in zip(tokens, told, strict=True)]
+    faults = [chooser.guide.fault if chooser.guide else "" for chooser in choosers]
+    return [Chosen(*row) for row in zip(tokens, told, faults, strict=True)]
 
 
 def _changed(scores: torch.Tensor, choosers: Sequence[Chooser]) -> torch.Tensor:
-    """Scores float32 [B, V] as bias and penalties leave them; a copy where there are any."""
+    """Scores float32 [B, V] as bias, penalties and grammars leave them; a copy where there are any."""
     changing = [row for row, chooser in enumerate(choosers) if not chooser.penalties.idle]
-    if not changing:
-        return scores
-    scores = scores.clone()
+    held = [(row, chooser.guide) for row, chooser in enumerate(choosers) if chooser.guide]
+    if changing or held:
+        scores = scores.clone()
     for row in changing:
         choosers[row].penalties.apply(scores[row])
+    if held:
+        allowed = torch.from_numpy(np.stack([guide.allowed() for _, guide in held])).to(scores.device)
+        for (row, _), mask in zip(held, allowed, strict=True):
+            scores[row, : len(mask)].masked_fill_(~mask, OFF)
     return scores
 
 

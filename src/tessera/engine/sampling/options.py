@@ -9,7 +9,9 @@ from typing import Any, Self, TypedDict
 from pydantic import ValidationError, field_validator, model_validator
 
 from tessera.engine.hints import unknown_setting
-from tessera.runtime.config import Config
+from tessera.engine.sampling.grammar import Grammar
+from tessera.engine.sampling.loops import LoopRule
+from tessera.runtime.config import Config, first_fault
 from tessera.runtime.shown import shown
 
 CARD_TOP_K = 50
@@ -49,6 +51,10 @@ class Sampling(Config):
     """The model's own tokens of ending do not end the answer: for measurements of fixed length."""
     logprobs: int | None = None
     """Tell how likely every token was, and so many of the best in its place; None does not."""
+    grammar: Grammar | None = None
+    """The form that the answer must have: JSON after a schema, a regular expression, choices."""
+    end_loops: LoopRule | None = None
+    """End an answer that repeats itself, with "repetition"; True takes the rule's defaults, None is off."""
     strip: bool = False
     """White space around the answer is dropped."""
     begun: str = ""
@@ -60,11 +66,19 @@ class Sampling(Config):
         """A mapping from ids to numbers, as OpenAI's clients send it, as pairs."""
         return tuple(given.items()) if isinstance(given, Mapping) else given
 
+    @field_validator("end_loops", mode="before")
+    @classmethod
+    def _switched(cls, given: Any) -> Any:
+        """On and off in one word."""
+        return (LoopRule() if given else None) if isinstance(given, bool) else given
+
     @model_validator(mode="after")
     def _in_range(self) -> Self:
         for name, (fits, remedy) in RANGES.items():
             if not fits(value := getattr(self, name)):
                 raise ValueError(f"{name} = {shown(value)}: {remedy}")
+        if self.ignore_eos and self.grammar:
+            raise ValueError("ignore_eos: an answer with a grammar ends where the grammar does; leave it out")
         return self
 
     @property
@@ -120,6 +134,8 @@ class SamplingOptions(TypedDict, total=False):
     stop_token_ids: tuple[int, ...]
     ignore_eos: bool
     logprobs: int | None
+    grammar: Grammar | Mapping[str, Any] | None
+    end_loops: LoopRule | Mapping[str, int] | bool | None
     do_sample: bool
     num_beams: int
     strip: bool
@@ -149,6 +165,5 @@ def read_sampling(options: Mapping[str, Any], beside: Collection[str] = ()) -> S
         return Sampling(**fields)
     except ValidationError as error:
         first = error.errors()[0]
-        message = first["msg"].removeprefix("Value error, ")
-        named = message if first["type"] == "value_error" else f"{first['loc'][0]}: {message}"
-        raise ValueError(named) from error
+        own = first["msg"].removeprefix("Value error, ") if first["type"] == "value_error" else None
+        raise ValueError(own or first_fault(error)) from error

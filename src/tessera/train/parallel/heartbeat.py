@@ -25,8 +25,8 @@ PAUSE = 0.1
 """Seconds between two messages to the store at least; steps may be shorter."""
 FIRST_MARKS, FIRST_PATIENCE = 8, 600.0
 """The first steps compile, open files and fill buffers: until so many marks, so many seconds."""
-SLOWER = 10
-"""Times as long as the longest stretch so far a stretch may take before it counts as stuck."""
+SLOWER = 4
+"""Times as long as the longest way between two signs of progress may the next one take."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class Beat:
     host: str = ""
     mark: int = 0
     """Stretches of its main thread that ended; all ranks of a run take the same ones."""
+    ticks: int = 0
+    """Blocks that it passed through in this one; ranks that wait for each other in blocks pass as many."""
+    waits: bool = False
+    """Whether it is in a collective of ours, as those are that wait for a rank that is stuck."""
     watched: bool = False
     """Whether the stretch that runs has a bounded time."""
     where: str = ""
@@ -66,6 +70,7 @@ class Heartbeat(threading.Thread):
         self._place = (os.getpid(), socket.gethostname())
         self._stretch = (0, False, "")
         """Mark, watched, where: only the main thread writes it, the count only this one."""
+        self._ticks, self.waits = 0, False
         self._seen: dict[int, Beat] = {}
         self._looks, self._still = dict.fromkeys(self._ranks, 0), 0
         """Looks since a rank counted up, and since any got further."""
@@ -76,12 +81,17 @@ class Heartbeat(threading.Thread):
 
     def at(self, where: str, watched: bool = True) -> None:
         """The main thread begins a stretch, `where` for messages. Unwatched it may take any time."""
-        now, (mark, was_watched, _) = time.monotonic(), self._stretch
-        if was_watched:
+        self.tick()
+        self._stretch, self._ticks = (self._stretch[0] + 1, watched, where), 0
+        self._moved.set()
+
+    def tick(self) -> None:
+        """Something was done in the stretch that runs."""
+        now = time.monotonic()
+        if self._stretch[1]:
             self._longest = max(self._longest, now - self._marked)
         self._marked = now
-        self._stretch = (mark + 1, watched, where)
-        self._moved.set()
+        self._ticks += 1
 
     def run(self) -> None:
         """Until `leave`, or until a rank is lost."""
@@ -110,20 +120,21 @@ class Heartbeat(threading.Thread):
         for rank, beat in found.items():
             same = beat.count == self._seen.get(rank, Beat()).count and not beat.gone
             self._looks[rank] = self._looks[rank] + 1 if same else 0
-        moved = [beat.mark for beat in found.values()] != [beat.mark for beat in self._seen.values()]
-        self._still = 0 if moved or not all(beat.watched for beat in found.values()) else self._still + 1
+        now, before = ([(b.mark, b.ticks) for b in beats.values()] for beats in (found, self._seen))
+        stands = now == before and all(beat.watched for beat in found.values())
+        self._still = self._still + 1 if stands else 0
         self._seen = found
         if silent := [rank for rank, looks in self._looks.items() if looks >= self._patience]:
             seconds = f"{self._patience:.0f} s"
             self._end(silent, f"gave no sign of life for {seconds}: stopped, hanging or cut off")
         if self._still >= self.limit:
-            least = min(beat.mark for beat in found.values())
-            behind = [rank for rank, beat in found.items() if beat.mark == least]
+            come = {rank: (beat.mark, beat.waits, beat.ticks) for rank, beat in found.items()}
+            behind = [rank for rank, so_far in come.items() if so_far == min(come.values())]
             self._end(behind, f"got no further for {self.limit:.0f} s")
 
     @property
     def limit(self) -> float:
-        """Seconds after which a stretch counts as stuck."""
+        """Seconds without any progress after which a stretch counts as stuck."""
         if self._step_patience is not None:
             return self._step_patience
         least = self._patience if self._stretch[0] > FIRST_MARKS else FIRST_PATIENCE
@@ -162,7 +173,7 @@ class Heartbeat(threading.Thread):
     def _publish(self) -> None:
         self._count += 1
         (pid, host), (mark, watched, where) = self._place, self._stretch
-        own = Beat(self._count, pid, host, mark, watched, where)
+        own = Beat(self._count, pid, host, mark, self._ticks, self.waits, watched, where)
         self._store.set(str(self.rank), json.dumps(asdict(own)))
 
     def _watch_store(self) -> None:

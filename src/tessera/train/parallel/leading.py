@@ -62,8 +62,6 @@ def _lead(blocks: Sequence[Any], ranks: Ranks, work: Callable[[], T]) -> T:
 def _said(number: int, ranks: Ranks) -> int:
     """The number that the leading process says. It travels between the hosts: no device is waited for."""
     told = torch.tensor(number)
-    try:
+    with ranks.meeting():
         dist.broadcast(told, 0)
-    except RuntimeError as error:
-        raise ranks.lost(error) from error
     return int(told)

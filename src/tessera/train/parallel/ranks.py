@@ -8,7 +8,9 @@ the optimizer step.
 import atexit
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from itertools import groupby
 from typing import Any
@@ -21,6 +23,8 @@ from torch.distributed.tensor import DTensor
 from tessera.runtime.interrupt import ProcessLost
 from tessera.train.parallel.heartbeat import AGAIN, Heartbeat
 
+LONGEST = timedelta(days=2)
+"""A collective may wait: some ranks save or answer meanwhile, and the heartbeat sees who is lost."""
 BUCKET = 2**24
 """Numbers of a gradient that travel together."""
 
@@ -45,6 +49,25 @@ class Ranks:
         if self.heartbeat is not None:
             self.heartbeat.at(where, watched)
 
+    def tick(self) -> None:
+        """Something was done in the stretch that runs."""
+        if self.heartbeat is not None:
+            self.heartbeat.tick()
+
+    @contextmanager
+    def meeting(self) -> Iterator[None]:
+        """Around a collective: this rank waits for others. ProcessLost naming those that are gone."""
+        if self.heartbeat is None:
+            yield
+            return
+        self.heartbeat.waits = True
+        try:
+            yield
+        except RuntimeError as error:
+            raise self.lost(error) from error
+        finally:
+            self.heartbeat.waits = False
+
     def lost(self, error: RuntimeError) -> RuntimeError:
         """The error of a collective, as a ProcessLost that names ranks, step and samples where some are gone;
         the error itself when all are there."""
@@ -66,7 +89,8 @@ def join() -> Ranks:
     if not dist.is_initialized():
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, timeout=LONGEST)
     return Ranks(dist.get_rank(), world, _heartbeat(dist.get_rank(), world))
 
 
@@ -81,10 +105,8 @@ def _heartbeat(rank: int, world: int) -> Heartbeat:
 
 def _add(values: torch.Tensor, ranks: Ranks, how: Any = dist.ReduceOp.SUM) -> None:
     """Sum over ranks in place, or the largest. ProcessLost naming the ranks that are gone."""
-    try:
+    with ranks.meeting():
         dist.all_reduce(values, how, group=ranks.group)
-    except RuntimeError as error:
-        raise ranks.lost(error) from error
 
 
 def totals(values: Sequence[float], ranks: Ranks) -> list[float]:

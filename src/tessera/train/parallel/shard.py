@@ -1,7 +1,9 @@
 """Spread a model over processes from outside: its modules and their names stay what they are."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,6 +14,7 @@ from torch.distributed.tensor import DTensor
 from tessera.models.decoder import Decoder
 from tessera.models.vlm import VLM
 from tessera.train.parallel.mesh import ProcessMesh
+from tessera.train.parallel.ranks import Ranks
 from tessera.train.parallel.sequence import share_tokens
 from tessera.train.parallel.tensor import share_matrices
 
@@ -25,8 +28,16 @@ def parallelise(model: nn.Module, mesh: ProcessMesh) -> None:
     """Shard the parameters of a model in place, block by block; they become DTensors of the same names.
 
     Gradients are summed, not averaged: losses are divided by a normaliser of all ranks beforehand. Buffers,
-    such as frozen matrices in 8 or 4 bits, stay whole on every process.
+    such as frozen matrices in 8 or 4 bits, stay whole on every process. Blocks tell the heartbeat of each
+    pass.
     """
+    stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    _share(model, stacks, mesh)
+    for block in (block for stack in stacks for block in stack) if mesh.ranks.heartbeat else ():
+        block.register_forward_pre_hook(partial(_tell, mesh.ranks), prepend=True)  # before others are awaited
+
+
+def _share(model: nn.Module, stacks: Sequence[nn.ModuleList], mesh: ProcessMesh) -> None:
     if mesh.tensor is not None:
         share_matrices(_decoder(model), mesh.tensor)
     if mesh.sequence is not None:
@@ -37,17 +48,24 @@ def parallelise(model: nn.Module, mesh: ProcessMesh) -> None:
         model.patches_at_once = sys.maxsize  # ranks with few and many tiles make equally many passes
     # Sums of many ranks in bfloat16 would lose the small ones.
     policy = MixedPrecisionPolicy(reduce_dtype=torch.float32)
-    for stack in [module for module in model.modules() if isinstance(module, nn.ModuleList)]:
+    for stack in stacks:
         for block in stack:
             fully_shard(block, mesh=mesh.weights, mp_policy=policy)
     root = fully_shard(model, mesh=mesh.weights, mp_policy=policy)
+    for stack in stacks:
+        # Else what ran before it is fetched again: another thing in each process, behind `leading`.
+        stack[0].set_modules_to_backward_prefetch([root])  # type: ignore[operator]
     for module in model.modules():
-        if isinstance(module, nn.ModuleList):
-            # Else what ran before it is fetched again: another thing in each process, behind `leading`.
-            module[0].set_modules_to_backward_prefetch([root])  # type: ignore[operator]
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)
+
+
+def _tell(ranks: Ranks, _: nn.Module, given: tuple[Any, ...]) -> None:
+    """The heartbeat, of a block that begins, in the forward pass and, with its gradient, behind it."""
+    ranks.tick()
+    if isinstance(given[0], torch.Tensor) and given[0].requires_grad:
+        given[0].register_hook(lambda _: ranks.tick())
 
 
 def _decoder(model: nn.Module) -> Decoder:
