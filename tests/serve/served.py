@@ -30,7 +30,7 @@ from tests.engine import tiny
 
 NAME = "nano"
 CHAT = "/v1/chat/completions"
-WAIT = 60.0
+WAIT = 20.0
 """Seconds: generous, for machines under load."""
 
 

@@ -8,16 +8,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import openai
 import pytest
 
 import tessera
 from tessera.cli.main import main
+from tests.engine import tiny
 from tests.serve.served import WAIT, says, shows
-
-SHAPES = "how many shapes are there?"
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +39,7 @@ def test_it_serves_until_it_is_asked_to_end(process: tuple[subprocess.Popen[str]
     running, address, printed = process
     assert "scale_model" in printed and "curl http://127.0.0.1:" in printed and "tiles 128" in printed
     client = openai.OpenAI(base_url=f"{address}/v1", api_key="a-long-key", timeout=WAIT, max_retries=0)
-    picture = Path(__file__).resolve().parents[1] / "docs" / "picture.png"
-    talk = says("what is a circle?") if not picture.exists() else says(shows(str(picture)), SHAPES)
+    talk = says(shows(tiny.picture(1, 64, 64)), "how many shapes are there?")
     done = client.chat.completions.create(model=client.models.list().data[0].id, messages=talk)
     assert done.choices[0].message.content == tessera.load().chat(talk)
     running.send_signal(signal.SIGTERM)

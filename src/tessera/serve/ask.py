@@ -9,6 +9,8 @@ from typing import Any
 
 from tessera.chat.encoder import Encoded
 from tessera.engine.request import Sampling
+from tessera.serve.faults import ApiFault
+from tessera.serve.forms.stream import DONE, data
 from tessera.serve.said import Delta, Said
 
 RawPrompt = str | tuple[int, ...]
@@ -68,3 +70,8 @@ class AnswerForm(ABC):
     @abstractmethod
     def closing(self, said: Sequence[Said]) -> Iterable[bytes]:
         """What a stream ends with."""
+
+    def broken(self, fault: ApiFault) -> Iterable[bytes]:
+        """What a stream ends with when an answer fails."""
+        yield data(fault.body)
+        yield DONE

@@ -6,6 +6,7 @@ registry, and one dependency less. Delete this for the library once labels or ex
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,10 @@ class Seconds:
         """One more."""
         self._counts[bisect_left(BOUNDS, seconds)] += 1
         self._sum += seconds
+
+    def since(self, begun: float) -> None:
+        """One more: the time from an instant of `time.monotonic` until now."""
+        self.add(time.monotonic() - begun)
 
     def lines(self, name: str) -> Iterator[str]:
         """The histogram; counts are of all up to a bound."""
