@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from tessera.models.config import DecoderConfig
-from tessera.nn.attention.api import attend
+from tessera.nn.attention.api import Attend
 from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.layout import Layout
 from tessera.nn.mlp import GatedMLP
@@ -32,13 +32,14 @@ class DecoderAttention(nn.Module):
 
     def __init__(self, config: DecoderConfig, layer: int) -> None:
         super().__init__()
-        width, self.head_width, self.layer = config.hidden_size, config.head_width, layer
+        width, self.head_width = config.hidden_size, config.head_width
         queries = config.num_attention_heads * self.head_width
         groups = config.num_key_value_heads * self.head_width
         self.q_proj = nn.Linear(width, queries, bias=config.attention_bias)
         self.k_proj = nn.Linear(width, groups, bias=config.attention_bias)
         self.v_proj = nn.Linear(width, groups, bias=config.attention_bias)
         self.o_proj = nn.Linear(queries, width, bias=False)
+        self.attend = Attend(layer)
         self.qk_norm = config.qk_norm
         if self.qk_norm:
             self.q_norm = RMSNorm(self.head_width, config.rms_norm_eps)
@@ -58,7 +59,7 @@ class DecoderAttention(nn.Module):
         if self.qk_norm:
             query, key = self.q_norm(query), self.k_norm(key)
         query = rotate(query, *(choose(table, rows) for table in tables))
-        out = attend(query, rotate(key, *tables), value, layout, cache, self.layer, rows)
+        out = self.attend(query, rotate(key, *tables), value, layout, cache, rows)
         result: torch.Tensor = self.o_proj(out.flatten(1))
         return result
 

@@ -76,12 +76,13 @@ class VLM(nn.Module):
     ) -> torch.Tensor:
         """Ids int64 [T] and uint8 tiles [N, S, S, 3] (or features [N, tokens, D] seen before) to [T, D].
 
-        `spare` tiles pass through ViT and connector and change nothing: where those are spread over
-        processes, one without pictures takes part like that.
+        `spare` tiles pass through ViT and connector and change nothing: behind others they fill a pack up to
+        a fixed shape, and where parts are spread over processes, one without pictures takes part like that.
         ViT, connector and embeddings may lie on three devices; the result lies where the embeddings do.
         """
         if features is None and tiles is not None and len(tiles):
-            features = self.see(tiles)
+            together = tiles if spare is None else torch.cat((tiles, spare))
+            features, spare = self.see(together)[: len(tiles)], None
         embeddings = self.decoder.embed(ids)
         if spare is not None:
             embeddings = embeddings + self._nothing(spare).to(embeddings)

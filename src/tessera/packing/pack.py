@@ -5,7 +5,7 @@ pack.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -70,6 +70,36 @@ def collate(samples: Sequence[Sample]) -> Pack:
         tiles_per_sample=tuple(length.tiles for length in lengths),
         trained=tuple(length.trained for length in lengths),
         positions=torch.from_numpy(np.concatenate(positions)) if positions else None,
+    )
+
+
+def filled(pack: Pack, tokens: int, tiles: int, token: int) -> Pack:
+    """The pack in the shape of full ones: `tokens` in all, and `tiles` in all where it has any.
+
+    Behind the samples stands one of padding, `token` over and over, which teaches nothing; tiles are black
+    and belong to no sample. ValueError where the pack holds more.
+    """
+    more, blank = tokens - len(pack.ids), tiles - len(pack.tiles) if len(pack.tiles) else 0
+    if more < 0 or blank < 0:
+        raise ValueError(
+            f"a pack of {len(pack.ids)} tokens and {len(pack.tiles)} tiles can't be filled up to {tokens} "
+            f"and {tiles}: raise packing.max_tokens or packing.max_tiles"
+        )
+    pack = replace(pack, tiles=torch.cat((pack.tiles, pack.tiles.new_zeros(blank, *pack.tiles.shape[1:]))))
+    if not more:
+        return pack
+    positions = pack.positions
+    if positions is not None:
+        positions = torch.cat((positions, torch.arange(more, dtype=positions.dtype)))
+    return replace(
+        pack,
+        ids=torch.cat((pack.ids, pack.ids.new_full((more,), token))),
+        weights=torch.cat((pack.weights, pack.weights.new_zeros(more))),
+        lengths=(*pack.lengths, more),
+        keys=(*pack.keys, ""),
+        tiles_per_sample=(*pack.tiles_per_sample, 0),
+        trained=(*pack.trained, 0),
+        positions=positions,
     )
 
 

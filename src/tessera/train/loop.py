@@ -23,6 +23,7 @@ from tessera.runtime.interrupt import Stop
 from tessera.runtime.locks import FolderLock
 from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
+from tessera.train.compiled import set_compiled
 from tessera.train.measuring import Measuring
 from tessera.train.objective.contract import Counts, Loader, Tensors
 from tessera.train.parallel.mesh import arrange
@@ -76,6 +77,7 @@ class Trainer:
         self.mesh = arrange(self.recipe.parallel, self.ranks, self.device, shardable(self.model))
         for stage in self.recipe.stages:
             self.mesh.require_shared(stage.name, stage.accumulate)
+            self.mesh.require_whole_blocks(stage.name, stage.compile)
         self._measuring = Measuring(setup, self.model, self.mesh, answer)
         self.after_stage = after_stage
         self.stop = Stop()
@@ -151,6 +153,7 @@ class Trainer:
             self.model.train()
             set_drop_path(self.model, stage.drop_path)
             set_recompute(self.model, stage.recompute)
+            set_compiled(self.model, stage.compile)
             with cached_states(stage, self.model, self.mesh):
                 yield optimizer, loader
 
@@ -300,6 +303,7 @@ class Trainer:
             *(stage.objective, self.model, self.device, self.mesh),
             most=stage.accumulate // self.mesh.data.world,
             seed=derive_seed("step", self.recipe.seed, index, step),
+            filled_to=None if stage.compile == "none" else stage.packing,
         )
 
     def _step(self, index: int, step: int, optimizer: Optimizer, loader: Loader) -> TakenStep:

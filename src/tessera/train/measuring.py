@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from tessera.train.compiled import uncompiled
 from tessera.train.parallel.leading import led
 from tessera.train.parallel.mesh import ProcessMesh
 from tessera.train.parallel.ranks import totals
@@ -50,12 +51,13 @@ class Measuring:
         if not _due(stage, step) and asked is None:
             return taken
         self._model.eval()
-        if _due(stage, step):
-            found["validation_loss"] = compute.measure(self._setup.validation_batches(index))
-        if asked is not None and self._answer is not None:
-            answers, found["score"] = self._answered(asked)
-            if answers is not None:
-                write(EvaluationReport(stage.name, index, step, answers))
+        with uncompiled(stage.compile):
+            if _due(stage, step):
+                found["validation_loss"] = compute.measure(self._setup.validation_batches(index))
+            if asked is not None and self._answer is not None:
+                answers, found["score"] = self._answered(asked)
+                if answers is not None:
+                    write(EvaluationReport(stage.name, index, step, answers))
         self._model.train()
         return replace(taken, report=replace(report, **found))
 

@@ -9,8 +9,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from tessera.nn.recompute import Recompute
 from tessera.runtime.config import Config, first_fault
+from tessera.train.compiled import Compile
 from tessera.train.objective import AnyObjective
-from tessera.train.objective.contract import ManifestSpec, StageData
+from tessera.train.objective.contract import Fillable, ManifestSpec, StageData
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.objective.learner import Start
 from tessera.train.parallel.config import Parallel
@@ -43,6 +44,9 @@ class Stage(StageData):
     recompute: Recompute = "none"
     """What the backward pass computes again instead of keeping it: nothing, whole blocks, or all but the dear
     products. Less memory for more time; gradients stay the same."""
+    compile: Compile = "none"
+    """Whether blocks go through `torch.compile`, and packs are padded to the capacities of `packing`, so that
+    it sees one shape (docs/speed_of_training.md). It pays on a GPU, not on a CPU."""
     cache_features: str | None = None
     """Folder that keeps what a frozen ViT gives for each tile, for later epochs and runs
     (docs/speed_of_training.md)."""
@@ -56,6 +60,20 @@ class Stage(StageData):
             raise ValueError(
                 f"schedule.horizon = {horizon} ends before steps = {self.steps}: the rates would be 0 from "
                 "there on; raise horizon, lower steps, or give schedule.floor"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_compile(self) -> Stage:
+        if self.compile != "none" and self.recompute == "selective":
+            raise ValueError(
+                f"compile = {self.compile!r} and recompute = 'selective' don't go together: a graph hides "
+                "the operators that would be kept; set recompute to 'none' or 'blocks'"
+            )
+        if self.compile != "none" and not isinstance(self.objective, Fillable):
+            raise ValueError(
+                f"compile = {self.compile!r}: batches of the objective {self.objective.kind!r} have no shape "
+                "to be padded to; leave it none"
             )
         return self
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from tessera.nn.lora import own_name
+from tessera.train.compiled import uncompiled
 from tessera.train.loop import Trainer
 from tessera.train.state.replays import KeptStep
 from tessera.train.step import Step
@@ -46,7 +47,8 @@ def replay(trainer: Trainer, kept: KeptStep) -> Diagnosis:
     model = trainer.model
     broken = first(model, lambda parameter: parameter)
     losses = dict(_sample_losses(compute, kept))
-    with watched(model) as seen:
+    how = trainer.recipe.stages[kept.stage].compile
+    with watched(model) as seen, uncompiled(how):
         own, _ = compute.gradients(kept.batches)
     gradients = [p.grad.float().norm() for p in model.parameters() if p.grad is not None]
     norm = float(torch.stack(gradients).norm()) if gradients else 0.0

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from tessera.packing.config import Limits
 from tessera.runtime.seeds import derive_seed
-from tessera.train.objective.contract import Objective
+from tessera.train.objective.contract import Fillable, Objective
 from tessera.train.parallel.idle import shared_work
 from tessera.train.parallel.mesh import ProcessMesh
 from tessera.train.parallel.ranks import add_gradients, add_up, totals, widen
@@ -43,6 +44,8 @@ class Step:
     """Batches of a step that a rank gets at most; asked where ranks wait for each other in a pass."""
     seed: int = 0
     """Of the step: drop path and dropout draw from it and the batch, whichever rank computes it."""
+    filled_to: Limits | None = None
+    """Capacities up to which batches that are learned from are padded, so that all have one shape."""
 
     def gradients(self, batches: Sequence[Any]) -> tuple[torch.Tensor, float]:
         """Backward over this rank's batches, maybe none; returns (its part of the loss, normaliser).
@@ -63,11 +66,18 @@ class Step:
                     if parameter.grad is not None:
                         widen(parameter)
             torch.manual_seed(derive_seed("noise", self.seed, *self.objective.keys(batch)))
-            loss = self.objective.loss_sum(self.model, batch, self.device) / normaliser
+            loss = self.objective.loss_sum(self.model, self._shaped(batch), self.device) / normaliser
             (loss * factor).backward()  # type: ignore[no-untyped-call]
             if factor:
                 total += loss.detach()
         return total, normaliser
+
+    def _shaped(self, batch: Any) -> Any:
+        """A batch to learn from, in the shape that all have."""
+        if self.filled_to is None:
+            return batch
+        assert isinstance(self.objective, Fillable)  # a stage of others has none
+        return self.objective.filled(self.model, batch, self.filled_to)
 
     @torch.no_grad()
     def measure(self, batches: Iterable[Any]) -> float:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from tessera.models.config import VisionConfig
 from tessera.models.vision.encoder import TileEncoder
-from tessera.nn.attention.api import attend
+from tessera.nn.attention.api import Attend
 from tessera.nn.attention.layout import Packed
 from tessera.nn.mlp import MLP
 from tessera.nn.norm import RMSNorm, make_norm
@@ -63,6 +63,7 @@ class VisionAttention(nn.Module):
         self.heads = config.num_attention_heads
         self.qkv = nn.Linear(width, 3 * width, bias=config.qkv_bias)
         self.proj = nn.Linear(width, width)
+        self.attend = Attend()
         self.q_norm: nn.Module = nn.Identity()
         self.k_norm: nn.Module = nn.Identity()
         if config.qk_normalization:
@@ -76,7 +77,7 @@ class VisionAttention(nn.Module):
             part.unflatten(-1, (self.heads, -1)).flatten(0, 1)
             for part in (self.q_norm(query), self.k_norm(key), value)
         )
-        out = attend(q, k, v, layout)  # [N * (1 + P), H, C]
+        out = self.attend(q, k, v, layout)  # [N * (1 + P), H, C]
         result: torch.Tensor = self.proj(out.flatten(1).view(x.shape))
         return result
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
+from torch import nn
 
 from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.cpu.kernel import cached_cpu_attention, cpu_attention
@@ -79,3 +80,23 @@ def attend(
     if kernel.cached is not None:
         return kernel.cached(query, cache.sequences(layer, layout), layout)
     return kernel.attention(query, *cache.stream(layer, layout), layout)
+
+
+class Attend(nn.Module):
+    """`attend` of one layer as a module without weights: what compiled blocks leave to the interpreter."""
+
+    def __init__(self, layer: int = 0) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        layout: Layout,
+        cache: KVCache | None = None,
+        rows: Rows = None,
+    ) -> torch.Tensor:
+        """As `attend`."""
+        return attend(query, key, value, layout, cache, self.layer, rows)

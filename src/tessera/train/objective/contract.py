@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from pydantic import Field
 
 from tessera.curation.check import CheckReport
 from tessera.imaging.grid import MOST_TILES
-from tessera.packing.config import PackingConfig
+from tessera.packing.config import Limits, PackingConfig
 from tessera.records.manifest import DatasetSpec, PlaygroundSource, read_meta
 from tessera.records.source import WeightedSource
 from tessera.runtime.config import Config
@@ -140,3 +140,11 @@ class Objective(Protocol):
     def idle(self, model: Any, batch: Any | None, tiles: bool) -> Any:
         """A batch without tiles, with `tiles` beside one that nobody sees; for None one whose loss the caller
         weighs with zero. Only sharded models ask for it."""
+
+
+@runtime_checkable
+class Fillable(Protocol):
+    """An objective whose batches can take the shape of full ones; `Stage.compile` asks for it."""
+
+    def filled(self, model: Any, batch: Any, limits: Limits) -> Any:
+        """The batch padded up to the limits; its loss stays what it is."""

@@ -8,8 +8,9 @@ import torch
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
 from tessera.nn.cross_entropy import cross_entropy_sum
+from tessera.packing.config import Limits
 from tessera.packing.loader import PackLoader
-from tessera.packing.pack import Pack, split_pack
+from tessera.packing.pack import Pack, filled, split_pack
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.seeds import derive_seed
@@ -62,8 +63,10 @@ class ConversationObjective(Config):
         """
         targets = batch.weights.nonzero()[:, 0]  # on the CPU: a device would have to be waited for
         rows, ids, weights = (x.to(device) for x in (targets - 1, batch.ids[targets], batch.weights[targets]))
-        tiles = batch.tiles.to(device) if len(batch.tiles) else None
-        owned, spare = (tiles, None) if sum(batch.tiles_per_sample) else (None, tiles)
+        owned, spare = (
+            part.to(device) if len(part) else None
+            for part in batch.tiles.tensor_split([sum(batch.tiles_per_sample)])
+        )
         places = None if batch.positions is None else batch.positions.to(device)
         hidden = model(batch.ids, Packed(batch.lengths), places, owned, rows=rows, spare=spare)
         decoder = model.decoder
@@ -82,6 +85,12 @@ class ConversationObjective(Config):
     def alone(self, batch: Pack) -> list[Pack]:
         """A pack for each sample."""
         return split_pack(batch)
+
+    def filled(self, model: VLM, batch: Pack, limits: Limits) -> Pack:
+        """The batch in the shape of a full pack; its loss stays what it is."""
+        config = model.config
+        token = (config.image_token_id + 1) % config.decoder.vocab_size
+        return filled(batch, limits.max_tokens, limits.max_tiles, token)
 
     def idle(self, model: VLM, batch: Pack | None, tiles: bool) -> Pack:
         """The batch, or two tokens; with `tiles` beside a tile that belongs to no sample."""

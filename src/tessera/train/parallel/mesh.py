@@ -37,6 +37,14 @@ class ProcessMesh:
                 f"{self.data.world} processes that have packs of their own: make it a multiple"
             )
 
+    def require_whole_blocks(self, stage: str, compile: str) -> None:
+        """ValueError where blocks are to be compiled whose weights or tokens lie with several processes."""
+        if compile != "none" and (self.weights or self.sequence or self.tensor) is not None:
+            raise ValueError(
+                f"stage {stage!r}: compile = {compile!r} needs whole blocks in every process, as others were "
+                "not tried; set parallel.shard, parallel.sequence and parallel.tensor to 1"
+            )
+
     @property
     def in_step(self) -> bool:
         """Whether a forward pass waits for ranks with other packs, so that all must make the same ones."""
