@@ -37,7 +37,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Job:
+class AnswerJob:
     """One answer to be made: its prompt, how its tokens are chosen, and its visual increment."""
 
     prompt: Encoded

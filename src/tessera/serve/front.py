@@ -14,7 +14,7 @@ from tessera.engine.chat_model import ChatModel
 from tessera.engine.core.service import Service
 from tessera.engine.core.ticket import Ticket
 from tessera.serve.admission import Gate, Stock
-from tessera.serve.ask import AnswerForm, Ask, Job
+from tessera.serve.ask import AnswerForm, AnswerJob, Ask
 from tessera.serve.faults import ApiFault, invalid
 from tessera.serve.http.body import declared_bytes, parse, read_body, unless_gone
 from tessera.serve.http.layers import JsonReply
@@ -73,7 +73,7 @@ class Front:
 
     async def _prepared(
         self, body: dict[str, Any], make: MakeForm, held: AsyncExitStack
-    ) -> tuple[AnswerForm, list[Job]]:
+    ) -> tuple[AnswerForm, list[AnswerJob]]:
         self.require_model(body.get("model"))
         form = make(body)
         if (asked := form.ask.choices * max(1, len(form.ask.prompts))) > self.settings.limits.choices:
@@ -83,7 +83,7 @@ class Front:
         return form, await self.preparer.jobs(form.ask, held)
 
     async def _reply(
-        self, form: AnswerForm, jobs: Sequence[Job], owner: str, begun: float, send: Send
+        self, form: AnswerForm, jobs: Sequence[AnswerJob], owner: str, begun: float, send: Send
     ) -> list[Message]:
         """Submit the jobs and tell their answers, but for the last messages, which come back.
 
@@ -103,7 +103,7 @@ class Front:
             for ticket in tickets:
                 ticket.cancel()
 
-    def _submit(self, job: Job, owner: str) -> Ticket:
+    def _submit(self, job: AnswerJob, owner: str) -> Ticket:
         try:
             return self.service.submit(job.prompt, job.sampling, job.increment, owner)
         except ValueError as error:
@@ -141,7 +141,7 @@ class Front:
         return [{"type": "http.response.body", "body": last}]
 
 
-def said_of(number: int, job: Job, ask: Ask) -> Said:
+def said_of(number: int, job: AnswerJob, ask: Ask) -> Said:
     """An answer of which nothing has been said."""
     begun = "" if ask.echo else job.sampling.begun.lstrip()
     prompt = job.text if ask.echo else ""

@@ -19,14 +19,14 @@ from tessera.engine.request import ChatRequest, place_prompt
 from tessera.engine.sampling.options import read_sampling
 from tessera.runtime.seeds import derive_seed
 from tessera.serve.admission import Stock
-from tessera.serve.ask import Ask, Job
+from tessera.serve.ask import AnswerJob, Ask
 from tessera.serve.faults import ApiFault, invalid
 from tessera.serve.media.check import check_media
 from tessera.serve.media.files import RequestFiles
 from tessera.serve.media.reader import ServedReader
 from tessera.serve.media.remote import RemoteFiles
 from tessera.serve.pool import WorkPool
-from tessera.serve.seen import Seen
+from tessera.serve.prompt_view import PromptView
 from tessera.serve.settings import ServeSettings
 
 Ids = npt.NDArray[np.int32]
@@ -55,7 +55,7 @@ class Preparer:
         self.fetched = Stock(bytes=max(limits.total_bytes, limits.remote_bytes))
         self.work = Stock(tokens=limits.total_tokens, tiles=limits.total_tiles)
 
-    async def jobs(self, ask: Ask, held: AsyncExitStack) -> list[Job]:
+    async def jobs(self, ask: Ask, held: AsyncExitStack) -> list[AnswerJob]:
         """A job for every answer; `held` keeps their places until they are over. ApiFault for mistakes."""
         if not ask.messages:
             raw = await self._done(self.quick, None, self._raw, ask)
@@ -72,7 +72,7 @@ class Preparer:
         finally:
             files.close()
 
-    async def seen(self, ask: Ask) -> Seen:
+    async def seen(self, ask: Ask) -> PromptView:
         """What the model would see of it; no pixel is decoded and nothing waits for others."""
         if not ask.messages:
             raw = await self._done(self.quick, None, self._raw, ask)
@@ -124,7 +124,7 @@ class Preparer:
         given = {"question": talk, **ask.options}
         return ChatRequest.read(model.encoder.tiling.max_tiles, given, model.family.visual_increment)
 
-    def _look(self, talk: Conversation, ask: Ask) -> Seen:
+    def _look(self, talk: Conversation, ask: Ask) -> PromptView:
         self.measure(talk, ask)
         request, encoder = self._request(talk, ask), self.model.encoder
         tiles = tuple(count for span in encoder.spans(request.conversation) for count in span.tiles)
@@ -132,13 +132,13 @@ class Preparer:
         ids = encoder.prompt_ids(request.conversation, request.prefill)
         return self._seen(ids, request.visual_increment, tiles, text)
 
-    def _seen(self, ids: Ids, increment: float, tiles: tuple[int, ...], text: str) -> Seen:
+    def _seen(self, ids: Ids, increment: float, tiles: tuple[int, ...], text: str) -> PromptView:
         positions = v2pe_positions(ids, self.model.encoder.context_id, increment)
-        return Seen(ids, positions, tiles, text)
+        return PromptView(ids, positions, tiles, text)
 
-    def _encode(self, talk: Conversation, ask: Ask, size: Size) -> Job:
+    def _encode(self, talk: Conversation, ask: Ask, size: Size) -> AnswerJob:
         prompt = self.model.prompt(talk, max_new_tokens=size.new, **ask.options)
-        return Job(prompt.encoded, prompt.sampling, prompt.visual_increment)
+        return AnswerJob(prompt.encoded, prompt.sampling, prompt.visual_increment)
 
     async def _done(
         self,
@@ -157,7 +157,7 @@ class Preparer:
             fault.message = hidden if files is None else files.hidden(hidden)
             raise fault from error
 
-    def _raw(self, ask: Ask) -> list[tuple[Job, Size]]:
+    def _raw(self, ask: Ask) -> list[tuple[AnswerJob, Size]]:
         """Raw prompts as jobs. Special strings in their texts are tokens: whoever writes them writes all."""
         tokenizer, found = self.model.tokenizer, []
         bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
@@ -173,13 +173,13 @@ class Preparer:
             found.append(self._raw_job(np.array(ids, np.int32), ask, raw))
         return found
 
-    def _raw_job(self, ids: Ids, ask: Ask, raw: str | tuple[int, ...]) -> tuple[Job, Size]:
+    def _raw_job(self, ids: Ids, ask: Ask, raw: str | tuple[int, ...]) -> tuple[AnswerJob, Size]:
         side, increment = self.model.encoder.tiling.tile_side, self.model.family.visual_increment
         size = self._fitted(Size(len(ids), 0, 0), ids, increment, ask)
         encoded = Encoded(ids, np.zeros(len(ids), np.float32), np.zeros((0, side, side, 3), np.uint8), ())
         sampling = read_sampling({**ask.options, "max_new_tokens": size.new})
         text = raw if isinstance(raw, str) else self.model.tokenizer.decode(ids, skip_special=False)
-        return Job(encoded, sampling, increment, text), size
+        return AnswerJob(encoded, sampling, increment, text), size
 
     def _fitted(self, size: Size, ids: Ids, increment: float, ask: Ask) -> Size:
         """The size with as many new tokens as were asked for, or as usual where there is room."""
@@ -196,7 +196,7 @@ class Preparer:
         return replace(size, new=ask.new_tokens or min(self.settings.new_tokens, most))
 
     @staticmethod
-    def _choices(job: Job, count: int) -> list[Job]:
+    def _choices(job: AnswerJob, count: int) -> list[AnswerJob]:
         """The job once for every choice: the first as if alone, the others with seeds of their own."""
         seed = job.sampling.seed
         seeds = [seed, *(derive_seed("choice", seed, number) for number in range(1, count))]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tessera.serve.ask import Ask
 from tessera.serve.faults import bad_field, invalid
-from tessera.serve.seen import Seen
+from tessera.serve.prompt_view import PromptView
 
 
 class TokenizeBody(BaseModel):
@@ -46,7 +46,7 @@ class TokenizeBody(BaseModel):
         return Ask(messages=self.messages, options=options)
 
 
-def tokenized(seen: Seen, longest: int) -> dict[str, Any]:
+def tokenized(seen: PromptView, longest: int) -> dict[str, Any]:
     """The answer: ids, positions, tiles of each picture or frame, and the prompt as readable text."""
     return {
         "count": len(seen.ids),

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class PromptView:
     """ids int32 [T], positions float32 [T], tiles of every picture and frame, and the prompt as text."""
 
     ids: npt.NDArray[np.int32]
