@@ -30,6 +30,7 @@ DATA = {
 VERBS = {
     "chat": Verb("ask a model about pictures and clips", "chat:ChatCommand"),
     "models": Verb("list the released models; describe one", "models:ModelsCommand"),
+    "serve": Verb("serve a model to OpenAI's clients", "serve:ServeCommand"),
     "convert": Verb("write a checkpoint in another layout; merge LoRA matrices", "convert:ConvertCommand"),
     "diff-prompt": Verb("compare a prompt with another engine's", "diff_prompt:DiffPromptCommand"),
     "recipes": Verb("list the recipes that ship; copy one to edit it", "training.recipes:RecipesCommand"),
