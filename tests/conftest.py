@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 
@@ -18,6 +19,11 @@ REPO_ROOT = Path(__file__).resolve().parents[1]
 
 # The models are tiny: one thread is fastest, and sums come out in the same order on every machine.
 torch.set_num_threads(1)
+# Other work on the machine may hold up any example; two runs of the suite try the same ones.
+settings.register_profile(
+    "tessera", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tessera")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -107,7 +107,7 @@ def test_a_root_confines_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("messages", "error"),
     [
-        ([{"role": "tool", "content": "x"}], r"messages\[0\]\.role: 'tool'"),
+        ([{"role": "robot", "content": "x"}], r"messages\[0\]\.role: 'robot'"),
         ([{"role": "user", "content": None}], r"messages\[0\]\.content: None"),
         ([{"role": "assistant", "content": "", "tool_calls": [1]}], r"messages\[0\]\.tool_calls"),
         (user({"type": "input_audio"}), r"content\[0\]\.type: 'input_audio' is unknown; use one of text"),

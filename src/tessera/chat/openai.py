@@ -24,6 +24,7 @@ from tessera.chat.message import (
     Video,
     with_line_breaks,
 )
+from tessera.chat.tool_calls import spelled
 from tessera.imaging.frames import MOST_FRAMES, rate_problem
 from tessera.imaging.grid import tiles_problem
 from tessera.imaging.pictures.sources import ON_THE_WEB, local_path, on_the_web, picture_source
@@ -55,11 +56,12 @@ def read_messages(
     or a PIL picture); `video_url` or `video` (a file, a folder of frames or a list of pictures), with
     `start`, `end` (seconds), `frames` and `fps` (so many a second, and `frames` at the most).
     `input_text`, `output_text` and `input_image` are names of the same. `weight: 0` leaves answers untrained.
+    `tool_calls` of the assistant and messages of the role `tool` become text (`tool_calls.py`).
     root: relative paths start here, and no path may lead out of it. fetch: opens http(s) addresses, which are
     refused without it. Raises ValueError that names the message and part, and what to write instead.
     """
     reader = _ChatReader(None if root is None else Path(root).resolve(), fetch)
-    read = (reader.message(f"messages[{number}]", entry) for number, entry in enumerate(messages))
+    read = (reader.message(f"messages[{number}]", entry) for number, entry in spelled(messages))
     return Conversation(tuple(message for message in read if message is not None))
 
 

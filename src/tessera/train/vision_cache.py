@@ -192,4 +192,3 @@ def require_cacheable(stage: Stage, model: nn.Module, sources: Sequence[Weighted
                 f"{where}: {source.source.name} augments its pictures, so no tile comes twice; set "
                 "packing.augment = false"
             )
-

@@ -17,6 +17,8 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
 
 from tessera.cli.main import main
 from tessera.cli.training.answers import Answerer
@@ -28,6 +30,7 @@ from tessera.runtime.interrupt import stop_on_signals
 from tessera.train.loop import Trainer
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.parallel.config import Parallel
+from tessera.train.parallel.dealing import deal
 from tessera.train.parallel.mesh import ProcessMesh, arrange
 from tessera.train.parallel.ranks import Ranks, join, totals
 from tessera.train.parallel.shard import parallelise, whole
@@ -137,6 +140,25 @@ def _two(case: str, folder: Path, ranks: Ranks) -> None:
         save_file({name: value.clone() for name, value in found.items()}, folder / f"{case}.safetensors")
 
 
+def matrices() -> list[torch.Tensor]:
+    """Some that two processes can't halve."""
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(rows, 6, generator=generator) for rows in (7, 1, 64, 3, 8)]
+
+
+def _dealt(folder: Path, ranks: Ranks) -> None:
+    """Sums of rows, which take whole matrices: which ones a process computed, and its parts of all."""
+    mesh, computed = init_device_mesh("cpu", (ranks.world,)), list[int]()
+
+    def compute(matrix: torch.Tensor) -> torch.Tensor:
+        computed.append(len(matrix))
+        return matrix.cumsum(0)
+
+    parts = deal([distribute_tensor(matrix, mesh, [Shard(0)]) for matrix in matrices()], compute)
+    found = {str(number): part.contiguous() for number, part in enumerate(parts)}
+    save_file(found | {"computed": torch.tensor(computed)}, folder / f"dealt-{ranks.rank}.safetensors")
+
+
 def trainer(folder: Path, **changes: Any) -> Trainer:
     """Of the tiny recipe for two ranks, from wherever it stands in the folder."""
     stages = tuple(stage.model_copy(update={"accumulate": 2}) for stage in tiny.recipe().stages)
@@ -185,8 +207,8 @@ if __name__ == "__main__":
     for name in sys.argv[2:]:
         if name in CASES:
             _two(name, here, join())
-        elif name == "tune":
-            _tune(here, join())
+        elif name in ("tune", "dealt"):
+            (_tune if name == "tune" else _dealt)(here, join())
         else:
             place, _, killed = name.partition(":")
             _run(here / place, killed)

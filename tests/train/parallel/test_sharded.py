@@ -63,6 +63,15 @@ def test_a_model_that_is_shared_out_answers_and_caches(two: tuple[Path, str], tm
     assert len(shared) == 2 and max(shared) < own[0] <= sum(shared)
 
 
+def test_work_on_whole_matrices_is_dealt(two: tuple[Path, str]) -> None:
+    """Each is computed once, the largest apart from the others."""
+    found = [load_file(two[0] / f"dealt-{rank}.safetensors") for rank in (0, 1)]
+    computed = [sorted(parts.pop("computed").tolist()) for parts in found]
+    assert computed == [[64], [1, 3, 7, 8]]
+    for number, matrix in enumerate(pair.matrices()):
+        torch.testing.assert_close(torch.cat([parts[str(number)] for parts in found]), matrix.cumsum(0))
+
+
 def test_a_fine_tune_asks_and_is_merged(two: tuple[Path, str]) -> None:
     """Both processes wrote the recipe, one had renamed it away under the other; and nothing was asked."""
     out = two[0] / "tune"

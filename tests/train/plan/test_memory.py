@@ -27,6 +27,7 @@ from tests.train import tiny
 
 CPU = torch.device("cpu")
 LORA = (Rule(pattern=r"_proj\.", learning_rate=1e-3, lora=LoRAConfig(rank=4)), Rule(pattern="."))
+FROZEN_VISION = (Rule(pattern=r"^vision\."), tiny.ALL)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -104,8 +105,15 @@ def deep_recipe(**changes: Any) -> Recipe:
     return tiny.recipe(stages=(stage_of((tiny.ALL,)),), precision="bfloat16", **changes)
 
 
-def test_few_blocks_tell_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The figures of a deep model from three short ones, and counted in full."""
+@pytest.mark.parametrize(
+    ("rules", "recompute", "kind"),
+    [((tiny.ALL,), "none", "adamw"), (LORA, "blocks", "adamw"), (FROZEN_VISION, "selective", "muon")],
+    ids=["all", "LoRA, blocks", "a frozen ViT, selective"],
+)
+def test_few_blocks_tell_of_all(
+    rules: tuple[Rule, ...], recompute: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The figures of a deep model from one short trial, and counted block by block."""
     config = tiny.model().config
     deep = config.model_copy(
         update={
@@ -115,11 +123,14 @@ def test_few_blocks_tell_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     pack = PackPlan((Lengths(300, 2, 60), Lengths(120, 0, 50)), "made up")
     conditions = Conditions(CPU, torch.bfloat16, torch.bfloat16)
-    short = step_memory(deep_recipe(), 0, deep, pack, conditions)
-    monkeypatch.setattr("tessera.train.plan.memory.SHORT", 100)
-    whole = step_memory(deep_recipe(), 0, deep, pack, conditions)
-    assert short.total == pytest.approx(whole.total, rel=0.01)
-    assert short.parts.keys() == whole.parts.keys()
+    stage = stage_of(rules, recompute=recompute, optimizer=OptimizerConfig(kind=kind))  # type: ignore[arg-type]
+    recipe = tiny.recipe(stages=(stage,), precision="bfloat16")
+    short = step_memory(recipe, 0, deep, pack, conditions)
+    monkeypatch.setattr("tessera.train.plan.memory.is_uniform", lambda *_: False)
+    whole = step_memory(recipe, 0, deep, pack, conditions)
+    for moment, held in short.moments.items():
+        assert held.total() == pytest.approx(whole.moments[moment].total(), rel=0.01), moment
+    assert short.parts == pytest.approx(whole.parts, rel=0.01) and short.fullest == whole.fullest
 
 
 def test_shards_hold_a_part_each() -> None:

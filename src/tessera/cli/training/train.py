@@ -115,7 +115,6 @@ class TrainCommand(RunCommand):
             )
         return 0
 
-
     def _plan(self) -> int:
         console = Terminal(stderr=self.json, quiet=not join().leads)
         wanted = Wanted(self.device_memory, self.devices, self.peak, self.mfu)

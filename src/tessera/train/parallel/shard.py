@@ -99,7 +99,13 @@ def part_of(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     assert item.tensor_data is not None
     chunk = item.tensor_data.chunk
     places = tuple(slice(start, start + size) for start, size in zip(chunk.offsets, chunk.sizes, strict=True))
-    part = tensor[places].to(like.to_local().device, copy=True)
+    return spread_as(like, tensor[places].to(like.to_local().device, copy=True))
+
+
+def spread_as(like: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
+    """The tensor of which this process holds a part, spread as `like` is."""
+    if not isinstance(like, DTensor):
+        return part
     return DTensor.from_local(
         part, like.device_mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride()
     )

@@ -8,7 +8,7 @@ for each channel of a pair of tokens that may see each other, and twice as many 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ from tessera.nn.attention.layout import Packed
 from tessera.nn.lora import LoRALinear
 from tessera.nn.quantised import QuantisedLinear
 from tessera.packing.planning.balance import Work
-from tessera.train.plan.shape import stage_model
+from tessera.train.plan.shape import SAMPLE, is_block, is_uniform, sampled_stack, shortened, stage_model
 from tessera.train.update.rules import Rule, assign
 
 ROWS = 3
@@ -51,30 +51,31 @@ class Effort:
         return rows + self.pair * pairs + self.last_pair * asked
 
 
-def effort_of(config: ModelConfig, rules: Sequence[Rule]) -> Effort:
-    """Of a stage with these rules.
+def effort_of(config: ModelConfig, rules: Sequence[Rule], model: VLM | None = None) -> Effort:
+    """Of a stage with these rules; `model` as `stage_model` gives it.
 
-    One tile and a few tokens pass through the model on the meta device: which products need gradients of
-    their inputs shows there.
+    One tile and a few tokens pass through the model on the meta device, one block for many: which products
+    need gradients of their inputs shows there.
     """
-    model = stage_model(config, rules)
+    model = model or stage_model(config, rules)
     assign(model, rules)
+    model, left_out = shortened(model) if is_uniform(model, rules) else (model, dict[str, int]())
     tokens = config.tokens_per_tile + 2 * ROWS
     ids = torch.full((tokens,), (config.image_token_id + 1) % config.decoder.vocab_size)
     ids[: config.tokens_per_tile] = config.image_token_id
-    tile = torch.empty(1, config.tile_side, config.tile_side, 3, dtype=torch.uint8, device="meta")
     rows = torch.arange(tokens - ROWS, tokens, device="meta")
-    count = _Count(tokens)
+    count = _Count(tokens, left_out)
     with count.watching(model), torch.enable_grad():
-        model.decoder.lm_head(model(ids, Packed((tokens,)), tiles=tile, rows=rows))
-    shown, decoder = _attention_of_tile(model, count), config.decoder
-    pair = 4.0 * decoder.num_attention_heads * decoder.head_width
-    factors = [3.0 if count.wants[id(block)] else 1.0 for block in model.decoder.layers]
+        features = count.of_tile(model)
+        model.decoder.lm_head(model(ids, Packed((tokens,)), features=features, rows=rows))
+    pair = 4.0 * config.decoder.num_attention_heads * config.decoder.head_width
+    factors = [3.0 if wants else 1.0 for wants in count.wants]
+    many = factors[SAMPLE] * left_out.get("decoder", 0)
     return Effort(
-        tile=count.flops["tile"] + shown,
+        tile=count.flops["tile"],
         token=count.flops["token"] / tokens,
         supervised=count.flops["trained"] / ROWS,
-        pair=pair * sum(factors[:-1]),
+        pair=pair * (sum(factors[:-1]) + many),
         last_pair=pair * factors[-1],
     )
 
@@ -82,59 +83,87 @@ def effort_of(config: ModelConfig, rules: Sequence[Rule]) -> Effort:
 def forward_work(config: ModelConfig) -> Work:
     """FLOPs of a forward pass, the vocabulary apart, by which packs are balanced over ranks.
 
-    Those of a tile are counted by PyTorch on a model without memory. In the decoder they are two for each
-    weight of a matrix, and four for each channel of an attended pair.
+    In the decoder they are two for each weight of a matrix, and four for each channel of an attended pair.
     """
-    side = config.tile_side
-    with without_memory(), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        VLM(config).see(torch.empty(1, side, side, 3, dtype=torch.uint8))
+    with without_memory():
+        model, left_out = shortened(VLM(config))
+    count = _Count(0, left_out)
+    with torch.no_grad(), count.watching(model):
+        count.of_tile(model)
     decoder = config.decoder
     width = decoder.head_width * (2 * decoder.num_attention_heads + 2 * decoder.num_key_value_heads)
     weights = decoder.hidden_size * (width + 3 * decoder.intermediate_size)
     return Work(
-        tile=float(counter.get_total_flops()),
+        tile=count.flops["tile"],
         token=float(2 * decoder.num_hidden_layers * weights),
         pair=float(4 * decoder.num_hidden_layers * decoder.num_attention_heads * decoder.head_width),
     )
 
 
 class _Count:
-    """FLOPs of the products of a pass, forward and backward, for all rows of the tile or the stream."""
+    """FLOPs of a pass, forward and backward: of linears by their sizes, of the rest of a tile by PyTorch."""
 
-    def __init__(self, tokens: int) -> None:
-        self.tokens = tokens
+    def __init__(self, tokens: int, left_out: Mapping[str, int]) -> None:
+        self.tokens, self.left_out = tokens, left_out
         self.flops: Counter[str] = Counter()
-        self.wants: dict[int, bool] = {}
-        """Whether gradients flow back through a block."""
-        self.forward_of_tile = 0
+        self.wants: list[bool] = []
+        """Whether gradients flow back through each block of the decoder."""
+        self._counter = FlopCounterMode(display=False)
+        self._known = 0
+        """FLOPs of this pass whose backward ones are counted, too."""
+
+    def of_tile(self, model: VLM) -> torch.Tensor:
+        """Features of a tile; besides blocks and linears its patches are embedded, which asks no gradient."""
+        side = model.config.tile_side
+        with self._counter:
+            features = model.see(torch.empty(1, side, side, 3, dtype=torch.uint8, device="meta"))
+        trained = torch.is_grad_enabled() and model.vision.like.requires_grad
+        self.flops["tile"] += (self._counter.get_total_flops() - self._known) * (1 + trained)
+        return features
 
     @contextmanager
     def watching(self, model: VLM) -> Iterator[None]:
-        """Look at every product of the model, and at every block."""
+        """Look at every linear of the model, and at every block."""
         handles = []
-        for part, top in model.named_children():
-            for module in top.modules():
-                if isinstance(module, nn.Linear | QuantisedLinear | LoRALinear):
-                    handles.append(module.register_forward_hook(self._hook(part == "decoder")))
-            for block in getattr(top, "layers", ()):
-                handles.append(block.register_forward_hook(self._block))
+        for name, module in model.named_modules():
+            part, times = name.partition(".")[0], 1 + self.left_out.get(sampled_stack(f"{name}."), 0)
+            if isinstance(module, nn.Linear | QuantisedLinear | LoRALinear):
+                handles.append(module.register_forward_hook(self._linear(part == "decoder", times)))
+            elif is_block(name):
+                handles += self._hooks_of_block(module, part == "decoder", times)
         try:
             yield
         finally:
             for handle in handles:
                 handle.remove()
 
-    def _block(self, block: nn.Module, _: Any, out: torch.Tensor) -> None:
-        self.wants[id(block)] = out.requires_grad
+    def _hooks_of_block(self, block: nn.Module, of_stream: bool, times: int) -> list[Any]:
+        before = [0]
 
-    def _hook(self, of_stream: bool) -> Any:
+        def begin(*_: Any) -> None:
+            before[0] = self._rest()
+
+        def end(_: nn.Module, __: Any, out: torch.Tensor) -> None:
+            if of_stream:
+                self.wants.append(out.requires_grad)
+            else:
+                attention = self._rest() - before[0]
+                self._known += attention
+                self.flops["tile"] += times * attention * (3 if out.requires_grad else 1)
+
+        return [block.register_forward_pre_hook(begin), block.register_forward_hook(end)]
+
+    def _rest(self) -> int:
+        return self._counter.get_total_flops() - self._known
+
+    def _linear(self, of_stream: bool, times: int) -> Any:
         def hook(module: Any, inputs: tuple[torch.Tensor, ...], _: torch.Tensor) -> None:
             x = inputs[0]
             rows, once = x.numel() // x.shape[-1], _forward(module)
             kind = ("token" if rows == self.tokens else "trained") if of_stream else "tile"
-            self.flops[kind] += rows * (once + _backward(module, x.requires_grad))
+            self.flops[kind] += times * rows * (once + _backward(module, x.requires_grad))
             if not of_stream:
-                self.forward_of_tile += rows * once
+                self._known += rows * once
 
         return hook
 
@@ -153,14 +182,3 @@ def _backward(module: Any, wanted: bool) -> int:
         return to_input + _forward(module)
     trained = isinstance(module, nn.Linear) and module.weight.requires_grad
     return _forward(module) * (wanted + trained)
-
-
-def _attention_of_tile(model: VLM, count: _Count) -> float:
-    """FLOPs of a tile that are no product of a linear: attention, and the embedding of its patches."""
-    side = model.config.tile_side
-    tile = torch.empty(1, side, side, 3, dtype=torch.uint8, device="meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model.see(tile)
-    rest = counter.get_total_flops() - count.forward_of_tile
-    run = [count.wants[id(block)] for block in model.vision.layers if id(block) in count.wants]
-    return rest * sum(3.0 if wants else 1.0 for wants in run) / max(1, len(run))

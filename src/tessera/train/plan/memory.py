@@ -1,8 +1,7 @@
 """Bytes of a training step on one device at its fullest instant, by what they are held for.
 
-Short trials are carried on to the full depth: every block of a stack holds as much as the next one, so what
-a moment takes grows evenly with the depth. The update is tried on all weights. What several devices share is
-reckoned from that.
+A short trial is carried on to the full depth: every block of a stack holds as much as the next one, so what
+one of them keeps is counted for all that were left out. What several devices share is reckoned from that.
 """
 
 from __future__ import annotations
@@ -16,22 +15,21 @@ from torch import nn
 from tessera.chat.encoder import Lengths
 from tessera.models.config import ModelConfig
 from tessera.train.parallel.config import Parallel
-from tessera.train.plan.live import HOST, Moment
+from tessera.train.plan.live import HOST, Held, Moment
 from tessera.train.plan.packs import PackPlan
-from tessera.train.plan.shape import is_uniform, quantised_bytes, shortened, stacks_of, stage_model
-from tessera.train.plan.trial import UPDATE, Bytes, Conditions, try_passes, try_update
+from tessera.train.plan.shape import is_uniform, quantised_bytes, shortened, stage_model
+from tessera.train.plan.trial import IN_PASSING, REPEATED, UPDATE, Conditions, try_passes, try_update
 from tessera.train.recipe import Recipe, Stage
-from tessera.train.update.optimizers import AT_ONCE
+from tessera.train.update.optimizers import largest_parts
+from tessera.train.update.rules import assign
 
-SHORT = 3
-"""Blocks at least for the first, the one before the last and the last to be three."""
-FEW = 10 * AT_ONCE
-"""Weights of a model up to which few blocks may fill no part of the optimizer: it is tried on all of them."""
 SHARED = ("frozen weights", "trained weights", "LoRA factors", "masters", "optimizer", "gradients")
 """What FSDP spreads over processes. Quantised weights stay whole."""
 GATHERED, FROZEN, QUANTISED = "gathered from shards", "frozen weights", "quantised weights"
 DECIDING = {"rules", "objective", "optimizer", "recompute", "drop_path"}
 """Fields of a stage that decide what a step on given packs holds."""
+Bytes = Counter[str]
+"""By what they are held for."""
 
 
 @dataclass(frozen=True)
@@ -110,29 +108,23 @@ def _changed(held: Bytes, change: Mapping[str, int]) -> Bytes:
 
 def count(model: nn.Module, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions) -> StepMemory:
     """Of a step of one device alone; `model` lies on the meta device, as `stage_model` gives it."""
-    stacks = stacks_of(model)
-    if not is_uniform(model, stage.rules) or all(depth <= SHORT + 1 for depth in stacks.values()):
-        return StepMemory(_try(model, stage, packs, conditions))
-    least = {part: min(depth, SHORT) for part, depth in stacks.items()}
-    short = _try(shortened(model, least), stage, packs, conditions)
-    grown = {moment: Counter(held) for moment, held in short.items()}
-    for part, depth in stacks.items():
-        if depth > SHORT:
-            longer = _try(shortened(model, least | {part: SHORT + 1}), stage, packs, conditions)
-            for moment, held in grown.items():
-                for kind in short[moment].keys() | longer[moment].keys():
-                    held[kind] += (longer[moment][kind] - short[moment][kind]) * (depth - SHORT)
-    if sum(parameter.numel() for parameter in model.parameters()) < FEW:
-        grown |= try_update(model, stage, packs, conditions)
-    return StepMemory(grown)
+    short, left_out = shortened(model) if is_uniform(model, stage.rules) else (model, dict[str, int]())
+    moments = try_passes(short, stage, packs, conditions)
+    kept = [moment for moment in moments if not left_out or REPEATED.isdisjoint(moment)]
+    grown = {moment: _grown(moments[moment], left_out) for moment in kept}
+    update = try_update(short, stage, packs, conditions)
+    whole, tried = (largest_parts(assign(each, stage.rules), stage.optimizer) for each in (model, short))
+    growth = max(whole[kind] / tried[kind] for kind in tried)
+    update[IN_PASSING, ""] = int(update[IN_PASSING, ""] * growth)
+    return StepMemory(grown | {UPDATE: _grown(update, left_out)})
 
 
-def _try(
-    model: nn.Module, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions
-) -> dict[Moment, Bytes]:
-    """All moments of a step."""
-    passes = try_passes(model, stage, packs, conditions)
-    return passes | try_update(model, stage, packs, conditions)
+def _grown(held: Counter[Held], left_out: Mapping[str, int]) -> Bytes:
+    """Bytes by kind alone: what the block that stands for others holds, for each that was left out, too."""
+    grown = Bytes()
+    for (kind, owner), size in held.items():
+        grown[kind] += size * (1 + left_out.get(owner, 0))
+    return grown
 
 
 def _on_device(held: Bytes) -> int:

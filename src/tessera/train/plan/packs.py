@@ -88,7 +88,6 @@ def usual_pack(config: ModelConfig, limits: PackingConfig) -> PackPlan:
     )
 
 
-
 def heaviest(packs: Sequence[PackPlan], config: ModelConfig) -> PackPlan:
     """The pack that takes most: by tokens of the decoder, states of the ViT, and what is learned."""
     return max(packs, key=lambda pack: pack.tokens + config.tokens_per_tile * pack.tiles + pack.trained)

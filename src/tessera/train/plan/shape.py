@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from torch import nn
@@ -18,6 +18,11 @@ from tessera.nn.quantised import group_of
 from tessera.train.update.rules import Rule, decides, trains
 
 Frozen = Literal["stored", "int8", "int4"]
+SHORT = 5
+"""Blocks of a shortened stack: the first, the one that stands for all that were left out, one behind it, and
+the last two. What passes from a block to the next so is told from what each block keeps."""
+SAMPLE = 1
+"""The number of the block that stands for others."""
 
 
 def stage_model(config: ModelConfig, rules: Sequence[Rule]) -> VLM:
@@ -52,20 +57,32 @@ def quantised_bytes(config: ModelConfig, stages: Sequence[Sequence[Rule]], kind:
     return numbers, held
 
 
-def shortened(model: Any, depths: Mapping[str, int]) -> Any:
-    """A copy in which the stacks of these parts compute so many blocks: the first ones and the last.
+def shortened(model: Any) -> tuple[Any, dict[str, int]]:
+    """A copy whose stacks compute few blocks, and how many blocks were left out of each.
 
     Blocks that an encoder holds and never runs stay in it.
     """
-    whole = {part: getattr(model, part).layers for part in depths}
-    for part, depth in depths.items():
-        blocks, run = list(whole[part]), blocks_run(getattr(model, part))
-        getattr(model, part).layers = nn.ModuleList([*blocks[: depth - 1], *blocks[run - 1 :]])
+    left_out = {part: depth - SHORT for part, depth in stacks_of(model).items() if depth > SHORT}
+    whole = {part: getattr(model, part).layers for part in left_out}
+    for part, count in left_out.items():
+        blocks = list(whole[part])
+        getattr(model, part).layers = nn.ModuleList([*blocks[: SHORT - 1], *blocks[SHORT - 1 + count :]])
     try:
-        return copy.deepcopy(model)
+        return copy.deepcopy(model), left_out
     finally:
         for part, blocks in whole.items():
             getattr(model, part).layers = blocks
+
+
+def sampled_stack(name: str) -> str:
+    """The stack in whose place for all blocks that were left out a weight of this name lies; "" for none."""
+    part, _, inner = name.partition(".")
+    return part if inner.startswith(f"layers.{SAMPLE}.") else ""
+
+
+def is_block(path: str) -> bool:
+    """Whether the module of this path is a block of a stack."""
+    return re.fullmatch(r"\w+\.layers\.\d+", path) is not None
 
 
 def blocks_run(part: Any) -> int:

@@ -16,18 +16,19 @@ from tessera.models.vlm import VLM
 from tessera.nn.drop_path import set_drop_path
 from tessera.nn.lora import FACTORS
 from tessera.nn.recompute import set_recompute
-from tessera.train.plan.live import MemoryBook, Moment, materialise
+from tessera.train.plan.live import Held, MemoryBook, Moment, materialise
 from tessera.train.plan.packs import PackPlan
+from tessera.train.plan.shape import SAMPLE, sampled_stack
 from tessera.train.recipe import Stage
 from tessera.train.step import Step
 from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 from tessera.train.update.rules import assign
 
-Bytes = Counter[str]
-"""By what they are held for."""
 CPU = torch.device("cpu")
-UPDATE = ("update",)
+UPDATE, IN_PASSING = ("update",), "update, in passing"
+REPEATED = {"sample", "middle"}
+"""Places of blocks whose moments tell nothing of a deeper stack: the last two hold more."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class PlannedMasters(Masters):
 
 def try_passes(
     model: nn.Module, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions
-) -> dict[Moment, Bytes]:
+) -> dict[Moment, Counter[Held]]:
     """The bytes of each kind at the fullest instant of every moment of the passes over the last pack.
 
     `model` lies on the meta device, with the factors of the stage; it is not changed.
@@ -70,14 +71,14 @@ def try_passes(
 
 def try_update(
     model: nn.Module, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions
-) -> dict[Moment, Bytes]:
+) -> Counter[Held]:
     """The same of the optimizer's step, behind passes that left a gradient at every trained weight."""
     with _trial(model, stage, packs, conditions) as trial:
         trial.give_gradients(torch.float32 if len(packs) > 1 else None)
-        trial.book.at(UPDATE, "update, in passing")
+        trial.book.at(UPDATE, IN_PASSING)
         with trial.book:
             trial.optimizer.step(1.0, torch.zeros((), dtype=torch.float64))
-    return {UPDATE: trial.book.peaks[UPDATE]}
+    return trial.book.peaks[UPDATE]
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class _Trial:
                 parameter.grad_dtype = None
                 found = self.book.empty(parameter.shape, dtype or parameter.dtype, parameter.device)
                 parameter.grad = found
+                self.book.own(found, self.book.owner_of(parameter))
 
 
 @contextmanager
@@ -113,6 +115,12 @@ def _trial(model: Any, stage: Stage, packs: Sequence[PackPlan], conditions: Cond
     for each in assignments:
         factor = each.name.rpartition(".")[2] in FACTORS
         book.rename(each.parameter, "LoRA factors" if factor else "trained weights")
+    for name, tensor in (
+        *model.named_parameters(),
+        *masters.exact(model),
+        *optimizer.state_tensors().items(),
+    ):
+        book.own(tensor, sampled_stack(name))
     model.train()
     set_drop_path(model, stage.drop_path)
     set_recompute(model, stage.recompute)
@@ -154,13 +162,15 @@ class _Watch:
     def _finish(self, parameter: torch.Tensor) -> None:
         assert parameter.grad is not None
         self.book.rename(parameter.grad, "gradients")
+        self.book.own(parameter.grad, self.book.owner_of(parameter))
 
     def _forward(self, part: str, number: str) -> Any:
         kind = "logits and loss" if part == "loss" else f"activations of {part}"
+        owner = part if number == "sample" else ""
 
         def hook(*_: Any) -> None:
             if not self.returning:  # a block that is computed again belongs to the way back
-                self.book.at((part, number, "forward"), kind)
+                self.book.at((part, number, "forward"), kind, owner)
 
         return hook
 
@@ -189,7 +199,7 @@ def _places(model: Any) -> Iterator[tuple[str, str, nn.Module]]:
 
 
 def _place(number: int, depth: int) -> str:
-    """The same word in stacks of any depth: first, middle, before last, last."""
+    """The same word in stacks of any depth."""
     if number >= depth - 2:
         return "last" if number == depth - 1 else "before last"
-    return "first" if number == 0 else "middle"
+    return {0: "first", SAMPLE: "sample"}.get(number, "middle")

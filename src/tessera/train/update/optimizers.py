@@ -10,15 +10,18 @@ import torch
 from torch import nn
 
 from tessera.train.parallel.norm import total_norm
+from tessera.train.parallel.shard import local_parts
 from tessera.train.update.config import OptimizerConfig
 from tessera.train.update.masters import Masters
-from tessera.train.update.parts import AVERAGE, AdamWPart, MuonPart, Part, Stride
+from tessera.train.update.muon import MuonPart
+from tessera.train.update.parts import AVERAGE, AdamWPart, Part, Stride
 from tessera.train.update.rules import Assignment
 
 __all__ = ["Optimizer", "OptimizerConfig"]
 
 AT_ONCE = 2**26
-"""Numbers of a part at most, unless one weight has more: float32 copies of gradients exist for one part."""
+"""Numbers of a part in a process at most, unless one weight has more: float32 copies of gradients exist for
+one part."""
 
 
 class Optimizer:
@@ -88,21 +91,35 @@ def is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
     return parameter.dim() == 2 and not any(part in name for part in outside)
 
 
+def largest_parts(assignments: Sequence[Assignment], config: OptimizerConfig) -> dict[bool, int]:
+    """Numbers that are updated at once, at most: by Muon (True) and by AdamW."""
+    largest: dict[bool, int] = {}
+    for (muon, _, _), members in _cut(assignments, config):
+        largest[muon] = max(largest.get(muon, 0), sum(a.parameter.numel() for a in members))
+    return largest
+
+
 def _parts(assignments: Sequence[Assignment], config: OptimizerConfig, masters: Masters) -> Iterator[Part]:
+    for (muon, rate, decay), members in _cut(assignments, config):
+        weights = {
+            a.name: (a.parameter, masters.master(a.name, a.parameter, config.offload)) for a in members
+        }
+        if muon:
+            yield MuonPart(weights, rate * config.muon_rate, decay, config)
+        else:
+            yield AdamWPart(weights, rate, decay, config)
+
+
+def _cut(
+    assignments: Sequence[Assignment], config: OptimizerConfig
+) -> Iterator[tuple[tuple[bool, float, float], list[Assignment]]]:
     """Groups of one kind, rate and decay, in order of first appearance, cut to AT_ONCE."""
     groups: dict[tuple[bool, float, float], list[list[Assignment]]] = {}
     for a in assignments:
         muon = config.kind == "muon" and is_hidden_matrix(a.name, a.parameter)
         cuts = groups.setdefault((muon, a.learning_rate, a.weight_decay), [[]])
-        if cuts[-1] and sum(b.parameter.numel() for b in (*cuts[-1], a)) > AT_ONCE:
+        here = local_parts(b.parameter for b in (*cuts[-1], a))
+        if cuts[-1] and sum(part.numel() for part in here) > AT_ONCE:
             cuts.append([])
         cuts[-1].append(a)
-    for (muon, rate, decay), cuts in groups.items():
-        for members in cuts:
-            weights = {
-                a.name: (a.parameter, masters.master(a.name, a.parameter, config.offload)) for a in members
-            }
-            if muon:
-                yield MuonPart(weights, rate * config.muon_rate, decay, config)
-            else:
-                yield AdamWPart(weights, rate, decay, config)
+    yield from ((kind, members) for kind, cuts in groups.items() for members in cuts)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim.adamw import adamw
 
-from tessera.train.parallel.shard import local_parts, part_of, whole_tensor
+from tessera.train.parallel.shard import local_parts
 from tessera.train.update.config import OptimizerConfig
 from tessera.train.update.masters import at_home
 
@@ -133,41 +133,6 @@ class AdamWPart(Part):
             eps=self.config.eps,
             maximize=False,
         )
-
-
-class MuonPart(Part):
-    """By torch.optim.Muon, which can't skip: it steps on copies."""
-
-    FIELDS = ("momentum_buffer",)
-
-    def update(
-        self,
-        masters: list[torch.Tensor],
-        gradients: list[torch.Tensor],
-        memory: list[Memory],
-        stride: Stride,
-    ) -> None:
-        """Step on copies of this part, and choose on the device which of the two stays.
-
-        Sharded weights come together for it: a matrix is made orthogonal as a whole.
-        """
-        changed = [*masters, *(state["momentum_buffer"] for state in memory)]
-        stepped = [whole_tensor(tensor).clone() for tensor in changed]
-        fresh, momenta = stepped[: len(masters)], stepped[len(masters) :]
-        muon = torch.optim.Muon(
-            fresh,
-            lr=self.rate * stride.factor,
-            weight_decay=self.decay,
-            momentum=0.95,
-            adjust_lr_fn="match_rms_adamw",
-        )
-        for master, gradient, momentum in zip(fresh, gradients, momenta, strict=True):
-            master.grad = whole_tensor(gradient) / stride.divisor
-            muon.state[master] = {"momentum_buffer": momentum}
-        muon.step()
-        for tensor, value in zip(changed, stepped, strict=True):
-            here, there = local_parts([tensor, part_of(value, tensor)])
-            here.copy_(torch.where(stride.finite, there, here))
 
 
 def _visiting(tensor: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
