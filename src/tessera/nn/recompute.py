@@ -44,9 +44,7 @@ def run_block(block: nn.Module, how: Recompute, *inputs: Any) -> torch.Tensor:
     options: dict[str, Any] = {}
     if how == "selective":
         options["context_fn"] = partial(create_selective_checkpoint_contexts, _policy)
-    if inputs[0].device.type == "cpu":
-        block = partial(_with_room, block)
-    again: torch.Tensor = checkpoint(block, *inputs, use_reentrant=False, **options)
+    again: torch.Tensor = checkpoint(_with_room, block, *inputs, use_reentrant=False, **options)
     return again
 
 
@@ -65,6 +63,7 @@ def _policy(_: Any, operator: Any, *__: Any, **___: Any) -> CheckpointPolicy:
 
 def _with_room(block: nn.Module, *inputs: Any) -> torch.Tensor:
     """The block's result, where what blocks before it freed is not in the way."""
-    give_back_freed()
+    if inputs[0].device.type == "cpu":
+        give_back_freed()
     out: torch.Tensor = block(*inputs)
     return out
