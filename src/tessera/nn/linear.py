@@ -152,3 +152,16 @@ def linear_then(layer: nn.Module, x: torch.Tensor, then: Activation) -> torch.Te
         fused: torch.Tensor = layer(x, then)
         return fused
     return ACTIVATIONS[then](layer(x))
+
+
+def scaled_linear(layer: nn.Module, x: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
+    """A layer's result [..., out], each channel times `scale` [out]; None leaves it.
+
+    Where the scale is trained it goes into the weight: the weight's gradient gives that of the scale, so the
+    result is neither kept nor, by `recompute`, computed again for it.
+    """
+    if scale is not None and type(layer) is nn.Linear and torch.is_grad_enabled() and scale.requires_grad:
+        bias = None if layer.bias is None else layer.bias * scale
+        return F.linear(x, layer.weight * scale[:, None], bias)
+    out: torch.Tensor = layer(x)
+    return out if scale is None else out * scale
