@@ -97,9 +97,7 @@ class Trainer:
             self._wrap(index)  # a state holds the model as its stage wraps it
         if self.ranks.leads and begun < len(stages):
             require_writable(folder, room_for_run(self.model, stages, begun, self._states), folder=True)
-        self.masters.hold(self.model)
-        parallelise(self.model, self.mesh)
-        self.masters.spread(self.model)
+        parallelise(self.model, self.mesh, self.masters.around)
         self.model.to(self.device)
 
     @property
