@@ -35,6 +35,7 @@ VERBS = {
     "diff-prompt": Verb("compare a prompt with another engine's", "diff_prompt:DiffPromptCommand"),
     "recipes": Verb("list the recipes that ship; copy one to edit it", "training.recipes:RecipesCommand"),
     "train": Verb("run a recipe, stage after stage", "training.train:train_command"),
+    "page": Verb("write the page of a run anew", "training.run_page:PageCommand"),
     "tune": Verb("fine-tune a model on your data, LoRA or full", "training.tune:TuneCommand", fields=True),
     "graft": Verb("put a trained ViT on another language model", "training.graft:GraftCommand"),
     "inspect": Verb("show how a picture becomes tiles and tokens", "inspect:InspectCommand"),
