@@ -20,6 +20,7 @@ from tessera.cli.main import main, parse
 from tessera.cli.question import Media
 from tessera.engine.answer import AnswerStream
 from tessera.engine.chat_model import ChatModel
+from tessera.engine.core.ticket import Event
 from tests.engine import tiny
 
 
@@ -217,8 +218,8 @@ def test_ctrl_c_ends_the_answer_and_not_the_talk(
     whole = ChatModel.stream
     said: list[list[str]] = []
 
-    def interrupted() -> Iterator[str]:
-        yield "so far"
+    def interrupted() -> Iterator[Event]:
+        yield Event("so far")
         raise KeyboardInterrupt
 
     def stream(self: ChatModel, asked: Conversation, **options: Any) -> AnswerStream:

@@ -14,6 +14,7 @@ import tessera
 from tessera.chat.message import Conversation, ask, say
 from tessera.engine.answer import CLOSE, OPEN, Answer, AnswerStream
 from tessera.engine.chat_model import ChatModel
+from tessera.engine.core.ticket import Event
 from tessera.engine.reference import generate_slowly
 from tessera.engine.stream import TextStream
 from tests.engine import tiny
@@ -90,7 +91,7 @@ def test_a_stream_says_what_the_answer_says(parts: list[str], width: int) -> Non
     whole = "".join(parts).strip()
     pieces = [whole[i : i + width] for i in range(0, len(whole), width)]
     thoughts: list[str] = []
-    stream = AnswerStream(pieces, True, thoughts.append)
+    stream = AnswerStream(map(Event, pieces), True, thoughts.append)
     words = "".join(stream)
     assert words == Answer(whole) == stream.answer
     assert "".join(thoughts) == stream.answer.thought

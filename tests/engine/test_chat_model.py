@@ -127,7 +127,7 @@ def test_a_mixed_batch_answers_as_one_by_one(model: ChatModel) -> None:
     answers = model.batch(items, lambda _, *count: seen.append(count), max_new_tokens=10)
     alone = [model.chat(**({"max_new_tokens": 10} | _named(item))) for item in items]
     assert answers == alone and len(set(answers)) > 4
-    assert seen == [(3, 7), (6, 7), (7, 7)]
+    assert seen == [(done, 7) for done in range(1, 8)]
 
 
 def _named(item: Any) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def test_visual_increment_reaches_the_model(model: ChatModel) -> None:
             "temperatur = 1: no such setting; did you mean temperature?",
         ),
         ({"question": "a", "top_p": 7}, "top_p = 7.0: give a share"),
-        ({"question": "a", "max_new_tokens": "many"}, "max_new_tokens: Input should be a valid integer"),
+        ({"question": "a", "max_new_tokens": "many"}, "max_new_tokens = 'many': Input should be a valid"),
         ({"question": "a", "num_beams": 3}, "num_beams = 3: beam search is not offered"),
         ({"question": "a", "visual_increment": 0.3}, "visual_increment = 0.3"),
         ({"question": "a", "max_new_tokens": 10**6}, "the model was made for"),

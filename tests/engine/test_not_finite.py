@@ -14,7 +14,8 @@ import torch
 import tessera
 from tessera.checkpoints.load import Loaded, load_checkpoint
 from tessera.checkpoints.weights import first_not_finite, is_finite
-from tessera.engine.chat_model import ChatModel, FailedItems
+from tessera.engine.batch import FailedItems
+from tessera.engine.chat_model import ChatModel
 from tessera.engine.local_scorer import LocalScorer
 from tessera.evaluation.runner import evaluate
 from tests.checkpoints import kinds

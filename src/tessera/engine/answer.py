@@ -6,10 +6,12 @@ in the history; here the history keeps it, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from itertools import chain
 from typing import Self
 
+from tessera.engine.completion import TokenLogprob
+from tessera.engine.core.ticket import Event, Ticket
 from tessera.engine.stream import held_back
 
 OPEN, CLOSE = "<think>", "</think>"
@@ -19,20 +21,22 @@ class Answer(str):
     """The words of an answer.
 
     `thought` is what came before them, "" for most models; `whole` is all that was said, for histories.
+    `logprobs` are those of all tokens that were said, where they were asked for.
     """
 
     thought: str
     whole: str
+    logprobs: tuple[TokenLogprob, ...]
 
-    def __new__(cls, whole: str, apart: bool = True) -> Self:
+    def __new__(cls, whole: str, apart: bool = True, logprobs: Iterable[TokenLogprob] = ()) -> Self:
         """From all that was said; `apart`: without the thought that it opens with."""
         thought, words = split_thought(whole) if apart else ("", whole)
         answer = super().__new__(cls, words)
-        answer.thought, answer.whole = thought, whole
+        answer.thought, answer.whole, answer.logprobs = thought, whole, tuple(logprobs)
         return answer
 
-    def __reduce__(self) -> tuple[type[Answer], tuple[str, bool]]:
-        return type(self), (self.whole, self != self.whole)
+    def __reduce__(self) -> tuple[type[Answer], tuple[str, bool, tuple[TokenLogprob, ...]]]:
+        return type(self), (self.whole, self != self.whole, self.logprobs)
 
 
 def split_thought(whole: str) -> tuple[str, str]:
@@ -41,30 +45,6 @@ def split_thought(whole: str) -> tuple[str, str]:
         return "", whole
     thought, _, words = whole.removeprefix(OPEN).partition(CLOSE)
     return thought.strip(), words.strip()
-
-
-class AnswerStream(Iterator[str]):
-    """An answer that comes in pieces; joined they are `answer`, what was said so far."""
-
-    def __init__(
-        self, pieces: Iterable[str], apart: bool, on_thought: Callable[[str], object] | None = None
-    ) -> None:
-        self._whole, self._apart = "", apart
-        noted = self._note(pieces)
-        self._pieces = words_apart(noted, on_thought or (lambda _: None)) if apart else noted
-
-    def __next__(self) -> str:
-        return next(self._pieces)
-
-    @property
-    def answer(self) -> Answer:
-        """The answer as far as it has come."""
-        return Answer(self._whole, self._apart)
-
-    def _note(self, pieces: Iterable[str]) -> Iterator[str]:
-        for piece in pieces:
-            self._whole += piece
-            yield piece
 
 
 class ThoughtSplitter:
@@ -100,12 +80,88 @@ class ThoughtSplitter:
         return (held.rstrip(), "") if self._place == "thought" else ("", held)
 
 
-def words_apart(pieces: Iterable[str], on_thought: Callable[[str], object]) -> Iterator[str]:
-    """The words of an answer that comes in pieces; joined they are `Answer`. Thoughts go to `on_thought`."""
-    splitter = ThoughtSplitter()
-    for piece in chain(pieces, (None,)):
-        thought, words = splitter.flush() if piece is None else splitter.push(piece)
+class _Telling:
+    """What has been said of an answer so far; thoughts go to `on_thought`."""
+
+    def __init__(self, apart: bool, on_thought: Callable[[str], object] | None) -> None:
+        self._apart, self._on_thought = apart, on_thought or (lambda _: None)
+        self._whole, self._logprobs = "", list[TokenLogprob]()
+        self._splitter = ThoughtSplitter()
+
+    @property
+    def answer(self) -> Answer:
+        """The answer as far as it has come."""
+        return Answer(self._whole, self._apart, self._logprobs)
+
+    def take(self, event: Event | None) -> str:
+        """The words that an event makes certain; None: there is no other. ValueError for one that failed."""
+        if event is not None:
+            self._whole += event.piece
+            self._logprobs += event.logprobs
+            if event.fault:
+                raise ValueError(event.fault)
+            if not self._apart:
+                return event.piece
+        thought, words = self._splitter.flush() if event is None else self._splitter.push(event.piece)
         if thought:
-            on_thought(thought)
-        if words:
-            yield words
+            self._on_thought(thought)
+        return words
+
+
+class AnswerStream(Iterator[str]):
+    """An answer that comes in pieces; joined they are `answer`, what was said so far."""
+
+    def __init__(
+        self, events: Iterable[Event], apart: bool, on_thought: Callable[[str], object] | None = None
+    ) -> None:
+        self._telling = _Telling(apart, on_thought)
+        told = map(self._telling.take, chain(events, (None,)))
+        self._pieces = (piece for piece in told if piece)
+
+    def __next__(self) -> str:
+        return next(self._pieces)
+
+    @property
+    def answer(self) -> Answer:
+        """The answer as far as it has come."""
+        return self._telling.answer
+
+
+class AsyncAnswerStream(AsyncIterator[str]):
+    """The same for coroutines. `begin` asks, and says whether thought and words come apart."""
+
+    def __init__(
+        self,
+        begin: Callable[[], Awaitable[tuple[Ticket, bool]]],
+        on_thought: Callable[[str], object] | None = None,
+    ) -> None:
+        self._telling: _Telling | None = None
+        self._pieces = self._told(begin, on_thought)
+
+    async def __anext__(self) -> str:
+        return await anext(self._pieces)
+
+    async def aclose(self) -> None:
+        """Nothing more is wanted; dropping the stream, or cancelling who reads it, says the same."""
+        await self._pieces.aclose()
+
+    @property
+    def answer(self) -> Answer:
+        """The answer as far as it has come."""
+        return Answer("") if self._telling is None else self._telling.answer
+
+    async def _told(
+        self,
+        begin: Callable[[], Awaitable[tuple[Ticket, bool]]],
+        on_thought: Callable[[str], object] | None,
+    ) -> AsyncGenerator[str]:
+        ticket, apart = await begin()
+        telling = self._telling = _Telling(apart, on_thought)
+        try:
+            async for event in ticket:
+                if words := telling.take(event):
+                    yield words
+            if words := telling.take(None):
+                yield words
+        finally:
+            ticket.cancel()

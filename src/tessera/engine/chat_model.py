@@ -1,22 +1,29 @@
-"""An opened model to talk to: `chat`, `stream`, `batch`, `encode`; what `tessera.load` returns."""
+"""An opened model to talk to, what `tessera.load` returns: `chat`, `stream`, their coroutines, `batch`."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import asyncio
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 
 from tessera.chat.encoder import Encoded
 from tessera.chat.message import Conversation
 from tessera.chat.positions import require_increment
 from tessera.checkpoints.load import Loaded
-from tessera.engine.answer import Answer, AnswerStream
+from tessera.engine.answer import Answer, AnswerStream, AsyncAnswerStream
+from tessera.engine.batch import FailedItems, check_items, made_ahead, named
 from tessera.engine.completion import Completion
+from tessera.engine.core.limits import EngineLimits
+from tessera.engine.core.sequence import Sequence
+from tessera.engine.core.service import Service
+from tessera.engine.core.ticket import Ticket
 from tessera.engine.engine import Engine
 from tessera.engine.request import ChatInput, ChatOptions, ChatRequest, Pictures, place_prompt
 from tessera.engine.sampling.options import Sampling, SamplingOptions
 from tessera.runtime.progress import Progress, silent
 
-A = TypeVar("A")
-B = TypeVar("B")
 CARD_CALL = (
     "chat(question, pictures, ...): more was given without a name; the order here is chat(question, "
     "pictures), everything else by name: history=..., **generation_config"
@@ -34,18 +41,7 @@ class Prompt:
 
     def answer(self, done: Completion) -> Answer:
         """What `chat` says when it is completed so."""
-        return Answer(done.text, apart=self.sampling.strip)
-
-
-class FailedItems(ValueError):
-    """Items of a batch failed. `answers` has all, None for these; `faults`: index -> reason."""
-
-    def __init__(self, answers: Sequence[Answer], faults: Mapping[int, str]) -> None:
-        first, reason = next(iter(faults.items()))
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        super().__init__(f"items[{first}]{more}: {reason}")
-        self.faults = dict(faults)
-        self.answers = [None if i in faults else answer for i, answer in enumerate(answers)]
+        return Answer(done.text, self.sampling.strip, done.logprobs)
 
 
 class ChatModel:
@@ -61,15 +57,18 @@ class ChatModel:
 
     An answer is a string without white space around it and without the thought that thinking models open
     with: that is `answer.thought`; `answer.whole` is both, as histories keep it. `strip=False` gives that.
+    With `logprobs=n`, `answer.logprobs` tells how likely every token was, and the n best in its place.
 
     `summary` says in one line what was opened; `notes` are harmless oddities and what was made of them.
     """
 
-    def __init__(self, loaded: Loaded, max_batch: int = 64) -> None:
+    def __init__(self, loaded: Loaded, max_batch: int = 64, limits: EngineLimits | None = None) -> None:
         self.loaded = loaded
         self.family, self.tokenizer, self.encoder = loaded.family, loaded.tokenizer, loaded.encoder
         self.summary, self.notes = loaded.summary, loaded.notes
-        self.engine = Engine.of(loaded, max_batch)
+        self.engine = Engine.of(loaded, max_batch, limits)
+        self._service: Service | None = None
+        self._starting = threading.Lock()
 
     def __repr__(self) -> str:
         return self.summary
@@ -131,12 +130,53 @@ class ChatModel:
         `answer`: what has come so far, with its thought.
         """
         prompt = self.prompt(question, pictures, **options)
-        pieces = self.engine.stream(prompt.encoded, prompt.sampling, prompt.visual_increment)
-        return AnswerStream(pieces, prompt.sampling.strip, on_thought)
+        events = self.engine.events(prompt.encoded, prompt.sampling, prompt.visual_increment)
+        return AnswerStream(events, prompt.sampling.strip, on_thought)
+
+    async def achat(
+        self, question: ChatInput, pictures: Pictures = (), **options: Unpack[ChatOptions]
+    ) -> Answer:
+        """`chat` for coroutines: many may wait at once, and are answered together.
+
+        Pictures are read in a thread of asyncio's. A coroutine that is cancelled gives its place up.
+        """
+        prompt = await asyncio.to_thread(self.prompt, question, pictures, **options)
+        ticket = self._submitted(prompt)
+        try:
+            return prompt.answer((await ticket.acompletion()).sound())
+        finally:
+            ticket.cancel()
+
+    def astream(
+        self,
+        question: ChatInput,
+        pictures: Pictures = (),
+        on_thought: Callable[[str], object] | None = None,
+        **options: Unpack[ChatOptions],
+    ) -> AsyncAnswerStream:
+        """`stream` for coroutines, with `async for`. Mistakes are raised where the first piece is awaited."""
+
+        async def begin() -> tuple[Ticket, bool]:
+            prompt = await asyncio.to_thread(self.prompt, question, pictures, **options)
+            return self._submitted(prompt), prompt.sampling.strip
+
+        return AsyncAnswerStream(begin, on_thought)
+
+    @property
+    def service(self) -> Service:
+        """The thread that answers coroutines, started when it is needed first; it ends with this model."""
+        with self._starting:
+            if self._service is None or not self._service.alive:
+                self._service = Service(self.engine)
+                weakref.finalize(self, self._service.close)
+            return self._service
+
+    def _submitted(self, prompt: Prompt) -> Ticket:
+        return self.service.submit(prompt.encoded, prompt.sampling, prompt.visual_increment)
 
     def batch(
         self,
-        items: Sequence[ChatInput | Mapping[str, Any]],
+        items: Seq[ChatInput | Mapping[str, Any]],
         progress: Progress = silent,
         **options: Unpack[SamplingOptions],
     ) -> list[Answer]:
@@ -148,21 +188,27 @@ class ChatModel:
         that the model itself fails at (scores that are not finite) are told when all are through, as
         `FailedItems`, whose `answers` has the others'.
         """
-        _check_items(items)
+        check_items(items)
         given = [{**options, **(item if isinstance(item, Mapping) else {"question": item})} for item in items]
-        requests = [_named(index, self._checked, one) for index, one in enumerate(given)]
-        answers: list[Answer] = []
+        requests = [named(index, self._checked, one) for index, one in enumerate(given)]
+        answers: dict[int, Answer] = {}
         faults: dict[int, str] = {}
-        while len(answers) < len(requests):  # pixels of one chunk at a time
-            chunk = range(len(answers), min(len(answers) + self.engine.max_batch, len(requests)))
-            prompts = [_named(index, self._prompt, requests[index]) for index in chunk]
-            completions = self.complete(prompts)
-            faults |= {i: done.fault for i, done in zip(chunk, completions, strict=True) if done.fault}
-            answers += [p.answer(done) for p, done in zip(prompts, completions, strict=True)]
+        apart: dict[int, bool] = {}
+
+        def ready(index: int) -> Sequence:
+            prompt = named(index, self._prompt, requests[index])
+            apart[index] = prompt.sampling.strip
+            return self.engine.sequence(prompt.encoded, prompt.sampling, prompt.visual_increment)
+
+        for index, done in self.engine.answers(made_ahead(ready, range(len(requests)))):
+            answers[index] = Answer(done.text, apart[index], done.logprobs)
+            if done.fault:
+                faults[index] = done.fault
             progress("answers", len(answers), len(requests))
+        ordered = [answers[index] for index in range(len(requests))]
         if faults:
-            raise FailedItems(answers, faults)
-        return answers
+            raise FailedItems(ordered, faults)
+        return ordered
 
     def encode(self, question: ChatInput, pictures: Pictures = (), **options: Unpack[ChatOptions]) -> Encoded:
         """The ids int32 [T] and tiles uint8 [N, S, S, 3] that `chat` would give the model."""
@@ -174,7 +220,7 @@ class ChatModel:
         request = ChatRequest.read(self.encoder.tiling.max_tiles, given, self.family.visual_increment)
         return self._prompt(request)
 
-    def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
+    def complete(self, prompts: Seq[Prompt]) -> list[Completion]:
         """Answers with their ids, why they ended and the length of their prompts, all at once.
 
         One that failed says so (`fault`, `sound()`).
@@ -203,29 +249,3 @@ class ChatModel:
         increment = request.visual_increment
         place_prompt("the prompt", ids, increment, request.wanted, self.family.model)
         return request
-
-
-def _check_items(items: object) -> None:
-    """ValueError for one question in the place of many."""
-    if isinstance(items, str | bytes | Mapping | Conversation):
-        raise ValueError(
-            f"items: {type(items).__name__} is one question; ask it with chat(...), or give a list"
-        )
-    if (
-        isinstance(items, list | tuple)
-        and items
-        and all(isinstance(i, Mapping) and "role" in i for i in items)
-    ):
-        raise ValueError(
-            "items: these are the messages of one talk; ask with chat(messages), or give [messages]"
-        )
-    if not isinstance(items, Iterable):
-        raise ValueError(f"items: {type(items).__name__} is no list; give a list of questions")
-
-
-def _named(index: int, make: Callable[[A], B], given: A) -> B:
-    """`make(given)`; what is wrong with it is told with its index."""
-    try:
-        return make(given)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"items[{index}]: {error}") from error

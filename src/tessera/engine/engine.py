@@ -14,7 +14,7 @@ from tessera.engine.completion import Completion
 from tessera.engine.core.limits import EngineLimits
 from tessera.engine.core.loop import Loop
 from tessera.engine.core.sequence import Sequence
-from tessera.engine.core.ticket import Ticket
+from tessera.engine.core.ticket import Event, Ticket
 from tessera.engine.request import place_prompt
 from tessera.engine.sampling.chooser import Choosers
 from tessera.engine.sampling.options import Sampling
@@ -22,6 +22,8 @@ from tessera.models.vlm import VLM
 from tessera.runtime.progress import Progress, silent
 
 T = TypeVar("T")
+IN_LINE = 4
+"""Requests of a batch that wait beside those that run, so that no place stays empty."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,13 +96,13 @@ class Engine:
     def answers(self, sequences: Iterable[Sequence]) -> Iterator[tuple[int, Completion]]:
         """Place and answer of each request, as they are finished.
 
-        Requests are taken from the iterable as others finish, so that few are held at a time.
+        Requests are taken from the iterable as others finish, so that few more are held than run at a time.
         """
         flying: dict[int, Ticket] = {}
         try:
             for place, sequence in enumerate(sequences):
                 flying[place] = self.loop.submit(sequence)
-                if len(flying) == 2 * self.max_batch:
+                if len(flying) == self.max_batch + IN_LINE:
                     yield from self._landed(flying)
             while flying:
                 yield from self._landed(flying)
@@ -114,13 +116,19 @@ class Engine:
 
         Raises ValueError as soon as its scores are not finite.
         """
+        for event in self.events(prompt, sampling, visual_increment):
+            if event.fault:
+                raise ValueError(event.fault)
+            if event.piece:
+                yield event.piece
+
+    def events(
+        self, prompt: Encoded, sampling: Sampling | None = None, visual_increment: float | None = None
+    ) -> Iterator[Event]:
+        """The answer to one prompt, one event a step."""
         ticket = self.loop.submit(self.sequence(prompt, sampling or Sampling(), visual_increment))
         try:
-            for event in ticket:
-                if event.fault:
-                    raise ValueError(event.fault)
-                if event.piece:
-                    yield event.piece
+            yield from ticket
         finally:
             self._give_up([ticket])
 

@@ -48,12 +48,16 @@ def slowly(prompt: int, length: int, increment: float) -> Completion:
     return generate_slowly(tiny.model(), tiny.tokenizer(), STOPS, prompts()[prompt], sampling, increment)
 
 
-def engine_of(blocks: int = 400, most: int = 4, tokens: int = 40, tiles: int = 2) -> Engine:
+def engine_of(blocks: int = 400, most: int = 4, tokens: int = 40, tiles: int = 2, guesses: int = 0) -> Engine:
     """The tiny model with so many blocks."""
     config = tiny.family().model.decoder
     token = 2 * config.num_key_value_heads * config.head_width * 4 * config.num_hidden_layers
     limits = EngineLimits(
-        cache_bytes=blocks * BLOCK * token, block_size=BLOCK, tokens_a_step=tokens, tiles_a_step=tiles
+        cache_bytes=blocks * BLOCK * token,
+        block_size=BLOCK,
+        tokens_a_step=tokens,
+        tiles_a_step=tiles,
+        guesses_a_step=guesses,
     )
     return Engine(tiny.model(), tiny.tokenizer(), STOPS, most, limits=limits)
 
@@ -115,15 +119,17 @@ moves = st.one_of(asks, st.integers(0, 9).map(lambda which: ("cancel", which)), 
     most=st.integers(1, 5),
     tokens=st.integers(1, 60),
     tiles=st.integers(1, 3),
+    guesses=st.sampled_from([0, 3, 12]),
 )
 def test_any_schedule_gives_the_answers_of_the_slow_reference(
     schedule: list,
     blocks: int,
     most: int,
     tokens: int,
-    tiles: int,  # type: ignore[type-arg]
+    tiles: int,
+    guesses: int,  # type: ignore[type-arg]
 ) -> None:
-    run = Run(engine_of(blocks, most, tokens, tiles))
+    run = Run(engine_of(blocks, most, tokens, tiles, guesses))
     loop = run.engine.loop
     for move in schedule:
         match move:

@@ -34,6 +34,9 @@ class EngineLimits(Config):
     tiles_a_step: int | None = Field(default=None, ge=1)
     """Most tiles that go through the ViT in a step; the same holds."""
 
+    guesses_a_step: int = Field(default=0, ge=0)
+    """Most tokens of a step that are guessed from what was said before and checked (`sampling/drafts.py`)."""
+
     def tokens(self, device: str) -> int:
         """Most tokens of a step on a kind of device."""
         return self.tokens_a_step or TOKENS.get(device, TOKENS["cuda"])

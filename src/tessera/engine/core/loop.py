@@ -18,6 +18,7 @@ from torch import nn
 
 from tessera.checkpoints.weights import first_not_finite
 from tessera.engine.completion import Finish
+from tessera.engine.core.answering import take_rows
 from tessera.engine.core.blocks import Blocks
 from tessera.engine.core.limits import EngineLimits, count_blocks
 from tessera.engine.core.pictures import PictureCache
@@ -25,7 +26,6 @@ from tessera.engine.core.runner import Runner
 from tessera.engine.core.scheduler import Advance, Scheduler
 from tessera.engine.core.sequence import Sequence
 from tessera.engine.core.ticket import Event, Ticket
-from tessera.engine.sampling.choose import choose_rows
 from tessera.models.vlm import VLM
 
 INTERRUPTED = "the step in which it took part did not end: ask again"
@@ -49,6 +49,9 @@ class EngineStats:
     answer_tokens: int = 0
     preemptions: int = 0
     steps: int = 0
+    guessed_tokens: int = 0
+    right_tokens: int = 0
+    """Tokens that were guessed, and those of them that came true."""
 
 
 class Loop:
@@ -74,7 +77,8 @@ class Loop:
     def _begin(self) -> None:
         """An empty line, and nothing known of what the cache holds."""
         size, device = self.limits.block_size, self.model.decoder.norm.weight.device.type
-        budget = self.limits.tokens(device), self.limits.tiles(device)
+        limits = self.limits
+        budget = limits.tokens(device), limits.tiles(device), limits.guesses_a_step
         pictures = PictureCache(self.limits.picture_bytes)
         self.scheduler = Scheduler(Blocks(self.blocks, size), pictures, self._most_running, *budget)
 
@@ -144,6 +148,8 @@ class Loop:
             self._answer_tokens,
             line.preemptions,
             line.steps,
+            line.guessed_tokens,
+            line.right_tokens,
         )
 
     def _step(self) -> bool:
@@ -187,25 +193,15 @@ class Loop:
             self._begin()
 
     def _deliver(self, advances: Seq[Advance], scored: tuple[torch.Tensor, torch.Tensor] | None) -> None:
+        answering = [advance for advance in advances if advance.answers]
+        events = [] if scored is None else take_rows(answering, *scored, lambda: self._what_is_wrong)
         for advance in advances:
-            self._computed_tokens += advance.stop - advance.sequence.computed
+            self._computed_tokens += advance.stop + len(advance.guesses) - advance.sequence.computed
             self.scheduler.done(advance)
-        if scored is None:
-            return
-        scores, finite = scored
-        answering = [advance.sequence for advance in advances if advance.answers]
-        if not finite.all():
-            for sequence in (
-                each for each, sound in zip(answering, finite.tolist(), strict=True) if not sound
-            ):
-                self._tell(sequence, sequence.end("failed", self._what_is_wrong))
-            answering, scores = [each for each in answering if each.finish is None], scores[finite]
-        if not answering:
-            return
-        self._answer_tokens += len(answering)
-        choices = choose_rows(scores, [sequence.chooser for sequence in answering])
-        for sequence, choice in zip(answering, choices, strict=True):
-            self._tell(sequence, sequence.take(choice))
+        for advance, told in zip(answering, events, strict=True):
+            self._answer_tokens += len(told)
+            for event in told:
+                self._tell(advance.sequence, event)
 
     def _tell_waiting(self) -> None:
         with self._stepped:
@@ -213,7 +209,7 @@ class Loop:
 
     def _tell(self, sequence: Sequence, event: Event) -> None:
         """Hand an event out; after the last one the sequence is gone."""
-        if sequence.finish is None:
+        if event.finish is None:
             sequence.ticket.put(event)
             return
         sequence.ticket.put(event, sequence.completion())

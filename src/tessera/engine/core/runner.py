@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from collections.abc import Sequence as Seq
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -36,21 +37,20 @@ class Runner:
 
     @torch.inference_mode()
     def run(self, advances: Seq[Advance], pictures: PictureCache) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """All of them in one stream. Scores [B, V] behind each that answers, and which rows are finite.
-
-        None where none does.
+        """All of them in one stream. Scores [R, V] behind each that answers and behind each of its guesses,
+        and which rows are finite; None where none answers.
         """
         spans = [(each.sequence, each.sequence.computed, each.stop) for each in advances]
+        lengths = [each.stop - each.sequence.computed + len(each.guesses) for each in advances]
         layout = Paged(
-            tuple(stop - start for _, start, stop in spans),
+            tuple(lengths),
             tuple(start for _, start, _ in spans),
             tuple(tuple(sequence.table) for sequence, _, _ in spans),
         )
         # Ids stay on the host, where the model counts placeholders without waiting for a device.
-        ids = torch.tensor([token for sequence, start, stop in spans for token in sequence.ids[start:stop]])
-        positions = torch.tensor(
-            [p for sequence, start, stop in spans for p in sequence.positions[start:stop]]
-        )
+        ids = torch.tensor([token for each in advances for token in each.ids])
+        positions = torch.tensor([place for each in advances for place in each.positions])
+        guessing = any(each.guesses for each in advances)
         reach = None
         if advances[0].sequence.needs_reach:
             reach = torch.tensor([r for sequence, *span in spans for r in sequence.reaches(*span)])
@@ -61,13 +61,19 @@ class Runner:
             positions,
             cache=self.cache,
             features=self._features(spans),
-            rows=layout.ends(self.model.decoder.norm.weight.device),
+            rows=None if guessing else layout.ends(self.model.decoder.norm.weight.device),
             reach=reach,
         )
-        answering = [row for row, each in enumerate(advances) if each.answers]
-        if not answering:
+        ends = accumulate(lengths) if guessing else range(1, len(advances) + 1)
+        rows = [
+            row
+            for each, end in zip(advances, ends, strict=True)
+            if each.answers
+            for row in range(end - 1 - len(each.guesses), end)
+        ]
+        if not rows:
             return None
-        scores = self.model.logits(hidden if len(answering) == len(advances) else hidden[answering])
+        scores = self.model.logits(hidden if len(rows) == len(hidden) else hidden[rows])
         finite = finite_rows(scores[:, : self.vocabulary])
         return forbid(scores, self.model.config.image_token_id, self.vocabulary), finite
 

@@ -20,10 +20,26 @@ from tessera.engine.core.sequence import Sequence
 
 @dataclass(frozen=True)
 class Advance:
-    """A sequence in a step: its tokens up to `stop` go through the model behind those in the cache."""
+    """A sequence in a step: its tokens up to `stop` go through the model behind those in the cache.
+
+    `guesses`: what may follow them, and goes through the model with them.
+    """
 
     sequence: Sequence
     stop: int
+    guesses: tuple[int, ...] = ()
+
+    @property
+    def ids(self) -> list[int]:
+        """Tokens that go through the model."""
+        return [*self.sequence.ids[self.sequence.computed : self.stop], *self.guesses]
+
+    @property
+    def positions(self) -> list[float]:
+        """One for each of `ids`."""
+        own, last = self.sequence.positions, self.sequence.positions[-1]
+        guessed = (last + number for number in range(1, len(self.guesses) + 1))
+        return [*own[self.sequence.computed : self.stop], *guessed]
 
     @property
     def answers(self) -> bool:
@@ -34,16 +50,24 @@ class Advance:
 class Scheduler:
     """Sequences that wait and sequences that run, at most `most_running` of these.
 
-    tokens, tiles: of a step, for prompts; at least one block, or one tile, goes on in any case.
+    tokens, tiles: of a step, for prompts; at least one block, or one tile, goes on in any case. guesses: of a
+    step, for all answers together.
     """
 
     def __init__(
-        self, blocks: Blocks, pictures: PictureCache, most_running: int, tokens: int, tiles: int
+        self,
+        blocks: Blocks,
+        pictures: PictureCache,
+        most_running: int,
+        tokens: int,
+        tiles: int,
+        guesses: int = 0,
     ) -> None:
         self.blocks, self.pictures = blocks, pictures
         self.most_running, self.tokens, self.tiles = most_running, max(tokens, blocks.size), max(tiles, 1)
+        self.guesses = guesses
         self.running: list[Sequence] = []
-        self.preemptions = self.steps = self.reused_tokens = 0
+        self.preemptions = self.steps = self.reused_tokens = self.guessed_tokens = self.right_tokens = 0
         self._sent_away: list[Sequence] = []
         """Preempted, oldest first: the head of the line."""
         self._lines: dict[str, deque[Sequence]] = {}
@@ -87,21 +111,42 @@ class Scheduler:
         for sequence in sorted(self.running, key=_age):
             self._grow(sequence)
         self._admit()
-        answering = [Advance(each, len(each.ids)) for each in self.running if each.remaining == 1]
+        answering = self._guess([each for each in self.running if each.remaining == 1])
         prompts = [each for each in self.running if each.remaining > 1]
         return answering + self._divide(prompts, self.tokens - len(answering))
 
     def done(self, advance: Advance) -> None:
-        """It went through the model: its full blocks may be shared."""
+        """It went through the model, and its token is taken: its full blocks may be shared."""
         sequence, size = advance.sequence, self.blocks.size
-        full = range(sequence.computed // size, advance.stop // size)
-        sequence.computed = advance.stop
+        right = min(len(advance.guesses), max(0, len(sequence.ids) - advance.stop - 1))
+        sequence.drafts.told(len(advance.guesses), right)
+        self.guessed_tokens += len(advance.guesses)
+        self.right_tokens += right
+        stop = advance.stop + right
+        full = range(sequence.computed // size, stop // size)
+        sequence.computed = stop
         for index in full:
             self.blocks.keep(sequence.table[index], sequence.digest(index, size))
         for tile in [
             tile for tile in sequence.features if tile not in sequence.tiles_of(advance.stop, 2**62)
         ]:
             del sequence.features[tile]
+
+    def _guess(self, answering: list[Sequence]) -> list[Advance]:
+        """Those that are answering, with guesses as far as the budget and blocks that nobody misses go."""
+        left, advances = self.guesses, []
+        for sequence in answering:
+            stop, table, guesses = len(sequence.ids), sequence.table, tuple[int, ...]()
+            if left and not sequence.needs_reach:
+                spare = max(0, self.blocks.free - len(self.running)) * self.blocks.size
+                room = min(sequence.room - 1, len(table) * self.blocks.size + spare) - stop
+                guesses = sequence.drafts.guess(min(left, max(0, room)))
+            missing = self.blocks.needed(stop + len(guesses)) - len(table)
+            if missing > 0:
+                table += self.blocks.take(missing, table[-1])
+            left -= len(guesses)
+            advances.append(Advance(sequence, stop, guesses))
+        return advances
 
     def _grow(self, sequence: Sequence) -> None:
         """Room for the newest token; who arrived last makes it, perhaps the sequence itself."""

@@ -12,8 +12,12 @@ from tessera.engine.completion import Completion, Finish, TokenLogprob
 from tessera.engine.core.pictures import tile_digests
 from tessera.engine.core.ticket import Event, Ticket
 from tessera.engine.sampling.chooser import Chooser, Chosen
+from tessera.engine.sampling.drafts import Drafts
 from tessera.engine.stream import TextStream
 from tessera.models.config import DecoderConfig, ModelConfig
+
+MOST_GUESSES = 16
+"""Of one sequence in one step."""
 
 
 class Sequence:
@@ -61,6 +65,7 @@ class Sequence:
             )
         self.tile_digests = tile_digests(prompt.tiles)
         self._digests: list[bytes] = []
+        self.drafts = Drafts(self.ids, config.image_token_id, MOST_GUESSES)
         self._stop_ids = sampling.ending(stop_ids)
         self._stream = TextStream(tokenizer, sampling.stop, sampling.begun, sampling.strip)
         self._logprobs: list[TokenLogprob] = []
