@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import PIL.Image
 import pytest
+import torch
 
+from tessera.cli.main import main
 from tessera.cli.training.run_page import run_page, write_run_page
 from tessera.cli.training.track import open_tracker
 from tessera.cli.training.watching import Watching, tracked
 from tessera.pages.page import render
+from tessera.runtime.device import known_peak, peak_of
 from tessera.runtime.progress import Bars
 from tessera.train.loop import Trainer
+from tessera.train.plan.flops import Effort
 from tessera.train.setup import set_up
+from tessera.train.watch.effort import RunEffort
 from tessera.train.watch.evaluation import Answers, EvaluationReport, Example
 from tessera.train.watch.journal import Journal
 from tests.train import tiny
@@ -106,3 +112,50 @@ def test_trackers_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
         open_tracker("wandb", tmp_path, {})
     with pytest.raises(ValueError, match=r"name a function of the module"):
         open_tracker("json:nothing", tmp_path, {})
+
+
+def test_the_page_is_written_alone(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By its own verb, elsewhere, with the share of the peak that the run used: 60 GFLOP in each second."""
+    RunEffort((Effort(tile=1e10, token=5e9, supervised=0, pair=0, last_pair=0),), devices=2).write(run)
+    to = tmp_path / "pages" / "run.html"
+    assert main(["page", str(run), "--to", str(to), "--peak", "0.1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"page": str(to)}
+    html = to.read_text(encoding="utf-8")
+    assert "30.0%" in html and "MFU in %" in html and not (run / "report.html").exists()
+    assert main(["page", str(run)]) == 0 and "useful TFLOP/s" in (run / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["{}/nothing"], r"nothing'? holds no telemetry.jsonl: give a run's folder, its --out"),
+        (["{}", "--peak", "0"], r"--peak 0.0: give the TFLOP/s of a device, above 0"),
+    ],
+)
+def test_a_page_that_can_not_be_written(
+    words: list[str], told: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["page", *(word.format(run) for word in words)]) == 2
+    assert re.search(told, capsys.readouterr().err)
+
+
+def test_the_effort_of_a_run_is_read_back(tmp_path: Path) -> None:
+    effort = RunEffort((Effort(tile=1, token=2, supervised=3, pair=4, last_pair=5),), 989.0, 8)
+    effort.write(tmp_path)
+    assert RunEffort.read(tmp_path) == effort and RunEffort.read(tmp_path / "none") == RunEffort()
+    assert RunEffort().useful([report(0, 1.0)]) == {}
+    (tmp_path / "effort.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"effort.json.*remove it"):
+        RunEffort.read(tmp_path)
+
+
+def test_peaks_by_name() -> None:
+    names = (
+        "NVIDIA A100-SXM4-80GB",
+        "NVIDIA H100 PCIe",
+        "NVIDIA H200",
+        "NVIDIA GeForce RTX 4090",
+        "NVIDIA A10G",
+    )
+    assert list(map(peak_of, names)) == [312.0, 756.0, 989.0, None, None]
+    assert known_peak(torch.device("cpu"), "bfloat16") is None

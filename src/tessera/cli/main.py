@@ -30,10 +30,12 @@ DATA = {
 VERBS = {
     "chat": Verb("ask a model about pictures and clips", "chat:ChatCommand"),
     "models": Verb("list the released models; describe one", "models:ModelsCommand"),
+    "serve": Verb("serve a model to OpenAI's clients", "serve:ServeCommand"),
     "convert": Verb("write a checkpoint in another layout; merge LoRA matrices", "convert:ConvertCommand"),
     "diff-prompt": Verb("compare a prompt with another engine's", "diff_prompt:DiffPromptCommand"),
     "recipes": Verb("list the recipes that ship; copy one to edit it", "training.recipes:RecipesCommand"),
     "train": Verb("run a recipe, stage after stage", "training.train:train_command"),
+    "page": Verb("write the page of a run anew", "training.run_page:PageCommand"),
     "tune": Verb("fine-tune a model on your data, LoRA or full", "training.tune:TuneCommand", fields=True),
     "graft": Verb("put a trained ViT on another language model", "training.graft:GraftCommand"),
     "inspect": Verb("show how a picture becomes tiles and tokens", "inspect:InspectCommand"),

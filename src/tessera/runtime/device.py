@@ -1,4 +1,4 @@
-"""Device and dtype choice, and what CPUs keep for the products they compute."""
+"""Device and dtype choice, what a device can do, and what CPUs keep for the products they compute."""
 
 import os
 
@@ -6,6 +6,18 @@ import torch
 
 CACHED_PRODUCTS = "128"
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+PEAKS = {
+    "B200": 2250.0,
+    "H200": 989.0,
+    "H100 PCIe": 756.0,
+    "H100 NVL": 835.0,
+    "H100": 989.0,
+    "A100": 312.0,
+    "L40S": 362.0,
+    "L4": 121.0,
+    "A10": 125.0,
+}
+"""TFLOP/s of dense products in bfloat16 by NVIDIA's data sheets; the first name that is found counts."""
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -45,3 +57,20 @@ def bound_product_caches() -> None:
     """
     for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
         os.environ.setdefault(name, CACHED_PRODUCTS)
+
+
+def known_peak(device: torch.device, precision: str) -> float | None:
+    """TFLOP/s of a device in a precision; None where no data sheet is known, as for a CPU."""
+    if device.type != "cuda" or precision != "bfloat16":
+        return None
+    return peak_of(torch.cuda.get_device_name(device))
+
+
+def peak_of(name: str) -> float | None:
+    """TFLOP/s in bfloat16 of a device by its name.
+
+    >>> peak_of("NVIDIA H100 80GB HBM3"), peak_of("NVIDIA A10G")
+    (989.0, None)
+    """
+    words = name.replace("-", " ").split()
+    return next((peak for key, peak in PEAKS.items() if set(key.split()) <= set(words)), None)

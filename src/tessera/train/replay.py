@@ -43,7 +43,7 @@ def replay(trainer: Trainer, kept: KeptStep) -> Diagnosis:
     ValueError for a step that is not of this run.
     """
     weights = trainer.rewind(kept.stage, kept.step)
-    compute = trainer.computation(kept.stage, kept.step)
+    compute = trainer.stepping.computation(kept.stage, kept.step)
     model = trainer.model
     broken = first(model, lambda parameter: parameter)
     losses = dict(_sample_losses(compute, kept))

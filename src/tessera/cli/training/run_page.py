@@ -1,15 +1,22 @@
 """The page of a run, from the files in its folder alone: while it goes on, and when it is over."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import PIL.Image
+import tyro
 
+from tessera.cli.command import ReportingCommand
+from tessera.cli.terminal.tables import Terminal, say
 from tessera.pages import blocks
 from tessera.pages.chart import Chart
 from tessera.pages.page import HtmlPage, write_page
+from tessera.runtime.shown import shown
+from tessera.train.watch.effort import RunEffort
 from tessera.train.watch.evaluation import EvaluationReport
-from tessera.train.watch.journal import read_answers, read_mixture, read_reports, read_spikes
+from tessera.train.watch.journal import TELEMETRY, read_answers, read_mixture, read_reports, read_spikes
 from tessera.train.watch.spikes import Spike
 from tessera.train.watch.telemetry import StepReport, stage_figures
 
@@ -22,12 +29,37 @@ EVERY_SECONDS = 30.0
 """Between two writings while a run goes on, at least."""
 
 
-def write_run_page(folder: Path) -> Path:
-    """Write `report.html` of a run. ValueError when it can't be written."""
-    return write_page(folder / PAGE, run_page(folder))
+@dataclass(frozen=True, kw_only=True)
+class PageCommand(ReportingCommand):
+    """Write the page of a run anew from the files in its folder; nothing is trained or measured."""
+
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Folder of a run, going on or over."""
+    to: Path | None = None
+    """File of the page; RUN/report.html by default. A finished demo has a page of its own there."""
+    peak: float | None = None
+    """TFLOP/s that one device can do: the useful ones are told as a share of it (MFU); as the run knew it."""
+
+    def targets(self) -> Mapping[Path, bool]:
+        return {} if self.to is None else {self.to: False}
+
+    def run(self) -> int:
+        if not (self.folder / TELEMETRY).is_file():
+            raise ValueError(f"{shown(self.folder)} holds no {TELEMETRY}: give a run's folder, its --out")
+        page = write_run_page(self.folder, self.to, self.peak)
+        self.tell(lambda: {"page": page}, lambda: say(Terminal(), f"page written to {page}"))
+        return 0
 
 
-def run_page(folder: Path) -> HtmlPage:
+def write_run_page(folder: Path, to: Path | None = None, peak: float | None = None) -> Path:
+    """Write `report.html` of a run, or another file. ValueError when it can't be written.
+
+    peak: TFLOP/s of a device, if another than the run knew.
+    """
+    return write_page(to or folder / PAGE, run_page(folder, peak))
+
+
+def run_page(folder: Path, peak: float | None = None) -> HtmlPage:
     """Curves, stages, the mixture as it was, steps that stand out, and answers with their pictures."""
     reports = list(read_reports(folder))
     if not reports:
@@ -36,13 +68,15 @@ def run_page(folder: Path) -> HtmlPage:
     where = f"stage {last.stage}, step {last.step + 1} of {last.steps}"
     if skipped:
         where += f"; steps skipped, for they were no number: {skipped}"
-    answers = list(read_answers(folder))
+    answers, effort = list(read_answers(folder)), RunEffort.read(folder)
+    if peak is not None:
+        effort = replace(effort, peak=peak)
     return HtmlPage(
         f"Run {folder.name}",
         where,
         (
-            ("Curves", [blocks.SideBySide(charts(reports))]),
-            ("Stages", [_stages(reports)]),
+            ("Curves", [blocks.SideBySide(charts(reports, effort))]),
+            ("Stages", [_stages(reports, effort)]),
             ("Mixture seen", [_mixture(read_mixture(folder))]),
             ("Steps that stand out", _spikes(list(read_spikes(folder)))),
             ("Answers", [_scores(answers), *_examples(folder, answers[-1:])] if answers else []),
@@ -50,7 +84,7 @@ def run_page(folder: Path) -> HtmlPage:
     )
 
 
-def charts(reports: Sequence[StepReport]) -> list[Chart]:
+def charts(reports: Sequence[StepReport], effort: RunEffort) -> list[Chart]:
     """A row of curves for each stage."""
     made = []
     for name in dict.fromkeys(report.stage for report in reports):
@@ -67,33 +101,35 @@ def charts(reports: Sequence[StepReport]) -> list[Chart]:
             _linear(name, [(r.step, r.factor) for r in thin], "rate, as a share of its peak"),
             _linear(name, [(r.step, r.tokens / r.seconds) for r in thin], "tokens/s"),
             _linear(name, [(r.step, 100 * r.wait / r.seconds) for r in thin], "waiting for data in %"),
+            *_used(name, [(r.step, effort.useful([r])) for r in thin]),
         ]
     return made
+
+
+def _used(title: str, useful: Sequence[tuple[int, dict[str, float]]]) -> list[Chart]:
+    """MFU where a peak is known, useful TFLOP/s where not, nothing where they aren't counted."""
+    for key, factor, what in (("mfu", 100, "MFU in %"), ("tflops", 1, "useful TFLOP/s")):
+        if points := [(step, factor * values[key]) for step, values in useful if key in values]:
+            return [_linear(title, points, what)]
+    return []
 
 
 def _linear(title: str, points: Sequence[tuple[int, float]], what: str) -> Chart:
     return Chart(title, points, what, "linear")
 
 
-def _stages(reports: Iterable[StepReport]) -> blocks.Table:
-    head = (
-        "stage",
-        "steps",
-        "samples",
-        "tokens",
-        "supervised",
-        "tokens/s",
-        "fill",
-        "wait",
-        "loss",
-        "held out",
-    )
+def _stages(reports: Sequence[StepReport], effort: RunEffort) -> blocks.Table:
+    counts = ("stage", "steps", "samples", "tokens", "supervised")
+    head = (*counts, "tokens/s", "fill", "wait", "TFLOP/s", "MFU", "loss", "held out")
     rows: list[blocks.TableRow] = []
     for name, f in stage_figures(reports).items():
+        useful = effort.useful(report for report in reports if report.stage == name)
+        tflops = f"{useful['tflops']:.3g}" if useful else "–"
+        mfu = f"{useful['mfu']:.1%}" if "mfu" in useful else "–"
         held_out = f"{f['validation_loss']:.3f}" if "validation_loss" in f else "–"
-        counts = [int(f[key]) for key in ("steps", "samples", "tokens", "trained")]
-        shares = f"{f['token_fill']:.1%}", f"{f['wait'] / f['seconds']:.1%}"
-        rows.append((name, *counts, f"{f['tokens_per_second']:,.0f}", *shares, f"{f['loss']:.3f}", held_out))
+        numbers = [int(f[key]) for key in ("steps", "samples", "tokens", "trained")]
+        shares = f"{f['tokens_per_second']:,.0f}", f"{f['token_fill']:.1%}", f"{f['wait'] / f['seconds']:.1%}"
+        rows.append((name, *numbers, *shares, tflops, mfu, f"{f['loss']:.3f}", held_out))
     return blocks.Table(head, rows)
 
 

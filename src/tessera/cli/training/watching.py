@@ -6,10 +6,12 @@ from pathlib import Path
 
 from tessera.cli.training.run_page import EVERY_SECONDS, write_run_page
 from tessera.cli.training.track import Tracker, open_tracker
+from tessera.runtime.device import known_peak
 from tessera.runtime.progress import Bars
 from tessera.train.loop import Trainer
 from tessera.train.objective.learner import ChatLearner
 from tessera.train.plan.flops import effort_of
+from tessera.train.watch.effort import RunEffort
 from tessera.train.watch.telemetry import StepReport
 
 TRACKED = ("loss", "gradient_norm", "factor", "token_fill", "tile_fill", "validation_loss", "score")
@@ -18,7 +20,8 @@ TRACKED = ("loss", "gradient_norm", "factor", "token_fill", "tile_fill", "valida
 class Watching:
     """Takes the reports of a run; the process that leads writes. `track`: a tracker's name.
 
-    peak: TFLOP/s that a device can do, of which the useful ones are told as a share (MFU).
+    peak: TFLOP/s that a device can do, of which the useful ones are told as a share (MFU); by default what
+    the data sheet of a known device says.
     """
 
     def __init__(
@@ -29,10 +32,9 @@ class Watching:
         self._before = [sum(stage.steps for stage in stages[:index]) for index in range(len(stages))]
         settings = trainer.recipe.model_dump(mode="json")
         self._tracker = _tracker(track, self._folder, settings) if track else None
-        learner = trainer.setup.learner
-        chats = isinstance(learner, ChatLearner)
-        self._efforts = [effort_of(learner.model.config, s.rules) for s in stages] if chats else []
-        self._peak = None if peak is None else peak * 1e12 * trainer.ranks.world
+        self._effort = _effort(trainer, peak)
+        if self._folder is not None:
+            self._effort.write(self._folder)
         self._measured: dict[str, str] = {}
         self._due = time.monotonic() + EVERY_SECONDS
 
@@ -40,9 +42,8 @@ class Watching:
         """One step."""
         self._bars(report.stage, report.step + 1, report.steps, self._note(report))
         if self._tracker:
-            values = tracked(report) | {
-                f"train/{name}": value for name, value in self._useful(report).items()
-            }
+            useful = self._effort.useful([report])
+            values = tracked(report) | {f"train/{name}": value for name, value in useful.items()}
             self._tracker(self._before[report.stage_index] + report.step, values)
         if time.monotonic() > self._due:
             self._write_page()
@@ -52,16 +53,6 @@ class Watching:
         if self._tracker:
             self._tracker(0, None)
         self._write_page()
-
-    def _useful(self, report: StepReport) -> dict[str, float]:
-        """Useful TFLOP/s of all devices together, and their share of the peak where that is known."""
-        if not self._efforts:
-            return {}
-        flops = self._efforts[report.stage_index].of(
-            tokens=report.tokens, tiles=report.tiles, pairs=report.pairs, supervised=report.trained
-        )
-        speed = flops / max(report.seconds, 1e-9)
-        return {"tflops": speed / 1e12} | ({"mfu": speed / self._peak} if self._peak else {})
 
     def _note(self, report: StepReport) -> str:
         """Loss, what was measured last, supervised tokens a second, norm, fill, time spent on waiting."""
@@ -78,7 +69,7 @@ class Watching:
         )
 
     def _told_useful(self, report: StepReport) -> list[str]:
-        useful = self._useful(report)
+        useful = self._effort.useful([report])
         if "mfu" in useful:
             return [f"MFU {useful['mfu']:.1%}"]
         return [f"{speed:.3g} TFLOP/s" for speed in useful.values()]
@@ -99,6 +90,16 @@ def tracked(report: StepReport) -> dict[str, float]:
     values["supervised_tokens_per_second"] = report.trained / seconds
     known = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
     return {f"train/{name}": value for name, value in known.items()}
+
+
+def _effort(trainer: Trainer, peak: float | None) -> RunEffort:
+    """Useful operations of every stage of a chat model, and what all devices can do."""
+    learner, recipe = trainer.setup.learner, trainer.recipe
+    if not isinstance(learner, ChatLearner):
+        return RunEffort()
+    efforts = tuple(effort_of(learner.model.config, stage.rules) for stage in recipe.stages)
+    known = known_peak(trainer.device, recipe.precision) if peak is None else peak
+    return RunEffort(efforts, known, trainer.ranks.world)
 
 
 def _tracker(name: str, folder: Path | None, settings: dict[str, object]) -> Tracker | None:

@@ -1,0 +1,126 @@
+"""`tessera serve [MODEL]`: an OpenAI-compatible server around one model."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict, dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+import tessera
+from tessera.cli.chat import LoadArguments
+from tessera.cli.command import Command
+from tessera.engine.chat_model import ChatModel
+from tessera.engine.core.service import Service
+from tessera.serve.app import build_app
+from tessera.serve.front import Front
+from tessera.serve.http.server import DrainingServer, bind
+from tessera.serve.keys import read_keys
+from tessera.serve.settings import ServeLimits, ServeSettings
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+KEY = "TESSERA_API_KEY"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeCommand(Command):
+    """Serve a model to OpenAI's clients: chat with pictures and clips, completions, tokens, metrics."""
+
+    model: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[MODEL]")] = None
+    """Checkpoint folder, or a name such as OpenGVLab/InternVL3-1B; the shipped scale model by default."""
+    loading: Annotated[LoadArguments, tyro.conf.arg(name="")] = LoadArguments()
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 lets other machines in."""
+    port: int = 8000
+    """Port to listen on; 0 takes any free one."""
+    name: str | None = None
+    """The model's name in requests; its own by default."""
+    api_key: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="KEY")] = ()
+    """A key that clients have to send; again for more. TESSERA_API_KEY does the same, seen by nobody."""
+    api_key_file: Path | None = None
+    """A file of keys, one a line."""
+    media_root: Path | None = None
+    """Folder whose pictures and clips requests may name; without it they can't name files."""
+    allow_remote: bool = False
+    """Fetch pictures and clips from public addresses of the web."""
+    allow_origin: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="ORIGIN")] = ()
+    """A web origin whose pages may ask, such as https://example.org; again for more."""
+    allow_host: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME")] = ()
+    """A name under which the server is reached. Needed where it listens on 127.0.0.1 behind a proxy."""
+    temperature: float = 0.0
+    """For requests that give none; 0 takes the best token."""
+    new_tokens: int = 1024
+    """Longest answer of requests that don't say."""
+    max_batch: int = 64
+    """Most answers that are written at once; more wait."""
+    limits: ServeLimits = ServeLimits()
+    """What one request, and all of them, may ask for."""
+
+    def run(self) -> int:
+        self.at_least(max_batch=1)
+        settings = self.settings()
+        listening = bind(self.host, self.port)  # before the model is opened, which may take long
+        try:
+            model = tessera.load(self.model, **asdict(self.loading))
+            settings = settings.model_copy(update={"name": self.name or self._name(model)})
+            with Service(ChatModel(model.loaded, self.max_batch).engine) as service:
+                front = Front(model, service, settings)
+                server = DrainingServer(build_app(front), front.gate, settings.limits, service.close)
+                self._tell(model, settings, listening.getsockname()[1])
+                server.run([listening])
+                front.preparer.close()
+        finally:
+            listening.close()
+        print("ended", file=sys.stderr)
+        return 0
+
+    def settings(self) -> ServeSettings:
+        """All but the model's name. ValueError for what cannot be."""
+        keys = (*self.api_key, *filter(None, [os.environ.get(KEY)]))
+        if self.api_key_file is not None:
+            keys += read_keys(self.api_key_file)
+        hosts = self.allow_host
+        if is_loopback(self.host):
+            hosts = (*LOOPBACK, *hosts)
+        return ServeSettings(
+            name="model",
+            keys=keys,
+            media_root=self.media_root,
+            allow_remote=self.allow_remote,
+            origins=self.allow_origin,
+            hosts=hosts,
+            temperature=self.temperature,
+            new_tokens=self.new_tokens,
+            limits=self.limits,
+        )
+
+    def _name(self, model: ChatModel) -> str:
+        """A folder by its own name, a released model as it was called."""
+        if self.model is None:
+            return model.family.name
+        return Path(self.model).resolve().name if Path(self.model).is_dir() else self.model
+
+    def _tell(self, model: ChatModel, settings: ServeSettings, port: int) -> None:
+        """What is served, where, an example, and what limits it."""
+        address = f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{port}"
+        key = ' -H "Authorization: Bearer $KEY"' if settings.keys else ""
+        print(f"{model.summary}\n\n{address}/v1 (model {settings.name!r})\n")
+        print(f"curl {address}/v1/chat/completions{key} -H 'Content-Type: application/json' \\")
+        print(""" -d '{"messages": [{"role": "user", "content": "Hello"}]}'\n""")
+        limits = settings.limits.model_dump(exclude_none=True)
+        print("limits: " + ", ".join(f"{name} {value:,}" for name, value in limits.items()), flush=True)
+        if not settings.keys and not is_loopback(self.host):
+            note = "no API key: everybody who reaches this address may ask (--api-key-file)"
+            print(f"note: {note}", file=sys.stderr)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

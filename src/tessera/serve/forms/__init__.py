@@ -1,0 +1,5 @@
+"""The endpoints' shapes: what their bodies may hold, and how answers are written there.
+
+Read `fields` (what all bodies share), `chat`, then `completions`, `tokenize`; `tokens` writes
+log-probabilities, `stream` lines of a stream. They must not know where requests come from.
+"""

@@ -1,0 +1,151 @@
+"""POST /v1/chat/completions: its body, and its answer whole or in chunks."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+from pydantic import Field
+
+from tessera.chat.tokenizer import Tokenizer
+from tessera.engine.completion import TokenLogprob
+from tessera.runtime.shown import shown
+from tessera.serve.ask import AnswerForm, Ask
+from tessera.serve.faults import bad_field
+from tessera.serve.forms.fields import SampledBody, usage
+from tessera.serve.forms.stream import DONE, data
+from tessera.serve.forms.tokens import TokenWriter
+from tessera.serve.said import Delta, Said
+from tessera.serve.settings import ServeSettings
+
+
+class ChatBody(SampledBody):
+    """A talk, and how its answer is chosen."""
+
+    messages: list[dict[str, Any]] = Field(min_length=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    logprobs: bool = False
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    response_format: dict[str, Any] = {"type": "text"}
+    continue_final_message: bool = False
+    """the last message is the beginning of the answer"""
+    add_generation_prompt: bool | None = None
+    """taken where it says what happens anyway"""
+    echo: bool = False
+    """the answer holds the beginning that the client gave, too"""
+    max_tiles: int | None = Field(default=None, ge=1)
+    """of a picture, in place of the model's own limit"""
+    visual_increment: float | None = None
+    """step of position from a visual token to the next (V2PE)"""
+
+    @property
+    def new_tokens(self) -> int | None:
+        """Most tokens of the answer, under either name."""
+        old, new = self.max_tokens, self.max_completion_tokens
+        if old is not None and new is not None and old != new:
+            raise bad_field("max_tokens", "max_completion_tokens says something else; give one")
+        return old if new is None else new
+
+    def check(self) -> None:
+        """ApiFault for fields that do not go together."""
+        if self.top_logprobs is not None and not self.logprobs:
+            raise bad_field("top_logprobs", "needs logprobs = true beside it")
+        if self.response_format.get("type") != "text":
+            given = shown(self.response_format.get("type"))
+            raise bad_field("response_format.type", f"{given} is not offered; 'text' is")
+        if self.add_generation_prompt not in (None, not self.continue_final_message):
+            raise bad_field("add_generation_prompt", "an answer is always asked for; leave it out")
+
+
+class ChatForm(AnswerForm):
+    """One chat completion."""
+
+    def __init__(self, body: ChatBody, settings: ServeSettings, tokenizer: Tokenizer) -> None:
+        self._body, self._settings, self._tokens = body, settings, TokenWriter(tokenizer)
+        self._head = {
+            "id": f"chatcmpl-{secrets.token_hex(12)}",
+            "created": int(time.time()),
+            "model": body.model or settings.name,
+            "system_fingerprint": None,
+        }
+
+    @cached_property
+    def ask(self) -> Ask:
+        """What is asked."""
+        body = self._body
+        body.check()
+        options = body.options(self._settings.temperature) | {
+            "strip": True,
+            "logprobs": (body.top_logprobs or 0) if body.logprobs else None,
+            "continue_final_message": body.continue_final_message,
+            "max_tiles": body.max_tiles,
+            "visual_increment": body.visual_increment,
+        }
+        shows_usage = body.stream_options is not None and body.stream_options.include_usage
+        return Ask(
+            messages=body.messages,
+            options=options,
+            new_tokens=body.new_tokens,
+            choices=body.n,
+            streams=body.stream,
+            usage=shows_usage,
+            echo=body.echo,
+        )
+
+    def whole(self, said: Sequence[Said]) -> dict[str, Any]:
+        """The `chat.completion` object."""
+        choices = [
+            {
+                "index": one.index,
+                "message": {"role": "assistant", "content": one.words, "refusal": None}
+                | _thought(one.thought),
+                "logprobs": self._logprobs(one.logprobs),
+                "finish_reason": one.finish,
+            }
+            for one in said
+        ]
+        return self._head | {"object": "chat.completion", "choices": choices, "usage": _usage(said)}
+
+    def opening(self, said: Sequence[Said]) -> Iterator[bytes]:
+        """The role of every choice."""
+        for one in said:
+            yield self._chunk(one.index, {"role": "assistant", "content": ""})
+
+    def piece(self, said: Said, delta: Delta) -> Iterator[bytes]:
+        """New words, if there are any; the reason to end comes alone, behind the last of them."""
+        told = ({"content": delta.words} if delta.words else {}) | _thought(delta.thought)
+        if told or delta.logprobs:
+            yield self._chunk(said.index, told or {"content": ""}, self._logprobs(delta.logprobs))
+        if delta.finish is not None:
+            yield self._chunk(said.index, {}, finish=delta.finish)
+
+    def closing(self, said: Sequence[Said]) -> Iterator[bytes]:
+        """Counts where they were asked for, and the end."""
+        if self.ask.usage:
+            yield data(self._head | {"object": "chat.completion.chunk", "choices": [], "usage": _usage(said)})
+        yield DONE
+
+    def _chunk(
+        self, index: int, delta: dict[str, Any], logprobs: Any = None, finish: str | None = None
+    ) -> bytes:
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+        counts = {"usage": None} if self.ask.usage else {}
+        return data(self._head | {"object": "chat.completion.chunk", "choices": [choice]} | counts)
+
+    def _logprobs(self, found: Sequence[TokenLogprob]) -> dict[str, Any] | None:
+        if not self._body.logprobs:
+            return None
+        return {"content": self._tokens.chat(found), "refusal": None}
+
+
+def _thought(thought: str) -> dict[str, str]:
+    """What the model thought before it spoke, where clients look for it; nothing where it did not."""
+    return {"reasoning_content": thought} if thought else {}
+
+
+def _usage(said: Sequence[Said]) -> dict[str, int]:
+    return usage(said[0].prompt_tokens, sum(one.tokens for one in said))

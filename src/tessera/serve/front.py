@@ -1,0 +1,148 @@
+"""One request from its body to its answer: let in, read, prepared, submitted, told whole or in pieces."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, aclosing
+from functools import partial
+from typing import Any
+
+from starlette.types import Message, Receive, Scope, Send
+
+from tessera.engine.chat_model import ChatModel
+from tessera.engine.core.service import Service
+from tessera.engine.core.ticket import Ticket
+from tessera.serve.admission import Gate, Stock
+from tessera.serve.ask import AnswerForm, AnswerJob, Ask
+from tessera.serve.faults import ApiFault, invalid
+from tessera.serve.http.body import declared_bytes, parse, read_body, unless_gone
+from tessera.serve.http.layers import JsonReply
+from tessera.serve.http.meters import Meters
+from tessera.serve.prepare import Preparer
+from tessera.serve.said import Said
+from tessera.serve.settings import ServeSettings
+from tessera.serve.tickets import Events, merged
+
+SMALL = 2**20
+"""Bytes of a body that comes in without waiting for others."""
+MakeForm = Callable[[dict[str, Any]], AnswerForm]
+
+
+class Front:
+    """Where requests come in. One model, one engine's service, one set of limits."""
+
+    def __init__(
+        self, model: ChatModel, service: Service, settings: ServeSettings, preparer: Preparer | None = None
+    ) -> None:
+        limits = settings.limits
+        self.model, self.service, self.settings = model, service, settings
+        self.gate = Gate(limits.requests, limits.requests_per_key)
+        self.bodies = Stock(bytes=limits.total_bytes)
+        self.preparer = preparer or Preparer(model, settings)
+        self.meters = Meters()
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send, make: MakeForm) -> None:
+        """One request to an endpoint whose form is made of its body. ApiFault before anything was sent."""
+        begun = time.monotonic()
+        owner = scope["state"]["owner"]
+        with self.gate.enter(owner):
+            async with AsyncExitStack() as held:
+                work = partial(self._prepared, make=make, held=held)
+                form, jobs = await self.with_body(scope, receive, work)
+                last = await unless_gone(receive, self._reply(form, jobs, owner, begun, send))
+        for message in last:  # who has it may ask again at once, and finds the place free
+            await send(message)
+
+    async def with_body(self, scope: Scope, receive: Receive, work: Callable[[dict[str, Any]], Any]) -> Any:
+        """The result of a coroutine that is given the body; the body's bytes are counted until then."""
+        size = declared_bytes(scope, self.settings.limits)
+        async with self.bodies.hold(bytes=0 if size <= SMALL else size):
+            raw = await read_body(receive, self.settings.limits)
+
+            async def read() -> Any:
+                return await work(await self.preparer.quick.run(partial(parse, raw)))
+
+            return await unless_gone(receive, read())
+
+    def require_model(self, name: object) -> None:
+        """ApiFault when a request asks for another model; one that names none means this one."""
+        if name not in (None, self.settings.name):
+            message = f"model: this server has {self.settings.name!r} only (GET /v1/models)"
+            raise ApiFault(404, message, "model_not_found", "model")
+
+    async def _prepared(
+        self, body: dict[str, Any], make: MakeForm, held: AsyncExitStack
+    ) -> tuple[AnswerForm, list[AnswerJob]]:
+        self.require_model(body.get("model"))
+        form = make(body)
+        if (asked := form.ask.choices * max(1, len(form.ask.prompts))) > self.settings.limits.choices:
+            most = self.settings.limits.choices
+            message = f"n: {asked} answers are more than {most} (limits.choices); ask for fewer"
+            raise ApiFault(400, message, "too_many_choices", "n")
+        return form, await self.preparer.jobs(form.ask, held)
+
+    async def _reply(
+        self, form: AnswerForm, jobs: Sequence[AnswerJob], owner: str, begun: float, send: Send
+    ) -> list[Message]:
+        """Submit the jobs and tell their answers, but for the last messages, which come back.
+
+        Who leaves early cancels what is left of them.
+        """
+        said = [said_of(number, job, form.ask) for number, job in enumerate(jobs)]
+        tickets: list[Ticket] = []
+        try:
+            for job in jobs:
+                tickets.append(await self.preparer.quick.run(partial(self._submit, job, owner)))
+            first = partial(self.meters.first_token.since, begun)
+            async with aclosing(merged(tickets, first)) as events:
+                if form.ask.streams:
+                    return await self._stream(form, said, events, send)
+                return await self._whole(form, said, events)
+        finally:
+            for ticket in tickets:
+                ticket.cancel()
+
+    def _submit(self, job: AnswerJob, owner: str) -> Ticket:
+        try:
+            return self.service.submit(job.prompt, job.sampling, job.increment, owner)
+        except ValueError as error:
+            raise invalid(error) from error
+        except RuntimeError as error:  # the service is closed, or its thread is dead
+            raise ApiFault(503, "the engine takes no requests", "engine_unavailable", wait=5) from error
+
+    async def _whole(self, form: AnswerForm, said: Sequence[Said], events: Events) -> list[Message]:
+        async for number, event in events:
+            said[number].take(event)
+        reply = JsonReply(form.whole(said))
+        return [
+            {"type": "http.response.start", "status": 200, "headers": reply.raw_headers},
+            {"type": "http.response.body", "body": reply.body},
+        ]
+
+    async def _stream(
+        self, form: AnswerForm, said: Sequence[Said], events: Events, send: Send
+    ) -> list[Message]:
+        """Pieces as they come. A fault is told in the stream, for the status has been sent."""
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+        async def tell(pieces: Iterable[bytes]) -> None:
+            if body := b"".join(pieces):
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+
+        await tell(form.opening(said))
+        try:
+            async for number, event in events:
+                await tell(form.piece(said[number], said[number].take(event)))
+            last = b"".join(form.closing(said))
+        except ApiFault as fault:
+            last = b"".join(form.broken(fault))
+        return [{"type": "http.response.body", "body": last}]
+
+
+def said_of(number: int, job: AnswerJob, ask: Ask) -> Said:
+    """An answer of which nothing has been said."""
+    begun = "" if ask.echo else job.sampling.begun.lstrip()
+    prompt = job.text if ask.echo else ""
+    return Said(number, len(job.prompt.ids), apart=bool(ask.messages), begun=begun, prompt=prompt)

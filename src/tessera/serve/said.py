@@ -1,0 +1,64 @@
+"""What one choice has said so far: events of the engine as thought, words and log-probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tessera.engine.answer import ThoughtSplitter
+from tessera.engine.completion import Finish, TokenLogprob
+from tessera.engine.core.ticket import Event
+from tessera.serve.faults import ApiFault
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What one step added. `finish` is set on the last one."""
+
+    thought: str
+    words: str
+    logprobs: tuple[TokenLogprob, ...]
+    finish: Finish | None
+
+
+class Said:
+    """One choice. Thought and words are told apart where `apart`; `begun`, the client's own words, are cut.
+
+    prompt: a raw prompt that the answer repeats.
+    """
+
+    def __init__(
+        self, index: int, prompt_tokens: int, apart: bool, begun: str = "", prompt: str = ""
+    ) -> None:
+        self.index, self.prompt_tokens, self.prompt = index, prompt_tokens, prompt
+        self.thought, self.words = "", ""
+        self.logprobs: list[TokenLogprob] = []
+        self.tokens = 0
+        """Tokens of the answer."""
+        self.finish: Finish | None = None
+        self._splitter = ThoughtSplitter() if apart else None
+        self._cut = len(begun)
+        if self._splitter:
+            self._splitter.push(begun)
+
+    def take(self, event: Event) -> Delta:
+        """Add an event. ApiFault when the model failed, or gave the answer up."""
+        if event.finish == "failed":
+            raise ApiFault(500, event.fault, "model_failed")
+        if event.finish == "cancelled":
+            raise ApiFault(503, "the answer was given up: the server is ending", "draining", wait=5)
+        piece, self._cut = event.piece[self._cut :], max(0, self._cut - len(event.piece))
+        thought, words = self._apart(piece, event.finish is not None)
+        self.thought, self.words = self.thought + thought, self.words + words
+        self.tokens += len(event.ids)
+        self.logprobs += event.logprobs
+        self.finish = event.finish
+        return Delta(thought, words, event.logprobs, event.finish)
+
+    def _apart(self, piece: str, over: bool) -> tuple[str, str]:
+        if self._splitter is None:
+            return "", piece
+        thought, words = self._splitter.push(piece)
+        if over:
+            held_thought, held_words = self._splitter.flush()
+            return thought + held_thought, words + held_words
+        return thought, words
