@@ -59,8 +59,8 @@ def test_a_model_that_is_shared_out_answers_and_caches(two: tuple[Path, str], tm
     assert losses == pytest.approx([report.loss for report in alone], rel=1e-5)
     found, expected = (list(read_answers(folder)) for folder in (two[0] / "asked", tmp_path))
     assert found[:2] == expected[:2]  # then Muon's noise may decide between two words
-    assert [(told.step, told.answers.asked) for told in found] == [(e.step, e.answers.asked) for e in expected]
-    assert len(found) == 4
+    assert [told.step for told in found] == [told.step for told in expected] == [1, 3, 1, 3]
+    assert all(told.answers.asked == {"clock": 3, "count": 3} for told in found)
     kept = [(folder / "cache").glob("*/process*/states.bin") for folder in (two[0] / "asked", tmp_path)]
     shared, own = ([file.stat().st_size for file in files] for files in kept)
     assert len(shared) == 2 and max(shared) < own[0] <= sum(shared)
