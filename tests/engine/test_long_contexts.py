@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tessera.engine.core.limits import EngineLimits
 from tessera.engine.engine import Engine
 from tessera.engine.reference import generate_slowly
 from tessera.engine.sampling.choose import Chosen
@@ -80,3 +81,16 @@ def test_dynamic_ntk_goes_on_beyond_the_trained_length(factor: float) -> None:
     assert together[PROMPT].ids != plain[PROMPT].ids
     with pytest.raises(ValueError, match=f"made for {int(TRAINED * factor)} positions"):
         engine.generate([prompts[PROMPT]], Sampling(max_new_tokens=int(TRAINED * factor)))
+
+
+@pytest.mark.parametrize("kind", ["longrope", "dynamic"])
+def test_guesses_keep_the_angles(kind: str) -> None:
+    """A guess is turned as its token would have been, and none goes beyond the border between two kinds."""
+    model = longrope() if kind == "longrope" else stretched(kind="dynamic", factor=3.0)
+    prompts, sampling = tiny.mixed_prompts(), Sampling(max_new_tokens=40)
+    plain, guessing = (
+        Engine(model, tiny.tokenizer(), frozenset(), limits=EngineLimits(guesses_a_step=count))
+        for count in (0, 24)
+    )
+    assert guessing.generate(prompts, sampling) == plain.generate(prompts, sampling)
+    assert guessing.loop.stats().right_tokens > 20

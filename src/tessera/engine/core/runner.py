@@ -53,7 +53,7 @@ class Runner:
         guessing = any(each.guesses for each in advances)
         reach = None
         if advances[0].sequence.needs_reach:
-            reach = torch.tensor([r for sequence, *span in spans for r in sequence.reaches(*span)])
+            reach = torch.tensor([reach for each in advances for reach in each.reaches])
         self._see(spans, pictures)
         hidden = self.model(
             ids,

@@ -42,6 +42,11 @@ class Advance:
         return [*own[self.sequence.computed : self.stop], *guessed]
 
     @property
+    def reaches(self) -> list[float]:
+        """One for each of `ids` (`Sequence.reaches`)."""
+        return self.sequence.reaches(self.sequence.computed, self.stop, len(self.guesses))
+
+    @property
     def answers(self) -> bool:
         """Whether scores behind its last token are wanted."""
         return self.stop == len(self.sequence.ids)
@@ -137,10 +142,10 @@ class Scheduler:
         left, advances = self.guesses, []
         for sequence in answering:
             stop, table, guesses = len(sequence.ids), sequence.table, tuple[int, ...]()
-            if left and not sequence.needs_reach:
+            if left:
                 spare = max(0, self.blocks.free - len(self.running)) * self.blocks.size
                 room = min(sequence.room - 1, len(table) * self.blocks.size + spare) - stop
-                guesses = sequence.drafts.guess(min(left, max(0, room)))
+                guesses = sequence.guess(min(left, room))
             missing = self.blocks.needed(stop + len(guesses)) - len(table)
             if missing > 0:
                 table += self.blocks.take(missing, table[-1])

@@ -130,16 +130,23 @@ class Sequence:
         """
         return self._kind == "longrope" and self._reach != self._reach_of_all()
 
-    def reaches(self, start: int, stop: int) -> list[float]:
+    def guess(self, most: int) -> tuple[int, ...]:
+        """What may follow, at most so many tokens, and none beyond the border between two kinds of angles."""
+        if self._kind == "longrope" and not self._reach:
+            most = min(most, int(self._decoder.trained_length - self.positions[-1] - 1))
+        return self.drafts.guess(max(0, most))
+
+    def reaches(self, start: int, stop: int, guesses: int = 0) -> list[float]:
         """How far each token's sequence reached when it was written, for angles that depend on it.
 
-        A prompt counts as a whole, in however many pieces it comes, and a token of the answer as the last.
-        0: within the trained length.
+        A prompt counts as a whole, in however many pieces it comes, and a token of the answer, or a guess at
+        one, as the last. 0: within the trained length.
         """
         if self._kind == "longrope":
-            return [self._reach] * (stop - start)
-        asked = len(self.prompt.ids)
+            return [self._reach] * (stop - start + guesses)
+        asked, last = len(self.prompt.ids), self.positions[-1]
         found = [self._reach if t < asked else self.positions[t] + 1 for t in range(start, stop)]
+        found += [last + number + 1 for number in range(1, guesses + 1)]
         return [reach if reach > self._decoder.trained_length else 0.0 for reach in found]
 
     @property
