@@ -10,15 +10,17 @@ forward and backward over the same samples; the optimizer is not part of it. In 
 - ours: samples laid end to end in packs, one pack after another, `train.step.Step.gradients`;
 - cached: the same where a frozen ViT's states come from the disk, as `Stage.cache_features` has it from the
   second epoch on; nobody else's step has that, so it is a row and not the claim;
-- recomputed: ours with `Stage.recompute = "blocks"`, which keeps as little as `checkpointed` does;
+- selective, recomputed: ours with `Stage.recompute` "selective" or "blocks", all samples in one pack; blocks
+  keeps as little as `checkpointed` does;
 - padded: transformers' InternVL, one batch padded on the right, its own loss on the same targets;
 - checkpointed: the same with gradient checkpointing, as InternVL's scripts run it. Full training and
   documents fit into 24 GiB only so, beside the other variants: there `padded` is left out, and full training
-  takes two runs, `--variants ours checkpointed` and `--variants recomputed checkpointed`.
+  takes two runs, `--variants ours checkpointed` and `--variants selective recomputed checkpointed`.
 
-Each variant has a process of its own and nothing else in it. They take steps in turn, behind one small step
-that warms up; processor time. Losses and gradient norms of every step are compared: in float32 they must
-agree to 1e-4 and 1e-3 or the run stops. The last line is one JSON object.
+Each variant has a process of its own and nothing else in it. They take steps in turn, or with `--apart` one
+variant behind the other where all together don't fit, behind one small step that warms up; processor time.
+Losses and gradient norms of every step are compared: in float32 they must agree to 1e-4 and 1e-3 or the run
+stops. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ from torch import nn
 from training_sides import Ours, Side, Theirs, shape_of
 from training_workload import MIXTURES, draw
 
+from tessera.nn.recompute import Recompute
 from tessera.packing.pack import Sample
 from tessera.runtime.device import bound_product_caches
 
@@ -55,6 +58,7 @@ MOST_APART = {"float32": (1e-4, 1e-3), "bfloat16": (2e-2, 1e-1)}
 """Relative differences of losses and gradient norms that are rounding."""
 SHRINK = {"1b": 1, "toy": 16}
 WARM_UP = -1
+RECOMPUTES: dict[str, Recompute] = {"ours": "none", "selective": "selective", "recomputed": "blocks"}
 PEERS = ("padded", "checkpointed")
 
 
@@ -62,14 +66,14 @@ def variants(mixture: str, training: str) -> tuple[str, ...]:
     """Those that fit into 24 GiB."""
     if (mixture, training) == ("captions", "lora"):
         return ("ours", "cached", "padded", "checkpointed")
-    return ("ours", "recomputed", "checkpointed")
+    return (*RECOMPUTES, "checkpointed")
 
 
 def make_side(arguments: argparse.Namespace, training: str, precision: str, mixture: str) -> Side:
     """What a worker runs."""
     dtype = DTYPES[precision]
-    if arguments.worker in ("ours", "recomputed"):
-        recompute = "blocks" if arguments.worker == "recomputed" else "none"
+    if arguments.worker in RECOMPUTES:
+        recompute = RECOMPUTES[arguments.worker]
         return Ours(arguments.shape, training, dtype, MIXTURES[mixture], recompute=recompute)
     if arguments.worker == "cached":
         folder = Path(tempfile.mkdtemp())
@@ -81,7 +85,7 @@ def make_side(arguments: argparse.Namespace, training: str, precision: str, mixt
 def drawn(arguments: argparse.Namespace, mixture: str) -> list[list[Sample]]:
     """The samples of all steps; at the end the shortest one alone, to warm up with."""
     shape = shape_of(arguments.shape)
-    steps = draw(MIXTURES[mixture], shape, arguments.steps, SHRINK[arguments.shape])
+    steps = draw(MIXTURES[mixture], shape, arguments.steps, SHRINK[arguments.shape] * arguments.shorter)
     return [*steps, [min((s for step in steps for s in step), key=lambda s: len(s.ids))]]
 
 
@@ -119,6 +123,7 @@ class Worker:
         names = zip(("--mixtures", "--training", "--precision"), case, strict=True)
         options = [part for pair in names for part in pair]
         fixed = ["--worker", variant, "--shape", arguments.shape, "--steps", str(arguments.steps)]
+        fixed += ["--shorter", str(arguments.shorter)]
         threads = {"BENCHMARK_THREADS": str(arguments.threads)}
         self.process = subprocess.Popen(
             [sys.executable, __file__, *fixed, *options, "--threads", str(arguments.threads)],
@@ -158,19 +163,21 @@ def measure(case: tuple[str, str, str], arguments: argparse.Namespace) -> dict[s
     mixture, training, precision = case
     steps = drawn(arguments, mixture)[:WARM_UP]
     names = [name for name in variants(mixture, training) if name in arguments.variants]
-    workers = {name: Worker(name, case, arguments) for name in names}
+    supervised = int(sum(sample.weights.sum() for step in steps for sample in step))
+    indexes = (WARM_UP, *range(len(steps)))
+    rows, found = {}, {}
+    for together in [[name] for name in names] if arguments.apart else [names]:
+        workers = {name: Worker(name, case, arguments) for name in together}
+        for index in indexes:
+            found |= {(index, name): worker.step(index) for name, worker in workers.items()}
+        rows |= {name: worker.finish(supervised) for name, worker in workers.items()}
     apart = [0.0, 0.0]
-    for index in (WARM_UP, *range(len(steps))):
-        found = {name: worker.step(index) for name, worker in workers.items()}
-        for name in names:
-            for place in (0, 1):
-                pair = found[names[0]][place], found[name][place]
-                apart[place] = max(apart[place], abs(pair[0] - pair[1]) / abs(pair[1]))
+    for (index, _), figures in found.items():
+        for place, (first, other) in enumerate(zip(found[index, names[0]], figures, strict=True)):
+            apart[place] = max(apart[place], abs(first - other) / abs(other))
     if any(found > most for found, most in zip(apart, MOST_APART[precision], strict=True)):
         raise SystemExit(f"{case}: losses and norms differ by {apart}: the variants don't compute the same")
     lengths = [[len(sample.ids) for sample in step] for step in steps]
-    supervised = int(sum(sample.weights.sum() for step in steps for sample in step))
-    rows = {name: worker.finish(supervised) for name, worker in workers.items()}
     return {
         "samples": sum(map(len, steps)),
         "tokens": sum(map(sum, lengths)),
@@ -202,7 +209,9 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=2, help="timed steps of a case")
     parser.add_argument("--shape", choices=tuple(SHRINK), default="1b")
     parser.add_argument("--threads", type=int, default=1)
-    every = ("ours", "cached", "recomputed", *PEERS)
+    parser.add_argument("--shorter", type=int, default=1, help="texts are so many times as short")
+    parser.add_argument("--apart", action="store_true", help="one variant after the other: less memory")
+    every = (*RECOMPUTES, "cached", *PEERS)
     parser.add_argument("--variants", nargs="+", choices=every, default=every)
     parser.add_argument("--worker", choices=every, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

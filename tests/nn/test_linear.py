@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from tessera.nn import linear, quantised
-from tessera.nn.linear import PackedLinear, linear_then, make_linear
+from tessera.nn.linear import PackedLinear, linear_then, make_linear, scaled_linear
 from tessera.nn.quantised import Int8Linear, quantise
 
 FLOATS = [torch.float32, torch.bfloat16]
@@ -142,3 +142,22 @@ def test_moving_and_casting_a_model_keeps_the_layer(kind: linear.LinearKind) -> 
 def test_unknown_kind() -> None:
     with pytest.raises(ValueError, match="linears = 'int2': choose one of plain, packed, int8, int4"):
         make_linear("int2", *drawn())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_a_trained_scale_gets_its_gradient_from_the_weight_and_keeps_no_result(with_bias: bool) -> None:
+    layer = torch.nn.Linear(6, 5, bias=with_bias, dtype=torch.float64)
+    scale = torch.rand(5, dtype=torch.float64, requires_grad=True)
+    x, towards = (torch.randn(3, 4, n, dtype=torch.float64, requires_grad=n == 6) for n in (6, 5))
+    leaves = [x, scale, *layer.parameters()]
+    expected = torch.autograd.grad((layer(x) * scale * towards).sum(), leaves)
+    kept: list[torch.Size] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.shape) or t, lambda t: t):
+        out = scaled_linear(layer, x, scale)
+    assert (3, 4, 5) not in kept
+    assert (12, 5) not in kept
+    found = torch.autograd.grad((out * towards).sum(), leaves)
+    torch.testing.assert_close(found, expected)
+    with torch.no_grad():
+        torch.testing.assert_close(scaled_linear(layer, x, scale), layer(x) * scale)
+        assert torch.equal(scaled_linear(layer, x, None), layer(x))

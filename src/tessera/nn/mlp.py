@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from tessera.nn.linear import linear_then
+from tessera.nn.linear import linear_then, scaled_linear
 
 
 class GatedMLP(nn.Module):
@@ -29,7 +29,6 @@ class MLP(nn.Module):
         self.fc1 = nn.Linear(width, inner)
         self.fc2 = nn.Linear(inner, width)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[..., D] to [..., D]."""
-        out: torch.Tensor = self.fc2(linear_then(self.fc1, x, "gelu"))
-        return out
+    def forward(self, x: torch.Tensor, scale: torch.Tensor | None = None) -> torch.Tensor:
+        """[..., D] to [..., D], each channel times `scale` [D]."""
+        return scaled_linear(self.fc2, linear_then(self.fc1, x, "gelu"), scale)

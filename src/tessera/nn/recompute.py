@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
+from tessera.runtime.device import give_back_freed
+
 Recompute = Literal["none", "blocks", "selective"]
 """`blocks` keeps the input of each block alone. `selective` keeps what is dear to compute, too: results of
 matrix products with weights and of fused attention; norms, activations and rotations come again."""
@@ -42,7 +44,7 @@ def run_block(block: nn.Module, how: Recompute, *inputs: Any) -> torch.Tensor:
     options: dict[str, Any] = {}
     if how == "selective":
         options["context_fn"] = partial(create_selective_checkpoint_contexts, _policy)
-    again: torch.Tensor = checkpoint(block, *inputs, use_reentrant=False, **options)
+    again: torch.Tensor = checkpoint(_with_room, block, *inputs, use_reentrant=False, **options)
     return again
 
 
@@ -57,3 +59,11 @@ def set_recompute(model: nn.Module, how: Recompute) -> None:
 
 def _policy(_: Any, operator: Any, *__: Any, **___: Any) -> CheckpointPolicy:
     return CheckpointPolicy.MUST_SAVE if str(operator) in KEPT else CheckpointPolicy.PREFER_RECOMPUTE
+
+
+def _with_room(block: nn.Module, *inputs: Any) -> torch.Tensor:
+    """The block's result, where what blocks before it freed is not in the way."""
+    if inputs[0].device.type == "cpu":
+        give_back_freed()
+    out: torch.Tensor = block(*inputs)
+    return out

@@ -1,6 +1,10 @@
-"""Device and dtype choice, what a device can do, and what CPUs keep for the products they compute."""
+"""Device and dtype choice, what a device can do, and what a process on a CPU keeps: code of products, and
+freed memory."""
 
+import ctypes
 import os
+from functools import cache
+from typing import Any
 
 import torch
 
@@ -74,3 +78,18 @@ def peak_of(name: str) -> float | None:
     """
     words = name.replace("-", " ").split()
     return next((peak for key, peak in PEAKS.items() if set(key.split()) <= set(words)), None)
+
+
+def give_back_freed() -> None:
+    """Hand memory that was freed, and that glibc keeps for later, back to the system; elsewhere nothing.
+
+    Tensors ask for aligned memory, and glibc up to 2.37 finds no place for one where another of its size was
+    freed: holes grow between those that stay. A call takes as long as its pages take to come again.
+    """
+    if (trim := _malloc_trim()) is not None:
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Any | None:
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)

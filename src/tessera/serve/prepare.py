@@ -105,13 +105,19 @@ class Preparer:
 
     async def _read(self, ask: Ask, files: RequestFiles) -> Conversation:
         reader = ServedReader(files, self.root, self.settings.allow_remote, self.limits.media)
-        talk = await self.quick.run(partial(reader.conversation, ask.messages))
+        talk = await self._done(self.quick, files, reader.conversation, ask.messages)
+        talk = ask.tools.told(talk, self._system_text)
         addresses = [source for part in talk.media for source in _sources(part) if isinstance(source, str)]
         if not addresses:
             return talk
         async with self.fetched.hold(bytes=self.limits.remote_bytes):
             found = await self.remote.fetch(addresses)
         return talk.map_parts(lambda part: _with_files(part, found, files))
+
+    @property
+    def _system_text(self) -> str:
+        encoder = self.model.encoder
+        return encoder.template.system_text if encoder.system_text is None else encoder.system_text
 
     async def _enter(self, held: AsyncExitStack, sizes: Sequence[Size], choices: int) -> None:
         """Wait until there is room for all of them."""

@@ -11,6 +11,7 @@ from tessera.models.config import VisionConfig
 from tessera.models.vision.encoder import TileEncoder
 from tessera.nn.attention.api import Attend
 from tessera.nn.attention.layout import Packed
+from tessera.nn.linear import scaled_linear
 from tessera.nn.mlp import MLP
 from tessera.nn.norm import RMSNorm, make_norm
 from tessera.nn.recompute import Recompute, run_block
@@ -70,16 +71,15 @@ class VisionAttention(nn.Module):
             self.q_norm = RMSNorm(width, config.layer_norm_eps)
             self.k_norm = RMSNorm(width, config.layer_norm_eps)
 
-    def forward(self, x: torch.Tensor, layout: Packed) -> torch.Tensor:
-        """[N, 1 + P, D] to [N, 1 + P, D], each tile a sequence of the layout."""
+    def forward(self, x: torch.Tensor, layout: Packed, scale: torch.Tensor | None = None) -> torch.Tensor:
+        """[N, 1 + P, D] to [N, 1 + P, D] times `scale` [D], each tile a sequence of the layout."""
         query, key, value = self.qkv(x).chunk(3, dim=-1)
         q, k, v = (
             part.unflatten(-1, (self.heads, -1)).flatten(0, 1)
             for part in (self.q_norm(query), self.k_norm(key), value)
         )
         out = self.attend(q, k, v, layout)  # [N * (1 + P), H, C]
-        result: torch.Tensor = self.proj(out.flatten(1).view(x.shape))
-        return result
+        return scaled_linear(self.proj, out.flatten(1).view(x.shape), scale)
 
 
 class VisionBlock(nn.Module):
@@ -98,8 +98,8 @@ class VisionBlock(nn.Module):
 
     def forward(self, x: torch.Tensor, layout: Packed) -> torch.Tensor:
         """[N, 1 + P, D] to [N, 1 + P, D], each tile a sequence of the layout."""
-        x = x + self._maybe_drop(self.attn(self.norm1(x), layout) * self.ls1)
-        return x + self._maybe_drop(self.mlp(self.norm2(x)) * self.ls2)
+        x = x + self._maybe_drop(self.attn(self.norm1(x), layout, self.ls1))
+        return x + self._maybe_drop(self.mlp(self.norm2(x), self.ls2))
 
     def _maybe_drop(self, branch: torch.Tensor) -> torch.Tensor:
         if not self.training or self.drop_path == 0.0:
