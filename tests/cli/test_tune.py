@@ -107,3 +107,15 @@ def test_a_request_that_trained_nothing_may_be_changed(data: Path, tmp_path: Pat
     assert main([*command, "--stages.0.validation", "missing.json"]) == 2
     assert main([*command, "--rate", "1e-4"]) == 0
     assert json.loads((tmp_path / "run" / "tune.json").read_text())["rate"] == 1e-4
+
+
+def test_the_plan_is_asked_before_the_start(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tessera.cli.training.plan.SMALL", 0)
+    command = ["tune", "shipped", str(data), "--full", "--val", "0", *FEW]
+    assert main([*command, "--out", str(tmp_path / "tight"), "--device-memory", "100MB"]) == 2
+    assert "stage 'tune' needs about" in capsys.readouterr().err
+    assert main([*command, "--out", str(tmp_path / "wide"), "--device-memory", "90GB"]) == 0
+    assert "fits as it is" in capsys.readouterr().out
+    assert load_recipe(tmp_path / "wide" / "recipe.py").stages[0].recompute == "none"
