@@ -51,19 +51,28 @@ def require_memory(recipe: Recipe) -> None:
 
     Looked at before weights and data are read: on full packs of usual samples.
     """
-    if not all(isinstance(stage.objective, ConversationObjective) for stage in recipe.stages):
-        return
-    if count_parameters(look_ahead(recipe.start).family.model)["total"] < SMALL:
+    if is_small(recipe):
         return
     machine = find_machine(recipe.device, None, None, join().world)
     plan = plan_run(recipe, machine, read_data=False)
     if plan.fullest.total > USUAL.far * machine.memory:
-        found = advise(recipe, plan)
-        options = f": {' '.join(found.options)}" if found.options else ""
-        needs = f"stage {plan.fullest.name!r} needs about {plan.fullest.total / 1e9:.1f} GB"
-        raise ValueError(
-            f"{needs}. {found.line}{options}. `--plan` shows the parts; `--no-plan-check` starts all the same"
-        )
+        raise too_large(plan, advise(recipe, plan))
+
+
+def is_small(recipe: Recipe) -> bool:
+    """Whether nobody needs to look: little is trained, or what can't be planned."""
+    if not all(isinstance(stage.objective, ConversationObjective) for stage in recipe.stages):
+        return True
+    return count_parameters(look_ahead(recipe.start).family.model)["total"] < SMALL
+
+
+def too_large(plan: RunPlan, found: Advice) -> ValueError:
+    """What to say instead of a start."""
+    options = f": {' '.join(found.options)}" if found.options else ""
+    needs = f"stage {plan.fullest.name!r} needs about {plan.fullest.total / 1e9:.1f} GB"
+    return ValueError(
+        f"{needs}. {found.line}{options}. `--plan` shows the parts; `--no-plan-check` starts all the same"
+    )
 
 
 def as_json(plan: RunPlan, advice: Advice) -> dict[str, Any]:
@@ -79,7 +88,12 @@ def as_json(plan: RunPlan, advice: Advice) -> dict[str, Any]:
         "devices": devices | {"speed_from": machine.why},
         "stages": stages,
         "seconds": plan.seconds,
-        "advice": asdict(advice),
+        "advice": {
+            "line": advice.line,
+            "fits": advice.fits,
+            "total": advice.total,
+            "options": advice.options,
+        },
     }
 
 

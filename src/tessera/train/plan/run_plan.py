@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import torch
 
+from tessera.chat.encoder import Lengths
 from tessera.models.config import ModelConfig
+from tessera.models.vlm import VLM
 from tessera.runtime.progress import Progress, silent
 from tessera.train.objective.contract import Sources
 from tessera.train.objective.conversation import ConversationObjective
@@ -97,17 +99,21 @@ def plan_run(
     allowances: Allowances = USUAL,
     progress: Progress = silent,
     read_data: bool = True,
+    sample: Lengths | None = None,
 ) -> RunPlan:
-    """No weight is read. With `read_data` the lengths of samples come from sources that are at hand.
+    """No weight is read. With `read_data` the lengths of samples come from sources that are at hand, else all
+    are like `sample`.
 
     ValueError for rules that decide nothing, for parts that make no model, for other objectives than
     conversations, and, as DataError, for faults of the data.
     """
     prospect = look_ahead_of(recipe)
-    packs = [_packs(recipe, index, prospect, progress, read_data) for index in range(len(recipe.stages))]
-    stages = [
-        plan_stage(recipe, index, prospect, found, machine, allowances) for index, found in enumerate(packs)
-    ]
+    stages = []
+    for index, stage in enumerate(recipe.stages):
+        packs = _packs_of_data(recipe, index, prospect, progress) if read_data else None
+        usual = usual_pack(prospect.family.model, stage.packing, sample)
+        packs = packs or StagePacks(usual, usual, stage.steps if stage.epochs is None else None)
+        stages.append(plan_stage(recipe, index, prospect, packs, machine, allowances))
     return RunPlan(prospect.family.name, machine, tuple(stages))
 
 
@@ -142,10 +148,11 @@ def plan_stage(
     """One stage on packs whose lengths are known."""
     stage, config = recipe.stages[index], prospect.family.model
     memory = memory_of(recipe, index, prospect, packs.heaviest, machine)
-    flops = _flops(config, stage, packs.mean)
+    model = stage_model(config, stage.rules)
+    flops = _flops(config, stage, packs.mean, model)
     return StagePlan(
         name=stage.name,
-        groups=rule_groups(stage_model(config, stage.rules), stage.rules),
+        groups=rule_groups(model, stage.rules),
         optimizer=stage.optimizer.kind,
         recompute=stage.recompute,
         steps=packs.steps,
@@ -181,21 +188,18 @@ def with_allowances(memory: StepMemory, machine: Machine, allowances: Allowances
     return memory.parts | allowances.of(memory.total, on_cpu, machine.count)
 
 
-def _flops(config: ModelConfig, stage: Stage, pack: PackPlan) -> float:
+def _flops(config: ModelConfig, stage: Stage, pack: PackPlan, model: VLM) -> float:
     """Useful ones of a step, and what recomputing blocks adds to its time is left out."""
-    effort = effort_of(config, stage.rules)
+    effort = effort_of(config, stage.rules, model)
     of_pack = effort.of(tiles=pack.tiles, tokens=pack.tokens, pairs=pack.pairs, supervised=pack.trained)
     return stage.accumulate * of_pack
 
 
-def _packs(recipe: Recipe, index: int, prospect: Prospect, progress: Progress, read_data: bool) -> StagePacks:
-    """Of the first window of the data where it is at hand, else a full pack of usual samples."""
-    stage, objective = recipe.stages[index], ConversationObjective()
-    missing = any(field.startswith(f"stages.{index}.") for field in gaps(recipe))
-    learner = prospect.learner if read_data and not missing else None
-    if learner is None:
-        usual = usual_pack(prospect.family.model, stage.packing)
-        return StagePacks(usual, usual, stage.steps if stage.epochs is None else None)
+def _packs_of_data(recipe: Recipe, index: int, prospect: Prospect, progress: Progress) -> StagePacks | None:
+    """Of the first window of the data; None where it is not at hand."""
+    stage, objective, learner = recipe.stages[index], ConversationObjective(), prospect.learner
+    if learner is None or any(field.startswith(f"stages.{index}.") for field in gaps(recipe)):
+        return None
     sources, _ = objective.check(stage, learner, progress)
     found = _first_window(stage, learner, sources, (recipe.seed, index))
     steps = with_steps(stage, sources, learner).steps
