@@ -3,8 +3,7 @@
 `kernels/rows.c` multiplies few rows, because PyTorch 2.13 reads bfloat16 weights for one row at half of the
 memory's speed, int8 ones at a third and has nothing for ours in 4 bits. `kernels/attention.c` reads a cache
 where it lies, and `kernels/pieces.c` does what stands between the products: a step of a decoder is a thousand
-calls of PyTorch otherwise, which take longer than to read weights in 4 bits (benchmarks/results). They go when
-its own are as fast.
+calls of PyTorch otherwise, which take longer than reading weights of 4 bits. All go when its own are as fast.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Four routes leave SDPA where it was measured slower. In bfloat16 the newest tokens of all sequences take a
 kernel of our own where there is one; else a single query row (7 to 24 times) takes a grouped matrix product.
-Short bfloat16 sequences in training (3 times) take plain products, and long ones in inference (twice) go block
-by block. Each goes when a release of PyTorch is no slower there.
+Short bfloat16 sequences in training (3 times) take plain products, and long ones in inference (twice) go
+block by block. Each goes when a release of PyTorch is no slower there.
 """
 
 from collections.abc import Callable
