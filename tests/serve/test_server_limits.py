@@ -60,6 +60,11 @@ def test_what_one_request_may_have(served: Served, body: dict[str, Any], status:
     assert "limits." in found[2], "the message names the limit"
 
 
+def test_raw_prompts_have_limits_too(served: Served) -> None:
+    assert served.refusal({"prompt": ["a" * 600] * 2}, "/v1/completions")[1] == "too_many_characters"
+    assert served.refusal({"prompt": ["a"] * 3}, "/v1/completions")[1] == "too_many_choices"
+
+
 def test_requests_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """What all of them may have together: they are answered one after the other, and none is refused."""
     limits = SMALL.model_copy(update={"total_tokens": 130, "body_seconds": WAIT, "head_seconds": WAIT})

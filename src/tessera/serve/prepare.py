@@ -168,6 +168,8 @@ class Preparer:
     def _raw(self, ask: Ask) -> list[tuple[AnswerJob, Size]]:
         """Raw prompts as jobs. Special strings in their texts are tokens: whoever writes them writes all."""
         tokenizer, found = self.model.tokenizer, []
+        characters = sum(len(raw) for raw in ask.prompts if isinstance(raw, str))
+        _require(characters, self.limits.characters, "characters")
         bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
         for number, raw in enumerate(ask.prompts):
             where = f"prompt[{number}]"
