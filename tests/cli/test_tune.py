@@ -77,7 +77,7 @@ def test_a_second_fine_tune_starts_from_the_first(tuned: Path, data: Path, tmp_p
         (["shipped", "nothing.jsonl"], "data: no file 'nothing.jsonl'"),
         (["shipped", "DATA", "--stages.0.stepz", "2"], "--stages.0.stepz"),
         (["shipped", "DATA", "--lora-rank", "0"], "lora_rank"),
-        (["shipped", "DATA", "--val", "1.5"], "held_out"),
+        (["shipped", "DATA", "--val", "1.5"], "--val 1.5: give a share"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_trained(
