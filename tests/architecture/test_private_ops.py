@@ -44,7 +44,7 @@ def test_private_operators_stand_in_one_place() -> None:
         if not may_be_private(path)
         for line, name in private_names(ast.parse(path.read_text(encoding="utf-8")))
     ]
-    assert not found, "private to PyTorch; put it behind nn/cpu.py or nn/attention/cpu:\n" + "\n".join(found)
+    assert not found, "private to PyTorch; put it behind nn/cpu/ or nn/attention/cpu:\n" + "\n".join(found)
 
 
 def test_the_check_sees_them() -> None:

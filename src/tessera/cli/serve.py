@@ -15,6 +15,7 @@ import tessera
 from tessera.cli.chat import LoadArguments
 from tessera.cli.command import Command
 from tessera.engine.chat_model import ChatModel
+from tessera.engine.core.limits import EngineLimits
 from tessera.engine.core.service import Service
 from tessera.serve.app import build_app
 from tessera.serve.front import Front
@@ -59,6 +60,8 @@ class ServeCommand(Command):
     """Most answers that are written at once; more wait."""
     limits: ServeLimits = ServeLimits()
     """What one request, and all of them, may ask for."""
+    engine: EngineLimits = EngineLimits()
+    """Memory and steps of the engine."""
 
     def run(self) -> int:
         self.at_least(max_batch=1)
@@ -67,7 +70,7 @@ class ServeCommand(Command):
         try:
             model = tessera.load(self.model, **asdict(self.loading))
             settings = settings.model_copy(update={"name": self.name or self._name(model)})
-            with Service(ChatModel(model.loaded, self.max_batch).engine) as service:
+            with Service(ChatModel(model.loaded, self.max_batch, self.engine).engine) as service:
                 front = Front(model, service, settings)
                 server = DrainingServer(build_app(front), front.gate, settings.limits, service.close)
                 self._tell(model, settings, listening.getsockname()[1])

@@ -115,8 +115,9 @@ class ChatRequest:
 
         marker: what ends a turn; the cards' code cuts an answer there also where characters spell it.
         """
-        usual = {"max_new_tokens": min(DEFAULT_NEW_TOKENS, room)}
-        chosen = usual | self.sampling.model_dump(exclude_unset=True) | {"begun": self.prefill}
+        chosen: dict[str, Any] = {"begun": self.prefill}
+        if "max_new_tokens" not in self.sampling.model_fields_set:
+            chosen["max_new_tokens"] = min(DEFAULT_NEW_TOKENS, room)
         if self.sampling.strip:
             chosen["stop"] = (*self.sampling.stop, marker)
         return self.sampling.model_copy(update=chosen)

@@ -1,7 +1,8 @@
 """What a checkpoint's matrices are loaded into.
 
-`plain` is `nn.Linear`, which trains. `packed` is for inference: it lays the weight out as oneDNN wants it,
-which reads it half as fast again for few rows and spares a copy for many; it has no gradients and says so.
+`plain` is `nn.Linear`, which trains. `packed` is for inference: few rows stream through the weight by our own
+kernel where that was measured to be faster (`cpu/routes.py`); otherwise it is laid out as oneDNN wants it,
+which reads it half as fast again and spares many rows a copy. It has no gradients and says so.
 `int8` and `int4` keep one byte or half a byte a weight (`nn/quantised.py`). A layer that cannot be packed
 (CUDA, no oneDNN) computes with F.linear.
 """
@@ -15,7 +16,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tessera.nn.cpu import can_pack, packed_product, packed_weight
+from tessera.nn.cpu.native import multiply
+from tessera.nn.cpu.operators import can_pack, packed_product, packed_weight
+from tessera.nn.cpu.routes import takes_native
 from tessera.nn.quantised import Int4Linear, Int8Linear, quantise, quantise_4bit
 
 LinearKind = Literal["plain", "packed", "int8", "int4"]
@@ -55,7 +58,8 @@ class PackedLinear(nn.Module):
     """x W^T + b with W laid out for oneDNN when it is used a second time.
 
     Until then the weight stays as it was given, perhaps in a mapped file, so that opening a model takes no
-    time and a part that is used once is not laid out for it. Afterwards only the packed form is kept.
+    time and a part that is used once is not laid out for it. Afterwards only the packed form is kept; but
+    rows for our own kernel, which reads the plain form, bring that back for good.
     """
 
     bias: torch.Tensor | None
@@ -74,18 +78,20 @@ class PackedLinear(nn.Module):
         asked for."""
         if x.requires_grad and torch.is_grad_enabled():
             raise ValueError("PackedLinear has no gradients: load with linears='plain' to train")
+        rows = x.reshape(-1, self.in_features)
+        if takes_native("bfloat16", rows, self.out_features, _packed_way):
+            self._hold(self.weight, packable=False)
+            out = multiply("bfloat16", rows, self._weight, bias=self.bias).view(*x.shape[:-1], -1)
+            return out if then is None else ACTIVATIONS[then](out)
         if not self._packable:
             out = F.linear(x, self._weight, self.bias)
             return out if then is None else ACTIVATIONS[then](out)
         if self._used and not self.is_packed:
             self._weight = packed_weight(self._weight)
         self._used = True
-        rows = x.numel() // self.in_features
-        if rows > 2 or x.dtype != torch.bfloat16 or self._weight.numel() < LARGE:
+        if self._weight.numel() < LARGE:
             return packed_product(x, self._weight, self.bias, then)
-        # oneDNN reads a large weight up to a fifth faster for four rows than for one or two.
-        four = x.reshape(rows, -1).repeat(4 // rows, 1)
-        return packed_product(four, self._weight, self.bias, then)[:rows].view(*x.shape[:-1], -1)
+        return _few_packed(rows, self._weight, self.bias, then).view(*x.shape[:-1], -1)
 
     @property
     def is_packed(self) -> bool:
@@ -101,10 +107,10 @@ class PackedLinear(nn.Module):
         """Sizes, as nn.Linear shows them."""
         return f"in_features={self.in_features}, out_features={self.out_features}"
 
-    def _hold(self, weight: torch.Tensor) -> None:
+    def _hold(self, weight: torch.Tensor, packable: bool = True) -> None:
         # A plain attribute: oneDNN tensors can be neither moved nor cast as buffers are.
         self._weight, self._used = weight, False
-        self._packable = can_pack(weight.device, weight.dtype)
+        self._packable = packable and can_pack(weight.device, weight.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_weight": self.weight}
@@ -120,6 +126,24 @@ class PackedLinear(nn.Module):
         if (moved.dtype, moved.device) != (probe.dtype, probe.device):
             self._hold(fn(self.weight))
         return self
+
+
+def _few_packed(
+    rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, then: Activation | None = None
+) -> torch.Tensor:
+    """Rows by a packed weight. oneDNN reads it up to a fifth faster for four of them than for one or two."""
+    count = len(rows)
+    if count not in (1, 2) or rows.dtype != torch.bfloat16:
+        return packed_product(rows, weight, bias, then)
+    return packed_product(rows.repeat(4 // count, 1), weight, bias, then)[:count]
+
+
+def _packed_way(weight: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What our kernel is measured against."""
+    if not can_pack(weight.device, weight.dtype):
+        return lambda rows: F.linear(rows, weight)
+    packed = packed_weight(weight)
+    return lambda rows: _few_packed(rows, packed, None)
 
 
 def linear_then(layer: nn.Module, x: torch.Tensor, then: Activation) -> torch.Tensor:

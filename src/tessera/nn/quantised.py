@@ -7,14 +7,16 @@ Weights are turned into floats a slice at a time.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tessera.nn.cpu import int8_product
+from tessera.nn.cpu.native import STEP, Kind, multiply
+from tessera.nn.cpu.operators import int8_product
+from tessera.nn.cpu.routes import takes_native
 
 FEW_ROWS = 8
 """Up to so many rows torch's int8 kernel beats dequantising on a CPU."""
@@ -37,12 +39,18 @@ NORMAL_LEVELS = (
 class QuantisedLinear(nn.Module):
     """x W^T + b with a W that is kept in few bits; the dtype of `like` is the one it computes in."""
 
+    kind: Kind
     bias: torch.Tensor | None
+    weight: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, out: int, inner: int, bias: torch.Tensor | None) -> None:
+    def __init__(
+        self, weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None, in_a_byte: int = 1
+    ) -> None:
         super().__init__()
-        self.out_features, self.in_features = out, inner
+        self.out_features, self.in_features = len(weight), in_a_byte * weight.shape[1]
+        self.register_buffer("weight", weight)
+        self.register_buffer("scale", scale)
         self.register_buffer("bias", None if bias is None else bias.detach())
 
     @property
@@ -53,8 +61,30 @@ class QuantisedLinear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., in] to [..., out]."""
         rows = x.reshape(-1, self.in_features)
-        out = cast(torch.Tensor, _FrozenProduct.apply(rows, self)) if _is_traced(x) else self.product(rows)
+        if _is_traced(x):
+            out = cast(torch.Tensor, _FrozenProduct.apply(rows, self))
+        elif self._streams and takes_native(self.kind, rows, self.out_features, self.torchs_way):
+            out = multiply(self.kind, rows, self.weight, self.scale, self.bias, self.levels)
+        else:
+            out = self.product(rows)
         return out.view(*x.shape[:-1], self.out_features)
+
+    @property
+    def levels(self) -> torch.Tensor | None:
+        """What the codes of weights stand for, [16]; None where they are numbers themselves."""
+        return None
+
+    @property
+    def _streams(self) -> bool:
+        """Whether our kernels know weights that are stored like this."""
+        return self.scale.dtype == torch.bfloat16
+
+    @classmethod
+    def torchs_way(
+        cls, weight: torch.Tensor, scale: torch.Tensor, levels: torch.Tensor | None = None
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """What our kernel is measured against: `product`, whatever the levels are."""
+        return cls(weight, scale, None).product
 
     def product(self, rows: torch.Tensor) -> torch.Tensor:
         """[R, in] to [R, out]."""
@@ -104,12 +134,7 @@ class Int8Linear(QuantisedLinear):
     exactly, and the product is scaled.
     """
 
-    weight: torch.Tensor
-
-    def __init__(self, weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> None:
-        super().__init__(len(weight), weight.shape[1], bias)
-        self.register_buffer("weight", weight)
-        self.register_buffer("scale", scale)
+    kind = "int8"
 
     def product(self, rows: torch.Tensor) -> torch.Tensor:
         """[R, in] to [R, out]."""
@@ -130,16 +155,23 @@ class Int4Linear(QuantisedLinear):
     times it.
     """
 
-    weight: torch.Tensor
+    kind = "int4"
     pairs: torch.Tensor
 
     def __init__(self, weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> None:
-        super().__init__(len(weight), 2 * weight.shape[1], bias)
-        self.register_buffer("weight", weight)
-        self.register_buffer("scale", scale)
+        super().__init__(weight, scale, bias, in_a_byte=2)
         levels = torch.tensor(NORMAL_LEVELS, device=weight.device)
         both = torch.stack((levels.repeat_interleave(16), levels.repeat(16)), dim=1)  # [256, 2]
         self.register_buffer("pairs", both.to(scale.dtype), persistent=False)
+
+    @property
+    def levels(self) -> torch.Tensor:
+        """`NORMAL_LEVELS` in the layer's dtype."""
+        return self.pairs[:16, 1].contiguous()
+
+    @property
+    def _streams(self) -> bool:
+        return super()._streams and self.in_features == STEP * self.scale.shape[1]
 
     def piece(self, part: slice, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Weights in a dtype; their scales differ along the row and are in them."""

@@ -14,6 +14,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from tessera.chat.encoder import Lengths
 from tessera.families.catalogue import identify
 from tessera.families.family import Family
 from tessera.models.accounting import count_parameters
@@ -103,6 +104,11 @@ class DataLengths:
     def mean(self) -> float:
         """Tokens of a record."""
         return self.tokens / max(1, self.records)
+
+    @property
+    def mean_sample(self) -> Lengths:
+        """The mean record; half of its text is taken to be learned."""
+        return Lengths(max(2, round(self.mean)), round(self.tiles / max(1, self.records)))
 
     @classmethod
     def total(cls, parts: Sequence[Self]) -> Self:

@@ -30,6 +30,13 @@ FAULTS = {
 """Errors that speak of the place that was named, not of the program."""
 
 
+def cache_root() -> Path:
+    """`TESSERA_CACHE` when it is set, else `tessera` in the user's cache folder."""
+    if chosen := os.environ.get("TESSERA_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "tessera"
+
+
 def require_writable(target: Path, size: int = LEAST_FREE, folder: bool = False) -> None:
     """ValueError when `target`, a file or `folder`, can't be made or overwritten, or when less than `size`
     bytes are free there. Nothing stays behind: no folder is made, and a file that is there keeps its bytes.

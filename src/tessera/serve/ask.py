@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tessera.chat.encoder import Encoded
+from tessera.chat.tool_calls import ToolUse
 from tessera.engine.request import Sampling
 from tessera.serve.faults import ApiFault
 from tessera.serve.forms.stream import DONE, data
@@ -19,15 +20,16 @@ RawPrompt = str | tuple[int, ...]
 
 @dataclass(frozen=True)
 class Ask:
-    """One request. `messages` are a talk; where there is none, `prompts` are raw texts or ids.
+    """One request. `messages` are a talk; where it is None, `prompts` are raw texts or ids.
 
-    options: keywords of `ChatModel.prompt`. new_tokens: most tokens of an answer, None where nobody says.
-    choices: answers to every prompt. streams: pieces as they come. usage: counts behind the last of them.
-    echo: the words that the client began are part of the answer.
+    tools: the functions that the model is told of. options: keywords of `ChatModel.prompt`. new_tokens: most
+    tokens of an answer, None where nobody says. choices: answers to every prompt. streams: pieces as they
+    come. usage: counts behind the last of them. echo: the words that the client began are part of the answer.
     """
 
-    messages: Sequence[Any] = ()
+    messages: Sequence[Any] | None = None
     prompts: tuple[RawPrompt, ...] = ()
+    tools: ToolUse = ToolUse()
     options: Mapping[str, Any] = field(default_factory=dict)
     new_tokens: int | None = None
     choices: int = 1

@@ -16,6 +16,7 @@ from tessera.engine.core.ticket import Ticket
 from tessera.serve.admission import Gate, Stock
 from tessera.serve.ask import AnswerForm, AnswerJob, Ask
 from tessera.serve.faults import ApiFault, invalid
+from tessera.serve.forms.grammars import asked_in
 from tessera.serve.http.body import declared_bytes, parse, read_body, unless_gone
 from tessera.serve.http.layers import JsonReply
 from tessera.serve.http.meters import Meters
@@ -107,7 +108,10 @@ class Front:
         try:
             return self.service.submit(job.prompt, job.sampling, job.increment, owner)
         except ValueError as error:
-            raise invalid(error) from error
+            message, grammar = str(error), job.sampling.grammar
+            if grammar is not None and message.startswith("grammar: "):
+                message = f"{asked_in(grammar)}: {message.removeprefix('grammar: ')}"
+            raise invalid(ValueError(message)) from error
         except RuntimeError as error:  # the service is closed, or its thread is dead
             raise ApiFault(503, "the engine takes no requests", "engine_unavailable", wait=5) from error
 
@@ -145,4 +149,5 @@ def said_of(number: int, job: AnswerJob, ask: Ask) -> Said:
     """An answer of which nothing has been said."""
     begun = "" if ask.echo else job.sampling.begun.lstrip()
     prompt = job.text if ask.echo else ""
-    return Said(number, len(job.prompt.ids), apart=bool(ask.messages), begun=begun, prompt=prompt)
+    talk, called = ask.messages is not None, bool(ask.tools.tools)
+    return Said(number, len(job.prompt.ids), apart=talk, called=called, begun=begun, prompt=prompt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tessera.chat.tool_calls import CallStream, ToolCall
 from tessera.engine.answer import ThoughtSplitter
 from tessera.engine.completion import Finish, TokenLogprob
 from tessera.engine.core.ticket import Event
@@ -16,26 +17,36 @@ class Delta:
 
     thought: str
     words: str
+    calls: tuple[ToolCall, ...]
     logprobs: tuple[TokenLogprob, ...]
     finish: Finish | None
 
 
 class Said:
-    """One choice. Thought and words are told apart where `apart`; `begun`, the client's own words, are cut.
+    """One choice. apart: thought and words are told apart. called: so are calls of functions.
 
-    prompt: a raw prompt that the answer repeats.
+    begun: the client's own words, which are cut. prompt: a raw prompt that the answer repeats.
     """
 
     def __init__(
-        self, index: int, prompt_tokens: int, apart: bool, begun: str = "", prompt: str = ""
+        self,
+        index: int,
+        prompt_tokens: int,
+        *,
+        apart: bool,
+        called: bool = False,
+        begun: str = "",
+        prompt: str = "",
     ) -> None:
         self.index, self.prompt_tokens, self.prompt = index, prompt_tokens, prompt
         self.thought, self.words = "", ""
+        self.calls: list[ToolCall] = []
         self.logprobs: list[TokenLogprob] = []
         self.tokens = 0
         """Tokens of the answer."""
         self.finish: Finish | None = None
         self._splitter = ThoughtSplitter() if apart else None
+        self._stream = CallStream() if called else None
         self._cut = len(begun)
         if self._splitter:
             self._splitter.push(begun)
@@ -47,12 +58,15 @@ class Said:
         if event.finish == "cancelled":
             raise ApiFault(503, "the answer was given up: the server is ending", "draining", wait=5)
         piece, self._cut = event.piece[self._cut :], max(0, self._cut - len(event.piece))
-        thought, words = self._apart(piece, event.finish is not None)
+        over = event.finish is not None
+        thought, words = self._apart(piece, over)
+        words, calls = self._called(words, over)
         self.thought, self.words = self.thought + thought, self.words + words
+        self.calls += calls
         self.tokens += len(event.ids)
         self.logprobs += event.logprobs
         self.finish = event.finish
-        return Delta(thought, words, event.logprobs, event.finish)
+        return Delta(thought, words, calls, event.logprobs, event.finish)
 
     def _apart(self, piece: str, over: bool) -> tuple[str, str]:
         if self._splitter is None:
@@ -62,3 +76,10 @@ class Said:
             held_thought, held_words = self._splitter.flush()
             return thought + held_thought, words + held_words
         return thought, words
+
+    def _called(self, words: str, over: bool) -> tuple[str, tuple[ToolCall, ...]]:
+        if self._stream is None:
+            return words, ()
+        found = self._stream.push(words) + (self._stream.flush() if over else [])
+        calls = tuple(part for part in found if isinstance(part, ToolCall))
+        return "".join(part for part in found if isinstance(part, str)), calls

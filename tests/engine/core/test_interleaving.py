@@ -8,24 +8,29 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
+from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tessera.engine.completion import Completion
 from tessera.engine.core.limits import EngineLimits
 from tessera.engine.core.loop import Loop
-from tessera.engine.core.sequence import Sequence
 from tessera.engine.core.ticket import Ticket
 from tessera.engine.engine import Engine
 from tessera.engine.reference import generate_slowly
 from tessera.engine.sampling.options import Sampling
+from tessera.models.vlm import VLM
 from tests.engine import tiny
+from tests.engine.test_long_contexts import stretched
 
 STOPS = frozenset({tiny.tokenizer().token_id("<|im_end|>")})
 LENGTHS = (1, 7, 18)
 INCREMENTS = (1.0, 1 / 4)
 BLOCK = 8
+WHOLE = EngineLimits(tokens_a_step=4000, tiles_a_step=99)
+"""A prompt in one piece."""
 
 
 @cache
@@ -42,14 +47,26 @@ def prompts() -> tuple:  # type: ignore[type-arg]
     )
 
 
+def sampling_of(length: int, warm: bool) -> Sampling:
+    drawn = {"temperature": 0.9, "seed": length, "repetition_penalty": 1.2} if warm else {}
+    return Sampling.model_validate({"max_new_tokens": length, **drawn})
+
+
 @cache
-def slowly(prompt: int, length: int, increment: float) -> Completion:
-    sampling = Sampling(max_new_tokens=length)
-    return generate_slowly(tiny.model(), tiny.tokenizer(), STOPS, prompts()[prompt], sampling, increment)
+def slowly(prompt: int, length: int, increment: float, warm: bool) -> Completion:
+    asked, sampling = prompts()[prompt], sampling_of(length, warm)
+    return generate_slowly(tiny.model(), tiny.tokenizer(), STOPS, asked, sampling, increment)
 
 
-def engine_of(blocks: int = 400, most: int = 4, tokens: int = 40, tiles: int = 2, guesses: int = 0) -> Engine:
-    """The tiny model with so many blocks."""
+def engine_of(
+    blocks: int = 400,
+    most: int = 4,
+    tokens: int = 40,
+    tiles: int = 2,
+    guesses: int = 0,
+    model: VLM | None = None,
+) -> Engine:
+    """The tiny model, or one like it, with so many blocks."""
     config = tiny.family().model.decoder
     token = 2 * config.num_key_value_heads * config.head_width * 4 * config.num_hidden_layers
     limits = EngineLimits(
@@ -59,7 +76,7 @@ def engine_of(blocks: int = 400, most: int = 4, tokens: int = 40, tiles: int = 2
         tiles_a_step=tiles,
         guesses_a_step=guesses,
     )
-    return Engine(tiny.model(), tiny.tokenizer(), STOPS, most, limits=limits)
+    return Engine(model or tiny.model(), tiny.tokenizer(), STOPS, most, limits=limits)
 
 
 def check_books(loop: Loop) -> None:
@@ -80,15 +97,22 @@ class Run:
     """An engine that is stepped by hand, and what was asked of it."""
 
     engine: Engine
-    asked: list[tuple[Ticket, int, int, float]] = field(default_factory=list)
-    sequences: list[Sequence] = field(default_factory=list)
+    asked: list[tuple[Ticket, int, int, float, bool]] = field(default_factory=list)
 
-    def ask(self, prompt: int, length: int, increment: float, owner: str = "") -> None:
+    def ask(self, prompt: int, length: int, increment: float, warm: bool, owner: str = "") -> None:
         """One more request."""
-        sampling = Sampling(max_new_tokens=length)
+        sampling = sampling_of(length, warm)
         sequence = self.engine.sequence(prompts()[prompt], sampling, increment, owner)
-        self.sequences.append(sequence)
-        self.asked.append((self.engine.loop.submit(sequence), prompt, length, increment))
+        self.asked.append((self.engine.loop.submit(sequence), prompt, length, increment, warm))
+
+    def step(self, most: int = 5000) -> None:
+        """So many steps, or until all are through."""
+        for _ in range(most):
+            going = self.engine.loop.step()
+            check_books(self.engine.loop)
+            if not going:
+                return
+        assert most < 5000, "nobody gets on"
 
     def check(self) -> None:
         """All are over, as they would be alone."""
@@ -107,7 +131,11 @@ class Run:
 
 
 asks = st.tuples(
-    st.integers(0, 10), st.sampled_from(LENGTHS), st.sampled_from(INCREMENTS), st.sampled_from("ab")
+    st.integers(0, 10),
+    st.sampled_from(LENGTHS),
+    st.sampled_from(INCREMENTS),
+    st.booleans(),
+    st.sampled_from("ab"),
 )
 moves = st.one_of(asks, st.integers(0, 9).map(lambda which: ("cancel", which)), st.integers(1, 4))
 
@@ -130,22 +158,61 @@ def test_any_schedule_gives_the_answers_of_the_slow_reference(
     guesses: int,  # type: ignore[type-arg]
 ) -> None:
     run = Run(engine_of(blocks, most, tokens, tiles, guesses))
-    loop = run.engine.loop
     for move in schedule:
         match move:
             case ("cancel", int(which)) if run.asked:
                 run.asked[which % len(run.asked)][0].cancel()
-            case (int(prompt), int(length), float(increment), str(owner)):
-                run.ask(prompt, length, increment, owner)
+            case (int(prompt), int(length), float(increment), bool(warm), str(owner)):
+                run.ask(prompt, length, increment, warm, owner)
             case int(steps):
-                for _ in range(steps):
-                    loop.step()
-                    check_books(loop)
-    steps = 0
-    while loop.step():
-        check_books(loop)
-        steps += 1
-        assert steps < 5000, "nobody gets on"
-    check_books(loop)
+                run.step(steps)
+    run.step()
     run.check()
-    assert loop.scheduler.blocks.free == blocks
+    assert run.engine.loop.scheduler.blocks.free == blocks
+
+
+def test_a_schedule_with_everything_in_it() -> None:
+    """So that what the drawn ones meet by chance is met for certain."""
+    run = Run(engine_of(blocks=22, most=4, tokens=30, tiles=1, guesses=4))
+    for prompt in (4, 9, 10, 10, 0, 3):
+        run.ask(prompt, 18, 1.0, warm=prompt == 3)
+    run.step(4)
+    run.asked[2][0].cancel()
+    run.step(12)
+    for prompt in (8, 1):
+        run.ask(prompt, 18, 1 / 4, warm=False)
+    run.step()
+    run.check()
+    stats = run.engine.loop.stats()
+    assert stats.preemptions > 1 and stats.reused_tokens > 40 and stats.picture_hits > 0
+    assert run.asked[2][0].completion().finish == "cancelled"
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", ["longrope", "dynamic"])
+def test_angles_that_follow_the_length(kind: str, seed: int) -> None:
+    """Prompts in pieces, sent away and computed again, that cross the trained length on the way.
+
+    longrope: as the slow reference. dynamic: as alone, for what a cache holds differs from the reference.
+    """
+    half = tiny.family().model.decoder.head_width // 2
+    factors = {"short_factor": (1.0,) * half, "long_factor": (8.0,) * half} if kind == "longrope" else {}
+    model, draw = stretched(kind=kind, factor=4.0, **factors), Random(seed)
+    sampling = Sampling(max_new_tokens=18)
+    engine = engine_of(40, 4, tokens=draw.randint(8, 30), tiles=1, model=model)
+    order = draw.sample(range(11), 7)
+    tickets = {}
+    for prompt in order:
+        tickets[prompt] = engine.loop.submit(engine.sequence(prompts()[prompt], sampling))
+        for _ in range(draw.randint(0, 6)):
+            engine.loop.step()
+            check_books(engine.loop)
+        if running := engine.loop.scheduler.running:
+            engine.loop.scheduler._send_away(draw.choice(running))
+    for prompt, ticket in tickets.items():
+        asked = prompts()[prompt]
+        if kind == "longrope":
+            assert ticket.completion() == generate_slowly(model, tiny.tokenizer(), STOPS, asked, sampling)
+        else:
+            whole = Engine(model, tiny.tokenizer(), STOPS, limits=WHOLE)
+            assert [ticket.completion()] == whole.generate([asked], sampling)

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from tessera.records.files import cache
-from tessera.records.files.cache import BLOCK, SEAL, WHOLE, cache_root, cached_folder, digest_of, scratch
+from tessera.records.files.cache import BLOCK, SEAL, WHOLE, cached_folder, digest_of, scratch
 from tessera.records.manifest import DatasetSpec
 from tessera.records.readers.records import RecordReader
+from tessera.runtime.disk import cache_root
 
 
 @pytest.fixture

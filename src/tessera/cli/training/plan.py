@@ -11,7 +11,6 @@ from tessera.cli.terminal.tables import figures_table, say
 from tessera.models.accounting import count_parameters
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.shown import counted
-from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.parallel.ranks import join
 from tessera.train.plan.fit import Advice, advise
 from tessera.train.plan.machine import USUAL, find_machine, with_speed
@@ -51,19 +50,26 @@ def require_memory(recipe: Recipe) -> None:
 
     Looked at before weights and data are read: on full packs of usual samples.
     """
-    if not all(isinstance(stage.objective, ConversationObjective) for stage in recipe.stages):
-        return
-    if count_parameters(look_ahead(recipe.start).family.model)["total"] < SMALL:
+    if is_small(recipe):
         return
     machine = find_machine(recipe.device, None, None, join().world)
     plan = plan_run(recipe, machine, read_data=False)
     if plan.fullest.total > USUAL.far * machine.memory:
-        found = advise(recipe, plan)
-        options = f": {' '.join(found.options)}" if found.options else ""
-        needs = f"stage {plan.fullest.name!r} needs about {plan.fullest.total / 1e9:.1f} GB"
-        raise ValueError(
-            f"{needs}. {found.line}{options}. `--plan` shows the parts; `--no-plan-check` starts all the same"
-        )
+        raise too_large(plan, advise(recipe, plan))
+
+
+def is_small(recipe: Recipe) -> bool:
+    """Whether nobody needs to look: it fits everywhere."""
+    return count_parameters(look_ahead(recipe.start).family.model)["total"] < SMALL
+
+
+def too_large(plan: RunPlan, found: Advice) -> ValueError:
+    """What to say instead of a start."""
+    options = f": {' '.join(found.options)}" if found.options else ""
+    needs = f"stage {plan.fullest.name!r} needs about {plan.fullest.total / 1e9:.1f} GB"
+    return ValueError(
+        f"{needs}. {found.line}{options}. `--plan` shows the parts; `--no-plan-check` starts all the same"
+    )
 
 
 def as_json(plan: RunPlan, advice: Advice) -> dict[str, Any]:
@@ -79,7 +85,12 @@ def as_json(plan: RunPlan, advice: Advice) -> dict[str, Any]:
         "devices": devices | {"speed_from": machine.why},
         "stages": stages,
         "seconds": plan.seconds,
-        "advice": asdict(advice),
+        "advice": {
+            "line": advice.line,
+            "fits": advice.fits,
+            "total": advice.total,
+            "options": advice.options,
+        },
     }
 
 
@@ -143,6 +154,8 @@ def _gb(size: int) -> str:
 def _time(plan: RunPlan) -> str:
     if plan.machine.speed is None:
         return f"time: {plan.machine.why}"
+    if not any(stage.seconds for stage in plan.stages):
+        return "time: not estimated but for conversations"
     steps = ", ".join(f"{s.name} {_duration(s.seconds)} a step" for s in plan.stages if s.seconds)
     whole = f"{_duration(plan.seconds)} in all, " if plan.seconds else ""
     return f"time: {whole}{steps} ({plan.machine.why})"

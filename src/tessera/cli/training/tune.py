@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -17,17 +17,19 @@ from tessera.checkpoints.shipped import shipped_folder
 from tessera.cli.command import FieldsCommand, WordsCommand
 from tessera.cli.terminal.mistakes import mistakes_as_errors
 from tessera.cli.terminal.tables import Terminal, figures_table, say
-from tessera.cli.training.plan import require_memory
+from tessera.cli.training.plan import is_small, require_memory, too_large
 from tessera.cli.training.train import MERGED, follow, hold, merged, prepare, require_run, say_stopped
 from tessera.recipes.internvl.stage import Part
 from tessera.recipes.shelf import load_recipe
 from tessera.recipes.tuning import Choice, DataLengths, Wish, choose
 from tessera.recipes.tuning_data import measure, read_data, write_parts
+from tessera.recipes.tuning_fit import fit
 from tessera.recipes.written import written
 from tessera.runtime.atomic import atomic_write
 from tessera.runtime.progress import Bars, progress_bars
 from tessera.runtime.shown import shown
 from tessera.train.parallel.ranks import Ranks, join, totals
+from tessera.train.plan.machine import USUAL, find_machine
 from tessera.train.recipe import Recipe
 from tessera.train.watch.telemetry import stage_figures
 
@@ -81,10 +83,12 @@ class TuneCommand(WordsCommand, FieldsCommand):
     """Questions of the records held out that the model answers on the way; 0 asks nothing."""
     seed: int = 0
     """Of order, first factors and dropout."""
-    precision: str = "bfloat16"
-    """Number format: bfloat16, float32."""
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    """Number format of weights and products."""
     device: str = "auto"
     """Where to run: auto, cpu, cuda."""
+    device_memory: str | None = None
+    """Choose what fits into this memory, for example 24GB; by default into that of the device here."""
     track: str | None = None
     """Give the numbers of every step to tensorboard, trackio, wandb, or to what module:function makes."""
     peak: float | None = None
@@ -99,6 +103,8 @@ class TuneCommand(WordsCommand, FieldsCommand):
     def run(self) -> int:
         if len(self.words) < 2:
             raise ValueError("give a model and data: tessera tune MODEL DATA --out FOLDER")
+        if not 0 <= self.val < 1:
+            raise ValueError(f"--val {self.val}: give a share of the records, from 0 to below 1")
         ranks = join()
         console = Terminal(stderr=self.json, quiet=not ranks.leads)
         with hold(self.out), progress_bars(keep=True, shown=ranks.leads) as bars:
@@ -132,7 +138,10 @@ class TuneCommand(WordsCommand, FieldsCommand):
         """
         if (self.out / ASKED).is_file() and (self.out / "state").is_dir():
             self._require_same_request()
-            return load_recipe(self.out / RECIPE)
+            recipe = load_recipe(self.out / RECIPE)
+            if not self.no_plan_check:
+                require_memory(recipe)
+            return recipe
         require_run(self.out, self.resume)
         wish = Wish(**{name: getattr(self, name) for name in Wish.model_fields})
         checkpoint = find_model(self.words[0])
@@ -152,9 +161,21 @@ class TuneCommand(WordsCommand, FieldsCommand):
         )
         update = {name: getattr(self, name) for name in ("seed", "precision", "device")}
         recipe = with_fields(recipe.model_copy(update=update), self.fields)
+        if not is_small(recipe):
+            recipe, memory = self._fitted(recipe, lengths)
+            choices = (*choices, memory)
         console.print(choices_table(described.family.name, lengths, choices))
         self._write(recipe)
         return recipe
+
+    def _fitted(self, recipe: Recipe, lengths: DataLengths) -> tuple[Recipe, Choice]:
+        """With what makes it fit its device. ValueError where nothing does."""
+        machine = find_machine(recipe.device, self.device_memory, None, join().world)
+        asked = () if self.max_tokens is None else ("--stages.0.packing.max-tokens",)
+        found = fit(recipe, lengths, machine, (*self.fields, *asked))
+        if found.advice.total > USUAL.far * machine.memory and not self.no_plan_check:
+            raise too_large(found.plan, found.advice)
+        return found.advice.recipe, found.choice
 
     def _request(self) -> dict[str, Any]:
         """What decides the recipe, as plain values."""

@@ -9,7 +9,6 @@ import errno
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -21,7 +20,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from tessera.runtime.disk import sync
+from tessera.runtime.disk import cache_root, sync
 
 VERSION = "2"
 """Raised when what builders write changes."""
@@ -33,13 +32,6 @@ BLOCKS, BLOCK = 64, 1 << 16
 FORGOTTEN = 3600
 """Seconds after which a folder that nobody locked was left by a killed process."""
 _CACHE_AT_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-
-
-def cache_root() -> Path:
-    """`TESSERA_CACHE` when it is set, else `tessera` in the user's cache folder."""
-    if chosen := os.environ.get("TESSERA_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "tessera"
 
 
 def cached_folder(kind: str, stamp: str, build: Callable[[Path], object]) -> Path:

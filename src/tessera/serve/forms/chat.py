@@ -11,11 +11,12 @@ from typing import Any
 from pydantic import Field
 
 from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tool_calls import ToolCall, ToolUse
 from tessera.engine.completion import TokenLogprob
-from tessera.runtime.shown import shown
 from tessera.serve.ask import AnswerForm, Ask
-from tessera.serve.faults import bad_field
+from tessera.serve.faults import bad_field, invalid
 from tessera.serve.forms.fields import SampledBody, usage
+from tessera.serve.forms.grammars import ResponseFormat, StructuredOutputs, grammar_of
 from tessera.serve.forms.stream import DONE, data
 from tessera.serve.forms.tokens import TokenWriter
 from tessera.serve.said import Delta, Said
@@ -30,7 +31,11 @@ class ChatBody(SampledBody):
     max_completion_tokens: int | None = Field(default=None, ge=1)
     logprobs: bool = False
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
-    response_format: dict[str, Any] = {"type": "text"}
+    tools: list[Any] = []
+    tool_choice: str | dict[str, Any] = "auto"
+    parallel_tool_calls: bool = True
+    response_format: ResponseFormat = ResponseFormat()
+    structured_outputs: StructuredOutputs | None = None
     continue_final_message: bool = False
     """the last message is the beginning of the answer"""
     add_generation_prompt: bool | None = None
@@ -54,9 +59,6 @@ class ChatBody(SampledBody):
         """ApiFault for fields that do not go together."""
         if self.top_logprobs is not None and not self.logprobs:
             raise bad_field("top_logprobs", "needs logprobs = true beside it")
-        if self.response_format.get("type") != "text":
-            given = shown(self.response_format.get("type"))
-            raise bad_field("response_format.type", f"{given} is not offered; 'text' is")
         if self.add_generation_prompt not in (None, not self.continue_final_message):
             raise bad_field("add_generation_prompt", "an answer is always asked for; leave it out")
 
@@ -74,6 +76,14 @@ class ChatForm(AnswerForm):
         }
 
     @cached_property
+    def _use(self) -> ToolUse:
+        body = self._body
+        try:
+            return ToolUse.read(body.tools, body.tool_choice, body.parallel_tool_calls)
+        except ValueError as error:
+            raise invalid(error) from error
+
+    @cached_property
     def ask(self) -> Ask:
         """What is asked."""
         body = self._body
@@ -81,6 +91,7 @@ class ChatForm(AnswerForm):
         options = body.options(self._settings.temperature) | {
             "strip": True,
             "logprobs": (body.top_logprobs or 0) if body.logprobs else None,
+            "grammar": grammar_of(body.response_format, body.structured_outputs, self._use),
             "continue_final_message": body.continue_final_message,
             "max_tiles": body.max_tiles,
             "visual_increment": body.visual_increment,
@@ -88,6 +99,7 @@ class ChatForm(AnswerForm):
         shows_usage = body.stream_options is not None and body.stream_options.include_usage
         return Ask(
             messages=body.messages,
+            tools=self._use,
             options=options,
             new_tokens=body.new_tokens,
             choices=body.n,
@@ -101,10 +113,9 @@ class ChatForm(AnswerForm):
         choices = [
             {
                 "index": one.index,
-                "message": {"role": "assistant", "content": one.words, "refusal": None}
-                | _thought(one.thought),
+                "message": _message(one),
                 "logprobs": self._logprobs(one.logprobs),
-                "finish_reason": one.finish,
+                "finish_reason": reason(one),
             }
             for one in said
         ]
@@ -117,11 +128,13 @@ class ChatForm(AnswerForm):
 
     def piece(self, said: Said, delta: Delta) -> Iterator[bytes]:
         """New words, if there are any; the reason to end comes alone, behind the last of them."""
-        told = ({"content": delta.words} if delta.words else {}) | _thought(delta.thought)
+        first = len(said.calls) - len(delta.calls)
+        words = {"content": delta.words} if delta.words else {}
+        told: dict[str, Any] = words | _thought(delta.thought) | _calls(delta.calls, first)
         if told or delta.logprobs:
             yield self._chunk(said.index, told or {"content": ""}, self._logprobs(delta.logprobs))
         if delta.finish is not None:
-            yield self._chunk(said.index, {}, finish=delta.finish)
+            yield self._chunk(said.index, {}, finish=reason(said))
 
     def closing(self, said: Sequence[Said]) -> Iterator[bytes]:
         """Counts where they were asked for, and the end."""
@@ -145,6 +158,27 @@ class ChatForm(AnswerForm):
 def _thought(thought: str) -> dict[str, str]:
     """What the model thought before it spoke, where clients look for it; nothing where it did not."""
     return {"reasoning_content": thought} if thought else {}
+
+
+def _message(said: Said) -> dict[str, Any]:
+    words = said.words or (None if said.calls else "")
+    calls = _calls(said.calls)
+    return {"role": "assistant", "content": words, "refusal": None} | _thought(said.thought) | calls
+
+
+def _calls(calls: Sequence[ToolCall], first: int | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Calls of functions where clients look for them. first: in streams, the number of the first one."""
+    entries = []
+    for number, call in enumerate(calls):
+        function = {"name": call.name, "arguments": call.arguments}
+        entry = {"id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
+        entries.append(entry if first is None else {"index": first + number} | entry)
+    return {"tool_calls": entries} if entries else {}
+
+
+def reason(said: Said) -> str | None:
+    """Why a choice ended, in OpenAI's words; "repetition" is ours."""
+    return "tool_calls" if said.calls and said.finish == "stop" else said.finish
 
 
 def _usage(said: Sequence[Said]) -> dict[str, int]:

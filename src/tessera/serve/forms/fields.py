@@ -49,6 +49,8 @@ class SampledBody(BaseModel):
     stop: str | list[str] = []
     stop_token_ids: list[int] = []
     ignore_eos: bool = False
+    end_loops: bool = False
+    """end an answer that repeats itself, with the reason "repetition" """
     n: int = Field(default=1, ge=1)
     stream: bool = False
     stream_options: StreamOptions | None = None
@@ -89,6 +91,7 @@ class SampledBody(BaseModel):
             "stop": tuple(stops),
             "stop_token_ids": tuple(self.stop_token_ids),
             "ignore_eos": self.ignore_eos,
+            "end_loops": self.end_loops,
         }
 
     def _bias(self) -> dict[int, float]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tessera.chat.tool_calls import ToolUse
 from tessera.serve.ask import Ask
 from tessera.serve.faults import bad_field, invalid
 from tessera.serve.prompt_view import PromptView
@@ -22,6 +23,7 @@ class TokenizeBody(BaseModel):
     continue_final_message: bool = False
     max_tiles: int | None = Field(default=None, ge=1)
     visual_increment: float | None = None
+    tools: list[Any] = []
 
     @classmethod
     def read(cls, body: dict[str, Any]) -> TokenizeBody:
@@ -43,7 +45,10 @@ class TokenizeBody(BaseModel):
             "max_tiles": self.max_tiles,
             "visual_increment": self.visual_increment,
         }
-        return Ask(messages=self.messages, options=options)
+        try:
+            return Ask(messages=self.messages, options=options, tools=ToolUse.read(self.tools))
+        except ValueError as error:
+            raise invalid(error) from error
 
 
 def tokenized(seen: PromptView, longest: int) -> dict[str, Any]:

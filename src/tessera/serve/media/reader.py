@@ -9,10 +9,12 @@ from typing import Any, NoReturn
 
 from tessera.chat.message import ClipSource, Conversation, PictureSource
 from tessera.chat.openai import FaultKind, Medium, MessageReader
+from tessera.chat.tool_calls import spelled
 from tessera.imaging.pictures.sources import inline_bytes, local_path, on_the_web, picture_source
 from tessera.runtime.shown import shown
 from tessera.serve.faults import ApiFault, bad_field
 from tessera.serve.media.files import RequestFiles
+from tessera.serve.media.names import check_names
 
 NO_FOLDER = "files of the server are not opened here; send a data: address (it can start with --media-root)"
 NO_WEB = "nothing is fetched from the web here; send a data: address (it can start with --allow-remote)"
@@ -31,7 +33,9 @@ class ServedReader(MessageReader):
 
     def conversation(self, messages: Sequence[Any]) -> Conversation:
         """The messages as a value. ApiFault names message and part."""
-        read = (self.message(f"messages[{number}]", entry) for number, entry in enumerate(messages))
+        for number, entry in enumerate(messages):
+            check_names(f"messages[{number}]", entry)
+        read = (self.message(f"messages[{number}]", entry) for number, entry in spelled(messages))
         return Conversation(tuple(message for message in read if message is not None))
 
     def fault(self, where: str, detail: str, kind: FaultKind = "field") -> NoReturn:

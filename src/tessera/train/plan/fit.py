@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tessera.chat.encoder import Lengths
 from tessera.nn.lora import LoRAConfig
 from tessera.train.plan.machine import USUAL, Allowances, Machine
 from tessera.train.plan.memory import Known
 from tessera.train.plan.packs import usual_pack
-from tessera.train.plan.prospect import Prospect
-from tessera.train.plan.run_plan import RunPlan, look_ahead_of, memory_of, with_allowances
+from tessera.train.plan.prospect import look_ahead
+from tessera.train.plan.run_plan import RunPlan, memory_of, with_allowances
+from tessera.train.plan.subject import subject_of
 from tessera.train.recipe import Recipe, Stage
 from tessera.train.update.rules import DECODER_LINEARS, Rule
 
@@ -29,6 +31,9 @@ class Change:
     devices: int
 
 
+Kind = Callable[[Recipe, int, Machine], Iterator[Change]]
+
+
 @dataclass(frozen=True)
 class Advice:
     """Whether a run fits, with which changes, and in how many bytes of each device."""
@@ -36,48 +41,57 @@ class Advice:
     line: str
     fits: bool
     total: int
+    recipe: Recipe
+    """With the changes."""
     options: tuple[str, ...] = ()
     """Of `tessera train`, one for each change."""
 
 
-def advise(recipe: Recipe, plan: RunPlan, allowances: Allowances = USUAL) -> Advice:
+@dataclass(frozen=True)
+class Terms:
+    """What changes may touch, and on what data they are weighed."""
+
+    kinds: tuple[Kind, ...]
+    """In the order in which they are tried."""
+    sample: Lengths | None = None
+    """The mean of the data; None assumes one."""
+    longest: Lengths = Lengths(0, 0, 0)
+    """What a pack must hold."""
+
+
+def advise(
+    recipe: Recipe, plan: RunPlan, allowances: Allowances = USUAL, terms: Terms | None = None
+) -> Advice:
     """The fewest changes, those that cost least first, after which the fullest stage fits.
 
     A change that saves nothing is not made. Several of one kind follow each other until it is enough.
     """
-    machine, now = plan.machine, plan.fullest.total
+    machine, now, terms = plan.machine, plan.fullest.total, terms or Terms(KINDS)
     what = f"{plan.model}, {machine.label}"
     if plan.fits:
-        return Advice(f"{what}: fits as it is, {now / 1e9:.1f} GB", True, now)
+        return Advice(f"{what}: fits as it is, {now / 1e9:.1f} GB", True, now, recipe)
     index = plan.stages.index(plan.fullest)
-    prospect, made, known = look_ahead_of(recipe), dict[str, Change](), Known()
-    for kind in KINDS:
+    prospect, made, known = look_ahead(recipe.start), dict[Kind, Change](), Known()
+    for kind in terms.kinds:
         for change in kind(recipe, index, machine):
-            total = _total(change, index, prospect, machine, allowances, known)
+            packing = change.recipe.stages[index].packing
+            if packing.max_tokens < terms.longest.tokens or packing.max_tiles < terms.longest.tiles:
+                continue
+            pack = usual_pack(prospect.family.model, packing, terms.sample)
+            device = replace(machine, count=change.devices)
+            subject = subject_of(change.recipe, index, prospect.family.model, pack)
+            memory = memory_of(change.recipe, index, prospect, subject, device, known)
+            total = sum(with_allowances(memory, device, allowances).values())
             if total > 0.98 * now:
                 continue
-            made[kind.__name__], now, recipe = change, total, change.recipe
-            machine = replace(machine, count=change.devices)
+            made[kind], now, recipe, machine = change, total, change.recipe, device
             if now <= machine.memory:
                 labels = " and ".join(each.label for each in made.values())
                 options = tuple(each.option for each in made.values())
-                return Advice(f"{what}: fits with {labels}, {now / 1e9:.1f} GB", True, now, options)
+                return Advice(f"{what}: fits with {labels}, {now / 1e9:.1f} GB", True, now, recipe, options)
     best = " and ".join(each.label for each in made.values())
-    return Advice(f"{what}: does not fit, with {best or 'any change'} {now / 1e9:.1f} GB", False, now)
-
-
-def _total(
-    change: Change,
-    index: int,
-    prospect: Prospect,
-    machine: Machine,
-    allowances: Allowances,
-    known: Known,
-) -> int:
-    pack = usual_pack(prospect.family.model, change.recipe.stages[index].packing)
-    device = replace(machine, count=change.devices)
-    memory = memory_of(change.recipe, index, prospect, pack, device, known)
-    return sum(with_allowances(memory, device, allowances).values())
+    line = f"{what}: does not fit, with {best or 'any change'} {now / 1e9:.1f} GB"
+    return Advice(line, False, now, recipe)
 
 
 def _with(recipe: Recipe, index: int, **update: Any) -> Recipe:
@@ -155,5 +169,5 @@ def factors(recipe: Recipe, index: int, machine: Machine) -> Iterator[Change]:
     )
 
 
-KINDS = (recompute, offload, quantise, shorten, devices, factors)
+KINDS: tuple[Kind, ...] = (recompute, offload, quantise, shorten, devices, factors)
 """In the order in which they are tried."""

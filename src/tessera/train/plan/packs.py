@@ -71,21 +71,30 @@ class PackPlan:
         )
 
 
-def usual_pack(config: ModelConfig, limits: PackingConfig) -> PackPlan:
-    """A full pack where no data is at hand: equal samples of a picture in half of its tiles and some text."""
-    each = config.tokens_per_tile
-    tiles = min(6, limits.max_tiles, max(0, (limits.max_tokens - USUAL_TEXT) // each))
-    tokens = min(limits.max_tokens, tiles * each + USUAL_TEXT)
-    count = max(1, limits.max_tokens // tokens)
-    if tiles:
-        count = max(1, min(count, limits.max_tiles // tiles))
-    learned = max(LEAST_LEARNED, (tokens - tiles * each) // 2)
-    samples = [Lengths(tokens, tiles, learned)] * count
-    text = min(USUAL_TEXT, limits.max_tokens)
-    samples += [Lengths(text, 0, max(1, text // 2))] * ((limits.max_tokens - count * tokens) // text)
-    return PackPlan(
-        tuple(samples), f"samples of {tiles} tiles and {tokens - tiles * each} tokens of text, assumed"
-    )
+def usual_pack(config: ModelConfig, limits: PackingConfig, sample: Lengths | None = None) -> PackPlan:
+    """A full pack of equal samples: as long as `sample`, or, where no data is at hand, of a picture in half
+    of its tiles and some text."""
+    each, most = config.tokens_per_tile, limits.max_tokens
+    if sample is None:
+        tiles = min(6, limits.max_tiles, max(0, (most - USUAL_TEXT) // each))
+        sample = _sample(min(most, tiles * each + USUAL_TEXT), tiles, each)
+        origin = f"samples of {tiles} tiles and {sample.tokens - tiles * each} tokens of text, assumed"
+    else:
+        sample = _sample(min(most, sample.tokens), sample.tiles, each)
+        origin = (
+            f"samples of {sample.tokens} tokens, {sample.tiles} tiles among them, as the mean of the data"
+        )
+    count = max(1, most // sample.tokens)
+    if sample.tiles:
+        count = max(1, min(count, limits.max_tiles // sample.tiles))
+    text = min(USUAL_TEXT, most)
+    rest = [_sample(text, 0, each)] * ((most - count * sample.tokens) // text)
+    return PackPlan((*[sample] * count, *rest), origin)
+
+
+def _sample(tokens: int, tiles: int, each: int) -> Lengths:
+    """Half of the text is learned."""
+    return Lengths(tokens, tiles, max(LEAST_LEARNED, (tokens - tiles * each) // 2))
 
 
 def heaviest(packs: Sequence[PackPlan], config: ModelConfig) -> PackPlan:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from tessera.nn.attention.cpu.short import hidden_future
-from tessera.nn.cpu import multiplies_bfloat16
+from tessera.nn.cpu.operators import multiplies_bfloat16
 
 SCORES = 6 * 2**20
 """Scores in one product, which stay in the cache: those of four heads of a tile."""

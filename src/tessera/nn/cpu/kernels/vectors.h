@@ -1,0 +1,103 @@
+/* Vectors of 16 floats on any processor, and the operands of a product: bfloat16 in pairs where the processor
+   multiplies them itself, floats elsewhere. GCC and clang lower the generic form to what the machine has. */
+#ifndef VECTORS_H
+#define VECTORS_H
+
+#include <stdint.h>
+#include <string.h>
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+typedef float floats __attribute__((vector_size(64), aligned(4)));
+typedef uint32_t words __attribute__((vector_size(64), aligned(4)));
+typedef float four __attribute__((vector_size(16), aligned(4)));
+typedef uint16_t halves __attribute__((vector_size(32), aligned(2)));
+typedef int8_t bytes __attribute__((vector_size(16), aligned(1)));
+
+INLINE float from_bfloat16(uint16_t half) {
+  uint32_t word = (uint32_t)half << 16;
+  float number;
+  memcpy(&number, &word, 4);
+  return number;
+}
+
+/* To the nearest, ties to even; what is not a number stays so. */
+INLINE void to_bfloat16(uint16_t *at, four numbers, int count) {
+  typedef uint32_t bits __attribute__((vector_size(16)));
+  bits word = (bits)numbers, sound = (bits)(numbers == numbers);
+  word = (sound & (word + 0x7fff + (word >> 16 & 1))) | (~sound & 0x7fc00000);
+  UNROLL for (int i = 0; i < count; i++) at[i] = (uint16_t)(word[i] >> 16);
+}
+
+INLINE floats from_halves(const uint16_t *at) {
+  return (floats)(__builtin_convertvector(*(const halves *)at, words) << 16);
+}
+
+/* GCC takes the two below apart into single numbers unless it is told. */
+#ifdef __AVX512F__
+INLINE floats from_bytes(const int8_t *at) {
+  return (floats)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)at)));
+}
+
+INLINE four sums(const floats v[4]) {
+  __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps((__m512)v[0], (__m512)v[1]),
+                            _mm512_unpackhi_ps((__m512)v[0], (__m512)v[1]));
+  __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps((__m512)v[2], (__m512)v[3]),
+                            _mm512_unpackhi_ps((__m512)v[2], (__m512)v[3]));
+  __m512 all = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+  __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+  return (four)_mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+}
+#else
+INLINE floats from_bytes(const int8_t *at) { return __builtin_convertvector(*(const bytes *)at, floats); }
+
+INLINE four sums(const floats v[4]) {
+  four out;
+  for (int i = 0; i < 4; i++) {
+    float part[16];
+    memcpy(part, &v[i], 64);
+    for (int half = 8; half; half /= 2)
+      for (int j = 0; j < half; j++) part[j] += part[j + half];
+    out[i] = part[0];
+  }
+  return out;
+}
+#endif
+
+#ifdef __AVX512BF16__
+
+#define LANES 32
+typedef uint16_t number; /* of x */
+typedef __m512bh operand;
+
+INLINE floats spread_half(const uint16_t *at) {
+  return (floats)_mm512_slli_epi32(_mm512_set1_epi16((short)*at), 16);
+}
+
+INLINE operand load(const number *at) { return (operand)_mm512_loadu_si512(at); }
+INLINE operand weights_bf16(const uint16_t *at) { return load(at); }
+INLINE floats add_product(floats sum, operand w, operand x) { return (floats)_mm512_dpbf16_ps((__m512)sum, w, x); }
+
+/* Exact: a bfloat16 holds eight bits. */
+INLINE operand weights_int8(const int8_t *at) {
+  return _mm512_cvtne2ps_pbh((__m512)from_bytes(at + 16), (__m512)from_bytes(at));
+}
+
+#else
+
+#define LANES 16
+typedef float number;
+typedef floats operand;
+
+INLINE floats spread_half(const uint16_t *at) { return from_bfloat16(*at) - (floats){0}; }
+INLINE operand load(const number *at) { return *(const floats *)at; }
+INLINE operand weights_bf16(const uint16_t *at) { return from_halves(at); }
+INLINE operand weights_int8(const int8_t *at) { return from_bytes(at); }
+INLINE floats add_product(floats sum, operand w, operand x) { return sum + w * x; }
+
+#endif
+#endif

@@ -1,0 +1,103 @@
+"""Which way few rows take through a weight: PyTorch's or the kernels of our own, by a short measurement.
+
+Never by the processor's name, which says little about what a virtual machine reads in a second. Measured once
+for a kind of weight and a number of rows, on weights that are not in the cache, and kept on the disk beside
+the library; another processor, PyTorch, compiler or number of threads is measured anew. Only inference takes
+these routes (it runs in PyTorch's inference mode), so that training is not another one after another start.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, partial
+from pathlib import Path
+
+import torch
+
+from tessera.nn.cpu.building import build, own_folder
+from tessera.nn.cpu.native import STEP, Kind, drawn, multiply, why_not
+from tessera.runtime.atomic import atomic_write
+
+ROWS = (1, 4, 16, 64)
+"""Numbers of rows that are measured; others go by the next larger one, and more by PyTorch."""
+LARGE = 2**18
+"""Weights in a matrix from which on it matters; smaller ones stay in the processor's cache."""
+OUTS, INNER, COPIES = 2048, 1024, 12
+"""What is measured: this many matrices of two million weights, each read once."""
+GAIN = 0.95
+"""Share of PyTorch's time below which a kernel of ours is taken."""
+
+Product = Callable[[torch.Tensor], torch.Tensor]
+MakeProduct = Callable[..., Product]
+"""PyTorch's way with a weight that is given as to `native.multiply`."""
+
+
+def takes_native(kind: Kind, x: torch.Tensor, outs: int, other: MakeProduct) -> bool:
+    """Whether rows x [R, in] go through our kernels for this kind of weight; `other` makes PyTorch's way."""
+    rows, inner = x.shape
+    if rows > ROWS[-1] or inner * outs < LARGE or inner % STEP or x.dtype != torch.bfloat16:
+        return False
+    if x.device.type != "cpu" or not torch.is_inference_mode_enabled() or not rows:
+        return False
+    return _is_faster(kind, next(most for most in ROWS if rows <= most), torch.get_num_threads(), other)
+
+
+def describe(kind: Kind, other: MakeProduct) -> str:
+    """What was chosen for a kind, in words; measures what was not measured yet."""
+    if reason := why_not():
+        return f"few rows by PyTorch ({reason})"
+    threads = torch.get_num_threads()
+    with torch.inference_mode():
+        ours = [rows for rows in ROWS if _is_faster(kind, rows, threads, other)]
+    return f"up to {max(ours)} rows by own {kind} kernels" if ours else "few rows by PyTorch (faster here)"
+
+
+@cache
+def _is_faster(kind: Kind, rows: int, threads: int, other: MakeProduct) -> bool:
+    if why_not():
+        return False
+    file = own_folder() / f"{build().stem}.{threads}.json"
+    known = _read(file)
+    # PyTorch wants a bfloat16 weight in another order, and only one is kept: one choice for all rows.
+    names = {f"{kind} {count}": count for count in (ROWS if kind == "bfloat16" else (rows,))}
+    if missing := names.keys() - known.keys():
+        known |= {name: measure(kind, names[name], other) for name in missing}
+        with suppress(OSError), atomic_write(file) as stream:
+            stream.write(json.dumps(known, indent=1).encode())
+    return statistics.geometric_mean(known[name] for name in names) < GAIN
+
+
+def measure(kind: Kind, rows: int, other: MakeProduct) -> float:
+    """Our time as a share of PyTorch's; the two take turns, so that a busy machine slows both."""
+    generator = torch.Generator().manual_seed(0)
+    first = drawn(kind, OUTS, INNER, generator)
+    x = torch.randn(rows, INNER, generator=generator).bfloat16()
+    ways: list[tuple[Product, Product]] = []
+    for _ in range(COPIES):
+        mine, their = ({name: each.clone() for name, each in first.items()} for _ in range(2))
+        ways.append((partial(multiply, kind, **mine), other(**their)))
+    for way in ways[0]:
+        way(x)
+    seconds = [[_seconds(way, x) for way in pair] for pair in ways]
+    return statistics.median(mine / their for mine, their in seconds)
+
+
+def _seconds(way: Product, x: torch.Tensor) -> float:
+    start = time.perf_counter()
+    way(x)
+    return time.perf_counter() - start
+
+
+def _read(file: Path) -> dict[str, float]:
+    """What was measured before; nothing where the file is not there or not ours."""
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: share for name, share in found.items() if isinstance(share, float)}
