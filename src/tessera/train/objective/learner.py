@@ -147,7 +147,7 @@ class ChatLearner:
             raise ValueError("start.adapter, start.frozen: both need a start.checkpoint, which is stored")
         parts = assemble(start)
         model = empty_model(parts.family)
-        fill(model, parts.tensors(seed), dtype=parts.dtype)
+        fill(model, parts.tensors(seed), dtype=parts.dtype, windows=join().world > 1)
         family, tokenizer = parts.family, parts.tokenizer
         family = family.model_copy(update=start.said)
         encoder = family.encoder(tokenizer)
