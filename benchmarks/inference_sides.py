@@ -56,13 +56,16 @@ class Ours:
     def __init__(self) -> None:
         from tessera.checkpoints.load import load_checkpoint
         from tessera.engine.engine import Engine
+        from tessera.nn.linear import inference_head
 
-        self._load, self._engine = load_checkpoint, Engine
+        self._load, self._engine, self._head = load_checkpoint, Engine, inference_head
 
     def load(self, folder: str, dtype: str, linears: str) -> None:
         """Open a folder."""
         self.loaded = self._load(folder, dtype=DTYPES[dtype], linears=linears)
         self.model = self.loaded.model
+        decoder = self.model.decoder
+        decoder.add_module("lm_head", self._head(decoder.lm_head, few_bits=linears != "packed"))
         self._see, self._logits = self.model.see, self.model.logits
 
     def answer(self, prompt: Mapping[str, np.ndarray], tokens: int, clock: Clock) -> list[int]:

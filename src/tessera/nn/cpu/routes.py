@@ -4,11 +4,13 @@ Never by the processor's name, which says little about what a virtual machine re
 for a kind of weight and a number of rows, on weights that are not in the cache, and kept on the disk beside
 the library; another processor, PyTorch, compiler or number of threads is measured anew. Only inference takes
 these routes (it runs in PyTorch's inference mode), so that training is not another one after another start.
+What was taken is logged at INFO by the logger "tessera".
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import statistics
 import time
 from collections.abc import Callable
@@ -22,10 +24,12 @@ from tessera.nn.cpu.building import build, own_folder
 from tessera.nn.cpu.native import STEP, Kind, drawn, multiply, why_not
 from tessera.runtime.atomic import atomic_write
 
+logger = logging.getLogger("tessera")
+
 ROWS = (1, 4, 16, 64)
 """Numbers of rows that are measured; others go by the next larger one, and more by PyTorch."""
-LARGE = 2**18
-"""Weights in a matrix from which on it matters; smaller ones stay in the processor's cache."""
+LEAST = 2**14
+"""Weights in a matrix below which it does not matter."""
 OUTS, INNER, COPIES = 2048, 1024, 12
 """What is measured: this many matrices of two million weights, each read once."""
 GAIN = 0.95
@@ -39,7 +43,7 @@ MakeProduct = Callable[..., Product]
 def takes_native(kind: Kind, x: torch.Tensor, outs: int, other: MakeProduct) -> bool:
     """Whether rows x [R, in] go through our kernels for this kind of weight; `other` makes PyTorch's way."""
     rows, inner = x.shape
-    if rows > ROWS[-1] or inner * outs < LARGE or inner % STEP or x.dtype != torch.bfloat16:
+    if rows > ROWS[-1] or inner * outs < LEAST or inner % STEP or x.dtype != torch.bfloat16:
         return False
     if x.device.type != "cpu" or not torch.is_inference_mode_enabled() or not rows:
         return False
@@ -58,7 +62,8 @@ def describe(kind: Kind, other: MakeProduct) -> str:
 
 @cache
 def _is_faster(kind: Kind, rows: int, threads: int, other: MakeProduct) -> bool:
-    if why_not():
+    if reason := why_not():
+        logger.info("%s weights, few rows: PyTorch (%s)", kind, reason)
         return False
     file = own_folder() / f"{build().stem}.{threads}.json"
     known = _read(file)
@@ -68,7 +73,10 @@ def _is_faster(kind: Kind, rows: int, threads: int, other: MakeProduct) -> bool:
         known |= {name: measure(kind, names[name], other) for name in missing}
         with suppress(OSError), atomic_write(file) as stream:
             stream.write(json.dumps(known, indent=1).encode())
-    return statistics.geometric_mean(known[name] for name in names) < GAIN
+    share = statistics.geometric_mean(known[name] for name in names)
+    taken, counts = "own kernels" if share < GAIN else "PyTorch", ", ".join(map(str, names.values()))
+    logger.info("%s weights, %s rows: %s (ours in %.2f of its time)", kind, counts, taken, share)
+    return share < GAIN
 
 
 def measure(kind: Kind, rows: int, other: MakeProduct) -> float:
