@@ -48,7 +48,7 @@ def write(path: Path, *lines: dict[str, Any] | str) -> Path:
 
 def told(path: Path) -> dict[str, dict[str, Any]]:
     """Answers by their custom_id; each line is whole and stands once."""
-    lines = [json.loads(one) for one in path.read_text().splitlines()]
+    lines = [json.loads(one) for one in path.read_text().split("\n")[:-1]]
     assert len({one["custom_id"] for one in lines}) == len(lines)
     return {one["custom_id"]: one for one in lines}
 

@@ -31,7 +31,7 @@ from tessera.serve.settings import ServeLimits, ServeSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunCommand(ReportingCommand):
+class RunFileCommand(ReportingCommand):
     """Answer a file of requests in OpenAI's batch form. What an earlier run answered is kept."""
 
     requests: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="REQUESTS")]
