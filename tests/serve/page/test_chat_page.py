@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 from tests.engine import tiny
+from tests.imaging.clips.drawn_clips import write_clip
 from tests.serve.served import NAME, Served, data_address, says, serving, shows, until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is absent: pip install playwright")
@@ -55,7 +57,8 @@ def page(browser: Any, served: Served) -> Iterator[Any]:
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     opened.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
     opened.on(
-        "request", lambda r: wrong.append(r.url) if not r.url.startswith((served.address, "data:", "blob:")) else 0
+        "request",
+        lambda r: wrong.append(r.url) if not r.url.startswith((served.address, "data:", "blob:")) else 0,
     )
     opened.goto(served.address)
     wait(opened, f"document.title === '{NAME}'")
@@ -98,7 +101,8 @@ def fake_answer(page: Any, text: str, thought: str = "", finish: str = "stop") -
     chunks.append({"choices": [{"delta": {}, "finish_reason": finish}]})
     body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
     page.route(
-        "**/v1/chat/completions", lambda r: r.fulfill(body=body, headers={"content-type": "text/event-stream"})
+        "**/v1/chat/completions",
+        lambda r: r.fulfill(body=body, headers={"content-type": "text/event-stream"}),
     )
 
 
@@ -140,6 +144,13 @@ def test_dropped_pasted_and_taken_pictures(page: Any) -> None:
     assert page.inner_text("#trouble") == "a.txt is no picture and no clip"
 
 
+def test_a_clip_shows_its_frames(page: Any, tmp_path: Path) -> None:
+    page.set_input_files("#files", write_clip(tmp_path / "clip.mp4"))
+    page.wait_for_selector("#media .caption")
+    assert re.fullmatch(r"\d+ frames, \d+ tokens", page.inner_text("#media .caption"))
+    assert ask(page, "what moves?") and page.locator("article.user video").count() == 1
+
+
 def test_what_the_server_refuses_is_told_in_its_words(page: Any) -> None:
     page.set_input_files("#files", {"name": "b.png", "mimeType": "image/png", "buffer": b"not a png"})
     page.wait_for_selector("#trouble:not([hidden])")
@@ -149,9 +160,12 @@ def test_what_the_server_refuses_is_told_in_its_words(page: Any) -> None:
 
 
 def test_boxes_are_drawn_and_nothing_said_becomes_markup(page: Any) -> None:
-    evil = "<img src=x onerror=alert(1)> **bold** `a<b`\n\n| a | b |\n|---|---|\n| 1 | <script>alert(2)</script> |\n"
+    evil = "<img src=x onerror=alert(1)> **bold** `a<b`"
+    table = "| a | b |\n|---|---|\n| 1 | <script>alert(2)</script> |"
     boxes = "<ref>the cat</ref><box>[[100, 200, 500, 800]]</box> and [[0, 0, 250, 250], [1, 1, 2, 2000]]"
-    fake_answer(page, f"{evil}\n- one\n- two\n\n{boxes}\n\n```\ncode\n```", thought="let me <b>see</b>")
+    fake_answer(
+        page, f"{evil}\n\n{table}\n\n- one\n- two\n\n{boxes}\n\n```\ncode\n```", thought="let me <b>see</b>"
+    )
     page.set_input_files("#files", png())
     page.wait_for_selector("#media .caption")
     ask(page, "where?")
@@ -239,7 +253,9 @@ def test_conversations_are_named_saved_loaded_and_deleted(page: Any, tmp_path: P
     page.set_input_files("#import-file", file)
     page.wait_for_selector("#talks .name >> text=Circles")
     broken = json.loads(file.read_text())
-    broken["talks"][0]["turns"][0]["media"] = [{"kind": "image", "name": "x", "url": "https://example.org/x.png"}]
+    broken["talks"][0]["turns"][0]["media"] = [
+        {"kind": "image", "name": "x", "url": "https://example.org/x.png"}
+    ]
     file.write_text(json.dumps(broken))
     page.set_input_files("#import-file", file)
     page.wait_for_selector("#trouble:not([hidden])")
