@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import PIL.Image
 import pytest
 
@@ -103,10 +104,11 @@ def starts_and_ends(words: list[str]) -> bool:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as running:
         assert running.stdout
-        up = any("http://127.0.0.1" in line for line in running.stdout)
+        address = next(line.split()[0] for line in running.stdout if line.startswith("http://127.0.0.1"))
+        health = httpx.get(address.removesuffix("/v1") + "/health", timeout=60, trust_env=False)
         running.send_signal(signal.SIGTERM)
         running.stdout.read()
-        return up and running.wait() == 0
+        return health.json() == {"status": "ok"} and running.wait() == 0
 
 
 def test_python_blocks_run(workplace: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
