@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
     from tessera.chat.message import Video
     from tessera.engine.chat_model import ChatModel
+    from tessera.engine.pipeline.config import GenerationConfig
+    from tessera.engine.pipeline.pipe import pipeline
     from tessera.imaging.pictures.reading import PictureReading
 
 __version__ = "0.1.0"
-__all__ = ["ChatModel", "Video", "load"]
+__all__ = ["ChatModel", "GenerationConfig", "Video", "load", "pipeline"]
 
 
 def load(
@@ -70,10 +72,15 @@ def load(
 
 
 def __getattr__(name: str) -> Any:
-    """`tessera.Video` and `tessera.ChatModel`, imported when they are asked for."""
+    """All but `load`, imported when they are asked for."""
     from importlib import import_module
 
-    places = {"Video": "tessera.chat.message", "ChatModel": "tessera.engine.chat_model"}
+    places = {
+        "Video": "tessera.chat.message",
+        "ChatModel": "tessera.engine.chat_model",
+        "GenerationConfig": "tessera.engine.pipeline.config",
+        "pipeline": "tessera.engine.pipeline.pipe",
+    }
     if name not in places:
         raise AttributeError(f"module 'tessera' has no attribute {name!r}")
     return getattr(import_module(places[name]), name)

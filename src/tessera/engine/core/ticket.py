@@ -59,11 +59,16 @@ class Ticket(Iterator[Event], AsyncIterator[Event]):
         """Whether no more events will be made."""
         return self._completion is not None
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next event, or the end, can be had without waiting."""
+        return bool(self._events) or self.over
+
     def __next__(self) -> Event:
         while not self._events:
             if self.over:
                 raise StopIteration
-            self._until(lambda: bool(self._events) or self.over)
+            self._until(lambda: self.ready)
         return self._events.popleft()
 
     async def __anext__(self) -> Event:
