@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tessera.cli.main import main, set_aside
+from tessera.cli.main import RECIPE_FIELDS, main, set_aside
+from tessera.cli.training.tune import TuneCommand
 from tessera.recipes.shelf import load_recipe
 from tessera.records.export import write_dataset
+from tessera.train.recipe import Recipe
 from tessera.train.watch.journal import read_reports
 
 FEW = ["--stages.0.steps", "2", "--stages.0.validation-packs", "1", "--device", "cpu"]
@@ -24,8 +26,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tuned(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a fine-tune in full."""
     out = tmp_path_factory.mktemp("runs") / "mine"
-    assert main(["tune", "shipped", str(data), "--out", str(out), "--full", *FEW]) == 0
+    given = ["tune", "shipped", str(data), "--out", str(out), "--save-every", "7"]
+    assert main([*given, "--full", *FEW]) == 0
     return out
+
+
+def test_all_fields_of_a_recipe_can_be_set() -> None:
+    """`--save-every` was no option of `tune`, although docs/runs.md relies on it."""
+    parts = {"stages", "start", "parallel"}
+    assert set(RECIPE_FIELDS) == Recipe.model_fields.keys() - parts - set(vars(TuneCommand(words=("a", "b"))))
+    words = ["tune", "a", "--save-every", "4", "--best=no"]
+    assert set_aside(words) == (["tune", "a"], ["--save-every", "4", "--best=no"])
 
 
 def test_options_with_a_dot_are_set_aside() -> None:
@@ -39,7 +50,7 @@ def test_options_with_a_dot_are_set_aside() -> None:
 
 def test_the_recipe_is_written_and_trained(tuned: Path) -> None:
     recipe = load_recipe(tuned / "recipe.py")
-    assert recipe.stages[0].steps == 2 and recipe.device == "cpu"
+    assert recipe.stages[0].steps == 2 and recipe.device == "cpu" and recipe.save_every == 7
     reports = list(read_reports(tuned))
     assert len(reports) == 2 and reports[-1].validation_loss is not None
     assert (tuned / "0_tune").is_dir()
@@ -48,7 +59,7 @@ def test_the_recipe_is_written_and_trained(tuned: Path) -> None:
 def test_the_same_command_finds_it_done_and_another_is_refused(
     tuned: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["tune", "shipped", str(data), "--out", str(tuned), "--full", *FEW]
+    command = ["tune", "shipped", str(data), "--out", str(tuned), "--save-every", "7", "--full", *FEW]
     assert main(command) == 0
     assert "finished before" in capsys.readouterr().out
     assert main([*command, "--rate", "1e-3"]) == 2
@@ -77,7 +88,7 @@ def test_a_second_fine_tune_starts_from_the_first(tuned: Path, data: Path, tmp_p
         (["shipped", "nothing.jsonl"], "data: no file 'nothing.jsonl'"),
         (["shipped", "DATA", "--stages.0.stepz", "2"], "--stages.0.stepz"),
         (["shipped", "DATA", "--lora-rank", "0"], "lora_rank"),
-        (["shipped", "DATA", "--val", "1.5"], "held_out"),
+        (["shipped", "DATA", "--val", "1.5"], "--val 1.5: give a share"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_trained(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tessera.serve.forms.chat import ChatBody
 from tessera.serve.forms.completions import CompletionBody
+from tessera.serve.forms.responses import ResponseBody
 from tests.engine import tiny
 from tests.serve.served import CHAT, Served, data_address, serving
 
@@ -99,7 +100,7 @@ def check(served: Served, path: str, body: Any) -> None:
         assert set(reply.json()["error"]) == {"message", "type", "param", "code"}
         assert len(reply.content) < 5000, "what was sent does not come back whole"
     elif body.get("stream") is True:
-        assert "error" not in reply.text and reply.text.endswith("data: [DONE]\n\n"), reply.text
+        assert '"error":{' not in reply.text and ("[DONE]" in reply.text or '"response.' in reply.text)
     served_well(served)
 
 
@@ -119,6 +120,20 @@ FUZZ = settings(
 @given(TALKS | SOUND, ASKED)
 def test_talks(served: Served, talk: Any, asked: dict[str, Any]) -> None:
     check(served, CHAT, asked | {"messages": talk})
+
+
+@FUZZ
+@given(
+    TALKS | SOUND | TEXTS,
+    st.fixed_dictionaries(
+        {"max_output_tokens": st.integers(1, 3)},
+        optional={
+            name: VALUES for name in ResponseBody.model_fields if name not in ("input", "max_output_tokens")
+        },
+    ),
+)
+def test_responses(served: Served, given_input: Any, asked: dict[str, Any]) -> None:
+    check(served, "/v1/responses", asked | {"input": given_input})
 
 
 @FUZZ

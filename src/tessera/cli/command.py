@@ -59,8 +59,8 @@ class Verb:
 
     line: str
     target: str | type[Command] | Mapping[str, Verb]
-    fields: bool = False
-    """Whether it leads to a FieldsCommand."""
+    fields: tuple[str, ...] | None = None
+    """Where it leads to a FieldsCommand: settings set aside, beside all with a dot in their names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class FieldsCommand(Command):
     """A command that finds settings while it runs, whose fields can be set like those of `tessera train`."""
 
     fields: tyro.conf.Suppress[tuple[str, ...]] = ()
-    """Options with a dot in their names, and their values."""
+    """Options that `Verb.fields` sets aside, and their values."""
 
 
 @dataclass(frozen=True, kw_only=True)

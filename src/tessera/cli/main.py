@@ -27,6 +27,11 @@ DATA = {
     "filter": Verb("clean by rules and scores, review, write what stays", "data.filter:FilterCommand"),
     "build": Verb("make conversations from ordinary annotations", "data.build:BUILD"),
 }
+RECIPE_FIELDS = (
+    *("name", "best", "save_every", "save_dtype", "save_in_background"),
+    *("log_every", "on_nonfinite", "most_skipped"),
+)
+"""Fields of a recipe without parts, but for those that `tune` has as options of its own."""
 VERBS = {
     "chat": Verb("ask a model about pictures and clips", "chat:ChatCommand"),
     "models": Verb("list the released models; describe one", "models:ModelsCommand"),
@@ -36,7 +41,7 @@ VERBS = {
     "recipes": Verb("list the recipes that ship; copy one to edit it", "training.recipes:RecipesCommand"),
     "train": Verb("run a recipe, stage after stage", "training.train:train_command"),
     "page": Verb("write the page of a run anew", "training.run_page:PageCommand"),
-    "tune": Verb("fine-tune a model on your data, LoRA or full", "training.tune:TuneCommand", fields=True),
+    "tune": Verb("fine-tune a model on your data, LoRA or full", "training.tune:TuneCommand", RECIPE_FIELDS),
     "graft": Verb("put a trained ViT on another language model", "training.graft:GraftCommand"),
     "inspect": Verb("show how a picture becomes tiles and tokens", "inspect:InspectCommand"),
     "demo": Verb("train and measure the scale model (10 minutes)", "training.demo:DemoCommand"),
@@ -120,17 +125,19 @@ def parse(words: list[str]) -> Command:
 
 
 def set_aside(words: list[str]) -> tuple[list[str], list[str]]:
-    """The words without options that have a dot in their names (and their values), and those; for verbs that
-    know the settings behind them only while they run.
+    """The words without options that are fields of a verb, or have a dot in their names (and their values),
+    and those; for verbs that know the settings behind them only while they run.
     """
-    if not words or words[0] not in VERBS or not VERBS[words[0]].fields:
+    known = VERBS[words[0]].fields if words and words[0] in VERBS else None
+    if known is None:
         return words, []
     kept: list[str] = []
     fields: list[str] = []
     into = kept
     for word in words:
         if word.startswith("--"):
-            into = fields if "." in word.partition("=")[0] else kept
+            name = word[2:].partition("=")[0].replace("-", "_")
+            into = fields if "." in name or name in known else kept
         into.append(word)
     return kept, fields
 

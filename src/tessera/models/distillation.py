@@ -33,15 +33,17 @@ class Teacher:
     """A frozen ViT. It is no module, so that no optimizer, state or checkpoint ever meets its weights."""
 
     def __init__(self, vit: VisionTransformer, config: TeacherConfig) -> None:
-        self.config, self._vit = config, vit.eval().requires_grad_(False)
+        self.config, self.vit = config, vit.eval().requires_grad_(False)
 
     @torch.no_grad()
     def states(self, tiles: torch.Tensor, like: torch.Tensor) -> list[torch.Tensor]:
         """uint8 tiles [N, S, S, 3] to its states [N, 1 + P, D], topmost first, on the device and in the
         dtype of `like`; without a graph."""
-        self._vit.to(like.device, like.dtype)
+        own = self.vit.like
+        if (own.device, own.dtype) != (like.device, like.dtype):
+            self.vit.to(like.device, like.dtype)
         pixels = normalise(tiles, self.config.mean, self.config.std, like.dtype)
-        return self._vit.last_states(pixels, self.config.layers, self.config.top)
+        return self.vit.last_states(pixels, self.config.layers, self.config.top)
 
 
 class Distiller(nn.Module):
@@ -59,6 +61,11 @@ class Distiller(nn.Module):
         if self._teacher is None:
             raise ValueError("teacher: none was given yet; call Distiller.imitate")
         return self._teacher
+
+    @property
+    def beside(self) -> tuple[nn.Module, ...]:
+        """What it holds besides its own parts."""
+        return () if self._teacher is None else (self._teacher.vit,)
 
     def imitates(self, config: TeacherConfig) -> bool:
         """Whether this teacher was given before. ValueError for another one: a run has one."""

@@ -65,10 +65,18 @@ class FileRecipe:
     file: Path
 
     def load(self) -> Recipe:
-        """Run the file and call the function. ValueError when that gives no recipe."""
+        """Run the file and call the function. ValueError when it is no Python, imports what isn't there, or
+        gives no recipe; what its own code raises comes through."""
         from tessera.train.recipe import Recipe
 
-        make = run_path(str(self.file), run_name=f"tessera_recipe_{self.file.stem}").get("recipe")
+        try:
+            make = run_path(str(self.file), run_name=f"tessera_recipe_{self.file.stem}").get("recipe")
+        except SyntaxError as error:
+            raise ValueError(f"recipe file {error.filename}, line {error.lineno}: {error.msg}") from error
+        except ImportError as error:
+            raise ValueError(
+                f"recipe file {self.file}: {error}; install it, or correct the import"
+            ) from error
         result = make() if callable(make) else None
         if not isinstance(result, Recipe):
             raise ValueError(

@@ -19,6 +19,7 @@ from tessera.runtime.shown import shown
 from tessera.serve.faults import ApiFault
 from tessera.serve.forms.chat import ChatBody, ChatForm
 from tessera.serve.forms.completions import CompletionBody, CompletionForm
+from tessera.serve.forms.responses import ResponseBody, ResponsesForm
 from tessera.serve.forms.tokenize import TokenizeBody, tokenized
 from tessera.serve.front import Front, MakeForm
 from tessera.serve.http.layers import CountLayer, JsonReply, KeyLayer, refusal
@@ -41,6 +42,7 @@ def build_app(front: Front) -> Starlette:
     settings, tokenizer = front.settings, front.model.tokenizer
     chat = AnswerRoute(front, lambda body: ChatForm(ChatBody.read(body), settings, tokenizer))
     raw = AnswerRoute(front, lambda body: CompletionForm(CompletionBody.read(body), settings, tokenizer))
+    response = AnswerRoute(front, lambda body: ResponsesForm(ResponseBody.read(body), settings, tokenizer))
     layers = [Middleware(CountLayer, meters=front.meters, seconds=settings.limits.send_seconds)]
     if settings.origins:
         layers.append(
@@ -61,6 +63,7 @@ def build_app(front: Front) -> Starlette:
             Route("/v1/models/{name:path}", _models(front)),
             Route("/v1/chat/completions", chat, methods=["POST"]),
             Route("/v1/completions", raw, methods=["POST"]),
+            Route("/v1/responses", response, methods=["POST"]),
             Route("/tokenize", _tokenize(front), methods=["POST"]),
         ],
         middleware=layers,

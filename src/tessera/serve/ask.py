@@ -20,14 +20,14 @@ RawPrompt = str | tuple[int, ...]
 
 @dataclass(frozen=True)
 class Ask:
-    """One request. `messages` are a talk; where there is none, `prompts` are raw texts or ids.
+    """One request. `messages` are a talk; where it is None, `prompts` are raw texts or ids.
 
     tools: the functions that the model is told of. options: keywords of `ChatModel.prompt`. new_tokens: most
     tokens of an answer, None where nobody says. choices: answers to every prompt. streams: pieces as they
     come. usage: counts behind the last of them. echo: the words that the client began are part of the answer.
     """
 
-    messages: Sequence[Any] = ()
+    messages: Sequence[Any] | None = None
     prompts: tuple[RawPrompt, ...] = ()
     tools: ToolUse = ToolUse()
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -149,5 +149,5 @@ def said_of(number: int, job: AnswerJob, ask: Ask) -> Said:
     """An answer of which nothing has been said."""
     begun = "" if ask.echo else job.sampling.begun.lstrip()
     prompt = job.text if ask.echo else ""
-    talk, called = bool(ask.messages), bool(ask.tools.tools)
+    talk, called = ask.messages is not None, bool(ask.tools.tools)
     return Said(number, len(job.prompt.ids), apart=talk, called=called, begun=begun, prompt=prompt)

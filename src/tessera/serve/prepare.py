@@ -57,7 +57,7 @@ class Preparer:
 
     async def jobs(self, ask: Ask, held: AsyncExitStack) -> list[AnswerJob]:
         """A job for every answer; `held` keeps their places until they are over. ApiFault for mistakes."""
-        if not ask.messages:
+        if ask.messages is None:
             raw = await self._done(self.quick, None, self._raw, ask)
             await self._enter(held, [size for _, size in raw], ask.choices)
             return [each for job, _ in raw for each in self._choices(job, ask.choices)]
@@ -74,7 +74,7 @@ class Preparer:
 
     async def seen(self, ask: Ask) -> PromptView:
         """What the model would see of it; no pixel is decoded and nothing waits for others."""
-        if not ask.messages:
+        if ask.messages is None:
             raw = await self._done(self.quick, None, self._raw, ask)
             job, _ = raw[0]
             return self._seen(job.prompt.ids, job.increment, (), job.text)
@@ -105,7 +105,7 @@ class Preparer:
 
     async def _read(self, ask: Ask, files: RequestFiles) -> Conversation:
         reader = ServedReader(files, self.root, self.settings.allow_remote, self.limits.media)
-        talk = await self._done(self.quick, files, reader.conversation, ask.messages)
+        talk = await self._done(self.quick, files, reader.conversation, ask.messages or ())
         talk = ask.tools.told(talk, self._system_text)
         addresses = [source for part in talk.media for source in _sources(part) if isinstance(source, str)]
         if not addresses:

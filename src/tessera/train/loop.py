@@ -79,9 +79,7 @@ class Trainer:
         for index in range(begun + 1):
             self._wrap(index)  # a state holds the model as its stage wraps it
         self._keeper.require_room(begun)
-        self.masters.hold(self.model)
-        parallelise(self.model, self.mesh)
-        self.masters.spread(self.model)
+        parallelise(self.model, self.mesh, self.masters.around)
         self.model.to(self.device)
         self.stepping = Stepping(self.recipe, self.model, self.device, self.mesh)
 

@@ -36,7 +36,7 @@ class Watched:
 
         monkeypatch.setattr(self.model, "see", seeing)
         monkeypatch.setattr(self.model, "forward", going)
-        values = EngineLimits.model_validate({"block_size": 4} | limits)
+        values = EngineLimits.model_validate({"block_size": 4, "guesses_a_step": 0} | limits)
         self.engine = Engine(self.model, tiny.tokenizer(), frozenset(), limits=values)
 
     def ask(self, *prompts: Encoded, increment: float = 1.0) -> tuple[list[tuple[int, ...]], int, int]:

@@ -87,9 +87,7 @@ def steps(mesh: ProcessMesh, settings: dict[str, Any]) -> dict[str, torch.Tensor
             bias = None if module.bias is None else module.bias.detach()
             replace_module(blocks, path, make_linear(settings["linears"], module.weight.detach(), bias))
     wrap(model, rules, 0, masters)
-    masters.hold(model)
-    parallelise(model, mesh)
-    masters.spread(model)
+    parallelise(model, mesh, masters.around)
     set_drop_path(model, settings.get("drop_path", 0.5))
     for stack in (model.vision, model.decoder):
         stack.recompute = settings.get("recompute", "none")

@@ -16,6 +16,7 @@ from tessera.train.parallel.config import Parallel
 from tessera.train.plan.memory import GATHERED, count, step_memory
 from tessera.train.plan.packs import PackPlan
 from tessera.train.plan.shape import stage_model
+from tessera.train.plan.subject import chat
 from tessera.train.plan.trial import Conditions
 from tessera.train.recipe import Recipe, Stage
 from tessera.train.step import Step
@@ -98,7 +99,8 @@ def test_as_many_bytes_as_a_real_step_takes(
     real, pack = taken(stage, precision, batches)
     conditions = Conditions(CPU, DTYPES[precision], DTYPES[precision])
     model = stage_model(tiny.model().config, rules)
-    assert count(model, stage, [pack] * batches, conditions).total == pytest.approx(real, rel=0.05)
+    given = [chat(tiny.model().config, pack).batch] * batches
+    assert count(model, stage, given, conditions).total == pytest.approx(real, rel=0.05)
 
 
 def deep_recipe(**changes: Any) -> Recipe:
@@ -125,9 +127,9 @@ def test_few_blocks_tell_of_all(
     conditions = Conditions(CPU, torch.bfloat16, torch.bfloat16)
     stage = stage_of(rules, recompute=recompute, optimizer=OptimizerConfig(kind=kind))  # type: ignore[arg-type]
     recipe = tiny.recipe(stages=(stage,), precision="bfloat16")
-    short = step_memory(recipe, 0, deep, pack, conditions)
+    short = step_memory(recipe, 0, chat(deep, pack), conditions)
     monkeypatch.setattr("tessera.train.plan.memory.is_uniform", lambda *_: False)
-    whole = step_memory(recipe, 0, deep, pack, conditions)
+    whole = step_memory(recipe, 0, chat(deep, pack), conditions)
     for moment, held in short.moments.items():
         assert held.total() == pytest.approx(whole.moments[moment].total(), rel=0.01), moment
     assert short.parts == pytest.approx(whole.parts, rel=0.01) and short.fullest == whole.fullest
@@ -136,8 +138,8 @@ def test_few_blocks_tell_of_all(
 def test_shards_hold_a_part_each() -> None:
     config, pack = tiny.model().config, PackPlan((Lengths(300, 2, 60),), "made up")
     conditions = Conditions(torch.device("meta"), torch.bfloat16, torch.bfloat16)
-    alone = step_memory(deep_recipe(), 0, config, pack, conditions)
-    shared = step_memory(deep_recipe(parallel=Parallel(shard=4)), 0, config, pack, conditions, world=4)
+    alone = step_memory(deep_recipe(), 0, chat(config, pack), conditions)
+    shared = step_memory(deep_recipe(parallel=Parallel(shard=4)), 0, chat(config, pack), conditions, world=4)
     assert shared.parts["optimizer"] == pytest.approx(alone.parts["optimizer"] / 4, rel=0.01)
     assert GATHERED in shared.parts or shared.fullest == ("update",)
 
@@ -146,8 +148,8 @@ def test_offloaded_memory_lies_with_the_host() -> None:
     config, pack = tiny.model().config, PackPlan((Lengths(300, 2, 60),), "made up")
     stage = stage_of((tiny.ALL,), optimizer=OptimizerConfig(offload=True))
     conditions = Conditions(torch.device("meta"), torch.bfloat16, torch.bfloat16)
-    found = step_memory(tiny.recipe(stages=(stage,), precision="bfloat16"), 0, config, pack, conditions)
-    plain = step_memory(deep_recipe(), 0, config, pack, conditions)
+    found = step_memory(tiny.recipe(stages=(stage,), precision="bfloat16"), 0, chat(config, pack), conditions)
+    plain = step_memory(deep_recipe(), 0, chat(config, pack), conditions)
     trained = sum(parameter.numel() for parameter in tiny.model().parameters())
     assert found.host >= 12 * trained and plain.host < trained
     assert found.moments[("update",)]["optimizer"] < plain.moments[("update",)]["optimizer"]
@@ -157,7 +159,7 @@ def test_nothing_of_the_trial_stays() -> None:
     """Random state, and masks that attention keeps: a run behind a plan is the run without."""
     config, pack = tiny.model().config, PackPlan((Lengths(90, 1, 30),), "made up")
     before = torch.get_rng_state()
-    step_memory(deep_recipe(), 0, config, pack, Conditions(CPU, torch.bfloat16, torch.bfloat16))
+    step_memory(deep_recipe(), 0, chat(config, pack), Conditions(CPU, torch.bfloat16, torch.bfloat16))
     assert torch.equal(before, torch.get_rng_state())
     real, _ = taken(stage_of((tiny.ALL,)), "bfloat16", 1)
     assert real > 0

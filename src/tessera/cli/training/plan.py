@@ -11,7 +11,6 @@ from tessera.cli.terminal.tables import figures_table, say
 from tessera.models.accounting import count_parameters
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.shown import counted
-from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.parallel.ranks import join
 from tessera.train.plan.fit import Advice, advise
 from tessera.train.plan.machine import USUAL, find_machine, with_speed
@@ -60,9 +59,7 @@ def require_memory(recipe: Recipe) -> None:
 
 
 def is_small(recipe: Recipe) -> bool:
-    """Whether nobody needs to look: little is trained, or what can't be planned."""
-    if not all(isinstance(stage.objective, ConversationObjective) for stage in recipe.stages):
-        return True
+    """Whether nobody needs to look: it fits everywhere."""
     return count_parameters(look_ahead(recipe.start).family.model)["total"] < SMALL
 
 
@@ -157,6 +154,8 @@ def _gb(size: int) -> str:
 def _time(plan: RunPlan) -> str:
     if plan.machine.speed is None:
         return f"time: {plan.machine.why}"
+    if not any(stage.seconds for stage in plan.stages):
+        return "time: not estimated but for conversations"
     steps = ", ".join(f"{s.name} {_duration(s.seconds)} a step" for s in plan.stages if s.seconds)
     whole = f"{_duration(plan.seconds)} in all, " if plan.seconds else ""
     return f"time: {whole}{steps} ({plan.machine.why})"

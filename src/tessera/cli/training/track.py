@@ -34,7 +34,7 @@ def open_tracker(name: str, folder: Path, settings: Mapping[str, Any]) -> Tracke
     ValueError for an unknown name, and for one that isn't installed, with the command that installs it.
     """
     module, _, function = name.partition(":")
-    if not function and name not in INSTALL:
+    if not module or (not function and name not in INSTALL):
         raise ValueError(f"--track {shown(name)}: choose {', '.join(INSTALL)}, or give module:function")
     makers: dict[str, Callable[[Path, Mapping[str, Any]], Tracker]] = {
         "tensorboard": _TensorBoard,
@@ -49,6 +49,8 @@ def open_tracker(name: str, folder: Path, settings: Mapping[str, Any]) -> Tracke
         raise ValueError(f"--track {shown(name)}: {error}; {remedy}") from error
     except AttributeError as error:
         raise ValueError(f"--track {shown(name)}: {error}; name a function of the module") from error
+    if not callable(tracker):
+        raise ValueError(f"--track {shown(name)}: gave {shown(tracker)}; return a function")
     return tracker
 
 

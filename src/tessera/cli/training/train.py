@@ -87,6 +87,9 @@ class TrainCommand(RunCommand):
     def run(self) -> int:
         if self.plan:
             return self._plan()
+        for name in ("device_memory", "devices"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"--{name.replace('_', '-')} is of --plan: add that, or leave it out")
         require_filled(self.recipe)
         ranks = join()
         console = Terminal(stderr=self.json, quiet=not ranks.leads)
@@ -177,7 +180,8 @@ def prepare(
     faults.
     """
     setup = set_up(recipe, lambda what, done, total: progress(f"check {what}", done, total))
-    for remark in (remark for stage in recipe.stages for remark in stage.remarks):
+    unused = [f"start.{name} is not used: start.checkpoint is a whole model" for name in recipe.start.unused]
+    for remark in [*unused, *(remark for stage in recipe.stages for remark in stage.remarks)]:
         say(console, f"note: {remark}")
     if setup.report.records:
         say(console, setup.report.describe())

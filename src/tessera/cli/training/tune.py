@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -83,8 +83,8 @@ class TuneCommand(WordsCommand, FieldsCommand):
     """Questions of the records held out that the model answers on the way; 0 asks nothing."""
     seed: int = 0
     """Of order, first factors and dropout."""
-    precision: str = "bfloat16"
-    """Number format: bfloat16, float32."""
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    """Number format of weights and products."""
     device: str = "auto"
     """Where to run: auto, cpu, cuda."""
     device_memory: str | None = None
@@ -103,6 +103,8 @@ class TuneCommand(WordsCommand, FieldsCommand):
     def run(self) -> int:
         if len(self.words) < 2:
             raise ValueError("give a model and data: tessera tune MODEL DATA --out FOLDER")
+        if not 0 <= self.val < 1:
+            raise ValueError(f"--val {self.val}: give a share of the records, from 0 to below 1")
         ranks = join()
         console = Terminal(stderr=self.json, quiet=not ranks.leads)
         with hold(self.out), progress_bars(keep=True, shown=ranks.leads) as bars:

@@ -2,8 +2,10 @@
 
 Prompt lookup (Saxena 2023; in transformers `prompt_lookup_num_tokens`): readings, translations of lists and
 edits repeat their prompt or themselves. The model checks all guesses in one pass, which costs little more
-than one token where reading the weights is what takes the time. A guess is taken only where the choice would
-have been the same, drawn from the same random stream, so answers do not change.
+than one token where reading the weights is what takes the time
+(`benchmarks/results/guessing_1b_zen4-2core_202611.md`). A guess is taken only where the choice would have
+been the same, drawn from the same random stream, so answers do not change; scores are those of a pass of
+several tokens, which round as they do beside neighbours.
 """
 
 from collections.abc import Sequence

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tessera.curation.check import CheckReport
 from tessera.imaging.grid import MOST_TILES
@@ -40,6 +41,7 @@ class StageData(Config):
     """The part of a stage that its objective reads: data, and how it becomes the batches of a step."""
 
     name: str
+    """Of its folder in the run, too: letters, digits and _ . - alone."""
     sources: tuple[PlaygroundSource | ManifestSpec, ...] = Field(min_length=1)
     packing: PackingConfig = PackingConfig()
     validation: tuple[str, ...] = ()
@@ -50,6 +52,13 @@ class StageData(Config):
     """Packs of a measurement at most, always the same ones."""
     accumulate: int = Field(default=1, gt=0)
     """Batches per optimizer step, over all processes; a multiple of their number."""
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise ValueError("a folder of the run gets this name: take letters, digits and _ . - alone")
+        return name
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 
 from tessera.chat.tokenizer import Tokenizer
+from tessera.checkpoints.bases.assembly import Assembly
 from tessera.checkpoints.surgery import save_part
 from tessera.curation.check import CheckReport
 from tessera.models.config import VLMConfig
@@ -54,11 +55,7 @@ class PairLearner:
                 "start.add_tokens: two towers have no rows for new tokens; add them to a chat model"
             )
         parts = assemble(start)
-        if not isinstance(parts.family.model, VLMConfig):
-            raise ValueError(f"start.family = {start.family!r}: contrastive runs train an InternViT")
-        vision, decoder = parts.family.model.vision, parts.family.model.decoder
-        text = decoder.model_copy(update={"num_hidden_layers": TEXT_TOWER_LAYERS})
-        model = ContrastivePair(ContrastiveConfig(vision=vision, text=text, width=decoder.hidden_size))
+        model = ContrastivePair(towers(start, parts))
         initialise(model, derive_seed("initialise", seed) % 2**31)
         parts.lay_vision(model)
         return cls(model, parts.tokenizer)
@@ -66,6 +63,16 @@ class PairLearner:
     def save(self, folder: Path, card: dict[str, object], tensors: Tensors) -> None:
         """The ViT alone."""
         save_part(self.model, "vision", folder, card=card, tensors=tensors)
+
+
+def towers(start: Start, parts: Assembly) -> ContrastiveConfig:
+    """Shapes of the family's ViT and of a shallow text tower as wide as its decoder. ValueError for a family
+    without an InternViT."""
+    if not isinstance(parts.family.model, VLMConfig):
+        raise ValueError(f"start.family = {start.family!r}: contrastive runs train an InternViT")
+    vision, decoder = parts.family.model.vision, parts.family.model.decoder
+    text = decoder.model_copy(update={"num_hidden_layers": TEXT_TOWER_LAYERS})
+    return ContrastiveConfig(vision=vision, text=text, width=decoder.hidden_size)
 
 
 class ContrastiveObjective(Config):
@@ -106,13 +113,13 @@ class ContrastiveObjective(Config):
         and the phrases that name them."""
         whole, patches = model.encode_images(batch.tiles.to(device))
         captions = model.encode_texts(batch.caption_ids.to(device), Packed(batch.caption_lengths))
-        loss = symmetric_contrastive_loss(whole, captions, model.scale(), batch.caption_match.to(device))
+        loss = symmetric_contrastive_loss(whole, captions, model.scale(), batch.caption_match)
         if self.region_share:
             regions = model.encode_regions(
                 patches, batch.region_owner.to(device), batch.region_cover.to(device)
             )
             phrases = model.encode_texts(batch.phrase_ids.to(device), Packed(batch.phrase_lengths))
-            dense = symmetric_contrastive_loss(regions, phrases, model.scale(), batch.region_match.to(device))
+            dense = symmetric_contrastive_loss(regions, phrases, model.scale(), batch.region_match)
             loss = (1 - self.region_share) * loss + self.region_share * dense
         return loss * len(batch.tiles)
 
@@ -139,17 +146,19 @@ def symmetric_contrastive_loss(
 ) -> torch.Tensor:
     """Mean over both directions of the softmax cross-entropy between two sets of unit vectors.
 
-    left [A, D], right [B, D], scale the inverse temperature, match bool [A, B] marks the pairs that belong
-    together; several matches in a row share the target evenly. Rows without a match don't count.
+    left [A, D], right [B, D], scale the inverse temperature; match bool [A, B] marks the pairs that belong
+    together. It lies on the CPU, so that no device is waited for. Several matches in a row share the target
+    evenly. Rows without a match don't count.
     """
     scores = (left @ right.t()).float() * scale.float()
     return 0.5 * (_matched(scores, match) + _matched(scores.t(), match.t()))
 
 
 def _matched(scores: torch.Tensor, match: torch.Tensor) -> torch.Tensor:
-    rows = match.any(1)
+    rows = match.any(1).nonzero()[:, 0]
     target = match[rows].float()
-    target = target / target.sum(1, keepdim=True)
+    target = (target / target.sum(1, keepdim=True)).to(scores.device)
+    rows = rows.to(scores.device)
     return -(target * F.log_softmax(scores[rows], dim=1)).sum(1).mean()
 
 

@@ -29,6 +29,7 @@ from tessera.models.vlm import VLM
 from tessera.nn.lora import LoRAConfig
 from tessera.nn.quantised import QuantisedLinear
 from tessera.runtime.config import Config
+from tessera.runtime.shown import shown
 from tessera.train.objective.contract import Tensors
 from tessera.train.parallel.ranks import join
 
@@ -74,6 +75,12 @@ class Start(Config):
         return value if value is None else require_increment(value)
 
     @property
+    def unused(self) -> list[str]:
+        """Fields that are given here and that a whole model has no use for."""
+        parts = ("vision", "decoder", "image_size", "select_layer") if self.checkpoint else ()
+        return [name for name in parts if getattr(self, name) is not None]
+
+    @property
     def said(self) -> dict[str, Any]:
         """Fields of the family that are given here."""
         given = {"content_tokens": self.content_tokens, "visual_increment": self.visual_increment}
@@ -117,6 +124,11 @@ class ChatLearner:
         """A checkpoint in its own dtype, or a fresh model in float32 with parts laid over it; `seed` is the
         recipe's. `still` says by a weight's own name whether it is never trained itself; None: none is."""
         if start.checkpoint:
+            if start.template is not None:
+                raise ValueError(
+                    f"start.template = {shown(start.template)}: a whole model keeps its own template; leave "
+                    "it out, or start from start.vision and start.decoder"
+                )
             found = base_folder(start.checkpoint, "model")
             folder, adapter = find_with_adapter(found, start.adapter)
             loaded = load_checkpoint(
@@ -135,7 +147,7 @@ class ChatLearner:
             raise ValueError("start.adapter, start.frozen: both need a start.checkpoint, which is stored")
         parts = assemble(start)
         model = empty_model(parts.family)
-        fill(model, parts.tensors(seed), dtype=parts.dtype)
+        fill(model, parts.tensors(seed), dtype=parts.dtype, windows=join().world > 1)
         family, tokenizer = parts.family, parts.tokenizer
         family = family.model_copy(update=start.said)
         encoder = family.encoder(tokenizer)

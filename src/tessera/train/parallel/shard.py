@@ -1,7 +1,8 @@
 """Spread a model over processes from outside: its modules and their names stay what they are."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -24,35 +25,45 @@ def shardable(model: nn.Module) -> bool:
     return isinstance(model, VLM)
 
 
-def parallelise(model: nn.Module, mesh: ProcessMesh) -> None:
+Around = Callable[[str, nn.Module], AbstractContextManager[None]]
+"""What stands around the sharing of a module: its path in the model, "" for all of it, and itself."""
+
+
+def parallelise(model: nn.Module, mesh: ProcessMesh, around: Around = lambda *_: nullcontext()) -> None:
     """Shard the parameters of a model in place, block by block; they become DTensors of the same names.
 
     Gradients are summed, not averaged: losses are divided by a normaliser of all ranks beforehand. Buffers,
     such as frozen matrices in 8 or 4 bits, stay whole on every process. Blocks tell the heartbeat of each
-    pass.
+    pass. What `around` makes of weights before they are shared exists for one block at a time.
     """
-    stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
-    _share(model, stacks, mesh)
-    for block in (block for stack in stacks for block in stack) if mesh.ranks.heartbeat else ():
+    stacks = {path: stack for path, stack in model.named_modules() if isinstance(stack, nn.ModuleList)}
+    _share(model, stacks, mesh, around)
+    for block in (block for stack in stacks.values() for block in stack) if mesh.ranks.heartbeat else ():
         block.register_forward_pre_hook(partial(_tell, mesh.ranks), prepend=True)  # before others are awaited
 
 
-def _share(model: nn.Module, stacks: Sequence[nn.ModuleList], mesh: ProcessMesh) -> None:
-    if mesh.tensor is not None:
-        share_matrices(_decoder(model), mesh.tensor)
+def _share(
+    model: nn.Module, stacks: Mapping[str, nn.ModuleList], mesh: ProcessMesh, around: Around
+) -> None:
     if mesh.sequence is not None:
         share_tokens(_decoder(model), mesh.sequence)
+    if mesh.tensor is not None or mesh.weights is None:
+        with around("", model):
+            if mesh.tensor is not None:
+                share_matrices(_decoder(model), mesh.tensor)
     if mesh.weights is None:
         return
     if isinstance(model, VLM):
         model.patches_at_once = sys.maxsize  # ranks with few and many tiles make equally many passes
     # Sums of many ranks in bfloat16 would lose the small ones.
     policy = MixedPrecisionPolicy(reduce_dtype=torch.float32)
-    for stack in stacks:
-        for block in stack:
-            fully_shard(block, mesh=mesh.weights, mp_policy=policy)
-    root = fully_shard(model, mesh=mesh.weights, mp_policy=policy)
-    for stack in stacks:
+    for path, stack in stacks.items():
+        for number, block in enumerate(stack):
+            with around(f"{path}.{number}", block):
+                fully_shard(block, mesh=mesh.weights, mp_policy=policy)
+    with around("", model):
+        root = fully_shard(model, mesh=mesh.weights, mp_policy=policy)
+    for stack in stacks.values():
         # Else what ran before it is fetched again: another thing in each process, behind `leading`.
         stack[0].set_modules_to_backward_prefetch([root])  # type: ignore[operator]
     for module in model.modules():
@@ -100,6 +111,12 @@ def part_of(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     chunk = item.tensor_data.chunk
     places = tuple(slice(start, start + size) for start, size in zip(chunk.offsets, chunk.sizes, strict=True))
     return spread_as(like, tensor[places].to(like.to_local().device, copy=True))
+
+
+def spread_alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors of one shape lie on the processes alike."""
+    specs = [(t.device_mesh, t.placements) if isinstance(t, DTensor) else None for t in (one, other)]
+    return specs[0] == specs[1]
 
 
 def spread_as(like: torch.Tensor, part: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,9 @@ from tessera.nn.lora import LoRAConfig
 from tessera.train.plan.machine import USUAL, Allowances, Machine
 from tessera.train.plan.memory import Known
 from tessera.train.plan.packs import usual_pack
-from tessera.train.plan.run_plan import RunPlan, look_ahead_of, memory_of, with_allowances
+from tessera.train.plan.prospect import look_ahead
+from tessera.train.plan.run_plan import RunPlan, memory_of, with_allowances
+from tessera.train.plan.subject import subject_of
 from tessera.train.recipe import Recipe, Stage
 from tessera.train.update.rules import DECODER_LINEARS, Rule
 
@@ -69,7 +71,7 @@ def advise(
     if plan.fits:
         return Advice(f"{what}: fits as it is, {now / 1e9:.1f} GB", True, now, recipe)
     index = plan.stages.index(plan.fullest)
-    prospect, made, known = look_ahead_of(recipe), dict[Kind, Change](), Known()
+    prospect, made, known = look_ahead(recipe.start), dict[Kind, Change](), Known()
     for kind in terms.kinds:
         for change in kind(recipe, index, machine):
             packing = change.recipe.stages[index].packing
@@ -77,7 +79,8 @@ def advise(
                 continue
             pack = usual_pack(prospect.family.model, packing, terms.sample)
             device = replace(machine, count=change.devices)
-            memory = memory_of(change.recipe, index, prospect, pack, device, known)
+            subject = subject_of(change.recipe, index, prospect.family.model, pack)
+            memory = memory_of(change.recipe, index, prospect, subject, device, known)
             total = sum(with_allowances(memory, device, allowances).values())
             if total > 0.98 * now:
                 continue

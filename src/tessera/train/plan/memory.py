@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import nn
 
-from tessera.chat.encoder import Lengths
-from tessera.models.config import ModelConfig
-from tessera.train.parallel.config import Parallel
 from tessera.train.plan.live import HOST, Held, Moment
-from tessera.train.plan.packs import PackPlan
-from tessera.train.plan.shape import is_uniform, quantised_bytes, shortened, stage_model
+from tessera.train.plan.shape import is_uniform, quantised_bytes, shortened, with_factors
+from tessera.train.plan.subject import Batch, Subject
 from tessera.train.plan.trial import IN_PASSING, REPEATED, UPDATE, Conditions, try_passes, try_update
 from tessera.train.recipe import Recipe, Stage
 from tessera.train.update.optimizers import largest_parts
@@ -66,31 +63,30 @@ Known = dict[tuple[object, ...], StepMemory]
 def step_memory(
     recipe: Recipe,
     index: int,
-    config: ModelConfig,
-    pack: PackPlan,
+    subject: Subject,
     conditions: Conditions,
     world: int = 1,
     known: Known | None = None,
 ) -> StepMemory:
-    """Of a step of a stage of `recipe`, on packs like `pack`, on each of `world` devices.
+    """Of a step of a stage of `recipe`, which trains `subject`, on each of `world` devices.
 
     `known` keeps trials, for callers that ask again with other devices or quantised bases.
     """
     stage, parallel = recipe.stages[index], recipe.parallel
-    shards = parallel.shards(world) * parallel.sequence
-    config, pack = _own_share(config, pack, parallel)
-    model = stage_model(config, stage.rules)
+    shards = parallel.shards(world) * parallel.sequence if subject.shared else 1
+    model = with_factors(subject.model(), stage.rules)
     data = max(1, world // (parallel.tensor * parallel.sequence))
     batches = max(1, stage.accumulate // data)
     # A third batch finds what the second one found; only its pixels are more.
-    packs, known = [pack] * min(batches, 2), {} if known is None else known
-    key = (stage.model_dump_json(include=DECIDING), config.model_dump_json(), *packs, conditions)
+    given, known = [subject.batch] * min(batches, 2), {} if known is None else known
+    key = (stage.model_dump_json(include=DECIDING), subject.key, len(given), conditions)
     if key not in known:
-        known[key] = count(model, stage, packs, conditions)
-    numbers, held = quantised_bytes(config, [each.rules for each in recipe.stages], recipe.start.frozen)
+        known[key] = count(model, stage, given, conditions, subject.whole)
+    rules = [each.rules for each in recipe.stages]
+    numbers, held = quantised_bytes(subject.model(), rules, recipe.start.frozen)
     pixels = "pictures" if conditions.device.type == "cpu" else HOST
     change = {
-        pixels: max(0, batches - 2) * pack.tiles * 3 * config.tile_side**2,
+        pixels: max(0, batches - 2) * subject.pixels,
         FROZEN: -numbers * conditions.dtype.itemsize,
         QUANTISED: held,
     }
@@ -106,15 +102,19 @@ def _changed(held: Bytes, change: Mapping[str, int]) -> Bytes:
     return after
 
 
-def count(model: nn.Module, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions) -> StepMemory:
-    """Of a step of one device alone; `model` lies on the meta device, as `stage_model` gives it."""
-    short, left_out = shortened(model) if is_uniform(model, stage.rules) else (model, dict[str, int]())
-    moments = try_passes(short, stage, packs, conditions)
+def count(
+    model: nn.Module, stage: Stage, batches: Sequence[Batch], conditions: Conditions, whole: bool = False
+) -> StepMemory:
+    """Of a step of one device alone; `model` lies on the meta device, with factors. `whole`: no block of it
+    is left out."""
+    whole = whole or not is_uniform(model, stage.rules)
+    short, left_out = (model, dict[str, int]()) if whole else shortened(model)
+    moments = try_passes(short, stage, batches, conditions)
     kept = [moment for moment in moments if not left_out or REPEATED.isdisjoint(moment)]
     grown = {moment: _grown(moments[moment], left_out) for moment in kept}
-    update = try_update(short, stage, packs, conditions)
-    whole, tried = (largest_parts(assign(each, stage.rules), stage.optimizer) for each in (model, short))
-    growth = max(whole[kind] / tried[kind] for kind in tried)
+    update = try_update(short, stage, batches, conditions)
+    parts, tried = (largest_parts(assign(each, stage.rules), stage.optimizer) for each in (model, short))
+    growth = max(parts[kind] / tried[kind] for kind in tried)
     update[IN_PASSING, ""] = int(update[IN_PASSING, ""] * growth)
     return StepMemory(grown | {UPDATE: _grown(update, left_out)})
 
@@ -129,20 +129,6 @@ def _grown(held: Counter[Held], left_out: Mapping[str, int]) -> Bytes:
 
 def _on_device(held: Bytes) -> int:
     return sum(size for kind, size in held.items() if kind != HOST)
-
-
-def _own_share(config: ModelConfig, pack: PackPlan, parallel: Parallel) -> tuple[ModelConfig, PackPlan]:
-    """What one of the processes computes that share heads and channels, or the tokens of a pack."""
-    if parallel.sequence > 1:
-        tokens, learned = (-(-count // parallel.sequence) for count in (pack.tokens, pack.trained))
-        pack = replace(pack, samples=(Lengths(tokens, pack.tiles, learned),))
-    if parallel.tensor > 1:
-        decoder, share = config.decoder, parallel.tensor
-        divided = ("num_attention_heads", "num_key_value_heads", "intermediate_size")
-        update = {name: max(1, getattr(decoder, name) // share) for name in divided}
-        update["head_dim"] = decoder.head_width
-        config = config.model_copy(update={"decoder": decoder.model_copy(update=update)})
-    return config, pack
 
 
 def _sharded(moment: Moment, held: Bytes, shards: int, model: nn.Module, conditions: Conditions) -> Bytes:

@@ -13,6 +13,7 @@ from tessera.models.config import ModelConfig
 from tessera.models.vlm import VLM
 from tessera.runtime.progress import Progress, silent
 from tessera.train.objective.contract import Sources
+from tessera.train.objective.contrastive import ContrastiveObjective
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.objective.learner import ChatLearner
 from tessera.train.parallel.ranks import ALONE
@@ -22,7 +23,8 @@ from tessera.train.plan.machine import USUAL, Allowances, Machine
 from tessera.train.plan.memory import Known, StepMemory, step_memory
 from tessera.train.plan.packs import PackPlan, heaviest, mean_pack, usual_pack
 from tessera.train.plan.prospect import Prospect, look_ahead
-from tessera.train.plan.shape import stage_model
+from tessera.train.plan.shape import with_factors
+from tessera.train.plan.subject import Subject, pairs, subject_of
 from tessera.train.plan.trial import Conditions
 from tessera.train.recipe import Recipe, Stage, gaps
 from tessera.train.setup import with_steps
@@ -52,8 +54,8 @@ class StagePlan:
     """That instant."""
     host_bytes: int
     """In the host's memory beside an accelerator, for each device."""
-    flops: float
-    """Useful ones."""
+    flops: float | None
+    """Useful ones; None where nobody counts them: those of two towers, and of a ViT that imitates another."""
     seconds: float | None
     """Of a step; None where no speed is known."""
 
@@ -104,28 +106,19 @@ def plan_run(
     """No weight is read. With `read_data` the lengths of samples come from sources that are at hand, else all
     are like `sample`.
 
-    ValueError for rules that decide nothing, for parts that make no model, for other objectives than
-    conversations, and, as DataError, for faults of the data.
+    ValueError for rules that decide nothing, for parts that make no model, and, as DataError, for faults of
+    the data.
     """
-    prospect = look_ahead_of(recipe)
+    prospect = look_ahead(recipe.start)
     stages = []
     for index, stage in enumerate(recipe.stages):
-        packs = _packs_of_data(recipe, index, prospect, progress) if read_data else None
-        usual = usual_pack(prospect.family.model, stage.packing, sample)
+        drawn = isinstance(stage.objective, ContrastiveObjective)
+        packs = _packs_of_data(recipe, index, prospect, progress) if read_data and not drawn else None
+        config = prospect.family.model
+        usual = pairs(recipe, index).pack if drawn else usual_pack(config, stage.packing, sample)
         packs = packs or StagePacks(usual, usual, stage.steps if stage.epochs is None else None)
         stages.append(plan_stage(recipe, index, prospect, packs, machine, allowances))
     return RunPlan(prospect.family.name, machine, tuple(stages))
-
-
-def look_ahead_of(recipe: Recipe) -> Prospect:
-    """The model of a recipe. ValueError for an objective whose memory nobody counts."""
-    for stage in recipe.stages:
-        if not isinstance(stage.objective, ConversationObjective):
-            raise ValueError(
-                f"stage {stage.name!r}: only stages that learn conversations are planned, this one is "
-                f"{stage.objective.kind}; start it with --no-plan-check and few steps to see what it takes"
-            )
-    return look_ahead(recipe.start)
 
 
 @dataclass(frozen=True)
@@ -147,9 +140,10 @@ def plan_stage(
 ) -> StagePlan:
     """One stage on packs whose lengths are known."""
     stage, config = recipe.stages[index], prospect.family.model
-    memory = memory_of(recipe, index, prospect, packs.heaviest, machine)
-    model = stage_model(config, stage.rules)
-    flops = _flops(config, stage, packs.mean, model)
+    subject = subject_of(recipe, index, config, packs.heaviest)
+    memory = memory_of(recipe, index, prospect, subject, machine)
+    model = with_factors(subject.model(), stage.rules)
+    flops = _flops(config, stage, packs.mean, model) if isinstance(model, VLM) else None
     return StagePlan(
         name=stage.name,
         groups=rule_groups(model, stage.rules),
@@ -165,7 +159,7 @@ def plan_stage(
         fullest=" ".join(filter(None, map(str, memory.fullest))),
         host_bytes=memory.host,
         flops=flops,
-        seconds=None if machine.speed is None else flops / machine.speed / machine.count,
+        seconds=None if machine.speed is None or flops is None else flops / machine.speed / machine.count,
     )
 
 
@@ -173,13 +167,13 @@ def memory_of(
     recipe: Recipe,
     index: int,
     prospect: Prospect,
-    pack: PackPlan,
+    subject: Subject,
     machine: Machine,
     known: Known | None = None,
 ) -> StepMemory:
-    """Of a step of one stage on packs like this; `known` as `step_memory` has it."""
+    """Of a step of one stage that trains this; `known` as `step_memory` has it."""
     conditions = Conditions(machine.device, DTYPES[recipe.precision], prospect.stored)
-    return step_memory(recipe, index, prospect.family.model, pack, conditions, machine.count, known)
+    return step_memory(recipe, index, subject, conditions, machine.count, known)
 
 
 def with_allowances(memory: StepMemory, machine: Machine, allowances: Allowances) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from torch import nn
 
@@ -17,6 +17,7 @@ from tessera.nn.lora import LoRALinear, replace_module
 from tessera.nn.quantised import group_of
 from tessera.train.update.rules import Rule, decides, trains
 
+Model = TypeVar("Model", bound=nn.Module)
 Frozen = Literal["stored", "int8", "int4"]
 SHORT = 5
 """Blocks of a shortened stack: the first, the one that stands for all that were left out, one behind it, and
@@ -28,7 +29,11 @@ SAMPLE = 1
 def stage_model(config: ModelConfig, rules: Sequence[Rule]) -> VLM:
     """The model on the meta device with the LoRA factors of a stage."""
     with without_memory():
-        model = VLM(config)
+        return with_factors(VLM(config), rules)
+
+
+def with_factors(model: Model, rules: Sequence[Rule]) -> Model:
+    """A model on the meta device, changed: with the LoRA factors of these rules."""
     for path, linear in list(model.named_modules()):
         number = decides(rules, f"{path}.weight") if isinstance(linear, nn.Linear) else None
         if number is not None and (lora := rules[number].lora) is not None:
@@ -36,15 +41,14 @@ def stage_model(config: ModelConfig, rules: Sequence[Rule]) -> VLM:
     return model
 
 
-def quantised_bytes(config: ModelConfig, stages: Sequence[Sequence[Rule]], kind: Frozen) -> tuple[int, int]:
-    """Weights that `Start.frozen` quantises, as numbers and as the bytes that they then take.
+def quantised_bytes(model: nn.Module, stages: Sequence[Sequence[Rule]], kind: Frozen) -> tuple[int, int]:
+    """Weights that `Start.frozen` quantises, as numbers and as the bytes that they then take; `model` has no
+    factors.
 
     They are those of blocks' matrices that no stage of the run trains itself; `stages` are its rules.
     """
     if kind == "stored":
         return 0, 0
-    with without_memory():
-        model = VLM(config)
     numbers = held = 0
     for path, linear in replaceable(model, kind).items():
         names = [f"{path}.{leaf}" for leaf, _ in linear.named_parameters()]

@@ -17,8 +17,8 @@ from tessera.nn.drop_path import set_drop_path
 from tessera.nn.lora import FACTORS
 from tessera.nn.recompute import set_recompute
 from tessera.train.plan.live import Held, MemoryBook, Moment, materialise
-from tessera.train.plan.packs import PackPlan
 from tessera.train.plan.shape import SAMPLE, sampled_stack
+from tessera.train.plan.subject import Batch
 from tessera.train.recipe import Stage
 from tessera.train.step import Step
 from tessera.train.update.masters import Masters
@@ -54,14 +54,14 @@ class PlannedMasters(Masters):
 
 
 def try_passes(
-    model: nn.Module, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions
+    model: nn.Module, stage: Stage, batches: Sequence[Batch], conditions: Conditions
 ) -> dict[Moment, Counter[Held]]:
-    """The bytes of each kind at the fullest instant of every moment of the passes over the last pack.
+    """The bytes of each kind at the fullest instant of every moment of the passes over the last batch.
 
     `model` lies on the meta device, with the factors of the stage; it is not changed.
     """
-    with _trial(model, stage, packs, conditions) as trial:
-        if len(packs) > 1:
+    with _trial(model, stage, batches, conditions) as trial:
+        if len(batches) > 1:
             trial.give_gradients(torch.float32)
         step = Step(stage.objective, trial.model, conditions.device)
         with _Watch(trial.book).of(trial.model), trial.book:
@@ -70,11 +70,11 @@ def try_passes(
 
 
 def try_update(
-    model: nn.Module, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions
+    model: nn.Module, stage: Stage, batches: Sequence[Batch], conditions: Conditions
 ) -> Counter[Held]:
     """The same of the optimizer's step, behind passes that left a gradient at every trained weight."""
-    with _trial(model, stage, packs, conditions) as trial:
-        trial.give_gradients(torch.float32 if len(packs) > 1 else None)
+    with _trial(model, stage, batches, conditions) as trial:
+        trial.give_gradients(torch.float32 if len(batches) > 1 else None)
         trial.book.at(UPDATE, IN_PASSING)
         with trial.book:
             trial.optimizer.step(1.0, torch.zeros((), dtype=torch.float64))
@@ -99,11 +99,14 @@ class _Trial:
 
 
 @contextmanager
-def _trial(model: Any, stage: Stage, packs: Sequence[PackPlan], conditions: Conditions) -> Iterator[_Trial]:
+def _trial(model: Any, stage: Stage, batches: Sequence[Batch], conditions: Conditions) -> Iterator[_Trial]:
     """All that stands before the first step of a stage; torch's random state is given back in the end."""
     book, model, noted = MemoryBook(conditions.device), copy.deepcopy(model), torch.get_rng_state()
     with book.booked_as("frozen weights"):
         materialise(model, book, conditions.device, conditions.dtype)
+    with book.booked_as("teacher"):
+        for module in getattr(model, "beside", ()):
+            materialise(module, book, conditions.device, conditions.dtype)
     masters = PlannedMasters("float32" if conditions.dtype == torch.float32 else "bfloat16")
     with book, book.booked_as("masters"):
         masters.keep_exact(model, book, conditions)
@@ -125,9 +128,9 @@ def _trial(model: Any, stage: Stage, packs: Sequence[PackPlan], conditions: Cond
     set_drop_path(model, stage.drop_path)
     set_recompute(model, stage.recompute)
     with book.booked_as("pictures"):
-        batches = [pack.pack(model.config, book) for pack in packs]
+        made = [batch(book) for batch in batches]
     try:
-        yield _Trial(book, model, optimizer, batches)
+        yield _Trial(book, model, optimizer, made)
     finally:
         torch.set_rng_state(noted)
 
@@ -143,6 +146,9 @@ class _Watch:
     def of(self, model: Any) -> Iterator[None]:
         """While a step of this model is computed."""
         hooks = self._handles
+        self.book.at(("inputs", "", "forward"), "activations of inputs")
+        for beside in getattr(model, "beside", ()):
+            hooks.append(beside.register_forward_pre_hook(self._forward("teacher", "")))
         hooks.append(model.register_forward_pre_hook(self._begin))
         for part, number, module in _places(model):
             hooks.append(module.register_forward_pre_hook(self._forward(part, number)))

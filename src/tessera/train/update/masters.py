@@ -6,13 +6,14 @@ would be lost. So the optimizer adds it to a float32 master, and the weight is t
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
 from torch import nn
 
 from tessera.nn.lora import own_name
-from tessera.train.parallel.shard import part_of
+from tessera.train.parallel.shard import part_of, spread_alike, whole_tensor
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -29,9 +30,10 @@ class Masters:
         self._values: dict[str, torch.Tensor] = {}
         self._stored: dict[str, torch.dtype] = {}
 
-    def hold(self, model: nn.Module) -> None:
-        """Cast the floating weights of a model in place; call it again when there are new ones."""
-        for name, parameter in _own_parameters(model):
+    def hold(self, model: nn.Module, path: str = "") -> None:
+        """Cast the floating weights of a model in place, or of its part with this path; call it again when
+        there are new ones."""
+        for name, parameter in _own_parameters(model, path):
             if not parameter.is_floating_point():
                 continue
             exact = parameter.detach()
@@ -56,11 +58,15 @@ class Masters:
         for name in self._values.keys() - trained:
             self._values[name] = self._values[name].cpu()
 
-    def spread(self, model: nn.Module) -> None:
-        """Share values as the weights are shared; call it when a model has been sharded."""
-        for name, parameter in _own_parameters(model):
-            if name in self._values:
-                self._values[name] = part_of(self._values[name], parameter)
+    @contextmanager
+    def around(self, path: str, part: nn.Module) -> Iterator[None]:
+        """Inside, the weights of the part of a model with this path are shared out: they are held before, and
+        values shared like them behind it."""
+        self.hold(part, path)
+        yield
+        for name, parameter in _own_parameters(part, path):
+            if name in self._values and not spread_alike(self._values[name], parameter):
+                self._values[name] = part_of(whole_tensor(self._values[name]), parameter)
 
     def exact(self, model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
         """Names and values to go on with: float32 where there is a master, else the weight."""
@@ -99,5 +105,5 @@ def at_home(tensor: torch.Tensor) -> torch.Tensor:
     return home.pin_memory() if torch.cuda.is_available() and type(home) is torch.Tensor else home
 
 
-def _own_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    return ((own_name(name), parameter) for name, parameter in model.named_parameters())
+def _own_parameters(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Parameter]]:
+    return ((own_name(name), parameter) for name, parameter in model.named_parameters(path))

@@ -35,6 +35,15 @@ class Rule(Config):
     lora: LoRAConfig | None = None
     """Freeze what the pattern finds and train low-rank factors beside its linears, at the rule's rate."""
 
+    @field_validator("pattern")
+    @classmethod
+    def _is_a_pattern(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"no regular expression ({error}); write \\ before a sign as it is") from None
+        return pattern
+
     @field_validator("learning_rate")
     @classmethod
     def _not_zero(cls, rate: float | None) -> float | None:
