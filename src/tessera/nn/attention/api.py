@@ -14,8 +14,6 @@ from tessera.nn.attention.reference import reference_attention
 from tessera.nn.attention.sdpa import sdpa_attention
 from tessera.nn.attention.varlen import runs_varlen, varlen_attention
 
-Pairs = list[tuple[torch.Tensor, torch.Tensor]]
-
 
 @dataclass(frozen=True)
 class Kernel:
@@ -23,7 +21,7 @@ class Kernel:
 
     name: str
     attention: Callable[..., torch.Tensor]
-    cached: Callable[[torch.Tensor, Pairs, Paged], torch.Tensor] | None = None
+    cached: Callable[[torch.Tensor, KVCache, int, Paged], torch.Tensor] | None = None
     """Reads each sequence's keys and values where they lie in a cache; None has them gathered to a stream."""
 
 
@@ -78,7 +76,7 @@ def attend(
             f"rows: {len(query)} for {layout.total} sequences; ask a Paged layout at the last place of each"
         )
     if kernel.cached is not None:
-        return kernel.cached(query, cache.sequences(layer, layout), layout)
+        return kernel.cached(query, cache, layer, layout)
     return kernel.attention(query, *cache.stream(layer, layout), layout)
 
 

@@ -9,6 +9,7 @@ from itertools import groupby
 
 import torch
 
+from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.cpu.blocks import block_attention, prefers_blocks
 from tessera.nn.attention.cpu.short import (
     prefers_products,
@@ -16,6 +17,7 @@ from tessera.nn.attention.cpu.short import (
     sequence_spans,
     short_attention,
 )
+from tessera.nn.attention.cpu.together import grouped_rows, groups_of
 from tessera.nn.attention.layout import Layout, Paged, Rows
 from tessera.nn.attention.sdpa import sdpa
 
@@ -51,14 +53,18 @@ def _equally_long(
     return sdpa(query, key, value, count, causal)
 
 
-def cached_cpu_attention(
-    query: torch.Tensor, past: list[tuple[torch.Tensor, torch.Tensor]], layout: Paged
-) -> torch.Tensor:
-    """query `[T, H, C]` against each sequence's keys and values, `[context + new, K, C]`."""
-    out = []
-    for asked, (keys, values) in zip(query.split(layout.lengths), past, strict=True):
-        out.append(_one_row(asked, keys, values) if len(asked) == 1 else _newest(asked, keys, values))
-    return torch.cat(out) if len(out) > 1 else out[0]
+def cached_cpu_attention(query: torch.Tensor, cache: KVCache, layer: int, layout: Paged) -> torch.Tensor:
+    """query `[T, H, C]` against each sequence's keys and values in the cache, its own among them."""
+    pieces = list(query.split(layout.lengths))
+    done: dict[int, torch.Tensor] = {}
+    for group in groups_of(layout, cache, layer) if len(pieces) > 1 else ():
+        asked = torch.cat([pieces[index] for index in group.members])
+        done |= zip(group.members, grouped_rows(asked, cache, layer, group).split(1), strict=True)
+    for index, asked in enumerate(pieces):
+        if index not in done:
+            keys, values = cache.sequence(layer, layout, index)
+            done[index] = _one_row(asked, keys, values) if len(asked) == 1 else _newest(asked, keys, values)
+    return torch.cat([done[index] for index in range(len(pieces))]) if len(done) > 1 else done[0]
 
 
 def _newest(rows: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
