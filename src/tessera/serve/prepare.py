@@ -59,14 +59,14 @@ class Preparer:
         """A job for every answer; `held` keeps their places until they are over. ApiFault for mistakes."""
         if ask.messages is None:
             raw = await self._done(self.quick, None, self._raw, ask)
-            await self._enter(held, [size for _, size in raw], ask.choices)
+            await self._enter(held, [size for _, size in raw], ask)
             return [each for job, _ in raw for each in self._choices(job, ask.choices)]
         files = RequestFiles()
         try:
             talk = await self._read(ask, files)
             pool = self.slow if talk.media else self.quick
             size = await self._done(pool, files, self.measure, talk, ask)
-            await self._enter(held, [size], ask.choices)
+            await self._enter(held, [size], ask)
             job = await self._done(pool, files, self._encode, talk, ask, size)
             return self._choices(job, ask.choices)
         finally:
@@ -104,7 +104,8 @@ class Preparer:
         self.slow.close()
 
     async def _read(self, ask: Ask, files: RequestFiles) -> Conversation:
-        reader = ServedReader(files, self.root, self.settings.allow_remote, self.limits.media)
+        remote, limits = self.settings.allow_remote, self.limits
+        reader = ServedReader(files, self.root, remote, limits.media, limits.parts)
         talk = await self._done(self.quick, files, reader.conversation, ask.messages or ())
         talk = ask.tools.told(talk, self._system_text)
         addresses = [source for part in talk.media for source in _sources(part) if isinstance(source, str)]
@@ -119,9 +120,10 @@ class Preparer:
         encoder = self.model.encoder
         return encoder.template.system_text if encoder.system_text is None else encoder.system_text
 
-    async def _enter(self, held: AsyncExitStack, sizes: Sequence[Size], choices: int) -> None:
-        """Wait until there is room for all of them."""
-        tokens = sum(size.tokens + size.new * choices for size in sizes)
+    async def _enter(self, held: AsyncExitStack, sizes: Sequence[Size], ask: Ask) -> None:
+        """Wait until there is room for all of them. What is told of each token takes memory, too."""
+        each = ask.choices * (1 + (ask.options.get("logprobs") or 0))
+        tokens = sum(size.tokens + size.new * each for size in sizes)
         _require(tokens, self.limits.total_tokens, "total_tokens")
         await held.enter_async_context(self.work.hold(tokens=tokens, tiles=sum(size.tiles for size in sizes)))
 
@@ -166,6 +168,8 @@ class Preparer:
     def _raw(self, ask: Ask) -> list[tuple[AnswerJob, Size]]:
         """Raw prompts as jobs. Special strings in their texts are tokens: whoever writes them writes all."""
         tokenizer, found = self.model.tokenizer, []
+        characters = sum(len(raw) for raw in ask.prompts if isinstance(raw, str))
+        _require(characters, self.limits.characters, "characters")
         bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
         for number, raw in enumerate(ask.prompts):
             where = f"prompt[{number}]"
