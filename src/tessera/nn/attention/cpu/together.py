@@ -20,7 +20,7 @@ FEWEST = 3
 
 
 @dataclass(frozen=True)
-class Group:
+class PastGroup:
     """Sequences `members` of a layout. `rows` int64 [n * K * L]: where the pool has their keys, as rows of
     one head; `bias` float32 [n * K, 1, L]: what hides the padding."""
 
@@ -29,11 +29,11 @@ class Group:
     bias: torch.Tensor
 
 
-def groups_of(layout: Paged, cache: KVCache, layer: int) -> list[Group]:
+def groups_of(layout: Paged, cache: KVCache, layer: int) -> list[PastGroup]:
     """Sequences with one new token and a short past, in groups; made once for all layers of a step."""
     heads, width = cache.keys[layer].shape[2:]
 
-    def make() -> list[Group]:
+    def make() -> list[PastGroup]:
         lengths = layout.key_lengths
         single = [index for index, new in enumerate(layout.lengths) if new == 1]
         found, members = list[list[int]](), list[int]()
@@ -47,7 +47,7 @@ def groups_of(layout: Paged, cache: KVCache, layer: int) -> list[Group]:
     return layout.kept(f"groups, {heads} heads of {width}", cache.keys[layer].device, make)
 
 
-def grouped_rows(query: torch.Tensor, cache: KVCache, layer: int, group: Group) -> torch.Tensor:
+def grouped_rows(query: torch.Tensor, cache: KVCache, layer: int, group: PastGroup) -> torch.Tensor:
     """Queries `[n, H, C]` of a group against its cached keys and values; as the query is."""
     heads, width = cache.keys[layer].shape[2:]
     shape = (len(group.bias), -1, width)
@@ -58,7 +58,7 @@ def grouped_rows(query: torch.Tensor, cache: KVCache, layer: int, group: Group) 
     return torch.bmm(weights, values).to(query.dtype).view(query.shape)
 
 
-def _group(layout: Paged, cache: KVCache, members: list[int], heads: int) -> Group:
+def _group(layout: Paged, cache: KVCache, members: list[int], heads: int) -> PastGroup:
     lengths = torch.tensor([layout.key_lengths[index] for index in members])[:, None]
     places = torch.arange(int(lengths.max()))
     table = layout.block_table(places.device).long()[members]
@@ -66,4 +66,4 @@ def _group(layout: Paged, cache: KVCache, members: list[int], heads: int) -> Gro
     slots = table.gather(1, inside // cache.page_size) * cache.page_size + inside % cache.page_size
     rows = slots[:, None, :] * heads + torch.arange(heads)[:, None]  # [n, K, L]
     bias = torch.zeros(rows.shape).masked_fill_((places >= lengths)[:, None], float("-inf"))
-    return Group(tuple(members), rows.flatten(), bias.flatten(0, 1)[:, None])
+    return PastGroup(tuple(members), rows.flatten(), bias.flatten(0, 1)[:, None])
