@@ -51,12 +51,11 @@ class KVCache:
             for piece, (slot, count) in zip(new.split([count for _, count in runs]), runs, strict=True):
                 flat[slot : slot + count] = piece
 
-    def sequence(self, layer: int, layout: Paged, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values of one of the sequences, `[context + new, K, C]`; not copied where its pages follow
-        each other in the pool."""
-        runs = self._runs(layout, written=False)[index]
-        pools = self.keys[layer].flatten(0, 1), self.values[layer].flatten(0, 1)
-        return _read(pools[0], runs), _read(pools[1], runs)
+    def sequences(self, layer: int, layout: Paged) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Keys and values of each sequence, `[context + new, K, C]`; not copied where its pages follow each
+        other in the pool."""
+        keys, values = self.keys[layer].flatten(0, 1), self.values[layer].flatten(0, 1)
+        return [(_read(keys, runs), _read(values, runs)) for runs in self._runs(layout, written=False)]
 
     def stream(self, layer: int, layout: Paged) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of all sequences end to end, `[keys, K, C]`, as `cu_seqlens_k` counts them."""

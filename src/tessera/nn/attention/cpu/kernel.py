@@ -1,15 +1,16 @@
 """Attention on a CPU: SDPA once per sequence or per run of equally long ones, and the ways that beat it.
 
-Three routes leave SDPA where it was measured slower: a single query row (7 to 24 times in bfloat16) takes a
-grouped matrix product, short bfloat16 sequences in training (3 times) take plain products, and long ones in
-inference (twice) go block by block. Each goes when a release of PyTorch is no slower there.
+Four routes leave SDPA where it was measured slower. In bfloat16 the newest tokens of all sequences take a
+kernel of our own where there is one; else a single query row (7 to 24 times) takes a grouped matrix product.
+Short bfloat16 sequences in training (3 times) take plain products, and long ones in inference (twice) go
+block by block. Each goes when a release of PyTorch is no slower there.
 """
 
+from collections.abc import Callable
 from itertools import groupby
 
 import torch
 
-from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.cpu.blocks import block_attention, prefers_blocks
 from tessera.nn.attention.cpu.short import (
     prefers_products,
@@ -17,9 +18,13 @@ from tessera.nn.attention.cpu.short import (
     sequence_spans,
     short_attention,
 )
-from tessera.nn.attention.cpu.together import grouped_rows, groups_of
 from tessera.nn.attention.layout import Layout, Paged, Rows
 from tessera.nn.attention.sdpa import sdpa
+from tessera.nn.cpu.native import attend_newest, takes_pieces
+
+Pair = tuple[torch.Tensor, torch.Tensor]
+WIDEST_HEAD = 256
+"""What our kernel reads."""
 
 
 def cpu_attention(
@@ -53,18 +58,43 @@ def _equally_long(
     return sdpa(query, key, value, count, causal)
 
 
-def cached_cpu_attention(query: torch.Tensor, cache: KVCache, layer: int, layout: Paged) -> torch.Tensor:
-    """query `[T, H, C]` against each sequence's keys and values in the cache, its own among them."""
-    pieces = list(query.split(layout.lengths))
-    done: dict[int, torch.Tensor] = {}
-    for group in groups_of(layout, cache, layer) if len(pieces) > 1 else ():
-        asked = torch.cat([pieces[index] for index in group.members])
-        done |= zip(group.members, grouped_rows(asked, cache, layer, group).split(1), strict=True)
-    for index, asked in enumerate(pieces):
-        if index not in done:
-            keys, values = cache.sequence(layer, layout, index)
-            done[index] = _one_row(asked, keys, values) if len(asked) == 1 else _newest(asked, keys, values)
-    return torch.cat([done[index] for index in range(len(pieces))]) if len(done) > 1 else done[0]
+def cached_cpu_attention(
+    query: torch.Tensor, pools: Pair, layout: Paged, read: Callable[[Paged], list[Pair]]
+) -> torch.Tensor:
+    """query `[T, H, C]` against the sequences of a cache: `pools` of keys and values
+    `[pages, page_size, K, C]`; `read` gives each sequence's own, `[context + new, K, C]`.
+    """
+    if not takes_pieces(query) or query.shape[-1] > WIDEST_HEAD or 1 not in layout.lengths:
+        return _each(query, read(layout), layout)
+    newest, rest, rows = layout.kept("parts", query.device, lambda: _parts(layout))
+    if rest is None:
+        return _all_newest(query, pools, newest)
+    out = torch.empty_like(query)
+    out[rows] = _all_newest(query[rows], pools, newest)
+    out[~rows] = _each(query[~rows], read(rest), rest)
+    return out
+
+
+def _parts(layout: Paged) -> tuple[Paged, Paged | None, torch.Tensor]:
+    """Sequences with one new token, the others, and which tokens of the stream are the former's."""
+    alone = torch.tensor(layout.lengths) == 1
+    newest, rest = (layout.part(which.nonzero().flatten().tolist()) for which in (alone, ~alone))
+    assert newest is not None
+    return newest, rest, alone.repeat_interleave(torch.tensor(layout.lengths))
+
+
+def _all_newest(query: torch.Tensor, pools: Pair, layout: Paged) -> torch.Tensor:
+    place = query.device
+    table = layout.kept("table", place, lambda: layout.block_table(place))
+    seen = layout.kept("seen", place, lambda: torch.tensor(layout.key_lengths, dtype=torch.int32))
+    return attend_newest(query, *pools, table, seen)
+
+
+def _each(query: torch.Tensor, past: list[Pair], layout: Paged) -> torch.Tensor:
+    out = []
+    for asked, (keys, values) in zip(query.split(layout.lengths), past, strict=True):
+        out.append(_one_row(asked, keys, values) if len(asked) == 1 else _newest(asked, keys, values))
+    return torch.cat(out) if len(out) > 1 else out[0]
 
 
 def _newest(rows: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
