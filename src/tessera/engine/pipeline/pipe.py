@@ -1,14 +1,12 @@
-"""`tessera.pipeline(model)`: LMDeploy's calls on the model cards, with this package's engine behind them."""
+"""What `tessera.pipeline` returns: LMDeploy's calls on the model cards, with this package's engine behind them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import tessera
 from tessera.chat.message import Conversation, say
 from tessera.engine.batch import FailedItems, made_ahead, named
 from tessera.engine.chat_model import ChatModel, Prompt
@@ -156,17 +154,12 @@ def _paired(asked: Sequence[Any], configs: GIVEN) -> tuple[Sequence[Any], Sequen
     return asked, configs
 
 
-def pipeline(model_path: str | Path | None = None, **options: Any) -> Pipeline:
-    """LMDeploy's pipeline on a model of the series; None is the shipped one.
-
-    options: those of `tessera.load`. LMDeploy's own (`backend_config` and the like) are errors that say what
-    is done here. Raises ValueError as `tessera.load` does.
-    """
+def own_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `tessera.load` among those of a `pipeline` call. ValueError for LMDeploy's own."""
     for name, instead in LMDEPLOY.items():
-        if options.get(name) is not None:
-            raise ValueError(f"{name} = {shown(options[name])}: {instead}")
-    given = {name: value for name, value in options.items() if name not in LMDEPLOY}
-    return Pipeline(tessera.load(model_path, **given))
+        if given.get(name) is not None:
+            raise ValueError(f"{name} = {shown(given[name])}: {instead}")
+    return {name: value for name, value in given.items() if name not in LMDEPLOY}
 
 
 LMDEPLOY: Mapping[str, str] = {
