@@ -1,4 +1,4 @@
-"""What `tessera.pipeline` returns: LMDeploy's calls on the model cards, with this package's engine behind them."""
+"""What `tessera.pipeline` returns: LMDeploy's calls on the model cards, over this package's engine."""
 
 from __future__ import annotations
 
