@@ -72,20 +72,21 @@ def variants(mixture: str, training: str) -> tuple[str, ...]:
 def make_side(arguments: argparse.Namespace, training: str, precision: str, mixture: str) -> Side:
     """What a worker runs."""
     dtype = DTYPES[precision]
+    work = MIXTURES[mixture].cut(arguments.shorter)
     if arguments.worker in RECOMPUTES:
         recompute = RECOMPUTES[arguments.worker]
-        return Ours(arguments.shape, training, dtype, MIXTURES[mixture], recompute=recompute)
+        return Ours(arguments.shape, training, dtype, work, recompute=recompute)
     if arguments.worker == "cached":
         folder = Path(tempfile.mkdtemp())
         atexit.register(shutil.rmtree, folder)
-        return Ours(arguments.shape, training, dtype, MIXTURES[mixture], folder)
+        return Ours(arguments.shape, training, dtype, work, folder)
     return Theirs(arguments.shape, training, dtype, checkpoint=arguments.worker == "checkpointed")
 
 
 def drawn(arguments: argparse.Namespace, mixture: str) -> list[list[Sample]]:
     """The samples of all steps; at the end the shortest one alone, to warm up with."""
     shape = shape_of(arguments.shape)
-    steps = draw(MIXTURES[mixture], shape, arguments.steps, SHRINK[arguments.shape] * arguments.shorter)
+    steps = draw(MIXTURES[mixture].cut(arguments.shorter), shape, arguments.steps, SHRINK[arguments.shape])
     return [*steps, [min((s for step in steps for s in step), key=lambda s: len(s.ids))]]
 
 
@@ -209,7 +210,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=2, help="timed steps of a case")
     parser.add_argument("--shape", choices=tuple(SHRINK), default="1b")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--shorter", type=int, default=1, help="texts are so many times as short")
+    parser.add_argument("--shorter", type=int, default=1, help="texts and packs are so many times as short")
     parser.add_argument("--apart", action="store_true", help="one variant after the other: less memory")
     every = (*RECOMPUTES, "cached", *PEERS)
     parser.add_argument("--variants", nargs="+", choices=every, default=every)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -33,6 +33,11 @@ class Mixture:
     """Samples in a step: the padded batch; four a device in InternVL's scripts, fewer where they are long."""
     pack: int
     """Most tokens of one of our packs."""
+
+    def cut(self, times: int) -> Mixture:
+        """Texts and packs so many times as short, for less memory."""
+        shorter = {name: getattr(self, name) // times for name in ("shortest", "longest", "pack")}
+        return replace(self, **shorter)
 
 
 MIXTURES = {

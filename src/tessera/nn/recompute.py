@@ -16,10 +16,9 @@ Recompute = Literal["none", "blocks", "selective"]
 """`blocks` keeps the input of each block alone. `selective` keeps what is dear to compute, too: results of
 matrix products with weights and of fused attention; norms, activations and rotations come again."""
 
-KEPT = frozenset(
+PRODUCTS = frozenset({"aten.mm.default", "aten.addmm.default"})
+KEPT = PRODUCTS | frozenset(
     {
-        "aten.mm.default",
-        "aten.addmm.default",
         "mkldnn._linear_pointwise.default",
         "torch_attn._varlen_attn.default",
         "aten._scaled_dot_product_flash_attention.default",
@@ -57,8 +56,18 @@ def set_recompute(model: nn.Module, how: Recompute) -> None:
         stack.recompute = how
 
 
-def _policy(_: Any, operator: Any, *__: Any, **___: Any) -> CheckpointPolicy:
-    return CheckpointPolicy.MUST_SAVE if str(operator) in KEPT else CheckpointPolicy.PREFER_RECOMPUTE
+def _policy(_: Any, operator: Any, *inputs: Any, **__: Any) -> CheckpointPolicy:
+    kept = str(operator) in KEPT and not _narrows(str(operator), inputs)
+    return CheckpointPolicy.MUST_SAVE if kept else CheckpointPolicy.PREFER_RECOMPUTE
+
+
+def _narrows(operator: str, inputs: tuple[Any, ...]) -> bool:
+    """Whether it is a product whose rows come out narrower. Such a one ends a block, where nobody reads its
+    result again, or makes keys and values of few heads, or LoRA's low rank: cheap."""
+    if operator not in PRODUCTS:
+        return False
+    x, weight = inputs[-2:]
+    return bool(x.shape[-1] > weight.shape[-1])
 
 
 def _with_room(block: nn.Module, *inputs: Any) -> torch.Tensor:

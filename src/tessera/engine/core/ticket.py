@@ -60,18 +60,23 @@ class Ticket(Iterator[Event], AsyncIterator[Event]):
         return self._completion is not None
 
     def __next__(self) -> Event:
-        while not self._events:
-            if self.over:
-                raise StopIteration
+        while (event := self._next()) is None:
             self._until(lambda: bool(self._events) or self.over)
-        return self._events.popleft()
+        if isinstance(event, Event):
+            return event
+        raise StopIteration
 
     async def __anext__(self) -> Event:
-        while not self._events:
-            if self.over:
-                raise StopAsyncIteration
+        while (event := self._next()) is None:
             await self._woken()
-        return self._events.popleft()
+        if isinstance(event, Event):
+            return event
+        raise StopAsyncIteration
+
+    def _next(self) -> Event | Completion | None:
+        """The next event; the answer where there is none left, None where there is none yet."""
+        completion = self._completion  # looked at first: its event came with it
+        return self._events.popleft() if self._events else completion
 
     def completion(self) -> Completion:
         """The whole answer, when it is over; events stay to be read."""

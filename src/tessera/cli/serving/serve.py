@@ -69,7 +69,9 @@ class ServeCommand(Command):
         listening = bind(self.host, self.port)  # before the model is opened, which may take long
         try:
             model = tessera.load(self.model, **asdict(self.loading))
-            settings = settings.model_copy(update={"name": self.name or self._name(model)})
+            settings = settings.model_copy(
+                update={"name": self.name or called(self.model) or model.family.name}
+            )
             with Service(ChatModel(model.loaded, self.max_batch, self.engine).engine) as service:
                 front = Front(model, service, settings)
                 server = DrainingServer(build_app(front), front.gate, settings.limits, service.close)
@@ -101,12 +103,6 @@ class ServeCommand(Command):
             limits=self.limits,
         )
 
-    def _name(self, model: ChatModel) -> str:
-        """A folder by its own name, a released model as it was called."""
-        if self.model is None:
-            return model.family.name
-        return Path(self.model).resolve().name if Path(self.model).is_dir() else self.model
-
     def _tell(self, model: ChatModel, settings: ServeSettings, port: int) -> None:
         """What is served, where, an example, and what limits it."""
         address = f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{port}"
@@ -119,6 +115,13 @@ class ServeCommand(Command):
         if not settings.keys and not is_loopback(self.host):
             note = "no API key: everybody who reaches this address may ask (--api-key-file)"
             print(f"note: {note}", file=sys.stderr)
+
+
+def called(model: str | None) -> str | None:
+    """The name of a model as it was given: a folder by its own, a released model as it is called."""
+    if model is None:
+        return None
+    return Path(model).resolve().name if Path(model).is_dir() else model
 
 
 def is_loopback(host: str) -> bool:
