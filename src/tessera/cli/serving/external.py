@@ -43,7 +43,7 @@ class ExternalArguments:
     export: Path | None = None
     """With --engine: where the checkpoint is written first, when the engine doesn't read its layout."""
     engine_args: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="WORD")] = ()
-    """With --engine: a further word of its command line, such as --engine-args=--enable-lora; again for more."""
+    """With --engine: a word more of its command line, as --engine-args=--enable-lora; again for others."""
     print_only: bool = False
     """With --engine: print the command, and start nothing."""
     wait_seconds: float = 900.0
