@@ -83,6 +83,19 @@ def test_a_layout_that_the_engine_does_not_read(tmp_path: Path, capsys: pytest.C
     assert read_description(target).layout == "transformers"
 
 
+def test_an_adapter_keeps_a_layout_that_the_engine_reads(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    words = [str(source), "--engine", "vllm", "--adapter", str(adapter)]
+    assert main(["serve", *words]) == 2
+    assert "gets an adapter: give --export FOLDER, where it is written as official" in capsys.readouterr().err
+    command = printed([*words, "--export", str(tmp_path / "out")], capsys)
+    assert command[2] == str(tmp_path / "out") and "--trust-remote-code" in command
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -94,10 +94,9 @@ class ExternalServer:
         described = read_description(folder)
         name = self.name or (folder.name if Path(self.model).is_dir() else self.model)
         if described.layout not in engine.layouts or adapter is not None:
-            folder = self.exported(engine, folder, adapter, described.layout)
-            described = (
-                read_description(folder) if folder.exists() else replace(described, layout=engine.layouts[0])
-            )
+            layout = described.layout if described.layout in engine.layouts else engine.layouts[0]
+            folder = self.exported(folder, adapter, described.layout, layout)
+            described = replace(described, layout=layout)
         encoder = encoder_of(described)
         system = encoder.template.system_text if encoder.system_text is None else encoder.system_text
         written = engine.template(encoder.template, system, described.layout)
@@ -107,11 +106,9 @@ class ExternalServer:
         template = None if written is None else str(kept(*written))
         return replace(start, template=template, more=self.asked.engine_args), described
 
-    def exported(self, engine: ServingEngine, folder: Path, adapter: Path | None, layout: LayoutName) -> Path:
-        """The checkpoint in a layout of the engine, the adapter merged. Only the name with print_only."""
-        read = layout in engine.layouts
-        wanted: LayoutName = layout if read else engine.layouts[0]
-        why = "gets an adapter" if read else f"has the layout {layout}"
+    def exported(self, folder: Path, adapter: Path | None, layout: LayoutName, wanted: LayoutName) -> Path:
+        """The checkpoint in the wanted layout, the adapter merged. Only the name with print_only."""
+        why = "gets an adapter" if layout == wanted else f"has the layout {layout}"
         if (target := self.asked.export) is None:
             raise ValueError(f"{shown(folder)} {why}: give --export FOLDER, where it is written as {wanted}")
         if not self.asked.print_only:
