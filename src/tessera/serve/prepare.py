@@ -26,7 +26,7 @@ from tessera.serve.media.files import RequestFiles
 from tessera.serve.media.reader import ServedReader
 from tessera.serve.media.remote import RemoteFiles
 from tessera.serve.pool import WorkPool
-from tessera.serve.prompt_view import PromptView
+from tessera.serve.prompt_view import MediumView, PromptView
 from tessera.serve.settings import ServeSettings
 
 Ids = npt.NDArray[np.int32]
@@ -135,14 +135,16 @@ class Preparer:
     def _look(self, talk: Conversation, ask: Ask) -> PromptView:
         self.measure(talk, ask)
         request, encoder = self._request(talk, ask), self.model.encoder
-        tiles = tuple(count for span in encoder.spans(request.conversation) for count in span.tiles)
+        views = zip(encoder.spans(request.conversation), encoder.grids(request.conversation), strict=True)
+        per = encoder.tokens_per_tile
+        media = tuple(MediumView(span.tiles, per * sum(span.tiles), grid) for span, grid in views)
         text = encoder.render_text(request.conversation, generate=True, prefill=request.prefill)
         ids = encoder.prompt_ids(request.conversation, request.prefill)
-        return self._seen(ids, request.visual_increment, tiles, text)
+        return self._seen(ids, request.visual_increment, media, text)
 
-    def _seen(self, ids: Ids, increment: float, tiles: tuple[int, ...], text: str) -> PromptView:
+    def _seen(self, ids: Ids, increment: float, media: tuple[MediumView, ...], text: str) -> PromptView:
         positions = v2pe_positions(ids, self.model.encoder.context_id, increment)
-        return PromptView(ids, positions, tiles, text)
+        return PromptView(ids, positions, media, text)
 
     def _encode(self, talk: Conversation, ask: Ask, size: Size) -> AnswerJob:
         prompt = self.model.prompt(talk, max_new_tokens=size.new, **ask.options)
