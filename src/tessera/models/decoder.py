@@ -14,6 +14,7 @@ from tessera.models.config import DecoderConfig
 from tessera.nn.attention.api import Attend
 from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.layout import Layout
+from tessera.nn.decoding import BlockParts, newest_tokens
 from tessera.nn.mlp import GatedMLP
 from tessera.nn.norm import RMSNorm
 from tessera.nn.recompute import Recompute, run_block
@@ -87,9 +88,27 @@ class DecoderBlock(nn.Module):
         rows: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """[T, D] to [T, D], or to [R, D] of the given rows alone."""
+        done = None if rows is not None and len(rows) < len(x) else self._at_once(x, tables, layout, cache)
+        if done is not None:
+            return done
         x = choose(x, rows) + self.self_attn(self.input_layernorm(x), tables, layout, cache, rows)
         out: torch.Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return out
+
+    def _at_once(
+        self, x: torch.Tensor, tables: Tables, layout: Layout, cache: KVCache | None
+    ) -> torch.Tensor | None:
+        """The same in one call, for the newest tokens on a CPU; None elsewhere."""
+        if cache is None or len(x) != len(layout.lengths):
+            return None
+        attention, mlp = self.self_attn, self.mlp
+        parts = BlockParts(
+            (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
+            + (mlp.gate_proj, mlp.up_proj, mlp.down_proj),
+            (self.input_layernorm, self.post_attention_layernorm),
+            (attention.q_norm, attention.k_norm) if attention.qk_norm else None,
+        )
+        return newest_tokens(parts, x, tables, layout, cache, attention.attend.layer)
 
 
 class Decoder(nn.Module):

@@ -16,10 +16,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tessera.nn.cpu.native import multiply
+from tessera.nn.cpu.native import Streamed, multiply
 from tessera.nn.cpu.operators import can_pack, packed_product, packed_weight
-from tessera.nn.cpu.routes import takes_native
-from tessera.nn.quantised import Int4Linear, Int8Linear, quantise, quantise_4bit
+from tessera.nn.cpu.routes import streams, takes_native
+from tessera.nn.quantised import Int4Linear, Int8Linear, QuantisedLinear, quantise, quantise_4bit
 
 LinearKind = Literal["plain", "packed", "int8", "int4"]
 
@@ -97,9 +97,7 @@ class PackedLinear(nn.Module):
             raise ValueError("PackedLinear has no gradients: load with linears='plain' to train")
         rows = x.reshape(-1, self.in_features)
         if takes_native("bfloat16", rows, self.out_features, _packed_way):
-            if self._packable or not self._weight.is_contiguous():
-                self._hold(self.weight.contiguous(), packable=False)
-            out = multiply("bfloat16", rows, self._weight, bias=self.bias).view(*x.shape[:-1], -1)
+            out = multiply(rows, self._plain()).view(*x.shape[:-1], -1)
             return out if then is None else ACTIVATIONS[then](out)
         if not self._packable:
             out = F.linear(x, self._weight, self.bias)
@@ -110,6 +108,18 @@ class PackedLinear(nn.Module):
         if self._weight.numel() < LARGE:
             return packed_product(x, self._weight, self.bias, then)
         return _few_packed(rows, self._weight, self.bias, then).view(*x.shape[:-1], -1)
+
+    def streamed(self, rows: int) -> Streamed | None:
+        """The weight for our own kernel; None where so many rows go PyTorch's way."""
+        known = self._weight.dtype == torch.bfloat16 and self._weight.device.type == "cpu"
+        if known and streams("bfloat16", rows, self.in_features, self.out_features, _packed_way):
+            return self._plain()
+        return None
+
+    def _plain(self) -> Streamed:
+        if self._packable or not self._weight.is_contiguous():
+            self._hold(self.weight.contiguous(), packable=False)
+        return Streamed("bfloat16", self._weight, bias=self.bias)
 
     @property
     def is_packed(self) -> bool:
@@ -156,12 +166,18 @@ def _few_packed(
     return packed_product(rows.repeat(4 // count, 1), weight, bias, then)[:count]
 
 
-def _packed_way(weight: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+def _packed_way(given: Streamed) -> Callable[[torch.Tensor], torch.Tensor]:
     """What our kernel is measured against."""
+    weight = given.weight
     if not can_pack(weight.device, weight.dtype):
         return lambda rows: F.linear(rows, weight)
     packed = packed_weight(weight)
     return lambda rows: _few_packed(rows, packed, None)
+
+
+def streamed(layer: nn.Module, rows: int) -> Streamed | None:
+    """The weight of a layer for our own kernel; None where so many rows of bfloat16 go PyTorch's way."""
+    return layer.streamed(rows) if isinstance(layer, PackedLinear | QuantisedLinear) else None
 
 
 def linear_then(layer: nn.Module, x: torch.Tensor, then: Activation) -> torch.Tensor:

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tessera.nn.cpu.native import STEP, Kind, multiply
+from tessera.nn.cpu.native import STEP, Kind, Streamed, multiply
 from tessera.nn.cpu.operators import int8_product
-from tessera.nn.cpu.routes import takes_native
+from tessera.nn.cpu.routes import streams, takes_native
 
 FEW_ROWS = 8
 """Up to so many rows torch's int8 kernel beats dequantising on a CPU."""
@@ -64,10 +64,21 @@ class QuantisedLinear(nn.Module):
         if _is_traced(x):
             out = cast(torch.Tensor, _FrozenProduct.apply(rows, self))
         elif self._streams and takes_native(self.kind, rows, self.out_features, self.torchs_way):
-            out = multiply(self.kind, rows, self.weight, self.scale, self.bias, self.levels)
+            out = multiply(rows, self._streamed)
         else:
             out = self.product(rows)
         return out.view(*x.shape[:-1], self.out_features)
+
+    def streamed(self, rows: int) -> Streamed | None:
+        """The weight for our own kernel; None where so many rows go PyTorch's way."""
+        known = self._streams and self.scale.device.type == "cpu"
+        if known and streams(self.kind, rows, self.in_features, self.out_features, self.torchs_way):
+            return self._streamed
+        return None
+
+    @property
+    def _streamed(self) -> Streamed:
+        return Streamed(self.kind, self.weight, self.scale, self.bias, self.levels)
 
     @property
     def levels(self) -> torch.Tensor | None:
@@ -80,11 +91,10 @@ class QuantisedLinear(nn.Module):
         return self.scale.dtype == torch.bfloat16
 
     @classmethod
-    def torchs_way(
-        cls, weight: torch.Tensor, scale: torch.Tensor, levels: torch.Tensor | None = None
-    ) -> Callable[[torch.Tensor], torch.Tensor]:
+    def torchs_way(cls, given: Streamed) -> Callable[[torch.Tensor], torch.Tensor]:
         """What our kernel is measured against: `product`, whatever the levels are."""
-        return cls(weight, scale, None).product
+        assert given.scale is not None
+        return cls(given.weight, given.scale, None).product
 
     def product(self, rows: torch.Tensor) -> torch.Tensor:
         """[R, in] to [R, out]."""

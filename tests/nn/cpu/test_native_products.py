@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from tessera.nn.cpu import building, native, routes
 from tessera.nn.cpu.building import NoLibrary
-from tessera.nn.cpu.native import KINDS, Kind, dense, drawn, multiply
+from tessera.nn.cpu.native import KINDS, Kind, Streamed, dense, drawn, multiply
 from tessera.nn.linear import LinearKind, PackedLinear, make_linear
 
 LINEARS: dict[Kind, LinearKind] = {"bfloat16": "packed", "int8": "int8", "int4": "int4"}
@@ -37,7 +37,7 @@ def rows(count: int, inner: int, seed: int = 1) -> torch.Tensor:
     return torch.randn(count, inner, generator=torch.Generator().manual_seed(seed)).bfloat16()
 
 
-def weights(kind: Kind, outs: int, inner: int) -> dict[str, torch.Tensor]:
+def weights(kind: Kind, outs: int, inner: int) -> Streamed:
     return drawn(kind, outs, inner, torch.Generator().manual_seed(2))
 
 
@@ -55,14 +55,18 @@ def use_source(code: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None
     monkeypatch.setenv("TESSERA_CACHE", str(folder / "cache"))
 
 
+def never(given: Streamed) -> routes.Product:
+    raise AssertionError("nothing is measured here")
+
+
 def check(kind: Kind) -> None:
     """Whole and broken tiles of rows and of outputs, with and without a bias."""
     for count, outs, inner in ((1, 8, 64), (2, 4, 192), (3, 33, 128), (5, 6, 320), (17, 31, 896)):
         given, x = weights(kind, outs, inner), rows(count, inner)
         bias = rows(1, outs, 3)[0] * 9
-        exact = x.double() @ dense(kind, **given).T
-        assert relative(multiply(kind, x, **given), exact) < 3e-3  # one rounding to bfloat16
-        assert relative(multiply(kind, x, **given, bias=bias), exact + bias.double()) < 3e-3
+        exact = x.double() @ dense(given).T
+        assert relative(multiply(x, given), exact) < 3e-3  # one rounding to bfloat16
+        assert relative(multiply(x, given._replace(bias=bias)), exact + bias.double()) < 3e-3
 
 
 @pytest.mark.usefixtures("compiled")
@@ -88,13 +92,13 @@ def test_what_any_machine_computes(
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_row_does_not_depend_on_its_neighbours_or_on_threads(kind: Kind) -> None:
     given, x = weights(kind, 515, 1024), rows(9, 1024)
-    together = multiply(kind, x, **given)
+    together = multiply(x, given)
     for first in range(9):
         for last in (first + 1, 9):
-            assert torch.equal(multiply(kind, x[first:last], **given), together[first:last])
+            assert torch.equal(multiply(x[first:last], given), together[first:last])
     torch.set_num_threads(2)
     try:
-        assert torch.equal(multiply(kind, x, **given), together)
+        assert torch.equal(multiply(x, given), together)
     finally:
         torch.set_num_threads(1)
 
@@ -106,7 +110,7 @@ def test_what_is_not_finite_stays_so(value: float) -> None:
         x = rows(2, 128)
         x[1, 5] = value
         given = weights(kind, 8, 128)
-        got = multiply(kind, x, **given)
+        got = multiply(x, given)
         assert got[0].isfinite().all() and not got[1].isfinite().any()
 
 
@@ -136,7 +140,9 @@ def test_layers_take_the_kernel_in_inference_alone(kind: Kind, monkeypatch: pyte
         assert torch.equal(layer.weight, weight.float())
 
 
-def test_a_measurement_is_made_once_and_decides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_measurement_is_made_once_and_decides(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("TESSERA_CACHE", str(tmp_path))
     if reason := native.why_not():
         pytest.skip(reason)
@@ -147,7 +153,7 @@ def test_a_measurement_is_made_once_and_decides(monkeypatch: pytest.MonkeyPatch,
         return 0.5 if count == 4 else 1.5
 
     monkeypatch.setattr(routes, "measure", measure)
-    other = routes.MakeProduct
+    other = never
     with torch.inference_mode():
         for _ in range(2):
             assert routes.takes_native("int8", rows(3, 1024), 1024, other)
@@ -158,14 +164,15 @@ def test_a_measurement_is_made_once_and_decides(monkeypatch: pytest.MonkeyPatch,
         file.write_text('{"int8 4": "fast"')
         assert routes.takes_native("int8", rows(3, 1024), 1024, other)
         assert asked[2:] == [("int8", 4)]
-    assert "up to 4 rows by own int8 kernels" in routes.describe("int8", other)
-    assert routes.describe("bfloat16", other) == "few rows by PyTorch (faster here)"  # one form for all rows
+        caplog.set_level("INFO", "tessera")
+        assert not routes.takes_native("bfloat16", rows(3, 1024), 1024, other)  # one form for all rows
+    assert caplog.messages == ["bfloat16 weights, 1, 4, 16, 64 rows: PyTorch (ours in 1.14 of its time)"]
 
 
 @pytest.mark.usefixtures("compiled")
 def test_measuring_both_ways() -> None:
     with torch.inference_mode():
-        share = routes.measure("int4", 1, lambda **given: lambda x: multiply("int4", x, **given))
+        share = routes.measure("int4", 1, lambda given: lambda x: multiply(x, given))
     assert 0.02 < share < 50  # the same way twice, on whatever machine
 
 
@@ -181,13 +188,21 @@ def test_a_library_that_dies_is_never_loaded(monkeypatch: pytest.MonkeyPatch, tm
     ("name", "value", "reason"),
     [("CC", "no-compiler", "no C compiler"), ("TESSERA_NATIVE", "0", "is 0")],
 )
-def test_without_a_library(name: str, value: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_library(
+    name: str,
+    value: str,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     monkeypatch.setenv(name, value)
     assert reason in native.why_not()
-    assert reason in routes.describe("int8", routes.MakeProduct)
+    caplog.set_level("INFO", "tessera")
     weight, x = rows(512, 512), rows(3, 512)
     with torch.inference_mode():
         assert relative(make_linear("packed", weight, None)(x), F.linear(x, weight)) < 5e-3
+    (told,) = caplog.messages
+    assert told.startswith("bfloat16 weights, few rows: PyTorch (") and reason in told
 
 
 def test_a_source_that_does_not_compile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ class KVCache:
         """Of each sequence, where in the pool its new tokens go, or all its tokens lie."""
 
         def make() -> list[Runs]:
-            self._check_room(layout)
+            self.check_room(layout)
             starts = layout.contexts if written else (0,) * len(layout.contexts)
             spans = zip(layout.pages, starts, layout.key_lengths, strict=True)
             return [runs_of(pages, start, stop, self.page_size) for pages, start, stop in spans]
@@ -77,7 +77,7 @@ class KVCache:
         """int64: where in the pool, its pages end to end, the new tokens go, or all tokens lie."""
 
         def make() -> torch.Tensor:
-            self._check_room(layout)
+            self.check_room(layout)
             counts = layout.lengths if written else layout.key_lengths
             starts = layout.contexts if written else (0,) * len(counts)
             owner, place = places(counts, starts, device)
@@ -86,7 +86,8 @@ class KVCache:
 
         return layout.kept(f"{written}, pages of {self.page_size}", device, make)
 
-    def _check_room(self, layout: Paged) -> None:
+    def check_room(self, layout: Paged) -> None:
+        """ValueError where a sequence has too few pages for its tokens."""
         for context, new, pages in zip(layout.contexts, layout.lengths, layout.pages, strict=True):
             if context + new > len(pages) * self.page_size:
                 raise ValueError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 from functools import cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch.nn import functional as F
@@ -19,33 +19,69 @@ from tessera.nn.cpu.building import NoLibrary, load
 
 Kind = Literal["bfloat16", "int8", "int4"]
 KINDS: tuple[Kind, ...] = ("bfloat16", "int8", "int4")
+Pointer, Size = ctypes.c_void_p, ctypes.c_int64
 STEP = 64
 """Rows of weights are multiples of it, and four-bit ones share a scale that far."""
 
 
-def multiply(
-    kind: Kind,
-    x: torch.Tensor,
-    weight: torch.Tensor,
-    scale: torch.Tensor | None = None,
-    bias: torch.Tensor | None = None,
-    levels: torch.Tensor | None = None,
-) -> torch.Tensor:
+class Streamed(NamedTuple):
+    """A weight as `multiply` takes it."""
+
+    kind: Kind
+    weight: torch.Tensor
+    scale: torch.Tensor | None = None
+    bias: torch.Tensor | None = None
+    levels: torch.Tensor | None = None
+
+
+class LinearWeight(ctypes.Structure):
+    """`struct linear` of kernels/library.h."""
+
+    _fields_ = (
+        *(("kind", Size), ("weight", Pointer), ("scale", Pointer), ("levels", Pointer), ("bias", Pointer)),
+        *(("outs", Size), ("inner", Size)),
+    )
+
+
+class BlockWeights(ctypes.Structure):
+    """`struct block`."""
+
+    _fields_ = (
+        ("linears", LinearWeight * 7),
+        *(("first_norm", Pointer), ("second_norm", Pointer), ("query_norm", Pointer), ("key_norm", Pointer)),
+    )
+
+
+class NewestTokens(ctypes.Structure):
+    """`struct step`."""
+
+    _fields_ = (
+        *(("cosine", Pointer), ("sine", Pointer), ("table", Pointer), ("lengths", Pointer)),
+        *(("rows", Size), ("most", Size), ("page_size", Size), ("width", Size)),
+    )
+
+
+def linear_weight(given: Streamed) -> LinearWeight:
+    """It in C's form; the tensors must outlive it."""
+    kind, weight, scale, bias, levels = given
+    inner = weight.shape[1] * (2 if kind == "int4" else 1)
+    return LinearWeight(KINDS.index(kind), *map(_address, (weight, scale, levels, bias)), len(weight), inner)
+
+
+def multiply(x: torch.Tensor, given: Streamed) -> torch.Tensor:
     """bfloat16 x [R, in] by a weight to bfloat16 [R, out], summed in float32; a row's result is its own.
 
     All are contiguous, all but quantised weights bfloat16. bfloat16: weight [out, in]. int8: int8 [out, in]
     with scale [out]. int4: uint8 [out, in / 2], the first weight of a pair in the high bits, each the number
     of one of the 16 `levels`, with scale [out, in / STEP]. bias [out]. Raises NoLibrary.
     """
+    kind, weight, scale, bias, levels = given
     rows, inner = x.shape
     x = x.contiguous()
     out = x.new_empty(rows, len(weight))
-    threads = torch.get_num_threads()
-    given = (weight, scale, levels, bias, x, out)
-    failed = library().tessera_rows(
-        KINDS.index(kind), *map(_address, given), rows, len(weight), inner, threads
-    )
-    if failed:
+    places = map(_address, (weight, scale, levels, bias, x, out))
+    sizes = (rows, len(weight), inner, torch.get_num_threads())
+    if library().tessera_rows(KINDS.index(kind), *places, *sizes):
         raise MemoryError(f"{rows} rows of {inner} numbers")
     return out
 
@@ -118,6 +154,7 @@ def library() -> ctypes.CDLL:
     loaded.tessera_norm.argtypes = [*[pointer] * 3, *[size] * 2, ctypes.c_float]
     loaded.tessera_rotate.argtypes = [*[pointer] * 4, *[size] * 3]
     loaded.tessera_gate.argtypes = [*[pointer] * 3, size]
+    loaded.tessera_block.argtypes = [*[pointer] * 5, ctypes.c_double, whole]
     for name in ("norm", "rotate", "gate"):
         getattr(loaded, f"tessera_{name}").restype = None
     return loaded
@@ -143,7 +180,7 @@ def _agrees(kind: Kind) -> bool:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(5, 3 * STEP, generator=generator).bfloat16()
     given = drawn(kind, 11, 3 * STEP, generator)
-    got, wanted = multiply(kind, x, **given).double(), x.double() @ dense(kind, **given).T
+    got, wanted = multiply(x, given).double(), x.double() @ dense(given).T
     return bool((got - wanted).norm() <= 4e-3 * wanted.norm())
 
 
@@ -168,26 +205,22 @@ def _wrong_pieces() -> list[str]:
     return [name for name, share in off.items() if not share < 1e-2]
 
 
-def drawn(kind: Kind, outs: int, inner: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
-    """Any weight of a kind, as `multiply` takes it: to check and to measure with."""
+def drawn(kind: Kind, outs: int, inner: int, generator: torch.Generator) -> Streamed:
+    """Any weight of a kind: to check and to measure with."""
     if kind == "bfloat16":
-        return {"weight": torch.randn(outs, inner, generator=generator).bfloat16()}
+        return Streamed(kind, torch.randn(outs, inner, generator=generator).bfloat16())
     scale = torch.rand(outs, inner // STEP if kind == "int4" else 1, generator=generator).bfloat16() + 0.5
     whole = torch.randint(-127, 128, (outs, inner), dtype=torch.int8, generator=generator)
     if kind == "int8":
-        return {"weight": whole, "scale": scale.flatten()}
+        return Streamed(kind, whole, scale.flatten())
     levels = torch.randn(16, generator=generator).bfloat16()
-    return {"weight": whole[:, : inner // 2].view(torch.uint8).contiguous(), "scale": scale, "levels": levels}
+    return Streamed(kind, whole[:, : inner // 2].view(torch.uint8).contiguous(), scale, levels=levels)
 
 
-def dense(
-    kind: Kind,
-    weight: torch.Tensor,
-    scale: torch.Tensor | None = None,
-    levels: torch.Tensor | None = None,
-) -> torch.Tensor:
+def dense(given: Streamed) -> torch.Tensor:
     """The weight float64 [out, in] that `multiply` computes with."""
-    if kind == "int4" and levels is not None:
+    weight, scale, levels = given.weight, given.scale, given.levels
+    if levels is not None:
         weight = levels.double()[torch.stack((weight >> 4, weight & 15), -1).flatten(1).long()]
     by = torch.ones(1, 1) if scale is None else scale.view(len(weight), -1)
     return weight.double() * by.double().repeat_interleave(weight.shape[1] // by.shape[1], 1)

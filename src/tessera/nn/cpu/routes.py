@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from tessera.nn.cpu.building import build, own_folder
-from tessera.nn.cpu.native import STEP, Kind, drawn, multiply, why_not
+from tessera.nn.cpu.native import STEP, Kind, Streamed, drawn, multiply, why_not
 from tessera.runtime.atomic import atomic_write
 
 logger = logging.getLogger("tessera")
@@ -36,28 +36,23 @@ GAIN = 0.95
 """Share of PyTorch's time below which a kernel of ours is taken."""
 
 Product = Callable[[torch.Tensor], torch.Tensor]
-MakeProduct = Callable[..., Product]
-"""PyTorch's way with a weight that is given as to `native.multiply`."""
+MakeProduct = Callable[[Streamed], Product]
+"""PyTorch's way with a weight."""
 
 
 def takes_native(kind: Kind, x: torch.Tensor, outs: int, other: MakeProduct) -> bool:
     """Whether rows x [R, in] go through our kernels for this kind of weight; `other` makes PyTorch's way."""
-    rows, inner = x.shape
-    if rows > ROWS[-1] or inner * outs < LEAST or inner % STEP or x.dtype != torch.bfloat16:
+    if x.dtype != torch.bfloat16 or x.device.type != "cpu" or not torch.is_inference_mode_enabled():
         return False
-    if x.device.type != "cpu" or not torch.is_inference_mode_enabled() or not rows:
+    rows, inner = x.shape
+    return streams(kind, rows, inner, outs, other)
+
+
+def streams(kind: Kind, rows: int, inner: int, outs: int, other: MakeProduct) -> bool:
+    """The same for so many rows of bfloat16 in inference."""
+    if not 0 < rows <= ROWS[-1] or inner * outs < LEAST or inner % STEP:
         return False
     return _is_faster(kind, next(most for most in ROWS if rows <= most), torch.get_num_threads(), other)
-
-
-def describe(kind: Kind, other: MakeProduct) -> str:
-    """What was chosen for a kind, in words; measures what was not measured yet."""
-    if reason := why_not():
-        return f"few rows by PyTorch ({reason})"
-    threads = torch.get_num_threads()
-    with torch.inference_mode():
-        ours = [rows for rows in ROWS if _is_faster(kind, rows, threads, other)]
-    return f"up to {max(ours)} rows by own {kind} kernels" if ours else "few rows by PyTorch (faster here)"
 
 
 @cache
@@ -86,8 +81,8 @@ def measure(kind: Kind, rows: int, other: MakeProduct) -> float:
     x = torch.randn(rows, INNER, generator=generator).bfloat16()
     ways: list[tuple[Product, Product]] = []
     for _ in range(COPIES):
-        mine, their = ({name: each.clone() for name, each in first.items()} for _ in range(2))
-        ways.append((partial(multiply, kind, **mine), other(**their)))
+        mine, their = (first._replace(weight=first.weight.clone()) for _ in range(2))
+        ways.append((partial(multiply, given=mine), other(their)))
     for way in ways[0]:
         way(x)
     seconds = [[_seconds(way, x) for way in pair] for pair in ways]

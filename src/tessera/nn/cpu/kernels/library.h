@@ -1,6 +1,27 @@
 /* What the library offers; `native.py` says what the arguments are. */
 #include <stdint.h>
 
+/* A weight as `tessera_rows` takes it. */
+struct linear {
+  int64_t kind;
+  const void *weight;
+  const uint16_t *scale, *levels, *bias;
+  int64_t outs, inner;
+};
+
+/* A block's weights; the norms of queries and keys are null where there are none. */
+struct block {
+  struct linear q, k, v, o, gate, up, down;
+  const uint16_t *first_norm, *second_norm, *query_norm, *key_norm;
+};
+
+/* The newest tokens of all sequences: tables of their angles, pages of the cache, keys that each sees. */
+struct step {
+  const uint16_t *cosine, *sine;
+  const int32_t *table, *lengths;
+  int64_t rows, most, page_size, width;
+};
+
 int tessera_rows(int kind, const void *weight, const uint16_t *scale, const uint16_t *levels,
                  const uint16_t *bias, const uint16_t *x, uint16_t *y, long rows, long outs, long inner,
                  int threads);
@@ -11,4 +32,6 @@ void tessera_norm(const uint16_t *x, const uint16_t *weight, uint16_t *y, long r
 void tessera_rotate(const uint16_t *x, const uint16_t *cosine, const uint16_t *sine, uint16_t *y, long rows,
                     long heads, long width);
 void tessera_gate(const uint16_t *gate, const uint16_t *up, uint16_t *y, long count);
+int tessera_block(const struct block *b, const struct step *s, uint16_t *x, uint16_t *keys, uint16_t *values,
+                  double eps, int threads);
 int tessera_trial(void);

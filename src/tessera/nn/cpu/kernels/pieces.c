@@ -7,17 +7,6 @@
 #include "vectors.h"
 
 
-INLINE floats rounded_all(floats v) {
-  words word = (words)v, sound = (words)(v == v);
-  word = (sound & (word + 0x7fff + (word >> 16 & 1))) | (~sound & 0x7fc00000);
-  return (floats)(word & 0xffff0000);
-}
-
-/* Numbers that were rounded already. */
-INLINE void keep(uint16_t *at, floats v) {
-  *(halves *)at = __builtin_convertvector((words)v >> 16, halves);
-}
-
 /* y = x / rms(x) * weight, each row of `width` by itself; `width` is a multiple of 16. */
 void tessera_norm(const uint16_t *x, const uint16_t *weight, uint16_t *y, long rows, long width, float eps) {
   for (long m = 0; m < rows; m++, x += width, y += width) {
@@ -30,7 +19,7 @@ void tessera_norm(const uint16_t *x, const uint16_t *weight, uint16_t *y, long r
     for (int i = 0; i < 16; i++) total += squares[i];
     const float scale = 1 / sqrtf(total / (float)width + eps);
     for (long k = 0; k < width; k += 16)
-      keep(y + k, rounded_all(rounded_all(from_halves(x + k) * scale) * from_halves(weight + k)));
+      keep(y + k, rounded(rounded(from_halves(x + k) * scale) * from_halves(weight + k)));
   }
 }
 
@@ -42,8 +31,8 @@ void tessera_rotate(const uint16_t *x, const uint16_t *cosine, const uint16_t *s
     for (long h = 0; h < heads; h++, x += width, y += width)
       for (long k = 0; k < width; k += 16) {
         floats other = from_halves(x + (k < half ? k + half : k - half));
-        floats turned = rounded_all(from_halves(x + k) * from_halves(cosine + k));
-        keep(y + k, rounded_all(turned + other * from_halves(sine + k)));
+        floats turned = rounded(from_halves(x + k) * from_halves(cosine + k));
+        keep(y + k, rounded(turned + other * from_halves(sine + k)));
       }
 }
 
@@ -55,6 +44,6 @@ void tessera_gate(const uint16_t *gate, const uint16_t *up, uint16_t *y, long co
     floats positive = (floats)((words)(g >= 0.0f));
     floats share = (floats)(((words)positive & (words)(1.0f / (1.0f + small))) |
                             (~(words)positive & (words)(small / (1.0f + small))));
-    keep(y + k, rounded_all(rounded_all(g * share) * from_halves(up + k)));
+    keep(y + k, rounded(rounded(g * share) * from_halves(up + k)));
   }
 }

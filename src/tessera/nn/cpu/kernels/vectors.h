@@ -74,6 +74,18 @@ INLINE four sums(const floats v[4]) {
 }
 #endif
 
+/* To the nearest bfloat16. */
+INLINE floats rounded(floats v) {
+  words word = (words)v, sound = (words)(v == v);
+  word = (sound & (word + 0x7fff + (word >> 16 & 1))) | (~sound & 0x7fc00000);
+  return (floats)(word & 0xffff0000);
+}
+
+/* Numbers that were rounded already. */
+INLINE void keep(uint16_t *at, floats v) {
+  *(halves *)at = __builtin_convertvector((words)v >> 16, halves);
+}
+
 /* e^x of numbers that are not above 0: 2^n times a polynomial, off by 2e-7 of the result. */
 INLINE floats exponential(floats x) {
   typedef int32_t wholes __attribute__((vector_size(64)));
