@@ -44,7 +44,7 @@ def decoder(kind: LinearKind, qk_norm: bool, biases: bool) -> Decoder:
     config = DecoderConfig(
         vocab_size=64,
         hidden_size=256,
-        intermediate_size=320,
+        intermediate_size=384,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,

@@ -21,7 +21,9 @@ Kind = Literal["bfloat16", "int8", "int4"]
 KINDS: tuple[Kind, ...] = ("bfloat16", "int8", "int4")
 Pointer, Size = ctypes.c_void_p, ctypes.c_int64
 STEP = 64
-"""Rows of weights are multiples of it, and four-bit ones share a scale that far."""
+"""Four-bit weights share a scale that far."""
+MULTIPLES = {"bfloat16": 32, "int8": 32, "int4": 2 * STEP}
+"""What a row's length must be a multiple of."""
 
 
 class Streamed(NamedTuple):
@@ -178,8 +180,8 @@ def why_not() -> str:
 def _agrees(kind: Kind) -> bool:
     """Five rows of drawn numbers against the product in float64."""
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(5, 3 * STEP, generator=generator).bfloat16()
-    given = drawn(kind, 11, 3 * STEP, generator)
+    x = torch.randn(5, 4 * STEP, generator=generator).bfloat16()
+    given = drawn(kind, 11, 4 * STEP, generator)
     got, wanted = multiply(x, given).double(), x.double() @ dense(given).T
     return bool((got - wanted).norm() <= 4e-3 * wanted.norm())
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from tessera.nn.cpu.building import build, own_folder
-from tessera.nn.cpu.native import STEP, Kind, Streamed, drawn, multiply, why_not
+from tessera.nn.cpu.native import MULTIPLES, Kind, Streamed, drawn, multiply, why_not
 from tessera.runtime.atomic import atomic_write
 
 logger = logging.getLogger("tessera")
@@ -50,7 +50,7 @@ def takes_native(kind: Kind, x: torch.Tensor, outs: int, other: MakeProduct) -> 
 
 def streams(kind: Kind, rows: int, inner: int, outs: int, other: MakeProduct) -> bool:
     """The same for so many rows of bfloat16 in inference."""
-    if not 0 < rows <= ROWS[-1] or inner * outs < LEAST or inner % STEP:
+    if not 0 < rows <= ROWS[-1] or inner * outs < LEAST or inner % MULTIPLES[kind]:
         return False
     return _is_faster(kind, next(most for most in ROWS if rows <= most), torch.get_num_threads(), other)
 

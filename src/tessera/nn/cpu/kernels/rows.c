@@ -2,7 +2,10 @@
 
    Weights are bfloat16, int8 with a scale a row, or four bits that name one of 16 levels, with a scale a
    group of 64. x and y are bfloat16, sums are float32. A row's result does not depend on the other rows, nor
-   on the number of threads. Four weight rows by up to four rows of x are in registers at once. */
+   on the number of threads. Four weight rows by up to four rows of x are in registers at once.
+
+   For int8 x becomes whole numbers of 16 bits with a scale a row, where the processor multiplies those: what
+   that loses, 2^-16 of the row's largest, is little beside what bfloat16 has lost before. */
 
 #include <stdlib.h>
 
@@ -24,21 +27,44 @@ struct product {
   const uint16_t *scale, *bias; /* bfloat16; none is a null pointer */
   const number *levels;         /* int4: the 16 levels */
   const number *x;
+  const float *gain; /* what x is to be multiplied by, a row */
   uint16_t *y;
   long rows, outs, inner, stride, ahead;
 };
 
-#ifdef __AVX512BF16__
+#define BLOCK 128 /* four-bit weights that are read at once; two groups */
+#define SAFE 8192 /* products of 8 by 16 bits whose sums in 16 lanes stay within 32 bits; of more, x has fewer */
+
+#ifdef PAIRED
 typedef __m512i table;
 INLINE table read_levels(const number *levels) {
   return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const void *)levels)),
                             _mm256_loadu_si256((const void *)levels), 1);
 }
-/* 64 weights: the first of each pair (high bits), then the second. Bit 4 of an index changes nothing. */
-INLINE void weights_int4(operand out[2], const uint8_t *at, table levels) {
-  __m512i pair = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const void *)at));
-  out[0] = (operand)_mm512_permutexvar_epi16(_mm512_srli_epi16(pair, 4), levels);
-  out[1] = (operand)_mm512_permutexvar_epi16(pair, levels);
+/* Two scales, each for half of the lanes. */
+INLINE floats spread_scales(const uint16_t *at) {
+  int32_t both;
+  memcpy(&both, at, 4);
+  const __m512i shift = _mm512_set_epi32(0, 0, 0, 0, 0, 0, 0, 0, 16, 16, 16, 16, 16, 16, 16, 16);
+  return (floats)_mm512_and_si512(_mm512_sllv_epi32(_mm512_set1_epi32(both), shift), _mm512_set1_epi32(0xffff0000));
+}
+/* total + a block's weights times x. A word holds four weights; the bits above an index change nothing, the
+   table being there twice. */
+INLINE void add_block(floats *total, int deep, const uint8_t *codes, const uint16_t *scales, const number *x,
+                      long stride, table levels) {
+  const __m512i words = _mm512_loadu_si512(codes);
+  const operand w[4] = {
+      (operand)_mm512_permutexvar_epi16(words, levels),
+      (operand)_mm512_permutexvar_epi16(_mm512_srli_epi16(words, 4), levels),
+      (operand)_mm512_permutexvar_epi16(_mm512_srli_epi16(words, 8), levels),
+      (operand)_mm512_permutexvar_epi16(_mm512_srli_epi16(words, 12), levels),
+  };
+  const floats scale = spread_scales(scales);
+  UNROLL for (int c = 0; c < deep; c++) {
+    floats part = {0};
+    UNROLL for (int i = 0; i < 4; i++) part = add_product(part, w[i], load(x + c * stride + 32 * i));
+    total[c] += part * scale;
+  }
 }
 #else
 typedef const float *table;
@@ -52,16 +78,23 @@ INLINE floats look_up(words index, table levels) {
   return out;
 #endif
 }
-INLINE void weights_int4(operand out[4], const uint8_t *at, table levels) {
+INLINE void add_block(floats *total, int deep, const uint8_t *codes, const uint16_t *scales, const number *x,
+                      long stride, table levels) {
   UNROLL for (int half = 0; half < 2; half++) {
-    words pair = (words)__builtin_convertvector(*(const bytes *)(at + 16 * half), words) & 255;
-    out[half] = look_up(pair >> 4, levels);
-    out[2 + half] = look_up(pair & 15, levels);
+    const words four = __builtin_convertvector(*(const halves *)(codes + 32 * half), words);
+    const floats scale = spread(from_bfloat16(scales[half]));
+    floats w[4];
+    UNROLL for (int i = 0; i < 4; i++) w[i] = look_up(four >> 4 * i & 15, levels);
+    UNROLL for (int c = 0; c < deep; c++) {
+      floats part = {0};
+      UNROLL for (int i = 0; i < 4; i++) part += w[i] * load(x + c * stride + 32 * i + 16 * half);
+      total[c] += part * scale;
+    }
   }
 }
 #endif
 
-/* Ask for `bytes` of the weight, a tile behind `at`, from front to back: rows are short, and the processor's own
+/* Ask for `bytes` of the weight, two tiles behind `at`, from front to back: rows are short, and the processor's own
    guesses end with each. The passes over a tile, one for each few rows of x, take turns in it, so that the
    memory has something to do all the time. */
 INLINE void fetch(const struct product *p, long at, int bytes, long *turn) {
@@ -71,62 +104,69 @@ INLINE void fetch(const struct product *p, long at, int bytes, long *turn) {
   UNROLL for (int i = 0; i < bytes; i += 64) __builtin_prefetch(next + i, 0, 2);
 }
 
-/* total[r][m] for `wide` weight rows from n on and `deep` rows of x from m on; all loops unroll. */
-INLINE void add_up(floats total[WIDE][DEEP], const struct product *p, long n, long m, int wide, int deep,
-                   enum kind kind) {
-  const long inner = p->inner, stride = p->stride;
-  const number *x = p->x + m * stride;
-  UNROLL for (int r = 0; r < wide; r++) UNROLL for (int c = 0; c < deep; c++) total[r][c] = (floats){0};
-  const int size = kind == BF16 ? 2 : 1;
+/* The sums of `wide` weight rows from n on with `deep` rows of x from m on; all inner loops unroll. */
+INLINE void add_bf16(floats total[WIDE][DEEP], const struct product *p, long n, long m, int wide, int deep) {
+  const uint16_t *weight = (const uint16_t *)p->weight + n * p->inner;
+  const number *x = p->x + m * p->stride;
   long turn = m / DEEP;
-  if (kind != INT4) {
-    for (long k = 0; k < inner; k += LANES) {
-      operand w[WIDE];
-      fetch(p, (n * inner + wide * k) * size, wide * LANES * size, &turn);
-      UNROLL for (int r = 0; r < wide; r++) {
-        long at = (n + r) * inner + k;
-        w[r] = kind == BF16 ? weights_bf16((const uint16_t *)p->weight + at)
-                            : weights_int8((const int8_t *)p->weight + at);
-      }
-      UNROLL for (int c = 0; c < deep; c++) {
-        operand v = load(x + c * stride + k);
-        UNROLL for (int r = 0; r < wide; r++) total[r][c] = add_product(total[r][c], w[r], v);
-      }
+  for (long k = 0; k < p->inner; k += LANES) {
+    operand w[WIDE];
+    fetch(p, (n * p->inner + wide * k) * 2, wide * LANES * 2, &turn);
+    UNROLL for (int r = 0; r < wide; r++) w[r] = weights_bf16(weight + r * p->inner + k);
+    UNROLL for (int c = 0; c < deep; c++) {
+      operand v = load(x + c * p->stride + k);
+      UNROLL for (int r = 0; r < wide; r++) total[r][c] = add_product(total[r][c], w[r], v);
     }
-    return;
   }
-  const table levels = read_levels(p->levels);
-  const long groups = inner / GROUP, codes = inner / 2;
-  const uint16_t *scales = p->scale + n * groups;
-  for (long group = 0; group < groups; group++) {
-    const long k = group * GROUP, at = n * codes + group * (GROUP / 2);
-    fetch(p, n * codes + group * (wide * GROUP / 2), wide * GROUP / 2, &turn);
-    UNROLL for (int r = 0; r < wide; r++) {
-      operand w[GROUP / LANES];
-      weights_int4(w, (const uint8_t *)p->weight + at + r * codes, levels);
-      floats scale = spread_half(scales + r * groups + group);
-      UNROLL for (int c = 0; c < deep; c++) {
-        floats part = {0};
-        UNROLL for (int i = 0; i < GROUP / LANES; i++)
-            part = add_product(part, w[i], load(x + c * stride + k + i * LANES));
-        total[r][c] += part * scale;
-      }
+}
+
+INLINE void add_int8(floats total[WIDE][DEEP], const struct product *p, long n, long m, int wide, int deep) {
+  const int8_t *weight = (const int8_t *)p->weight + n * p->inner;
+  const number *x = p->x + m * p->stride;
+  long turn = m / DEEP;
+  for (long k = 0; k < p->inner; k += LANES) {
+    whole w[WIDE];
+    fetch(p, n * p->inner + wide * k, wide * LANES, &turn);
+    UNROLL for (int r = 0; r < wide; r++) w[r] = weights_int8(weight + r * p->inner + k);
+    UNROLL for (int c = 0; c < deep; c++) {
+      whole v = load_whole(x + c * p->stride + k);
+      UNROLL for (int r = 0; r < wide; r++) total[r][c] = add_whole(total[r][c], w[r], v);
     }
+  }
+  UNROLL for (int r = 0; r < wide; r++) UNROLL for (int c = 0; c < deep; c++) total[r][c] = counted(total[r][c]);
+}
+
+INLINE void add_int4(floats total[WIDE][DEEP], const struct product *p, long n, long m, int wide, int deep) {
+  const long groups = p->inner / GROUP, codes = p->inner / 2;
+  const uint8_t *weight = (const uint8_t *)p->weight + n * codes;
+  const uint16_t *scales = p->scale + n * groups;
+  const number *x = p->x + m * p->stride;
+  const table levels = read_levels(p->levels);
+  long turn = m / DEEP;
+  for (long group = 0; group < groups; group += 2) {
+    const long at = group * (GROUP / 2);
+    fetch(p, n * codes + wide * at, wide * BLOCK / 2, &turn);
+    UNROLL for (int r = 0; r < wide; r++)
+        add_block(total[r], deep, weight + r * codes + at, scales + r * groups + group, x + group * GROUP,
+                  p->stride, levels);
   }
 }
 
 INLINE void tile(const struct product *p, long n, long m, int wide, int deep, enum kind kind) {
   floats total[WIDE][DEEP];
   four scale = {1, 1, 1, 1}, bias = {0};
+  UNROLL for (int r = 0; r < wide; r++) UNROLL for (int c = 0; c < deep; c++) total[r][c] = (floats){0};
   UNROLL for (int r = 0; r < wide; r++) {
     if (kind == INT8) scale[r] = from_bfloat16(p->scale[n + r]);
     if (p->bias) bias[r] = from_bfloat16(p->bias[n + r]);
   }
-  add_up(total, p, n, m, wide, deep, kind);
+  if (kind == BF16) add_bf16(total, p, n, m, wide, deep);
+  if (kind == INT8) add_int8(total, p, n, m, wide, deep);
+  if (kind == INT4) add_int4(total, p, n, m, wide, deep);
   UNROLL for (int c = 0; c < deep; c++) {
     floats column[WIDE] = {{0}};
     UNROLL for (int r = 0; r < wide; r++) column[r] = total[r][c];
-    to_bfloat16(p->y + (m + c) * p->outs + n, sums(column) * scale + bias, wide);
+    to_bfloat16(p->y + (m + c) * p->outs + n, sums(column) * scale * p->gain[m + c] + bias, wide);
   }
 }
 
@@ -149,30 +189,61 @@ INLINE void run(const struct product *p, int threads, enum kind kind) {
   }
 }
 
-/* x as the products read it: as numbers, `stride` of them a row; for pairs of weights in a byte, in each group
-   even places before odd ones. Null when there is no memory. */
-static number *prepared(const uint16_t *x, long rows, long inner, long stride, enum kind kind) {
-  number *out = malloc(rows * stride * sizeof(number));
-  for (long m = 0; out && m < rows; m++)
-    for (long k = 0; k < inner; k++) {
-      long within = k % GROUP, from = kind == INT4 ? k - within + within % 32 * 2 + within / 32 : k;
-      uint16_t half = x[m * inner + from];
-      out[m * stride + k] = sizeof(number) == 2 ? half : from_bfloat16(half);
-    }
-  return out;
+/* A row of x as the products read it. For int4, in each block the second weights of all words, then the first,
+   fourth and third: so they come out of the bits. Returns its gain. */
+static float prepare(const uint16_t *x, number *out, long inner, enum kind kind) {
+  static const int order[4] = {1, 0, 3, 2};
+  floats most = {0}, poison = {0};
+  float largest = 0;
+  if (kind == INT4) {
+    for (long k = 0; k < inner; k += BLOCK)
+      for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 32; j++) {
+          uint16_t half = x[k + 4 * j + order[i]];
+          out[k + 32 * i + j] = sizeof(number) == 2 ? half : from_bfloat16(half);
+        }
+    return 1;
+  }
+#ifdef PAIRED
+  if (kind == BF16) {
+    memcpy(out, x, inner * sizeof(number));
+    return 1;
+  }
+  for (long k = 0; k < inner; k += 16) {
+    floats v = from_halves(x + k), size = (floats)((words)v & 0x7fffffff);
+    words more = (words)(size > most);
+    most = (floats)((more & (words)size) | (~more & (words)most));
+    poison += v * 0.0f; /* nothing, but for what is not finite */
+  }
+  for (int i = 0; i < 16; i++) largest = most[i] > largest ? most[i] : largest;
+  for (int i = 0; i < 16; i++) largest += poison[i];
+  const float room = inner > SAFE ? 32000.0f * SAFE / (float)inner : 32000.0f;
+  const float gain = largest < 1e-30f ? 1 : largest / room;
+  for (long k = 0; k < inner; k += 16) {
+    words rounded = (words)(from_halves(x + k) * (1 / gain) + 12582912.0f); /* whole numbers in its last bits */
+    *(halves *)(out + k) = __builtin_convertvector(rounded & 0xffff, halves);
+  }
+  return gain;
+#else
+  (void)most, (void)poison, (void)largest;
+  for (long k = 0; k < inner; k += 16) *(floats *)(out + k) = from_halves(x + k);
+  return 1;
+#endif
 }
 
-/* y [rows, outs] = x [rows, inner] weight [outs, inner]^T + bias. `inner` is a multiple of 32, for int4 of 64;
+/* y [rows, outs] = x [rows, inner] weight [outs, inner]^T + bias. `inner` is a multiple of 32, for int4 of 128;
    `levels` are 16 bfloat16. Returns 0, or 1 when there is no memory. */
 int tessera_rows(int kind, const void *weight, const uint16_t *scale, const uint16_t *levels,
                  const uint16_t *bias, const uint16_t *x, uint16_t *y, long rows, long outs, long inner,
                  int threads) {
   const long stride = inner + APART, tile = WIDE * inner * (kind == BF16 ? 4 : kind == INT8 ? 2 : 1) / 2;
-  number known[16], *copy = prepared(x, rows, inner, stride, kind);
+  number known[16], *copy = malloc(rows * (stride * sizeof(number) + sizeof(float)));
   if (!copy) return 1;
+  float *gain = (float *)(copy + rows * stride);
+  for (long m = 0; m < rows; m++) gain[m] = prepare(x + m * inner, copy + m * stride, inner, kind);
   for (int i = 0; levels && i < 16; i++) known[i] = sizeof(number) == 2 ? levels[i] : from_bfloat16(levels[i]);
-  struct product p = {kind, weight, scale, bias,   known,  copy,
-                      y,    rows,   outs,  inner, stride, tile < NEAR ? NEAR : tile};
+  struct product p = {kind, weight, scale, bias,  known,  copy,
+                      gain, y,      rows,  outs, inner, stride, 2 * tile < NEAR ? NEAR : 2 * tile};
   if (kind == BF16) run(&p, threads, BF16);
   if (kind == INT8) run(&p, threads, INT8);
   if (kind == INT4) run(&p, threads, INT4);

@@ -103,8 +103,9 @@ INLINE floats exponential(floats x) {
   return (floats)(((wholes)y + exponent) & ~far);
 }
 
-#ifdef __AVX512BF16__
+#if defined(__AVX512BF16__) && defined(__AVX512VNNI__)
 
+#define PAIRED
 #define LANES 32
 typedef uint16_t number; /* of x */
 typedef __m512bh operand;
@@ -117,10 +118,12 @@ INLINE operand load(const number *at) { return (operand)_mm512_loadu_si512(at); 
 INLINE operand weights_bf16(const uint16_t *at) { return load(at); }
 INLINE floats add_product(floats sum, operand w, operand x) { return (floats)_mm512_dpbf16_ps((__m512)sum, w, x); }
 
-/* Exact: a bfloat16 holds eight bits. */
-INLINE operand weights_int8(const int8_t *at) {
-  return _mm512_cvtne2ps_pbh((__m512)from_bytes(at + 16), (__m512)from_bytes(at));
-}
+/* 16-bit numbers by pairs, to 32 bits. */
+typedef __m512i whole;
+INLINE whole load_whole(const number *at) { return _mm512_loadu_si512(at); }
+INLINE whole weights_int8(const int8_t *at) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const void *)at)); }
+INLINE floats add_whole(floats sum, whole w, whole x) { return (floats)_mm512_dpwssd_epi32((__m512i)sum, w, x); }
+INLINE floats counted(floats sum) { return (floats)_mm512_cvtepi32_ps((__m512i)sum); }
 
 #else
 
@@ -131,7 +134,13 @@ typedef floats operand;
 INLINE floats spread_half(const uint16_t *at) { return from_bfloat16(*at) - (floats){0}; }
 INLINE operand load(const number *at) { return *(const floats *)at; }
 INLINE operand weights_bf16(const uint16_t *at) { return from_halves(at); }
-INLINE operand weights_int8(const int8_t *at) { return from_bytes(at); }
+
+typedef floats whole;
+INLINE whole load_whole(const number *at) { return load(at); }
+INLINE whole weights_int8(const int8_t *at) { return from_bytes(at); }
+INLINE floats add_whole(floats sum, whole w, whole x) { return sum + w * x; }
+INLINE floats counted(floats sum) { return sum; }
+
 INLINE floats add_product(floats sum, operand w, operand x) { return sum + w * x; }
 
 #endif
