@@ -7,11 +7,16 @@ shipped model is not in this checkout, an untrained one takes its place.
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import PIL.Image
 import pytest
 
@@ -85,9 +90,25 @@ def runnable(words: list[str], model: Path) -> list[str]:
 @pytest.mark.parametrize("number", range(len(TESSERA)), ids=[" ".join(words)[:60] for words in TESSERA])
 def test_command_runs(number: int, workplace: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = TESSERA[number]
+    if words[0] == "serve":
+        assert starts_and_ends(words)
+        return
     expected = 1 if words[0] == "diff-prompt" else 0  # transformers writes no system text: prompts differ
     assert main(runnable(words, model)) == expected, capsys.readouterr().err
     assert capsys.readouterr().out.strip()
+
+
+def starts_and_ends(words: list[str]) -> bool:
+    """Whether a server comes up with these words, and ends well when it is asked to."""
+    command = [sys.executable, "-m", "tessera.cli.main", *words, "--port", "0"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as running:
+        assert running.stdout
+        address = next(line.split()[0] for line in running.stdout if line.startswith("http://127.0.0.1"))
+        health = httpx.get(address.removesuffix("/v1") + "/health", timeout=60, trust_env=False)
+        running.send_signal(signal.SIGTERM)
+        running.stdout.read()
+        return health.json() == {"status": "ok"} and running.wait() == 0
 
 
 def test_python_blocks_run(workplace: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from tessera.checkpoints.load import load_checkpoint
+from tessera.checkpoints.save import save_checkpoint
 from tessera.engine.completion import Completion
 from tessera.engine.engine import Engine
 from tessera.engine.reference import generate_slowly
 from tessera.engine.sampling.options import Sampling
+from tessera.nn.linear import LinearKind
 from tests.engine import tiny
 
 STOPS = frozenset({tiny.tokenizer().token_id("<|im_end|>")})
@@ -156,3 +161,14 @@ def test_bad_sampling_names_field_value_and_remedy(field: str, value: object) ->
         Sampling(**{field: value})
     with pytest.raises(ValueError, match="warmth"):
         Sampling(warmth=1)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("linears", ["packed", "int8", "int4"])
+def test_other_linears_go_the_same_way(linears: LinearKind, tmp_path: Path) -> None:
+    folder = save_checkpoint(tmp_path / "tiny", tiny.model(), tiny.family(), tiny.tokenizer())
+    model = load_checkpoint(folder, linears=linears).model
+    got = Engine(model, tiny.tokenizer(), STOPS, max_batch=3).generate(
+        tiny.mixed_prompts(), SAMPLINGS["greedy"]
+    )
+    for prompt, done in zip(tiny.mixed_prompts(), got, strict=True):
+        assert done == generate_slowly(model, tiny.tokenizer(), STOPS, prompt, SAMPLINGS["greedy"])

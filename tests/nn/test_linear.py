@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from tessera.nn import linear, quantised
-from tessera.nn.linear import PackedLinear, linear_then, make_linear, scaled_linear
+from tessera.nn.linear import PackedLinear, inference_head, linear_then, make_linear, scaled_linear
 from tessera.nn.quantised import Int8Linear, quantise
 
 FLOATS = [torch.float32, torch.bfloat16]
@@ -137,6 +137,26 @@ def test_moving_and_casting_a_model_keeps_the_layer(kind: linear.LinearKind) -> 
         half = copy.deepcopy(layer).to(torch.bfloat16)
         assert half(rows(40, torch.bfloat16)).dtype == torch.bfloat16
         assert relative(half(rows(40, torch.bfloat16)), before) < 0.01
+
+
+def test_a_head_for_inference() -> None:
+    """Tied to an embedding it stays one with it; few bits make it eight; float32 stays as it is."""
+    weight, _ = drawn(dtype=torch.bfloat16)
+    head = torch.nn.Linear(64, 96, bias=False, dtype=torch.bfloat16)
+    embedding = torch.nn.Embedding(96, 64, _weight=weight)
+    head.weight = embedding.weight
+    x = rows(3, torch.bfloat16)
+    with torch.inference_mode():
+        same = inference_head(head, few_bits=False)
+        assert isinstance(same, PackedLinear)
+        for _ in range(3):
+            assert torch.equal(same(x), head(x))
+        assert same.weight.data_ptr() == weight.data_ptr() and not same.is_packed
+        eight = inference_head(head, few_bits=True)
+        assert isinstance(eight, Int8Linear) and relative(eight(x), head(x)) < 0.015
+        assert torch.equal(embedding.weight, weight)
+        wide = head.float()
+        assert inference_head(wide, few_bits=True) is wide
 
 
 def test_unknown_kind() -> None:

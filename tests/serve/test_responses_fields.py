@@ -149,6 +149,7 @@ def test_thought_words_and_calls_are_items() -> None:
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"background": True}, "background"),
         ({"input": []}, "input"),
+        ({"input": [{"type": "reasoning"}], "tools": [{"type": "function", "name": "a"}]}, "input"),
         ({"input": [{"type": "web_search_call"}]}, "input[0].type"),
         ({"input": [{"role": "user", "content": 5}]}, "messages[0].content"),
         ({"n": 2}, "n"),

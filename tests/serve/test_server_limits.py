@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import openai
@@ -11,6 +12,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from tessera.engine.core.loop import EngineStats
+from tessera.engine.core.ticket import Ticket
 from tessera.serve.http.layers import CountLayer
 from tessera.serve.http.meters import Meters
 from tessera.serve.settings import ServeLimits
@@ -19,8 +21,8 @@ from tests.serve.served import CHAT, WAIT, Served, connection, head, says, servi
 
 WIDE = tiny.picture(1, 60, 30)
 SMALL = ServeLimits(
-    body_bytes=200_000, body_seconds=0.5, head_seconds=0.5, characters=1000, media=3, pixels=5000, frames=4,
-    tiles=5, tokens=120, choices=2, requests=3, requests_per_key=2, drain_seconds=5,
+    body_bytes=200_000, body_seconds=0.5, head_seconds=0.5, characters=1000, parts=30, media=3, pixels=5000,
+    frames=4, tiles=5, tokens=120, choices=2, requests=3, requests_per_key=2, drain_seconds=5,
 )  # fmt: skip
 
 
@@ -39,6 +41,7 @@ def clip(count: int, side: int = 16, **options: int) -> dict[str, Any]:
     ("body", "status", "code"),
     [
         ({"messages": says("a" * 1001)}, 400, "too_many_characters"),
+        ({"messages": says(*["a"] * 30)}, 400, "too_many_parts"),
         ({"messages": says("a" * 300_000)}, 413, "body_too_large"),
         ({"messages": says(*[shows(tiny.picture(1))] * 4)}, 400, "too_many_media"),
         ({"messages": says(clip(4))}, 400, "too_many_media"),
@@ -55,6 +58,35 @@ def test_what_one_request_may_have(served: Served, body: dict[str, Any], status:
     found = served.refusal(body)
     assert found[:2] == (status, code), found
     assert "limits." in found[2], "the message names the limit"
+
+
+def test_raw_prompts_have_limits_too(served: Served) -> None:
+    assert served.refusal({"prompt": ["a" * 600] * 2}, "/v1/completions")[1] == "too_many_characters"
+    assert served.refusal({"prompt": ["a"] * 3}, "/v1/completions")[1] == "too_many_choices"
+
+
+def test_requests_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What all of them may have together: they are answered one after the other, and none is refused."""
+    limits = SMALL.model_copy(update={"total_tokens": 130, "body_seconds": WAIT, "head_seconds": WAIT})
+    body = {"messages": says("?"), "ignore_eos": True, "max_tokens": 60}
+    held: list[int] = []
+
+    with serving(limits) as served:
+        submit, work = served.front.service.submit, served.front.preparer.work
+
+        def noted(*given: Any) -> Ticket:
+            held.append(work.out["tokens"])
+            return submit(*given)
+
+        monkeypatch.setattr(served.front.service, "submit", noted)
+        with ThreadPoolExecutor(2) as threads:
+            replies = list(threads.map(lambda _: served.post(CHAT, body), range(6)))
+        one = replies[0].json()["usage"]["total_tokens"]
+        assert [reply.status_code for reply in replies] == [200] * 6 and held == [one] * 6
+        status, code, message = served.refusal(body | {"n": 2})
+        assert (status, code) == (400, "too_many_tokens") and "limits.total_tokens" in message
+        status, code, _ = served.refusal(body | {"logprobs": True, "top_logprobs": 5})
+        assert (status, code) == (400, "too_many_tokens")
 
 
 def test_an_answer_is_as_long_as_there_is_room(served: Served) -> None:

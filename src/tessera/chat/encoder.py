@@ -20,7 +20,7 @@ from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokenizer.content import ContentTokens, content_names
 from tessera.imaging.decode import decode_image, name_of, read_size
-from tessera.imaging.grid import Tiling, count_tiles, tiles_problem
+from tessera.imaging.grid import Tiling, choose_grid, count_tiles, tiles_problem
 from tessera.imaging.pictures.losses import what_is_lost
 from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 from tessera.imaging.tiles import Resize, cut_tiles
@@ -110,6 +110,11 @@ class Encoder:
         """Tiles and labels of every picture and clip, in order; reads file headers only."""
         share = conversation.share_tiles(self.tiling.max_tiles)
         return [self._span(part, self._count(part, share)) for part in conversation.media]
+
+    def grids(self, conversation: Conversation) -> list[tuple[int, int] | None]:
+        """(columns, rows) in which every picture is cut; None for clips and joined pictures. Headers only."""
+        share = conversation.share_tiles(self.tiling.max_tiles)
+        return [self._grid(part, share) for part in conversation.media]
 
     def measure(self, conversation: Conversation) -> Lengths:
         """Tokens, tiles and supervised tokens that `encode` will give; reads file headers only."""
@@ -219,6 +224,12 @@ class Encoder:
             # number of tiles alone tells which grid the caller's `max_num` gave.
             limit = part.tiles - 1 if self.tiling.thumbnail and part.tiles > 1 else part.tiles
         return self.tiling.limited(limit, "image.max_tiles")
+
+    def _grid(self, part: Image | Video, share: int) -> tuple[int, int] | None:
+        if isinstance(part, Video) or part.joined:
+            return None
+        size = read_size(part.source, reading=part.reading or self.pictures)
+        return choose_grid(*size, self._picture_tiling(part, share))
 
     def _count(self, part: Image | Video, share: int) -> tuple[int, ...]:
         if isinstance(part, Video):

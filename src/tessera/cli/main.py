@@ -35,7 +35,8 @@ RECIPE_FIELDS = (
 VERBS = {
     "chat": Verb("ask a model about pictures and clips", "chat:ChatCommand"),
     "models": Verb("list the released models; describe one", "models:ModelsCommand"),
-    "serve": Verb("serve a model to OpenAI's clients", "serve:ServeCommand"),
+    "serve": Verb("serve a model to OpenAI's clients", "serving.serve:ServeCommand"),
+    "run": Verb("answer a file of requests, as OpenAI's batches are", "serving.run:RunFileCommand"),
     "convert": Verb("write a checkpoint in another layout; merge LoRA matrices", "convert:ConvertCommand"),
     "diff-prompt": Verb("compare a prompt with another engine's", "diff_prompt:DiffPromptCommand"),
     "recipes": Verb("list the recipes that ship; copy one to edit it", "training.recipes:RecipesCommand"),

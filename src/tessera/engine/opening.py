@@ -17,6 +17,7 @@ from tessera.engine.chat_model import ChatModel
 from tessera.engine.hints import LOAD, unknown_setting
 from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 from tessera.models.accounting import Stored
+from tessera.nn.linear import inference_head
 from tessera.runtime.device import choose_device, choose_dtype
 
 LOAD_OPTIONS = (
@@ -67,6 +68,8 @@ def open_model(
         merge_lora=merge_lora,
         adapter=adapted,
     )
+    decoder = loaded.model.decoder
+    decoder.add_module("lm_head", inference_head(decoder.lm_head, few_bits=stored != "bf16"))
     loaded = replace(loaded, notes=(*loaded.notes, *note))
     listed = (
         content_tokens if content_tokens is None or isinstance(content_tokens, str) else tuple(content_tokens)

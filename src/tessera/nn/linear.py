@@ -46,6 +46,22 @@ def make_linear(kind: LinearKind, weight: torch.Tensor, bias: torch.Tensor | Non
     raise ValueError(f"linears = {kind!r}: choose one of plain, packed, int8, int4")
 
 
+def inference_head(head: nn.Module, few_bits: bool) -> nn.Module:
+    """What a language model's head becomes in inference on a CPU, where it is a third of what a small model
+    reads for a token: eight bits in a model of `few_bits`, else few rows stream through it by our own kernel.
+
+    A weight that is tied to the embedding stays one with it, but in eight bits, which it takes beside it.
+    Heads on other devices, in float32 or laid out already are given back as they are.
+    """
+    if not isinstance(head, nn.Linear) or head.weight.device.type != "cpu":
+        return head
+    if head.weight.dtype != torch.bfloat16:
+        return head
+    if few_bits:
+        return make_linear("int8", head.weight, head.bias)
+    return PackedLinear(head.weight, head.bias, shared=True)
+
+
 def _plain(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
     layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
     layer.weight = nn.Parameter(weight)
@@ -59,7 +75,8 @@ class PackedLinear(nn.Module):
 
     Until then the weight stays as it was given, perhaps in a mapped file, so that opening a model takes no
     time and a part that is used once is not laid out for it. Afterwards only the packed form is kept; but
-    rows for our own kernel, which reads the plain form, bring that back for good.
+    rows for our own kernel, which reads the plain form, bring that back for good. A `shared` weight is never
+    laid out.
     """
 
     bias: torch.Tensor | None
@@ -67,11 +84,11 @@ class PackedLinear(nn.Module):
     _used: bool
     _packable: bool
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, shared: bool = False) -> None:
         super().__init__()
         self.out_features, self.in_features = weight.shape
         self.register_buffer("bias", None if bias is None else bias.detach())
-        self._hold(weight.detach())
+        self._hold(weight.detach(), packable=not shared)
 
     def forward(self, x: torch.Tensor, then: Activation | None = None) -> torch.Tensor:
         """[..., in] to [..., out], with an activation in the same pass. Raises ValueError when a gradient is
@@ -80,7 +97,8 @@ class PackedLinear(nn.Module):
             raise ValueError("PackedLinear has no gradients: load with linears='plain' to train")
         rows = x.reshape(-1, self.in_features)
         if takes_native("bfloat16", rows, self.out_features, _packed_way):
-            self._hold(self.weight, packable=False)
+            if self._packable or not self._weight.is_contiguous():
+                self._hold(self.weight.contiguous(), packable=False)
             out = multiply("bfloat16", rows, self._weight, bias=self.bias).view(*x.shape[:-1], -1)
             return out if then is None else ACTIVATIONS[then](out)
         if not self._packable:

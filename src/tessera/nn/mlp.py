@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from tessera.nn.cpu import native
+from tessera.nn.cpu.native import takes_pieces
 from tessera.nn.linear import linear_then, scaled_linear
 
 
@@ -17,7 +19,11 @@ class GatedMLP(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., D] to [..., D]."""
-        out: torch.Tensor = self.down_proj(linear_then(self.gate_proj, x, "silu") * self.up_proj(x))
+        if takes_pieces(x):
+            gated = native.gate(self.gate_proj(x), self.up_proj(x))
+        else:
+            gated = linear_then(self.gate_proj, x, "silu") * self.up_proj(x)
+        out: torch.Tensor = self.down_proj(gated)
         return out
 
 

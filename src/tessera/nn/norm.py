@@ -5,6 +5,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from tessera.nn.cpu import native
+from tessera.nn.cpu.native import takes_pieces
+
 NormKind = Literal["rms_norm", "layer_norm"]
 
 
@@ -19,6 +22,8 @@ class RMSNorm(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., D] to [..., D] in the dtype of `x`."""
         if not torch.is_grad_enabled():
+            if takes_pieces(x):
+                return native.norm(x, self.weight, self.eps)
             return _scaled_by_norm(x, self.eps)[0].to(x.dtype) * self.weight
         out: torch.Tensor = _TrainedRMSNorm.apply(x, self.weight, self.eps)
         return out

@@ -4,6 +4,8 @@ import math
 
 import torch
 
+from tessera.nn.cpu import native
+from tessera.nn.cpu.native import takes_pieces
 from tessera.nn.rope_scaling import RopeScaling
 
 
@@ -95,5 +97,7 @@ def _yarn(periods: torch.Tensor, theta: float, scaling: RopeScaling) -> torch.Te
 
 def rotate(x: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
     """Turn `x` [T, H, C] by the tables of `rotary_tables`; dtype of `x` is kept."""
+    if takes_pieces(x) and cosine.dtype == x.dtype:
+        return native.rotate(x, cosine, sine)
     halves_swapped = x.roll(x.shape[-1] // 2, dims=-1)
     return torch.addcmul(x * cosine.to(x.dtype), halves_swapped, sine.to(x.dtype))

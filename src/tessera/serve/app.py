@@ -24,6 +24,7 @@ from tessera.serve.forms.tokenize import TokenizeBody, tokenized
 from tessera.serve.front import Front, MakeForm
 from tessera.serve.http.layers import CountLayer, JsonReply, KeyLayer, refusal
 from tessera.serve.keys import ApiKeys
+from tessera.serve.page.routes import page, page_files, wants_page
 
 
 class AnswerRoute:
@@ -57,6 +58,7 @@ def build_app(front: Front) -> Starlette:
     return Starlette(
         routes=[
             Route("/", _root),
+            page_files(),
             Route("/health", _health(front)),
             Route("/metrics", _metrics(front)),
             Route("/v1/models", _models(front)),
@@ -75,6 +77,9 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 async def _root(request: Request) -> Response:
+    """The chat page for browsers, the endpoints for programs."""
+    if wants_page(request):
+        return page()
     endpoints = [route.path for route in request.app.routes]
     return JsonReply({"tessera": "an OpenAI-compatible server", "endpoints": endpoints})
 

@@ -75,13 +75,16 @@ class Front:
     async def _prepared(
         self, body: dict[str, Any], make: MakeForm, held: AsyncExitStack
     ) -> tuple[AnswerForm, list[AnswerJob]]:
+        form = await self.preparer.quick.run(partial(self._form, body, make))
+        return form, await self.preparer.jobs(form.ask, held)
+
+    def _form(self, body: dict[str, Any], make: MakeForm) -> AnswerForm:
         self.require_model(body.get("model"))
-        form = make(body)
-        if (asked := form.ask.choices * max(1, len(form.ask.prompts))) > self.settings.limits.choices:
-            most = self.settings.limits.choices
+        form, most = make(body), self.settings.limits.choices
+        if (asked := form.ask.choices * max(1, len(form.ask.prompts))) > most:
             message = f"n: {asked} answers are more than {most} (limits.choices); ask for fewer"
             raise ApiFault(400, message, "too_many_choices", "n")
-        return form, await self.preparer.jobs(form.ask, held)
+        return form
 
     async def _reply(
         self, form: AnswerForm, jobs: Sequence[AnswerJob], owner: str, begun: float, send: Send
@@ -118,7 +121,7 @@ class Front:
     async def _whole(self, form: AnswerForm, said: Sequence[Said], events: Events) -> list[Message]:
         async for number, event in events:
             said[number].take(event)
-        reply = JsonReply(form.whole(said))
+        reply = await self.preparer.quick.run(lambda: JsonReply(form.whole(said)))
         return [
             {"type": "http.response.start", "status": 200, "headers": reply.raw_headers},
             {"type": "http.response.body", "body": reply.body},
@@ -149,5 +152,12 @@ def said_of(number: int, job: AnswerJob, ask: Ask) -> Said:
     """An answer of which nothing has been said."""
     begun = "" if ask.echo else job.sampling.begun.lstrip()
     prompt = job.text if ask.echo else ""
-    talk, called = ask.messages is not None, bool(ask.tools.tools)
-    return Said(number, len(job.prompt.ids), apart=talk, called=called, begun=begun, prompt=prompt)
+    return Said(
+        number,
+        len(job.prompt.ids),
+        apart=ask.messages is not None,
+        called=bool(ask.tools.tools),
+        begun=begun,
+        prompt=prompt,
+        keeps=not ask.streams,
+    )

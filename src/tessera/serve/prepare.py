@@ -26,7 +26,7 @@ from tessera.serve.media.files import RequestFiles
 from tessera.serve.media.reader import ServedReader
 from tessera.serve.media.remote import RemoteFiles
 from tessera.serve.pool import WorkPool
-from tessera.serve.prompt_view import PromptView
+from tessera.serve.prompt_view import MediumView, PromptView
 from tessera.serve.settings import ServeSettings
 
 Ids = npt.NDArray[np.int32]
@@ -59,14 +59,14 @@ class Preparer:
         """A job for every answer; `held` keeps their places until they are over. ApiFault for mistakes."""
         if ask.messages is None:
             raw = await self._done(self.quick, None, self._raw, ask)
-            await self._enter(held, [size for _, size in raw], ask.choices)
+            await self._enter(held, [size for _, size in raw], ask)
             return [each for job, _ in raw for each in self._choices(job, ask.choices)]
         files = RequestFiles()
         try:
             talk = await self._read(ask, files)
             pool = self.slow if talk.media else self.quick
             size = await self._done(pool, files, self.measure, talk, ask)
-            await self._enter(held, [size], ask.choices)
+            await self._enter(held, [size], ask)
             job = await self._done(pool, files, self._encode, talk, ask, size)
             return self._choices(job, ask.choices)
         finally:
@@ -104,7 +104,8 @@ class Preparer:
         self.slow.close()
 
     async def _read(self, ask: Ask, files: RequestFiles) -> Conversation:
-        reader = ServedReader(files, self.root, self.settings.allow_remote, self.limits.media)
+        remote, limits = self.settings.allow_remote, self.limits
+        reader = ServedReader(files, self.root, remote, limits.media, limits.parts)
         talk = await self._done(self.quick, files, reader.conversation, ask.messages or ())
         talk = ask.tools.told(talk, self._system_text)
         addresses = [source for part in talk.media for source in _sources(part) if isinstance(source, str)]
@@ -119,9 +120,10 @@ class Preparer:
         encoder = self.model.encoder
         return encoder.template.system_text if encoder.system_text is None else encoder.system_text
 
-    async def _enter(self, held: AsyncExitStack, sizes: Sequence[Size], choices: int) -> None:
-        """Wait until there is room for all of them."""
-        tokens = sum(size.tokens + size.new * choices for size in sizes)
+    async def _enter(self, held: AsyncExitStack, sizes: Sequence[Size], ask: Ask) -> None:
+        """Wait until there is room for all of them. What is told of each token takes memory, too."""
+        each = ask.choices * (1 + (ask.options.get("logprobs") or 0))
+        tokens = sum(size.tokens + size.new * each for size in sizes)
         _require(tokens, self.limits.total_tokens, "total_tokens")
         await held.enter_async_context(self.work.hold(tokens=tokens, tiles=sum(size.tiles for size in sizes)))
 
@@ -133,14 +135,16 @@ class Preparer:
     def _look(self, talk: Conversation, ask: Ask) -> PromptView:
         self.measure(talk, ask)
         request, encoder = self._request(talk, ask), self.model.encoder
-        tiles = tuple(count for span in encoder.spans(request.conversation) for count in span.tiles)
+        views = zip(encoder.spans(request.conversation), encoder.grids(request.conversation), strict=True)
+        per = encoder.tokens_per_tile
+        media = tuple(MediumView(span.tiles, per * sum(span.tiles), grid) for span, grid in views)
         text = encoder.render_text(request.conversation, generate=True, prefill=request.prefill)
         ids = encoder.prompt_ids(request.conversation, request.prefill)
-        return self._seen(ids, request.visual_increment, tiles, text)
+        return self._seen(ids, request.visual_increment, media, text)
 
-    def _seen(self, ids: Ids, increment: float, tiles: tuple[int, ...], text: str) -> PromptView:
+    def _seen(self, ids: Ids, increment: float, media: tuple[MediumView, ...], text: str) -> PromptView:
         positions = v2pe_positions(ids, self.model.encoder.context_id, increment)
-        return PromptView(ids, positions, tiles, text)
+        return PromptView(ids, positions, media, text)
 
     def _encode(self, talk: Conversation, ask: Ask, size: Size) -> AnswerJob:
         prompt = self.model.prompt(talk, max_new_tokens=size.new, **ask.options)
@@ -166,6 +170,8 @@ class Preparer:
     def _raw(self, ask: Ask) -> list[tuple[AnswerJob, Size]]:
         """Raw prompts as jobs. Special strings in their texts are tokens: whoever writes them writes all."""
         tokenizer, found = self.model.tokenizer, []
+        characters = sum(len(raw) for raw in ask.prompts if isinstance(raw, str))
+        _require(characters, self.limits.characters, "characters")
         bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
         for number, raw in enumerate(ask.prompts):
             where = f"prompt[{number}]"

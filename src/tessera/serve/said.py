@@ -25,7 +25,8 @@ class Delta:
 class Said:
     """One choice. apart: thought and words are told apart. called: so are calls of functions.
 
-    begun: the client's own words, which are cut. prompt: a raw prompt that the answer repeats.
+    begun: the client's own words, which are cut. prompt: a raw prompt that the answer repeats. keeps: whether
+    log-probabilities are wanted once more when all is said.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class Said:
         called: bool = False,
         begun: str = "",
         prompt: str = "",
+        keeps: bool = True,
     ) -> None:
         self.index, self.prompt_tokens, self.prompt = index, prompt_tokens, prompt
         self.thought, self.words = "", ""
         self.calls: list[ToolCall] = []
         self.logprobs: list[TokenLogprob] = []
+        self._keeps = keeps
         self.tokens = 0
         """Tokens of the answer."""
         self.finish: Finish | None = None
@@ -64,7 +67,7 @@ class Said:
         self.thought, self.words = self.thought + thought, self.words + words
         self.calls += calls
         self.tokens += len(event.ids)
-        self.logprobs += event.logprobs
+        self.logprobs += event.logprobs if self._keeps else ()
         self.finish = event.finish
         return Delta(thought, words, calls, event.logprobs, event.finish)
 

@@ -24,6 +24,8 @@ class ServeLimits(Config):
     """seconds that a client may take nothing of what is sent"""
     characters: int = Field(default=1_000_000, ge=1)
     """characters of all texts of a request"""
+    parts: int = Field(default=10_000, ge=1)
+    """messages of a request, and their parts"""
     media: int = Field(default=64, ge=1)
     """pictures and clips of a request; frames given as pictures count"""
     pixels: int = Field(default=40_000_000, ge=1)
@@ -45,7 +47,7 @@ class ServeLimits(Config):
     total_bytes: int = Field(default=2**29, ge=1024)
     """bytes of all bodies and fetched files that are held at once; more wait"""
     total_tokens: int = Field(default=2**20, ge=2)
-    """tokens of all prompts and answers in work; more wait"""
+    """tokens of all prompts and answers in work, where each of top_logprobs counts as one; more wait"""
     total_tiles: int = Field(default=512, ge=1)
     """tiles of all prompts in work; more wait"""
     remote_bytes: int = Field(default=32 * 2**20, ge=1)

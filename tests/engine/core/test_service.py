@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -13,6 +15,7 @@ from tessera.engine.completion import Completion
 from tessera.engine.core.limits import EngineLimits
 from tessera.engine.core.loop import Loop
 from tessera.engine.core.service import Service
+from tessera.engine.core.ticket import Event, Ticket
 from tessera.engine.engine import Engine
 from tessera.engine.reference import generate_slowly
 from tessera.engine.sampling.options import Sampling
@@ -150,6 +153,28 @@ def test_an_interrupted_step_leaves_nobody_behind(monkeypatch: pytest.MonkeyPatc
         list(pieces)
     assert engine.generate(tiny.mixed_prompts(), SAMPLING) == slowly()
     assert engine.loop.stats().running == engine.loop.stats().blocks_used == 0
+
+
+def test_the_last_event_is_not_lost_when_it_comes_between_two_looks() -> None:
+    """A reader saw no event, then saw that the answer was over: the last event had come in between."""
+    done = Completion("a", (1,), "stop", 3)
+
+    class Late(deque[Event]):
+        come = False
+
+        def __len__(self) -> int:
+            if not self.come:
+                self.come = True
+                ticket.put(Event("a", (1,), finish="stop"), done)
+                return 0
+            return super().__len__()
+
+    def until(told: Callable[[], bool]) -> None:
+        assert told()
+
+    ticket = Ticket(until)
+    ticket._events = Late()
+    assert [event.finish for event in ticket] == ["stop"] and ticket.completion() == done
 
 
 def test_a_stream_that_is_dropped_gives_its_blocks_back() -> None:

@@ -66,9 +66,11 @@ def count_blocks(model: VLM, limits: EngineLimits, most_running: int) -> int:
                 f"{layer * len(places):,} bytes; give more, or a smaller block_size"
             )
         return min(allowed, useful)
-    layers = Counter(places)
-    each = (
-        free_bytes(str(place)) * SHARE_OF_FREE.get(place.type, 0.5) // (layer * n)
-        for place, n in layers.items()
-    )
-    return max(1, min(useful, *map(int, each)))
+    each = (_allowed(str(place), place.type) // (layer * count) for place, count in Counter(places).items())
+    return max(1, min(useful, *each))
+
+
+def _allowed(place: str, kind: str) -> int:
+    """Bytes for the cache on a device; one whose free memory nobody tells counts as the host's."""
+    known = kind in SHARE_OF_FREE
+    return int(free_bytes(place if known else "cpu") * SHARE_OF_FREE[kind if known else "cpu"])

@@ -130,7 +130,7 @@ class Loop:
     @property
     def busy(self) -> bool:
         """Whether any request is left."""
-        return bool(self._arrived or self.scheduler.everyone)
+        return bool(self._arrived or self.scheduler.running or self.scheduler.waiting)
 
     def stats(self) -> EngineStats:
         """Counts as they are between, or during, steps."""

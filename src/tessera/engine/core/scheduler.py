@@ -81,8 +81,8 @@ class Scheduler:
 
     @property
     def waiting(self) -> int:
-        """Sequences that are not admitted."""
-        return len(self._sent_away) + sum(map(len, self._lines.values()))
+        """Sequences that are not admitted. Other threads may ask while a step changes the lines."""
+        return len(self._sent_away) + sum(map(len, list(self._lines.values())))
 
     @property
     def everyone(self) -> list[Sequence]:
@@ -168,8 +168,8 @@ class Scheduler:
     def _send_away(self, sequence: Sequence) -> None:
         self.blocks.release(sequence.table)
         sequence.restart()
-        self.running.remove(sequence)
         self._sent_away = sorted([*self._sent_away, sequence], key=_age)
+        self.running.remove(sequence)
 
     def _admit(self) -> None:
         """From the line, while there is room; nobody overtakes one for whom there is none."""
@@ -178,12 +178,11 @@ class Scheduler:
             line = self._sent_away if owner is None else self._lines[owner]
             if not self._find_room(line[0]):
                 return
-            sequence = line[0]
+            line[0].served = self.steps
+            self.running.append(line[0])  # first, so that it is always somewhere
             del line[0]
             if owner is not None and (rest := self._lines.pop(owner)):
                 self._lines[owner] = rest
-            sequence.served = self.steps
-            self.running.append(sequence)
 
     def _find_room(self, sequence: Sequence) -> bool:
         """Blocks for all tokens of a sequence, shared as far as others have computed them.

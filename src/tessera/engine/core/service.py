@@ -84,7 +84,8 @@ class Service:
             sleep(GLANCE)
         self._stopping = True
         self._loop.work.set()
-        self._thread.join()
+        if threading.current_thread() is not self._thread:  # where the last use of a model may end
+            self._thread.join()
 
     def _run(self) -> None:
         finish: Finish = "failed"

@@ -59,19 +59,29 @@ class Ticket(Iterator[Event], AsyncIterator[Event]):
         """Whether no more events will be made."""
         return self._completion is not None
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next event, or the end, can be had without waiting."""
+        return bool(self._events) or self.over
+
     def __next__(self) -> Event:
-        while not self._events:
-            if self.over:
-                raise StopIteration
-            self._until(lambda: bool(self._events) or self.over)
-        return self._events.popleft()
+        while (event := self._next()) is None:
+            self._until(lambda: self.ready)
+        if isinstance(event, Event):
+            return event
+        raise StopIteration
 
     async def __anext__(self) -> Event:
-        while not self._events:
-            if self.over:
-                raise StopAsyncIteration
+        while (event := self._next()) is None:
             await self._woken()
-        return self._events.popleft()
+        if isinstance(event, Event):
+            return event
+        raise StopAsyncIteration
+
+    def _next(self) -> Event | Completion | None:
+        """The next event; the answer where there is none left, None where there is none yet."""
+        completion = self._completion  # looked at first: its event came with it
+        return self._events.popleft() if self._events else completion
 
     def completion(self) -> Completion:
         """The whole answer, when it is over; events stay to be read."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ from tessera.nn.attention.reference import reference_attention
 from tessera.nn.attention.sdpa import sdpa_attention
 from tessera.nn.attention.varlen import runs_varlen, varlen_attention
 
-Pairs = list[tuple[torch.Tensor, torch.Tensor]]
+Pair = tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Kernel:
 
     name: str
     attention: Callable[..., torch.Tensor]
-    cached: Callable[[torch.Tensor, Pairs, Paged], torch.Tensor] | None = None
+    cached: Callable[[torch.Tensor, Pair, Paged, Callable[[Paged], list[Pair]]], torch.Tensor] | None = None
     """Reads each sequence's keys and values where they lie in a cache; None has them gathered to a stream."""
 
 
@@ -78,7 +78,8 @@ def attend(
             f"rows: {len(query)} for {layout.total} sequences; ask a Paged layout at the last place of each"
         )
     if kernel.cached is not None:
-        return kernel.cached(query, cache.sequences(layer, layout), layout)
+        pools = cache.keys[layer], cache.values[layer]
+        return kernel.cached(query, pools, layout, partial(cache.sequences, layer))
     return kernel.attention(query, *cache.stream(layer, layout), layout)
 
 

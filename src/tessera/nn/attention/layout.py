@@ -8,7 +8,7 @@ kernel knows it, every device computes it by that mask.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -124,6 +124,15 @@ class Paged(Layout):
     def last(self) -> Paged:
         """The same sequences when only the last token of each asks."""
         return Paged((1,) * len(self.lengths), tuple(length - 1 for length in self.key_lengths), self.pages)
+
+    def part(self, chosen: Sequence[int]) -> Paged | None:
+        """Some of the sequences, by their places; None for none."""
+        if not chosen:
+            return None
+        lengths, contexts = ([given[i] for i in chosen] for given in (self.lengths, self.context_lengths))
+        return Paged(
+            tuple(lengths), tuple(contexts), tuple(self.pages[i] for i in chosen), causal=self.causal
+        )
 
     def block_table(self, device: torch.device) -> torch.Tensor:
         """int32 [B, most pages of a sequence]: its pages in order, then zeros."""

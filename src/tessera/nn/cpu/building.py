@@ -23,7 +23,7 @@ from tessera.runtime.disk import cache_root
 from tessera.runtime.shown import shown
 
 SOURCES = Path(__file__).with_name("kernels")
-FLAGS = ("-O3", "-ffp-contract=fast", "-fPIC", "-fopenmp")
+FLAGS = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-fPIC", "-fopenmp")
 FOR_THIS_MACHINE = (("-march=native",), ("-mcpu=native",), ())
 """The first that the compiler takes."""
 PATIENCE = 300

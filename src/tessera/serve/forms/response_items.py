@@ -21,8 +21,6 @@ def as_messages(given: str | Sequence[Any], instructions: str | None) -> list[It
     found: list[Item] = [] if instructions is None else [{"role": "system", "content": instructions}]
     if isinstance(given, str):
         return [*found, {"role": "user", "content": given}]
-    if not given:
-        raise bad_field("input", "is empty; give a text or messages")
     for number, item in enumerate(given):
         told = item if isinstance(item, Mapping) else {}
         kind = told.get("type", "message")
@@ -39,6 +37,8 @@ def as_messages(given: str | Sequence[Any], instructions: str | None) -> list[It
         elif kind != "reasoning":
             what = "give message, function_call, function_call_output or reasoning"
             raise bad_field(f"input[{number}].type", f"{shown(kind)} is not understood; {what}")
+    if not found:
+        raise bad_field("input", "says nothing; give a text or messages")
     return found
 
 

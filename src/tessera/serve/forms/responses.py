@@ -170,6 +170,7 @@ ECHOED = {"instructions", "max_output_tokens", "temperature", "top_p", "text", "
 
 
 def _usage(said: Said) -> dict[str, Any]:
+    """Counts of tokens. Clients read the details without asking; nothing is counted there."""
     return {
         "input_tokens": said.prompt_tokens,
         "input_tokens_details": {"cached_tokens": 0},

@@ -52,12 +52,16 @@ class TokenizeBody(BaseModel):
 
 
 def tokenized(seen: PromptView, longest: int) -> dict[str, Any]:
-    """The answer: ids, positions, tiles of each picture or frame, and the prompt as readable text."""
+    """The answer: ids, positions, tiles of each picture or frame, pictures and clips, and readable text."""
     return {
         "count": len(seen.ids),
         "max_model_len": longest,
         "tokens": seen.ids.tolist(),
         "positions": seen.positions.tolist(),
-        "tiles": list(seen.tiles),
+        "tiles": [count for medium in seen.media for count in medium.tiles],
+        "media": [
+            {"tiles": sum(medium.tiles), "tokens": medium.tokens, "grid": medium.grid}
+            for medium in seen.media
+        ],
         "text": seen.text,
     }

@@ -14,9 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tessera.serve.faults import ApiFault, ClientGone, json_bytes
 from tessera.serve.http.meters import Meters
 from tessera.serve.keys import ApiKeys
+from tessera.serve.page.routes import FOLDER
 
 OPEN = ("/", "/health")
-"""Without a key, for those who watch over the process."""
+"""Without a key: for those who watch over the process, and the page, which asks for the key."""
 
 
 class JsonReply(Response):
@@ -79,7 +80,7 @@ class KeyLayer:
         headers = Headers(scope=scope)
         try:
             self._check_host(headers.get("host", ""))
-            if scope["path"] not in OPEN:
+            if scope["path"] not in OPEN and not scope["path"].startswith(FOLDER):
                 client = Request(scope).client
                 address = client.host if client else ""
                 scope["state"]["owner"] = self.keys.owner(headers.get("authorization", ""), address)

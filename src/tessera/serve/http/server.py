@@ -46,6 +46,7 @@ class DrainingServer(uvicorn.Server):
             access_log=False,
             log_level="warning",
             server_header=False,
+            proxy_headers=False,  # anybody could claim any address
             limit_concurrency=CONNECTIONS * limits.requests,
             timeout_graceful_shutdown=1,
         )

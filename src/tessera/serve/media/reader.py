@@ -24,15 +24,24 @@ class ServedReader(MessageReader):
     """Stops at the first fault. A web address stays one (a text), to be fetched later.
 
     root: the folder, resolved, below which files may be named; None refuses them. remote: whether web
-    addresses may be named. most: pictures and clips, frames of lists included.
+    addresses may be named. media: most pictures and clips, frames of lists included. parts: most messages and
+    parts of them.
     """
 
-    def __init__(self, files: RequestFiles, root: Path | None, remote: bool, most: int) -> None:
-        self._files, self._root, self._remote, self._most = files, root, remote, most
+    def __init__(self, files: RequestFiles, root: Path | None, remote: bool, media: int, parts: int) -> None:
+        self._files, self._root, self._remote = files, root, remote
+        self._most, self._most_parts = media, parts
         self._count = 0
 
     def conversation(self, messages: Sequence[Any]) -> Conversation:
         """The messages as a value. ApiFault names message and part."""
+        content = (entry.get("content") for entry in messages if isinstance(entry, dict))
+        parts = len(messages) + sum(len(part) for part in content if isinstance(part, list))
+        if parts > self._most_parts:
+            message = (
+                f"messages: {parts:,} messages and parts are more than {self._most_parts:,} (limits.parts)"
+            )
+            raise ApiFault(400, message, "too_many_parts", "messages")
         for number, entry in enumerate(messages):
             check_names(f"messages[{number}]", entry)
         read = (self.message(f"messages[{number}]", entry) for number, entry in spelled(messages))

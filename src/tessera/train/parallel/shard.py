@@ -42,9 +42,7 @@ def parallelise(model: nn.Module, mesh: ProcessMesh, around: Around = lambda *_:
         block.register_forward_pre_hook(partial(_tell, mesh.ranks), prepend=True)  # before others are awaited
 
 
-def _share(
-    model: nn.Module, stacks: Mapping[str, nn.ModuleList], mesh: ProcessMesh, around: Around
-) -> None:
+def _share(model: nn.Module, stacks: Mapping[str, nn.ModuleList], mesh: ProcessMesh, around: Around) -> None:
     if mesh.sequence is not None:
         share_tokens(_decoder(model), mesh.sequence)
     if mesh.tensor is not None or mesh.weights is None:

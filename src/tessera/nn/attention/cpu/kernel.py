@@ -1,10 +1,12 @@
 """Attention on a CPU: SDPA once per sequence or per run of equally long ones, and the ways that beat it.
 
-Three routes leave SDPA where it was measured slower: a single query row (7 to 24 times in bfloat16) takes a
-grouped matrix product, short bfloat16 sequences in training (3 times) take plain products, and long ones in
-inference (twice) go block by block. Each goes when a release of PyTorch is no slower there.
+Four routes leave SDPA where it was measured slower. In bfloat16 the newest tokens of all sequences take a
+kernel of our own where there is one; else a single query row (7 to 24 times) takes a grouped matrix product.
+Short bfloat16 sequences in training (3 times) take plain products, and long ones in inference (twice) go
+block by block. Each goes when a release of PyTorch is no slower there.
 """
 
+from collections.abc import Callable
 from itertools import groupby
 
 import torch
@@ -18,6 +20,11 @@ from tessera.nn.attention.cpu.short import (
 )
 from tessera.nn.attention.layout import Layout, Paged, Rows
 from tessera.nn.attention.sdpa import sdpa
+from tessera.nn.cpu.native import attend_newest, takes_pieces
+
+Pair = tuple[torch.Tensor, torch.Tensor]
+WIDEST_HEAD = 256
+"""What our kernel reads."""
 
 
 def cpu_attention(
@@ -52,9 +59,38 @@ def _equally_long(
 
 
 def cached_cpu_attention(
-    query: torch.Tensor, past: list[tuple[torch.Tensor, torch.Tensor]], layout: Paged
+    query: torch.Tensor, pools: Pair, layout: Paged, read: Callable[[Paged], list[Pair]]
 ) -> torch.Tensor:
-    """query `[T, H, C]` against each sequence's keys and values, `[context + new, K, C]`."""
+    """query `[T, H, C]` against the sequences of a cache: `pools` of keys and values
+    `[pages, page_size, K, C]`; `read` gives each sequence's own, `[context + new, K, C]`.
+    """
+    if not takes_pieces(query) or query.shape[-1] > WIDEST_HEAD or 1 not in layout.lengths:
+        return _each(query, read(layout), layout)
+    newest, rest, rows = layout.kept("parts", query.device, lambda: _parts(layout))
+    if rest is None:
+        return _all_newest(query, pools, newest)
+    out = torch.empty_like(query)
+    out[rows] = _all_newest(query[rows], pools, newest)
+    out[~rows] = _each(query[~rows], read(rest), rest)
+    return out
+
+
+def _parts(layout: Paged) -> tuple[Paged, Paged | None, torch.Tensor]:
+    """Sequences with one new token, the others, and which tokens of the stream are the former's."""
+    alone = torch.tensor(layout.lengths) == 1
+    newest, rest = (layout.part(which.nonzero().flatten().tolist()) for which in (alone, ~alone))
+    assert newest is not None
+    return newest, rest, alone.repeat_interleave(torch.tensor(layout.lengths))
+
+
+def _all_newest(query: torch.Tensor, pools: Pair, layout: Paged) -> torch.Tensor:
+    place = query.device
+    table = layout.kept("table", place, lambda: layout.block_table(place))
+    seen = layout.kept("seen", place, lambda: torch.tensor(layout.key_lengths, dtype=torch.int32))
+    return attend_newest(query, *pools, table, seen)
+
+
+def _each(query: torch.Tensor, past: list[Pair], layout: Paged) -> torch.Tensor:
     out = []
     for asked, (keys, values) in zip(query.split(layout.lengths), past, strict=True):
         out.append(_one_row(asked, keys, values) if len(asked) == 1 else _newest(asked, keys, values))

@@ -12,7 +12,8 @@
 #define WIDE 4   /* weight rows in one tile */
 #define DEEP 4   /* rows of x in one tile */
 #define GROUP 64 /* four-bit weights that share a scale */
-#define AHEAD 16384
+#define NEAR 8192 /* bytes, see fetch */
+#define APART 32  /* numbers between rows of x: powers of two apart they would fight for one place in the cache */
 #define SMALL (1 << 18) /* multiplications below which one thread is faster than several */
 
 enum kind { BF16, INT8, INT4 };
@@ -24,7 +25,7 @@ struct product {
   const number *levels;         /* int4: the 16 levels */
   const number *x;
   uint16_t *y;
-  long rows, outs, inner;
+  long rows, outs, inner, stride, ahead;
 };
 
 #ifdef __AVX512BF16__
@@ -60,20 +61,21 @@ INLINE void weights_int4(operand out[4], const uint8_t *at, table levels) {
 }
 #endif
 
-/* Ask for `bytes` of the weight, AHEAD bytes behind `at`, from front to back: rows are short, and the
-   processor's own guesses end with each. The passes over a tile, one for each few rows of x, take turns in it,
-   so that the memory has something to do all the time. */
+/* Ask for `bytes` of the weight, a tile behind `at`, from front to back: rows are short, and the processor's own
+   guesses end with each. The passes over a tile, one for each few rows of x, take turns in it, so that the
+   memory has something to do all the time. */
 INLINE void fetch(const struct product *p, long at, int bytes, long *turn) {
   if ((*turn)--) return;
   *turn = (p->rows - 1) / DEEP;
-  UNROLL for (int i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)p->weight + at + AHEAD + i);
+  const char *next = (const char *)p->weight + at + p->ahead;
+  UNROLL for (int i = 0; i < bytes; i += 64) __builtin_prefetch(next + i, 0, 2);
 }
 
 /* total[r][m] for `wide` weight rows from n on and `deep` rows of x from m on; all loops unroll. */
 INLINE void add_up(floats total[WIDE][DEEP], const struct product *p, long n, long m, int wide, int deep,
                    enum kind kind) {
-  const long inner = p->inner;
-  const number *x = p->x + m * inner;
+  const long inner = p->inner, stride = p->stride;
+  const number *x = p->x + m * stride;
   UNROLL for (int r = 0; r < wide; r++) UNROLL for (int c = 0; c < deep; c++) total[r][c] = (floats){0};
   const int size = kind == BF16 ? 2 : 1;
   long turn = m / DEEP;
@@ -87,7 +89,7 @@ INLINE void add_up(floats total[WIDE][DEEP], const struct product *p, long n, lo
                             : weights_int8((const int8_t *)p->weight + at);
       }
       UNROLL for (int c = 0; c < deep; c++) {
-        operand v = load(x + c * inner + k);
+        operand v = load(x + c * stride + k);
         UNROLL for (int r = 0; r < wide; r++) total[r][c] = add_product(total[r][c], w[r], v);
       }
     }
@@ -106,7 +108,7 @@ INLINE void add_up(floats total[WIDE][DEEP], const struct product *p, long n, lo
       UNROLL for (int c = 0; c < deep; c++) {
         floats part = {0};
         UNROLL for (int i = 0; i < GROUP / LANES; i++)
-            part = add_product(part, w[i], load(x + c * inner + k + i * LANES));
+            part = add_product(part, w[i], load(x + c * stride + k + i * LANES));
         total[r][c] += part * scale;
       }
     }
@@ -147,16 +149,16 @@ INLINE void run(const struct product *p, int threads, enum kind kind) {
   }
 }
 
-/* x as the products read it: as numbers, and for pairs of weights in a byte, even places before odd ones in
-   each group. Null when it may be read where it lies, or when there is no memory (then `failed`). */
-static number *prepared(const uint16_t *x, long count, enum kind kind, int *failed) {
-  if (kind != INT4 && sizeof(number) == sizeof(uint16_t)) return 0;
-  number *out = malloc(count * sizeof(number));
-  *failed = !out;
-  for (long i = 0; out && i < count; i++) {
-    long within = i % GROUP, from = kind == INT4 ? i - within + within % 32 * 2 + within / 32 : i;
-    out[i] = sizeof(number) == 2 ? x[from] : from_bfloat16(x[from]);
-  }
+/* x as the products read it: as numbers, `stride` of them a row; for pairs of weights in a byte, in each group
+   even places before odd ones. Null when there is no memory. */
+static number *prepared(const uint16_t *x, long rows, long inner, long stride, enum kind kind) {
+  number *out = malloc(rows * stride * sizeof(number));
+  for (long m = 0; out && m < rows; m++)
+    for (long k = 0; k < inner; k++) {
+      long within = k % GROUP, from = kind == INT4 ? k - within + within % 32 * 2 + within / 32 : k;
+      uint16_t half = x[m * inner + from];
+      out[m * stride + k] = sizeof(number) == 2 ? half : from_bfloat16(half);
+    }
   return out;
 }
 
@@ -165,12 +167,12 @@ static number *prepared(const uint16_t *x, long count, enum kind kind, int *fail
 int tessera_rows(int kind, const void *weight, const uint16_t *scale, const uint16_t *levels,
                  const uint16_t *bias, const uint16_t *x, uint16_t *y, long rows, long outs, long inner,
                  int threads) {
-  int failed = 0;
-  number known[16];
-  number *copy = prepared(x, rows * inner, kind, &failed);
-  if (failed) return 1;
+  const long stride = inner + APART, tile = WIDE * inner * (kind == BF16 ? 4 : kind == INT8 ? 2 : 1) / 2;
+  number known[16], *copy = prepared(x, rows, inner, stride, kind);
+  if (!copy) return 1;
   for (int i = 0; levels && i < 16; i++) known[i] = sizeof(number) == 2 ? levels[i] : from_bfloat16(levels[i]);
-  struct product p = {kind, weight, scale, bias, known, copy ? copy : (const number *)x, y, rows, outs, inner};
+  struct product p = {kind, weight, scale, bias,   known,  copy,
+                      y,    rows,   outs,  inner, stride, tile < NEAR ? NEAR : tile};
   if (kind == BF16) run(&p, threads, BF16);
   if (kind == INT8) run(&p, threads, INT8);
   if (kind == INT4) run(&p, threads, INT4);

@@ -33,12 +33,14 @@ INLINE void to_bfloat16(uint16_t *at, four numbers, int count) {
   UNROLL for (int i = 0; i < count; i++) at[i] = (uint16_t)(word[i] >> 16);
 }
 
+INLINE floats spread(float number) { return number - (floats){0}; }
+
+/* GCC takes these apart into single numbers unless it is told. */
+#ifdef __AVX512F__
 INLINE floats from_halves(const uint16_t *at) {
-  return (floats)(__builtin_convertvector(*(const halves *)at, words) << 16);
+  return (floats)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)at)), 16);
 }
 
-/* GCC takes the two below apart into single numbers unless it is told. */
-#ifdef __AVX512F__
 INLINE floats from_bytes(const int8_t *at) {
   return (floats)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)at)));
 }
@@ -53,6 +55,10 @@ INLINE four sums(const floats v[4]) {
   return (four)_mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
 }
 #else
+INLINE floats from_halves(const uint16_t *at) {
+  return (floats)(__builtin_convertvector(*(const halves *)at, words) << 16);
+}
+
 INLINE floats from_bytes(const int8_t *at) { return __builtin_convertvector(*(const bytes *)at, floats); }
 
 INLINE four sums(const floats v[4]) {
@@ -67,6 +73,23 @@ INLINE four sums(const floats v[4]) {
   return out;
 }
 #endif
+
+/* e^x of numbers that are not above 0: 2^n times a polynomial, off by 2e-7 of the result. */
+INLINE floats exponential(floats x) {
+  typedef int32_t wholes __attribute__((vector_size(64)));
+  const floats magic = spread(12582912.0f); /* adding it rounds to whole numbers */
+  wholes far = x < -87.0f;
+  floats n = x * 1.44269504f + magic;
+  wholes exponent = (wholes)n << 23;
+  n -= magic;
+  floats r = x - n * 0.693359375f - n * -2.12194440e-4f;
+  floats y = 1.0f / 720 * r + 1.0f / 120;
+  y = y * r + 1.0f / 24;
+  y = y * r + 1.0f / 6;
+  y = y * r + 0.5f;
+  y = y * r * r + r + 1.0f;
+  return (floats)(((wholes)y + exponent) & ~far);
+}
 
 #ifdef __AVX512BF16__
 

@@ -1,0 +1,1 @@
+"""Verbs that answer others' requests: `serve` for clients, `run` for a file of them."""
