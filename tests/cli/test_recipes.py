@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from tessera.cli.main import main, parse
 from tessera.cli.training.train import TrainCommand
-from tessera.recipes.shelf import shipped_recipes
+from tessera.recipes.shelf import load_recipe, shipped_recipes
+from tessera.train.plan.machine import Machine
+from tessera.train.plan.run_plan import plan_run
 from tests.cli.test_demo import RECIPE
 
 
@@ -48,10 +51,24 @@ def test_one_in_full(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     for said in ("512 a step of 16,384 tokens", "internvl_2_5/26b/stage_1_5", "--stages.0.sources.0.meta"):
         assert said in shown
+    assert "GB on each of 512 GPUs: " in shown
     assert main(["recipes", "internvl_2_5/8b/stage_2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["recipe"]["stages"][0]["steps"] == 5500
     assert set(found["to_fill"]) == {"start.checkpoint", "stages.0.sources.0.meta"}
+    assert found["memory"]["devices"] == 512 and found["memory"]["stages"]["stage_2"]["context"] > 0
+
+
+def test_memory_is_counted_where_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """On one GPU, as no number of them was published."""
+    assert main(["recipes", "2.5", "1B", "second_lora", "--memory", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    plan = plan_run(load_recipe(found["name"]), Machine(torch.device("meta"), 0), read_data=False)
+    assert (found["memory"]["devices"], found["memory"]["kind"]) == (1, "GPU")
+    assert found["memory"]["stages"] == {"second_lora": plan.stages[0].bytes}
+    assert main(["recipes", "2.5", "1B", "second_lora", "--memory"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[2].split()[-1] == f"{plan.fullest.total / 1e9:,.0f}" and "by the plan" in shown
 
 
 def test_what_is_not_filled_stops_the_run(

@@ -1,19 +1,22 @@
 """The page of a recipe: where its values come from, rules, packs, schedule, start, what is yours to fill."""
 
+from dataclasses import asdict
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from tessera.cli.terminal.tables import Terminal, figures_table
+from tessera.recipes.expected import expected
 from tessera.recipes.offer import Offer
 from tessera.train.recipe import Stage, gaps
 
 
 def describe(offer: Offer) -> dict[str, Any]:
     """Card and recipe as plain values."""
-    recipe = offer.load()
-    return offer.card() | {"recipe": recipe.model_dump(mode="json"), "to_fill": gaps(recipe)}
+    recipe, memory = offer.load(), expected(offer)
+    values = {"recipe": recipe.model_dump(mode="json"), "to_fill": gaps(recipe), "memory": asdict(memory)}
+    return offer.card() | values
 
 
 def show_page(offer: Offer, console: Terminal) -> None:
@@ -24,6 +27,7 @@ def show_page(offer: Offer, console: Terminal) -> None:
     for stage in recipe.stages:
         console.print(_rules(stage))
         _show_facts(_settings(stage), console)
+    _show_facts({f"memory, {name}": line for name, line in expected(offer).lines().items()}, console)
     start = recipe.start.model_dump(exclude_defaults=True)
     _show_facts({"start": ", ".join(f"{key} {value}" for key, value in start.items())}, console)
     if missing := gaps(recipe):

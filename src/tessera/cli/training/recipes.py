@@ -15,15 +15,20 @@ from tessera.cli.command import WordsCommand
 from tessera.cli.terminal.tables import Terminal
 from tessera.recipes.offer import Line
 from tessera.recipes.shelf import choose, copy_recipe, find_recipe, match_recipes
+from tessera.runtime.progress import progress_bars
 from tessera.runtime.shown import counted
 
 WIDTH = 100
 """Columns of the output where it is no terminal; the table fits them."""
 CAPTION = (
     "rate: the highest; batch: packs a step x tokens; tokens: as published, or what the packs hold.\n"
-    "GB: weights, gradients and optimizer of all devices together; activations come on top.\n"
+    "GB: {memory}.\n"
     "SIZE/all_stages joins the stages of a size. A page: tessera recipes NAME; a file: --copy NAME"
 )
+
+
+STATE = "weights, gradients and optimizer of all devices together; --memory counts all of a device"
+PLANNED = "all that a device takes, by the plan, on the GPUs published, else on one"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +38,8 @@ class RecipesCommand(WordsCommand):
     words: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[WORDS]")] = ()
     """A name for its page; else words that must all fit: generation, size, stage, model (2.5 8B lora). With
     --copy: the file to write; the recipe's own name in this folder by default."""
+    memory: bool = False
+    """Count what each takes on a device, by the plan of `tessera train --plan`: about a second a stage."""
     copy: str | None = None
     """Copy the recipe of this name."""
 
@@ -52,8 +59,22 @@ class RecipesCommand(WordsCommand):
             self.tell(lambda: describe(offer), lambda: show_page(offer, console))
             return 0
         found = choose(self.words)
-        self.tell(lambda: [asdict(line) for line in found], lambda: show(found, console))
+        memory = self._count(found) if self.memory else {}
+        values = [asdict(line) | {"memory": memory.get(line.name)} for line in found]
+        self.tell(lambda: values, lambda: show(found, console, memory))
         return 0
+
+    def _count(self, lines: Sequence[Line]) -> dict[str, dict[str, Any]]:
+        """Name to what the plan says. Runs that only join stages of the table are left out."""
+        from tessera.recipes.expected import expected  # needs torch
+
+        found, single = {}, _single(lines)
+        with progress_bars() as bars:
+            for done, line in enumerate(single):
+                bars("memory", done, len(single))
+                memory = expected(find_recipe(line.name))
+                found[line.name] = asdict(memory) | {"most": memory.most}
+        return found
 
     def _copy(self, name: str) -> int:
         if len(self.words) > 1:
@@ -64,15 +85,26 @@ class RecipesCommand(WordsCommand):
         return 0
 
 
-def show(found: Sequence[Line], console: Terminal) -> None:
+def show(found: Sequence[Line], console: Terminal, memory: Mapping[str, Mapping[str, Any]]) -> None:
     """The table; runs that only join stages of it are left to the caption, unless nothing else was found."""
-    single = [line for line in found if len(line.stages) == 1 or line.generation == "scale"] or found
-    caption = f"\n[dim]{counted(len(single), 'recipe')}\n{CAPTION}[/]"
-    console.print(recipes_table(single), caption, highlight=False)
+    single = _single(found)
+    caption = (
+        f"\n[dim]{counted(len(single), 'recipe')}\n{CAPTION.format(memory=PLANNED if memory else STATE)}[/]"
+    )
+    sizes = {name: values["most"] for name, values in memory.items()}
+    console.print(
+        recipes_table(single, sizes or {line.name: line.state_bytes for line in single}),
+        caption,
+        highlight=False,
+    )
 
 
-def recipes_table(lines: Sequence[Line]) -> Table:
-    """A row a recipe, a rule between generations."""
+def _single(found: Sequence[Line]) -> Sequence[Line]:
+    return [line for line in found if len(line.stages) == 1 or line.generation == "scale"] or found
+
+
+def recipes_table(lines: Sequence[Line], sizes: Mapping[str, int]) -> Table:
+    """A row a recipe, a rule between generations; `sizes` are bytes."""
     right: Any = {"justify": "right", "no_wrap": True}
     table = Table(
         Column("recipe", no_wrap=True),
@@ -89,7 +121,7 @@ def recipes_table(lines: Sequence[Line]) -> Table:
         assert line is not None
         counts = [count for count in line.stages.values() if count]
         steps = f"{sum(counts):,}" if counts else "one pass"
-        memory = f"{line.state_bytes / 1e9:,.0f}" if line.state_bytes else ""
+        memory = f"{size / 1e9:,.0f}" if (size := sizes.get(line.name)) else ""
         cells = (line.name, line.trained, line.rate, line.batch, steps, line.tokens, line.hardware, memory)
         table.add_row(
             *map(escape, cells), end_section=after is not None and after.generation != line.generation

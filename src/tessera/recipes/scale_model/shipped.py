@@ -9,12 +9,15 @@ Hardware:  CPU, two cores
 Time:      about 60 minutes
 Expected:  figures in docs/scale_model.md
 
-Descriptions teach to see, questions teach to look things up; the finish is mostly questions.
+Descriptions teach to see, questions teach to look things up; the finish is mostly questions. The full stage
+is longer than the demo's, so it can afford more descriptions and higher rates.
 """
 
 from tessera.recipes.scale_model import internvl_2_5
+from tessera.recipes.scale_model.internvl_2_5 import LEVELS, SINGLE, pictures
 from tessera.records.manifest import PlaygroundSource
 from tessera.train.recipe import Recipe, Stage
+from tessera.train.update.rules import Rule
 from tessera.train.update.schedule import Schedule
 
 STEPS = {"connector_warmup": 120, "vit_incremental": 100, "full": 1000}
@@ -27,8 +30,12 @@ def recipe() -> Recipe:
     """Longer stages, then the rate falls to nothing over the finish."""
     base = internvl_2_5.recipe()
     stages = [lengthen(stage, STEPS[stage.name]) for stage in base.stages]
-    schedule = Schedule(warmup=10, horizon=HORIZON)
-    stages[-1] = stages[-1].model_copy(update={"schedule": schedule})
+    longer = {
+        "rules": (Rule(pattern=".", learning_rate=2e-3, weight_decay=0.01),),
+        "sources": (pictures("full", SINGLE | {"pair": 0.4, "clip": 0.4}, LEVELS, descriptions=0.5),),
+        "schedule": Schedule(warmup=10, horizon=HORIZON),
+    }
+    stages[-1] = stages[-1].model_copy(update=longer)
     change = {"stages": (*stages, finish(stages[-1])), "name": "scale_model_shipped", "save_every": 250}
     return base.model_copy(update=change)
 
