@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
     from tessera.chat.message import Video
     from tessera.engine.chat_model import ChatModel
+    from tessera.engine.pipeline.config import GenerationConfig
+    from tessera.engine.pipeline.pipe import Pipeline
     from tessera.imaging.pictures.reading import PictureReading
 
 __version__ = "0.1.0"
-__all__ = ["ChatModel", "Video", "load"]
+__all__ = ["ChatModel", "GenerationConfig", "Video", "load", "pipeline"]
 
 
 def load(
@@ -69,11 +71,26 @@ def load(
     )
 
 
+def pipeline(model_path: str | Path | None = None, **options: Any) -> Pipeline:
+    """LMDeploy's pipeline on a model of the series (docs/offline.md); None is the small one that ships here.
+
+    options: those of `load`. LMDeploy's own (`backend_config` and the like) are errors that say what is done
+    here. Raises ValueError as `load` does.
+    """
+    from tessera.engine.pipeline.pipe import Pipeline, own_options
+
+    return Pipeline(load(model_path, **own_options(options)))
+
+
 def __getattr__(name: str) -> Any:
-    """`tessera.Video` and `tessera.ChatModel`, imported when they are asked for."""
+    """Classes, imported when they are asked for."""
     from importlib import import_module
 
-    places = {"Video": "tessera.chat.message", "ChatModel": "tessera.engine.chat_model"}
+    places = {
+        "Video": "tessera.chat.message",
+        "ChatModel": "tessera.engine.chat_model",
+        "GenerationConfig": "tessera.engine.pipeline.config",
+    }
     if name not in places:
         raise AttributeError(f"module 'tessera' has no attribute {name!r}")
     return getattr(import_module(places[name]), name)

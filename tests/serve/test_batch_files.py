@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -300,6 +301,28 @@ def test_the_command(tmp_path: Path) -> None:
     assert body["model"] == "scale_model"
     expected = tessera.load().chat("<image>\nhow many shapes are there?", folder / "a.png")
     assert body["choices"][0]["message"]["content"] == expected
+
+
+def test_a_signal_ends_it_behind_the_answers_in_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one begins nothing new; the same command goes on."""
+    asked = write(tmp_path / "in", *(line(str(n), asks(f"say {n}")) for n in range(6)))
+    add = AnswerFile.add
+
+    def interrupted(self: AnswerFile, *answer: Any) -> None:
+        add(self, *answer)
+        if len(self.done) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(AnswerFile, "add", interrupted)
+    words = ["run", str(asked), "-o", str(tmp_path / "out"), "--at-once", "1"]
+    assert main(words) == 130
+    assert "4 left: the same command goes on" in capsys.readouterr().out
+    monkeypatch.undo()
+    assert main(words) == 0
+    assert "4 answered, 0 failed, 2 kept from before" in capsys.readouterr().out
+    assert set(told(tmp_path / "out")) == set("012345")
 
 
 def test_nothing_is_loaded_where_all_is_answered(

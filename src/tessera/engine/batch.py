@@ -3,10 +3,9 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tessera.chat.message import Conversation
-from tessera.engine.answer import Answer
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -17,12 +16,12 @@ AHEAD = 2
 class FailedItems(ValueError):
     """Items of a batch failed. `answers` has all, None for these; `faults`: index -> reason."""
 
-    def __init__(self, answers: Sequence[Answer], faults: Mapping[int, str]) -> None:
+    def __init__(self, answers: Sequence[Any], faults: Mapping[int, str]) -> None:
         first, reason = next(iter(faults.items()))
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         super().__init__(f"items[{first}]{more}: {reason}")
         self.faults = dict(faults)
-        self.answers = [None if i in faults else answer for i, answer in enumerate(answers)]
+        self.answers: list[Any] = [None if i in faults else answer for i, answer in enumerate(answers)]
 
 
 def check_items(items: object) -> None:

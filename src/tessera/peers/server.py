@@ -55,6 +55,21 @@ class Server:
         )
         return EnginePrompt(self.root, self._count(body), tuple(ids), notes=(note,))
 
+    def counted(self, messages: Sequence[Mapping[str, Any]]) -> EnginePrompt:
+        """The number of tokens alone, for servers that tell no more. ValueError as `prompt`."""
+        model = self.model or self._endpoint.first_model()
+        note = f"{self.root} shows no ids of a talk: only the number of prompt tokens can be compared"
+        body = {"model": model, "messages": with_data_addresses(messages)}
+        return EnginePrompt(self.root, self._count(body), notes=(note,))
+
+    def encoded(self, text: str) -> EnginePrompt:
+        """LMDeploy's prompt of a first question in words (POST /v1/encode). ValueError as `prompt`."""
+        answer = self._endpoint.post("/v1/encode", {"input": text, "do_preprocess": True, "add_bos": True})
+        ids = answer.get("input_ids")
+        if not isinstance(ids, list) or not all(isinstance(i, int) for i in ids):
+            raise ValueError(f"{self.root}/v1/encode: the answer has no list of token ids under 'input_ids'")
+        return EnginePrompt(self.root, len(ids), tuple(ids))
+
     def _count(self, body: Mapping[str, Any]) -> int:
         """Prompt tokens that the server bills, from the usage of a one-token answer."""
         route = "/v1/chat/completions"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -14,9 +14,11 @@ import tyro
 import tessera
 from tessera.cli.chat import LoadArguments
 from tessera.cli.command import Command
+from tessera.cli.serving.external import ExternalArguments, ExternalServer
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.core.limits import EngineLimits
 from tessera.engine.core.service import Service
+from tessera.peers.engines import EngineName
 from tessera.serve.app import build_app
 from tessera.serve.front import Front
 from tessera.serve.http.server import DrainingServer, bind
@@ -58,12 +60,19 @@ class ServeCommand(Command):
     """Longest answer of requests that don't say."""
     max_batch: int = 64
     """Most answers that are written at once; more wait."""
+    engine_name: Annotated[EngineName | None, tyro.conf.arg(name="engine")] = None
+    """Start this engine in the place of Tessera's own (docs/cluster.md)."""
+    external: Annotated[ExternalArguments, tyro.conf.arg(name="")] = ExternalArguments()
     limits: ServeLimits = ServeLimits()
     """What one request, and all of them, may ask for."""
     engine: EngineLimits = EngineLimits()
     """Memory and steps of the engine."""
 
     def run(self) -> int:
+        if self.engine_name is not None:
+            return self.elsewhere(self.engine_name).run()
+        if self.external != ExternalArguments():
+            raise ValueError("--gpus, --context, --export and the like go with --engine; leave them out")
         self.at_least(max_batch=1)
         settings = self.settings()
         listening = bind(self.host, self.port)  # before the model is opened, which may take long
@@ -82,6 +91,27 @@ class ServeCommand(Command):
             listening.close()
         print("ended", file=sys.stderr)
         return 0
+
+    def elsewhere(self, engine: EngineName) -> ExternalServer:
+        """Another engine. ValueError for options that only Tessera's own has: they would be lost."""
+        if self.model is None:
+            raise ValueError("--engine: name the model, a checkpoint folder or a released one")
+        loading = LoadArguments(adapter=self.loading.adapter)
+        taken = {"model", "host", "port", "name", "engine_name", "external", "loading"}
+        for field in fields(self):
+            if field.name not in taken and getattr(self, field.name) != field.default:
+                option = f"--{field.name.replace('_', '-')}"
+                raise ValueError(
+                    f"{option} is of Tessera's own engine; say it behind --engine-args, in theirs"
+                )
+        if self.loading != loading:
+            raise ValueError("how a model is loaded is told to that engine itself, by --engine-args")
+        if not 1 <= self.port <= 65535 or self.external.gpus < 1:
+            raise ValueError(
+                f"--port {self.port}, --gpus {self.external.gpus}: give a port and at least 1 GPU"
+            )
+        key, where = os.environ.get(KEY), (self.host, self.port, self.name)
+        return ExternalServer(engine, self.model, *where, self.loading.adapter, self.external, key)
 
     def settings(self) -> ServeSettings:
         """All but the model's name. ValueError for what cannot be."""

@@ -59,9 +59,14 @@ class Ticket(Iterator[Event], AsyncIterator[Event]):
         """Whether no more events will be made."""
         return self._completion is not None
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next event, or the end, can be had without waiting."""
+        return bool(self._events) or self.over
+
     def __next__(self) -> Event:
         while (event := self._next()) is None:
-            self._until(lambda: bool(self._events) or self.over)
+            self._until(lambda: self.ready)
         if isinstance(event, Event):
             return event
         raise StopIteration
