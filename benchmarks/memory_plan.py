@@ -23,18 +23,21 @@ import torch
 from tessera.chat.encoder import Lengths
 from tessera.checkpoints.fill import replaceable
 from tessera.models.config import DecoderConfig, ModelConfig, VisionConfig, VLMConfig
-from tessera.models.vlm import VLM
 from tessera.nn.drop_path import set_drop_path
 from tessera.nn.linear import make_linear
 from tessera.nn.lora import LoRAConfig, replace_module
 from tessera.nn.recompute import set_recompute
 from tessera.records.manifest import PlaygroundSource
 from tessera.runtime.device import bound_product_caches
+from tessera.train.objective import AnyObjective
+from tessera.train.objective.contrastive import ContrastiveObjective
+from tessera.train.objective.conversation import ConversationObjective
+from tessera.train.objective.distillation import DistillationObjective
 from tessera.train.plan.machine import USUAL
 from tessera.train.plan.memory import StepMemory, step_memory
 from tessera.train.plan.packs import PackPlan
-from tessera.train.plan.shape import stage_model
-from tessera.train.plan.subject import chat
+from tessera.train.plan.shape import with_factors
+from tessera.train.plan.subject import Subject, subject_of
 from tessera.train.plan.trial import Conditions
 from tessera.train.recipe import Recipe, Stage, Start
 from tessera.train.step import Step
@@ -61,13 +64,16 @@ class Row:
     batches: int = 1
     samples: tuple[tuple[int, int, int], ...] = ((300, 1, 40),) * 5
     optimizer: str = "adamw"
+    objective: AnyObjective = ConversationObjective()
+    side: int = 224
 
     def config(self) -> ModelConfig:
-        """A ViT of 224-pixel tiles (64 tokens each) and a Qwen-like decoder."""
+        """A ViT of 224-pixel tiles (64 tokens each) or larger ones, and a Qwen-like decoder."""
         (seen, deep), (width, layers) = self.vision, self.decoder
         return VLMConfig(
             vision=VisionConfig(
-                image_size=224, hidden_size=seen, num_hidden_layers=deep, num_attention_heads=seen // 64,
+                image_size=self.side, hidden_size=seen, num_hidden_layers=deep,
+                num_attention_heads=seen // 64,
                 intermediate_size=4 * seen,
             ),
             decoder=DecoderConfig(
@@ -90,22 +96,25 @@ class Row:
             rules=rules,
             recompute=self.recompute,
             accumulate=self.batches,
-            sources=(PlaygroundSource(name="none"),),
+            sources=(PlaygroundSource(name="none", suites={"shapes": 1.0}),),
+            objective=self.objective,
             optimizer=OptimizerConfig(kind=self.optimizer),
         )
-        start = Start(checkpoint="made up", frozen=self.frozen)
+        checkpoint = "made up" if isinstance(self.objective, ConversationObjective) else None
+        start = Start(checkpoint=checkpoint, frozen=self.frozen)
         return Recipe(name="memory", stages=(stage,), start=start, precision=self.precision, device="cpu")
 
     @property
-    def pack(self) -> PackPlan:
-        """The samples."""
-        return PackPlan(tuple(Lengths(*sample) for sample in self.samples), "made up")
+    def subject(self) -> Subject:
+        """The model without memory, and its batch."""
+        pack = PackPlan(tuple(Lengths(*sample) for sample in self.samples), "made up")
+        return subject_of(self.recipe(), 0, self.config(), pack)
 
 
-def shape_of(row: Row, recipe: Recipe) -> VLM:
+def shape_of(row: Row, recipe: Recipe) -> Any:
     """A model without memory, with the factors and the quantised bases of the row."""
     rules = recipe.stages[0].rules
-    model = stage_model(row.config(), rules)
+    model = with_factors(row.subject.model(), rules)
     if row.frozen != "stored":
         for path, linear in replaceable(model, row.frozen).items():
             if not linear.weight.requires_grad or row.rank:
@@ -118,16 +127,16 @@ def planned(row: Row) -> StepMemory:
     recipe = row.recipe()
     dtype = torch.float32 if row.precision == "float32" else torch.bfloat16
     conditions = Conditions(torch.device("cpu"), dtype, dtype)
-    return step_memory(recipe, 0, chat(row.config(), row.pack), conditions)
+    return step_memory(recipe, 0, row.subject, conditions)
 
 
-def real_model(row: Row, recipe: Recipe, masters: Masters) -> VLM:
+def real_model(row: Row, recipe: Recipe, masters: Masters) -> Any:
     """Random weights in the dtype of the run, with what the stage has."""
     dtype = torch.float32 if row.precision == "float32" else torch.bfloat16
     model = shape_of(row, recipe)
     generator = torch.Generator().manual_seed(0)
     made: dict[int, Any] = {}
-    for module in model.modules():
+    for module in (*model.modules(), *(m for one in getattr(model, "beside", ()) for m in one.modules())):
         for own in (module._parameters, module._buffers):
             for name, tensor in own.items():
                 if tensor is None:
@@ -178,14 +187,13 @@ def real_pack(row: Row) -> Any:
     """The pack that was planned for, with pixels."""
     from tessera.train.plan.live import MemoryBook
 
-    pack = row.pack.pack(row.config(), MemoryBook(torch.device("cpu")))
-    side = row.config().tile_side
-    return replace(pack, tiles=torch.zeros(row.pack.tiles, side, side, 3, dtype=torch.uint8))
+    pack = row.subject.batch(MemoryBook(torch.device("cpu")))
+    return replace(pack, tiles=torch.zeros(tuple(pack.tiles.shape), dtype=torch.uint8))
 
 
 def warm_up(row: Row) -> None:
     """A step of a tiny model: what libraries keep for ever is there before anything is measured."""
-    small = replace(row, vision=(64, 1), decoder=(64, 1))
+    small = replace(row, vision=(64, 1), decoder=(64, 1), objective=ConversationObjective(), side=224)
     masters = Masters(row.precision)
     model, stage = real_model(small, small.recipe(), masters), small.recipe().stages[0]
     optimizer = Optimizer(assign(model, stage.rules), stage.optimizer, masters)
@@ -211,6 +219,14 @@ ROWS = (
     Row("LoRA 16, bfloat16, int4", precision="bfloat16", rank=16, frozen="int4"),
     Row("LoRA 16, bfloat16, int4, blocks", precision="bfloat16", rank=16, frozen="int4", recompute="blocks"),
     Row("long documents, bfloat16", precision="bfloat16", samples=((2000, 4, 300),)),
+    Row("two towers, bfloat16", precision="bfloat16", objective=ContrastiveObjective(pictures=256)),
+    Row(
+        "imitate InternViT-300M, bfloat16",
+        precision="bfloat16",
+        objective=DistillationObjective(teacher="OpenGVLab/InternViT-300M-448px"),
+        side=448,
+        samples=((300, 1, 40),) * 8,
+    ),
 )
 GIVEN = "TESSERA_ROW"
 STEPS = 4
@@ -227,7 +243,8 @@ def main() -> None:
     given, results = parser.parse_args(), []
     for number in given.rows:
         row, found = ROWS[number], planned(ROWS[number])
-        extra = USUAL.of(found.total, on_cpu=True, world=1)
+        allowances = USUAL.model_copy(update={} if given.usual_malloc else {"gaps": 0.0})
+        extra = allowances.of(found.total, found.in_heap, on_cpu=True, world=1)
         whole = found.total + extra["kernels"] + extra["allocator"]
         malloc = {} if given.usual_malloc else MALLOC
         out = subprocess.check_output(
@@ -238,7 +255,10 @@ def main() -> None:
         figures = {"planned": whole, "tensors": found.total, "measured": taken, "seconds": seen["seconds"]}
         results.append({"row": row.name, **figures})
         figures = " | ".join(f"{size / 1e6:,.0f}" for size in (found.total, whole, taken))
-        print(f"| {row.name} | {figures} | {whole / taken:.2f} | {' '.join(found.fullest)} |", flush=True)
+        print(
+            f"| {row.name} | {figures} | {whole / taken:.2f} | {' '.join(filter(None, found.fullest))} |",
+            flush=True,
+        )
     furthest = max(abs(each["planned"] / each["measured"] - 1) for each in results)
     print(json.dumps({"benchmark": "memory_plan", "furthest": round(furthest, 3), "rows": results}))
 

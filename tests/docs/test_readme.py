@@ -49,6 +49,9 @@ TESSERA = [words[1:] for words in commands(README) if words[0] == "tessera"]
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with the files that the page takes for granted."""
     with furnished(tmp_path_factory.mktemp("readme")) as folder:
+        body = {"messages": [{"role": "user", "content": "how many?"}], "max_tokens": 2}
+        request = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": body}
+        (folder / "requests.jsonl").write_text(json.dumps(request) + "\n")
         yield folder
 
 

@@ -173,6 +173,23 @@ def test_frozen_bases_in_few_bits(kind: str, precision: str, tmp_path: Path) -> 
     assert config["base_model_name_or_path"] == str(trainer.stage_folder(0))
 
 
+def test_a_fresh_model_is_frozen_in_few_bits(tmp_path: Path) -> None:
+    """Its first weights, read or drawn, can be had again: whole models and bases of adapters hold them."""
+    start = Start(decoder=str(saved(tmp_path / "base")), frozen="int8", family="nano_model")
+    given = recipe(start, (CONNECTOR, FREEZE), (BLOCKS, FREEZE))
+    trainer = run(given, tmp_path / "run")
+    kept = [path for path, m in trainer.model.named_modules() if isinstance(m, QuantisedLinear)]
+    assert {path.partition(".")[0] for path in kept} == {"vision", "decoder"}
+    plain = set_up(given.model_copy(update={"start": start.model_copy(update={"frozen": "stored"})}))
+    first = dict(plain.learner.model.named_parameters())
+    written = dict(load_checkpoint(trainer.stage_folder(0)).model.named_parameters())
+    changed = {name for name in first if not torch.equal(first[name], written[name])}
+    assert changed and all(name.startswith("connector.") for name in changed)
+    assert find_with_adapter(trainer.stage_folder(1))[0] == trainer.stage_folder(0)
+    resumed = Trainer(set_up(given), tmp_path / "run")
+    assert resumed.resumed_at == (2, 0)
+
+
 def test_a_quantised_run_is_resumed(tmp_path: Path) -> None:
     base = saved(tmp_path / "base")
     given = recipe(Start(checkpoint=str(base), frozen="int4"), (BLOCKS, FREEZE))
@@ -194,8 +211,8 @@ def test_what_cannot_start(tmp_path: Path) -> None:
     start = Start(checkpoint=str(base), frozen="int8")
     with pytest.raises(ValueError, match=r"stages\.1: 's1' has other LoRA settings.*quantised base"):
         Trainer(set_up(recipe(start, (BLOCKS, FREEZE), (other, FREEZE))), tmp_path / "run")
-    with pytest.raises(ValueError, match="both need a start.checkpoint"):
-        set_up(recipe(Start(frozen="int8"), (BLOCKS, FREEZE)))
+    with pytest.raises(ValueError, match="start.adapter: it needs the start.checkpoint"):
+        set_up(recipe(Start(adapter=str(base)), (BLOCKS, FREEZE)))
     norms = Rule(pattern=r"ls1", learning_rate=1e-3)
     with pytest.raises(ValueError, match="has LoRA factors, and a weight in the same module is trained"):
         Trainer(set_up(recipe(Start(checkpoint=str(base)), (norms, BLOCKS, FREEZE))), tmp_path / "run")

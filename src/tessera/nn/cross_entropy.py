@@ -14,6 +14,9 @@ from torch.autograd.function import once_differentiable
 LOGITS_AT_ONCE = 2**26
 """Numbers in a chunk: 256 MiB in float32, 442 tokens of Qwen's vocabulary."""
 
+IN_CACHE = 2**20
+"""Numbers that several passes go over one after another on a CPU: 4 MiB in float32."""
+
 
 def cross_entropy_sum(
     head: nn.Module, rows: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, vocabulary: int
@@ -72,14 +75,33 @@ class _SummedLoss(torch.autograd.Function):
 def _loss_and_slope(
     logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss of a chunk [r, V], and its gradient by the logits, in their dtype."""
+    """The loss of a chunk [r, V], and its gradient by the logits, which it replaces."""
+    rows = _rows_at_once(logits)
+    parts = zip(logits.split(rows), targets.split(rows), weights.split(rows), strict=True)
+    return torch.stack([_replace_by_slope(*part) for part in parts]).sum(), logits
+
+
+def _replace_by_slope(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     logs = torch.log_softmax(logits, -1, dtype=torch.float32)
     at_target = targets[:, None]
     loss = -(logs.gather(1, at_target)[:, 0] * weights).sum()
     slope = logs.exp_().mul_(weights[:, None])
-    return loss, slope.scatter_add_(1, at_target, -weights[:, None]).to(logits.dtype)
+    logits.copy_(slope.scatter_add_(1, at_target, -weights[:, None]))
+    return loss
 
 
 def _sum(old: torch.Tensor | None, new: torch.Tensor) -> torch.Tensor:
     """Chunks add up in float32, whatever the weights are."""
-    return new if old is None else old.float().add_(new)
+    if old is None:
+        return new
+    wide, rows = old.float(), _rows_at_once(new)
+    for sums, more in zip(wide.split(rows), new.split(rows), strict=True):
+        sums += more
+    return wide
+
+
+def _rows_at_once(tensor: torch.Tensor) -> int:
+    """Rows that are gone through together; all of them on a GPU, where calls are dear."""
+    if tensor.device.type != "cpu":
+        return max(1, len(tensor))
+    return max(1, IN_CACHE * len(tensor) // max(1, tensor.numel()))

@@ -42,6 +42,8 @@ class VisionLearner:
         for name in ("checkpoint", "decoder", "add_tokens", "adapter"):
             if value := getattr(start, name):
                 raise ValueError(f"start.{name} = {value!r}: a ViT alone is trained; give start.vision")
+        if start.frozen != "stored":
+            raise ValueError(f"start.frozen = {start.frozen!r}: all of a ViT alone is trained; leave it out")
         parts = assemble(start)
         config = parts.family.model
         if not isinstance(config, VLMConfig):

@@ -26,6 +26,7 @@ from tessera.checkpoints.shipped import Shipped, shipped_folder
 from tessera.checkpoints.surgery import PART_FILE
 from tessera.families.family import Family
 from tessera.models.vlm import VLM
+from tessera.nn.linear import LinearKind
 from tessera.nn.lora import LoRAConfig
 from tessera.nn.quantised import QuantisedLinear
 from tessera.runtime.config import Config
@@ -49,8 +50,8 @@ class Start(Config):
     """A LoRA adapter for the checkpoint, as a run here or PEFT wrote it: folder or hub name. Where the first
     stage has LoRA of its rank and scale the factors go on training, elsewhere they are merged."""
     frozen: Literal["stored", "int8", "int4"] = "stored"
-    """How matrices of blocks are held that no stage trains itself: as the checkpoint stores them, or
-    quantised while it is read."""
+    """How matrices of blocks are held that no stage trains itself: as they are stored or drawn, or quantised
+    while they are read."""
     vision: str | None = None
     """A ViT: folder or hub name of an InternViT or of a model that has one, a run, or "shipped"."""
     decoder: str | None = None
@@ -110,6 +111,18 @@ class StoredBase:
 
 
 @dataclass(frozen=True)
+class SeededParts:
+    """A fresh model of parts, whose first weights can be had again."""
+
+    assembly: Assembly
+    seed: int
+
+    def tensors(self) -> Tensors:
+        """Own names and values in the model's dtype."""
+        return ((name, value.to(self.assembly.dtype)) for name, value in self.assembly.tensors(self.seed))
+
+
+@dataclass(frozen=True)
 class ChatLearner:
     """A whole model with the tokenizer and the encoder that belong to it."""
 
@@ -118,11 +131,14 @@ class ChatLearner:
     encoder: Encoder
     family: Family
     base: StoredBase | None = None
+    parts: SeededParts | None = None
+    """What a fresh model was put together from."""
 
     @classmethod
     def start(cls, start: Start, seed: int, still: Callable[[str], bool] | None = None) -> Self:
         """A checkpoint in its own dtype, or a fresh model in float32 with parts laid over it; `seed` is the
         recipe's. `still` says by a weight's own name whether it is never trained itself; None: none is."""
+        linears: LinearKind = "plain" if start.frozen == "stored" else start.frozen
         if start.checkpoint:
             if start.template is not None:
                 raise ValueError(
@@ -133,7 +149,7 @@ class ChatLearner:
             folder, adapter = find_with_adapter(found, start.adapter)
             loaded = load_checkpoint(
                 folder,
-                linears="plain" if start.frozen == "stored" else start.frozen,
+                linears=linears,
                 chosen=still,
                 adapter=adapter,
                 apart=True,
@@ -143,15 +159,16 @@ class ChatLearner:
             loaded = loaded.with_settings(**start.said)
             base = StoredBase.of(start, folder, loaded.layout, adapter)
             return cls(loaded.model, loaded.tokenizer, loaded.encoder, loaded.family, base)
-        if start.adapter or start.frozen != "stored":
-            raise ValueError("start.adapter, start.frozen: both need a start.checkpoint, which is stored")
+        if start.adapter:
+            raise ValueError("start.adapter: it needs the start.checkpoint that it was made for")
         parts = assemble(start)
         model = empty_model(parts.family)
-        fill(model, parts.tensors(seed), dtype=parts.dtype, windows=join().world > 1)
+        shared = join().world > 1
+        fill(model, parts.tensors(seed), dtype=parts.dtype, linears=linears, chosen=still, windows=shared)
         family, tokenizer = parts.family, parts.tokenizer
         family = family.model_copy(update=start.said)
         encoder = family.encoder(tokenizer)
-        return cls(model, encoder.tokenizer, encoder, family)
+        return cls(model, encoder.tokenizer, encoder, family, parts=SeededParts(parts, seed))
 
     def save(self, folder: Path, card: dict[str, object], tensors: Tensors) -> None:
         """The whole model in Tessera's own layout; `tensors` are its weights by their own names."""
@@ -168,7 +185,11 @@ class ChatLearner:
 
     def _with_stored(self, given: dict[str, torch.Tensor]) -> Tensors:
         """All weights: those given, and for the quantised ones what they were made of."""
-        assert self.base is not None, "only a checkpoint is quantised"
+        if self.parts is not None:
+            for name, stored in self.parts.tensors():
+                yield name, given.get(name, stored)
+            return
+        assert self.base is not None, "a model was read or put together"
         with open_weights(self.base.folder, adapter=self.base.adapter) as opened:
             for name, stored in replace(opened, apart=True).tensors():
                 yield name, given.get(name, stored)

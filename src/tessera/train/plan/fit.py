@@ -8,6 +8,7 @@ from typing import Any
 
 from tessera.chat.encoder import Lengths
 from tessera.nn.lora import LoRAConfig
+from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.plan.machine import USUAL, Allowances, Machine
 from tessera.train.plan.memory import Known
 from tessera.train.plan.packs import usual_pack
@@ -125,7 +126,7 @@ def offload(recipe: Recipe, index: int, machine: Machine) -> Iterator[Change]:
 
 def quantise(recipe: Recipe, index: int, machine: Machine) -> Iterator[Change]:
     """Frozen matrices in few bits: a slightly other model learns."""
-    if recipe.start.checkpoint is None:
+    if not all(isinstance(stage.objective, ConversationObjective) for stage in recipe.stages):
         return
     for kind in ("int8", "int4"):
         start = recipe.start.model_copy(update={"frozen": kind})

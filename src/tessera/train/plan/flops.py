@@ -161,7 +161,8 @@ class _Count:
             x = inputs[0]
             rows, once = x.numel() // x.shape[-1], _forward(module)
             kind = ("token" if rows == self.tokens else "trained") if of_stream else "tile"
-            self.flops[kind] += times * rows * (once + _backward(module, x.requires_grad))
+            back = _backward(module, x.requires_grad) if torch.is_grad_enabled() else 0
+            self.flops[kind] += times * rows * (once + back)
             if not of_stream:
                 self._known += rows * once
 

@@ -10,7 +10,7 @@ import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -19,8 +19,21 @@ from torch.utils._pytree import tree_leaves
 
 Moment = tuple[str | int, ...]
 """Where a step stands, such as ("decoder", "first", "backward")."""
-Held = tuple[str, str]
-"""What a storage is held for, and the stack whose every further block holds as much; "" for none."""
+
+
+class Held(NamedTuple):
+    """What a storage is held for."""
+
+    kind: str
+    owner: str = ""
+    """The stack whose every further block holds as much; "" for none."""
+    small: bool = False
+    """Whether it comes out of a process's heap on a CPU."""
+
+
+MOST_SMALL = 2**25
+"""Bytes from which glibc takes a storage from the system and gives it back at once, whatever was freed before
+(DEFAULT_MMAP_THRESHOLD_MAX, mallopt(3))."""
 HOST = "host"
 """Kind of what lies with the host while the model is on an accelerator; peaks are those of the device."""
 SMALL = 2**24
@@ -105,18 +118,18 @@ class MemoryBook(FakeTensorMode):
 
     def rename(self, tensor: torch.Tensor, kind: str) -> None:
         """What a tensor's storage is held for, from here on; the host's stays the host's."""
-        before, owner = self._held.get(id(tensor.untyped_storage()), (HOST, ""))
-        if before != HOST:
-            self._change(tensor, (kind, owner))
+        before = self._held.get(id(tensor.untyped_storage()), Held(HOST))
+        if before.kind != HOST:
+            self._change(tensor, before._replace(kind=kind))
 
     def own(self, tensor: torch.Tensor, owner: str) -> None:
         """Every further block of the stack `owner` holds such a tensor."""
         if (held := self._held.get(id(tensor.untyped_storage()))) is not None:
-            self._change(tensor, (held[0], owner))
+            self._change(tensor, held._replace(owner=owner))
 
     def owner_of(self, tensor: torch.Tensor) -> str:
         """As `own` was told."""
-        return self._held.get(id(tensor.untyped_storage()), ("", ""))[1]
+        return self._held.get(id(tensor.untyped_storage()), Held("")).owner
 
     @contextmanager
     def booked_as(self, kind: str) -> Iterator[None]:
@@ -143,10 +156,11 @@ class MemoryBook(FakeTensorMode):
         key, size = id(storage), storage.nbytes()
         if key in self._held or not size:
             return
-        held = (self.kind if tensor.device.type == self.device.type else HOST, self.owner)
+        kind = self.kind if tensor.device.type == self.device.type else HOST
+        held = Held(kind, self.owner, size < MOST_SMALL)
         self._held[key] = held
         self.held[held] += size
-        if held[0] != HOST:
+        if held.kind != HOST:
             self._total += size
         self._alive[key] = weakref.ref(storage, lambda _: self._gone(key, size))
         self._look()
@@ -154,7 +168,7 @@ class MemoryBook(FakeTensorMode):
     def _gone(self, key: int, size: int) -> None:
         held = self._held.pop(key)
         self.held[held] -= size
-        if held[0] != HOST:
+        if held.kind != HOST:
             self._total -= size
         del self._alive[key]
 

@@ -26,6 +26,9 @@ class Allowances(Config):
     """Bytes of compiled products and their scratch on a CPU."""
     slack: float = 0.03
     """Share of all tensors that the allocator may hold beside them."""
+    gaps: float = 0.25
+    """Share of activations in small storages that a CPU's heap holds beside them: glibc gives gaps between
+    them to smaller ones, and larger ones get new room (docs/plan.md)."""
     context: int = 700 * 2**20
     """Bytes of an accelerator's context and libraries."""
     collectives: int = 2**30
@@ -33,11 +36,12 @@ class Allowances(Config):
     far: float = 1.1
     """A run that would take more than this times the memory doesn't start."""
 
-    def of(self, tensors: int, on_cpu: bool, world: int) -> dict[str, int]:
-        """Bytes by what they are for."""
+    def of(self, tensors: int, in_heap: int, on_cpu: bool, world: int) -> dict[str, int]:
+        """Bytes by what they are for; `in_heap` are those of the tensors that come and go in the heap."""
         fixed = {"kernels": self.kernels, "process": resident()} if on_cpu else {"context": self.context}
         shared = {"collectives": self.collectives} if world > 1 else {}
-        return fixed | shared | {"allocator": int(self.slack * tensors)}
+        gaps = self.gaps * in_heap if on_cpu else 0
+        return fixed | shared | {"allocator": int(self.slack * tensors + gaps)}
 
 
 USUAL = Allowances()

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from tessera.train.plan.live import HOST, Held, Moment
@@ -22,6 +23,11 @@ from tessera.train.update.rules import assign
 
 SHARED = ("frozen weights", "trained weights", "LoRA factors", "masters", "optimizer", "gradients")
 """What FSDP spreads over processes. Quantised weights stay whole."""
+IN_HEAP = "in the heap"
+ASIDE = {HOST, IN_HEAP}
+"""Kinds that are no bytes of the device, or counted twice."""
+PASSING = ("activations", "logits", "backward")
+"""How kinds begin that come and go in a step."""
 GATHERED, FROZEN, QUANTISED = "gathered from shards", "frozen weights", "quantised weights"
 DECIDING = {"rules", "objective", "optimizer", "recompute", "drop_path"}
 """Fields of a stage that decide what a step on given packs holds."""
@@ -44,12 +50,17 @@ class StepMemory:
     def parts(self) -> dict[str, int]:
         """At the fullest instant, the largest first; what lies with the host left out."""
         held = self.moments[self.fullest].most_common()
-        return {kind: size for kind, size in held if size > 0 and kind != HOST}
+        return {kind: size for kind, size in held if size > 0 and kind not in ASIDE}
 
     @property
     def total(self) -> int:
         """Bytes on the device at the fullest instant."""
         return sum(self.parts.values())
+
+    @property
+    def in_heap(self) -> int:
+        """Those of them, at the fullest instant, that come and go in the heap of a process on a CPU."""
+        return self.moments[self.fullest][IN_HEAP]
 
     @property
     def host(self) -> int:
@@ -90,6 +101,9 @@ def step_memory(
         FROZEN: -numbers * conditions.dtype.itemsize,
         QUANTISED: held,
     }
+    if conditions.keeps_exact:
+        exact = "masters" if conditions.device.type == "cpu" else HOST
+        change[exact] = change.get(exact, 0) - numbers * torch.float32.itemsize
     moments = {moment: _changed(before, change) for moment, before in known[key].moments.items()}
     return StepMemory(
         {moment: _sharded(moment, held, shards, model, conditions) for moment, held in moments.items()}
@@ -115,20 +129,23 @@ def count(
     update = try_update(short, stage, batches, conditions)
     parts, tried = (largest_parts(assign(each, stage.rules), stage.optimizer) for each in (model, short))
     growth = max(parts[kind] / tried[kind] for kind in tried)
-    update[IN_PASSING, ""] = int(update[IN_PASSING, ""] * growth)
+    update = Counter({h: int(n * growth) if h.kind == IN_PASSING else n for h, n in update.items()})
     return StepMemory(grown | {UPDATE: _grown(update, left_out)})
 
 
 def _grown(held: Counter[Held], left_out: Mapping[str, int]) -> Bytes:
     """Bytes by kind alone: what the block that stands for others holds, for each that was left out, too."""
     grown = Bytes()
-    for (kind, owner), size in held.items():
-        grown[kind] += size * (1 + left_out.get(owner, 0))
+    for (kind, owner, small), size in held.items():
+        whole = size * (1 + left_out.get(owner, 0))
+        grown[kind] += whole
+        if small and kind.startswith(PASSING):
+            grown[IN_HEAP] += whole
     return grown
 
 
 def _on_device(held: Bytes) -> int:
-    return sum(size for kind, size in held.items() if kind != HOST)
+    return sum(size for kind, size in held.items() if kind not in ASIDE)
 
 
 def _sharded(moment: Moment, held: Bytes, shards: int, model: nn.Module, conditions: Conditions) -> Bytes:

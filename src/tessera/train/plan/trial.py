@@ -41,13 +41,18 @@ class Conditions:
     stored: torch.dtype
     """Of the weights before the run casts them."""
 
+    @property
+    def keeps_exact(self) -> bool:
+        """Whether weights that the run rounds keep their float32 values."""
+        return self.stored == torch.float32 and self.dtype == torch.bfloat16
+
 
 class PlannedMasters(Masters):
     """Those of weights without values: a start in float32 is taken to be changed by rounding, all of it."""
 
     def keep_exact(self, model: nn.Module, book: MemoryBook, conditions: Conditions) -> None:
         """The float32 values of a start in float32, in the host's memory until a stage trains them."""
-        if conditions.stored == torch.float32 and conditions.dtype == torch.bfloat16:
+        if conditions.keeps_exact:
             for name, parameter in model.named_parameters():
                 if parameter.dim():
                     self._values[name] = book.empty(parameter.shape, torch.float32, CPU)
