@@ -14,6 +14,7 @@ from tessera.families.catalogue import get_family
 from tessera.models.config import VLMConfig
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
+from tessera.nn.drop_path import set_drop_path
 from tessera.nn.lora import LoRAConfig, lora_linears
 from tessera.nn.recompute import Recompute, set_recompute
 from tessera.packing.pack import Sample
@@ -62,6 +63,7 @@ def _drawn(shape: str, training: str) -> VLM:
     for _, linear in lora_linears(model):
         with torch.no_grad():
             linear.lora_B.normal_(0, 0.02, generator=generator)
+    set_drop_path(model, 0.0)  # transformers' model has none
     return model.train()
 
 
