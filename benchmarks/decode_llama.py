@@ -86,9 +86,13 @@ class Llama:
             "-t",
             self._threads,
         )
-        command = ["/usr/bin/env", str(self._programs / "llama-bench"), *map(str, words)]
+        command = [str(self._programs / "llama-bench"), *map(str, words)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return os.wait4(process.pid, 0)[2].ru_maxrss / 1024
+        most = 0.0
+        while process.poll() is None:  # the system's own count begins with the peak of this process
+            most = max(most, _peak_mib(process.pid))
+            time.sleep(0.02)
+        return most
 
     @property
     def _picture(self) -> Path:
@@ -108,6 +112,16 @@ class Llama:
         if status:
             raise SystemExit(f"{' '.join(command)} ended with {status}")
         return used.ru_utime + used.ru_stime if self._clock == "processor" else time.perf_counter() - start
+
+
+def _peak_mib(pid: int) -> float:
+    """VmHWM of a process; 0 when it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    found = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(found[0].split()[1]) / 1024 if found else 0.0
 
 
 class _File:
