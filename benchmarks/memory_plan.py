@@ -243,8 +243,9 @@ def main() -> None:
     given, results = parser.parse_args(), []
     for number in given.rows:
         row, found = ROWS[number], planned(ROWS[number])
-        allowances = USUAL.model_copy(update={} if given.usual_malloc else {"gaps": 0.0})
-        extra = allowances.of(found.total, found.in_heap, on_cpu=True, world=1)
+        allowances = USUAL if given.usual_malloc else USUAL.model_copy(update={"gaps": 0.0, "heap": 0})
+        gaps = found.gaps(allowances.gaps) if given.usual_malloc else 0
+        extra = allowances.of(found.total, gaps, on_cpu=True, world=1)
         whole = found.total + extra["kernels"] + extra["allocator"]
         malloc = {} if given.usual_malloc else MALLOC
         out = subprocess.check_output(

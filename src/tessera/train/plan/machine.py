@@ -26,9 +26,10 @@ class Allowances(Config):
     """Bytes of compiled products and their scratch on a CPU."""
     slack: float = 0.03
     """Share of all tensors that the allocator may hold beside them."""
-    gaps: float = 0.25
-    """Share of activations in small storages that a CPU's heap holds beside them: glibc gives gaps between
-    them to smaller ones, and larger ones get new room (docs/plan.md)."""
+    gaps: float = 0.2
+    """Share of small storages that come and go which a CPU's heap holds besides, in gaps."""
+    heap: int = 24 * 2**20
+    """Bytes that glibc keeps at the end of a CPU's heap (M_TRIM_THRESHOLD, which grows to 64 MiB)."""
     context: int = 700 * 2**20
     """Bytes of an accelerator's context and libraries."""
     collectives: int = 2**30
@@ -36,12 +37,12 @@ class Allowances(Config):
     far: float = 1.1
     """A run that would take more than this times the memory doesn't start."""
 
-    def of(self, tensors: int, in_heap: int, on_cpu: bool, world: int) -> dict[str, int]:
-        """Bytes by what they are for; `in_heap` are those of the tensors that come and go in the heap."""
+    def of(self, tensors: int, gaps: int, on_cpu: bool, world: int) -> dict[str, int]:
+        """Bytes by what they are for; `gaps` are those of a CPU's heap."""
         fixed = {"kernels": self.kernels, "process": resident()} if on_cpu else {"context": self.context}
         shared = {"collectives": self.collectives} if world > 1 else {}
-        gaps = self.gaps * in_heap if on_cpu else 0
-        return fixed | shared | {"allocator": int(self.slack * tensors + gaps)}
+        heap = self.heap + gaps if on_cpu else 0
+        return fixed | shared | {"allocator": int(self.slack * tensors) + heap}
 
 
 USUAL = Allowances()

@@ -26,7 +26,7 @@ SHARED = ("frozen weights", "trained weights", "LoRA factors", "masters", "optim
 IN_HEAP = "in the heap"
 ASIDE = {HOST, IN_HEAP}
 """Kinds that are no bytes of the device, or counted twice."""
-PASSING = ("activations", "logits", "backward")
+PASSING = ("activations", "logits", "backward", "gradients", "update")
 """How kinds begin that come and go in a step."""
 GATHERED, FROZEN, QUANTISED = "gathered from shards", "frozen weights", "quantised weights"
 DECIDING = {"rules", "objective", "optimizer", "recompute", "drop_path"}
@@ -57,10 +57,12 @@ class StepMemory:
         """Bytes on the device at the fullest instant."""
         return sum(self.parts.values())
 
-    @property
-    def in_heap(self) -> int:
-        """Those of them, at the fullest instant, that come and go in the heap of a process on a CPU."""
-        return self.moments[self.fullest][IN_HEAP]
+    def gaps(self, share: float) -> int:
+        """Bytes that the heap of a process on a CPU holds besides: `share` of what the forward passes leave,
+        less what lies in these gaps since."""
+        forward = (held[IN_HEAP] for moment, held in self.moments.items() if "forward" in moment)
+        grown = int((1 + share) * max(forward, default=0))
+        return max(0, grown - self.moments[self.fullest][IN_HEAP])
 
     @property
     def host(self) -> int:

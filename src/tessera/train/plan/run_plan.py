@@ -179,7 +179,7 @@ def memory_of(
 def with_allowances(memory: StepMemory, machine: Machine, allowances: Allowances) -> dict[str, int]:
     """Bytes by what they are for, with what is no tensor."""
     on_cpu = machine.device.type == "cpu"
-    return memory.parts | allowances.of(memory.total, memory.in_heap, on_cpu, machine.count)
+    return memory.parts | allowances.of(memory.total, memory.gaps(allowances.gaps), on_cpu, machine.count)
 
 
 def _flops(config: ModelConfig, stage: Stage, pack: PackPlan, model: VLM) -> float:
