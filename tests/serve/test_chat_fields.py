@@ -7,28 +7,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 
 from tests.engine import tiny
-from tests.serve.served import NAME, Served, says, serving, shows
+from tests.serve.served import NAME, Served, says, shows
 
 WIDE, TALL, SMALL = tiny.picture(1, 60, 30), tiny.picture(2, 30, 60), tiny.picture(3)
 TALK = says("how many?")
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def client(served: Served) -> openai.OpenAI:
-    return served.client()
 
 
 def ask(client: openai.OpenAI, talk: Any = TALK, **options: Any) -> Any:

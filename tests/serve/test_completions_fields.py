@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,20 +14,9 @@ from tessera.chat.encoder import Encoded
 from tessera.chat.positions import v2pe_positions
 from tessera.engine.sampling.options import Sampling
 from tests.engine import tiny
-from tests.serve.served import NAME, Served, says, serving, shows
+from tests.serve.served import NAME, Served, says, shows
 
 TEXT = "<|im_start|>user\nhow many?<|im_end|>\n<|im_start|>assistant\n"
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def client(served: Served) -> openai.OpenAI:
-    return served.client()
 
 
 def complete(client: openai.OpenAI, prompt: Any = TEXT, **options: Any) -> Any:

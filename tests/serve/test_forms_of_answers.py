@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -15,7 +14,7 @@ from tessera.engine.core.ticket import Event
 from tessera.engine.sampling.grammar import Grammar
 from tessera.serve.said import Said
 from tests.engine import tiny
-from tests.serve.served import NAME, Served, says, serving, shows
+from tests.serve.served import NAME, Served, says, shows
 
 pytest.importorskip("llguidance", reason="the extra json is not installed")
 
@@ -32,17 +31,6 @@ TOOLS: Any = [
     {"type": "function", "function": {"name": "paint", "description": "Paints.", "parameters": SCHEMA}},
     {"type": "function", "function": {"name": "stop"}},
 ]
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def client(served: Served) -> openai.OpenAI:
-    return served.client()
 
 
 def ask(client: openai.OpenAI, talk: Any = TALK, **options: Any) -> Any:

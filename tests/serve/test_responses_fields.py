@@ -15,20 +15,9 @@ from tessera.serve.forms.responses import ResponseBody, ResponsesForm
 from tessera.serve.said import Said
 from tessera.serve.settings import ServeSettings
 from tests.engine import tiny
-from tests.serve.served import NAME, Served, data_address, says, serving, shows
+from tests.serve.served import NAME, Served, data_address, says, shows
 
 WIDE = tiny.picture(1, 60, 30)
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def client(served: Served) -> openai.OpenAI:
-    return served.client()
 
 
 def ask(client: openai.OpenAI, given: Any = "how many?", **options: Any) -> Any:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +14,7 @@ from tessera.serve.forms.chat import ChatBody
 from tessera.serve.forms.completions import CompletionBody
 from tessera.serve.forms.responses import ResponseBody
 from tests.engine import tiny
-from tests.serve.served import CHAT, Served, data_address, serving
+from tests.serve.served import CHAT, Served, data_address
 
 PICTURE = data_address(tiny.picture(1, 60, 30))
 TEXTS = st.text(max_size=20) | st.sampled_from(
@@ -84,12 +82,6 @@ ASKED = st.fixed_dictionaries(
 )
 TALKS = st.lists(MESSAGES, max_size=3) | VALUES
 SOUND = st.just([{"role": "user", "content": "is it red?"}])
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with serving() as server:
-        yield server
 
 
 def check(served: Served, path: str, body: Any) -> None:

@@ -1,5 +1,7 @@
 """Contrastive batches: what belongs together, which patches a region covers, where a saved loader goes on."""
 
+from typing import cast
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,8 @@ from tessera.chat.tokenizer import load_tokenizer
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.playground.parts import Region
 from tessera.records.manifest import PlaygroundSource
+from tessera.train.objective.contract import StageData
+from tessera.train.objective.contrastive import ContrastiveObjective, PairLearner
 from tessera.train.objective.pairs import PairBatch, PairLoader, PairMaker, patch_cover
 
 SOURCE = PlaygroundSource(suites={"shapes": 1.0, "text": 1.0, "chart": 1.0})
@@ -36,6 +40,13 @@ def test_regions_match_the_phrase_that_names_them() -> None:
     assert [phrases[row.nonzero().item()] for row in batch.region_match] == expected
     assert batch.tiles.shape == (6, 64, 64, 3) and batch.tiles.dtype == torch.uint8
     torch.testing.assert_close(batch.region_cover.sum(1), torch.ones(len(expected)))
+
+
+def test_clips_and_several_pictures_are_told_before_the_start() -> None:
+    """A worker stopped at an assertion without a word, and a source has both by default."""
+    data = StageData(name="start", sources=(PlaygroundSource(name="drawn"),))
+    with pytest.raises(ValueError, match=r"stage 'start': source 'drawn': suites pair, clip show"):
+        ContrastiveObjective().check(data, cast(PairLearner, None))
 
 
 def test_equal_captions_are_matches_too() -> None:

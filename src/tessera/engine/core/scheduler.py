@@ -132,10 +132,8 @@ class Scheduler:
         sequence.computed = stop
         for index in full:
             self.blocks.keep(sequence.table[index], sequence.digest(index, size))
-        for tile in [
-            tile for tile in sequence.features if tile not in sequence.tiles_of(advance.stop, 2**62)
-        ]:
-            del sequence.features[tile]
+        ahead = sequence.tiles_of(advance.stop, len(sequence.ids))
+        sequence.features = {tile: seen for tile, seen in sequence.features.items() if tile in ahead}
 
     def _guess(self, answering: list[Sequence]) -> list[Advance]:
         """Those that are answering, with guesses as far as the budget and blocks that nobody misses go."""

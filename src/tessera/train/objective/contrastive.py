@@ -23,7 +23,7 @@ from tessera.runtime.progress import Progress, silent
 from tessera.runtime.seeds import derive_seed
 from tessera.train.objective.contract import Checked, Counts, Sources, StageData, Tensors
 from tessera.train.objective.learner import Start, assemble
-from tessera.train.objective.pairs import PairBatch, PairLoader, PairMaker
+from tessera.train.objective.pairs import PairBatch, PairLoader, PairMaker, shows_one_picture
 from tessera.train.parallel.ranks import Ranks
 
 TEXT_TOWER_LAYERS = 2
@@ -166,4 +166,10 @@ def _drawn(data: StageData) -> tuple[PlaygroundSource, ...]:
     drawn = tuple(source for source in data.sources if isinstance(source, PlaygroundSource))
     if len(drawn) < len(data.sources):
         raise ValueError(f"stage {data.name!r}: contrastive stages draw their pairs; use PlaygroundSource")
+    for source in drawn:
+        if odd := [suite for suite in source.suites if not shows_one_picture(suite)]:
+            raise ValueError(
+                f"stage {data.name!r}: source {source.name!r}: suites {', '.join(odd)} show a clip or several "
+                "pictures, and pairs have one; leave them out of `suites`"
+            )
     return drawn

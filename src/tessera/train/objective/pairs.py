@@ -88,8 +88,8 @@ class PairMaker:
         return draw_scene(suite, derive_seed("pairs", self.seed, index, "scene"), level=level)
 
     def _pixels(self, scene: Scene) -> NDArray[np.uint8]:
-        part = scene.media[0]
-        assert isinstance(part, Image), "contrastive suites show one picture"
+        (part,) = scene.media
+        assert isinstance(part, Image)  # `shows_one_picture` was asked before the start
         return np.asarray(
             decode_image(part.source, reading=part.reading).resize((self.tile_side, self.tile_side))
         )
@@ -97,6 +97,12 @@ class PairMaker:
     def _texts(self, texts: Sequence[str]) -> tuple[torch.Tensor, tuple[int, ...]]:
         encoded = [self.tokenizer.encode(text) for text in texts]
         return torch.tensor([i for ids in encoded for i in ids]), tuple(map(len, encoded))
+
+
+def shows_one_picture(suite: str) -> bool:
+    """Whether scenes of a suite can be half of a pair."""
+    media = draw_scene(suite, 0).media
+    return len(media) == 1 and isinstance(media[0], Image)
 
 
 class PairLoader:

@@ -1,6 +1,7 @@
 // The conversation as it stands on the page: a turn is an article with its tools. It draws; it decides nothing.
 
-import { boxesIn, elements, make } from "./markdown.js";
+import { make } from "./dom.js";
+import { boxesIn, elements } from "./markdown.js";
 import { boxed, figure } from "./pictures.js";
 
 const ENDS = {

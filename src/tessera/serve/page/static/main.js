@@ -1,8 +1,8 @@
 // The page's state and what its buttons do. Read `talk.js` first (what a conversation is), then this.
 
 import { Refused, servedModel, stream } from "./api.js";
+import { make } from "./dom.js";
 import { article, talkList } from "./log.js";
-import { make } from "./markdown.js";
 import { allTalks, deleteTalk, loadKey, loadSettings, packed, PLAIN, saveKey, saveSettings, saveTalk, unpacked } from "./store.js";
 import { asCurl, asPython, assistantTurn, newTalk, requestOf, titleOf } from "./talk.js";
 import { Writing } from "./writing.js";

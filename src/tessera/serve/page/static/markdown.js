@@ -1,6 +1,8 @@
 // A model's words as elements: code, lists, tables, headings, bold, italics. What is said is only ever text:
 // nothing of it becomes markup, an address or a script.
 
+import { make } from "./dom.js";
+
 const BOXES = /(?:<ref>([^<]*)<\/ref>\s*)?(?:<box>\s*)?(\[\[\s*-?[\d.]+(?:\s*,\s*-?[\d.]+){3}\s*\](?:\s*,\s*\[\s*-?[\d.]+(?:\s*,\s*-?[\d.]+){3}\s*\])*\])(?:\s*<\/box>)?/g;
 
 /** Boxes that an answer names, [{ label, box: [x1, y1, x2, y2] }], in thousandths of the picture's sides. */
@@ -9,12 +11,6 @@ export function boxesIn(text) {
     JSON.parse(boxes).map((box) => ({ label: label?.trim() ?? "", box })))
     .filter(({ box: [left, top, right, bottom] }) =>
       0 <= left && left < right && right <= 1000 && 0 <= top && top < bottom && bottom <= 1000);
-}
-
-export function make(tag, more = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), more);
-  element.append(...children);
-  return element;
 }
 
 const INLINE = /(`+)(.+?)\1|\*\*(\S(?:.*?\S)?)\*\*|\*(\S(?:.*?\S)?)\*/g;

@@ -1,6 +1,6 @@
 // Pictures and clips: read from files, shown with their tiles, and with the boxes of an answer drawn on them.
 
-import { make } from "./markdown.js";
+import { make } from "./dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const COLOURS = ["#e4572e", "#0b6bcb", "#2e8b57", "#b8860b", "#8e44ad", "#c2185b", "#00838f", "#5d4037"];

@@ -1,7 +1,7 @@
 // What is about to be asked: the field, the media beside it, and what the server says of their size.
 
 import { Refused, tokenize } from "./api.js";
-import { make } from "./markdown.js";
+import { make } from "./dom.js";
 import { figure, fromCamera, mediaOf } from "./pictures.js";
 import { promptOf, requestOf, userTurn } from "./talk.js";
 
