@@ -46,6 +46,8 @@ CACHE = 2**24
 """Bytes of the engine's cache: so few that it is full soon, and requests have to make room for others."""
 GROWTH = 16.0
 """MiB that memory may grow from the second fifth of the requests to the last: noise of the allocator."""
+SHOWN = 20
+"""Values of memory that are told."""
 HELD = ("engine_running", "engine_waiting", "engine_blocks_used", "requests_inside", "bodies_waiting") + (
     "prompts_waiting",
     "tokens_held",
@@ -178,7 +180,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     faults += [
         f"{name}: {before[name]} became {after[name]}" for name in after if after[name] > before[name] + 1
     ]
-    if (grown := growth(seen.memory)) > GROWTH:
+    if (grown := growth(seen.memory)) > options.growth:
         faults.append(f"memory grew by {grown:.1f} MiB")
     return {
         "requests": len(asked),
@@ -186,9 +188,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "statuses": dict(sorted(seen.statuses.items())),
         "other answers": seen.other,
-        "MiB": [round(seen.memory[0][1], 1), round(seen.memory[-1][1], 1)],
-        "growth MiB": round(grown, 2),
-        "series": [round(m) for _, m in seen.memory][:: max(1, len(seen.memory)//40)],
+        "MiB": [round(mib) for _, mib in seen.memory[:: max(1, len(seen.memory) // SHOWN)]],
+        "growth MiB": round(grown, 1),
         "opened": [before, after],
         "engine": {name: told[name] for name in told if name.startswith("tessera_engine_")},
         "faults": faults[:20],
@@ -204,6 +205,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--pool", type=int, default=POOL, help="different questions")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--growth", type=float, default=GROWTH, help="MiB that memory may grow")
     found = run(parser.parse_args(words))
     for fault in found["faults"]:
         print(fault, file=sys.stderr)
