@@ -19,7 +19,6 @@ from tessera.train.update.optimizers import Optimizer, OptimizerConfig
 from tessera.train.update.rules import assign
 from tests.train import tiny
 
-
 SHOWN = tiny.PICTURES.model_copy(update={"suites": {"shapes": 1.0}})
 
 
