@@ -26,6 +26,7 @@ from tessera.checkpoints.files.shards import ShardReader, TensorSource
 from tessera.checkpoints.files.views import Int8View, ResizedPositions, is_int8
 from tessera.checkpoints.fill import fill
 from tessera.checkpoints.lora.attaching import attach
+from tessera.checkpoints.quantised.awq import CODES, AwqView
 from tessera.checkpoints.quantised.form import CodedView, form_of
 from tessera.checkpoints.weights import check_size, find_groups, read_own
 from tessera.families.family import Family
@@ -245,7 +246,15 @@ def _views(
     notes: list[str] = []
     path = reader.folder / CONFIG_FILE
     config = Section.of(path) if path.is_file() else Section(shown(path))
-    _check_quantisation(config)
+    method, how = _quantisation(config)
+    if not method and (packed := next((key for key in reader.files if key.endswith(CODES)), None)):
+        raise ValueError(
+            f"{path}: quantization_config is missing, but {shown(packed)} holds codes of few bits: fetch the "
+            "checkpoint's own config.json"
+        )
+    if method == "awq":
+        notes.append(f"{reader.folder}: weights stored in 4 bits (AWQ) were opened as floats")
+        return AwqView(reader, how, dtype), notes
     said = [f"{key} = {rank}" for key in rank_keys.values() if (rank := config.whole(key, 0))]
     if is_lora(reader.files):
         if not merge_lora:
@@ -265,11 +274,19 @@ def _views(
     return source, notes
 
 
-def _check_quantisation(config: Section) -> None:
-    said = config.without_nulls("quantization_config").part("quantization_config")
+def _quantisation(config: Section) -> tuple[str, Section]:
+    """What wrote weights in few bits, empty for none, and what it says of them: of the model, or, as in
+    released AWQ models, of its language model. ValueError for what is not read."""
+    inner = ("llm_config", "text_config")
+    parts = [config, *(config.without_nulls(*inner).part(key) for key in inner)]
+    every = [part.without_nulls("quantization_config").part("quantization_config") for part in parts]
+    said = next((one for one in every if one.content), every[0])
+    if not said.content:
+        return "", said
     method, four = said.text("quant_method", "bitsandbytes"), said.flag("load_in_4bit")
-    if said.content and (method != "bitsandbytes" or four):
-        raise ValueError(
-            f"{said.where} is {shown(method)} in {'4' if four else 'few'} bits, which is not read; fetch the "
-            "unquantised checkpoint (int8 is made while loading)"
-        )
+    if method == "awq" or method == "bitsandbytes" and not four:
+        return method, said
+    raise ValueError(
+        f"{said.where} is {shown(method)} in {'4' if four else 'few'} bits, which is not read; fetch the "
+        "unquantised checkpoint, or one made by AWQ (int8 and int4 are made while loading)"
+    )

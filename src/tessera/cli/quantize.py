@@ -11,10 +11,12 @@ import tessera
 from tessera.checkpoints.adapter import find_with_adapter
 from tessera.checkpoints.quantised.form import FewBits
 from tessera.checkpoints.quantised.writing import QuantisedCheckpoint, quantise_checkpoint
+from tessera.checkpoints.save import require_new
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.cli.command import ReportingCommand
 from tessera.cli.convert import short
 from tessera.curation.report.seen import choose_records
+from tessera.engine.chat_model import ChatModel
 from tessera.evaluation.drift import Drift, DriftQuestion, measure_drift, playground_questions
 from tessera.evaluation.drift_page import drift_page
 from tessera.pages.page import write_page
@@ -63,15 +65,16 @@ class QuantizeCommand(ReportingCommand):
         source, adapter = find_with_adapter(
             shipped_folder() if self.source == "shipped" else self.source, self.adapter
         )
-        questions, notes = self.questions()
+        require_new(self.target)
+        before = tessera.load(source, self.device, adapter=adapter) if self.count else None
+        questions, notes = ([], []) if before is None else self.questions(before)
         with progress_bars() as bars:
             done = quantise_checkpoint(
                 source, self.target, KINDS[self.bits], self.keep, adapter=adapter, progress=bars
             )
             done = replace(done, notes=(*done.notes, *notes))
             drift = None
-            if questions:
-                before = tessera.load(source, self.device, adapter=adapter)
+            if before is not None:
                 drift = measure_drift(
                     before,
                     tessera.load(self.target, self.device),
@@ -86,42 +89,41 @@ class QuantizeCommand(ReportingCommand):
         self.tell(lambda: told, lambda: print("\n".join(lines_of(done, drift))))
         return 0
 
-    def questions(self) -> tuple[list[DriftQuestion], list[str]]:
+    def questions(self, model: ChatModel) -> tuple[list[DriftQuestion], list[str]]:
         """What is asked, and a note about records that can't be. ValueError where --data has none."""
-        if not self.count:
-            return [], []
         if self.data is None:
             return playground_questions(self.count), []
         found: list[DriftQuestion] = []
         faults: list[str] = []
-        for asked in self.records(self.data):
+        for asked in self.records(self.data, model):
             if isinstance(asked, str):
                 faults.append(asked)
             else:
                 found.append(asked)
+        first = f": {shown(faults[0], bare=True)}" if faults else ""
         if not found:
-            why = f": {shown(faults[0], bare=True)}" if faults else ""
-            raise ValueError(f"--data {self.data}: no record with a question{why}")
-        more = f"{counted(len(faults), 'record')} of {self.data} passed over"
-        return found, [f"{more}: {shown(faults[0], bare=True)}"] if faults else []
+            raise ValueError(f"--data {self.data}: no record has a question to ask{first}")
+        return found, [f"{counted(len(faults), 'record')} passed over{first}"] if faults else []
 
-    def records(self, manifest: Path) -> Iterator[DriftQuestion | str]:
-        """First questions of random records; why there is none, where there is none."""
+    def records(self, manifest: Path, model: ChatModel) -> Iterator[DriftQuestion | str]:
+        """What random records ask first; what is wrong with a record that can't be asked."""
         entries = open_sources(read_meta(manifest))
         for number, record in choose_records(entries, self.count, self.seed):
             source = entries[number].source
             file, line = source.place(record)
             try:
                 talk = source.conversation(record)
+                roles = [message.role for message in talk.messages]
+                end = roles.index("assistant") if "assistant" in roles else len(roles)
+                asked = replace(talk, messages=talk.messages[:end])
+                if "user" not in roles[:end]:
+                    raise ValueError("no question before an answer")
+                model.prompt(asked, max_new_tokens=self.max_new_tokens)  # reads pictures, counts tokens
             except ValueError as error:
-                yield str(error)
-                continue
-            roles = [message.role for message in talk.messages]
-            end = roles.index("assistant") if "assistant" in roles else len(roles)
-            if "user" in roles[:end]:
-                yield DriftQuestion(replace(talk, messages=talk.messages[:end]), f"{source.name}:{line}")
+                told = str(error)
+                yield told if told.startswith(str(file)) else f"{file}:{line}: {told}"
             else:
-                yield f"{file}:{line}: no question before an answer"
+                yield DriftQuestion(asked, f"{source.name}:{line}")
 
     def write_report(self, done: QuantisedCheckpoint, drift: Drift) -> None:
         """Both files, into the checkpoint's folder."""
