@@ -10,6 +10,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from tessera.nn.lora import LoRAConfig
 from tessera.packing.config import Limits, PackingConfig
 from tessera.packing.pack import Pack, collate, filled
 from tessera.train.compiled import set_compiled, uncompiled
@@ -20,6 +21,9 @@ from tessera.train.parallel.mesh import ProcessMesh
 from tessera.train.recipe import Recipe, Stage
 from tessera.train.setup import set_up
 from tessera.train.step import Step
+from tessera.train.update.masters import Masters
+from tessera.train.update.rules import Rule, assign
+from tessera.train.update.wrapping import wrap
 from tests.train import tiny
 
 LIMITS = Limits(max_tokens=450, max_tiles=16)
@@ -128,3 +132,19 @@ def test_what_cannot_be_compiled_is_refused() -> None:
         ProcessMesh(tensor=object()).require_whole_blocks("s", "inductor")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="compile = 'inductor': Linear has no stack"):
         set_compiled(torch.nn.Linear(2, 2), "inductor")
+
+
+def test_lora_with_dropout_breaks_no_graph_but_at_attention() -> None:
+    """A draw that torch can't trace made every adapted linear a graph of its own, up to torch's limit."""
+    import torch._dynamo.utils as counting
+
+    rules = (Rule(pattern=r"^decoder\.layers\.", learning_rate=1e-4, lora=LoRAConfig()), Rule(pattern="."))
+    model = tiny.model().train()
+    wrap(model, rules, 0, Masters())
+    assign(model, rules)
+    set_compiled(model, "aot_eager")
+    torch._dynamo.reset()
+    counting.counters.clear()
+    _gradients(model, _packs()[0], LIMITS)
+    assert counting.counters["graph_break"]
+    assert all("Attend.forward" in reason for reason in counting.counters["graph_break"])

@@ -19,9 +19,11 @@ from tessera.train.update.optimizers import Optimizer, OptimizerConfig
 from tessera.train.update.rules import assign
 from tests.train import tiny
 
+SHOWN = tiny.PICTURES.model_copy(update={"suites": {"shapes": 1.0}})
+
 
 def _stage(**changes: object) -> Stage:
-    settings = {"name": "pairs", "steps": 1, "rules": (tiny.ALL,), "sources": (tiny.PICTURES,)}
+    settings = {"name": "pairs", "steps": 1, "rules": (tiny.ALL,), "sources": (SHOWN,)}
     return Stage(**settings | {"objective": ContrastiveObjective(pictures=4)} | changes)
 
 

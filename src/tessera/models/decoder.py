@@ -101,14 +101,18 @@ class DecoderBlock(nn.Module):
         """The same in one call, for the newest tokens on a CPU; None elsewhere."""
         if cache is None or len(x) != len(layout.lengths):
             return None
+        return newest_tokens(self.parts, x, tables, layout, cache, self.self_attn.attend.layer)
+
+    @property
+    def parts(self) -> BlockParts:
+        """What it is made of, for those who compute it at once."""
         attention, mlp = self.self_attn, self.mlp
-        parts = BlockParts(
+        return BlockParts(
             (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
             + (mlp.gate_proj, mlp.up_proj, mlp.down_proj),
             (self.input_layernorm, self.post_attention_layernorm),
             (attention.q_norm, attention.k_norm) if attention.qk_norm else None,
         )
-        return newest_tokens(parts, x, tables, layout, cache, attention.attend.layer)
 
 
 class Decoder(nn.Module):
@@ -196,6 +200,11 @@ class Decoder(nn.Module):
     def layer_devices(self) -> tuple[torch.device, ...]:
         """Where each block lies."""
         return tuple(block.input_layernorm.weight.device for block in cast(list[DecoderBlock], self.layers))
+
+    @property
+    def parts(self) -> list[BlockParts]:
+        """What each block is made of."""
+        return [block.parts for block in cast(list[DecoderBlock], self.layers)]
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """[..., D] to [..., V]."""

@@ -163,7 +163,7 @@ def kept_numbers(x: torch.Tensor, share: float) -> tuple[torch.Tensor, float]:
     quarter of the time of `bernoulli_`, which took longer than all else that the factors of a layer do.
     """
     levels = round(share * 2**16)
-    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+    words = torch.randint(-(2**63), 2**63 - 1, (-(-x.numel() // 4),), device=x.device)
     kept = words.view(torch.int16)[: x.numel()] >= levels - 2**15
     return kept.view(x.shape), 2**16 / (2**16 - levels)
 

@@ -17,6 +17,7 @@ LONGEST = 64
 """Times the longest context that a sequence may have in tokens: a small visual increment makes the room."""
 TOKENS = {"cpu": 512, "cuda": 8192}
 TILES = {"cpu": 2, "cuda": 64}
+GUESSES = {"cpu": 16, "cuda": 0}
 """Of one step. On a CPU a step of so much takes about as long as people wait for a token without minding."""
 
 
@@ -34,11 +35,12 @@ class EngineLimits(Config):
     tiles_a_step: int | None = Field(default=None, ge=1)
     """Most tiles that go through the ViT in a step; the same holds."""
 
-    guesses_a_step: int = Field(default=16, ge=0)
+    guesses_a_step: int | None = Field(default=None, ge=0)
     """Most tokens of a step that are guessed from what was said before and checked; 0 guesses nothing.
 
     On a CPU a step with 4 takes about 1.2 times as long as one without, with 16 about 1.7 times (measured,
-    `sampling/drafts.py`). Where they don't come true there are soon none."""
+    `sampling/drafts.py`). Where they don't come true there are soon none. A GPU's steps are recorded for one
+    token a sequence; one with guesses takes ten times as long."""
 
     def tokens(self, device: str) -> int:
         """Most tokens of a step on a kind of device."""
@@ -47,6 +49,12 @@ class EngineLimits(Config):
     def tiles(self, device: str) -> int:
         """Most tiles of a step on a kind of device."""
         return self.tiles_a_step or TILES.get(device, TILES["cuda"])
+
+    def guesses(self, device: str) -> int:
+        """Most guessed tokens of a step on a kind of device."""
+        if self.guesses_a_step is None:
+            return GUESSES.get(device, GUESSES["cuda"])
+        return self.guesses_a_step
 
 
 def count_blocks(model: VLM, limits: EngineLimits, most_running: int) -> int:

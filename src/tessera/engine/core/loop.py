@@ -78,7 +78,7 @@ class Loop:
         """An empty line, and nothing known of what the cache holds."""
         size, device = self.limits.block_size, self.model.decoder.norm.weight.device.type
         limits = self.limits
-        budget = limits.tokens(device), limits.tiles(device), limits.guesses_a_step
+        budget = limits.tokens(device), limits.tiles(device), limits.guesses(device)
         pictures = PictureCache(self.limits.picture_bytes)
         self.scheduler = Scheduler(Blocks(self.blocks, size), pictures, self._most_running, *budget)
 
@@ -172,7 +172,9 @@ class Loop:
     def _runner(self) -> Runner:
         """Made when it is needed first, for its cache is large."""
         if self.runner is None:
-            self.runner = Runner(self.model, self._vocabulary, self.blocks, self.limits.block_size)
+            self.runner = Runner(
+                self.model, self._vocabulary, self.blocks, self.limits.block_size, self._most_running
+            )
         return self.runner
 
     def _take_in(self) -> None:

@@ -7,6 +7,7 @@ from itertools import accumulate
 import numpy as np
 import torch
 
+from tessera.engine.core.graphs import DecodeGraphs, Newest
 from tessera.engine.core.pictures import PictureCache
 from tessera.engine.core.scheduler import Advance
 from tessera.engine.core.sequence import Sequence
@@ -22,24 +23,51 @@ Span = tuple[Sequence, int, int]
 class Runner:
     """A model with a cache of `blocks` pages of `size` tokens."""
 
-    def __init__(self, model: VLM, vocabulary: int, blocks: int, size: int) -> None:
+    def __init__(self, model: VLM, vocabulary: int, blocks: int, size: int, most_running: int) -> None:
         self.model, self.vocabulary = model, vocabulary
         config = model.config.decoder
+        recorded = DecodeGraphs.suit(model)
         self.cache = KVCache(
             config.num_hidden_layers,
-            blocks,
+            blocks + recorded,
             size,
             config.num_key_value_heads,
             config.head_width,
             model.decoder.embed_tokens.weight.dtype,
             model.decoder.layer_devices,
         )
+        self.graphs = DecodeGraphs(model, self.cache, most_running) if recorded else None
 
     @torch.inference_mode()
     def run(self, advances: Seq[Advance], pictures: PictureCache) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """All of them in one stream. Scores [R, V] behind each that answers and behind each of its guesses,
-        and which rows are finite; None where none answers.
+        """All of them. Scores [R, V] behind each that answers and behind each of its guesses, and which rows
+        are finite; None where none answers. Where steps are recorded, answers go that way and prompts in one
+        stream behind them.
         """
+        newest, rest = self._newest(advances)
+        parts = [self.graphs.run(newest)] if self.graphs and newest else []
+        if rest and (flat := self._flat(rest, pictures)) is not None:
+            parts.append(flat)
+        if not parts:
+            return None
+        scores = parts[0] if len(parts) == 1 else torch.cat(parts)
+        finite = finite_rows(scores[:, : self.vocabulary])
+        return forbid(scores, self.model.config.image_token_id, self.vocabulary), finite
+
+    def _newest(self, advances: Seq[Advance]) -> tuple[list[Newest], Seq[Advance]]:
+        """Those at the head that a recorded step takes, and the others."""
+        newest: list[Newest] = []
+        for each in advances[: self.graphs.most] if self.graphs else ():
+            sequence, place = each.sequence, each.sequence.computed
+            token = sequence.ids[place]
+            alone = each.answers and each.stop == place + 1 and not each.guesses
+            if not alone or token == self.model.config.image_token_id:
+                break
+            newest.append(Newest(token, sequence.positions[place], place, sequence.table))
+        return newest, advances[len(newest) :]
+
+    def _flat(self, advances: Seq[Advance], pictures: PictureCache) -> torch.Tensor | None:
+        """All tokens of these in one stream; raw scores, None where none answers."""
         spans = [(each.sequence, each.sequence.computed, each.stop) for each in advances]
         lengths = [each.stop - each.sequence.computed + len(each.guesses) for each in advances]
         layout = Paged(
@@ -73,9 +101,7 @@ class Runner:
         ]
         if not rows:
             return None
-        scores = self.model.logits(hidden if len(rows) == len(hidden) else hidden[rows])
-        finite = finite_rows(scores[:, : self.vocabulary])
-        return forbid(scores, self.model.config.image_token_id, self.vocabulary), finite
+        return self.model.logits(hidden if len(rows) == len(hidden) else hidden[rows])
 
     def _see(self, spans: Iterable[Span], pictures: PictureCache) -> None:
         """Features of all tiles that these tokens belong to; each content goes through the ViT once."""

@@ -169,7 +169,7 @@ def _drawn(data: StageData) -> tuple[PlaygroundSource, ...]:
     for source in drawn:
         if odd := [suite for suite in source.suites if not shows_one_picture(suite)]:
             raise ValueError(
-                f"stage {data.name!r}: source {source.name!r}: suites {', '.join(odd)} show a clip or several "
-                "pictures, and pairs have one; leave them out of `suites`"
+                f"stage {data.name!r}: source {source.name!r}: suites {', '.join(odd)} show a clip or "
+                "several pictures, and pairs have one; leave them out of `suites`"
             )
     return drawn
