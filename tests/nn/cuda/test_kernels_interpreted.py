@@ -31,8 +31,8 @@ def test_tokens(shape: cases.Shape, normed: bool) -> None:
 @pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed; PyTorch brings it for CUDA")
 @pytest.mark.skipif(INTERPRETED, reason="this is that process")
 def test_all_of_them_in_the_interpreter() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", __file__]
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:xdist", "-p", "no:cacheprovider", __file__]
     environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTEST_ADDOPTS": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "passed" in done.stdout
+    assert " passed" in done.stdout
