@@ -142,9 +142,9 @@ ERRORS: dict[str, tuple[Change, str]] = {
         lambda c: c.update(quantization_config={"load_in_4bit": True}),
         r"config.json: quantization_config is 'bitsandbytes' in 4 bits.*unquantised",
     ),
-    "AWQ": (
-        lambda c: c.update(quantization_config={"quant_method": "awq"}),
-        r"config.json: quantization_config is 'awq'",
+    "GPTQ": (
+        lambda c: c.update(quantization_config={"quant_method": "gptq", "bits": 4}),
+        r"config.json: quantization_config is 'gptq' in few bits, .* or one made by AWQ",
     ),
     "rotates half a head": (
         lambda c: c["llm_config"].update(partial_rotary_factor=0.5),

@@ -36,6 +36,7 @@ SHORTER = {
     "train": ["--stages.0.steps", "1", "--stages.0.packing.max-tokens", "1024"],
     "tune": ["--stages.0.steps", "1"],
     "evaluate": ["--count", "1"],
+    "quantize": ["--count", "1"],
     "demo": [],
 }
 """Appended to a verb's documented arguments; the last value of an option counts."""

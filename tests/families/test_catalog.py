@@ -208,8 +208,6 @@ def test_what_is_no_released_model_is_not_identified() -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("InternVL-Chat-V1-5-AWQ", "AWQ"),
-        ("OpenGVLab/InternVL2_5-38B-AWQ", "AWQ"),
         ("InternVL3_5-241B-A28B", "mixture of experts"),
         ("InternVL3_5-8B-Flash", "router"),
         ("InternVL-14B-224px", "contrastive"),

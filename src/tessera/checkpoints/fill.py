@@ -1,5 +1,7 @@
 """Fill an empty model from files: each tensor read once, cast, packed or quantised, put where it belongs.
 
+What is stored in few bits already comes as codes, and stays so.
+
 Nothing is kept but the model: the host's memory holds the finished part of it and the tensor being read.
 With packed linears all of it stays windows into the files, read when they are used.
 """
@@ -11,6 +13,7 @@ from torch import nn
 
 from tessera.checkpoints.placement import device_of
 from tessera.nn.linear import LinearKind, make_linear
+from tessera.nn.quantised import Codes
 
 
 def fill(
@@ -22,25 +25,36 @@ def fill(
     linears: LinearKind = "plain",
     chosen: Callable[[str], bool] | None = None,
     windows: bool = False,
+    coded: Iterable[tuple[str, Codes]] = (),
 ) -> None:
     """Replace the (meta) parameters by tensors under own names; `dtype` None keeps the stored one.
 
     `devices`: own prefix -> device, the longest that matches wins, `device` takes the rest. Parameters that
     were tied stay tied. `chosen`: by their own names, weights and biases that may be packed or quantised.
     `windows`: what needs no cast stays a window into its file, whose pages all processes of a host share.
+    `coded`: own names of weights in few bits, which `tensors` lacks.
     """
     sites = _sites(model)
     builder = _LinearBuilder(model, linears, chosen or (lambda name: True))
+
+    def moved(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        wanted = dtype if tensor.is_floating_point() else None
+        return tensor.to(device_of(name, devices or {}) or device, wanted or tensor.dtype)
+
+    def kept(moved: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
+        # Other models own their memory, and don't depend on their files after loading.
+        stays = linears == "packed" or (windows and moved.is_contiguous())
+        window = _is_window(moved, read) and not stays
+        return moved.clone(memory_format=torch.contiguous_format) if window else moved
+
+    for name, codes in coded:
+        builder.take_codes(name, Codes(*(kept(moved(name, part), part) for part in codes)))
     for name, tensor in tensors:
-        moved = tensor.to(device_of(name, devices or {}) or device, dtype or tensor.dtype)
+        here = moved(name, tensor)
         if builder.wants(name):
-            builder.take(name, moved)
+            builder.take(name, here)
         else:
-            # Other models own their memory, and don't depend on their files after loading.
-            stays = linears == "packed" or (windows and moved.is_contiguous())
-            window = _is_window(moved, tensor) and not stays
-            kept = moved.clone(memory_format=torch.contiguous_format) if window else moved
-            parameter = nn.Parameter(kept)
+            parameter = nn.Parameter(kept(here, tensor))
             for site in sites[name]:
                 module, _, leaf = site.rpartition(".")
                 model.get_submodule(module).register_parameter(leaf, parameter)
@@ -65,6 +79,7 @@ class _LinearBuilder:
     def __init__(self, model: nn.Module, kind: LinearKind, chosen: Callable[[str], bool]) -> None:
         self._model, self._kind = model, kind
         self._waiting: dict[str, dict[str, torch.Tensor]] = {}
+        self._codes: dict[str, Codes] = {}
         found = {} if kind == "plain" else replaceable(model, kind)
         self._linears = {
             path: linear
@@ -74,11 +89,24 @@ class _LinearBuilder:
 
     def wants(self, name: str) -> bool:
         """Whether an own parameter belongs to a linear that is replaced."""
-        return name.rpartition(".")[0] in self._linears
+        path = name.rpartition(".")[0]
+        return path in self._linears or path in self._codes
+
+    def take_codes(self, name: str, codes: Codes) -> None:
+        """A weight in few bits, on its device; its bias comes later."""
+        path = name.rpartition(".")[0]
+        linear = self._model.get_submodule(path)
+        if getattr(linear, "bias", None) is None:
+            self._put(path, codes.linear(None))
+        else:
+            self._codes[path] = codes
 
     def take(self, name: str, tensor: torch.Tensor) -> None:
         """A weight or a bias on its device, in its dtype."""
         path, _, leaf = name.rpartition(".")
+        if codes := self._codes.pop(path, None):
+            self._put(path, codes.linear(tensor.clone()))
+            return
         parts = self._waiting.setdefault(path, {})
         # A window into the file: packed layers keep it, quantised ones read the weight once, keep the bias.
         stays = self._kind != "packed" and leaf == "bias"
@@ -87,8 +115,10 @@ class _LinearBuilder:
         if len(parts) < 1 + (self._linears[path].bias is not None):
             return
         del self._waiting[path]
+        self._put(path, make_linear(self._kind, parts["weight"], parts.get("bias")))
+
+    def _put(self, path: str, linear: nn.Module) -> None:
         parent, _, child = path.rpartition(".")
-        linear = make_linear(self._kind, parts["weight"], parts.get("bias"))
         setattr(self._model.get_submodule(parent), child, linear)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +26,8 @@ from tessera.checkpoints.files.shards import ShardReader, TensorSource
 from tessera.checkpoints.files.views import Int8View, ResizedPositions, is_int8
 from tessera.checkpoints.fill import fill
 from tessera.checkpoints.lora.attaching import attach
+from tessera.checkpoints.quantised.awq import CODES, AwqView
+from tessera.checkpoints.quantised.form import CodedView, form_of
 from tessera.checkpoints.weights import check_size, find_groups, read_own
 from tessera.families.family import Family
 from tessera.families.keymap import Group
@@ -34,6 +36,7 @@ from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.nn.attention.api import describe_attention
 from tessera.nn.linear import LinearKind
+from tessera.nn.quantised import Codes
 from tessera.runtime.json_file import Section
 from tessera.runtime.shown import shown
 
@@ -95,10 +98,27 @@ class OpenedWeights:
     new: NewTokens | None = None
     apart: bool = False
     """The adapter's factors are not merged; `attach` puts them beside their linears."""
+    stored: CodedView | None = None
+    """Of weights in few bits, which `source` gives as floats."""
 
-    def tensors(self, looked_at: float = math.inf) -> Iterator[tuple[str, torch.Tensor]]:
-        """Own names and tensors, as `read_own` gives them; with adapter and rows for new tokens."""
-        read = read_own(self.groups, dict(self.model.named_parameters()), self.source, looked_at)
+    @property
+    def coded(self) -> frozenset[str]:
+        """Names of weights in few bits, stored under their own; none where an adapter is merged into them."""
+        merging = self.adapter is not None and not self.apart
+        return frozenset() if self.stored is None or merging else self.stored.coded
+
+    def codes(self) -> Iterator[tuple[str, Codes]]:
+        """Own names and weights of `coded`, as they are stored."""
+        return ((name, self.stored.codes(name)) for name in sorted(self.coded) if self.stored is not None)
+
+    def tensors(
+        self, looked_at: float = math.inf, but: Container[str] = ()
+    ) -> Iterator[tuple[str, torch.Tensor]]:
+        """Own names and tensors, as `read_own` gives them; with adapter and rows for new tokens.
+
+        `but`: own names that are left out."""
+        groups = [group for group in self.groups if not all(name in but for name in group.own)]
+        read = read_own(groups, dict(self.model.named_parameters()), self.source, looked_at)
         read = read if self.adapter is None else self.adapter.merged(read, self.apart)
         return read if self.new is None else self.new.widened(read)
 
@@ -125,6 +145,7 @@ def load_checkpoint(
     apart: bool = False,
     add_tokens: Sequence[str] = (),
     windows: bool = False,
+    as_stored: bool = False,
 ) -> Loaded:
     """Open a folder in Tessera's, the original OpenGVLab or transformers' layout.
 
@@ -135,8 +156,9 @@ def load_checkpoint(
     replaced but not overwritten in place: the processes of a host hold them once. `devices`:
     own prefix -> device, the longest that matches wins, `device` takes the rest. A LoRA checkpoint opens with
     `merge_lora`; `adapter` is a folder with a LoRA adapter, which is merged in, or stays beside its linears
-    (`apart`). add_tokens: new special tokens, which get rows (`NewTokens`). Raises ValueError naming file,
-    key and remedy when anything is missing, too much, of another shape or of an unknown architecture.
+    (`apart`). add_tokens: new special tokens, which get rows (`NewTokens`). as_stored: weights stored in few
+    bits stay so, whatever `linears` says; else they are opened as floats first. Raises ValueError naming
+    file, key and remedy when anything is missing, too much, of another shape or of an unknown architecture.
     """
     root = Path(folder)
     with open_weights(root, dtype, merge_lora, adapter) as found:
@@ -148,10 +170,17 @@ def load_checkpoint(
             raise ValueError(f"{shown(root)}: {error}") from error
         # Packed weights stay in the files until they are used: only what is small is read for a look.
         looked_at = SMALL if linears == "packed" else math.inf
-        fill(opened.model, opened.tensors(looked_at), device, dtype, devices, linears, chosen, windows)
+        but = opened.coded if as_stored else frozenset[str]()
+        coded = opened.codes() if as_stored else ()
+        read = opened.tensors(looked_at, but)
+        fill(opened.model, read, device, dtype, devices, linears, chosen, windows, coded)
         if apart and opened.adapter is not None:
             attach(opened.model, opened.adapter)
-    told = vars(said) | {"tokenizer": encoder.tokenizer}
+    notes = said.notes
+    if opened.stored is not None and not but:
+        kind = opened.stored.form.kind
+        notes = (*notes, f"{shown(root)}: weights stored in {kind} were opened as floats")
+    told = vars(said) | {"tokenizer": encoder.tokenizer, "notes": notes}
     return Loaded(**told, model=opened.model.eval(), encoder=encoder, folder=root)
 
 
@@ -171,6 +200,7 @@ def open_weights(
         with with_known_reason(root):
             found = published_layout(root)  # before the weights: a folder of something else is named as such
             source, notes = _views(reader, dtype, merge_lora, found[2].LORA_RANKS if found else {})
+            stored = source if isinstance(source, CodedView) else None
             described = describe(root, source.files)
             if grid := described.stored_grid:
                 key = described.keymap.group(grid.parameter).stored[0]
@@ -178,10 +208,12 @@ def open_weights(
             check_size(described.family.model, reader)
             model = empty_model(described.family)
             groups = find_groups(dict(model.named_parameters()), described.keymap, source)
+            if stored is not None:
+                stored.check_linears(model)
         merged = None if adapter is None else Adapter(adapter, model)
         notes += [] if merged is None else [merged.note]
         noted = replace(described, notes=(*described.notes, *reader.notes, *notes))
-        yield OpenedWeights(noted, model, groups, source, merged)
+        yield OpenedWeights(noted, model, groups, source, merged, stored=stored)
 
 
 def read_description(folder: str | Path) -> Description:
@@ -209,10 +241,20 @@ def _views(
 ) -> tuple[TensorSource, list[str]]:
     """The files' tensors with LoRA merged and 8-bit weights as floats, and what is to be said about it."""
     source: TensorSource = reader
+    if form := form_of(reader.folder):
+        return CodedView(reader, form, dtype), []
     notes: list[str] = []
     path = reader.folder / CONFIG_FILE
     config = Section.of(path) if path.is_file() else Section(shown(path))
-    _check_quantisation(config)
+    method, how = _quantisation(config)
+    if not method and (packed := next((key for key in reader.files if key.endswith(CODES)), None)):
+        raise ValueError(
+            f"{path}: quantization_config is missing, but {shown(packed)} holds codes of few bits: fetch the "
+            "checkpoint's own config.json"
+        )
+    if method == "awq":
+        notes.append(f"{reader.folder}: weights stored in 4 bits (AWQ) were opened as floats")
+        return AwqView(reader, how, dtype), notes
     said = [f"{key} = {rank}" for key in rank_keys.values() if (rank := config.whole(key, 0))]
     if is_lora(reader.files):
         if not merge_lora:
@@ -232,11 +274,19 @@ def _views(
     return source, notes
 
 
-def _check_quantisation(config: Section) -> None:
-    said = config.without_nulls("quantization_config").part("quantization_config")
+def _quantisation(config: Section) -> tuple[str, Section]:
+    """What wrote weights in few bits, empty for none, and what it says of them: of the model, or, as in
+    released AWQ models, of its language model. ValueError for what is not read."""
+    inner = ("llm_config", "text_config")
+    parts = [config, *(config.without_nulls(*inner).part(key) for key in inner)]
+    every = [part.without_nulls("quantization_config").part("quantization_config") for part in parts]
+    said = next((one for one in every if one.content), every[0])
+    if not said.content:
+        return "", said
     method, four = said.text("quant_method", "bitsandbytes"), said.flag("load_in_4bit")
-    if said.content and (method != "bitsandbytes" or four):
-        raise ValueError(
-            f"{said.where} is {shown(method)} in {'4' if four else 'few'} bits, which is not read; fetch the "
-            "unquantised checkpoint (int8 is made while loading)"
-        )
+    if method == "awq" or method == "bitsandbytes" and not four:
+        return method, said
+    raise ValueError(
+        f"{said.where} is {shown(method)} in {'4' if four else 'few'} bits, which is not read; fetch the "
+        "unquantised checkpoint, or one made by AWQ (int8 and int4 are made while loading)"
+    )

@@ -9,7 +9,10 @@ from tessera.runtime.json_file import Section, write_json
 from tessera.runtime.shown import shown
 
 CONFIG_FILE = "tessera.json"
-FORMAT = 1
+FORMAT, QUANTISED_FORMAT = 1, 2
+"""The second is that of weights in few bits, which older versions don't read."""
+QUANTISED = "quantised"
+"""Section that says how (`quantised.form`)."""
 
 
 def describes(folder: Path) -> bool:
@@ -21,13 +24,18 @@ def read_config(folder: Path) -> Reading:
     """Family and card. Raises ValueError naming file and field."""
     path = folder / CONFIG_FILE
     content = Section.of(path)
-    if (found := content.whole("format")) != FORMAT:
-        raise ValueError(f"{shown(path)}: format = {found}, this version reads {FORMAT}: update tessera-vl")
+    wanted = QUANTISED_FORMAT if QUANTISED in content else FORMAT
+    if (found := content.whole("format")) != wanted:
+        raise ValueError(f"{shown(path)}: format = {found}, this version reads {wanted}: update tessera-vl")
     said = content.section("family")
     return Reading(said.build(Family, **said.content), card=content.part("card").content)
 
 
-def write_config(folder: Path, family: Family, card: dict[str, Any] | None) -> None:
-    """Write `tessera.json`."""
-    content = {"format": FORMAT, "family": family.model_dump(mode="json"), "card": card or {}}
-    write_json(folder / CONFIG_FILE, content)
+def write_config(
+    folder: Path, family: Family, card: dict[str, Any] | None, quantised: dict[str, Any] | None = None
+) -> None:
+    """Write `tessera.json`; `quantised`: how weights in few bits are stored."""
+    said = {"family": family.model_dump(mode="json"), "card": card or {}}
+    form = {} if quantised is None else {QUANTISED: quantised}
+    number = FORMAT if quantised is None else QUANTISED_FORMAT
+    write_json(folder / CONFIG_FILE, {"format": number, **form, **said})

@@ -52,10 +52,12 @@ def write_checkpoint(
     layout: LayoutName,
     card: dict[str, Any] | None = None,
     max_shard_bytes: int = MAX_SHARD_BYTES,
+    quantised: dict[str, Any] | None = None,
 ) -> Path:
     """As `save_checkpoint`, from own names and tensors that come one by one; returns the folder.
 
-    A model that the layout cannot express is refused before anything in the folder changes.
+    `quantised`: how weights in few bits are stored, in Tessera's layout alone (`quantised.form`). A model
+    that the layout cannot express is refused before anything in the folder changes.
     """
     published = layout_for(family, layout)
     if published is not None:
@@ -69,7 +71,7 @@ def write_checkpoint(
         (root / name).unlink(missing_ok=True)
     tokenizer.save(root)
     if published is None:
-        own.write_config(root, family, card)
+        own.write_config(root, family, card, quantised)
         return root
     published.write_config(root, family, tokenizer)
     if card is not None:

@@ -38,6 +38,7 @@ VERBS = {
     "serve": Verb("serve a model to OpenAI's clients", "serving.serve:ServeCommand"),
     "run": Verb("answer a file of requests, as OpenAI's batches are", "serving.run:RunFileCommand"),
     "convert": Verb("write a checkpoint in another layout; merge LoRA matrices", "convert:ConvertCommand"),
+    "quantize": Verb("write a checkpoint in 8 or 4 bits, and measure it", "quantize:QuantizeCommand"),
     "diff-prompt": Verb("compare a prompt with another engine's", "diff_prompt:DiffPromptCommand"),
     "recipes": Verb("list the recipes that ship; copy one to edit it", "training.recipes:RecipesCommand"),
     "train": Verb("run a recipe, stage after stage", "training.train:train_command"),

@@ -12,6 +12,7 @@ from tessera.checkpoints.adapter import find_with_adapter
 from tessera.checkpoints.files.shards import ShardReader
 from tessera.checkpoints.load import load_checkpoint, read_description
 from tessera.checkpoints.placement import balance, free_bytes, read_map, split_layers
+from tessera.checkpoints.quantised.form import FewBits, form_of
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.hints import LOAD, unknown_setting
@@ -19,6 +20,7 @@ from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 from tessera.models.accounting import Stored
 from tessera.nn.linear import inference_head
 from tessera.runtime.device import choose_device, choose_dtype
+from tessera.runtime.shown import shown
 
 LOAD_OPTIONS = (
     *("device", "dtype", "load_in_8bit", "load_in_4bit", "device_map", "merge_lora", "adapter"),
@@ -55,15 +57,18 @@ def open_model(
     named = shipped_folder() if name_or_folder is None else name_or_folder
     folder, adapted = find_with_adapter(named, adapter)
     place = choose_device(str(device))
-    if load_in_8bit and load_in_4bit:
-        raise ValueError("load_in_8bit and load_in_4bit are both set: choose one of them")
-    stored: Stored = "int8" if load_in_8bit else "int4" if load_in_4bit else "bf16"
+    form, asked = form_of(folder), _asked_bits(load_in_8bit, load_in_4bit)
+    if form and asked:
+        said = f"load_in_{'8' if load_in_8bit else '4'}bit = True"
+        raise ValueError(f"{said}: {shown(folder)} is stored in {form.kind} already; leave it out")
+    stored: Stored = form.kind if form else asked or "bf16"
     devices, note = _placement(folder, place, device_map, stored)
     loaded = load_checkpoint(
         folder,
         place,
         _dtype(folder, dtype, place),
-        linears=stored if stored != "bf16" else "packed" if place.type == "cpu" else "plain",
+        linears=asked or ("packed" if place.type == "cpu" else "plain"),
+        as_stored=True,
         devices=devices,
         merge_lora=merge_lora,
         adapter=adapted,
@@ -81,6 +86,12 @@ def open_model(
     for text in model.notes:
         logger.warning("%s: %s", loaded.family.name, text)
     return model
+
+
+def _asked_bits(eight: bool, four: bool) -> FewBits | None:
+    if eight and four:
+        raise ValueError("load_in_8bit and load_in_4bit are both set: choose one of them")
+    return "int8" if eight else "int4" if four else None
 
 
 def _reading(pictures: PictureReading | Mapping[str, Any] | None) -> PictureReading:

@@ -131,11 +131,12 @@ def _card(answer: Answered) -> blocks.SampleCard:
     said = answer.prediction or "(no answer)"
     verdict = ("good", f"{said} ✓") if answer.right else ("bad", f"{said} ✗")
     expected = [] if answer.right else [("", f"expected: {question.answer}")]
-    media = [shown for part in parts for shown in _media(part, height)]
+    media = [shown for part in parts for shown in shown_media(part, height)]
     return blocks.SampleCard([question.task], media, [("", question.text), verdict, *expected])
 
 
-def _media(part: Image | Video, height: int) -> list[blocks.ShownMedia]:
+def shown_media(part: Image | Video, height: int) -> list[blocks.ShownMedia]:
+    """A picture, or the frames of a clip, so high on the page; of a clip's file its name."""
     if isinstance(part, Image):
         return [blocks.ShownMedia(picture=decode_image(part.source, reading=part.reading), height=height)]
     if isinstance(part.source, tuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from tessera.chat.tokenizer import Tokenizer
     from tessera.families.family import Family
 
+FORMS = ("-hf", "-AWQ")
+"""transformers' layout, and linears in 4 bits."""
 CATALOGUES = (internvl,)
 """The catalogue of every family folder."""
 
@@ -31,11 +32,11 @@ def _by_name() -> dict[str, Entry]:
 
 
 def get_entry(name: str) -> Entry:
-    """The entry of a name; owner, capitals and the `-hf` of the other layout do not matter.
+    """The entry of a name; owner, capitals, and the `-hf` and `-AWQ` of other forms do not matter.
 
     Raises ValueError with the reason for a published model that is not opened, else with the nearest names.
     """
-    found = _by_name().get(_key(name)) or _by_name().get(_key(_without_hf(name)))
+    found = _by_name().get(_key(name)) or _by_name().get(_key(_without_form(name)))
     if found is not None:
         return found
     require_openable(f"{OWNER}/{name.removeprefix(f'{OWNER}/')}")
@@ -84,7 +85,7 @@ def identify(family: Family) -> Entry | None:
     alike = [entry for entry in entries() if _alike(entry, family)]
     if not alike:
         return None
-    named = [entry for entry in alike if _key(entry.name) == _key(_without_hf(family.name))]
+    named = [entry for entry in alike if _key(entry.name) == _key(_without_form(family.name))]
     plain = [entry for entry in alike if not entry.suffix]
     return max(named or plain or alike, key=lambda entry: _closeness(entry, family.model))
 
@@ -94,8 +95,13 @@ def _key(name: str) -> str:
     return name.removeprefix(f"{OWNER}/").lower().replace(".", "_")
 
 
-def _without_hf(name: str) -> str:
-    return re.sub("-hf$", "", name, flags=re.IGNORECASE)
+def form_in(name: str) -> str:
+    """The end of a name that stands for another form of the same model: -hf, -AWQ, or none."""
+    return next((form for form in FORMS if name.lower().endswith(form.lower())), "")
+
+
+def _without_form(name: str) -> str:
+    return name[: len(name) - len(form_in(name))]
 
 
 SHAPING = {

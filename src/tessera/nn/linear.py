@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from tessera.nn.cpu.native import Streamed, multiply
 from tessera.nn.cpu.operators import can_pack, packed_product, packed_weight
 from tessera.nn.cpu.routes import streams, takes_native
-from tessera.nn.quantised import Int4Linear, Int8Linear, QuantisedLinear, quantise, quantise_4bit
+from tessera.nn.quantised import QuantisedLinear, quantise, quantise_4bit
 
 LinearKind = Literal["plain", "packed", "int8", "int4"]
 
@@ -40,9 +40,9 @@ def make_linear(kind: LinearKind, weight: torch.Tensor, bias: torch.Tensor | Non
     if kind == "packed":
         return PackedLinear(weight, bias)
     if kind == "int8":
-        return Int8Linear(*quantise(weight), bias)
+        return quantise(weight).linear(bias)
     if kind == "int4":
-        return Int4Linear(*quantise_4bit(weight), bias)
+        return quantise_4bit(weight).linear(bias)
     raise ValueError(f"linears = {kind!r}: choose one of plain, packed, int8, int4")
 
 
@@ -51,15 +51,15 @@ def inference_head(head: nn.Module, few_bits: bool) -> nn.Module:
     reads for a token: eight bits in a model of `few_bits`, else few rows stream through it by our own kernel.
 
     A weight that is tied to the embedding stays one with it, but in eight bits, which it takes beside it.
-    Heads on other devices, in float32 or laid out already are given back as they are.
+    Heads on other devices, in float32, in few bits or laid out already are given back as they are.
     """
-    if not isinstance(head, nn.Linear) or head.weight.device.type != "cpu":
+    if not isinstance(head, nn.Linear | PackedLinear) or head.weight.device.type != "cpu":
         return head
     if head.weight.dtype != torch.bfloat16:
         return head
     if few_bits:
         return make_linear("int8", head.weight, head.bias)
-    return PackedLinear(head.weight, head.bias, shared=True)
+    return head if isinstance(head, PackedLinear) else PackedLinear(head.weight, head.bias, shared=True)
 
 
 def _plain(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:

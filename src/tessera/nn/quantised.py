@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -34,6 +34,25 @@ NORMAL_LEVELS = (
     *(0.7229568362236023, 1.0),
 )
 """NF4: values that normally distributed weights take equally often (QLoRA, arXiv 2305.14314, appendix E)."""
+
+
+class Codes(NamedTuple):
+    """A weight in few bits: int8 [out, in] with scale [out], or uint8 [out, in / 2] with [out, in / group].
+
+    What `Int8Linear` and `Int4Linear` compute with.
+    """
+
+    weight: torch.Tensor
+    scale: torch.Tensor
+
+    def linear(self, bias: torch.Tensor | None) -> QuantisedLinear:
+        """The layer that computes with them; bias [out] in the dtype of the scale."""
+        kind = Int8Linear if self.weight.dtype == torch.int8 else Int4Linear
+        return kind(self.weight, self.scale, bias)
+
+    def dense(self) -> torch.Tensor:
+        """The weight [out, in] that they stand for, in float32."""
+        return self.linear(None).dense()
 
 
 class QuantisedLinear(nn.Module):
@@ -191,25 +210,25 @@ class Int4Linear(QuantisedLinear):
         return groups.view(len(levels), self.in_features), None
 
 
-def quantise(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weight float [out, in] to int8 [out, in] and scale [out] in the weight's dtype: symmetric, by rows.
+def quantise(weight: torch.Tensor, dtype: torch.dtype | None = None) -> Codes:
+    """Weight float [out, in] to int8 [out, in] and scale [out] in a dtype, the weight's: symmetric, by rows.
 
     The scale is rounded to that dtype first and the weights are divided by what is left, so that its rounding
     costs nothing. No weight moves by more than half a scale.
     """
     weight = weight.detach()
     whole = torch.empty(weight.shape, dtype=torch.int8, device=weight.device)
-    scale = (weight.abs().amax(1).float() / 127).clamp_min(1e-30).to(weight.dtype)
+    scale = (weight.abs().amax(1).float() / 127).clamp_min(1e-30).to(dtype or weight.dtype)
     step = max(1, SLICE_BYTES // (4 * weight.shape[1]))
     for start in range(0, len(weight), step):
         part = slice(start, start + step)
         steps = (weight[part].float() / scale[part, None].float()).round_()
         whole[part] = steps.clamp_(-127, 127)
-    return whole, scale
+    return Codes(whole, scale)
 
 
-def quantise_4bit(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weight float [out, in] to uint8 [out, in / 2] and scale [out, in / group] in the weight's dtype.
+def quantise_4bit(weight: torch.Tensor, dtype: torch.dtype | None = None) -> Codes:
+    """Weight float [out, in] to uint8 [out, in / 2] and scale [out, in / group] in a dtype, the weight's.
 
     Each weight becomes the nearest of `NORMAL_LEVELS` times its group's scale. ValueError for an odd row.
     """
@@ -217,7 +236,8 @@ def quantise_4bit(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     out, inner = weight.shape
     group = group_of(inner)
     packed = torch.empty(out, inner // 2, dtype=torch.uint8, device=weight.device)
-    scale = weight.view(out, -1, group).abs().amax(2).float().clamp_min(1e-30).to(weight.dtype)
+    largest = weight.view(out, -1, group).abs().amax(2).float()
+    scale = largest.clamp_min(1e-30).to(dtype or weight.dtype)
     levels = torch.tensor(NORMAL_LEVELS, device=weight.device)
     middles = (levels[1:] + levels[:-1]) / 2
     step = max(1, SLICE_BYTES // (4 * inner))
@@ -226,7 +246,7 @@ def quantise_4bit(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         shares = weight[part].float().view(-1, inner // group, group) / scale[part, :, None].float()
         index = torch.bucketize(shares, middles).to(torch.uint8).view(-1, inner // 2, 2)
         packed[part] = index[..., 0] * 16 + index[..., 1]
-    return packed, scale
+    return Codes(packed, scale)
 
 
 def group_of(inner: int) -> int:

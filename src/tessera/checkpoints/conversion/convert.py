@@ -103,14 +103,14 @@ def convert(
     root, goal = Path(source), Path(target)
     _check_request(root, goal, layout, dtype, remote_code)
     merged = merge_lora and is_lora(ShardReader(root).files)
-    with _building(goal) as folder:
+    with building(goal) as folder:
         with open_weights(root, dtype, merge_lora, adapter) as found:
             opened = found.with_tokens(add_tokens)
             said, layout = opened.described, layout or found.described.layout
-            _check_room(folder, _size_on_disk(opened, dtype), device if check else None)
+            check_room(folder, _size_on_disk(opened, dtype), device if check else None)
             ledger = Ledger("writing", _parameters(opened), progress)
             stored = _write(opened, folder, layout, dtype, ledger, max_shard_bytes)
-        _copy_files(root, folder, layout == "transformers", bool(add_tokens))
+        copy_files(root, folder, layout == "transformers", bool(add_tokens))
         add_remote_code(remote_code, folder, layout)
         written = read_back(folder, ledger, progress)
         check_tokenizer(said.tokenizer, written.tokenizer, root)
@@ -154,7 +154,7 @@ def _check_request(
 
 
 @contextmanager
-def _building(target: Path) -> Iterator[Path]:
+def building(target: Path) -> Iterator[Path]:
     """A folder beside the target that becomes it at the end, or is gone.
 
     In an empty target it lies inside: a mounted disk, a link or the folder one stands in cannot be replaced.
@@ -191,7 +191,7 @@ def _parameters(opened: OpenedWeights) -> int:
     return sum(parameter.numel() for parameter in opened.model.parameters())
 
 
-def _check_room(disk: Path, size: int, device: torch.device | str | None) -> None:
+def check_room(disk: Path, size: int, device: torch.device | str | None) -> None:
     """Disk for the files and, when logits are compared, memory for one model: better known now than late."""
     if (free := shutil.disk_usage(disk).free) < size:
         raise ValueError(f"{disk}: the files take {_gb(size)} but {_gb(free)} are free: make room")
@@ -250,7 +250,7 @@ def _cast(name: str, tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return given
 
 
-def _copy_files(source: Path, target: Path, keep_written: bool, new_tokens: bool) -> None:
+def copy_files(source: Path, target: Path, keep_written: bool, new_tokens: bool) -> None:
     """Tokenizer files as they are, and what says whose work this is.
 
     keep_written: files just written stay, because transformers asks for more in the tokenizer's config than

@@ -25,6 +25,7 @@ MAPPED = {
     "F32": torch.float32,
     "F64": torch.float64,
     "I8": torch.int8,
+    "U8": torch.uint8,
 }
 """safetensors' names of what weights are made of."""
 

@@ -2,15 +2,10 @@
 
 import re
 
-AWQ = (
-    "is quantised to 4 bits with AWQ, a format of other engines; open the model without -AWQ, "
-    "in 8 bits where memory is short"
-)
 EXPERTS = "is a mixture of experts; of InternVL 3.5 the dense models open: 1B, 2B, 4B, 8B, 14B, 38B"
 ROUTER = "has a visual resolution router and a second connector; open the model without -Flash"
 
 REFUSED: tuple[tuple[str, str], ...] = (
-    (r".*-AWQ", AWQ),
     (r"InternVL3_5-(GPT-OSS-20B-A4B-Preview|30B-A3B|241B-A28B).*", EXPERTS),
     (r"InternVL3_5-.*-Flash", ROUTER),
     (r"InternVL-14B-.*", "is the contrastive and generative pair of 1.0 (QLLaMA), not a chat model"),
