@@ -20,6 +20,7 @@ from tessera.checkpoints.weights import first_not_finite
 from tessera.engine.completion import Finish
 from tessera.engine.core.answering import take_rows
 from tessera.engine.core.blocks import Blocks
+from tessera.engine.core.graphs import DecodeGraphs
 from tessera.engine.core.limits import EngineLimits, count_blocks
 from tessera.engine.core.pictures import PictureCache
 from tessera.engine.core.runner import Runner
@@ -72,6 +73,8 @@ class Loop:
         self._stepping, self._bell = threading.Lock(), Bell()
         self._arrived: deque[Sequence] = deque()
         self._computed_tokens = self._answer_tokens = 0
+        if limits.record_steps and (why := DecodeGraphs.obstacle(model)):
+            raise ValueError(f"record_steps = True: {why}; leave it off")
         self.blocks = count_blocks(model, limits, most_running)
         self._begin()
 
@@ -79,7 +82,7 @@ class Loop:
         """An empty line, and nothing known of what the cache holds."""
         size, device = self.limits.block_size, self.model.decoder.norm.weight.device.type
         limits = self.limits
-        budget = limits.tokens(device), limits.tiles(device), limits.guesses(device)
+        budget = limits.tokens(device), limits.tiles(device), limits.guesses
         pictures = PictureCache(self.limits.picture_bytes)
         self.scheduler = Scheduler(Blocks(self.blocks, size), pictures, self._most_running, *budget)
 
@@ -172,9 +175,8 @@ class Loop:
     def _runner(self) -> Runner:
         """Made when it is needed first, for its cache is large."""
         if self.runner is None:
-            self.runner = Runner(
-                self.model, self._vocabulary, self.blocks, self.limits.block_size, self._most_running
-            )
+            size, recorded = self.limits.block_size, self._most_running if self.limits.record_steps else 0
+            self.runner = Runner(self.model, self._vocabulary, self.blocks, size, recorded)
         return self.runner
 
     def _take_in(self) -> None:
