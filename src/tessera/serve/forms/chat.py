@@ -14,7 +14,7 @@ from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tool_calls import ToolCall, ToolUse
 from tessera.engine.completion import TokenLogprob
 from tessera.serve.ask import AnswerForm, Ask
-from tessera.serve.faults import bad_field, invalid
+from tessera.serve.faults import bad_field, invalid, json_bytes
 from tessera.serve.forms.fields import SampledBody, usage
 from tessera.serve.forms.grammars import ResponseFormat, StructuredOutputs, grammar_of
 from tessera.serve.forms.stream import DONE, data
@@ -146,8 +146,15 @@ class ChatForm(AnswerForm):
         self, index: int, delta: dict[str, Any], logprobs: Any = None, finish: str | None = None
     ) -> bytes:
         choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
-        counts = {"usage": None} if self.ask.usage else {}
-        return data(self._head | {"object": "chat.completion.chunk", "choices": [choice]} | counts)
+        opening, closing = self._frame
+        return opening + json_bytes(choice) + closing
+
+    @cached_property
+    def _frame(self) -> tuple[bytes, bytes]:
+        """What stands around the choice of every chunk, written once: a stream has one for every token."""
+        head = json_bytes(self._head | {"object": "chat.completion.chunk"}).removesuffix(b"}")
+        counts = b',"usage":null' if self.ask.usage else b""
+        return b"data: " + head + b',"choices":[', b"]" + counts + b"}\n\n"
 
     def _logprobs(self, found: Sequence[TokenLogprob]) -> dict[str, Any] | None:
         if not self._body.logprobs:
