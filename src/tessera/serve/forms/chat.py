@@ -119,7 +119,8 @@ class ChatForm(AnswerForm):
             }
             for one in said
         ]
-        return self._head | {"object": "chat.completion", "choices": choices, "usage": _usage(said)}
+        counts = usage(said, self.ask.choices)
+        return self._head | {"object": "chat.completion", "choices": choices, "usage": counts}
 
     def opening(self, said: Sequence[Said]) -> Iterator[bytes]:
         """The role of every choice."""
@@ -139,7 +140,8 @@ class ChatForm(AnswerForm):
     def closing(self, said: Sequence[Said]) -> Iterator[bytes]:
         """Counts where they were asked for, and the end."""
         if self.ask.usage:
-            yield data(self._head | {"object": "chat.completion.chunk", "choices": [], "usage": _usage(said)})
+            counts = {"choices": [], "usage": usage(said, self.ask.choices)}
+            yield data(self._head | {"object": "chat.completion.chunk"} | counts)
         yield DONE
 
     def _chunk(
@@ -186,7 +188,3 @@ def _calls(calls: Sequence[ToolCall], first: int | None = None) -> dict[str, lis
 def reason(said: Said) -> str | None:
     """Why a choice ended, in OpenAI's words; "repetition" is ours."""
     return "tool_calls" if said.calls and said.finish == "stop" else said.finish
-
-
-def _usage(said: Sequence[Said]) -> dict[str, int]:
-    return usage(said[0].prompt_tokens, sum(one.tokens for one in said))
