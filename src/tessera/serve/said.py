@@ -58,6 +58,8 @@ class Said:
 
     def take(self, event: Event) -> Delta:
         """Add an event. ApiFault when the model failed, or gave the answer up."""
+        if event.finish == "failed" and event.fault.startswith("grammar: "):
+            raise ApiFault(400, event.fault, "invalid_value")  # it is the request's own
         if event.finish == "failed":
             raise ApiFault(500, event.fault, "model_failed")
         if event.finish == "cancelled":
