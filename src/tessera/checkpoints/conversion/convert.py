@@ -132,7 +132,10 @@ def convert(
         agreement=agreement,
         tolerance=tolerance_for(kinds, device, adapter is not None),
         seconds=time.monotonic() - started,
-        notes=(*said.notes, *unmerged, *spoilt, *_not_kept(said.family, written.family, layout)),
+        notes=(
+            *(*said.notes, *opened.as_floats, *unmerged, *spoilt),
+            *_not_kept(said.family, written.family, layout),
+        ),
     )
 
 
