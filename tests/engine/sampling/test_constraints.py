@@ -169,7 +169,7 @@ def test_without_the_extra_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_white_space_has_an_end() -> None:
-    """Small models write it for ever where JSON allows it: a space, or a new line and its indent, is enough."""
+    """Small models write it for ever where JSON allows it: a space, or a line and its indent, is enough."""
     grammar = Grammar(json_schema={"type": "array", "items": {"type": "null"}})
     for begun, most in (("[", 1), ("[\n", 32)):
         guide = Grammars(tiny.tokenizer(), STOPS).guide(grammar)

@@ -10,7 +10,7 @@ from tessera.runtime.shown import shown
 
 KINDS = ("json_schema", "regex", "choices", "lark")
 WHITE_SPACE = r"( |\r?\n[ \t]{0,32})"
-"""Between the parts of JSON: a space, or a new line and its indent. A small model would write nothing else."""
+"""Between the parts of JSON: a space, or a new line and its indent. Small models would write nothing else."""
 
 
 class Grammar(Config):
