@@ -51,7 +51,9 @@ class Bench:
         self.steps, self.repeats = arguments.steps, arguments.repeats
         self.model, self.family, self.tokenizer = drawn(arguments.shape, self.device)
         self.model.eval()
-        limits = EngineLimits(cache_bytes=arguments.cache_gib * 2**30, picture_bytes=0, guesses_a_step=0)
+        recorded = self.device.type == "cuda" and not arguments.plain
+        given = {"cache_bytes": arguments.cache_gib * 2**30, "picture_bytes": 0, "guesses_a_step": 0}
+        limits = EngineLimits.model_validate(given | {"record_steps": recorded})
         self.engine = Engine(self.model, self.tokenizer, frozenset(), BATCHES[-1], limits=limits)
         self.seed = 0
 
@@ -224,6 +226,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--cache-gib", type=int, default=16)
     parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("--plain", action="store_true", help="steps are not recorded")
     arguments = parser.parse_args(words)
     bench = Bench(arguments)
     name = torch.cuda.get_device_name() if bench.device.type == "cuda" else "cpu"

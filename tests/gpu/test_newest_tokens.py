@@ -41,7 +41,7 @@ def test_recorded_steps_say_what_the_slow_reference_says() -> None:
     stops = frozenset({tiny.tokenizer().token_id("<|im_end|>")})
     config = model.config.decoder
     token = 2 * config.num_key_value_heads * config.head_width * 4 * config.num_hidden_layers
-    limits = EngineLimits(cache_bytes=40 * 8 * token, block_size=8, tokens_a_step=64)
+    limits = EngineLimits(cache_bytes=40 * 8 * token, block_size=8, tokens_a_step=64, record_steps=True)
     engine = Engine(model, tiny.tokenizer(), stops, 5, limits=limits)
     asked, prompts = [], [*tiny.mixed_prompts(), *tiny.mixed_prompts()]
     for number, prompt in enumerate(prompts):
@@ -60,7 +60,9 @@ def test_recorded_steps_say_what_the_slow_reference_says() -> None:
 def test_weights_that_change_are_seen() -> None:
     """Weights that read the same states are laid together, and stay the module's own."""
     model = copy.deepcopy(tiny.model()).to("cuda")
-    engine = Engine(model, tiny.tokenizer(), frozenset(), limits=EngineLimits(cache_bytes=2**24))
+    engine = Engine(
+        model, tiny.tokenizer(), frozenset(), limits=EngineLimits(cache_bytes=2**24, record_steps=True)
+    )
     prompt, sampling = tiny.prompt("how many circles are there"), Sampling(max_new_tokens=12)
     (first,) = engine.generate([prompt], sampling)
     with torch.no_grad():

@@ -122,10 +122,15 @@ class Encoder:
         rendered = self._render(conversation, media=spans)
         return Lengths(len(rendered.ids), sum(sum(s.tiles) for s in spans), rendered.trained)
 
-    def prompt_ids(self, conversation: Conversation, prefill: str = "") -> npt.NDArray[np.int32]:
-        """The ids int32 [T] that `encode` with `generate` will give; reads file headers only."""
-        spans = self.spans(conversation)
-        return self._render(conversation, media=spans, generate=True, prefill=prefill).arrays()[0]
+    def prompt_ids(
+        self, conversation: Conversation, prefill: str = "", spans: list[MediaSpan] | None = None
+    ) -> npt.NDArray[np.int32]:
+        """The ids int32 [T] that `encode` with `generate` will give; reads file headers only.
+
+        spans: those of the conversation, where they are known.
+        """
+        media = self.spans(conversation) if spans is None else spans
+        return self._render(conversation, media=media, generate=True, prefill=prefill).arrays()[0]
 
     def encode(
         self,

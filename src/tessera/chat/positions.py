@@ -34,6 +34,8 @@ def v2pe_positions(
     behind position `p` and holds `n` tokens, the next text token stands at ceil(p + n * delta) + 1. With
     delta = 1 these are the ordinary integers. Raises ValueError when runs and increments differ in number.
     """
+    if increments == 1:
+        return np.arange(len(ids), dtype=np.float32)
     visual = ids == image_token_id
     edges = np.diff(visual.astype(np.int8), prepend=np.int8(0), append=np.int8(0))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)

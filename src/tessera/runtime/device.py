@@ -53,11 +53,12 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def bound_product_caches() -> None:
-    """Keep compiled code of at most 128 bfloat16 products on a CPU; call it before the first product.
+    """Keep compiled code of at most 128 products on a CPU; call it before the first product.
 
-    oneDNN compiles code for each shape, and every pack has shapes of its own. It keeps the last 1024, and so
-    does ideep, PyTorch's layer above it: half of the 2 GiB that training of a 5 M model took (docs/log.md).
-    A pack's own shapes, which all layers share, are about 128. Values that are set outside stay.
+    oneDNN compiles code for each shape, and every pack, or step of a server, has shapes of its own. It keeps
+    the last 1024, and so does ideep, PyTorch's layer above it: half of the 2 GiB that training of a 5 M model
+    took (docs/log.md), 400 MiB of a server's. A pack's own shapes, which all layers share, are about 128.
+    Values that are set outside stay.
     """
     for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
         os.environ.setdefault(name, CACHED_PRODUCTS)

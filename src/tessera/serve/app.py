@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -22,6 +23,7 @@ from tessera.serve.forms.completions import CompletionBody, CompletionForm
 from tessera.serve.forms.responses import ResponseBody, ResponsesForm
 from tessera.serve.forms.tokenize import TokenizeBody, tokenized
 from tessera.serve.front import Front, MakeForm
+from tessera.serve.http.body import parse
 from tessera.serve.http.layers import CountLayer, JsonReply, KeyLayer, refusal
 from tessera.serve.keys import ApiKeys
 from tessera.serve.page.routes import page, page_files, wants_page
@@ -131,9 +133,13 @@ def _models(front: Front) -> Handler:
 def _tokenize(front: Front) -> Handler:
     longest = front.model.family.model.decoder.longest_context
 
-    async def look(given: dict[str, Any]) -> dict[str, Any]:
-        body = TokenizeBody.read(given)
+    def read(raw: bytes) -> TokenizeBody:
+        body = TokenizeBody.read(parse(raw))
         front.require_model(body.model)
+        return body
+
+    async def look(raw: bytes) -> dict[str, Any]:
+        body = await front.preparer.quick.run(partial(read, raw))
         return tokenized(await front.preparer.seen(body.ask), longest)
 
     async def tokenize(request: Request) -> Response:

@@ -13,6 +13,8 @@ from tessera.runtime.shown import shown
 
 _PARAM = re.compile(r"((?:[a-z_]+|\[\d+\])(?:\.[a-z_]+|\[\d+\])*)(?: = |: |\[)")
 """How messages of this package begin: with the field."""
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+"""`json.dumps` makes one for each value; streams write many."""
 _KINDS = {401: "authentication_error", 429: "rate_limit_error"}
 
 
@@ -69,4 +71,4 @@ def bad_field(field: str, what: str) -> ApiFault:
 
 def json_bytes(value: Any) -> bytes:
     """A value as JSON; halves of surrogate pairs, which UTF-8 cannot write, as their escapes."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    return _JSON.encode(value).encode("utf-8", "backslashreplace")

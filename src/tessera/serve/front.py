@@ -55,16 +55,12 @@ class Front:
         for message in last:  # who has it may ask again at once, and finds the place free
             await send(message)
 
-    async def with_body(self, scope: Scope, receive: Receive, work: Callable[[dict[str, Any]], Any]) -> Any:
+    async def with_body(self, scope: Scope, receive: Receive, work: Callable[[bytes], Any]) -> Any:
         """The result of a coroutine that is given the body; the body's bytes are counted until then."""
         size = declared_bytes(scope, self.settings.limits)
         async with self.bodies.hold(bytes=0 if size <= SMALL else size):
             raw = await read_body(receive, self.settings.limits)
-
-            async def read() -> Any:
-                return await work(await self.preparer.quick.run(partial(parse, raw)))
-
-            return await unless_gone(receive, read())
+            return await unless_gone(receive, work(raw))
 
     def require_model(self, name: object) -> None:
         """ApiFault when a request asks for another model; one that names none means this one."""
@@ -73,12 +69,13 @@ class Front:
             raise ApiFault(404, message, "model_not_found", "model")
 
     async def _prepared(
-        self, body: dict[str, Any], make: MakeForm, held: AsyncExitStack
+        self, raw: bytes, make: MakeForm, held: AsyncExitStack
     ) -> tuple[AnswerForm, list[AnswerJob]]:
-        form = await self.preparer.quick.run(partial(self._form, body, make))
+        form = await self.preparer.quick.run(partial(self._form, raw, make))
         return form, await self.preparer.jobs(form.ask, held)
 
-    def _form(self, body: dict[str, Any], make: MakeForm) -> AnswerForm:
+    def _form(self, raw: bytes, make: MakeForm) -> AnswerForm:
+        body = parse(raw)
         self.require_model(body.get("model"))
         form, most = make(body), self.settings.limits.choices
         if (asked := form.ask.choices * max(1, len(form.ask.prompts))) > most:
@@ -96,8 +93,7 @@ class Front:
         said = [said_of(number, job, form.ask) for number, job in enumerate(jobs)]
         tickets: list[Ticket] = []
         try:
-            for job in jobs:
-                tickets.append(await self.preparer.quick.run(partial(self._submit, job, owner)))
+            await self.preparer.quick.run(partial(self._submit, jobs, owner, tickets))
             first = partial(self.meters.first_token.since, begun)
             async with aclosing(merged(tickets, first)) as events:
                 if form.ask.streams:
@@ -107,9 +103,11 @@ class Front:
             for ticket in tickets:
                 ticket.cancel()
 
-    def _submit(self, job: AnswerJob, owner: str) -> Ticket:
+    def _submit(self, jobs: Sequence[AnswerJob], owner: str, tickets: list[Ticket]) -> None:
+        """Tickets of the jobs, each noted at once: who is cancelled meanwhile has to give all of them up."""
         try:
-            return self.service.submit(job.prompt, job.sampling, job.increment, owner)
+            for job in jobs:
+                tickets.append(self.service.submit(job.prompt, job.sampling, job.increment, owner))
         except ValueError as error:
             message, grammar = str(error), job.sampling.grammar
             if grammar is not None and message.startswith("grammar: "):

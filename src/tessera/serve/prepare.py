@@ -95,7 +95,7 @@ class Preparer:
         parts = zip(request.conversation.media, spans, strict=True)
         _require(sum(len(s.tiles) for p, s in parts if isinstance(p, Video)), limits.frames, "frames")
         _require(tiles := sum(sum(span.tiles) for span in spans), limits.tiles, "tiles")
-        ids = encoder.prompt_ids(request.conversation, request.prefill)
+        ids = encoder.prompt_ids(request.conversation, request.prefill, spans)
         return self._fitted(Size(len(ids), tiles, 0), ids, request.visual_increment, ask)
 
     def close(self) -> None:
@@ -135,11 +135,12 @@ class Preparer:
     def _look(self, talk: Conversation, ask: Ask) -> PromptView:
         self.measure(talk, ask)
         request, encoder = self._request(talk, ask), self.model.encoder
-        views = zip(encoder.spans(request.conversation), encoder.grids(request.conversation), strict=True)
+        spans = encoder.spans(request.conversation)
+        views = zip(spans, encoder.grids(request.conversation), strict=True)
         per = encoder.tokens_per_tile
         media = tuple(MediumView(span.tiles, per * sum(span.tiles), grid) for span, grid in views)
         text = encoder.render_text(request.conversation, generate=True, prefill=request.prefill)
-        ids = encoder.prompt_ids(request.conversation, request.prefill)
+        ids = encoder.prompt_ids(request.conversation, request.prefill, spans)
         return self._seen(ids, request.visual_increment, media, text)
 
     def _seen(self, ids: Ids, increment: float, media: tuple[MediumView, ...], text: str) -> PromptView:

@@ -11,11 +11,14 @@ import pytest
 import torch
 
 from tessera.engine.core.graphs import SIZES, Newest
+from tessera.engine.core.limits import EngineLimits
 from tessera.engine.core.runner import Runner
+from tessera.engine.engine import Engine
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Paged
 from tests.engine import tiny
 from tests.engine.core.test_interleaving import Run, engine_of
+from tests.engine.test_long_contexts import longrope
 
 
 class ByHand:
@@ -58,5 +61,11 @@ def test_sizes_ascend_and_hold_all() -> None:
     assert SIZES[0] == 1
 
 
-def test_a_cpu_records_nothing() -> None:
-    assert not Runner(tiny.model(), 300, 4, 8, 2).graphs
+def test_what_can_not_be_recorded_is_refused_at_the_start() -> None:
+    recording = EngineLimits(record_steps=True)
+    with pytest.raises(
+        ValueError, match="record_steps = True: it lies on cpu: a CUDA device .* leave it off"
+    ):
+        Engine(tiny.model(), tiny.tokenizer(), frozenset(), limits=recording)
+    with pytest.raises(ValueError, match="record_steps = True: the model's angles depend on how long"):
+        Engine(longrope(), tiny.tokenizer(), frozenset(), limits=recording)

@@ -19,6 +19,7 @@ from tessera.engine.chat_model import ChatModel
 from tessera.engine.core.limits import EngineLimits
 from tessera.engine.core.service import Service
 from tessera.peers.engines import EngineName
+from tessera.runtime.device import bound_product_caches
 from tessera.serve.app import build_app
 from tessera.serve.front import Front
 from tessera.serve.http.server import DrainingServer, bind
@@ -77,6 +78,7 @@ class ServeCommand(Command):
         settings = self.settings()
         listening = bind(self.host, self.port)  # before the model is opened, which may take long
         try:
+            bound_product_caches()
             model = tessera.load(self.model, **asdict(self.loading))
             settings = settings.model_copy(
                 update={"name": self.name or called(self.model) or model.family.name}

@@ -10,7 +10,13 @@ import torch
 
 from tessera.models.vlm import VLM
 from tessera.nn.attention.cache import KVCache
-from tessera.nn.cuda.newest import RecordedTokens, StreamedBlock, can_stream, newest_states, streamed_product
+from tessera.nn.cuda.newest import (
+    RecordedTokens,
+    StreamedBlock,
+    newest_states,
+    streamed_product,
+    why_not_streamed,
+)
 from tessera.nn.rope import rotary_tables
 
 SIZES = (1, 2, 4, *range(8, 65, 8), *range(80, 257, 16))
@@ -59,13 +65,12 @@ class DecodeGraphs:
         self._recorded: dict[int, Recorded] = {}
 
     @staticmethod
-    def suit(model: VLM) -> bool:
-        """Whether a model's steps can be recorded: plain weights on one CUDA device, angles that don't depend
-        on a sequence's length, and Triton."""
+    def obstacle(model: VLM) -> str:
+        """Why a model's steps can't be recorded; empty where they can."""
         scaling = model.decoder.scaling
         if scaling is not None and scaling.needs_reach:
-            return False
-        return can_stream(model.decoder.parts, model.config.decoder.head_width)
+            return "the model's angles depend on how long a sequence is"
+        return why_not_streamed(model.decoder.parts, model.config.decoder.head_width)
 
     def run(self, newest: Seq[Newest]) -> torch.Tensor:
         """Scores [B, V] behind each token, valid until the next call; keys and values are cached."""

@@ -17,7 +17,7 @@ LONGEST = 64
 """Times the longest context that a sequence may have in tokens: a small visual increment makes the room."""
 TOKENS = {"cpu": 512, "cuda": 8192}
 TILES = {"cpu": 2, "cuda": 64}
-GUESSES = {"cpu": 16, "cuda": 0}
+GUESSES = 16
 """Of one step. On a CPU a step of so much takes about as long as people wait for a token without minding."""
 
 
@@ -36,11 +36,15 @@ class EngineLimits(Config):
     """Most tiles that go through the ViT in a step; the same holds."""
 
     guesses_a_step: int | None = Field(default=None, ge=0)
-    """Most tokens of a step that are guessed from what was said before and checked; 0 guesses nothing.
+    """Most tokens of a step that are guessed from what was said before and checked; 0 guesses nothing, None
+    16, or nothing where steps are recorded.
 
     On a CPU a step with 4 takes about 1.2 times as long as one without, with 16 about 1.7 times (measured,
-    `sampling/drafts.py`). Where they don't come true there are soon none. A GPU's steps are recorded for one
-    token a sequence; one with guesses takes ten times as long."""
+    `sampling/drafts.py`). Where they don't come true there are soon none."""
+    record_steps: bool = False
+    """On a CUDA device: steps in which every request gets one token are recorded as graphs (`graphs.py`). Off
+    until it has been measured on one; PyTorch's calls one by one take 41 ms for a token of an 8B model on an
+    H200, whose memory could give one in 3."""
 
     def tokens(self, device: str) -> int:
         """Most tokens of a step on a kind of device."""
@@ -50,10 +54,11 @@ class EngineLimits(Config):
         """Most tiles of a step on a kind of device."""
         return self.tiles_a_step or TILES.get(device, TILES["cuda"])
 
-    def guesses(self, device: str) -> int:
-        """Most guessed tokens of a step on a kind of device."""
+    @property
+    def guesses(self) -> int:
+        """Most guessed tokens of a step."""
         if self.guesses_a_step is None:
-            return GUESSES.get(device, GUESSES["cuda"])
+            return 0 if self.record_steps else GUESSES
         return self.guesses_a_step
 
 

@@ -20,12 +20,14 @@ from tessera.checkpoints.weights import first_not_finite
 from tessera.engine.completion import Finish
 from tessera.engine.core.answering import take_rows
 from tessera.engine.core.blocks import Blocks
+from tessera.engine.core.graphs import DecodeGraphs
 from tessera.engine.core.limits import EngineLimits, count_blocks
 from tessera.engine.core.pictures import PictureCache
 from tessera.engine.core.runner import Runner
 from tessera.engine.core.scheduler import Advance, Scheduler
 from tessera.engine.core.sequence import Sequence
 from tessera.engine.core.ticket import Event, Ticket
+from tessera.engine.core.waking import Bell
 from tessera.models.vlm import VLM
 
 INTERRUPTED = "the step in which it took part did not end: ask again"
@@ -68,9 +70,11 @@ class Loop:
         self.work = threading.Event()
         """Set when there is something to do."""
         self._vocabulary, self._most_running = vocabulary, most_running
-        self._stepping, self._stepped = threading.Lock(), threading.Condition()
+        self._stepping, self._bell = threading.Lock(), Bell()
         self._arrived: deque[Sequence] = deque()
         self._computed_tokens = self._answer_tokens = 0
+        if limits.record_steps and (why := DecodeGraphs.obstacle(model)):
+            raise ValueError(f"record_steps = True: {why}; leave it off")
         self.blocks = count_blocks(model, limits, most_running)
         self._begin()
 
@@ -78,7 +82,7 @@ class Loop:
         """An empty line, and nothing known of what the cache holds."""
         size, device = self.limits.block_size, self.model.decoder.norm.weight.device.type
         limits = self.limits
-        budget = limits.tokens(device), limits.tiles(device), limits.guesses(device)
+        budget = limits.tokens(device), limits.tiles(device), limits.guesses
         pictures = PictureCache(self.limits.picture_bytes)
         self.scheduler = Scheduler(Blocks(self.blocks, size), pictures, self._most_running, *budget)
 
@@ -91,7 +95,7 @@ class Loop:
                 f"{sequence.sampling.max_new_tokens}, but the cache holds {blocks.count * blocks.size}: "
                 "ask for fewer tokens, give fewer pictures or tiles, or a larger cache (cache_bytes)"
             )
-        sequence.ticket = Ticket(self.until)
+        sequence.ticket = Ticket(self.until, self._bell.due)
         self._arrived.append(sequence)
         self.work.set()
         return sequence.ticket
@@ -105,8 +109,7 @@ class Loop:
         """For a thread that waits for something: step until it is so, or let the thread that does."""
         while not told():
             if self.driven:
-                with self._stepped:
-                    self._stepped.wait_for(lambda: told() or not self.driven)
+                self._bell.wait(lambda: told() or not self.driven)
             else:
                 with self._stepping:
                     if not told():
@@ -119,13 +122,13 @@ class Loop:
                 self._take_in()
             finally:
                 self._stepping.release()
-            self._tell_waiting()
+            self._bell.ring()
 
     def end_all(self, finish: Finish, fault: str = "") -> None:
         """The last event for everybody, now. Line and blocks may be in disorder; they begin anew."""
         with self._stepping:
             self._end_all(finish, fault)
-        self._tell_waiting()
+        self._bell.ring()
 
     @property
     def busy(self) -> bool:
@@ -165,16 +168,15 @@ class Loop:
         finally:
             if reason:
                 self._end_all("failed", reason)
-            self._tell_waiting()
+            self._bell.ring()
         return self.busy
 
     @property
     def _runner(self) -> Runner:
         """Made when it is needed first, for its cache is large."""
         if self.runner is None:
-            self.runner = Runner(
-                self.model, self._vocabulary, self.blocks, self.limits.block_size, self._most_running
-            )
+            size, recorded = self.limits.block_size, self._most_running if self.limits.record_steps else 0
+            self.runner = Runner(self.model, self._vocabulary, self.blocks, size, recorded)
         return self.runner
 
     def _take_in(self) -> None:
@@ -204,10 +206,6 @@ class Loop:
             self._answer_tokens += len(told)
             for event in told:
                 self._tell(advance.sequence, event)
-
-    def _tell_waiting(self) -> None:
-        with self._stepped:
-            self._stepped.notify_all()
 
     def _tell(self, sequence: Sequence, event: Event) -> None:
         """Hand an event out; after the last one the sequence is gone."""

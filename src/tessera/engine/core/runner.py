@@ -21,12 +21,13 @@ Span = tuple[Sequence, int, int]
 
 
 class Runner:
-    """A model with a cache of `blocks` pages of `size` tokens."""
+    """A model with a cache of `blocks` pages of `size` tokens; steps of up to `most_recorded` sequences are
+    recorded, which the model must suit."""
 
-    def __init__(self, model: VLM, vocabulary: int, blocks: int, size: int, most_running: int) -> None:
+    def __init__(self, model: VLM, vocabulary: int, blocks: int, size: int, most_recorded: int = 0) -> None:
         self.model, self.vocabulary = model, vocabulary
         config = model.config.decoder
-        recorded = DecodeGraphs.suit(model)
+        recorded = most_recorded > 0
         self.cache = KVCache(
             config.num_hidden_layers,
             blocks + recorded,
@@ -36,7 +37,7 @@ class Runner:
             model.decoder.embed_tokens.weight.dtype,
             model.decoder.layer_devices,
         )
-        self.graphs = DecodeGraphs(model, self.cache, most_running) if recorded else None
+        self.graphs = DecodeGraphs(model, self.cache, most_recorded) if recorded else None
 
     @torch.inference_mode()
     def run(self, advances: Seq[Advance], pictures: PictureCache) -> tuple[torch.Tensor, torch.Tensor] | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from tessera.engine.completion import Completion, Finish, TokenLogprob
+from tessera.engine.core.waking import News, wake
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,22 @@ class Event:
 class Ticket(Iterator[Event], AsyncIterator[Event]):
     """Events of one answer, for a thread (`for`) or a coroutine (`async for`), each handed out once.
 
-    until: called by a thread that needs an event, with what it waits for; it returns when that is so.
+    until: called by a thread that needs an event, with what it waits for; it returns when that is so. due:
+    called with the coroutines for which there is news; wakes them, perhaps together with others.
     """
 
-    def __init__(self, until: Callable[[Callable[[], bool]], None]) -> None:
+    def __init__(
+        self,
+        until: Callable[[Callable[[], bool]], None],
+        due: Callable[[Iterable[News]], object] = wake,
+    ) -> None:
         self.cancelled = False
         """Whether the answer is no longer wanted; it ends with "cancelled" before the next step."""
-        self._until = until
+        self._until, self._due = until, due
         self._changing = threading.Lock()
         self._events: deque[Event] = deque()
         self._completion: Completion | None = None
-        self._wakers: list[Callable[[], object]] = []
+        self._waiting: list[News] = []
 
     def cancel(self) -> None:
         """The answer is no longer wanted; one that is over stays as it is."""
@@ -50,9 +55,8 @@ class Ticket(Iterator[Event], AsyncIterator[Event]):
         with self._changing:
             self._events.append(event)
             self._completion = completion
-            wakers, self._wakers = self._wakers, []
-        for wake in wakers:
-            wake()
+            waiting, self._waiting = self._waiting, []
+        self._due(waiting)
 
     @property
     def over(self) -> bool:
@@ -97,19 +101,9 @@ class Ticket(Iterator[Event], AsyncIterator[Event]):
 
     async def _woken(self, over: bool = False) -> None:
         """Until the next event comes, or is there already; with `over` those that are there don't count."""
-        loop = asyncio.get_running_loop()
-        woken = loop.create_future()
-
-        def finish() -> None:
-            if not woken.done():
-                woken.set_result(None)
-
-        def wake() -> None:
-            with suppress(RuntimeError):  # the coroutine's loop was closed: nobody waits any more
-                loop.call_soon_threadsafe(finish)
-
+        news = asyncio.get_running_loop().create_future()
         with self._changing:
             if self.over or (self._events and not over):
                 return
-            self._wakers.append(wake)
-        await woken
+            self._waiting.append(news)
+        await news

@@ -16,7 +16,7 @@ from tessera.nn.decoding import BlockParts
 from tessera.nn.norm import RMSNorm
 
 WIDEST_HEAD = 256
-HALF = (torch.float16, torch.bfloat16)
+FIRST_CAPABILITY = (8, 0)
 
 
 @dataclass(frozen=True)
@@ -53,19 +53,24 @@ class StreamedBlock:
         return cls(qkv, bias, *rest, parts.norms, norms)
 
 
-def can_stream(parts: Sequence[BlockParts], head_width: int) -> bool:
-    """Whether all blocks lie on one CUDA device with plain weights of one dtype, and Triton is there."""
+def why_not_streamed(parts: Sequence[BlockParts], head_width: int) -> str:
+    """What of these blocks the kernels can't compute; empty for plain weights of one dtype on one recent
+    CUDA device, where Triton is."""
     linears = [linear for each in parts for linear in each.linears]
-    if not all(type(linear) is nn.Linear for linear in linears) or find_spec("triton") is None:
-        return False
-    kinds = {(_weight(linear).dtype, _weight(linear).device) for linear in linears}
-    kinds |= {(norm.weight.dtype, norm.weight.device) for each in parts for norm in each.norms}
-    if len(kinds) > 1 or head_width % 2 or head_width > WIDEST_HEAD:
-        return False
+    other = next((linear for linear in linears if type(linear) is not nn.Linear), None)
+    if other is not None:
+        return f"a linear is {type(other).__name__}: open the model without few bits and adapters beside it"
+    held = [_weight(linear) for linear in linears] + [n.weight for each in parts for n in each.norms]
+    if len({(weight.dtype, weight.device) for weight in held}) > 1:
+        return "its weights have several dtypes or lie on several devices"
     if any(linear.bias is not None for each in parts for linear in each.linears[3:]):
-        return False
-    ((_, device),) = kinds
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+        return "a product behind attention has a bias"
+    if head_width % 2 or head_width > WIDEST_HEAD:
+        return f"its heads are {head_width} wide: even numbers up to {WIDEST_HEAD} are known"
+    device = held[0].device
+    if device.type != "cuda" or torch.cuda.get_device_capability(device) < FIRST_CAPABILITY:
+        return f"it lies on {device}: a CUDA device of capability 8.0 or more is needed"
+    return "" if find_spec("triton") else "Triton is not installed; PyTorch for CUDA brings it"
 
 
 def newest_states(

@@ -46,24 +46,61 @@ class CountLayer:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begun, status = time.monotonic(), 500
+        begun, status, patience = time.monotonic(), 500, Patience(self.seconds)
 
         async def counted(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-            try:
-                async with asyncio.timeout(self.seconds):
-                    await send(message)
-            except TimeoutError as error:
-                raise ClientGone from error
+            with patience:
+                await send(message)
 
         try:
-            await self.app(scope, receive, counted)
+            async with patience.limit:
+                patience.look()
+                await self.app(scope, receive, counted)
         except ClientGone:
             status = 499  # nginx's number for a client that went away
+        except TimeoutError:
+            if not patience.limit.expired():
+                raise
+            status = 499
         finally:
+            patience.end()
             self.meters.answered(scope["path"], status, time.monotonic() - begun)
+
+
+class Patience:
+    """A limit on the time that one `with` of many may take; `limit` is what ends with it.
+
+    One timer for all of them, for a stream sends a message for every token.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.limit = asyncio.timeout(None)
+        self._loop, self._seconds = asyncio.get_running_loop(), seconds
+        self._since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> None:
+        self._since = self._loop.time()
+
+    def __exit__(self, *_: object) -> None:
+        self._since = None
+
+    def look(self) -> None:
+        """Whether it is over; else again when it might be."""
+        now = self._loop.time()
+        end = (now if self._since is None else self._since) + self._seconds
+        if end <= now:
+            self.limit.reschedule(now)
+        else:
+            self._timer = self._loop.call_at(end, self.look)
+
+    def end(self) -> None:
+        """No more looks."""
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 class KeyLayer:
