@@ -64,7 +64,7 @@ class QuantisedLinear(nn.Module):
         if _is_traced(x):
             out = cast(torch.Tensor, _FrozenProduct.apply(rows, self))
         elif self._streams and takes_native(self.kind, rows, self.out_features, self.torchs_way):
-            out = self._native(rows)
+            out = self._by_kernel(rows)
         else:
             out = self.product(rows)
         return out.view(*x.shape[:-1], self.out_features)
@@ -76,7 +76,7 @@ class QuantisedLinear(nn.Module):
             return self._streamed
         return None
 
-    def _native(self, rows: torch.Tensor) -> torch.Tensor:
+    def _by_kernel(self, rows: torch.Tensor) -> torch.Tensor:
         return multiply(rows, self._streamed)
 
     @property
@@ -225,9 +225,10 @@ class OffsetInt4Linear(Int4Linear):
         """That of the class above, which takes as long."""
         return Int4Linear.torchs_way(given)
 
-    def _native(self, rows: torch.Tensor) -> torch.Tensor:
+    def _by_kernel(self, rows: torch.Tensor) -> torch.Tensor:
         sums = rows.float().view(len(rows), self.offset.shape[1], -1).sum(-1)
-        return torch.addmm(super()._native(rows).float(), sums, self.offset.T).to(rows.dtype)
+        most = super()._by_kernel(rows)
+        return torch.addmm(most.float(), sums, self.offset.T).to(rows.dtype)
 
     def piece(self, part: slice, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Weights in a dtype, each rounded once."""
