@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -15,15 +16,17 @@ import tyro
 import tessera
 from tessera.cli.chat import LoadArguments
 from tessera.cli.command import ReportingCommand
-from tessera.cli.serving.serve import called
+from tessera.cli.serving.serve import KEY, called
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.core.limits import EngineLimits
 from tessera.engine.core.service import Service
+from tessera.runtime.http import Endpoint, RequestLimits
 from tessera.runtime.interrupt import Stop, stop_on_signals
 from tessera.runtime.progress import Bars, progress_bars
 from tessera.runtime.shown import shown
 from tessera.serve.app import build_app
 from tessera.serve.batch.answers import AnswerFile
+from tessera.serve.batch.remote import RemoteRunner
 from tessera.serve.batch.requests import BatchFile
 from tessera.serve.batch.runner import BatchCounts, BatchRunner
 from tessera.serve.front import Front
@@ -43,8 +46,12 @@ class RunFileCommand(ReportingCommand):
     model: str | None = None
     """Checkpoint folder, or a name such as OpenGVLab/InternVL3-1B; the shipped scale model by default."""
     loading: Annotated[LoadArguments, tyro.conf.arg(name="")] = LoadArguments()
+    endpoint: str | None = None
+    """Ask a server at this address instead of a model here; TESSERA_API_KEY is sent as its key."""
+    http: RequestLimits = RequestLimits()
+    """How patiently, and how many at once, a server is asked."""
     name: str | None = None
-    """The model's name in requests; its own by default."""
+    """The model's name in requests; its own, or the first that the server lists, by default."""
     media_root: Path | None = None
     """Folder of the pictures and clips that requests name; that of the requests by default."""
     allow_remote: bool = False
@@ -67,6 +74,10 @@ class RunFileCommand(ReportingCommand):
 
     def run(self) -> int:
         self.at_least(at_once=1, max_batch=1)
+        if self.endpoint is not None and self.model is not None:
+            raise ValueError(
+                f"--endpoint {self.endpoint}: has its own model; leave --model out, or give --name"
+            )
         settings = self.settings()
         asked = BatchFile(self.requests, self._asked_of())
         if self.output.exists() and self.output.samefile(self.requests):
@@ -96,6 +107,8 @@ class RunFileCommand(ReportingCommand):
 
     def _asked_of(self) -> str:
         """What answers depend on beside their requests."""
+        if self.endpoint is not None:
+            return repr(("a server", self.name))  # which may have moved when the run goes on
         loading = {name: str(value) for name, value in asdict(self.loading).items() if name != "device"}
         return repr(
             (called(self.model), self.name, self.temperature, self.new_tokens, sorted(loading.items()))
@@ -104,6 +117,8 @@ class RunFileCommand(ReportingCommand):
     def _answer(
         self, asked: BatchFile, answers: AnswerFile, settings: ServeSettings
     ) -> tuple[BatchCounts, Stop]:
+        if self.endpoint is not None:
+            return self._ask_server(self.endpoint, asked, answers)
         model = tessera.load(self.model, **asdict(self.loading))
         settings = settings.model_copy(update={"name": self.name or called(self.model) or model.family.name})
         with (
@@ -117,6 +132,16 @@ class RunFileCommand(ReportingCommand):
                 return asyncio.run(runner.run(asked, answers, Pace(bars), stop)), stop
             finally:
                 front.preparer.close()
+
+    def _ask_server(self, address: str, asked: BatchFile, answers: AnswerFile) -> tuple[BatchCounts, Stop]:
+        with (
+            closing(Endpoint(address, os.environ.get(KEY), self.http)) as endpoint,
+            progress_bars(keep=True) as bars,
+            stop_on_signals(_told) as stop,
+        ):
+            root = self.media_root or self.requests.parent
+            runner = RemoteRunner(endpoint, self.name or endpoint.first_model(), root)
+            return runner.run(asked, answers, Pace(bars), stop), stop
 
 
 class Pace:
