@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from tessera.checkpoints.placement import device_of
+from tessera.nn.codes import Codes
 from tessera.nn.linear import LinearKind, make_linear
-from tessera.nn.quantised import Codes
 
 
 def fill(
@@ -48,7 +48,8 @@ def fill(
         return moved.clone(memory_format=torch.contiguous_format) if window else moved
 
     for name, codes in coded:
-        builder.take_codes(name, Codes(*(kept(moved(name, part), part) for part in codes)))
+        parts = (None if part is None else kept(moved(name, part), part) for part in codes)
+        builder.take_codes(name, Codes._make(parts))
     for name, tensor in tensors:
         here = moved(name, tensor)
         if builder.wants(name):

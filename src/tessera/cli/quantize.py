@@ -132,15 +132,14 @@ class QuantizeCommand(ReportingCommand):
             "made from": done.source,
             "bits": self.bits,
             "kept in bfloat16": ", ".join(self.keep) or "nothing of the blocks",
-            "bytes before": f"{done.bytes_before:,}",
-            "bytes after": f"{done.bytes_after:,}",
             "questions": self.data or "playground, held out",
             "tessera": tessera.__version__,
         }
         content = asdict(done) | {"source": str(done.source), "target": str(done.target)}
         write_json(self.target / JSON_FILE, content | drift.summary())
         title = f"{done.name} in {self.bits} bits"
-        write_page(self.target / PAGE_FILE, drift_page(title, drift, settings))
+        sizes = (done.bytes_before, done.bytes_after)
+        write_page(self.target / PAGE_FILE, drift_page(title, drift, sizes, settings))
 
 
 def lines_of(done: QuantisedCheckpoint, drift: Drift | None) -> list[str]:
