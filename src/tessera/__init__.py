@@ -40,7 +40,8 @@ def load(
     name_or_folder: a checkpoint folder; or a name such as "OpenGVLab/InternVL3-1B", looked up in the local
     hub cache and then downloaded. dtype: "auto" is the stored one (float16 becomes bfloat16 on a CPU).
     load_in_8bit, load_in_4bit: weights of ViT and decoder blocks in few bits, on any device; 4 move answers
-    more. On a CPU bfloat16 models also get their head in 8. device_map: layers over several
+    more; checkpoints that are stored so (`tessera quantize`, AWQ) need neither. On a CPU bfloat16 models also
+    get their head in 8. device_map: layers over several
     devices: "auto" by free memory, "split" as on the model cards, or a table of module to device; one device
     is used where there are not several, with a note. merge_lora: merge LoRA matrices of the checkpoint.
     adapter: a folder with a LoRA adapter as PEFT saves it, which is merged into this base model.

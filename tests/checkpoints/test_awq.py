@@ -16,6 +16,8 @@ from tessera.checkpoints.load import load_checkpoint
 from tessera.checkpoints.quantised.awq import ORDER, unpack
 from tessera.checkpoints.quantised.writing import quantise_checkpoint
 from tessera.models.config import DecoderKind
+from tessera.nn.attention.layout import Packed
+from tessera.nn.quantised import Int8Linear, OffsetInt4Linear
 from tests.checkpoints import kinds
 from tests.checkpoints.test_faults import edit, edit_weights
 from tests.checkpoints.test_round_trip import assert_same_weights
@@ -105,12 +107,33 @@ def test_it_opens_as_the_weights_that_it_stands_for(kind: DecoderKind, where: st
 def test_it_answers_and_goes_on_in_our_own_form(folder: Path) -> None:
     as_awq(folder)
     model = tessera.load(folder)
-    assert "bfloat16" in model.summary and isinstance(model.chat("how many?", max_new_tokens=3), str)
-    few = tessera.load(folder, load_in_4bit=True)
-    done = quantise_checkpoint(folder, folder.with_name("ours"), "int4")
+    assert "int4 and int8 and bfloat16" in model.summary and model.notes == ()
+    assert isinstance(model.chat("how many?", max_new_tokens=3), str)
+    done = quantise_checkpoint(folder, folder.with_name("ours"), "int8")
     assert "(AWQ) were opened as floats" in done.notes[0]
-    ours = tessera.load(done.target)
-    assert ours.chat("is it red?", max_new_tokens=4) == few.chat("is it red?", max_new_tokens=4)
+    ours, floats = tessera.load(done.target, dtype="float32"), load_checkpoint(folder).model
+    name = "decoder.layers.0.mlp.up_proj"
+    layer, wanted = ours.loaded.model.get_submodule(name), floats.get_parameter(f"{name}.weight").float()
+    assert isinstance(layer, Int8Linear) and (layer.dense() - wanted).norm() < 0.01 * wanted.norm()
+
+
+@pytest.mark.parametrize("kind", ["internlm2", "qwen2", "phi3"])
+def test_it_stays_in_4_bits_for_answers(kind: DecoderKind, tmp_path: Path) -> None:
+    """The language model's linears keep the codes, fused ones cut; each stands for the same weight."""
+    as_awq(folder := kinds.saved(tmp_path / "awq", kind))
+    model = load_checkpoint(folder, dtype=torch.float32, as_stored=True).model
+    wanted = load_checkpoint(folder, dtype=torch.float32).model
+    layers = {n: m for n, m in model.named_modules() if isinstance(m, OffsetInt4Linear)}
+    linears = {n: m for n, m in wanted.decoder.layers.named_modules() if isinstance(m, torch.nn.Linear)}
+    assert layers.keys() == {f"decoder.layers.{name}" for name in linears}
+    for name, layer in layers.items():
+        plain = wanted.get_submodule(name)
+        torch.testing.assert_close(layer.dense(), plain.weight.detach(), rtol=1e-6, atol=1e-8)
+        assert layer.weight.is_contiguous() and (layer.bias is None) == (plain.bias is None)
+    ids, tiles = kinds.prompt()
+    with torch.inference_mode():
+        given, found = (m.logits(m(ids, Packed((len(ids),)), tiles=tiles)) for m in (wanted, model))
+    torch.testing.assert_close(found, given, rtol=1e-3, atol=1e-3)
 
 
 def test_names_of_awq_models_are_looked_up() -> None:
@@ -148,7 +171,7 @@ LIES: dict[str, tuple[Callable[[dict[str, torch.Tensor]], object], str]] = {
         "is not AWQ in 4 bits",
     ),
     "floats": (lambda w: w.update({f"{OUT}.qzeros": w[f"{OUT}.qzeros"].float()}), "is not AWQ in 4 bits"),
-    "infinite": (lambda w: w[f"{OUT}.scales"].fill_(torch.inf), "holds numbers that are not finite"),
+    "infinite": (lambda w: w[f"{OUT}.scales"].fill_(torch.inf), "o_proj.scales' is not finite"),
     "another shape": (
         lambda w: w.update({f"{OUT}.qweight": w[f"{OUT}.qweight"][:, :2].clone()}),
         r"has shape \(16, 32\) but the config asks for \(32, 32\)",

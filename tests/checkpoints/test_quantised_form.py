@@ -16,7 +16,8 @@ from tessera.checkpoints.conversion.convert import convert
 from tessera.checkpoints.load import load_checkpoint, read_description
 from tessera.checkpoints.quantised.form import FEW_BITS, FewBits, form_of
 from tessera.checkpoints.quantised.writing import quantise_checkpoint
-from tessera.nn.quantised import Int8Linear, QuantisedLinear, quantise, quantise_4bit
+from tessera.nn.codes import quantise, quantise_4bit
+from tessera.nn.quantised import Int8Linear, QuantisedLinear
 from tests.checkpoints import kinds
 from tests.checkpoints.test_adapter import adapter, pair
 from tests.checkpoints.test_faults import edit, edit_weights

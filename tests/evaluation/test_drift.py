@@ -135,12 +135,15 @@ def test_answers_are_those_of_chat_and_the_page_shows_them(folder: Path) -> None
     assert drift.changed == sum(pair.before != pair.after for pair in drift.answers) > 0
     assert drift.right == (1, 1, 1)
     assert len(drift.summary()["changed"]) == drift.changed  # type: ignore[arg-type]
-    check_page(render(drift_page("nano in 4 bits", drift, {"kept": "nothing"})), drift)
+    check_page(
+        render(drift_page("nano in 4 bits", drift, (4_000_000, 1_000_000), {"kept": "nothing"})), drift
+    )
 
 
 def check_page(page: str, drift: Drift) -> None:
     for told in (
         f"{drift.changed} of 3",
+        "4.00 MB → 1.00 MB",
         "decoder.layers.0",
         DOWN,
         "Answers that changed",

@@ -13,8 +13,9 @@ from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.nn import quantised
+from tessera.nn.codes import group_of
 from tessera.nn.linear import make_linear
-from tessera.nn.quantised import Int4Linear, Int8Linear, group_of
+from tessera.nn.quantised import Int4Linear, Int8Linear
 
 SMALL_VIT = VisionConfig()
 LARGE_VIT = VisionConfig(

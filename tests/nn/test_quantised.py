@@ -7,8 +7,10 @@ import torch
 from torch.nn import functional as F
 
 from tessera.nn import quantised
+from tessera.nn.codes import Codes, group_of, quantise_4bit
+from tessera.nn.cpu.native import why_not
 from tessera.nn.linear import LinearKind, make_linear
-from tessera.nn.quantised import NORMAL_LEVELS, Int4Linear, QuantisedLinear, group_of, quantise_4bit
+from tessera.nn.quantised import NORMAL_LEVELS, Int4Linear, QuantisedLinear
 
 KINDS: tuple[LinearKind, ...] = ("int8", "int4")
 
@@ -88,7 +90,7 @@ def test_levels_beat_even_steps() -> None:
 @pytest.mark.parametrize(("inner", "group"), [(1024, 64), (4304, 16), (34, 34), (94, 2)])
 def test_groups_of_odd_widths(inner: int, group: int) -> None:
     assert group_of(inner) == group
-    packed, scale = quantise_4bit(noise(3, inner))
+    packed, scale, _ = quantise_4bit(noise(3, inner))
     assert packed.shape == (3, inner // 2) and scale.shape == (3, inner // group)
 
 
@@ -106,3 +108,35 @@ def test_bfloat16_stays_bfloat16() -> None:
     out.sum().backward()
     assert out.dtype == torch.bfloat16 and x.grad is not None and x.grad.dtype == torch.bfloat16
     assert relative(out.detach(), F.linear(x.detach().float(), half.dense())) < 0.01
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("group", [16, 64, 128])
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_four_bits_with_zeros(group: int, count: int, bias: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Number by number: (code - zero) * scale; in slices, through our kernel, and with a gradient."""
+    monkeypatch.setattr(quantised, "SLICE_BYTES", 256 * 4 * 7)
+    generator = torch.Generator().manual_seed(1)
+    codes, zero = (
+        torch.randint(0, 16, (48, size), generator=generator).byte() for size in (256, 256 // group)
+    )
+    scale = (torch.rand(48, 256 // group, generator=generator) + 0.5).bfloat16()
+    wanted = (codes.double() - zero.double().repeat_interleave(group, 1)) * scale.double().repeat_interleave(
+        group, 1
+    )
+    b = noise(48, seed=1).bfloat16() if bias else None
+    packed = codes[:, ::2] * 16 + codes[:, 1::2]
+    made = Codes(packed, scale, zero).linear(b)
+    assert torch.equal(made.dense().double(), wanted) and made.dense().dtype == torch.float32
+    x = noise(count, 256, seed=2).bfloat16()
+    exact = x.double() @ wanted.T + (0 if b is None else b.double())
+    assert relative(made(x), exact) < 1e-2
+    with torch.inference_mode():
+        assert relative(made(x), exact) < 1e-2
+        if group % 64 == 0 and not why_not():
+            assert relative(made._by_kernel(x), exact) < 1e-2, "whatever was measured to be faster"
+        assert made.streamed(count) is None
+    wide = Codes(packed, scale.float(), zero).linear(None)
+    x = noise(count, 256, seed=2).requires_grad_()
+    (wide(x) * noise(count, 48, seed=3)).sum().backward()
+    assert x.grad is not None and relative(x.grad, noise(count, 48, seed=3).double() @ wanted) < 1e-6

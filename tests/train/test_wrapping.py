@@ -10,8 +10,9 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
+from tessera.nn.codes import quantise
 from tessera.nn.lora import LoRAConfig, LoRALinear, added, lora_linears, own_name, replace_module
-from tessera.nn.quantised import Int8Linear, quantise
+from tessera.nn.quantised import Int8Linear
 from tessera.train.loop import Trainer
 from tessera.train.recipe import Recipe
 from tessera.train.setup import set_up
@@ -170,7 +171,7 @@ def test_masters_take_part_in_a_merge() -> None:
 def test_a_quantised_base_is_counted_and_keeps_its_factors() -> None:
     model, path = tiny.model(), "decoder.layers.0.self_attn.q_proj"
     plain = model.get_submodule(path)
-    replace_module(model, path, Int8Linear(*quantise(plain.weight), plain.bias))
+    replace_module(model, path, quantise(plain.weight).linear(plain.bias))
     rules = (DECODER, FREEZE)
     wrap(model, rules, 0, Masters())
     module = dict(lora_linears(model))[path]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from tessera.chat.encoder import Encoder
 from tessera.checkpoints.adapter import Adapter
@@ -27,7 +28,7 @@ from tessera.checkpoints.files.views import Int8View, ResizedPositions, is_int8
 from tessera.checkpoints.fill import fill
 from tessera.checkpoints.lora.attaching import attach
 from tessera.checkpoints.quantised.awq import CODES, AwqView
-from tessera.checkpoints.quantised.form import CodedView, form_of
+from tessera.checkpoints.quantised.form import CodedView, StoredCodes, form_of
 from tessera.checkpoints.weights import check_size, find_groups, read_own
 from tessera.families.family import Family
 from tessera.families.keymap import Group
@@ -35,8 +36,8 @@ from tessera.models.accounting import count_parameters
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.nn.attention.api import describe_attention
+from tessera.nn.codes import Codes
 from tessera.nn.linear import LinearKind
-from tessera.nn.quantised import Codes
 from tessera.runtime.json_file import Section
 from tessera.runtime.shown import shown
 
@@ -98,26 +99,44 @@ class OpenedWeights:
     new: NewTokens | None = None
     apart: bool = False
     """The adapter's factors are not merged; `attach` puts them beside their linears."""
-    stored: CodedView | None = None
+    stored: StoredCodes | None = None
     """Of weights in few bits, which `source` gives as floats."""
 
     @property
-    def coded(self) -> frozenset[str]:
-        """Names of weights in few bits, stored under their own; none where an adapter is merged into them."""
-        merging = self.adapter is not None and not self.apart
-        return frozenset() if self.stored is None or merging else self.stored.coded
+    def coded(self) -> list[Group]:
+        """Weights in few bits; none where an adapter is merged into them."""
+        if self.stored is None or (self.adapter is not None and not self.apart):
+            return []
+        return [group for group in self.groups if self.stored.coded.issuperset(group.stored)]
 
-    def codes(self) -> Iterator[tuple[str, Codes]]:
-        """Own names and weights of `coded`, as they are stored."""
-        return ((name, self.stored.codes(name)) for name in sorted(self.coded) if self.stored is not None)
+    @property
+    def as_floats(self) -> tuple[str, ...]:
+        """What is to be said where weights in few bits were read by `tensors`."""
+        if self.stored is None:
+            return ()
+        return (f"{shown(self.source.folder)}: weights stored in {self.stored.told} were opened as floats",)
+
+    def codes(self, groups: Iterable[Group]) -> Iterator[tuple[str, Codes]]:
+        """Own names and weights of some of `coded`, as they are stored."""
+        if self.stored is None:
+            return
+        for group in groups:
+            shapes = [tuple(self.model.get_parameter(name).shape) for name in group.own]
+            found = [self.stored.codes(key) for key in group.stored]
+            # What joins and cuts matrices goes by their rows, which codes, scales and zeros have, too.
+            parts = [
+                [None] * len(shapes) if one[0] is None else group.to_own(one, shapes)
+                for one in zip(*found, strict=True)
+            ]
+            yield from zip(group.own, map(Codes._make, zip(*parts, strict=True)), strict=True)
 
     def tensors(
-        self, looked_at: float = math.inf, but: Container[str] = ()
+        self, looked_at: float = math.inf, but: Container[Group] = ()
     ) -> Iterator[tuple[str, torch.Tensor]]:
         """Own names and tensors, as `read_own` gives them; with adapter and rows for new tokens.
 
-        `but`: own names that are left out."""
-        groups = [group for group in self.groups if not all(name in but for name in group.own)]
+        `but`: those that are left out."""
+        groups = [group for group in self.groups if group not in but]
         read = read_own(groups, dict(self.model.named_parameters()), self.source, looked_at)
         read = read if self.adapter is None else self.adapter.merged(read, self.apart)
         return read if self.new is None else self.new.widened(read)
@@ -170,16 +189,12 @@ def load_checkpoint(
             raise ValueError(f"{shown(root)}: {error}") from error
         # Packed weights stay in the files until they are used: only what is small is read for a look.
         looked_at = SMALL if linears == "packed" else math.inf
-        but = opened.coded if as_stored else frozenset[str]()
-        coded = opened.codes() if as_stored else ()
-        read = opened.tensors(looked_at, but)
-        fill(opened.model, read, device, dtype, devices, linears, chosen, windows, coded)
+        coded = opened.coded if as_stored else []
+        read, codes = opened.tensors(looked_at, coded), opened.codes(coded)
+        fill(opened.model, read, device, dtype, devices, linears, chosen, windows, codes)
         if apart and opened.adapter is not None:
             attach(opened.model, opened.adapter)
-    notes = said.notes
-    if opened.stored is not None and not but:
-        kind = opened.stored.form.kind
-        notes = (*notes, f"{shown(root)}: weights stored in {kind} were opened as floats")
+    notes = said.notes if coded else (*said.notes, *opened.as_floats)
     told = vars(said) | {"tokenizer": encoder.tokenizer, "notes": notes}
     return Loaded(**told, model=opened.model.eval(), encoder=encoder, folder=root)
 
@@ -200,7 +215,7 @@ def open_weights(
         with with_known_reason(root):
             found = published_layout(root)  # before the weights: a folder of something else is named as such
             source, notes = _views(reader, dtype, merge_lora, found[2].LORA_RANKS if found else {})
-            stored = source if isinstance(source, CodedView) else None
+            stored = source if isinstance(source, StoredCodes) else None
             described = describe(root, source.files)
             if grid := described.stored_grid:
                 key = described.keymap.group(grid.parameter).stored[0]
@@ -208,8 +223,7 @@ def open_weights(
             check_size(described.family.model, reader)
             model = empty_model(described.family)
             groups = find_groups(dict(model.named_parameters()), described.keymap, source)
-            if stored is not None:
-                stored.check_linears(model)
+            _check_linears(model, groups, stored)
         merged = None if adapter is None else Adapter(adapter, model)
         notes += [] if merged is None else [merged.note]
         noted = replace(described, notes=(*described.notes, *reader.notes, *notes))
@@ -236,6 +250,20 @@ def empty_model(family: Family) -> VLM:
         return VLM(family.model)
 
 
+def _check_linears(model: VLM, groups: Iterable[Group], stored: StoredCodes | None) -> None:
+    """ValueError for weights in few bits that are not those of linear layers."""
+    if stored is None:
+        return
+    for group in groups:
+        few = stored.coded.intersection(group.stored)
+        owners = [model.get_submodule(name.rpartition(".")[0]) for name in group.own]
+        if few and not all(isinstance(owner, nn.Linear) for owner in owners):
+            raise ValueError(
+                f"{stored.place(min(few))}: {shown(min(few))} is in few bits, which only linear layers can "
+                "be: fetch the files again"
+            )
+
+
 def _views(
     reader: ShardReader, dtype: torch.dtype | None, merge_lora: bool, rank_keys: Mapping[str, str]
 ) -> tuple[TensorSource, list[str]]:
@@ -253,7 +281,6 @@ def _views(
             "checkpoint's own config.json"
         )
     if method == "awq":
-        notes.append(f"{reader.folder}: weights stored in 4 bits (AWQ) were opened as floats")
         return AwqView(reader, how, dtype), notes
     said = [f"{key} = {rank}" for key in rank_keys.values() if (rank := config.whole(key, 0))]
     if is_lora(reader.files):

@@ -19,6 +19,7 @@ from tessera.engine.hints import LOAD, unknown_setting
 from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 from tessera.models.accounting import Stored
 from tessera.nn.linear import inference_head
+from tessera.nn.quantised import QuantisedLinear
 from tessera.runtime.device import choose_device, choose_dtype
 from tessera.runtime.shown import shown
 
@@ -74,7 +75,8 @@ def open_model(
         adapter=adapted,
     )
     decoder = loaded.model.decoder
-    decoder.add_module("lm_head", inference_head(decoder.lm_head, few_bits=stored != "bf16"))
+    few = any(isinstance(module, QuantisedLinear) for module in decoder.modules())
+    decoder.add_module("lm_head", inference_head(decoder.lm_head, few_bits=few))
     loaded = replace(loaded, notes=(*loaded.notes, *note))
     listed = (
         content_tokens if content_tokens is None or isinstance(content_tokens, str) else tuple(content_tokens)

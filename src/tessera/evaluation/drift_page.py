@@ -12,12 +12,15 @@ from tessera.pages.page import HtmlPage
 MOST_CARDS, MOST_LAYERS = 24, 40
 
 
-def drift_page(title: str, drift: Drift, settings: Mapping[str, object]) -> HtmlPage:
-    """Figures, blocks and layers, the answers that changed, and how it was made."""
+def drift_page(title: str, drift: Drift, sizes: tuple[int, int], settings: Mapping[str, object]) -> HtmlPage:
+    """Figures, blocks and layers, the answers that changed, and how it was made.
+
+    sizes: bytes of the files before and after.
+    """
     changed = sorted((pair for pair in drift.answers if pair.changed), key=lambda pair: -pair.kl)
     told = [(str(key), str(value)) for key, value in settings.items()]
     sections = (
-        ("Before and after", _figures(drift)),
+        ("Before and after", _figures(drift, sizes)),
         ("Blocks, each alone in few bits", _blocks(drift)),
         ("Layers", _layers(drift)),
         ("Answers that changed", _changed(changed)),
@@ -26,10 +29,12 @@ def drift_page(title: str, drift: Drift, settings: Mapping[str, object]) -> Html
     return HtmlPage(title, "", sections)
 
 
-def _figures(drift: Drift) -> tuple[blocks.Table | str, ...]:
+def _figures(drift: Drift, sizes: tuple[int, int]) -> tuple[blocks.Table | str, ...]:
     asked, (before, after, known) = len(drift.answers), drift.right
     low, high = wilson_interval(drift.changed, asked)
+    first, second = (f"{size / 1e6:,.2f} MB" for size in sizes)
     rows = [
+        ("size of the files", f"{first} → {second}", f"{sizes[1] / sizes[0]:.0%}"),
         ("answers that changed", f"{drift.changed} of {asked}", f"95 %: {low:.0%} to {high:.0%}"),
         ("most likely token the same", f"{drift.same_best:.2%}", f"of {drift.tokens:,} tokens"),
         ("KL of a token, mean", f"{drift.kl_mean:.2g}", "nats"),
@@ -57,10 +62,11 @@ def _blocks(drift: Drift) -> list[blocks.Table | str]:
 
 def _layers(drift: Drift) -> list[blocks.Table | str]:
     worst = sorted(drift.layers, key=lambda layer: -layer.output_error)[:MOST_LAYERS]
+    most = max((layer.output_error for layer in worst), default=0.0) or 1.0
     rows = [
         (
             layer.name,
-            blocks.BarCell(min(1.0, layer.output_error), f"{layer.output_error:.2%}"),
+            blocks.BarCell(layer.output_error / most, f"{layer.output_error:.2%}"),
             f"{layer.weight_error:.2%}",
         )
         for layer in worst
@@ -72,7 +78,7 @@ def _layers(drift: Drift) -> list[blocks.Table | str]:
 def _changed(pairs: list[AnswerPair]) -> list[blocks.SampleCards | str]:
     if not pairs:
         return ["None."]
-    note = f"The {min(MOST_CARDS, len(pairs))} with the largest KL of {len(pairs)}."
+    note = f"{min(MOST_CARDS, len(pairs))} of {len(pairs)}, largest KL first."
     return [note, blocks.SampleCards([_card(pair) for pair in pairs[:MOST_CARDS]], narrow=True)]
 
 

@@ -16,10 +16,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tessera.nn.codes import quantise, quantise_4bit
 from tessera.nn.cpu.native import Streamed, multiply
 from tessera.nn.cpu.operators import can_pack, packed_product, packed_weight
 from tessera.nn.cpu.routes import streams, takes_native
-from tessera.nn.quantised import QuantisedLinear, quantise, quantise_4bit
+from tessera.nn.quantised import QuantisedLinear
 
 LinearKind = Literal["plain", "packed", "int8", "int4"]
 

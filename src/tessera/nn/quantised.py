@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -34,25 +34,6 @@ NORMAL_LEVELS = (
     *(0.7229568362236023, 1.0),
 )
 """NF4: values that normally distributed weights take equally often (QLoRA, arXiv 2305.14314, appendix E)."""
-
-
-class Codes(NamedTuple):
-    """A weight in few bits: int8 [out, in] with scale [out], or uint8 [out, in / 2] with [out, in / group].
-
-    What `Int8Linear` and `Int4Linear` compute with.
-    """
-
-    weight: torch.Tensor
-    scale: torch.Tensor
-
-    def linear(self, bias: torch.Tensor | None) -> QuantisedLinear:
-        """The layer that computes with them; bias [out] in the dtype of the scale."""
-        kind = Int8Linear if self.weight.dtype == torch.int8 else Int4Linear
-        return kind(self.weight, self.scale, bias)
-
-    def dense(self) -> torch.Tensor:
-        """The weight [out, in] that they stand for, in float32."""
-        return self.linear(None).dense()
 
 
 class QuantisedLinear(nn.Module):
@@ -83,7 +64,7 @@ class QuantisedLinear(nn.Module):
         if _is_traced(x):
             out = cast(torch.Tensor, _FrozenProduct.apply(rows, self))
         elif self._streams and takes_native(self.kind, rows, self.out_features, self.torchs_way):
-            out = multiply(rows, self._streamed)
+            out = self._by_kernel(rows)
         else:
             out = self.product(rows)
         return out.view(*x.shape[:-1], self.out_features)
@@ -94,6 +75,9 @@ class QuantisedLinear(nn.Module):
         if known and streams(self.kind, rows, self.in_features, self.out_features, self.torchs_way):
             return self._streamed
         return None
+
+    def _by_kernel(self, rows: torch.Tensor) -> torch.Tensor:
+        return multiply(rows, self._streamed)
 
     @property
     def addresses(self) -> tuple[int, ...]:
@@ -190,17 +174,18 @@ class Int4Linear(QuantisedLinear):
     """
 
     kind = "int4"
+    table: tuple[float, ...] = NORMAL_LEVELS
     pairs: torch.Tensor
 
     def __init__(self, weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> None:
         super().__init__(weight, scale, bias, in_a_byte=2)
-        levels = torch.tensor(NORMAL_LEVELS, device=weight.device)
+        levels = torch.tensor(self.table, device=weight.device)
         both = torch.stack((levels.repeat_interleave(16), levels.repeat(16)), dim=1)  # [256, 2]
         self.register_buffer("pairs", both.to(scale.dtype), persistent=False)
 
     @property
     def levels(self) -> torch.Tensor:
-        """`NORMAL_LEVELS` in the layer's dtype."""
+        """What the 16 codes stand for, in the layer's dtype."""
         return self.pairs[:16, 1].contiguous()
 
     @property
@@ -215,53 +200,48 @@ class Int4Linear(QuantisedLinear):
         return groups.view(len(levels), self.in_features), None
 
 
-def quantise(weight: torch.Tensor, dtype: torch.dtype | None = None) -> Codes:
-    """Weight float [out, in] to int8 [out, in] and scale [out] in a dtype, the weight's: symmetric, by rows.
+class OffsetInt4Linear(Int4Linear):
+    """Whole numbers 0 to 15 less a zero that groups of a row have of their own, as AWQ makes them.
 
-    The scale is rounded to that dtype first and the weights are divided by what is left, so that its rounding
-    costs nothing. No weight moves by more than half a scale.
+    weight uint8 [out, in / 2] as `Int4Linear`'s; scale and zero (uint8) [out, in / group]: a weight is
+    (code - zero) * scale. Our kernel, which knows no zeros, takes 8 instead; the rest of them, the same for a
+    whole group, is added from the sums of its inputs.
     """
-    weight = weight.detach()
-    whole = torch.empty(weight.shape, dtype=torch.int8, device=weight.device)
-    scale = (weight.abs().amax(1).float() / 127).clamp_min(1e-30).to(dtype or weight.dtype)
-    step = max(1, SLICE_BYTES // (4 * weight.shape[1]))
-    for start in range(0, len(weight), step):
-        part = slice(start, start + step)
-        steps = (weight[part].float() / scale[part, None].float()).round_()
-        whole[part] = steps.clamp_(-127, 127)
-    return Codes(whole, scale)
 
+    table = tuple(float(code - 8) for code in range(16))
+    zero: torch.Tensor
+    offset: torch.Tensor
 
-def quantise_4bit(weight: torch.Tensor, dtype: torch.dtype | None = None) -> Codes:
-    """Weight float [out, in] to uint8 [out, in / 2] and scale [out, in / group] in a dtype, the weight's.
+    def __init__(
+        self, weight: torch.Tensor, scale: torch.Tensor, zero: torch.Tensor, bias: torch.Tensor | None
+    ) -> None:
+        group = 2 * weight.shape[1] // scale.shape[1]
+        repeats = group // STEP if group % STEP == 0 else 1
+        super().__init__(weight, scale.repeat_interleave(repeats, 1), bias)
+        self.register_buffer("zero", zero)
+        self.register_buffer("offset", (8.0 - zero.float()) * scale.float())
 
-    Each weight becomes the nearest of `NORMAL_LEVELS` times its group's scale. ValueError for an odd row.
-    """
-    weight = weight.detach()
-    out, inner = weight.shape
-    group = group_of(inner)
-    packed = torch.empty(out, inner // 2, dtype=torch.uint8, device=weight.device)
-    largest = weight.view(out, -1, group).abs().amax(2).float()
-    scale = largest.clamp_min(1e-30).to(dtype or weight.dtype)
-    levels = torch.tensor(NORMAL_LEVELS, device=weight.device)
-    middles = (levels[1:] + levels[:-1]) / 2
-    step = max(1, SLICE_BYTES // (4 * inner))
-    for start in range(0, out, step):
-        part = slice(start, start + step)
-        shares = weight[part].float().view(-1, inner // group, group) / scale[part, :, None].float()
-        index = torch.bucketize(shares, middles).to(torch.uint8).view(-1, inner // 2, 2)
-        packed[part] = index[..., 0] * 16 + index[..., 1]
-    return Codes(packed, scale)
+    def streamed(self, rows: int) -> Streamed | None:
+        """None: the kernel alone would leave the zeros out."""
+        return None
 
+    @classmethod
+    def torchs_way(cls, given: Streamed) -> Callable[[torch.Tensor], torch.Tensor]:
+        """That of the class above, which takes as long."""
+        return Int4Linear.torchs_way(given)
 
-def group_of(inner: int) -> int:
-    """Weights that share a scale in rows of this length: GROUP, or the largest even part of it that divides.
+    def _by_kernel(self, rows: torch.Tensor) -> torch.Tensor:
+        sums = rows.float().view(len(rows), self.offset.shape[1], -1).sum(-1)
+        most = super()._by_kernel(rows)
+        return torch.addmm(most.float(), sums, self.offset.T).to(rows.dtype)
 
-    ValueError for rows of odd length.
-    """
-    if inner % 2:
-        raise ValueError(f"int4: a row of {inner} weights can't be kept in pairs; take int8")
-    return next(group for group in range(GROUP, 0, -2) if inner % group == 0)
+    def piece(self, part: slice, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Weights in a dtype, each rounded once."""
+        levels = F.embedding(self.weight[part].int(), self.pairs.to(dtype))  # [n, in / 2, 2]
+        zero, scale = 8 - self.zero[part].to(dtype), self.scale[part].to(dtype)
+        count = len(levels)
+        levels.view(count, zero.shape[1], -1).add_(zero[..., None])
+        return levels.view(count, scale.shape[1], -1).mul_(scale[..., None]).view(count, -1), None
 
 
 def _is_traced(x: torch.Tensor) -> bool:

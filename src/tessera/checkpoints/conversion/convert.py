@@ -116,7 +116,7 @@ def convert(
         check_tokenizer(said.tokenizer, written.tokenizer, root)
         kinds, agreement = (stored, ledger.dtypes), None
         unmerged = [f"{root}: there are no LoRA matrices to merge"] if merge_lora and not merged else []
-        spoilt = _spoilt(root, ledger.not_finite, check)
+        oddities = (*opened.as_floats, *unmerged, *_spoilt(root, ledger.not_finite, check))
         if check:
             known = found.described.tokenizer.vocab_size if add_tokens else None
             agreement = compare_folders(root, folder, kinds, merge_lora, adapter, device, seed, known)
@@ -132,7 +132,7 @@ def convert(
         agreement=agreement,
         tolerance=tolerance_for(kinds, device, adapter is not None),
         seconds=time.monotonic() - started,
-        notes=(*said.notes, *unmerged, *spoilt, *_not_kept(said.family, written.family, layout)),
+        notes=(*said.notes, *oddities, *_not_kept(said.family, written.family, layout)),
     )
 
 

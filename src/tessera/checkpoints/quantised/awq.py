@@ -9,7 +9,8 @@ an output (G is 128). Eight codes of 4 bits lie in a word, from its low bits on,
 import torch
 
 from tessera.checkpoints.files.shards import TensorSource
-from tessera.checkpoints.files.views import View
+from tessera.checkpoints.quantised.form import StoredCodes
+from tessera.nn.codes import Codes
 from tessera.runtime.json_file import Section
 from tessera.runtime.shown import shown
 
@@ -19,11 +20,13 @@ CODES, ZEROS, SCALES = ".qweight", ".qzeros", ".scales"
 WEIGHT = ".weight"
 
 
-class AwqView(View):
-    """AWQ's linears as floats, formed in float32 and given in `dtype`; None takes that of the scales.
+class AwqView(StoredCodes):
+    """AWQ's linears: `tensor` gives floats, formed in float32, in `dtype`; None takes that of the scales.
 
     `said`: `quantization_config`. Raises ValueError naming a field of it that stands for other files.
     """
+
+    told = "4 bits (AWQ)"
 
     def __init__(self, source: TensorSource, said: Section, dtype: torch.dtype | None = None) -> None:
         super().__init__(source)
@@ -37,6 +40,7 @@ class AwqView(View):
                         f"{shown(name + ending)}: fetch the files again"
                     )
         self._packed = {name + WEIGHT: name for name in packed}
+        self.coded = frozenset(self._packed)
         parts = {name + ending for name in packed for ending in (CODES, ZEROS, SCALES)}
         self.files = {key: file for key, file in source.files.items() if key not in parts}
         self.files |= {key: source.files[name + CODES] for key, name in self._packed.items()}
@@ -57,6 +61,13 @@ class AwqView(View):
         weight = (whole - unpack(zeros).float()[:, None]) * scales.float()[:, None]
         return weight.flatten(0, 1).T.to(self._dtype or scales.dtype).contiguous()
 
+    def codes(self, key: str) -> Codes:
+        """A weight as our own layers keep it: codes [out, in / 2], two in a byte, scales and zeros."""
+        words, zeros, scales = self._parts(self._packed[key])
+        by_output = unpack(words).T
+        pairs = by_output[:, ::2] << 4 | by_output[:, 1::2]
+        return Codes(pairs.contiguous(), scales.T.contiguous(), unpack(zeros).T.contiguous())
+
     def _parts(self, name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Codes, zeros and scales of a linear. ValueError where they do not fit each other."""
         codes, zeros, scales = (self._source.tensor(name + ending) for ending in (CODES, ZEROS, SCALES))
@@ -73,6 +84,9 @@ class AwqView(View):
                 f"{self._source.place(name + CODES)}: codes, zeros and scales of {shown(name)} are {found}, "
                 f"which is not AWQ in 4 bits with groups of {self._group or 'all'}: fetch the files again"
             )
+        if not scales.isfinite().all():
+            key = name + SCALES
+            raise ValueError(f"{self._source.place(key)}: {shown(key)} is not finite: fetch the file again")
         return codes, zeros, scales
 
 

@@ -5,16 +5,16 @@ such a linear is stored as `nn.quantised.Codes`: `….weight` int8 [out, in] wit
 uint8 [out, in / 2] with `….scale` [out, in / group]. Everything else is stored as usual.
 """
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import Literal, get_args
 
 import torch
-from torch import nn
 
 from tessera.checkpoints import own
 from tessera.checkpoints.files.shards import TensorSource
 from tessera.checkpoints.files.views import View
-from tessera.nn.quantised import Codes
+from tessera.nn.codes import Codes
 from tessera.runtime.config import Config
 from tessera.runtime.json_file import Section
 from tessera.runtime.shown import shown
@@ -46,19 +46,28 @@ def form_of(folder: Path) -> QuantisedForm | None:
     return said.build(QuantisedForm, **said.content)
 
 
-class CodedView(View):
-    """A quantised folder: weights as floats for whoever reads them, and as codes.
+class StoredCodes(View):
+    """A view that gives weights stored in few bits as floats, and has their codes, too."""
 
-    `tensor` gives the floats in `dtype`, None takes that of the scales.
-    """
+    told: str
+    """In what they are stored, for messages."""
+    coded: frozenset[str]
+    """Keys, as the view has them, of weights in few bits."""
+
+    @abstractmethod
+    def codes(self, key: str) -> Codes:
+        """One of `coded` as it is stored, perhaps windows into the file. ValueError for a broken one."""
+
+
+class CodedView(StoredCodes):
+    """A folder in our own form; `tensor` gives floats in `dtype`, None takes that of the scales."""
 
     def __init__(self, source: TensorSource, form: QuantisedForm, dtype: torch.dtype | None = None) -> None:
         super().__init__(source)
-        self.form, self._dtype = form, dtype
+        self.form, self.told, self._dtype = form, form.kind, dtype
         self.coded = frozenset(
             key.removesuffix(SCALE) + WEIGHT for key in source.files if key.endswith(SCALE)
         )
-        """Keys of the weights in few bits."""
         for key in sorted(self.coded - source.files.keys()):
             alone = _scale_of(key)
             raise ValueError(
@@ -80,17 +89,8 @@ class CodedView(View):
         codes = self.codes(key)
         return codes.dense().to(self._dtype or codes.scale.dtype)
 
-    def check_linears(self, model: nn.Module) -> None:
-        """ValueError for a weight in few bits that is none of a linear layer."""
-        for key in sorted(self.coded):
-            if not isinstance(model.get_submodule(key.removesuffix(WEIGHT)), nn.Linear):
-                raise ValueError(
-                    f"{self.place(key)}: {shown(key)} is in few bits, which only linear layers can be: "
-                    "fetch the files again"
-                )
-
     def codes(self, key: str) -> Codes:
-        """A weight as it is stored; windows into the file. ValueError for one that is not of this form."""
+        """A weight as it is stored, windows into the file. ValueError for one that is not of this form."""
         weight, scale = self._source.tensor(key), self._source.tensor(_scale_of(key))
         if CODED.get(weight.dtype) != self.form.kind or not _fits(weight, scale):
             found, by = (f"{str(t.dtype).removeprefix('torch.')} {tuple(t.shape)}" for t in (weight, scale))

@@ -18,9 +18,9 @@ from tessera.checkpoints.conversion.proof import Ledger
 from tessera.checkpoints.files.shards import MAX_SHARD_BYTES, ShardReader
 from tessera.checkpoints.fill import replaceable
 from tessera.checkpoints.load import OpenedWeights, open_weights
-from tessera.checkpoints.quantised.form import FEW_BITS, SCALE, WEIGHT, FewBits, QuantisedForm
+from tessera.checkpoints.quantised.form import FEW_BITS, SCALE, WEIGHT, CodedView, FewBits, QuantisedForm
 from tessera.checkpoints.save import require_new, write_checkpoint
-from tessera.nn.quantised import Codes, quantise, quantise_4bit
+from tessera.nn.codes import Codes, quantise, quantise_4bit
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.shown import shown
 
@@ -69,10 +69,10 @@ def quantise_checkpoint(
         raise ValueError(f"kind = {shown(kind)}: choose {' or '.join(FEW_BITS)}")
     require_new(goal)
     with building(goal) as folder, open_weights(root, None, adapter=adapter) as opened:
-        if opened.stored is not None:
+        if isinstance(opened.stored, CodedView):
             raise ValueError(
-                f"{shown(root)} is stored in {opened.stored.form.kind} already: give the checkpoint that it "
-                "was made from"
+                f"{shown(root)} is stored in {opened.stored.told} already: give the checkpoint that it was "
+                "made from"
             )
         chosen, kept = choose_linears(opened.model, kind, keep)
         check_room(folder, DTYPE.itemsize * sum(p.numel() for p in opened.model.parameters()), None)
@@ -91,7 +91,7 @@ def quantise_checkpoint(
         bytes_before=ShardReader(root).size_on_disk(),
         bytes_after=ShardReader(goal).size_on_disk(),
         seconds=time.monotonic() - started,
-        notes=said.notes,
+        notes=(*said.notes, *opened.as_floats),
     )
 
 

@@ -9,8 +9,8 @@ from tessera.runtime.config import Config
 from tessera.runtime.shown import shown
 
 KINDS = ("json_schema", "regex", "choices", "lark")
-WHITE_SPACE = r"[ \t\r\n]{1,64}"
-"""Between the parts of JSON: room for lines and indents, but an end to a model that writes nothing else."""
+WHITE_SPACE = r"( |\r?\n[ \t]{0,32})"
+"""Between the parts of JSON: a space, or a new line and its indent. Small models would write nothing else."""
 
 
 class Grammar(Config):

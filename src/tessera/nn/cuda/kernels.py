@@ -118,7 +118,7 @@ def attention(
     parts = torch.empty(count, heads, splits, width, **options)
     peaks, totals = torch.empty(2, count, heads, splits, **options)
     out = torch.empty_like(query)
-    columns = triton.next_power_of_2(width)
+    columns = max(16, triton.next_power_of_2(width))
     programs.attend[(count, groups, splits)](
         *(query, keys, values, table, seen, parts, peaks, totals, table.stride(0), width**-0.5),
         PAGE=page,

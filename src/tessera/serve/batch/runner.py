@@ -43,10 +43,10 @@ class BatchCounts:
         """With one more answer."""
         if status != 200:
             return replace(self, failed=self.failed + 1)
-        told = body["usage"]
+        told = body.get("usage") or {}  # other servers may leave it out
         names = ("prompt_tokens", "completion_tokens")
         asked, said = (
-            told[name] for name in (names if names[0] in told else ("input_tokens", "output_tokens"))
+            told.get(name) or 0 for name in (names if names[0] in told else ("input_tokens", "output_tokens"))
         )
         return replace(
             self,

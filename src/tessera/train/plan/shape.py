@@ -13,8 +13,8 @@ from tessera.checkpoints.fill import replaceable
 from tessera.models.config import ModelConfig
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
+from tessera.nn.codes import group_of
 from tessera.nn.lora import LoRALinear, replace_module
-from tessera.nn.quantised import group_of
 from tessera.train.update.rules import Rule, decides, trains
 
 Model = TypeVar("Model", bound=nn.Module)
