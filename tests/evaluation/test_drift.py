@@ -154,7 +154,7 @@ def check_page(page: str, drift: Drift) -> None:
 
 
 def test_few_bits_beside_other_few_bits(folder: Path) -> None:
-    """From AWQ files to our own form both sides are in few bits: what differs is compared, the rest is not."""
+    """From AWQ files to our own form both sides are in few bits: what differs is compared."""
     _, four = opened(folder)
     eight = tessera.load(folder, dtype="float32", load_in_8bit=True)
     pairs = few_bit_pairs(eight, four)
