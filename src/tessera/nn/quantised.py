@@ -80,6 +80,11 @@ class QuantisedLinear(nn.Module):
         return multiply(rows, self._streamed)
 
     @property
+    def addresses(self) -> tuple[int, ...]:
+        """Where its tensors lie; others after a move or a cast."""
+        return tuple([each.data_ptr() for each in self._buffers.values() if each is not None])
+
+    @property
     def _streamed(self) -> Streamed:
         return Streamed(self.kind, self.weight, self.scale, self.bias, self.levels)
 
