@@ -19,7 +19,7 @@ from tessera.align.preferences.response import read_response, sampled
 from tessera.align.preferences.scoring_run import refused_beside, score_file
 from tessera.align.prompts import write_prompt
 from tessera.records.faults import DataError
-from tessera.records.readers import container
+from tessera.records.readers import container, json_file
 from tessera.scoring.reasoned.judging import AnswerJudge
 from tests.pages.markup import check_well_formed
 
@@ -208,7 +208,8 @@ def test_what_cannot_be_read_or_written_at_all(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scoring holds a line at a time; pairing eight bytes a line and one question."""
 
-    monkeypatch.setattr(container, "digest_of", str)  # which reads up to 8 MiB at once
+    monkeypatch.setattr(container, "digest_of", str)  # which reads up to 8 MiB at once,
+    monkeypatch.setattr(json_file, "shape_of", str)  # and which reads up to 1 MiB
 
     def peak(questions: int) -> tuple[int, int]:
         scored = tmp_path / f"s{questions}.jsonl"
