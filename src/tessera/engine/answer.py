@@ -56,6 +56,11 @@ class ThoughtSplitter:
     def __init__(self) -> None:
         self._held, self._place = "", "lead"
 
+    @property
+    def thinking(self) -> bool:
+        """Whether the thought has begun and is not closed."""
+        return self._place in ("opened", "thought")
+
     def push(self, piece: str) -> tuple[str, str]:
         """Take a piece; returns what is certain of thought and words."""
         held, thought = self._held + piece, ""
