@@ -44,8 +44,8 @@ POOL = 168
 """Questions, each asked in several ways and again and again."""
 CACHE = 2**23
 """Bytes of the engine's cache: so few that it is full soon, and requests have to make room for others."""
-GROWTH = 16.0
-"""MiB that memory may grow from the second fifth of the requests to the last: noise of the allocator."""
+GROWTH = 32.0
+"""MiB that memory may grow from the second fifth of the requests to the last. It goes up and down by 20."""
 SHOWN = 20
 """Values of memory that are told."""
 HELD = ("engine_running", "engine_waiting", "engine_blocks_used", "requests_inside", "bodies_waiting") + (
