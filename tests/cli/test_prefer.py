@@ -56,7 +56,7 @@ def test_the_fault_looks_as_the_page_says(folder: Path, capsys: pytest.CaptureFi
     assert main(["prefer", "score", "responses.jsonl", "-o", "scored.jsonl"]) == 1
     out = capsys.readouterr().out
     (example,) = [line for block in blocks(PAGE, "") for line in block.splitlines()]
-    assert example in out and "scored.refused.jsonl: 1 line that were refused" in out.replace("was", "were")
+    assert example in out and "scored.refused.jsonl: 1 refused line with reasons" in out
 
 
 def test_json_and_modes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
