@@ -36,6 +36,17 @@ def test_it_writes_a_model_and_says_what_that_does(
     assert "int4 and" in tessera.load(target).summary
 
 
+def test_a_limit_decides_the_exit_code(source: Path, tmp_path: Path) -> None:
+    """Random weights in 4 bits say something else; the checkpoint stays for a look."""
+    arguments = ["--bits", "4", "--count", "3", "--max-new-tokens", "12", "--blocks", "0"]
+    assert main(["quantize", str(source), str(tmp_path / "a"), *arguments, "--most-changed", "0"]) == 1
+    assert main(["quantize", str(source), str(tmp_path / "b"), *arguments, "--most-changed", "1"]) == 0
+    changed = json.loads((tmp_path / "a/accuracy.json").read_text())["share_changed"]
+    assert changed > 0
+    limit = ["--most-changed", str(changed)]
+    assert main(["quantize", str(source), str(tmp_path / "c"), *arguments, *limit]) == 0
+
+
 def test_json_without_a_report(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["quantize", str(source), str(tmp_path / "dst"), "--count", "0", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -68,6 +79,7 @@ def test_questions_of_ones_own(source: Path, tmp_path: Path, capsys: pytest.Capt
         (["{src}", "{folder}/dst", "--bits", "3"], "bits"),
         (["{src}", "{folder}/dst", "--keep", "visual"], "keep = 'visual' fits no linear layer"),
         (["{src}", "{folder}/dst", "--count", "-1"], "--count -1: give at least 0"),
+        (["{src}", "{folder}/dst", "--most-changed", "5"], "--most-changed 5.0: give a share from 0 to 1"),
         (["{src}", "{folder}/dst", "--data", "{folder}/none.json"], "none.json"),
         (["{src}", "{folder}/dst", "--adapter", "{folder}/none"], "adapter"),
     ],

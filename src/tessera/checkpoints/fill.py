@@ -41,11 +41,11 @@ def fill(
         wanted = dtype if tensor.is_floating_point() else None
         return tensor.to(device_of(name, devices or {}) or device, wanted or tensor.dtype)
 
-    def kept(moved: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
+    def kept(here: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
         # Other models own their memory, and don't depend on their files after loading.
-        stays = linears == "packed" or (windows and moved.is_contiguous())
-        window = _is_window(moved, read) and not stays
-        return moved.clone(memory_format=torch.contiguous_format) if window else moved
+        stays = linears == "packed" or (windows and here.is_contiguous())
+        window = _is_window(here, read) and not stays
+        return here.clone(memory_format=torch.contiguous_format) if window else here
 
     for name, codes in coded:
         parts = (None if part is None else kept(moved(name, part), part) for part in codes)

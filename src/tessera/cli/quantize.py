@@ -54,6 +54,8 @@ class QuantizeCommand(ReportingCommand):
     """Longest answer."""
     blocks: int = 8
     """Questions with which each block is tried alone in few bits; 0 leaves that out."""
+    most_changed: float | None = None
+    """Share of answers, 0 to 1, above which the exit code is 1; the checkpoint stays."""
     device: str = "auto"
     """Where the models answer: auto, cpu, cuda."""
 
@@ -62,6 +64,8 @@ class QuantizeCommand(ReportingCommand):
 
     def run(self) -> int:
         self.at_least(count=0, max_new_tokens=1, blocks=0)
+        if self.most_changed is not None and not (0 <= self.most_changed <= 1 and self.count):
+            raise ValueError(f"--most-changed {self.most_changed}: give a share from 0 to 1, and questions")
         source, adapter = find_with_adapter(
             shipped_folder() if self.source == "shipped" else self.source, self.adapter
         )
@@ -87,7 +91,9 @@ class QuantizeCommand(ReportingCommand):
         if drift is not None:
             self.write_report(done, drift)
         self.tell(lambda: told, lambda: print("\n".join(lines_of(done, drift))))
-        return 0
+        if drift is None or self.most_changed is None:
+            return 0
+        return int(drift.changed > self.most_changed * len(drift.answers))
 
     def questions(self, model: ChatModel) -> tuple[list[DriftQuestion], list[str]]:
         """What is asked, and a note about records that can't be. ValueError where --data has none."""
