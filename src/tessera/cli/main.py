@@ -27,6 +27,10 @@ DATA = {
     "filter": Verb("clean by rules and scores, review, write what stays", "data.filter:FilterCommand"),
     "build": Verb("make conversations from ordinary annotations", "data.build:BUILD"),
 }
+PREFER = {
+    "sample": Verb("ask a model every question many times", "serving.sample:SampleCommand"),
+    "dropout": Verb("end responses without their pictures, for pairs", "serving.dropout:DropoutCommand"),
+}
 RECIPE_FIELDS = (
     *("name", "best", "save_every", "save_dtype", "save_in_background"),
     *("log_every", "on_nonfinite", "most_skipped"),
@@ -50,8 +54,9 @@ VERBS = {
     "evaluate": Verb("measure a model on held-out playground tasks", "evaluate:EvaluateCommand"),
     "playground": Verb("write drawn pictures with known answers", "playground:PlaygroundCommand"),
     "data": Verb("check, preview, pack, filter and build training data", DATA),
+    "prefer": Verb("make preference data: sample, score, pair", PREFER),
 }
-GROUPS: tuple[list[str], ...] = ([], ["data"], ["data", "build"])
+GROUPS: tuple[list[str], ...] = ([], ["data"], ["data", "build"], ["prefer"])
 """Words behind which another verb is missing: the answer is a list of them."""
 ABOUT = """The InternVL series, end to end. `tessera VERB --help` lists the options of a verb, `tessera
 --version` prints the version, `tessera --tyro-print-completion bash` (or zsh) what completes in a shell."""
