@@ -41,8 +41,8 @@ LEVELS: tuple[dict[str, set[str]], ...] = (
 BELOW_TRAIN = {room for level in LEVELS for room in level} - {"engine", "annotations", "peers", "pages"}
 TABLE: dict[str, set[str]] = {room: allowed for level in LEVELS for room, allowed in level.items()} | {
     "train": BELOW_TRAIN,
-    "recipes": BELOW_TRAIN | {"train", "engine", "evaluation"},
-    "align": BELOW_TRAIN | {"train", "engine"},
+    "recipes": BELOW_TRAIN | {"train", "engine", "align", "evaluation"},
+    "align": BELOW_TRAIN | {"train", "engine", "pages"},
     "evaluation": {"engine", "scoring", "playground", "pages", "chat", "imaging", "runtime"},
     "serve": {"engine", "chat", "imaging", "runtime"},
 }

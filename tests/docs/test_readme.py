@@ -52,6 +52,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with furnished(tmp_path_factory.mktemp("readme")) as folder:
         body = {"messages": [{"role": "user", "content": "how many?"}], "max_tokens": 2}
         request = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": body}
+        (folder / "responses.jsonl").write_text("".join(blocks(ROOT / "docs/prefer.md", "jsonl")))
         (folder / "requests.jsonl").write_text(json.dumps(request) + "\n")
         yield folder
 

@@ -11,6 +11,7 @@ import pytest
 
 from tessera.pages.blocks import (
     BarCell,
+    MarkedText,
     NamedBox,
     PackDrawing,
     PackedSample,
@@ -20,6 +21,7 @@ from tessera.pages.blocks import (
     ShownMedia,
     SideBySide,
     Table,
+    TextComparison,
     histogram,
 )
 from tessera.pages.chart import Chart, moving_mean
@@ -60,6 +62,7 @@ def every_block(text: str) -> HtmlPage:
         Chart(text, [(1, 2.0)]),
         PACKS,
         SampleCards([card], narrow=True),
+        TextComparison([text], text, [MarkedText(text, [(True, text), (False, text)], True)], [media]),
     ]
     return HtmlPage(
         text, text, [(text, blocks), ("nothing here", [Table(("a",), ()), SideBySide([]), SampleCards([])])]

@@ -15,6 +15,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from pydantic import Field
 
+from tessera.align.preferences.response import sampled
 from tessera.chat.message import IMAGE_MARK
 from tessera.records.faults import DataError
 from tessera.records.readers.container import Container
@@ -242,6 +243,5 @@ def response_record(
     question: Question, prompt: str, version: str, sample: int, reply: Reply
 ) -> dict[str, Any]:
     """The question's own fields, and what `tessera prefer score` reads; an end by length is told."""
-    told = {"question_orig": question.text, "question": prompt, "response": reply.text}
     ends = {} if reply.finish == "stop" else {"finish_reason": reply.finish}
-    return {**question.record, **told, "prompt_version": version, "sample": sample, **ends}
+    return {**sampled(question.record, prompt, reply.text, version), "sample": sample, **ends}

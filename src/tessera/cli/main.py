@@ -28,8 +28,12 @@ DATA = {
     "build": Verb("make conversations from ordinary annotations", "data.build:BUILD"),
 }
 PREFER = {
-    "sample": Verb("ask a model every question many times", "serving.sample:SampleCommand"),
-    "dropout": Verb("end responses without their pictures, for pairs", "serving.dropout:DropoutCommand"),
+    "sample": Verb("ask a model every question many times", "preference.sample:SampleCommand"),
+    "dropout": Verb("end responses without their pictures, for pairs", "preference.dropout:DropoutCommand"),
+    "score": Verb(
+        "judge sampled responses: right, wrong, or without an answer", "preference.score:ScoreCommand"
+    ),
+    "pair": Verb("pair right responses with others, and see the pairs", "preference.pair:PairCommand"),
 }
 RECIPE_FIELDS = (
     *("name", "best", "save_every", "save_dtype", "save_in_background"),

@@ -148,6 +148,26 @@ class SampleCards:
 
 
 @dataclass(frozen=True)
+class MarkedText:
+    """A text in pieces, some of them marked, below a line that names it; good or not."""
+
+    name: str
+    pieces: Sequence[tuple[bool, str]]
+    good: bool
+
+
+@dataclass(frozen=True)
+class TextComparison:
+    """Texts side by side with what differs marked, below a line of facts, what was asked, and media."""
+
+    head: Sequence[str]
+    asked: str
+    sides: Sequence[MarkedText]
+    media: Sequence[ShownMedia] = ()
+    template: ClassVar[str] = "comparison.html"
+
+
+@dataclass(frozen=True)
 class SideBySide:
     """Blocks side by side where the screen is wide enough."""
 
@@ -155,5 +175,5 @@ class SideBySide:
     template: ClassVar[str] = "side_by_side.html"
 
 
-PageBlock: TypeAlias = "str | Table | Chart | PackDrawing | SampleCards | SideBySide"
+PageBlock: TypeAlias = "str | Table | Chart | PackDrawing | SampleCards | TextComparison | SideBySide"
 """Plain text is a paragraph."""

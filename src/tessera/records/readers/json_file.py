@@ -78,12 +78,18 @@ class JsonFile(Container):
         self.check_unchanged(index)
         return self._parsed(row)
 
+    def raw(self, index: int) -> bytes:
+        """The bytes of a record as they stand there, or the first ones of a record beyond the limit."""
+        return self._bytes(self._table[index])
+
     def _parsed(self, row: NDArray[np.int64]) -> object:
-        start, end, line = row.tolist()
+        return parse_json(self._bytes(row), self.file, int(row[2]))
+
+    def _bytes(self, row: NDArray[np.int64]) -> bytes:
+        start, end, _ = row.tolist()
         with self._local.open("rb") as stream:
             stream.seek(start)
-            data = stream.read(min(end - start, MOST_BYTES + len(BYTE_ORDER_MARK) + 1))
-        return parse_json(data, self.file, line)
+            return stream.read(min(end - start, MOST_BYTES + len(BYTE_ORDER_MARK) + 1))
 
     def stamp(self) -> str:
         """Fingerprint of the file, or of its copy."""

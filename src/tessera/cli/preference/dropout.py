@@ -11,8 +11,8 @@ import tyro
 from pydantic import Field
 
 from tessera.align.asking import Asking, Replies, Responses, continued, first_words, name_of
+from tessera.cli.preference.sample import Outcome, beside, write_lines
 from tessera.cli.serving.answering import AnsweringCommand, Defaults
-from tessera.cli.serving.sample import Outcome, beside, write_lines
 from tessera.runtime.shown import shown
 
 OWN = ("response", "sample", "finish_reason")

@@ -29,12 +29,14 @@ class Outcome:
     responses: int = 0
     cut: int = 0
     """Responses that ended because their tokens ran out."""
+    empty: int = 0
     faults: list[str] = field(default_factory=list)
 
     def in_words(self, output: Path) -> str:
         """For people."""
         cut = f", {self.cut} cut by new_tokens" if self.cut else ""
-        lines = [f"{shown(output)}: {self.responses} responses to {self.questions} questions{cut}"]
+        empty = f", {self.empty} empty" if self.empty else ""
+        lines = [f"{shown(output)}: {self.responses} responses to {self.questions} questions{cut}{empty}"]
         lines += [f"no response: {fault}" for fault in self.faults[:MOST_TOLD]]
         if len(self.faults) > MOST_TOLD:
             lines.append(f"and {len(self.faults) - MOST_TOLD} more without a response")
@@ -88,11 +90,12 @@ class SampleCommand(AnsweringCommand):
         for question in questions:
             for sample in range(self.asking.responses):
                 reply = replies[name_of(question.line, sample)]
-                if fault := reply.fault or ("" if reply.text.strip() else "it is empty"):
-                    outcome.faults.append(f"line {question.line}, response {sample}: {fault}")
+                if reply.fault:
+                    outcome.faults.append(f"line {question.line}, response {sample}: {reply.fault}")
                     continue
                 outcome.responses += 1
                 outcome.cut += reply.finish == "length"
+                outcome.empty += not reply.text.strip()
                 yield response_record(question, self._prompt(question), self._version, sample, reply)
 
 
