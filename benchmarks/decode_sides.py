@@ -28,6 +28,7 @@ class OurDecoding(Ours):
     def rows(self, count: int, length: int, tokens: int, clock: Clock) -> None:
         """Answers of so many tokens to random prompts, one stamp a step."""
         from tessera.chat.encoder import Encoded
+        from tessera.engine.core.limits import EngineLimits
         from tessera.engine.sampling.options import Sampling
 
         side = self.model.config.vision.image_size
@@ -40,7 +41,10 @@ class OurDecoding(Ours):
             return scores
 
         self.model.logits = stamped
-        engine = self._engine(self.model, self.loaded.tokenizer, frozenset())
+        limits = EngineLimits(
+            guesses_a_step=0
+        )  # random weights repeat themselves: steps would have more rows
+        engine = self._engine(self.model, self.loaded.tokenizer, frozenset(), limits=limits)
         engine.generate(prompts, Sampling(max_new_tokens=tokens))
 
     @torch.inference_mode()

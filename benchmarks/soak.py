@@ -42,7 +42,7 @@ LONGEST_STAY = 0.6
 """Seconds after which a client that leaves has left."""
 POOL = 168
 """Questions, each asked in several ways and again and again."""
-CACHE = 2**24
+CACHE = 2**23
 """Bytes of the engine's cache: so few that it is full soon, and requests have to make room for others."""
 GROWTH = 16.0
 """MiB that memory may grow from the second fifth of the requests to the last: noise of the allocator."""

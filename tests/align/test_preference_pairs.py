@@ -13,14 +13,14 @@ from tessera.align.preferences.answer_fix import fix_answer
 from tessera.align.preferences.difference import mark_difference
 from tessera.align.preferences.grouping import Grouping
 from tessera.align.preferences.pairs import EMPTY, NOT_DRAWN, PART, RefusedPair, build_pairs, refusal
-from tessera.align.preferences.response import Response
+from tessera.align.preferences.response import SampledResponse
 from tessera.align.preferences.verdicts import Kind, ResponseVerdict, ScoredResponse
 
 
 def scored(
     line: int, kind: Kind, answer: str, text: str, target: str = "5", version: str = "en"
 ) -> ScoredResponse:
-    response = Response(line, {}, (), "how many?", target, text, version)
+    response = SampledResponse(line, {}, (), "how many?", target, text, version)
     return ScoredResponse(response, ResponseVerdict(kind, answer, 0.0, "", "why"))
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 import tessera
 from tessera.checkpoints.hub import hub_name
 from tessera.checkpoints.load import load_checkpoint
-from tessera.checkpoints.quantised.awq import ORDER, unpack
+from tessera.checkpoints.quantised.awq import ORDER, repack, unpack
 from tessera.checkpoints.quantised.writing import quantise_checkpoint
 from tessera.models.config import DecoderKind
 from tessera.nn.attention.layout import Packed
@@ -88,6 +88,8 @@ def folder(tmp_path: Path) -> Path:
 def test_unpacking() -> None:
     words = torch.randint(-(2**31), 2**31, (5, 3), dtype=torch.int32)
     assert unpack(words).tolist() == unpacked_slowly(words)
+    codes = torch.tensor(unpacked_slowly(words[:4])).T
+    assert torch.equal(repack(words[:4]), (codes[:, ::2] * 16 + codes[:, 1::2]).byte())
     assert packed(unpacked_slowly(words)).equal(words) and tuple(PLACES[out] for out in ORDER) == (*range(8),)
 
 

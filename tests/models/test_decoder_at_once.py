@@ -101,6 +101,23 @@ def test_who_does_not_take_it(calls: list[bool], monkeypatch: pytest.MonkeyPatch
     assert calls == [False] * 2
 
 
+def test_weights_that_change_between_steps(calls: list[bool]) -> None:
+    """Other layers, other places, other dtypes: nothing of before is computed with."""
+    model, layout = decoder("int4", False, True), Paged((1,), (0,), ((0, 1),))
+    cache, x = KVCache(2, 4, 4, 2, 64, torch.bfloat16), torch.ones(1, 256).bfloat16()
+    with torch.inference_mode():
+        first = model(x, layout, cache=cache)
+        assert torch.equal(model(x, layout, cache=cache), first)
+        other = make_linear("int4", torch.randn(256, 384).bfloat16(), None)
+        model.layers[1].mlp.down_proj = other
+        second = model(x, layout, cache=cache)
+        assert not torch.equal(second, first)
+        assert torch.equal(second, model(x, layout, cache=KVCache(2, 4, 4, 2, 64, torch.bfloat16)))
+        model.layers[1].mlp.down_proj = torch.nn.Linear(384, 256, bias=False).bfloat16()
+        model(x, layout, cache=cache)
+    assert calls == [True] * 9 + [False]
+
+
 def test_a_sequence_that_outgrows_its_pages() -> None:
     model, cache = decoder("int8", False, False), KVCache(2, 4, 4, 2, 64, torch.bfloat16)
     with torch.inference_mode(), pytest.raises(ValueError, match="4 . 1 tokens do not fit 1 pages of 4"):

@@ -16,8 +16,16 @@ from torch import nn
 
 from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.layout import Layout, Paged
-from tessera.nn.cpu.native import BlockWeights, NewestTokens, library, linear_weight, takes_pieces
-from tessera.nn.linear import streamed
+from tessera.nn.cpu.native import (
+    BlockWeights,
+    NewestTokens,
+    Streamed,
+    library,
+    linear_weight,
+    takes_pieces,
+)
+from tessera.nn.cpu.routes import measured_rows
+from tessera.nn.linear import addresses, streamed
 from tessera.nn.norm import RMSNorm
 
 Tables = tuple[torch.Tensor, torch.Tensor]
@@ -31,6 +39,18 @@ class BlockParts:
     linears: Sequence[nn.Module]
     norms: tuple[RMSNorm, RMSNorm]
     head_norms: tuple[RMSNorm, RMSNorm] | None
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """A block's weights in C's form, which Python takes a quarter of a small model's step to make.
+
+    Good for the same `key`: numbers of rows that take one route, threads, and places of all tensors.
+    """
+
+    key: tuple[object, ...]
+    block: BlockWeights
+    kept: Sequence[Streamed]
 
 
 @dataclass(frozen=True)
@@ -57,19 +77,32 @@ def newest_tokens(
         return None
     if {each.dtype for each in (keys, *tables, parts.norms[0].weight)} != {x.dtype}:
         return None
-    given = [each for linear in parts.linears if (each := streamed(linear, len(x))) is not None]
-    if len(given) < len(parts.linears):
+    threads = torch.get_num_threads()
+    weights = _weights(parts, len(x), threads, cache, layer)
+    if weights is None:
         return None
-    norms = [norm.weight.data_ptr() for norm in (*parts.norms, *(parts.head_norms or ()))]
-    weights = BlockWeights((*map(linear_weight, given),), *norms)
     step = layout.kept("step", x.device, lambda: _step(tables, layout, cache, width))
     out = x.clone()
     places = (out.data_ptr(), keys.data_ptr(), values.data_ptr())
-    threads = torch.get_num_threads()
     eps = parts.norms[0].eps
-    if library().tessera_block(ctypes.byref(weights), ctypes.byref(step.tokens), *places, eps, threads):
+    if library().tessera_block(ctypes.byref(weights.block), ctypes.byref(step.tokens), *places, eps, threads):
         raise MemoryError(f"states of {len(x)} tokens")
     return out
+
+
+def _weights(parts: BlockParts, rows: int, threads: int, cache: KVCache, layer: int) -> _Weights | None:
+    """Those that were made for an earlier step, if they are still good; None where they don't stream."""
+    norms = [norm.weight.data_ptr() for norm in (*parts.norms, *(parts.head_norms or ()))]
+    key = (measured_rows(rows), threads, *norms, *map(addresses, parts.linears))
+    known = cache.beside.get(layer)
+    if isinstance(known, _Weights) and known.key == key:
+        return known
+    given = [each for linear in parts.linears if (each := streamed(linear, rows)) is not None]
+    if len(given) < len(parts.linears):
+        return None
+    made = _Weights(key, BlockWeights((*map(linear_weight, given),), *norms), given)
+    cache.beside[layer] = made
+    return made
 
 
 def _step(tables: Tables, layout: Paged, cache: KVCache, width: int) -> _Step:

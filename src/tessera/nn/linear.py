@@ -117,6 +117,13 @@ class PackedLinear(nn.Module):
             return self._plain()
         return None
 
+    @property
+    def addresses(self) -> tuple[int, ...]:
+        """Where its tensors lie; others after a move or a cast, none once it is packed."""
+        if self.is_packed:
+            return ()
+        return tuple(each.data_ptr() for each in (self._weight, self.bias) if each is not None)
+
     def _plain(self) -> Streamed:
         if self._packable or not self._weight.is_contiguous():
             self._hold(self.weight.contiguous(), packable=False)
@@ -179,6 +186,11 @@ def _packed_way(given: Streamed) -> Callable[[torch.Tensor], torch.Tensor]:
 def streamed(layer: nn.Module, rows: int) -> Streamed | None:
     """The weight of a layer for our own kernel; None where so many rows of bfloat16 go PyTorch's way."""
     return layer.streamed(rows) if isinstance(layer, PackedLinear | QuantisedLinear) else None
+
+
+def addresses(layer: nn.Module) -> tuple[int, ...]:
+    """Where the tensors of a layer lie that may have a `streamed` form; nothing for others."""
+    return layer.addresses if isinstance(layer, PackedLinear | QuantisedLinear) else ()
 
 
 def linear_then(layer: nn.Module, x: torch.Tensor, then: Activation) -> torch.Tensor:

@@ -27,6 +27,8 @@ from tessera.serve.tickets import Events, merged
 
 SMALL = 2**20
 """Bytes of a body that comes in without waiting for others."""
+TINY = 2**13
+"""Bytes of a body that is read at once: a thread that does it would take longer."""
 MakeForm = Callable[[dict[str, Any]], AnswerForm]
 
 
@@ -71,7 +73,10 @@ class Front:
     async def _prepared(
         self, raw: bytes, make: MakeForm, held: AsyncExitStack
     ) -> tuple[AnswerForm, list[AnswerJob]]:
-        form = await self.preparer.quick.run(partial(self._form, raw, make))
+        if len(raw) <= TINY:
+            form = self._form(raw, make)
+        else:
+            form = await self.preparer.quick.run(partial(self._form, raw, make))
         return form, await self.preparer.jobs(form.ask, held)
 
     def _form(self, raw: bytes, make: MakeForm) -> AnswerForm:

@@ -47,6 +47,8 @@ class Said:
         self._keeps = keeps
         self.tokens = 0
         """Tokens of the answer."""
+        self.thought_tokens = self.found_tokens = 0
+        """Those of its thought, marks included; tokens of the prompt that the cache held already."""
         self.finish: Finish | None = None
         self._splitter = ThoughtSplitter() if apart else None
         self._stream = CallStream() if called else None
@@ -56,20 +58,29 @@ class Said:
 
     def take(self, event: Event) -> Delta:
         """Add an event. ApiFault when the model failed, or gave the answer up."""
+        if event.finish == "failed" and event.fault.startswith("grammar: "):
+            raise ApiFault(400, event.fault, "invalid_value")  # it is the request's own
         if event.finish == "failed":
             raise ApiFault(500, event.fault, "model_failed")
         if event.finish == "cancelled":
             raise ApiFault(503, "the answer was given up: the server is ending", "draining", wait=5)
         piece, self._cut = event.piece[self._cut :], max(0, self._cut - len(event.piece))
-        over = event.finish is not None
+        over, thinking = event.finish is not None, self._thinking
         thought, words = self._apart(piece, over)
         words, calls = self._called(words, over)
         self.thought, self.words = self.thought + thought, self.words + words
         self.calls += calls
         self.tokens += len(event.ids)
+        if thinking or thought or self._thinking:
+            self.thought_tokens = self.tokens
+        self.found_tokens = event.found
         self.logprobs += event.logprobs if self._keeps else ()
         self.finish = event.finish
         return Delta(thought, words, calls, event.logprobs, event.finish)
+
+    @property
+    def _thinking(self) -> bool:
+        return self._splitter is not None and self._splitter.thinking
 
     def _apart(self, piece: str, over: bool) -> tuple[str, str]:
         if self._splitter is None:

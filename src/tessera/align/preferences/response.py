@@ -20,7 +20,7 @@ Key = tuple[tuple[str, ...], str, str]
 
 
 @dataclass(frozen=True)
-class Response:
+class SampledResponse:
     """A response of a model, and what it was asked. line: where it stands; record: all that stood there."""
 
     line: int
@@ -43,7 +43,7 @@ def sampled(item: Mapping[str, Any], prompt: str, text: str, version: str) -> di
     return {**item, "question_orig": item["question"], **said}
 
 
-def read_response(value: object, file: Path, line: int, version: str | None = None) -> Response:
+def read_response(value: object, file: Path, line: int, version: str | None = None) -> SampledResponse:
     """The response that a parsed line holds. version: for lines that name no prompt_version.
 
     DataError naming file, line, field, what stands there and the remedy.
@@ -54,7 +54,7 @@ def read_response(value: object, file: Path, line: int, version: str | None = No
         fields.wrong("prompt_version", "is missing", "write it, or give --prompt-version for the whole file")
     if written not in VERSIONS:
         fields.wrong("prompt_version", f"is {shown(written)}", f"give one of {', '.join(VERSIONS)}")
-    return Response(
+    return SampledResponse(
         line,
         fields.value,
         fields.pictures(),

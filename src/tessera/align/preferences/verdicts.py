@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from tessera.align.preferences.response import Fields, Response, read_response
+from tessera.align.preferences.response import Fields, SampledResponse, read_response
 from tessera.scoring.reasoned.extraction import BadFormat, extract_answer
 from tessera.scoring.reasoned.judging import EQUAL, AnswerJudge
 
@@ -32,11 +32,11 @@ class ResponseVerdict:
 class ScoredResponse:
     """A response and its verdict."""
 
-    response: Response
+    response: SampledResponse
     verdict: ResponseVerdict
 
 
-def score_response(response: Response, judge: AnswerJudge) -> ResponseVerdict:
+def score_response(response: SampledResponse, judge: AnswerJudge) -> ResponseVerdict:
     """Find the answer of a response and judge it; a response without one is a format negative."""
     found = extract_answer(response.text, response.version)
     if isinstance(found, BadFormat):
@@ -49,7 +49,7 @@ def score_response(response: Response, judge: AnswerJudge) -> ResponseVerdict:
     return ResponseVerdict("negative", found.answer, judged.score, judged.mode, why)
 
 
-def scored_record(response: Response, verdict: ResponseVerdict, judge: AnswerJudge) -> dict[str, Any]:
+def scored_record(response: SampledResponse, verdict: ResponseVerdict, judge: AnswerJudge) -> dict[str, Any]:
     """The record with its verdict, and what the verdict depends on."""
     settings = {"modes": judge.modes, "threshold": judge.threshold, "as_published": judge.as_published}
     version = {"prompt_version": response.version}  # written where the command line gave it

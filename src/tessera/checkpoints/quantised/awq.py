@@ -64,9 +64,7 @@ class AwqView(StoredCodes):
     def codes(self, key: str) -> Codes:
         """A weight as our own layers keep it: codes [out, in / 2], two in a byte, scales and zeros."""
         words, zeros, scales = self._parts(self._packed[key])
-        by_output = unpack(words).T
-        pairs = by_output[:, ::2] << 4 | by_output[:, 1::2]
-        return Codes(pairs.contiguous(), scales.T.contiguous(), unpack(zeros).T.contiguous())
+        return Codes(repack(words), scales.T.contiguous(), unpack(zeros).T.contiguous())
 
     def _parts(self, name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Codes, zeros and scales of a linear. ValueError where they do not fit each other."""
@@ -95,6 +93,18 @@ def unpack(words: torch.Tensor) -> torch.Tensor:
     places = torch.tensor(ORDER, device=words.device).argsort()
     codes = words[..., None] >> (4 * places).to(words.dtype)
     return (codes & 15).to(torch.uint8).flatten(1)
+
+
+def repack(words: torch.Tensor) -> torch.Tensor:
+    """int32 [in, W] to the same codes as uint8 [8 W, in / 2], the first input of a pair in the high bits.
+
+    Several times faster than `unpack`, which a model of 8 B would take minutes for.
+    """
+    first, second = (words.T[:, start::2].contiguous() for start in (0, 1))
+    pairs = torch.empty(len(first), len(ORDER), first.shape[1], dtype=torch.uint8, device=words.device)
+    for place, out in enumerate(ORDER):
+        pairs[:, out] = (first >> 4 * place & 15) << 4 | (second >> 4 * place & 15)
+    return pairs.flatten(0, 1)
 
 
 def _group(said: Section) -> int:

@@ -208,7 +208,7 @@ class Scheduler:
                 return
             self.blocks.release(table[index : index + 1])
             table[index : index + 1] = [found]
-            sequence.computed += size
+            sequence.reuse(size)
             self.reused_tokens += size
 
     def _divide(self, prompts: list[Sequence], tokens: int) -> list[Advance]:

@@ -53,6 +53,8 @@ class Sequence:
         """Its blocks, in order."""
         self.computed = 0
         """So many of `ids` are in the cache."""
+        self.found = 0
+        """So many of the prompt's tokens were there already, computed for others."""
         self.features: dict[int, torch.Tensor] = {}
         """Features [tokens, D] of tiles that were seen and are not yet through."""
         self._decoder: DecoderConfig = config.decoder
@@ -114,9 +116,16 @@ class Sequence:
         said = tuple(self.ids[asked:])
         return Completion(self._stream.text, said, self.finish, asked, self.fault, tuple(self._logprobs))
 
+    def reuse(self, count: int) -> None:
+        """So many more tokens were in the cache; those it finds once it answers may be its own."""
+        self.computed += count
+        self.found += count if len(self.ids) == len(self.prompt.ids) else 0
+
     def restart(self) -> None:
         """Nothing of it is in the cache any more."""
         self.table, self.computed, self.features = [], 0, {}
+        if len(self.ids) == len(self.prompt.ids):
+            self.found = 0
         if (reach := self._reach_of_all()) != self._reach:
             self._reach, self._digests = reach, []
 
@@ -198,4 +207,5 @@ class Sequence:
         return self.positions[len(self.prompt.ids) - 1] + 1
 
     def _event(self, piece: str, ids: tuple[int, ...] = (), logprobs: tuple[TokenLogprob, ...] = ()) -> Event:
-        return Event(piece, ids, logprobs, self.finish, self.fault)
+        found = self.found if self.finish else 0
+        return Event(piece, ids, logprobs, self.finish, self.fault, found)

@@ -16,7 +16,8 @@ from tessera.engine.core.waking import News, wake
 class Event:
     """One step of an answer: its new tokens and the text that they make certain; `finish` on the last one.
 
-    `logprobs`: one for each of `ids`, where the sampling asks for them. `fault`: why it "failed".
+    `logprobs`: one for each of `ids`, where the sampling asks for them. `fault`: why it "failed". `found`: on
+    the last one, tokens of the prompt that the cache held already.
     """
 
     piece: str
@@ -24,6 +25,7 @@ class Event:
     logprobs: tuple[TokenLogprob, ...] = ()
     finish: Finish | None = None
     fault: str = ""
+    found: int = 0
 
 
 class Ticket(Iterator[Event], AsyncIterator[Event]):

@@ -2,6 +2,6 @@
 
 Read `options` and `grammar` (what can be asked), `chooser` (one request's side), `choose` (one token for
 every row of scores), then the parts: `penalties`, `constraints`, `cuts`, `likelihood`, `loops`;
-`forced_calls` makes a grammar of tools, `drafts` guesses ahead. It must not know the model, the cache, or how
-requests share a step.
+`forced_calls` makes a grammar of tools, `repeats` bounds expressions, `drafts` guesses ahead. It must not
+know the model, the cache, or how requests share a step.
 """

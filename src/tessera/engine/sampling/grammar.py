@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import field_validator, model_validator
 
+from tessera.engine.sampling.repeats import patterns, require_small
 from tessera.runtime.config import Config
 from tessera.runtime.shown import shown
 
@@ -39,19 +40,22 @@ class Grammar(Config):
             raise ValueError(f"grammar = {', '.join(asked) or 'nothing'}: give one of {', '.join(KINDS)}")
         if "" in self.choices:
             raise ValueError("grammar.choices: one is empty; leave it out, or give a regex")
+        require_small("grammar.regex", self.regex)
         if self.json_schema:
             read_schema(self.json_schema)
         return self
 
 
 def read_schema(text: str) -> dict[str, Any]:
-    """A schema with bounded white space. ValueError for what is no JSON, or no object."""
+    """A schema with bounded white space. ValueError for what is no JSON, no object, or too large."""
     try:
         schema = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"grammar.json_schema = {shown(text)}: not JSON ({error}); correct it") from error
     if not isinstance(schema, dict):
         raise ValueError(f"grammar.json_schema = {shown(text)}: give an object, such as a schema is")
+    for pattern in patterns(schema):
+        require_small("grammar.json_schema.pattern", pattern)
     return bounded(schema)
 
 

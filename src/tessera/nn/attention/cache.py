@@ -37,6 +37,8 @@ class KVCache:
             raise ValueError(f"device has {len(devices)} entries for {layers} layers: give one or one each")
         self.keys = [torch.empty(shape, dtype=dtype, device=place) for place in devices]
         self.values = [torch.empty(shape, dtype=dtype, device=place) for place in devices]
+        self.beside: dict[int, object] = {}
+        """What a layer keeps from one step to the next, as long as its cache (`nn/decoding.py`)."""
 
     def append(self, layer: int, keys: torch.Tensor, values: torch.Tensor, layout: Paged) -> None:
         """Write the stream's keys and values `[T, K, C]` behind each sequence's context."""

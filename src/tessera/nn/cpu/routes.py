@@ -26,8 +26,10 @@ from tessera.runtime.atomic import atomic_write
 
 logger = logging.getLogger("tessera")
 
-ROWS = (1, 4, 16, 64)
+ROWS = (1, 4, 16, 32, 64)
 """Numbers of rows that are measured; others go by the next larger one, and more by PyTorch."""
+FOR_ALL = (1, 4, 16, 64)
+"""Those that decide together about a weight that is kept for one way alone."""
 LEAST = 2**14
 """Weights in a matrix below which it does not matter."""
 OUTS, INNER, COPIES = 2048, 1024, 12
@@ -52,7 +54,12 @@ def streams(kind: Kind, rows: int, inner: int, outs: int, other: MakeProduct) ->
     """The same for so many rows of bfloat16 in inference."""
     if not 0 < rows <= ROWS[-1] or inner * outs < LEAST or inner % MULTIPLES[kind]:
         return False
-    return _is_faster(kind, next(most for most in ROWS if rows <= most), torch.get_num_threads(), other)
+    return _is_faster(kind, measured_rows(rows), torch.get_num_threads(), other)
+
+
+def measured_rows(rows: int) -> int:
+    """The number of rows by which so many go; 0 for more than are measured."""
+    return next((most for most in ROWS if rows <= most), 0)
 
 
 @cache
@@ -63,7 +70,7 @@ def _is_faster(kind: Kind, rows: int, threads: int, other: MakeProduct) -> bool:
     file = own_folder() / f"{build().stem}.{threads}.json"
     known = _read(file)
     # PyTorch wants a bfloat16 weight in another order, and only one is kept: one choice for all rows.
-    names = {f"{kind} {count}": count for count in (ROWS if kind == "bfloat16" else (rows,))}
+    names = {f"{kind} {count}": count for count in (FOR_ALL if kind == "bfloat16" else (rows,))}
     if missing := names.keys() - known.keys():
         known |= {name: measure(kind, names[name], other) for name in missing}
         with suppress(OSError), atomic_write(file) as stream:

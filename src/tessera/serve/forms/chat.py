@@ -14,7 +14,7 @@ from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tool_calls import ToolCall, ToolUse
 from tessera.engine.completion import TokenLogprob
 from tessera.serve.ask import AnswerForm, Ask
-from tessera.serve.faults import bad_field, invalid
+from tessera.serve.faults import bad_field, invalid, json_bytes
 from tessera.serve.forms.fields import SampledBody, usage
 from tessera.serve.forms.grammars import ResponseFormat, StructuredOutputs, grammar_of
 from tessera.serve.forms.stream import DONE, data
@@ -119,7 +119,8 @@ class ChatForm(AnswerForm):
             }
             for one in said
         ]
-        return self._head | {"object": "chat.completion", "choices": choices, "usage": _usage(said)}
+        counts = usage(said, self.ask.choices)
+        return self._head | {"object": "chat.completion", "choices": choices, "usage": counts}
 
     def opening(self, said: Sequence[Said]) -> Iterator[bytes]:
         """The role of every choice."""
@@ -139,15 +140,23 @@ class ChatForm(AnswerForm):
     def closing(self, said: Sequence[Said]) -> Iterator[bytes]:
         """Counts where they were asked for, and the end."""
         if self.ask.usage:
-            yield data(self._head | {"object": "chat.completion.chunk", "choices": [], "usage": _usage(said)})
+            counts = {"choices": [], "usage": usage(said, self.ask.choices)}
+            yield data(self._head | {"object": "chat.completion.chunk"} | counts)
         yield DONE
 
     def _chunk(
         self, index: int, delta: dict[str, Any], logprobs: Any = None, finish: str | None = None
     ) -> bytes:
         choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
-        counts = {"usage": None} if self.ask.usage else {}
-        return data(self._head | {"object": "chat.completion.chunk", "choices": [choice]} | counts)
+        opening, closing = self._frame
+        return opening + json_bytes(choice) + closing
+
+    @cached_property
+    def _frame(self) -> tuple[bytes, bytes]:
+        """What stands around the choice of every chunk, written once: a stream has one for every token."""
+        head = json_bytes(self._head | {"object": "chat.completion.chunk"}).removesuffix(b"}")
+        counts = b',"usage":null' if self.ask.usage else b""
+        return b"data: " + head + b',"choices":[', b"]" + counts + b"}\n\n"
 
     def _logprobs(self, found: Sequence[TokenLogprob]) -> dict[str, Any] | None:
         if not self._body.logprobs:
@@ -179,7 +188,3 @@ def _calls(calls: Sequence[ToolCall], first: int | None = None) -> dict[str, lis
 def reason(said: Said) -> str | None:
     """Why a choice ended, in OpenAI's words; "repetition" is ours."""
     return "tool_calls" if said.calls and said.finish == "stop" else said.finish
-
-
-def _usage(said: Sequence[Said]) -> dict[str, int]:
-    return usage(said[0].prompt_tokens, sum(one.tokens for one in said))

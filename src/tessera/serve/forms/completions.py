@@ -82,7 +82,7 @@ class CompletionForm(AnswerForm):
     def whole(self, said: Sequence[Said]) -> dict[str, Any]:
         """The `text_completion` object."""
         choices = [self._choice(one, one.prompt + one.words, one.logprobs, one.finish) for one in said]
-        return self._head | {"choices": choices, "usage": self._usage(said)}
+        return self._head | {"choices": choices, "usage": usage(said, self.ask.choices)}
 
     def opening(self, said: Sequence[Said]) -> Iterator[bytes]:
         """The prompts, where they are repeated."""
@@ -98,7 +98,7 @@ class CompletionForm(AnswerForm):
     def closing(self, said: Sequence[Said]) -> Iterator[bytes]:
         """Counts where they were asked for, and the end."""
         if self.ask.usage:
-            yield data(self._head | {"choices": [], "usage": self._usage(said)})
+            yield data(self._head | {"choices": [], "usage": usage(said, self.ask.choices)})
         yield DONE
 
     def _chunk(self, choice: dict[str, Any]) -> bytes:
@@ -112,9 +112,3 @@ class CompletionForm(AnswerForm):
             told = self._tokens.completion(logprobs, self._offsets.get(said.index, 0))
             self._offsets[said.index] = self._offsets.get(said.index, 0) + self._tokens.width(logprobs)
         return {"index": said.index, "text": text, "logprobs": told, "finish_reason": finish}
-
-    def _usage(self, said: Sequence[Said]) -> dict[str, int]:
-        """A prompt counts once, however many answers it gets."""
-        return usage(
-            sum(one.prompt_tokens for one in said[:: self.ask.choices]), sum(one.tokens for one in said)
-        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Self, TypeVar
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tessera.runtime.shown import shown
 from tessera.serve.faults import ApiFault, bad_field, invalid
+from tessera.serve.said import Said
 
 HARMLESS = frozenset(
     {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"}
@@ -102,6 +103,14 @@ class SampledBody(BaseModel):
             raise bad_field("logit_bias", "the names are ids of tokens, such as '42'") from error
 
 
-def usage(prompts: int, answers: int) -> dict[str, int]:
-    """Counts of tokens as clients read them."""
-    return {"prompt_tokens": prompts, "completion_tokens": answers, "total_tokens": prompts + answers}
+def usage(said: Sequence[Said], choices: int = 1) -> dict[str, Any]:
+    """Counts of tokens as clients read them. A prompt counts once, however many choices it has."""
+    prompts = sum(one.prompt_tokens for one in said[::choices])
+    answers = sum(one.tokens for one in said)
+    return {
+        "prompt_tokens": prompts,
+        "completion_tokens": answers,
+        "total_tokens": prompts + answers,
+        "prompt_tokens_details": {"cached_tokens": sum(one.found_tokens for one in said[::choices])},
+        "completion_tokens_details": {"reasoning_tokens": sum(one.thought_tokens for one in said)},
+    }

@@ -64,6 +64,8 @@ def grammar_of(form: ResponseFormat, structured: StructuredOutputs | None, use: 
         except ValidationError as error:
             reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
             raise ApiFault(400, f"{field}: {reason}", "invalid_value", field) from error
+        except ValueError as error:
+            raise bad_field(field, str(error)) from error
     return None
 
 

@@ -170,11 +170,11 @@ ECHOED = {"instructions", "max_output_tokens", "temperature", "top_p", "text", "
 
 
 def _usage(said: Said) -> dict[str, Any]:
-    """Counts of tokens. Clients read the details without asking; nothing is counted there."""
+    """Counts of tokens."""
     return {
         "input_tokens": said.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": said.found_tokens},
         "output_tokens": said.tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": said.thought_tokens},
         "total_tokens": said.prompt_tokens + said.tokens,
     }
