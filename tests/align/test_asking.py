@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tessera.align.asking import (
-    Asking,
+    BatchReplies,
+    BatchReply,
     Questions,
-    Replies,
-    Reply,
     Responses,
+    ResponseSampling,
     continued,
     first_words,
     requests,
@@ -45,7 +45,7 @@ def test_pictures_stand_at_their_marks(prompt: str, images: tuple[str, ...], ord
 
 def test_every_response_has_its_own_seed_which_stays(tmp_path: Path) -> None:
     questions = Questions(write(tmp_path / "q.jsonl", {"question": "a"}, {"question": "b", "image": "x.png"}))
-    asking = Asking(responses=3, max_tiles=6)
+    asking = ResponseSampling(responses=3, max_tiles=6)
     made = [each for question in questions for each in requests(question, question.text, asking)]
     assert [each["custom_id"] for each in made] == ["1-0", "1-1", "1-2", "2-0", "2-1", "2-2"]
     seeds = [each["body"]["seed"] for each in made]
@@ -82,7 +82,7 @@ def test_half_of_the_words_and_no_picture(tmp_path: Path) -> None:
     assert first_words("one two three four", 0.5) == "one two"
     assert first_words("one two three", 0.5) == "one"
     assert first_words("one", 0.5) == "one"
-    asked = continued("<image>\nwhat is it?", "one two", 7, Asking(new_tokens=9))
+    asked = continued("<image>\nwhat is it?", "one two", 7, ResponseSampling(new_tokens=9))
     assert asked["custom_id"] == "7-0" and asked["body"]["continue_final_message"]
     assert asked["body"]["messages"] == [
         {"role": "user", "content": "what is it?"},
@@ -102,8 +102,8 @@ def test_replies_are_found_and_thoughts_put_back(tmp_path: Path) -> None:
         line("1-0", 200, {"choices": [{"message": thought, "finish_reason": "stop"}]}),
         line("1-1", 400, {"error": {"message": "too long"}}),
     )
-    with Replies(file) as replies:
-        assert replies["1-0"] == Reply("<think>\n3 + 4\n</think>\n\nso 7", "stop")
-        assert replies["2-0"] == Reply("é" * 99, "length")
+    with BatchReplies(file) as replies:
+        assert replies["1-0"] == BatchReply("<think>\n3 + 4\n</think>\n\nso 7", "stop")
+        assert replies["2-0"] == BatchReply("é" * 99, "length")
         assert replies["1-1"].fault == "too long"
         assert replies["9-9"].fault == "it was not asked yet"

@@ -32,7 +32,7 @@ OURS = frozenset(("question_orig", "response", "prompt_version", "sample"))
 """Fields that a response record adds to those of its question."""
 
 
-class Asking(Config):
+class ResponseSampling(Config):
     """How often and how warm a model is asked (docs/facts/preferences.md)."""
 
     responses: int = Field(default=32, ge=1, le=10_000)
@@ -59,7 +59,7 @@ class Asking(Config):
 
 
 @dataclass(frozen=True)
-class Question:
+class AskedRecord:
     """A record that is asked: where it stands, its fields, and the files of its pictures."""
 
     line: int
@@ -109,10 +109,10 @@ class _Lines(ABC, Generic[Line]):
         return ""
 
 
-class Questions(_Lines[Question]):
+class Questions(_Lines[AskedRecord]):
     """Records that ask something: `question`, and `image` with a path or several."""
 
-    def read(self, line: int, record: dict[str, Any]) -> Question:
+    def read(self, line: int, record: dict[str, Any]) -> AskedRecord:
         """A question."""
         if clash := sorted(OURS & set(record)):
             raise ValueError(f"{clash[0]}: this is a response already; ask from the questions")
@@ -123,11 +123,11 @@ class Questions(_Lines[Question]):
         marks = text.count(IMAGE_MARK)
         if marks not in (0, 1, len(images)) or (marks and not images):
             raise ValueError(f"question: {marks} {IMAGE_MARK} for {len(images)} pictures; mark all or none")
-        return Question(line, record, text, tuple(images))
+        return AskedRecord(line, record, text, tuple(images))
 
 
 @dataclass(frozen=True)
-class Said:
+class SampledResponse:
     """A response: where it stands, its fields, the prompt and what was said."""
 
     line: int
@@ -136,12 +136,12 @@ class Said:
     text: str
 
 
-class Responses(_Lines[Said]):
+class Responses(_Lines[SampledResponse]):
     """Records as `tessera prefer sample` writes them; their answers need not be known."""
 
-    def read(self, line: int, record: dict[str, Any]) -> Said:
+    def read(self, line: int, record: dict[str, Any]) -> SampledResponse:
         """A response."""
-        return Said(line, record, _text(record, "question"), _text(record, "response"))
+        return SampledResponse(line, record, _text(record, "question"), _text(record, "response"))
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:
@@ -164,7 +164,7 @@ def user_message(prompt: str, images: tuple[str, ...]) -> dict[str, Any]:
     return {"role": "user", "content": content}
 
 
-def requests(question: Question, prompt: str, asking: Asking) -> Iterator[dict[str, Any]]:
+def requests(question: AskedRecord, prompt: str, asking: ResponseSampling) -> Iterator[dict[str, Any]]:
     """All requests of a question, asked with `prompt`; they begin alike, so an engine reads that once."""
     message = user_message(prompt, question.images)
     for sample in range(asking.responses):
@@ -177,7 +177,7 @@ def name_of(line: int, sample: int) -> str:
     return f"{line}-{sample}"
 
 
-def continued(prompt: str, begun: str, line: int, asking: Asking) -> dict[str, Any]:
+def continued(prompt: str, begun: str, line: int, asking: ResponseSampling) -> dict[str, Any]:
     """A request to go on with an answer that has begun, without the pictures (DropoutNTP)."""
     blind = prompt.replace(f"{IMAGE_MARK}\n", "").replace(IMAGE_MARK, "")
     messages = [{"role": "user", "content": blind}, {"role": "assistant", "content": begun}]
@@ -192,7 +192,7 @@ def first_words(response: str, share: float) -> str:
 
 
 @dataclass(frozen=True)
-class Reply:
+class BatchReply:
     """What came back for a request: its text and how that ended, or why there is none."""
 
     text: str = ""
@@ -200,7 +200,7 @@ class Reply:
     fault: str = ""
 
     @classmethod
-    def of(cls, line: Mapping[str, Any]) -> Reply:
+    def of(cls, line: Mapping[str, Any]) -> BatchReply:
         """From a line of answers in OpenAI's batch form; a thought that was set apart is put back."""
         response = line.get("response") or {}
         body = response.get("body") or {}
@@ -214,8 +214,8 @@ class Reply:
         return cls(said, str(choice.get("finish_reason")))
 
 
-class Replies:
-    """Replies of a file by the names of their requests; they stay on the disk until they are asked for."""
+class BatchReplies:
+    """BatchReplies of a file by the names of their requests; they stay on the disk until they are asked for."""
 
     def __init__(self, file: Path) -> None:
         self._stream = file.open("rb")
@@ -231,16 +231,16 @@ class Replies:
     def __exit__(self, *_: object) -> None:
         self._stream.close()
 
-    def __getitem__(self, name: str) -> Reply:
+    def __getitem__(self, name: str) -> BatchReply:
         """One of them; that there is none is a fault of it."""
         if (place := self._places.get(name)) is None:
-            return Reply(fault="it was not asked yet")
+            return BatchReply(fault="it was not asked yet")
         self._stream.seek(place)
-        return Reply.of(json.loads(self._stream.readline()))
+        return BatchReply.of(json.loads(self._stream.readline()))
 
 
 def response_record(
-    question: Question, prompt: str, version: str, sample: int, reply: Reply
+    question: AskedRecord, prompt: str, version: str, sample: int, reply: BatchReply
 ) -> dict[str, Any]:
     """The question's own fields, and what `tessera prefer score` reads; an end by length is told."""
     ends = {} if reply.finish == "stop" else {"finish_reason": reply.finish}

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 from pydantic import Field
 
-from tessera.align.asking import Asking, Replies, Responses, continued, first_words, name_of
+from tessera.align.asking import BatchReplies, Responses, ResponseSampling, continued, first_words, name_of
 from tessera.cli.preference.sample import Outcome, beside, write_lines
 from tessera.cli.serving.answering import AnsweringCommand, Defaults
 from tessera.runtime.shown import shown
@@ -19,7 +19,7 @@ OWN = ("response", "sample", "finish_reason")
 """Fields of a response that a pair has no more."""
 
 
-class Continuing(Asking):
+class Continuing(ResponseSampling):
     """How a response is continued (docs/facts/preferences.md)."""
 
     responses: int = Field(default=1, ge=1, le=1)
@@ -55,7 +55,7 @@ class DropoutCommand(AnsweringCommand):
             self.tell(lambda: {"left": counts.requests - counts.done}, lambda: None)
             return 130
         outcome = Outcome(len(responses))
-        with Replies(answers) as replies:
+        with BatchReplies(answers) as replies:
             write_lines(self.output, self._pairs(responses, replies, outcome))
         values = {"output": self.output, **vars(outcome)}
         told = f"{shown(self.output)}: {outcome.responses} pairs of {outcome.questions} responses"
@@ -68,7 +68,9 @@ class DropoutCommand(AnsweringCommand):
         for said in responses:
             yield continued(said.prompt, first_words(said.text, self.share), said.line, self.asking)
 
-    def _pairs(self, responses: Responses, replies: Replies, outcome: Outcome) -> Iterator[dict[str, Any]]:
+    def _pairs(
+        self, responses: Responses, replies: BatchReplies, outcome: Outcome
+    ) -> Iterator[dict[str, Any]]:
         for said in responses:
             reply = replies[name_of(said.line, 0)]
             rejected = first_words(said.text, self.share) + reply.text

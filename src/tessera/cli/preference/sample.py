@@ -10,7 +10,15 @@ from typing import Annotated, Any
 
 import tyro
 
-from tessera.align.asking import Asking, Question, Questions, Replies, name_of, requests, response_record
+from tessera.align.asking import (
+    AskedRecord,
+    BatchReplies,
+    Questions,
+    ResponseSampling,
+    name_of,
+    requests,
+    response_record,
+)
 from tessera.align.prompts import PROMPTS, version_for, write_prompt
 from tessera.cli.serving.answering import AnsweringCommand, Defaults
 from tessera.runtime.atomic import atomic_write
@@ -53,7 +61,7 @@ class SampleCommand(AnsweringCommand):
     """Where responses go, one a line; requests and answers are kept beside it."""
     prompt: str = "en_v2"
     """Name of the prompt that asks for reasoning; the Chinese one where the file's name has _zh_."""
-    asking: Annotated[Asking, tyro.conf.arg(name="")] = Asking()
+    asking: Annotated[ResponseSampling, tyro.conf.arg(name="")] = ResponseSampling()
 
     def targets(self) -> Mapping[Path, bool]:
         return {self.output: False}
@@ -70,7 +78,7 @@ class SampleCommand(AnsweringCommand):
             self.tell(lambda: {"left": counts.requests - counts.done}, lambda: None)
             return 130
         outcome = Outcome(len(questions))
-        with Replies(answers) as replies:
+        with BatchReplies(answers) as replies:
             write_lines(self.output, self._records(questions, replies, outcome))
         values = {"output": self.output, **vars(outcome)}
         self.tell(lambda: values, lambda: print(outcome.in_words(self.output)))
@@ -80,13 +88,15 @@ class SampleCommand(AnsweringCommand):
     def _version(self) -> str:
         return version_for(self.questions.name, self.prompt)
 
-    def _requests(self, question: Question) -> Iterator[dict[str, Any]]:
+    def _requests(self, question: AskedRecord) -> Iterator[dict[str, Any]]:
         return requests(question, self._prompt(question), self.asking)
 
-    def _prompt(self, question: Question) -> str:
+    def _prompt(self, question: AskedRecord) -> str:
         return write_prompt(question.text, self._version, len(question.images))
 
-    def _records(self, questions: Questions, replies: Replies, outcome: Outcome) -> Iterator[dict[str, Any]]:
+    def _records(
+        self, questions: Questions, replies: BatchReplies, outcome: Outcome
+    ) -> Iterator[dict[str, Any]]:
         for question in questions:
             for sample in range(self.asking.responses):
                 reply = replies[name_of(question.line, sample)]
