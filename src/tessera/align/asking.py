@@ -127,7 +127,7 @@ class Questions(_Lines[AskedRecord]):
 
 
 @dataclass(frozen=True)
-class SampledResponse:
+class ContinuedRecord:
     """A response: where it stands, its fields, the prompt and what was said."""
 
     line: int
@@ -136,12 +136,12 @@ class SampledResponse:
     text: str
 
 
-class Responses(_Lines[SampledResponse]):
+class Responses(_Lines[ContinuedRecord]):
     """Records as `tessera prefer sample` writes them; their answers need not be known."""
 
-    def read(self, line: int, record: dict[str, Any]) -> SampledResponse:
+    def read(self, line: int, record: dict[str, Any]) -> ContinuedRecord:
         """A response."""
-        return SampledResponse(line, record, _text(record, "question"), _text(record, "response"))
+        return ContinuedRecord(line, record, _text(record, "question"), _text(record, "response"))
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:
@@ -215,7 +215,7 @@ class BatchReply:
 
 
 class BatchReplies:
-    """BatchReplies of a file by the names of their requests; they stay on the disk until they are asked for."""
+    """Replies of a file by the names of their requests; they stay on the disk until they are asked for."""
 
     def __init__(self, file: Path) -> None:
         self._stream = file.open("rb")
