@@ -153,6 +153,15 @@ def check_page(page: str, drift: Drift) -> None:
     assert page.count("before: ") == drift.changed
 
 
+def test_few_bits_beside_other_few_bits(folder: Path) -> None:
+    """From AWQ files to our own form both sides are in few bits: what differs is compared."""
+    _, four = opened(folder)
+    eight = tessera.load(folder, dtype="float32", load_in_8bit=True)
+    pairs = few_bit_pairs(eight, four)
+    assert DOWN in pairs and 0.01 < weight_error(pairs[DOWN]) < 0.3
+    assert not few_bit_pairs(four, opened(folder)[1])
+
+
 def test_playground_questions_are_spread_and_graded() -> None:
     asked = playground_questions(5, ("count", "motion"))
     assert [question.source for question in asked] == ["count", "motion", "count", "motion", "count"]

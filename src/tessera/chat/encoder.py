@@ -101,6 +101,11 @@ class Encoder:
         return self.tokenizer.token_id(self.template.tokens.context)
 
     @property
+    def system(self) -> str:
+        """The system text of a conversation that gives none."""
+        return self.template.system_text if self.system_text is None else self.system_text
+
+    @property
     def stop_ids(self) -> frozenset[int]:
         """Ids that end an answer."""
         stops = filter(self.tokenizer.has_token, self.template.stops)

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from itertools import chain
 from typing import Self
 
+from tessera.chat.tool_calls import CallStream, ToolCall, split_calls
 from tessera.engine.completion import TokenLogprob
 from tessera.engine.core.ticket import Event, Ticket
 from tessera.engine.stream import held_back
@@ -21,22 +22,29 @@ class Answer(str):
     """The words of an answer.
 
     `thought` is what came before them, "" for most models; `whole` is all that was said, for histories.
-    `logprobs` are those of all tokens that were said, where they were asked for.
+    `logprobs` are those of all tokens that were said, where they were asked for. `calls`: functions that it
+    calls, where it was told of any.
     """
 
     thought: str
     whole: str
     logprobs: tuple[TokenLogprob, ...]
+    calls: tuple[ToolCall, ...]
 
-    def __new__(cls, whole: str, apart: bool = True, logprobs: Iterable[TokenLogprob] = ()) -> Self:
-        """From all that was said; `apart`: without the thought that it opens with."""
+    def __new__(
+        cls, whole: str, apart: bool = True, logprobs: Iterable[TokenLogprob] = (), called: bool = False
+    ) -> Self:
+        """From all that was said; `apart`: without the thought that it opens with and, where it was `called`
+        for tools, without its calls."""
         thought, words = split_thought(whole) if apart else ("", whole)
+        words, calls = split_calls(words) if called and apart else (words, [])
         answer = super().__new__(cls, words)
         answer.thought, answer.whole, answer.logprobs = thought, whole, tuple(logprobs)
+        answer.calls = tuple(calls)
         return answer
 
-    def __reduce__(self) -> tuple[type[Answer], tuple[str, bool, tuple[TokenLogprob, ...]]]:
-        return type(self), (self.whole, self != self.whole, self.logprobs)
+    def __reduce__(self) -> tuple[type[Answer], tuple[str, bool, tuple[TokenLogprob, ...], bool]]:
+        return type(self), (self.whole, self != self.whole, self.logprobs, bool(self.calls))
 
 
 def split_thought(whole: str) -> tuple[str, str]:
@@ -86,17 +94,18 @@ class ThoughtSplitter:
 
 
 class _Telling:
-    """What has been said of an answer so far; thoughts go to `on_thought`."""
+    """What has been said of an answer so far; thoughts go to `on_thought`, calls into the answer."""
 
-    def __init__(self, apart: bool, on_thought: Callable[[str], object] | None) -> None:
-        self._apart, self._on_thought = apart, on_thought or (lambda _: None)
+    def __init__(self, apart: bool, called: bool, on_thought: Callable[[str], object] | None) -> None:
+        self._apart, self._called, self._on_thought = apart, called, on_thought or (lambda _: None)
+        self._calls = CallStream()
         self._whole, self._logprobs = "", list[TokenLogprob]()
         self._splitter = ThoughtSplitter()
 
     @property
     def answer(self) -> Answer:
         """The answer as far as it has come."""
-        return Answer(self._whole, self._apart, self._logprobs)
+        return Answer(self._whole, self._apart, self._logprobs, self._called)
 
     def take(self, event: Event | None) -> str:
         """The words that an event makes certain; None: there is no other. ValueError for one that failed."""
@@ -110,16 +119,23 @@ class _Telling:
         thought, words = self._splitter.flush() if event is None else self._splitter.push(event.piece)
         if thought:
             self._on_thought(thought)
-        return words
+        if not self._called:
+            return words
+        found = self._calls.push(words) + (self._calls.flush() if event is None else [])
+        return "".join(part for part in found if isinstance(part, str))
 
 
 class AnswerStream(Iterator[str]):
     """An answer that comes in pieces; joined they are `answer`, what was said so far."""
 
     def __init__(
-        self, events: Iterable[Event], apart: bool, on_thought: Callable[[str], object] | None = None
+        self,
+        events: Iterable[Event],
+        apart: bool,
+        on_thought: Callable[[str], object] | None = None,
+        called: bool = False,
     ) -> None:
-        self._telling = _Telling(apart, on_thought)
+        self._telling = _Telling(apart, called, on_thought)
         told = map(self._telling.take, chain(events, (None,)))
         self._pieces = (piece for piece in told if piece)
 
@@ -133,11 +149,11 @@ class AnswerStream(Iterator[str]):
 
 
 class AsyncAnswerStream(AsyncIterator[str]):
-    """The same for coroutines. `begin` asks, and says whether thought and words come apart."""
+    """The same for coroutines. `begin` asks, and says whether thought and words come apart, and calls."""
 
     def __init__(
         self,
-        begin: Callable[[], Awaitable[tuple[Ticket, bool]]],
+        begin: Callable[[], Awaitable[tuple[Ticket, bool, bool]]],
         on_thought: Callable[[str], object] | None = None,
     ) -> None:
         self._telling: _Telling | None = None
@@ -157,11 +173,11 @@ class AsyncAnswerStream(AsyncIterator[str]):
 
     async def _told(
         self,
-        begin: Callable[[], Awaitable[tuple[Ticket, bool]]],
+        begin: Callable[[], Awaitable[tuple[Ticket, bool, bool]]],
         on_thought: Callable[[str], object] | None,
     ) -> AsyncGenerator[str]:
-        ticket, apart = await begin()
-        telling = self._telling = _Telling(apart, on_thought)
+        ticket, apart, called = await begin()
+        telling = self._telling = _Telling(apart, called, on_thought)
         try:
             async for event in ticket:
                 if words := telling.take(event):

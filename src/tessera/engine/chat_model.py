@@ -38,10 +38,12 @@ class Prompt:
     encoded: Encoded
     sampling: Sampling
     visual_increment: float
+    called: bool = False
+    """Whether the model was told of functions, and calls are told apart."""
 
     def answer(self, done: Completion) -> Answer:
         """What `chat` says when it is completed so."""
-        return Answer(done.text, self.sampling.strip, done.logprobs)
+        return Answer(done.text, self.sampling.strip, done.logprobs, self.called)
 
 
 class ChatModel:
@@ -51,9 +53,10 @@ class ChatModel:
     or a `Conversation`. Options, all by name: videos, history (see `chat`), num_patches_list (tiles of each
     `<image>`, as on the cards), system (in place of the model's own system text), max_tiles (of a picture),
     visual_increment (V2PE: 1 or 1/2 ... 1/256; the family's by default), prefill (words with which the answer
-    begins; or continue_final_message, with messages that end with them), and how to choose: max_new_tokens,
-    do_sample, strip and the other fields of `Sampling`. docs/open.md shows them in use, beside the model
-    cards' calls.
+    begins; or continue_final_message, with messages that end with them), tools, tool_choice and
+    parallel_tool_calls (functions in OpenAI's form; `answer.calls` tells which are called), and how to
+    choose: max_new_tokens, do_sample, strip and the other fields of `Sampling`. docs/open.md shows them in
+    use, beside the model cards' calls.
 
     An answer is a string without white space around it and without the thought that thinking models open
     with: that is `answer.thought`; `answer.whole` is both, as histories keep it. `strip=False` gives that.
@@ -110,7 +113,7 @@ class ChatModel:
         if more or not isinstance(return_history, bool):
             raise ValueError(CARD_CALL)
         given = {"question": question, "pictures": pictures, **options}
-        request = ChatRequest.read(self.encoder.tiling.max_tiles, given, self.family.visual_increment)
+        request = self._read(given)
         prompt = self._prompt(request)
         increment = prompt.visual_increment
         (done,) = self.engine.generate([prompt.encoded], prompt.sampling, visual_increment=increment)
@@ -131,7 +134,7 @@ class ChatModel:
         """
         prompt = self.prompt(question, pictures, **options)
         events = self.engine.events(prompt.encoded, prompt.sampling, prompt.visual_increment)
-        return AnswerStream(events, prompt.sampling.strip, on_thought)
+        return AnswerStream(events, prompt.sampling.strip, on_thought, prompt.called)
 
     async def achat(
         self, question: ChatInput, pictures: Pictures = (), **options: Unpack[ChatOptions]
@@ -156,9 +159,9 @@ class ChatModel:
     ) -> AsyncAnswerStream:
         """`stream` for coroutines, with `async for`. Mistakes are raised where the first piece is awaited."""
 
-        async def begin() -> tuple[Ticket, bool]:
+        async def begin() -> tuple[Ticket, bool, bool]:
             prompt = await asyncio.to_thread(self.prompt, question, pictures, **options)
-            return self._submitted(prompt), prompt.sampling.strip
+            return self._submitted(prompt), prompt.sampling.strip, prompt.called
 
         return AsyncAnswerStream(begin, on_thought)
 
@@ -193,15 +196,16 @@ class ChatModel:
         requests = [named(index, self._checked, one) for index, one in enumerate(given)]
         answers: dict[int, Answer] = {}
         faults: dict[int, str] = {}
-        apart: dict[int, bool] = {}
+        apart: dict[int, tuple[bool, bool]] = {}
 
         def ready(index: int) -> Sequence:
             prompt = named(index, self._prompt, requests[index])
-            apart[index] = prompt.sampling.strip
+            apart[index] = prompt.sampling.strip, prompt.called
             return self.engine.sequence(prompt.encoded, prompt.sampling, prompt.visual_increment)
 
         for index, done in self.engine.answers(made_ahead(ready, range(len(requests)))):
-            answers[index] = Answer(done.text, apart[index], done.logprobs)
+            strip, called = apart[index]
+            answers[index] = Answer(done.text, strip, done.logprobs, called)
             if done.fault:
                 faults[index] = done.fault
             progress("answers", len(answers), len(requests))
@@ -217,7 +221,7 @@ class ChatModel:
     def prompt(self, question: ChatInput, pictures: Pictures = (), **options: Unpack[ChatOptions]) -> Prompt:
         """What `chat` asks: for `complete`, or to look at (`encoder.render_text(prompt.conversation)`)."""
         given = {"question": question, "pictures": pictures, **options}
-        request = ChatRequest.read(self.encoder.tiling.max_tiles, given, self.family.visual_increment)
+        request = self._read(given)
         return self._prompt(request)
 
     def complete(self, prompts: Seq[Prompt]) -> list[Completion]:
@@ -238,13 +242,18 @@ class ChatModel:
             request.conversation, generate=True, most_visual=most, prefill=request.prefill
         )
         _, room = place_prompt("the prompt", encoded.ids, increment, request.wanted, self.family.model)
-        return Prompt(
-            request.conversation, encoded, request.fitted(room, self.encoder.template.stop), increment
-        )
+        sampling = request.fitted(room, self.encoder.template.stop)
+        return Prompt(request.conversation, encoded, sampling, increment, bool(request.tools.tools))
+
+    def _read(self, given: Mapping[str, Any]) -> ChatRequest:
+        """The arguments of `chat`, read; the model is told of its tools."""
+        encoder = self.encoder
+        request = ChatRequest.read(encoder.tiling.max_tiles, given, self.family.visual_increment)
+        return request.told(encoder.system)
 
     def _checked(self, given: Mapping[str, Any]) -> ChatRequest:
         """A request whose options, marks, file headers and length are in order."""
-        request = ChatRequest.read(self.encoder.tiling.max_tiles, given, self.family.visual_increment)
+        request = self._read(given)
         ids = self.encoder.prompt_ids(request.conversation, request.prefill)
         increment = request.visual_increment
         place_prompt("the prompt", ids, increment, request.wanted, self.family.model)

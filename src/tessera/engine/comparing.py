@@ -38,18 +38,24 @@ def forced_scores(model: ChatModel, prompt: Prompt, answer: Sequence[int]) -> to
 
 
 def few_bit_pairs(before: ChatModel, after: ChatModel) -> LayerPairs:
-    """Every linear that only the second model keeps in few bits."""
+    """Every linear that the second model keeps in few bits, and the first not in the same."""
     first = dict(before.loaded.model.named_modules())
     return {
         name: (first[name], module)
         for name, module in after.loaded.model.named_modules()
-        if isinstance(module, QuantisedLinear) and not isinstance(first[name], QuantisedLinear)
+        if isinstance(module, QuantisedLinear) and not _keeps_the_same(first[name], module)
     }
+
+
+def _keeps_the_same(first: nn.Module, second: QuantisedLinear) -> bool:
+    if not isinstance(first, QuantisedLinear) or type(first) is not type(second):
+        return False
+    return torch.equal(first.weight, second.weight) and torch.equal(first.scale, second.scale)
 
 
 def weight_error(pair: tuple[nn.Module, QuantisedLinear]) -> float:
     """Norm of a weight's change over that of the weight."""
-    given = pair[0].weight
+    given = pair[0].dense() if isinstance(pair[0], QuantisedLinear) else pair[0].weight
     assert isinstance(given, torch.Tensor), "a linear layer"
     wanted = given.detach().float()
     return float((pair[1].dense() - wanted).norm() / wanted.norm())

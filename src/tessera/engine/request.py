@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +15,8 @@ from tessera.chat.cards import History, card_history, card_question, from_card_c
 from tessera.chat.message import Conversation, PictureSource, Video, say
 from tessera.chat.openai import read_messages
 from tessera.chat.positions import require_increment, v2pe_positions
+from tessera.chat.tool_calls import ToolUse
+from tessera.engine.sampling.forced_calls import calls_grammar
 from tessera.engine.sampling.options import Sampling, SamplingOptions, read_sampling
 from tessera.imaging.clips.stills import are_frames
 from tessera.imaging.pictures.sources import picture_source
@@ -45,6 +47,9 @@ class ChatOptions(SamplingOptions, total=False):
     visual_increment: float | None
     prefill: str
     continue_final_message: bool
+    tools: Sequence[Mapping[str, Any]] | None
+    tool_choice: str | Mapping[str, Any] | None
+    parallel_tool_calls: bool | None
 
 
 QUESTION_KEYS = {"question", "pictures", *ChatOptions.__annotations__} - {*SamplingOptions.__annotations__}
@@ -69,6 +74,8 @@ class ChatRequest:
     history: History = ()
     prefill: str = ""
     """Words with which the answer begins."""
+    tools: ToolUse = ToolUse()
+    """Functions that the model may call."""
 
     @classmethod
     def read(cls, most_tiles: int, given: Mapping[str, Any], increment: float = 1.0) -> ChatRequest:
@@ -84,6 +91,8 @@ class ChatRequest:
             beside=QUESTION_KEYS,
         )
         _check_options(given)
+        use = ToolUse.read(*(given.get(name) for name in ("tools", "tool_choice", "parallel_tool_calls")))
+        sampling = _held_to_calls(sampling, use)
         asked_for = given.get("visual_increment")
         increment = require_increment(increment if asked_for is None else asked_for)
         question, prefill = _begun(_checked_question(given["question"]), given)
@@ -96,14 +105,18 @@ class ChatRequest:
                 question, pictures, history, counts, max_tiles=most, system=system, videos=videos
             )
             asked = card_question(question, pictures, history, videos)
-            return cls(talk, sampling, increment, asked, history or (), prefill)
+            return cls(talk, sampling, increment, asked, history or (), prefill, use)
         media = {"pictures": pictures, "videos": videos, "history": history, "num_patches_list": counts}
         if extra := next((name for name, value in media.items() if value), None):
             raise ValueError(f"{extra}: messages carry their own media and turns; leave {extra} out")
         talk = question if isinstance(question, Conversation) else read_messages(question)
         talk = talk if limit is None else talk.limited(limit)
         talk = talk if system is None else _with_system(talk, system)
-        return cls(talk, sampling, increment, question, prefill=prefill)
+        return cls(talk, sampling, increment, question, prefill=prefill, tools=use)
+
+    def told(self, system_text: str) -> ChatRequest:
+        """The same, and the model is told of its tools. system_text: the one where none is given."""
+        return replace(self, conversation=self.tools.told(self.conversation, system_text))
 
     @property
     def wanted(self) -> int:
@@ -179,6 +192,15 @@ def _begun(question: ChatInput, given: Mapping[str, Any]) -> tuple[ChatInput, st
         )
     words = messages[-1].text
     return Conversation(messages[:-1]) if isinstance(question, Conversation) else question[:-1], words
+
+
+def _held_to_calls(sampling: Sampling, use: ToolUse) -> Sampling:
+    """The sampling whose answer must be a call, where one is forced."""
+    if not use.forced:
+        return sampling
+    if sampling.grammar is not None:
+        raise ValueError("tool_choice: it must be a call, and grammar asks for another form; leave one out")
+    return sampling.model_copy(update={"grammar": calls_grammar(use)})
 
 
 def _with_system(talk: Conversation, system: str) -> Conversation:

@@ -27,6 +27,8 @@ from tessera.evaluation.runner import grade_answer
 from tessera.evaluation.tasks import HeldoutItem, choose_tasks, heldout_items
 from tessera.runtime.progress import Progress, silent
 
+Fed = tuple[Prompt, tuple[int, ...]]
+"""A prompt, and the ids of the answer that both models are fed."""
 AT_ONCE = 64
 """Questions that are answered together."""
 
@@ -162,22 +164,12 @@ def measure_drift(
     pairs = few_bit_pairs(before, after)
     ids, first = _answers(before, prompts, progress)
     _, second = _answers(after, prompts, progress)
-    divergences, same, watch = [], 0, LayerWatch(pairs)
-    for number, (prompt, answer) in enumerate(zip(prompts, ids, strict=True), 1):
-        with watch:
-            wanted = forced_scores(before, prompt, answer)
-        found = forced_scores(after, prompt, answer)
-        divergences.append(divergence(wanted, found))
-        same += int((wanted.argmax(-1) == found.argmax(-1)).sum())
-        progress("tokens compared", number, len(prompts))
-    every = torch.cat(divergences)
-    few = list(zip(prompts, ids, strict=True))[:block_questions]
-    errors = watch.errors()
+    fed = list(zip(prompts, ids, strict=True))
+    divergences, same, errors = _every_token(before, after, fed, pairs, progress)
+    every, few = torch.cat(divergences), fed[:block_questions]
+    means = [float(each.mean()) for each in divergences]
     return Drift(
-        answers=tuple(
-            _pair(*each)
-            for each in zip(asked, first, second, [float(d.mean()) for d in divergences], strict=True)
-        ),
+        answers=tuple(_pair(*each) for each in zip(asked, first, second, means, strict=True)),
         tokens=len(every),
         kl_mean=float(every.mean()),
         kl_p99=float(every.quantile(0.99)),
@@ -187,6 +179,22 @@ def measure_drift(
         blocks=tuple(_blocks(before, pairs, few, progress)) if few else (),
         block_questions=len(few),
     )
+
+
+def _every_token(
+    before: ChatModel, after: ChatModel, fed: Sequence[Fed], pairs: LayerPairs, progress: Progress
+) -> tuple[list[torch.Tensor], int, dict[str, float]]:
+    """KL of each answer's tokens, how many have the same best one, and the errors of single layers."""
+    divergences: list[torch.Tensor] = []
+    same, watch = 0, LayerWatch(pairs)
+    for each in fed:
+        with watch:
+            wanted = forced_scores(before, *each)
+        found = forced_scores(after, *each)
+        divergences.append(divergence(wanted, found))
+        same += int((wanted.argmax(-1) == found.argmax(-1)).sum())
+        progress("tokens compared", len(divergences), len(fed))
+    return divergences, same, watch.errors()
 
 
 def divergence(wanted: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
@@ -217,7 +225,7 @@ def _pair(question: DriftQuestion, before: str, after: str, kl: float) -> Answer
 def _blocks(
     model: ChatModel,
     pairs: LayerPairs,
-    asked: Sequence[tuple[Prompt, tuple[int, ...]]],
+    asked: Sequence[Fed],
     progress: Progress,
 ) -> Iterable[BlockDrift]:
     wanted = [forced_scores(model, *each) for each in asked]

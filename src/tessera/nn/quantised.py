@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from tessera.nn.cpu.native import STEP, Kind, Streamed, multiply
 from tessera.nn.cpu.operators import int8_product
+from tessera.nn.cpu.pages import into_large_pages
 from tessera.nn.cpu.routes import streams, takes_native
 
 FEW_ROWS = 8
@@ -52,6 +53,7 @@ class QuantisedLinear(nn.Module):
         self.register_buffer("weight", weight)
         self.register_buffer("scale", scale)
         self.register_buffer("bias", None if bias is None else bias.detach())
+        self._in_large_pages = False
 
     @property
     def like(self) -> torch.Tensor:
@@ -86,6 +88,9 @@ class QuantisedLinear(nn.Module):
 
     @property
     def _streamed(self) -> Streamed:
+        if not self._in_large_pages:  # asked for by those alone who stream: it takes a second for half a GB
+            into_large_pages(self.weight)
+            self._in_large_pages = True
         return Streamed(self.kind, self.weight, self.scale, self.bias, self.levels)
 
     @property

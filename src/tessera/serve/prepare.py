@@ -107,18 +107,13 @@ class Preparer:
         remote, limits = self.settings.allow_remote, self.limits
         reader = ServedReader(files, self.root, remote, limits.media, limits.parts)
         talk = await self._done(self.quick, files, reader.conversation, ask.messages or ())
-        talk = ask.tools.told(talk, self._system_text)
+        talk = ask.tools.told(talk, self.model.encoder.system)
         addresses = [source for part in talk.media for source in _sources(part) if isinstance(source, str)]
         if not addresses:
             return talk
         async with self.fetched.hold(bytes=self.limits.remote_bytes):
             found = await self.remote.fetch(addresses)
         return talk.map_parts(lambda part: _with_files(part, found, files))
-
-    @property
-    def _system_text(self) -> str:
-        encoder = self.model.encoder
-        return encoder.template.system_text if encoder.system_text is None else encoder.system_text
 
     async def _enter(self, held: AsyncExitStack, sizes: Sequence[Size], ask: Ask) -> None:
         """Wait until there is room for all of them. What is told of each token takes memory, too."""

@@ -45,8 +45,8 @@ INLINE table read_levels(const number *levels) {
 INLINE floats spread_scales(const uint16_t *at) {
   int32_t both;
   memcpy(&both, at, 4);
-  const __m512i shift = _mm512_set_epi32(0, 0, 0, 0, 0, 0, 0, 0, 16, 16, 16, 16, 16, 16, 16, 16);
-  return (floats)_mm512_and_si512(_mm512_sllv_epi32(_mm512_set1_epi32(both), shift), _mm512_set1_epi32(0xffff0000));
+  const __m512i which = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(1), 1);
+  return (floats)_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, which, _mm512_set1_epi32(both));
 }
 /* total + a block's weights times x. A word holds four weights; the bits above an index change nothing, the
    table being there twice. */
@@ -120,10 +120,33 @@ INLINE void add_bf16(floats total[WIDE][DEEP], const struct product *p, long n, 
   }
 }
 
+#ifdef PAIRED
+/* The same for one row of x, one weight row after another: what guesses at the next lines of the memory finds
+   them by itself then. Whole numbers have the same sum in any order. */
+INLINE void add_int8_alone(floats total[WIDE][DEEP], const struct product *p, long n, int wide) {
+  UNROLL for (int r = 0; r < wide; r++) {
+    const int8_t *weight = (const int8_t *)p->weight + (n + r) * p->inner;
+    floats part[4] = {{0}};
+    long k = 0;
+    for (; k + 4 * LANES <= p->inner; k += 4 * LANES)
+      UNROLL for (int i = 0; i < 4; i++)
+        part[i] = add_whole(part[i], weights_int8(weight + k + i * LANES), load_whole(p->x + k + i * LANES));
+    for (; k < p->inner; k += LANES) part[0] = add_whole(part[0], weights_int8(weight + k), load_whole(p->x + k));
+    total[r][0] = counted((floats)((words)part[0] + (words)part[1] + (words)part[2] + (words)part[3]));
+  }
+}
+#endif
+
 INLINE void add_int8(floats total[WIDE][DEEP], const struct product *p, long n, long m, int wide, int deep) {
   const int8_t *weight = (const int8_t *)p->weight + n * p->inner;
   const number *x = p->x + m * p->stride;
   long turn = m / DEEP;
+#ifdef PAIRED
+  if (p->rows == 1) {
+    add_int8_alone(total, p, n, wide);
+    return;
+  }
+#endif
   for (long k = 0; k < p->inner; k += LANES) {
     whole w[WIDE];
     fetch(p, n * p->inner + wide * k, wide * LANES, &turn);
