@@ -115,6 +115,11 @@ BAD = [
     ("{", "line: broken JSON (Expecting property name", "write one complete JSON object"),
     ("[1]", "line: bad field (is [1])", "write one JSON object a line"),
     ({**GOOD, "answer": ["5"]}, "answer: bad field (is ['5'])", "write the right answer as one text or"),
+    (
+        '{"question": "q", "answer": NaN, "prompt_version": "en"}',
+        "answer: bad field (is nan)",
+        "as one text or",
+    ),
     ({**GOOD, "answer": True}, "answer: bad field (is True)", "as one text or number"),
     ({**GOOD, "answer": " "}, "answer: bad field (is ' ')", "as one text or number"),
     ({**GOOD, "question": ""}, "question: bad field (is '')", "write the prompt"),

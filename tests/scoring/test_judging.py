@@ -115,6 +115,15 @@ def test_any_two_texts(one: str, two: str) -> None:
     assert expression_score(one, two) == expression_score(two, one)
 
 
+def test_hostile_answers_end() -> None:
+    """Two texts of 100,000 letters took hours by edit distance; deep formulas must not exhaust the stack."""
+    judge = AnswerJudge(tuple(mode for mode in MODES if mode != "math_verify"))
+    deep = ["2^" * 199 + "2", r"\sqrt" * 79 + "2", "(" * 200 + "1" + ")" * 199, "-" * 399 + "1", r"\pm1" * 90]
+    for text in [*deep, "ab" * 50_000, r"\boxed{" * 20_000]:
+        assert 0 <= judge.judge(text, text[::-1]).score <= 1
+    assert judge.judge("ab" * 50_000, "ba" * 50_000).score == 0
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.integers(-(10**4), 10**4), st.integers(1, 10**4), st.sampled_from(["", " cm", "°", r"\text{ kg}"]))
 def test_every_way_to_write_a_fraction(above: int, below: int, unit: str) -> None:

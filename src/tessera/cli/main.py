@@ -28,6 +28,8 @@ DATA = {
     "build": Verb("make conversations from ordinary annotations", "data.build:BUILD"),
 }
 PREFER = {
+    "sample": Verb("ask a model every question many times", "preference.sample:SampleCommand"),
+    "dropout": Verb("end responses without their pictures, for pairs", "preference.dropout:DropoutCommand"),
     "score": Verb(
         "judge sampled responses: right, wrong, or without an answer", "preference.score:ScoreCommand"
     ),
@@ -56,7 +58,7 @@ VERBS = {
     "evaluate": Verb("measure a model on held-out playground tasks", "evaluate:EvaluateCommand"),
     "playground": Verb("write drawn pictures with known answers", "playground:PlaygroundCommand"),
     "data": Verb("check, preview, pack, filter and build training data", DATA),
-    "prefer": Verb("make preference data of sampled responses", PREFER),
+    "prefer": Verb("make preference data: sample, score, pair", PREFER),
 }
 GROUPS: tuple[list[str], ...] = ([], ["data"], ["data", "build"], ["prefer"])
 """Words behind which another verb is missing: the answer is a list of them."""

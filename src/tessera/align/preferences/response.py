@@ -6,6 +6,7 @@ where `question` has become the whole prompt, and "question_orig", "response", "
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,7 @@ class Fields:
     def target(self) -> str:
         """The answer of the data set: a text or a number."""
         value = self.value.get("answer")
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             return str(value)
         return self.text("answer", "write the right answer as one text or number")
 

@@ -1,4 +1,4 @@
-"""The verbs of `tessera prefer`: score sampled responses, pair them.
+"""The verbs of `tessera prefer`: sample responses, score them, pair them; or end them blind (dropout).
 
-Only arguments and printing stand here; the work is done in `align.preferences`.
+Only arguments and printing stand here; the work is done in `align`, and asking in `serving.answering`.
 """

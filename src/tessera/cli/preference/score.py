@@ -66,8 +66,8 @@ class ScoreCommand(ReportingCommand):
         say(console, *report.first, style="red")
         say(console, f"modes: {', '.join(judge.modes)}; above {judge.threshold:g}")
         if report.refused:
-            total = counted(sum(report.refused.values()), "line")
-            say(console, f"{shown(self._refused(report))}: {total} that were refused, with reasons")
+            total = counted(sum(report.refused.values()), "refused line")
+            say(console, f"{shown(self._refused(report))}: {total} with reasons")
         say(
             console,
             f"{shown(self.output)}: pair them with: tessera prefer pair {shown(self.output)} -o pairs",

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 
 _RELAXED = 0.05
 _EXACTER = 1e-3
+MOST_STEPS = 10_000_000
+"""Of an edit distance: about a second."""
 _UNITS = ("degrees", "degree", "\\angle", "°", "%", "cm")
 """What `number_score` takes away, wherever it stands."""
 
@@ -43,10 +45,15 @@ def choice_score(prediction: str, target: str, decimals: bool = False) -> float:
 
 
 def anls_score(prediction: str, target: str) -> float:
-    """1 minus the normalised edit distance, 0..1; 0 below 0.5. Case and white space do not count."""
+    """1 minus the normalised edit distance, 0..1; 0 below 0.5. Case and white space do not count.
+
+    Texts whose lengths multiply to more than `MOST_STEPS` are not compared: 0, in place of seconds or hours.
+    """
     longest = max(len(prediction), len(target))
     if abs(len(" ".join(prediction.split())) - len(" ".join(target.split()))) > longest / 2:
         return 0.0  # known without the distance, whose time is the product of both lengths
+    if len(prediction) * len(target) > MOST_STEPS:
+        return 0.0
     similarity = 1 - edit_share(prediction, target)
     return similarity if similarity >= 0.5 else 0.0
 

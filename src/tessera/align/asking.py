@@ -1,0 +1,247 @@
+"""Questions as requests to a model, and its answers as response records (docs/prefer.md).
+
+Requests have the form of OpenAI's batches: whatever answers such a file can answer these, and what was
+interrupted goes on at the response where it ended.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Self, TypeVar
+
+from pydantic import Field
+
+from tessera.align.preferences.response import sampled
+from tessera.chat.message import IMAGE_MARK
+from tessera.records.faults import DataError
+from tessera.records.readers.container import Container
+from tessera.records.readers.records import open_container
+from tessera.runtime.config import Config
+from tessera.runtime.seeds import derive_seed
+from tessera.runtime.shown import shown
+
+Line = TypeVar("Line")
+URL = "/v1/chat/completions"
+MOST_TOLD = 3
+"""Bad lines that a message names; it counts the others."""
+OURS = frozenset(("question_orig", "response", "prompt_version", "sample"))
+"""Fields that a response record adds to those of its question."""
+
+
+class ResponseSampling(Config):
+    """How often and how warm a model is asked (docs/facts/preferences.md)."""
+
+    responses: int = Field(default=32, ge=1, le=10_000)
+    """of every question"""
+    temperature: float = Field(default=1.0, ge=0, le=10, allow_inf_nan=False)
+    """the paper's and the documentation's; the published command line has 0.7"""
+    top_k: int = Field(default=50, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    new_tokens: int = Field(default=4096, ge=1)
+    seed: int = 0
+    """every response draws with its own seed, which follows from this one, its line and its number"""
+    max_tiles: int | None = Field(default=None, ge=1)
+    """of a picture; None takes the model's own"""
+
+    def body(self, messages: list[dict[str, Any]], line: int, sample: int) -> dict[str, Any]:
+        """A request for one response."""
+        sampling = {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
+        own = {
+            "seed": derive_seed("response", self.seed, line, sample) % 2**63,
+            "max_tokens": self.new_tokens,
+        }
+        tiles = {} if self.max_tiles is None else {"max_tiles": self.max_tiles}
+        return {"messages": messages, **sampling, **own, **tiles}
+
+
+@dataclass(frozen=True)
+class AskedRecord:
+    """A record that is asked: where it stands, its fields, and the files of its pictures."""
+
+    line: int
+    record: Mapping[str, Any]
+    text: str
+    images: tuple[str, ...]
+
+
+class _Lines(ABC, Generic[Line]):
+    """Records of a file, each read by `read`. Raises ValueError naming those that can't be: all are looked at
+    first.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._records: Container = open_container(file)
+        faults = [fault for index in range(len(self)) if (fault := self._fault(index))]
+        if faults or not len(self):
+            more = f" (and {len(faults) - MOST_TOLD} more)" if len(faults) > MOST_TOLD else ""
+            told = "; ".join(faults[:MOST_TOLD]) + more if faults else "holds no record; write one a line"
+            raise ValueError(f"{shown(file)}: {told}")
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[Line]:
+        for index in range(len(self)):
+            yield self.read(self._records.line(index), self._object(index))
+
+    @abstractmethod
+    def read(self, line: int, record: dict[str, Any]) -> Line:
+        """One of them. ValueError naming field and remedy."""
+
+    def _object(self, index: int) -> dict[str, Any]:
+        record = self._records.record(index)
+        if not isinstance(record, dict):
+            raise ValueError(f"{shown(record)} is no object; write one a line")
+        return record
+
+    def _fault(self, index: int) -> str:
+        try:
+            self.read(self._records.line(index), self._object(index))
+        except DataError as error:
+            return str(error)
+        except ValueError as error:
+            return f"line {self._records.line(index)}: {error}"
+        return ""
+
+
+class Questions(_Lines[AskedRecord]):
+    """Records that ask something: `question`, and `image` with a path or several."""
+
+    def read(self, line: int, record: dict[str, Any]) -> AskedRecord:
+        """A question."""
+        if clash := sorted(OURS & set(record)):
+            raise ValueError(f"{clash[0]}: this is a response already; ask from the questions")
+        text, images = _text(record, "question"), record.get("image") or ()
+        images = (images,) if isinstance(images, str) else images
+        if not isinstance(images, list | tuple) or not all(isinstance(each, str) for each in images):
+            raise ValueError(f"image = {shown(images)}: give a path, or a list of paths")
+        marks = text.count(IMAGE_MARK)
+        if marks not in (0, 1, len(images)) or (marks and not images):
+            raise ValueError(f"question: {marks} {IMAGE_MARK} for {len(images)} pictures; mark all or none")
+        return AskedRecord(line, record, text, tuple(images))
+
+
+@dataclass(frozen=True)
+class ContinuedRecord:
+    """A response: where it stands, its fields, the prompt and what was said."""
+
+    line: int
+    record: Mapping[str, Any]
+    prompt: str
+    text: str
+
+
+class Responses(_Lines[ContinuedRecord]):
+    """Records as `tessera prefer sample` writes them; their answers need not be known."""
+
+    def read(self, line: int, record: dict[str, Any]) -> ContinuedRecord:
+        """A response."""
+        return ContinuedRecord(line, record, _text(record, "question"), _text(record, "response"))
+
+
+def _text(record: Mapping[str, Any], name: str) -> str:
+    text = record.get(name)
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"{name} = {shown(text)}: give a text")
+    return text
+
+
+def user_message(prompt: str, images: tuple[str, ...]) -> dict[str, Any]:
+    """A prompt with its pictures where its marks are; all of them at a single mark, or in front of it."""
+    if prompt.count(IMAGE_MARK) == 1:
+        prompt = prompt.replace(IMAGE_MARK, IMAGE_MARK * len(images))
+    shows = [{"type": "image_url", "image_url": {"url": image}} for image in images]
+    pieces = prompt.split(IMAGE_MARK) if IMAGE_MARK in prompt else [*[""] * len(shows), prompt]
+    content: list[dict[str, Any]] = []
+    for number, piece in enumerate(pieces):
+        content += [{"type": "text", "text": piece}] if piece else []
+        content += shows[number : number + 1]
+    return {"role": "user", "content": content}
+
+
+def requests(question: AskedRecord, prompt: str, asking: ResponseSampling) -> Iterator[dict[str, Any]]:
+    """All requests of a question, asked with `prompt`; they begin alike, so an engine reads that once."""
+    message = user_message(prompt, question.images)
+    for sample in range(asking.responses):
+        body = asking.body([message], question.line, sample)
+        yield {"custom_id": name_of(question.line, sample), "method": "POST", "url": URL, "body": body}
+
+
+def name_of(line: int, sample: int) -> str:
+    """What finds the answer to a request."""
+    return f"{line}-{sample}"
+
+
+def continued(prompt: str, begun: str, line: int, asking: ResponseSampling) -> dict[str, Any]:
+    """A request to go on with an answer that has begun, without the pictures (DropoutNTP)."""
+    blind = prompt.replace(f"{IMAGE_MARK}\n", "").replace(IMAGE_MARK, "")
+    messages = [{"role": "user", "content": blind}, {"role": "assistant", "content": begun}]
+    body = asking.body(messages, line, 0) | {"continue_final_message": True, "add_generation_prompt": False}
+    return {"custom_id": name_of(line, 0), "method": "POST", "url": URL, "body": body}
+
+
+def first_words(response: str, share: float) -> str:
+    """That share of the words of a response, which stand between spaces, as published; at least one."""
+    words = response.split(" ")
+    return " ".join(words[: max(1, int(len(words) * share))])
+
+
+@dataclass(frozen=True)
+class BatchReply:
+    """What came back for a request: its text and how that ended, or why there is none."""
+
+    text: str = ""
+    finish: str = ""
+    fault: str = ""
+
+    @classmethod
+    def of(cls, line: Mapping[str, Any]) -> BatchReply:
+        """From a line of answers in OpenAI's batch form; a thought that was set apart is put back."""
+        response = line.get("response") or {}
+        body = response.get("body") or {}
+        if response.get("status_code") != 200:
+            error = body.get("error") or line.get("error") or {}
+            return cls(fault=str(error.get("message") or f"status {response.get('status_code')}"))
+        choice = body["choices"][0]
+        said = choice["message"].get("content") or ""
+        if thought := choice["message"].get("reasoning_content"):
+            said = f"<think>\n{thought}\n</think>\n\n{said}"
+        return cls(said, str(choice.get("finish_reason")))
+
+
+class BatchReplies:
+    """Replies of a file by the names of their requests; they stay on the disk until they are asked for."""
+
+    def __init__(self, file: Path) -> None:
+        self._stream = file.open("rb")
+        self._places: dict[str, int] = {}
+        place = 0
+        for line in self._stream:
+            self._places[str(json.loads(line)["custom_id"])] = place
+            place += len(line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def __getitem__(self, name: str) -> BatchReply:
+        """One of them; that there is none is a fault of it."""
+        if (place := self._places.get(name)) is None:
+            return BatchReply(fault="it was not asked yet")
+        self._stream.seek(place)
+        return BatchReply.of(json.loads(self._stream.readline()))
+
+
+def response_record(
+    question: AskedRecord, prompt: str, version: str, sample: int, reply: BatchReply
+) -> dict[str, Any]:
+    """The question's own fields, and what `tessera prefer score` reads; an end by length is told."""
+    ends = {} if reply.finish == "stop" else {"finish_reason": reply.finish}
+    return {**sampled(question.record, prompt, reply.text, version), "sample": sample, **ends}
