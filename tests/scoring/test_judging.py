@@ -101,7 +101,7 @@ def test_a_missing_package_says_what_to_do() -> None:
 def test_math_verify_agrees_where_both_know() -> None:
     assert available(("vqa", "math_verify")) == ("vqa", "math_verify")
     for said, meant in ((r"\frac{1}{2}", "0.5"), ("2(x+1)", "2x+2"), (r"\sqrt{12}", r"2\sqrt{3}")):
-        assert AnswerJudge(("math_verify",)).judge(said, f"${meant}$").right
+        assert AnswerJudge(("math_verify",)).judge(f"${said}$", f"${meant}$").right
     assert not AnswerJudge(("math_verify",)).judge("3", "4").right
 
 

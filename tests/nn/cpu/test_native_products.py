@@ -105,6 +105,15 @@ def test_a_row_does_not_depend_on_its_neighbours_or_on_threads(kind: Kind) -> No
 
 
 @pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("inner", [32, 96, 160, 1056])
+def test_one_row_of_int8_ends_anywhere(inner: int) -> None:
+    """It goes another way than several, by 128 numbers and then 32."""
+    given, x = weights("int8", 7, inner), rows(2, inner)
+    assert torch.equal(multiply(x[:1], given), multiply(x, given)[:1])
+    assert relative(multiply(x[1:], given), x[1:].double() @ dense(given).T) < 3e-3
+
+
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_not_finite_stays_so(value: float) -> None:
     for kind in KINDS:
