@@ -37,6 +37,7 @@ SHORTER = {
     "tune": ["--stages.0.steps", "1"],
     "evaluate": ["--count", "1"],
     "quantize": ["--count", "1"],
+    "prefer": ["--responses", "2", "--new-tokens", "4", "-o", "sampled.jsonl"],
     "demo": [],
 }
 """Appended to a verb's documented arguments; the last value of an option counts."""
@@ -53,6 +54,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         body = {"messages": [{"role": "user", "content": "how many?"}], "max_tokens": 2}
         request = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": body}
         (folder / "responses.jsonl").write_text("".join(blocks(ROOT / "docs/prefer.md", "jsonl")))
+        (folder / "questions.jsonl").write_text(json.dumps({"question": "3 + 4?", "answer": "7"}) + "\n")
         (folder / "requests.jsonl").write_text(json.dumps(request) + "\n")
         yield folder
 
@@ -89,6 +91,8 @@ def runnable(words: list[str], model: Path) -> list[str]:
     elif verb in ("chat", "evaluate"):
         arguments += [] if "--model" in arguments else ["--model", str(model)]
         arguments += SHORTER.get(verb, ["--max-new-tokens", "4"])
+    elif verb == "prefer" and arguments[0] == "sample":
+        arguments += SHORTER["prefer"]
     return [verb, *arguments]
 
 
