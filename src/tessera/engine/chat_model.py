@@ -113,7 +113,7 @@ class ChatModel:
         if more or not isinstance(return_history, bool):
             raise ValueError(CARD_CALL)
         given = {"question": question, "pictures": pictures, **options}
-        request = self._read(given)
+        request = ChatRequest.read(self.encoder.tiling.max_tiles, given, self.family.visual_increment)
         prompt = self._prompt(request)
         increment = prompt.visual_increment
         (done,) = self.engine.generate([prompt.encoded], prompt.sampling, visual_increment=increment)
@@ -221,7 +221,7 @@ class ChatModel:
     def prompt(self, question: ChatInput, pictures: Pictures = (), **options: Unpack[ChatOptions]) -> Prompt:
         """What `chat` asks: for `complete`, or to look at (`encoder.render_text(prompt.conversation)`)."""
         given = {"question": question, "pictures": pictures, **options}
-        request = self._read(given)
+        request = ChatRequest.read(self.encoder.tiling.max_tiles, given, self.family.visual_increment)
         return self._prompt(request)
 
     def complete(self, prompts: Seq[Prompt]) -> list[Completion]:
@@ -238,23 +238,17 @@ class ChatModel:
     def _prompt(self, request: ChatRequest) -> Prompt:
         increment = request.visual_increment
         most = int(self.family.model.decoder.longest_context / require_increment(increment))
-        encoded = self.encoder.encode(
-            request.conversation, generate=True, most_visual=most, prefill=request.prefill
-        )
+        talk = request.tools.told(request.conversation, self.encoder.system)
+        encoded = self.encoder.encode(talk, generate=True, most_visual=most, prefill=request.prefill)
         _, room = place_prompt("the prompt", encoded.ids, increment, request.wanted, self.family.model)
         sampling = request.fitted(room, self.encoder.template.stop)
-        return Prompt(request.conversation, encoded, sampling, increment, bool(request.tools.tools))
-
-    def _read(self, given: Mapping[str, Any]) -> ChatRequest:
-        """The arguments of `chat`, read; the model is told of its tools."""
-        encoder = self.encoder
-        request = ChatRequest.read(encoder.tiling.max_tiles, given, self.family.visual_increment)
-        return request.told(encoder.system)
+        return Prompt(talk, encoded, sampling, increment, bool(request.tools.tools))
 
     def _checked(self, given: Mapping[str, Any]) -> ChatRequest:
         """A request whose options, marks, file headers and length are in order."""
-        request = self._read(given)
-        ids = self.encoder.prompt_ids(request.conversation, request.prefill)
+        request = ChatRequest.read(self.encoder.tiling.max_tiles, given, self.family.visual_increment)
+        talk = request.tools.told(request.conversation, self.encoder.system)
+        ids = self.encoder.prompt_ids(talk, request.prefill)
         increment = request.visual_increment
         place_prompt("the prompt", ids, increment, request.wanted, self.family.model)
         return request

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -91,7 +91,8 @@ class ChatRequest:
             beside=QUESTION_KEYS,
         )
         _check_options(given)
-        use = ToolUse.read(*(given.get(name) for name in ("tools", "tool_choice", "parallel_tool_calls")))
+        functions = [given.get(name) for name in ("tools", "tool_choice", "parallel_tool_calls")]
+        use = ToolUse() if functions == [None] * 3 else ToolUse.read(*functions)
         sampling = _held_to_calls(sampling, use)
         asked_for = given.get("visual_increment")
         increment = require_increment(increment if asked_for is None else asked_for)
@@ -113,10 +114,6 @@ class ChatRequest:
         talk = talk if limit is None else talk.limited(limit)
         talk = talk if system is None else _with_system(talk, system)
         return cls(talk, sampling, increment, question, prefill=prefill, tools=use)
-
-    def told(self, system_text: str) -> ChatRequest:
-        """The same, and the model is told of its tools. system_text: the one where none is given."""
-        return replace(self, conversation=self.tools.told(self.conversation, system_text))
 
     @property
     def wanted(self) -> int:
