@@ -26,10 +26,10 @@ from tests.serve.test_batch_files import asks, line, told, write
 PATIENT = RequestLimits(concurrency=3, attempts=2, first_wait=0.01)
 
 
-def answered(address: str, asked: Path, out: Path) -> BatchCounts:
+def answered(address: str, asked: Path, out: Path, model: str = NAME) -> BatchCounts:
     requests = BatchFile(asked, address)
     with AnswerFile(out, requests.lines) as answers, closing(Endpoint(address, None, PATIENT)) as endpoint:
-        runner = RemoteRunner(endpoint, NAME, asked.parent)
+        runner = RemoteRunner(endpoint, model, asked.parent)
         return runner.run(requests, answers, lambda _: None, Stop())
 
 
@@ -55,6 +55,16 @@ def test_answers_are_those_of_the_server_and_files_go_along(served: Served, tmp_
         assert found[name]["response"]["status_code"] == 400
         assert words in found[name]["response"]["body"]["error"]["message"]
     assert answered(served.address, asked, tmp_path / "out").kept == 7
+
+
+def test_a_wrong_name_is_no_answer_but_a_request_with_its_own_is(served: Served, tmp_path: Path) -> None:
+    asked = write(tmp_path / "in", line("a", asks("hello")))
+    with pytest.raises(RequestError, match="404"):
+        answered(served.address, asked, tmp_path / "out", model="other")
+    assert not told(tmp_path / "out")
+    own = write(tmp_path / "own", line("a", asks("hello", model="other")), line("b", asks("hello")))
+    counts = answered(served.address, own, tmp_path / "third")
+    assert (counts.answered, counts.failed) == (1, 1)
 
 
 @contextmanager

@@ -44,6 +44,7 @@ class RemoteRunner:
         return counts
 
     def _reply(self, asked: BatchFile, line: BatchLine) -> tuple[BatchLine, int, Any]:
+        body: dict[str, Any] = {}
         try:
             url, body = read_request(asked.read(line))
             sent = {"model": self._model, **body}
@@ -53,7 +54,8 @@ class RemoteRunner:
         except ApiFault as fault:
             return line, fault.status, fault.body
         except RequestError as error:
-            if not 400 <= error.status < 500:
+            ours = error.status in (401, 403) or (error.status == 404 and "model" not in body)
+            if ours or not 400 <= error.status < 500:  # a key, a name or a server that fits no request
                 raise
             return line, error.status, {"error": {"message": str(error), "type": "invalid_request_error"}}
 
