@@ -1,21 +1,15 @@
-"""Large pages: a matter of speed, of which nothing but the system's count may tell."""
+"""Large pages: a matter of speed. Held here is what is asked of the system, and that numbers stay."""
 
 from __future__ import annotations
 
+import ctypes
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from tessera.nn.cpu import pages
 from tessera.nn.cpu.pages import into_large_pages
-
-
-def large() -> int:
-    """KiB of this process that lie in large pages."""
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("AnonHugePages"))
 
 
 def test_the_numbers_stay() -> None:
@@ -26,14 +20,24 @@ def test_the_numbers_stay() -> None:
     assert torch.equal(weight, torch.arange(2**24, dtype=torch.int32).to(torch.int8))
 
 
-def test_they_lie_in_large_pages() -> None:
-    if not Path("/proc/self/smaps_rollup").is_file():
-        pytest.skip("the system doesn't tell")
-    weight, before = torch.ones(2**24, dtype=torch.int8), large()
+@pytest.mark.skipif(sys.platform != "linux", reason="the call is Linux's")
+def test_all_pages_that_a_weight_has_a_part_in_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system then does is its matter: it may have no large pages to give, or have given some."""
+    asked: list[tuple[int, int, int]] = []
+
+    class System:
+        def madvise(self, start: ctypes.c_void_p, length: ctypes.c_size_t, advice: int) -> int:
+            asked.append((start.value or 0, length.value, advice))
+            return 0
+
+    monkeypatch.setattr(pages.ctypes, "CDLL", lambda _: System())
+    weight = torch.ones(2**23 + 5, dtype=torch.int8)[3:]
     into_large_pages(weight)
-    if large() == before:
-        pytest.skip("the system has no large pages to give")
-    assert large() - before >= 2**13  # half of it, at the least
+    ((start, length, advice),) = asked
+    assert advice == pages.COLLAPSE and start % pages.LARGE == length % pages.LARGE == 0
+    end = weight.data_ptr() + weight.nbytes
+    assert start <= weight.data_ptr() < start + pages.LARGE
+    assert start + length - pages.LARGE < end <= start + length
 
 
 def test_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
