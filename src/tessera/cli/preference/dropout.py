@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +12,7 @@ import tyro
 from pydantic import Field
 
 from tessera.align.asking import BatchReplies, Responses, ResponseSampling, continued, first_words, name_of
-from tessera.cli.preference.sample import Outcome, beside, write_lines
-from tessera.cli.serving.answering import AnsweringCommand, Defaults
-from tessera.runtime.shown import shown
+from tessera.cli.preference.sample import AskingCommand, Outcome
 
 OWN = ("response", "sample", "finish_reason")
 """Fields of a response that a pair has no more."""
@@ -28,41 +27,25 @@ class Continuing(ResponseSampling):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DropoutCommand(AnsweringCommand):
+class DropoutCommand(AskingCommand):
     """DropoutNTP: each response is preferred to its own first half as the model ends it without the picture.
 
     For data without known answers. The same command goes on where it ended."""
 
     responses: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RESPONSES")]
     """What `tessera prefer sample` wrote."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """Where pairs go: image, question, chosen, rejected; requests and answers are kept beside it."""
     share: float = 0.5
     """Of a response's words that stay."""
     asking: Annotated[Continuing, tyro.conf.arg(name="")] = Continuing()
-
-    def targets(self) -> Mapping[Path, bool]:
-        return {self.output: False}
 
     def run(self) -> int:
         if not 0 < self.share < 1:
             raise ValueError(f"--share {self.share}: give a number between 0 and 1")
         responses = Responses(self.responses)
-        asked, answers = beside(self.output)
-        write_lines(asked, self._requests(responses))
-        counts, stop = self.answered(asked, answers, self.responses.parent, Defaults(), again=True)
-        if stop.asked and counts.done < counts.requests:
-            self.tell(lambda: {"left": counts.requests - counts.done}, lambda: None)
-            return 130
-        outcome = Outcome(len(responses))
-        with BatchReplies(answers) as replies:
-            write_lines(self.output, self._pairs(responses, replies, outcome))
-        values = {"output": self.output, **vars(outcome)}
-        told = f"{shown(self.output)}: {outcome.responses} pairs of {outcome.questions} responses"
-        self.tell(
-            lambda: values, lambda: print("\n".join([told, *outcome.in_words(self.output).split("\n")[1:]]))
-        )
-        return 1 if outcome.faults else 0
+        records = partial(self._pairs, responses)
+        words = ("pairs of", "responses")
+        asked = self._requests(responses)
+        return self.ask(asked, self.responses.parent, records, Outcome(len(responses)), words)
 
     def _requests(self, responses: Responses) -> Iterator[dict[str, Any]]:
         for said in responses:

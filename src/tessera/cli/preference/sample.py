@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +21,7 @@ from tessera.align.asking import (
 )
 from tessera.align.prompts import PROMPTS, version_for, write_prompt
 from tessera.cli.serving.answering import AnsweringCommand, Defaults
+from tessera.records.writing import json_line
 from tessera.runtime.atomic import atomic_write
 from tessera.runtime.disk import disk_faults
 from tessera.runtime.shown import shown
@@ -31,7 +32,7 @@ MOST_TOLD = 3
 
 @dataclass
 class Outcome:
-    """What came of a sampling; `faults` name the responses that there are not."""
+    """What came of asking; `faults` name the responses that there are not."""
 
     questions: int = 0
     responses: int = 0
@@ -40,11 +41,11 @@ class Outcome:
     empty: int = 0
     faults: list[str] = field(default_factory=list)
 
-    def in_words(self, output: Path) -> str:
-        """For people."""
+    def in_words(self, made: str, of: str) -> str:
+        """For people; `made` of what is counted."""
         cut = f", {self.cut} cut by new_tokens" if self.cut else ""
         empty = f", {self.empty} empty" if self.empty else ""
-        lines = [f"{shown(output)}: {self.responses} responses to {self.questions} questions{cut}{empty}"]
+        lines = [f"{self.responses} {made} {self.questions} {of}{cut}{empty}"]
         lines += [f"no response: {fault}" for fault in self.faults[:MOST_TOLD]]
         if len(self.faults) > MOST_TOLD:
             lines.append(f"and {len(self.faults) - MOST_TOLD} more without a response")
@@ -52,37 +53,57 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleCommand(AnsweringCommand):
+class AskingCommand(AnsweringCommand):
+    """Has requests answered and makes records of the replies; requests and answers are kept beside them."""
+
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Where the records go, one a line; requests and answers are kept beside it."""
+
+    def targets(self) -> Mapping[Path, bool]:
+        return {self.output: False}
+
+    def ask(
+        self,
+        requests: Iterator[dict[str, Any]],
+        media: Path,
+        records: Callable[[BatchReplies, Outcome], Iterator[dict[str, Any]]],
+        outcome: Outcome,
+        words: tuple[str, str],
+    ) -> int:
+        """The exit code. media: folder of the files that requests name; words: for `Outcome.in_words`."""
+        asked, answers = (
+            self.output.with_name(f"{self.output.name}.{end}") for end in ("requests", "answers")
+        )
+        write_lines(asked, requests)
+        counts, stop = self.answered(asked, answers, media, Defaults(), again=True)
+        if stop.asked and counts.done < counts.requests:
+            self.tell(lambda: {"left": counts.requests - counts.done}, lambda: None)
+            return 130
+        with BatchReplies(answers) as replies:
+            write_lines(self.output, records(replies, outcome))
+        values = {"output": self.output, **vars(outcome)}
+        self.tell(lambda: values, lambda: print(f"{shown(self.output)}: {outcome.in_words(*words)}"))
+        return 1 if outcome.faults else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleCommand(AskingCommand):
     """Ask a model every question many times. The same command goes on at the response where it ended."""
 
     questions: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="QUESTIONS")]
     """Records with `question`, `image` (a path or several) and `answer`; .jsonl, .json, .parquet."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """Where responses go, one a line; requests and answers are kept beside it."""
     prompt: str = "en_v2"
     """Name of the prompt that asks for reasoning; the Chinese one where the file's name has _zh_."""
     asking: Annotated[ResponseSampling, tyro.conf.arg(name="")] = ResponseSampling()
-
-    def targets(self) -> Mapping[Path, bool]:
-        return {self.output: False}
 
     def run(self) -> int:
         if self.prompt not in PROMPTS:
             raise ValueError(f"--prompt {shown(self.prompt)}: choose one of {', '.join(PROMPTS)}")
         questions = Questions(self.questions)
-        asked, answers = beside(self.output)
-        write_lines(asked, (each for question in questions for each in self._requests(question)))
-        media = self.questions.parent
-        counts, stop = self.answered(asked, answers, media, Defaults(), again=True)
-        if stop.asked and counts.done < counts.requests:
-            self.tell(lambda: {"left": counts.requests - counts.done}, lambda: None)
-            return 130
-        outcome = Outcome(len(questions))
-        with BatchReplies(answers) as replies:
-            write_lines(self.output, self._records(questions, replies, outcome))
-        values = {"output": self.output, **vars(outcome)}
-        self.tell(lambda: values, lambda: print(outcome.in_words(self.output)))
-        return 1 if outcome.faults else 0
+        asked = (each for question in questions for each in self._requests(question))
+        records = partial(self._records, questions)
+        words = ("responses to", "questions")
+        return self.ask(asked, self.questions.parent, records, Outcome(len(questions)), words)
 
     @property
     def _version(self) -> str:
@@ -109,13 +130,8 @@ class SampleCommand(AnsweringCommand):
                 yield response_record(question, self._prompt(question), self._version, sample, reply)
 
 
-def beside(output: Path) -> tuple[Path, Path]:
-    """Files of requests and answers of an output."""
-    return output.with_name(f"{output.name}.requests"), output.with_name(f"{output.name}.answers")
-
-
 def write_lines(file: Path, records: Iterator[dict[str, Any]]) -> None:
     """One JSON object a line, whole or not at all."""
     with disk_faults(file), atomic_write(file) as stream:
         for record in records:
-            stream.write(json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
+            stream.write(json_line(record))

@@ -50,7 +50,7 @@ def product(
     """
     outer, inner = weight.shape[0] // (2 if gate else 1), weight.shape[1]
     out = x.new_empty(len(x), outer)
-    rows, block, warps = tiling(outer, inner, len(x), gate)
+    rows, block, warps = tiling(outer, gate)
     absent = x
     programs.product[(triton.cdiv(outer, rows),)](
         *(x, absent if norm is None else norm[0], weight, absent if bias is None else bias),
@@ -68,7 +68,7 @@ def product(
     return out
 
 
-def tiling(outer: int, inner: int, count: int, gate: bool) -> tuple[int, int, int]:
+def tiling(outer: int, gate: bool) -> tuple[int, int, int]:
     """Channels of a program, numbers of a row that it reads at a time, and its warps."""
     return (2, 1024, 4) if gate or outer < 8192 else (4, 1024, 4)
 
