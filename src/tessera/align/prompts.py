@@ -50,8 +50,10 @@ logically, considering all relevant information before answering.""",
 请一步一步进行逻辑思考，充分考虑所有相关信息后再作答。""",
     "en_r1": _R1 + "Please answer the question and put the final answer within \\boxed{}.",
     "zh_r1": _R1 + "请详细回答这个问题并将最终答案用\\boxed{}包住。",
+    "plain": "{question}",
 }
-"""Name → text, with `{question}` where the question goes."""
+"""Name → text, with `{question}` where the question goes. `plain` asks as it is, for models that reason
+unasked; it is not a published one."""
 
 
 def strip_suffix(question: str) -> str:

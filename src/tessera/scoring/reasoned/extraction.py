@@ -98,5 +98,6 @@ VERSIONS: Mapping[str, Callable[[str], FinalAnswer | BadFormat]] = {
     "zh_v2": _boxed,
     "en_r1": _thought,
     "zh_r1": _thought,
+    "plain": _triggered,
 }
 """Version of the prompt → its rule."""
