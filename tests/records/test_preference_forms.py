@@ -81,5 +81,12 @@ def test_every_fault_of_a_pair_is_told() -> None:
     ]
 
 
+def test_a_pair_is_no_document() -> None:
+    with pytest.raises(
+        DataError, match=r"chosen: bad field \(answers to choose among\); remove 'pretraining'"
+    ):
+        parse("mmpr", MMPR, RecordPlace(Path("a.jsonl"), 1, Path("media"), pretraining=True))
+
+
 def test_an_answered_question_is_no_pair() -> None:
     assert forms_of({"question": "1 + 1?", "answer": "2"}) == ()

@@ -36,6 +36,8 @@ def fits(record: dict[str, Any]) -> bool:
 def set_answers(parse: Parse, answers: dict[str, str]) -> None:
     """Check the answers to one prompt, by their keys, the chosen one first; the others go to `parse`."""
     (first, chosen), *others = answers.items()
+    if parse.place.pretraining:
+        parse.fault(first, "answers to choose among", advice="remove 'pretraining' of this source")
     check_text(parse, first, "assistant", chosen)
     for key, text in others:
         check_text(parse, key, "assistant", text)
