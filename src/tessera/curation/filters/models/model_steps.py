@@ -84,7 +84,9 @@ class ModelSteps:
             return None
         return fill(self.prompts, "domain", judged.sample)
 
-    def _scores(self, stream: Iterable[JudgedRecord], step: str, settings: ScoreConfig) -> Iterator[JudgedRecord]:
+    def _scores(
+        self, stream: Iterable[JudgedRecord], step: str, settings: ScoreConfig
+    ) -> Iterator[JudgedRecord]:
         """A score and the model's reason as a row; without a score borderline, with what was said instead."""
         for judged, reply in self.asking.ask(stream, partial(self._score_prompt, step)):
             if reply is not None:
