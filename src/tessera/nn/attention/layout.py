@@ -148,11 +148,12 @@ class Branched(Layout):
 
     def key_rows(self, device: torch.device) -> torch.Tensor:
         """int64 [keys]: the token of the stream that each key belongs to."""
-        return self.kept("rows", device, lambda: torch.cat(self._key_rows()).to(device))
+        return self.kept("rows", device, lambda: self._gathered().to(device))
 
-    def _key_rows(self) -> list[torch.Tensor]:
+    def _gathered(self) -> torch.Tensor:
         rows = [torch.arange(*bounds) for bounds in self.bounds]
-        return [rows[x] for piece, root in enumerate(self.roots) for x in dict.fromkeys((root, piece))]
+        pairs = enumerate(self.roots)
+        return torch.cat([rows[each] for piece, root in pairs for each in dict.fromkeys((root, piece))])
 
 
 @dataclass(frozen=True)
