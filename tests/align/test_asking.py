@@ -68,7 +68,9 @@ def test_bad_questions_are_told_together_with_field_and_remedy(tmp_path: Path) -
     with pytest.raises(ValueError) as caught:
         Questions(bad)
     told = str(caught.value)
-    assert "q.jsonl:2: question: bad field (is 3); write what is asked" in told and "q.jsonl:3: line: " in told
+    assert (
+        "q.jsonl:2: question: bad field (is 3); write what is asked" in told and "q.jsonl:3: line: " in told
+    )
     assert "q.jsonl:4: image: bad field (is [1]); write a path" in told and "(and 1 more)" in told
     with pytest.raises(ValueError, match="response: .*this is a response already.; ask from the questions"):
         Questions(write(tmp_path / "r.jsonl", {"question": "a", "response": "b"}))
