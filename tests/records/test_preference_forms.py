@@ -81,6 +81,11 @@ def test_every_fault_of_a_pair_is_told() -> None:
     ]
 
 
+def test_turn_ends_are_left_out_of_both_answers() -> None:
+    talk = parse("mmpr", MMPR | {"train_turn_ends": False})
+    assert [answer.end_trained for answer in talk.answers] == [False, False]
+
+
 def test_a_pair_is_no_document() -> None:
     with pytest.raises(
         DataError, match=r"chosen: bad field \(answers to choose among\); remove 'pretraining'"

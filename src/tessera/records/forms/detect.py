@@ -49,13 +49,14 @@ class Form:
         messages = self.read(parse, record)
         check_keys(parse, record, self.keys, self.untrained)
         parse.check()
+        answers = parse.alternatives
         if not ends:
-            messages = tuple(replace(m, end_trained=False) for m in messages)
+            messages, answers = (tuple(replace(m, end_trained=False) for m in g) for g in (messages, answers))
         if self.line_breaks:
             messages = tuple(replace(m, parts=with_line_breaks(m.parts)) for m in messages)
         if place.system is not None and not place.pretraining and messages[0].role != "system":
             messages = (say("system", place.system), *messages)
-        talk = Conversation(messages, parse.alternatives)
+        talk = Conversation(messages, answers)
         return talk if place.max_tiles is None else talk.limited(talk.share_tiles(place.max_tiles))
 
 
