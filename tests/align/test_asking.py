@@ -45,12 +45,12 @@ def test_pictures_stand_at_their_marks(prompt: str, images: tuple[str, ...], ord
 
 def test_every_response_has_its_own_seed_which_stays(tmp_path: Path) -> None:
     questions = Questions(write(tmp_path / "q.jsonl", {"question": "a"}, {"question": "b", "image": "x.png"}))
-    asking = ResponseSampling(responses=3, max_tiles=6)
-    made = [each for question in questions for each in requests(question, question.text, asking)]
+    asking = ResponseSampling(max_tiles=6)
+    made = [each for question in questions for each in requests(question, question.text, asking, 3)]
     assert [each["custom_id"] for each in made] == ["1-0", "1-1", "1-2", "2-0", "2-1", "2-2"]
     seeds = [each["body"]["seed"] for each in made]
     assert len(set(seeds)) == 6 and all(0 <= seed < 2**63 for seed in seeds)
-    again = [each for question in questions for each in requests(question, question.text, asking)]
+    again = [each for question in questions for each in requests(question, question.text, asking, 3)]
     assert again == made
     assert made[0]["body"]["max_tokens"] == 4096 and made[0]["body"]["max_tiles"] == 6
     assert (made[0]["body"]["temperature"], made[0]["body"]["top_k"]) == (1.0, 50)
@@ -68,11 +68,13 @@ def test_bad_questions_are_told_together_with_field_and_remedy(tmp_path: Path) -
     with pytest.raises(ValueError) as caught:
         Questions(bad)
     told = str(caught.value)
-    assert "line 2: question = 3: give a text" in told and "line 3: " in told
-    assert "line 4: image = [1]: give a path" in told and "(and 1 more)" in told
-    with pytest.raises(ValueError, match="response: this is a response already; ask from the questions"):
+    assert (
+        "q.jsonl:2: question: bad field (is 3); write what is asked" in told and "q.jsonl:3: line: " in told
+    )
+    assert "q.jsonl:4: image: bad field (is [1]); write a path" in told and "(and 1 more)" in told
+    with pytest.raises(ValueError, match="response: .*this is a response already.; ask from the questions"):
         Questions(write(tmp_path / "r.jsonl", {"question": "a", "response": "b"}))
-    with pytest.raises(ValueError, match="response = None: give a text"):
+    with pytest.raises(ValueError, match="response: bad field .is missing.; write what the model said"):
         Responses(write(tmp_path / "s.jsonl", {"question": "a"}))
     with pytest.raises(ValueError, match="holds no record"):
         Questions(write(tmp_path / "empty.jsonl"))

@@ -63,7 +63,7 @@ def test_what_can_not_be(questions: Path, capsys: pytest.CaptureFixture[str]) ->
         (["sample", str(questions), *out, "--prompt", "en_v3"], "--prompt 'en_v3': choose one of en, zh"),
         (["sample", str(questions.with_name("none.jsonl")), *out], "no file"),
         (["sample", str(questions), *out, "--responses", "0"], "responses: 0"),
-        (["dropout", str(questions), *out], "response = None: give a text"),
+        (["dropout", str(questions), *out], "response: bad field (is missing); write what the model said"),
         (["dropout", str(questions), *out, "--share", "1"], "--share 1.0: give a number between 0 and 1"),
     ):
         assert main(["prefer", *words]) == 2

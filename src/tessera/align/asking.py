@@ -15,9 +15,9 @@ from typing import Any, Generic, Self, TypeVar
 
 from pydantic import Field
 
-from tessera.align.preferences.response import sampled
+from tessera.align.preferences.response import Fields, sampled
 from tessera.chat.message import IMAGE_MARK
-from tessera.records.faults import DataError
+from tessera.records.faults import DataError, RecordFault
 from tessera.records.readers.container import Container
 from tessera.records.readers.records import open_container
 from tessera.runtime.config import Config
@@ -32,14 +32,13 @@ OURS = frozenset(("question_orig", "response", "prompt_version", "sample"))
 """Fields that a response record adds to those of its question."""
 
 
-class ResponseSampling(Config):
-    """How often and how warm a model is asked (docs/facts/preferences.md)."""
+class AnswerSampling(Config):
+    """How warm a model is asked (docs/facts/preferences.md)."""
 
-    responses: int = Field(default=32, ge=1, le=10_000)
-    """of every question"""
     temperature: float = Field(default=1.0, ge=0, le=10, allow_inf_nan=False)
     """the paper's and the documentation's; the published command line has 0.7"""
     top_k: int = Field(default=50, ge=0)
+    """0 is off"""
     top_p: float = Field(default=1.0, gt=0, le=1)
     new_tokens: int = Field(default=4096, ge=1)
     seed: int = 0
@@ -56,6 +55,13 @@ class ResponseSampling(Config):
         }
         tiles = {} if self.max_tiles is None else {"max_tiles": self.max_tiles}
         return {"messages": messages, **sampling, **own, **tiles}
+
+
+class ResponseSampling(AnswerSampling):
+    """The same, and how often."""
+
+    responses: int = Field(default=32, ge=1, le=10_000)
+    """of every question"""
 
 
 @dataclass(frozen=True)
@@ -76,54 +82,48 @@ class _Lines(ABC, Generic[Line]):
     def __init__(self, file: Path) -> None:
         self.file = file
         self._records: Container = open_container(file)
-        faults = [fault for index in range(len(self)) if (fault := self._fault(index))]
-        if faults or not len(self):
+        faults = [fault for index in range(len(self)) for fault in self._faults(index)]
+        if not len(self):
+            raise ValueError(f"{shown(file)}: holds no record; write one a line")
+        if faults:
             more = f" (and {len(faults) - MOST_TOLD} more)" if len(faults) > MOST_TOLD else ""
-            told = "; ".join(faults[:MOST_TOLD]) + more if faults else "holds no record; write one a line"
-            raise ValueError(f"{shown(file)}: {told}")
+            raise ValueError("; ".join(map(str, faults[:MOST_TOLD])) + more)
 
     def __len__(self) -> int:
         return len(self._records)
 
     def __iter__(self) -> Iterator[Line]:
-        for index in range(len(self)):
-            yield self.read(self._records.line(index), self._object(index))
+        return map(self._read, range(len(self)))
 
     @abstractmethod
-    def read(self, line: int, record: dict[str, Any]) -> Line:
-        """One of them. ValueError naming field and remedy."""
+    def read(self, fields: Fields) -> Line:
+        """One of them. DataError naming file, line, field and remedy."""
 
-    def _object(self, index: int) -> dict[str, Any]:
-        record = self._records.record(index)
-        if not isinstance(record, dict):
-            raise ValueError(f"{shown(record)} is no object; write one a line")
-        return record
+    def _read(self, index: int) -> Line:
+        return self.read(Fields(self.file, self._records.line(index), self._records.record(index)))
 
-    def _fault(self, index: int) -> str:
+    def _faults(self, index: int) -> tuple[RecordFault, ...]:
         try:
-            self.read(self._records.line(index), self._object(index))
+            self._read(index)
         except DataError as error:
-            return str(error)
-        except ValueError as error:
-            return f"line {self._records.line(index)}: {error}"
-        return ""
+            return error.faults
+        return ()
 
 
 class Questions(_Lines[AskedRecord]):
     """Records that ask something: `question`, and `image` with a path or several."""
 
-    def read(self, line: int, record: dict[str, Any]) -> AskedRecord:
+    def read(self, fields: Fields) -> AskedRecord:
         """A question."""
-        if clash := sorted(OURS & set(record)):
-            raise ValueError(f"{clash[0]}: this is a response already; ask from the questions")
-        text, images = _text(record, "question"), record.get("image") or ()
-        images = (images,) if isinstance(images, str) else images
-        if not isinstance(images, list | tuple) or not all(isinstance(each, str) for each in images):
-            raise ValueError(f"image = {shown(images)}: give a path, or a list of paths")
+        if clash := sorted(OURS & set(fields.value)):
+            fields.wrong(clash[0], "this is a response already", "ask from the questions")
+        text, images = fields.text("question", "write what is asked"), fields.pictures()
         marks = text.count(IMAGE_MARK)
         if marks not in (0, 1, len(images)) or (marks and not images):
-            raise ValueError(f"question: {marks} {IMAGE_MARK} for {len(images)} pictures; mark all or none")
-        return AskedRecord(line, record, text, tuple(images))
+            fields.wrong(
+                "question", f"{marks} {IMAGE_MARK} for {len(images)} pictures", "mark all of them or none"
+            )
+        return AskedRecord(fields.line, fields.value, text, images)
 
 
 @dataclass(frozen=True)
@@ -139,16 +139,11 @@ class ContinuedRecord:
 class Responses(_Lines[ContinuedRecord]):
     """Records as `tessera prefer sample` writes them; their answers need not be known."""
 
-    def read(self, line: int, record: dict[str, Any]) -> ContinuedRecord:
+    def read(self, fields: Fields) -> ContinuedRecord:
         """A response."""
-        return ContinuedRecord(line, record, _text(record, "question"), _text(record, "response"))
-
-
-def _text(record: Mapping[str, Any], name: str) -> str:
-    text = record.get(name)
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"{name} = {shown(text)}: give a text")
-    return text
+        prompt = fields.text("question", "write the prompt that the model was given")
+        said = fields.text("response", "write what the model said")
+        return ContinuedRecord(fields.line, fields.value, prompt, said)
 
 
 def user_message(prompt: str, images: tuple[str, ...]) -> dict[str, Any]:
@@ -164,10 +159,12 @@ def user_message(prompt: str, images: tuple[str, ...]) -> dict[str, Any]:
     return {"role": "user", "content": content}
 
 
-def requests(question: AskedRecord, prompt: str, asking: ResponseSampling) -> Iterator[dict[str, Any]]:
-    """All requests of a question, asked with `prompt`; they begin alike, so an engine reads that once."""
+def requests(
+    question: AskedRecord, prompt: str, asking: AnswerSampling, count: int
+) -> Iterator[dict[str, Any]]:
+    """So many requests of a question, asked with `prompt`; they begin alike: an engine reads that once."""
     message = user_message(prompt, question.images)
-    for sample in range(asking.responses):
+    for sample in range(count):
         body = asking.body([message], question.line, sample)
         yield {"custom_id": name_of(question.line, sample), "method": "POST", "url": URL, "body": body}
 
@@ -177,7 +174,7 @@ def name_of(line: int, sample: int) -> str:
     return f"{line}-{sample}"
 
 
-def continued(prompt: str, begun: str, line: int, asking: ResponseSampling) -> dict[str, Any]:
+def continued(prompt: str, begun: str, line: int, asking: AnswerSampling) -> dict[str, Any]:
     """A request to go on with an answer that has begun, without the pictures (DropoutNTP)."""
     blind = prompt.replace(f"{IMAGE_MARK}\n", "").replace(IMAGE_MARK, "")
     messages = [{"role": "user", "content": blind}, {"role": "assistant", "content": begun}]

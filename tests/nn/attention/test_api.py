@@ -12,12 +12,13 @@ from torch.nn.attention import varlen as library
 from tessera.nn.attention import varlen
 from tessera.nn.attention.api import CPU, SDPA, VARLEN, Kernel, attend, describe_attention, kernel_for
 from tessera.nn.attention.cache import KVCache
-from tessera.nn.attention.layout import Packed, Paged
+from tessera.nn.attention.layout import Branched, Layout, Packed, Paged
 from tests.nn.attention.cases import check_cached, check_stream, streams
 
 KERNELS = [CPU, SDPA, VARLEN]
-LAYOUTS = [Packed(lengths) for lengths in ((5,), (3, 3, 3), (1, 7, 2, 2, 9))]
+LAYOUTS: list[Layout] = [Packed(lengths) for lengths in ((5,), (3, 3, 3), (1, 7, 2, 2, 9))]
 LAYOUTS += [Packed((4, 4), causal=False), Packed((3, 6), causal=False)]
+LAYOUTS += [Branched.of((9, 4, 6), ((3, 2), (), (1, 1, 3))), Branched.of((300,), ((90, 100),))]
 
 
 def modern(

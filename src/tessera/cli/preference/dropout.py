@@ -11,18 +11,16 @@ from typing import Annotated, Any
 import tyro
 from pydantic import Field
 
-from tessera.align.asking import BatchReplies, Responses, ResponseSampling, continued, first_words, name_of
+from tessera.align.asking import AnswerSampling, BatchReplies, Responses, continued, first_words, name_of
 from tessera.cli.preference.sample import AskingCommand, Outcome
 
 OWN = ("response", "sample", "finish_reason")
 """Fields of a response that a pair has no more."""
 
 
-class Continuing(ResponseSampling):
+class Continuing(AnswerSampling):
     """How a response is continued (docs/facts/preferences.md)."""
 
-    responses: int = Field(default=1, ge=1, le=1)
-    """of every response; one, as published"""
     new_tokens: int = Field(default=2048, ge=1)
 
 

@@ -110,7 +110,7 @@ class SampleCommand(AskingCommand):
         return version_for(self.questions.name, self.prompt)
 
     def _requests(self, question: AskedRecord) -> Iterator[dict[str, Any]]:
-        return requests(question, self._prompt(question), self.asking)
+        return requests(question, self._prompt(question), self.asking, self.asking.responses)
 
     def _prompt(self, question: AskedRecord) -> str:
         return write_prompt(question.text, self._version, len(question.images))

@@ -17,7 +17,7 @@ from tessera.records.faults import DataError, Reason
 
 
 @dataclass
-class Judged:
+class JudgedRecord:
     """What is said of one record. `sample` is the text for a model; None when none shall be asked."""
 
     source: int
@@ -59,15 +59,15 @@ class Judge:
     config: FilterConfig
     profiles: tuple[LengthProfile | None, ...]
 
-    def __call__(self, key: Key) -> list[Judged]:
+    def __call__(self, key: Key) -> list[JudgedRecord]:
         """What the rules say of every record of a chunk, in order."""
         number, start, stop = key
         return [self._record(number, record) for record in range(start, stop)]
 
-    def _record(self, number: int, record: int) -> Judged:
+    def _record(self, number: int, record: int) -> JudgedRecord:
         filtered = self.sources[number]
         file, line = filtered.source.place(record)
-        judged = Judged(number, record, str(file), line)
+        judged = JudgedRecord(number, record, str(file), line)
         try:
             conversation = filtered.source.conversation(record)
         except DataError as error:

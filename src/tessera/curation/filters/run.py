@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from tessera.curation.filters.config import FilterConfig
-from tessera.curation.filters.judge import Judge, Judged, measure
+from tessera.curation.filters.judge import Judge, JudgedRecord, measure
 from tessera.curation.filters.length import LengthProfile, LengthSample
 from tessera.curation.filters.models.model_steps import ModelSteps, load_prompts
 from tessera.curation.filters.models.reply_store import Asking, ReplyStore
@@ -48,7 +48,7 @@ class Summary(BaseModel):
     model: dict[str, Any] = {}
     """requests, tokens and cost; empty when no model was asked"""
 
-    def add(self, name: str, judged: Judged) -> None:
+    def add(self, name: str, judged: JudgedRecord) -> None:
         """Count a record."""
         kind = "exempt" if judged.exempt else "multimodal" if judged.multimodal else "text"
         self.sources[name].update(["records", kind, judged.verdict])
@@ -102,7 +102,7 @@ class Run:
         self.out.mkdir(parents=True, exist_ok=True)
         judge = Judge(self.sources, self.config, self._profiles(progress))
         # Second pass: what the rules say, record by record in order.
-        stream = chain.from_iterable(self._map(judge, chunk_keys(self.sources), list[Judged]))
+        stream = chain.from_iterable(self._map(judge, chunk_keys(self.sources), list[JudgedRecord]))
         summary = Summary()
         if scorer is None or self.config.model is None:
             self._write(stream, summary, progress)
@@ -135,7 +135,7 @@ class Run:
             return map_on_ray(function, todo, result)
         return map_in_workers(function, todo, self.workers, prefetch=4)
 
-    def _write(self, stream: Iterator[Judged], summary: Summary, progress: Progress) -> None:
+    def _write(self, stream: Iterator[JudgedRecord], summary: Summary, progress: Progress) -> None:
         """Rows to a file that takes its name when it is complete."""
         names = [filtered.source.name for filtered in self.sources]
         with atomic_write(self.out / VERDICT_FILE) as lines:

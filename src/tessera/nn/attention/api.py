@@ -9,7 +9,7 @@ from torch import nn
 
 from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.cpu.kernel import cached_cpu_attention, cpu_attention
-from tessera.nn.attention.layout import Layout, Packed, Paged, Rows
+from tessera.nn.attention.layout import Branched, Layout, Packed, Paged, Rows
 from tessera.nn.attention.reference import reference_attention
 from tessera.nn.attention.sdpa import sdpa_attention
 from tessera.nn.attention.varlen import runs_varlen, varlen_attention
@@ -35,7 +35,7 @@ VARLEN = Kernel("varlen", varlen_attention)
 
 @cache
 def kernel_for(device: torch.device, dtype: torch.dtype, head_dim: int) -> Kernel:
-    """The kernel for `Packed` and `Paged` layouts; other layouts are computed by their mask, with SDPA."""
+    """The kernel for the layouts of `layout`; those of others are computed by their mask, with SDPA."""
     if device.type == "cpu":
         return CPU
     return VARLEN if runs_varlen(device, dtype, head_dim) else SDPA
@@ -64,8 +64,11 @@ def attend(
     None takes the fastest. Raises ValueError for a `Paged` layout without a cache or with other rows.
     """
     if kernel is None:
-        known = isinstance(layout, Packed | Paged)
+        known = isinstance(layout, Packed | Branched | Paged)
         kernel = kernel_for(query.device, query.dtype, query.shape[-1]) if known else SDPA
+    if isinstance(layout, Branched):
+        each = layout.key_rows(key.device)
+        key, value = key.index_select(0, each), value.index_select(0, each)
     if not isinstance(layout, Paged):
         return kernel.attention(query, key, value, layout, rows)
     if cache is None:

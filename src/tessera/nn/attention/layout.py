@@ -1,9 +1,10 @@
 """Who may look at whom in a flat stream of tokens.
 
 A batch is one stream of `T` tokens with boundaries, never a padded rectangle. `Packed` is a stream without a
-past (training, the tiles of a ViT). `Paged` continues sequences whose keys and values lie in pages of a
-cache. Another kind of attention is one more subclass of `Layout` with its own `allowed`. Until a faster
-kernel knows it, every device computes it by that mask.
+past (training, the tiles of a ViT). `Branched` has sequences that end in several answers, blind to each
+other, to one prompt. `Paged` continues sequences whose keys and values lie in pages of a cache. Another kind
+of attention is one more subclass of `Layout` with its own `allowed`. Until a faster kernel knows it, every
+device computes it by that mask.
 """
 
 from __future__ import annotations
@@ -52,10 +53,20 @@ class Layout:
         """Half-open token range of each sequence in the stream."""
         return tuple(pairwise(accumulate(self.lengths, initial=0)))
 
+    @cached_property
+    def key_bounds(self) -> tuple[tuple[int, int], ...]:
+        """Half-open range of each sequence's keys in the stream of all keys."""
+        return tuple(pairwise(accumulate(self.key_lengths, initial=0)))
+
     @property
     def total(self) -> int:
         """Tokens in the stream."""
         return sum(self.lengths)
+
+    @property
+    def seen(self) -> int:
+        """Pairs of a token and a key that it sees, under the causal rule."""
+        return sum(n * past + n * (n + 1) // 2 for n, past in zip(self.lengths, self.contexts, strict=True))
 
     def positions(self, device: torch.device | None = None) -> torch.Tensor:
         """float32 [T]: 0, 1, 2 ... in each sequence, going on where its context ended."""
@@ -96,6 +107,53 @@ class Layout:
 @dataclass(frozen=True)
 class Packed(Layout):
     """A stream without a past: the keys are the stream's own."""
+
+
+@dataclass(frozen=True)
+class Branched(Layout):
+    """Pieces of a stream without a past: some continue an earlier piece, a prompt, and see it and themselves.
+
+    `roots`: for each piece of `lengths` the piece that it continues, or itself. Several answers to one prompt
+    are pieces with one root: each sees what it would see behind a prompt of its own, and stands where it
+    would stand there. Before attention, keys are gathered to one stream, `key_rows`: a prompt's once for
+    itself and once for each answer.
+    """
+
+    roots: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        begins = {piece for piece, root in enumerate(self.roots) if piece == root}
+        if len(self.roots) != len(self.lengths) or not begins.issuperset(self.roots) or not self.causal:
+            raise ValueError(
+                f"roots = {self.roots} of {len(self.lengths)} causal pieces: each names a piece that "
+                "continues none, or itself"
+            )
+
+    @classmethod
+    def of(cls, lengths: Sequence[int], branches: Sequence[tuple[int, ...]]) -> Branched:
+        """Sequences of so many tokens, each of which ends in `branches`, () for none."""
+        pieces: list[int] = []
+        roots: list[int] = []
+        for length, own in zip(lengths, branches, strict=True):
+            root = len(pieces)
+            pieces += [length - sum(own), *own]
+            roots += [root] * (1 + len(own))
+        return cls(tuple(pieces), tuple(roots))
+
+    @cached_property
+    def contexts(self) -> tuple[int, ...]:
+        """Tokens of the prompt that each piece continues."""
+        return tuple(0 if piece == root else self.lengths[root] for piece, root in enumerate(self.roots))
+
+    def key_rows(self, device: torch.device) -> torch.Tensor:
+        """int64 [keys]: the token of the stream that each key belongs to."""
+        return self.kept("rows", device, lambda: self._gathered().to(device))
+
+    def _gathered(self) -> torch.Tensor:
+        rows = [torch.arange(*bounds) for bounds in self.bounds]
+        pairs = enumerate(self.roots)
+        return torch.cat([rows[each] for piece, root in pairs for each in dict.fromkeys((root, piece))])
 
 
 @dataclass(frozen=True)

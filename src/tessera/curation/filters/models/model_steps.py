@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tessera.curation.filters.config import FilterConfig, ScoreConfig
 from tessera.curation.filters.domains import DOMAINS, domain_by_rule, read_domain
-from tessera.curation.filters.judge import Judged
+from tessera.curation.filters.judge import JudgedRecord
 from tessera.curation.filters.models.reply_store import Asking
 from tessera.curation.filters.models.scorer import Reply, read_reason, read_score
 from tessera.curation.filters.rules.finding import EXCERPT, VerdictRow
@@ -59,7 +59,7 @@ class ModelSteps:
     prompts: Mapping[str, str]
     asking: Asking
 
-    def judge(self, judged: Iterable[Judged]) -> Iterator[Judged]:
+    def judge(self, judged: Iterable[JudgedRecord]) -> Iterator[JudgedRecord]:
         """The same records in order, with rows of the model; all steps run side by side."""
         if self.config.domains.by == "model" and self.config.quality.on:
             judged = self._domains(judged)
@@ -69,7 +69,7 @@ class ModelSteps:
             judged = self._scores(judged, "repetition", self.config.repetition)
         return iter(judged)
 
-    def _domains(self, stream: Iterable[Judged]) -> Iterator[Judged]:
+    def _domains(self, stream: Iterable[JudgedRecord]) -> Iterator[JudgedRecord]:
         """Domains that are still open; the rule decides, and a row says so, where the model names none."""
         for judged, reply in self.asking.ask(stream, self._domain_prompt):
             if reply is not None and judged.sample is not None:
@@ -79,12 +79,14 @@ class ModelSteps:
                     _add(judged, VerdictRow("model_domain", None, None, "keep"), reply, reply.text)
             yield judged
 
-    def _domain_prompt(self, judged: Judged) -> str | None:
+    def _domain_prompt(self, judged: JudgedRecord) -> str | None:
         if judged.sample is None or judged.multimodal or judged.domain is not None:
             return None
         return fill(self.prompts, "domain", judged.sample)
 
-    def _scores(self, stream: Iterable[Judged], step: str, settings: ScoreConfig) -> Iterator[Judged]:
+    def _scores(
+        self, stream: Iterable[JudgedRecord], step: str, settings: ScoreConfig
+    ) -> Iterator[JudgedRecord]:
         """A score and the model's reason as a row; without a score borderline, with what was said instead."""
         for judged, reply in self.asking.ask(stream, partial(self._score_prompt, step)):
             if reply is not None:
@@ -94,7 +96,7 @@ class ModelSteps:
                 _add(judged, row, reply, reply.text if score is None else read_reason(reply.text))
             yield judged
 
-    def _score_prompt(self, step: str, judged: Judged) -> str | None:
+    def _score_prompt(self, step: str, judged: JudgedRecord) -> str | None:
         """Quality is asked of text only (docs/facts/cleaning.md); repetition of every record."""
         if judged.sample is None or (step == "quality" and judged.multimodal):
             return None
@@ -102,6 +104,6 @@ class ModelSteps:
         return fill(self.prompts, name, judged.sample)
 
 
-def _add(judged: Judged, row: VerdictRow, reply: Reply, said: str) -> None:
+def _add(judged: JudgedRecord, row: VerdictRow, reply: Reply, said: str) -> None:
     told = said if reply.error is None else f"no answer: {reply.error}"
     judged.rows.append(replace(row, excerpt=told[:EXCERPT], domain=judged.domain))

@@ -30,14 +30,18 @@ WIDEST_HEAD = 256
 def cpu_attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, rows: Rows = None
 ) -> torch.Tensor:
-    """query `[T, H, C]`, or `[R, H, C]` of the given rows, key and value `[T, K, C]`; as the query is."""
-    short = prefers_products(query, max(layout.lengths))
+    """query `[T, H, C]`, or `[R, H, C]` of the given rows, key and value `[keys, K, C]`; as the query is."""
+    short = prefers_products(query, max(layout.key_lengths))
     if short and layout.causal:
         return short_attention(query, key, value, sequence_spans(layout, query, rows))
     if rows is not None:
         spans = [span for span in sequence_spans(layout, query, rows) if len(span.mask)]
         out = [sdpa(query[each.queries], key[each.keys], value[each.keys], mask=each.mask) for each in spans]
         return torch.cat(out) if out else query
+    if any(layout.contexts):
+        asked = query.split(layout.lengths)
+        past = zip(key.split(layout.key_lengths), value.split(layout.key_lengths), strict=True)
+        return torch.cat([_newest(q, *pair) for q, pair in zip(asked, past, strict=True)])
     runs = [(length, len(list(run))) for length, run in groupby(layout.lengths)]
     sizes = [length * count for length, count in runs]
     # One split, not a slice per run: the gradient of a slice is a stream of zeros to add up.

@@ -35,14 +35,19 @@ def prefers_products(query: torch.Tensor, length: int) -> bool:
 
 def sequence_spans(layout: Layout, like: torch.Tensor, rows: Rows = None) -> list[Span]:
     """The sequences of a stream, which without `rows` is causal; masks take the dtype of `like`."""
+    pasts = zip(layout.bounds, layout.key_bounds, layout.contexts, strict=True)
     if rows is None:
-        return [Span(slice(a, b), slice(a, b), hidden_future(b - a, like.dtype)) for a, b in layout.bounds]
+        return [
+            Span(slice(a, b), slice(*keys), hidden_future(past + b - a, like.dtype)[past:])
+            for (a, b), keys, past in pasts
+        ]
     cuts = [0, *torch.searchsorted(rows, layout.ends(rows.device), right=True).tolist()]
     spans = []
-    for (start, end), (first, last) in zip(layout.bounds, pairwise(cuts), strict=True):
-        later = (torch.arange(start, end) > rows[first:last, None]) & layout.causal
+    for ((start, _), keys, past), (first, last) in zip(pasts, pairwise(cuts), strict=True):
+        own = rows[first:last, None] - start + past
+        later = (torch.arange(keys[1] - keys[0]) > own) & layout.causal
         mask = like.new_zeros(later.shape).masked_fill_(later, float("-inf"))
-        spans.append(Span(slice(first, last), slice(start, end), mask))
+        spans.append(Span(slice(first, last), slice(*keys), mask))
     return spans
 
 
@@ -51,7 +56,7 @@ def short_attention(
 ) -> torch.Tensor:
     """Attention within each span, which has at most SHORT_SEQUENCE keys.
 
-    query `[R, H, C]`, key and value `[T, K, C]` with `H % K == 0`; returns `[R, H, C]`.
+    query `[R, H, C]`, key and value `[keys, K, C]` with `H % K == 0`; returns `[R, H, C]`.
     """
     out: torch.Tensor = _ShortAttention.apply(query, *repeat_heads(query, key, value), spans)
     return out
@@ -72,14 +77,14 @@ class _ShortAttention(torch.autograd.Function):
             out[span.queries] = torch.bmm(weights, v).transpose(0, 1)
             kept += [q, k, v, weights]
         ctx.save_for_backward(*kept)
-        ctx.spans, ctx.tokens = spans, len(key)
+        ctx.spans, ctx.keys = spans, len(key)
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (gradient,), kept = gradients, ctx.saved_tensors
         to_query = torch.empty_like(gradient)
-        to_key, to_value = (gradient.new_empty(ctx.tokens, *gradient.shape[1:]) for _ in range(2))
+        to_key, to_value = (gradient.new_empty(ctx.keys, *gradient.shape[1:]) for _ in range(2))
         for number, span in enumerate(ctx.spans):
             q, k, v, weights = kept[4 * number : 4 * number + 4]
             g = _piece(gradient, span.queries)
