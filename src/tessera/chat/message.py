@@ -71,11 +71,15 @@ Part = Text | Image | Video
 
 @dataclass(frozen=True)
 class Message:
-    """One turn. `trained` says whether an assistant turn is supervised; other roles never are."""
+    """One turn. `trained` says whether an assistant turn is supervised; other roles never are.
+
+    end_trained: whether the token that ends such a turn is supervised with its words.
+    """
 
     role: Role
     parts: tuple[Part, ...]
     trained: bool = True
+    end_trained: bool = True
 
     @property
     def text(self) -> str:

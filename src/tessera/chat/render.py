@@ -191,8 +191,8 @@ def _write_answer(writer: _Writer, message: Message, template: Template, generat
     writer.write(writer.trusted(template.assistant_prefix))
     start = writer.position()
     writer.write((template.answer_lead, *writer.cut(answer), *writer.trusted(template.stop)))
-    if message.trained:
-        writer.spans.append((start, len(writer.ids)))
+    if message.trained:  # the stop is one token
+        writer.spans.append((start, len(writer.ids) - (not message.end_trained)))
     writer.write(writer.trusted(template.answer_end))
 
 

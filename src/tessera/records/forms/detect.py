@@ -44,10 +44,13 @@ class Form:
         parse = Parse(place)
         if not isinstance(record, dict):
             parse.refuse(f"{type(record).__name__} instead of an object")
-        parse.text_only = place.text_only or _says_text_only(parse, record)
+        parse.text_only = place.text_only or _says(parse, record, "text_only", False)
+        ends = _says(parse, record, "train_turn_ends", True)
         messages = self.read(parse, record)
         check_keys(parse, record, self.keys, self.untrained)
         parse.check()
+        if not ends:
+            messages = tuple(replace(m, end_trained=False) for m in messages)
         if self.line_breaks:
             messages = tuple(replace(m, parts=with_line_breaks(m.parts)) for m in messages)
         if place.system is not None and not place.pretraining and messages[0].role != "system":
@@ -56,12 +59,13 @@ class Form:
         return talk if place.max_tiles is None else talk.limited(talk.share_tiles(place.max_tiles))
 
 
-def _says_text_only(parse: Parse, record: dict[str, Any]) -> bool:
-    """Whether a record itself declares that its marks are words."""
-    said = record.get("text_only")
-    if not is_empty(said) and not isinstance(said, bool):
-        parse.fault("text_only", f"{shown(said)} is not true or false")
-    return said is True
+def _says(parse: Parse, record: dict[str, Any], key: str, usual: bool) -> bool:
+    """What a record says of itself with true or false."""
+    said = record.get(key)
+    if is_empty(said) or isinstance(said, bool):
+        return usual if is_empty(said) else said is True
+    parse.fault(key, f"{shown(said)} is not true or false")
+    return usual
 
 
 FORMS: Mapping[FormName, Form] = {
