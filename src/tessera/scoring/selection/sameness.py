@@ -30,14 +30,14 @@ def same_answer(one: str, two: str) -> bool:
     one, two = _bare(one), _bare(two)
     if one.lower() == two.lower():
         return bool(one)
-    options = _option(one), _option(two)
-    if options[0] and options[1]:
-        (letter, words), (other, others) = options
-        return letter == other and (not words or not others or _same_value(words, others))
-    for option, text in ((options[0], two), (options[1], one)):
-        if option and option[1] and _same_value(option[1], text):
-            return True
-    return _same_value(one, two)
+    first, second = _option(one), _option(two)
+    if first and second:
+        words, others = first[1], second[1]
+        return first[0] == second[0] and (not words or not others or _same_value(words, others))
+    named = any(
+        option and option[1] and _same_value(option[1], text) for option, text in ((first, two), (second, one))
+    )
+    return bool(named) or _same_value(one, two)
 
 
 def clusters(
