@@ -32,12 +32,10 @@ def same_answer(one: str, two: str) -> bool:
         return bool(one)
     first, second = _option(one), _option(two)
     if first and second:
-        words, others = first[1], second[1]
-        return first[0] == second[0] and (not words or not others or _same_value(words, others))
-    named = any(
-        option and option[1] and _same_value(option[1], text) for option, text in ((first, two), (second, one))
-    )
-    return bool(named) or _same_value(one, two)
+        said, other = first[1], second[1]
+        return first[0] == second[0] and (not said or not other or _same_value(said, other))
+    words = [(option[1], text) for option, text in ((first, two), (second, one)) if option and option[1]]
+    return any(_same_value(*pair) for pair in words) or _same_value(one, two)
 
 
 def clusters(
