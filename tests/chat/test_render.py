@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -37,6 +38,17 @@ def test_trained_tokens_are_the_answers_and_their_stop(
     assert [s.translate(squeeze) for s in supervised(rendered, tokenizer)] == [
         a.translate(squeeze) for a in answers
     ]
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_the_end_of_a_turn_may_be_left_untrained(name: str, kind: str, real_tokenizer: Get) -> None:
+    tokenizer, template = real_tokenizer(kind), TEMPLATES[name]
+    turns = (say("user", "2 + 2 = 5"), say("assistant", "-"), say("user", "x"), say("assistant", "+"))
+    words = tuple(replace(turn, end_trained=False) for turn in turns)
+    whole, rendered = (render(Conversation(each), template, tokenizer) for each in (turns, words))
+    assert rendered.ids == whole.ids
+    assert supervised(rendered, tokenizer) == ["-", "+"]
+    assert [(start, stop - 1) for start, stop in whole.spans] == rendered.spans
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)

@@ -130,6 +130,14 @@ def test_what_is_declared_text_only_names_no_file() -> None:
     assert read({"conversations": turns("a", "b"), "text_only": "yes"}) == [Reason.BAD_FIELD]
 
 
+def test_a_record_says_that_ends_of_turns_are_not_trained() -> None:
+    for given, trained in ((False, False), (True, True), (None, True)):
+        record = {"conversations": turns("a", "+", "b", "-"), "train_turn_ends": given}
+        assert [m.end_trained for m in parse(record).messages] == [trained] * 4
+    (fault,) = faults({"conversations": turns("a", "+"), "train_turn_ends": "no"})
+    assert fault.field == "train_turn_ends" and "'no' is not true or false" in str(fault)
+
+
 def test_a_picture_does_not_turn_words_into_marks_of_clips() -> None:
     record = {"image": "a.png", "conversations": turns("<image>\nIs it a <video> tag?", "No.")}
     assert parse(record).messages[0].parts[1] == Text("\nIs it a <video> tag?")
@@ -333,6 +341,7 @@ SOUND: dict[FormName, list[dict[str, Any]]] = {
         {"query": "a", "response": "b", "history": [["a", "b"]], "system": "s"},
         {"instruction": "a", "input": "b", "output": "c"},
     ],
+    "mmpr": [{"image": "a", "question": "<image>", "chosen": "b", "rejected": "c", "answer_gt": "d"}],
     "document": [
         {"images": ["a", None], "texts": [None, "x"]},
         {"text_list": ["a"], "image_info": [{"image_name": "a", "matched_text_index": 0}]},

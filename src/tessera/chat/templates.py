@@ -22,9 +22,10 @@ class Template:
 
     A prompt is `system_prefix S system_end`, then for every turn `user_prefix Q user_end` or
     `assistant_prefix answer_lead A stop answer_end`. A prompt for generation ends with `assistant_prefix`.
-    `answer_lead`, the answer and `stop` are supervised; `answer_end` is not. `strip` removes white space
-    around every turn in training; a prompt for generation keeps it, as the authors' code does
-    (docs/facts/templates.md). Generation ends at `stop` or one of `extra_stops`.
+    `answer_lead`, the answer and `stop` are supervised (the last may be left out, `Message.end_trained`);
+    `answer_end` is not. `strip` removes white space around every turn in training; a prompt for generation
+    keeps it, as the authors' code does (docs/facts/templates.md). Generation ends at `stop` or one of
+    `extra_stops`.
     """
 
     name: str

@@ -56,7 +56,7 @@ def check_keys(parse: Parse, fields: Mapping[str, Any], known: Collection[str], 
     key by which a turn of this form says that it is not to be trained.
     """
     named = set(_named_kinds(fields, known))
-    _check(parse, "", fields, {*known, "text_only"}, named)
+    _check(parse, "", fields, {*known, "text_only", "train_turn_ends"}, named)
     for key in ("conversations", "messages"):
         turns = fields.get(key) if key in known else None
         for number, turn in enumerate(turns) if isinstance(turns, list) else ():

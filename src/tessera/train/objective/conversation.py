@@ -61,6 +61,8 @@ class ConversationObjective(Config):
 
         Only rows with a weight pass through the last block and meet the vocabulary, some at a time.
         """
+        if batch.branches:
+            raise ValueError(f"{batch.keys[0]}: several answers to one prompt; train them with preferences")
         targets = batch.weights.nonzero()[:, 0]  # on the CPU: a device would have to be waited for
         ids, weights = (x.to(device) for x in (batch.ids[targets], batch.weights[targets]))
         hidden = states_of(model, batch, targets - 1, device)
