@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from tessera.chat.encoder import Lengths
-from tessera.nn.attention.layout import Branched, Layout, Packed
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,6 @@ class Pack:
     """float32 [T], from 0 in every sample; None where tokens count as usual."""
     branches: tuple[tuple[int, ...], ...] = ()
     """Of each sample the tokens of its answers, none for an ordinary one; () where no sample has several."""
-
-    def layout(self) -> Layout:
-        """Who sees whom: each sample itself, each of several answers the prompt and itself."""
-        return Branched.of(self.lengths, self.branches) if any(self.branches) else Packed(self.lengths)
 
 
 def collate(samples: Sequence[Sample]) -> Pack:

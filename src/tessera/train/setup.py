@@ -119,8 +119,8 @@ def _check_beginnings(recipe: Recipe) -> None:
         if isinstance(stage.objective, Beginnable):
             raise ValueError(
                 f"stages: {stage.name!r} ({stage.objective.kind}) compares with the model that it starts "
-                "from, which a run that goes on has only for its first stage; make it a recipe of its own, and "
-                "let its start name the model of the stage before"
+                "from, which a run that goes on has for its first stage alone; make it a recipe of its own, "
+                "and let its start name the model of the stage before"
             )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from tessera.models.vlm import VLM
-from tessera.nn.attention.layout import Branched, Layout
+from tessera.nn.attention.layout import Branched, Layout, Packed
 from tessera.nn.cross_entropy import target_logprobs
 from tessera.packing.pack import Pack
 
@@ -41,7 +41,7 @@ def answer_logprobs(model: VLM, pack: Pack, device: torch.device) -> AnswerLogpr
 
     Prompts and pictures that answers share are computed once.
     """
-    layout = pack.layout()
+    layout = layout_of(pack)
     answers = number_answers(layout)
     targets = pack.weights.nonzero()[:, 0]
     owner = answers.repeat_interleave(torch.tensor(layout.lengths))[targets]
@@ -54,6 +54,11 @@ def answer_logprobs(model: VLM, pack: Pack, device: torch.device) -> AnswerLogpr
         decoder.lm_head, hidden, pack.ids[targets].to(device), decoder.config.vocab_size
     )
     return AnswerLogprobs(logprobs, owner.to(device), int(answers.max()) + 1)
+
+
+def layout_of(pack: Pack) -> Layout:
+    """Who sees whom: each sample itself, each of several answers its prompt and itself."""
+    return Branched.of(pack.lengths, pack.branches) if any(pack.branches) else Packed(pack.lengths)
 
 
 def number_answers(layout: Layout) -> torch.Tensor:
@@ -71,5 +76,5 @@ def states_of(model: VLM, pack: Pack, rows: torch.Tensor, device: torch.device) 
         for part in pack.tiles.tensor_split([sum(pack.tiles_per_sample)])
     )
     places = None if pack.positions is None else pack.positions.to(device)
-    out: torch.Tensor = model(pack.ids, pack.layout(), places, owned, rows=rows.to(device), spare=spare)
+    out: torch.Tensor = model(pack.ids, layout_of(pack), places, owned, rows=rows.to(device), spare=spare)
     return out

@@ -13,7 +13,7 @@ from tessera.packing.pack import Pack, filled, split_pack
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.seeds import derive_seed
-from tessera.train.objective.answers import states_of
+from tessera.train.objective.answers import layout_of, states_of
 from tessera.train.objective.contract import Checked, Counts, Sources, StageData
 from tessera.train.objective.learner import ChatLearner
 from tessera.train.objective.records import check_records, packs_per_pass
@@ -72,7 +72,7 @@ class ConversationObjective(Config):
     def counts(self, batch: Pack) -> Counts:
         """Samples, tokens, tiles, supervised tokens and pairs."""
         tokens, tiles = sum(batch.lengths), sum(batch.tiles_per_sample)
-        return Counts(len(batch.lengths), tokens, tiles, sum(batch.trained), batch.layout().seen)
+        return Counts(len(batch.lengths), tokens, tiles, sum(batch.trained), layout_of(batch).seen)
 
     def keys(self, batch: Pack) -> tuple[str, ...]:
         """Of its samples."""
