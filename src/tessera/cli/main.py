@@ -35,9 +35,6 @@ PREFER = {
     ),
     "pair": Verb("pair right responses with others, and see the pairs", "preference.pair:PairCommand"),
 }
-PRM = {
-    "build": Verb("make data: solutions, their steps, and scores of these", "reward.build:BuildCommand"),
-}
 RECIPE_FIELDS = (
     *("name", "best", "save_every", "save_dtype", "save_in_background"),
     *("log_every", "on_nonfinite", "most_skipped"),
@@ -62,9 +59,8 @@ VERBS = {
     "playground": Verb("write drawn pictures with known answers", "playground:PlaygroundCommand"),
     "data": Verb("check, preview, pack, filter and build training data", DATA),
     "prefer": Verb("make preference data: sample, score, pair", PREFER),
-    "prm": Verb("process reward models: build data, score, evaluate", PRM),
 }
-GROUPS: tuple[list[str], ...] = ([], ["data"], ["data", "build"], ["prefer"], ["prm"])
+GROUPS: tuple[list[str], ...] = ([], ["data"], ["data", "build"], ["prefer"])
 """Words behind which another verb is missing: the answer is a list of them."""
 ABOUT = """The InternVL series, end to end. `tessera VERB --help` lists the options of a verb, `tessera
 --version` prints the version, `tessera --tyro-print-completion bash` (or zsh) what completes in a shell."""
