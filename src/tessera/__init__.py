@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from tessera.align.test_time.model import SelectingModel
     from tessera.chat.message import Video
     from tessera.engine.chat_model import ChatModel
     from tessera.engine.pipeline.config import GenerationConfig
@@ -34,7 +35,7 @@ def load(
     pictures: PictureReading | Mapping[str, Any] | None = None,
     content_tokens: str | Sequence[str] | None = None,
     **unknown: Any,
-) -> ChatModel:
+) -> SelectingModel:
     """Open a chat model of the series in any published layout; None is the small one that ships here.
 
     name_or_folder: a checkpoint folder; or a name such as "OpenGVLab/InternVL3-1B", looked up in the local
@@ -54,6 +55,7 @@ def load(
     What was opened is the one line `repr(model)`, also logged at INFO by the logger "tessera". Raises
     ValueError naming file, key and remedy for a checkpoint that cannot be opened. docs/open.md has examples.
     """
+    from tessera.align.test_time.model import SelectingModel
     from tessera.engine.opening import open_model
 
     return open_model(
@@ -69,6 +71,7 @@ def load(
         pictures=pictures,
         content_tokens=content_tokens,
         unknown=unknown,
+        made=SelectingModel,
     )
 
 

@@ -20,7 +20,7 @@ def test_wording_is_that_of_the_facts(repo_root: Path) -> None:
     pieces = page.split("```\n")
     fenced = [(before.splitlines()[-1].strip("`"), text.rstrip("\n")) for before, text in pairwise(pieces)]
     told = {name: text for name, text in fenced if name in PROMPTS}
-    assert set(told) == {"en", "zh", "en_v2", "zh_v2"}
+    assert set(told) == {"en", "zh", "en_v2", "zh_v2", "en_v2_mc"}
     assert all(PROMPTS[name] == text for name, text in told.items())
     system = next(text for _, text in fenced if text.startswith("You are an AI assistant"))
     ends = {name: PROMPTS[name].removeprefix(system + "\n{question}\n") for name in ("en_r1", "zh_r1")}

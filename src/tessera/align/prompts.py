@@ -48,6 +48,12 @@ logically, considering all relevant information before answering.""",
 是你根据推理得出的最终结论。如果你不确定答案或问题过于复杂，请基于已有信息做出有理有据的猜测。\
 避免无限重复推理步骤——即使不完全确定，也请给出你认为最合理的答案。\
 请一步一步进行逻辑思考，充分考虑所有相关信息后再作答。""",
+    "en_v2_mc": """{question}
+Answer the preceding multiple choice question. The last line of your response should follow this format: \
+'Answer: \\boxed{$LETTER}' (without quotes), where LETTER is one of the options. If you are uncertain or the \
+problem is too complex, make a reasoned guess based on the information provided. Avoid repeating steps \
+indefinitely—provide your best guess even if unsure. Think step by step logically, considering all relevant \
+information before answering.""",
     "en_r1": _R1 + "Please answer the question and put the final answer within \\boxed{}.",
     "zh_r1": _R1 + "请详细回答这个问题并将最终答案用\\boxed{}包住。",
 }
@@ -79,9 +85,10 @@ def write_prompt(question: str, version: str, pictures: int) -> str:
 
 
 def version_for(file_name: str, version: str) -> str:
-    """The version for a data set: the Chinese one where the file's name has `_zh_`.
+    """The version for a data set: the Chinese one, if there is one, where the file's name has `_zh_`.
 
     >>> version_for("math_zh_train.jsonl", "en_v2")
     'zh_v2'
     """
-    return version.replace("en", "zh") if "_zh_" in file_name else version
+    chinese = version.replace("en", "zh")
+    return chinese if "_zh_" in file_name and chinese in PROMPTS else version

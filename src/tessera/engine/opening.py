@@ -1,16 +1,16 @@
 """Open any checkpoint of the series: find it, choose device and number format, say in one line what it is."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from tessera.checkpoints.adapter import find_with_adapter
 from tessera.checkpoints.files.shards import ShardReader
-from tessera.checkpoints.load import load_checkpoint, read_description
+from tessera.checkpoints.load import Loaded, load_checkpoint, read_description
 from tessera.checkpoints.placement import balance, free_bytes, read_map, split_layers
 from tessera.checkpoints.quantised.form import FewBits, form_of
 from tessera.checkpoints.shipped import shipped_folder
@@ -28,6 +28,8 @@ LOAD_OPTIONS = (
     *("frame_label", "content_tokens", "pictures"),
 )
 logger = logging.getLogger("tessera")
+
+Model = TypeVar("Model", bound=ChatModel)
 
 DeviceMap = str | Mapping[str, str | int]
 """Layers over several devices: by free memory, as the model cards split, or module name to device."""
@@ -50,8 +52,11 @@ def open_model(
     pictures: PictureReading | Mapping[str, Any] | None = None,
     content_tokens: str | Sequence[str] | None = None,
     unknown: Mapping[str, object] | None = None,
-) -> ChatModel:
-    """`tessera.load`; its docstring says what the arguments mean. `unknown`: other keywords."""
+    made: Callable[[Loaded], Model] = ChatModel,  # type: ignore[assignment]
+) -> Model:
+    """`tessera.load`; its docstring says what the arguments mean. `unknown`: other keywords. `made`: the
+    model of a checkpoint.
+    """
     for name, value in (unknown or {}).items():
         raise unknown_setting(name, value, LOAD_OPTIONS, LOAD)
     reading = _reading(pictures)
@@ -83,7 +88,7 @@ def open_model(
     )
     loaded = loaded.with_settings(frame_label=frame_label, content_tokens=listed)
     loaded = replace(loaded, encoder=replace(loaded.encoder, pictures=reading))
-    model = ChatModel(loaded)
+    model = made(loaded)
     logger.info("%s", model.summary)
     for text in model.notes:
         logger.warning("%s: %s", loaded.family.name, text)

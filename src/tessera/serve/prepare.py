@@ -17,7 +17,6 @@ from tessera.chat.positions import v2pe_positions
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.request import ChatRequest, place_prompt
 from tessera.engine.sampling.options import read_sampling
-from tessera.runtime.seeds import derive_seed
 from tessera.serve.admission import Stock
 from tessera.serve.ask import AnswerJob, Ask
 from tessera.serve.faults import ApiFault, invalid
@@ -206,9 +205,7 @@ class Preparer:
     @staticmethod
     def _choices(job: AnswerJob, count: int) -> list[AnswerJob]:
         """The job once for every choice: the first as if alone, the others with seeds of their own."""
-        seed = job.sampling.seed
-        seeds = [seed, *(derive_seed("choice", seed, number) for number in range(1, count))]
-        return [replace(job, sampling=job.sampling.model_copy(update={"seed": each})) for each in seeds]
+        return [replace(job, sampling=each) for each in job.sampling.several(count)]
 
 
 def _require(count: int, most: int, what: str) -> None:

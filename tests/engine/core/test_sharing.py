@@ -90,12 +90,18 @@ def test_the_same_ids_with_other_pictures_or_increments_share_nothing_of_them(
     assert third != first and (tiles, tokens) == (0, len(one.ids) - before), "its features are the same"
 
 
-def test_requests_that_come_together_share_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight answers to one prompt: one goes ahead, the others take over what it computed."""
-    watched, prompt = Watched(monkeypatch), tiny.prompt("which", WIDE, tiny.picture(3))
+@pytest.mark.parametrize("size", [4, 16])
+def test_requests_that_come_together_share_as_well(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Eight answers to one prompt: one goes ahead, the others take over what it computed.
+
+    With blocks of 16 the one that goes ahead was cut in the middle of a block, before the first tile beyond
+    its step; a second one then took that block for free and computed the rest of the prompt once more.
+    """
+    watched = Watched(monkeypatch, block_size=size)
+    prompt = tiny.prompt("which " * 40, WIDE)
     said, tiles, tokens = watched.ask(*[prompt] * 8)
     assert len(set(said)) == 1 and tiles == len(prompt.tiles)
-    assert tokens == len(prompt.ids) + 7 * ((len(prompt.ids) - 1) % 4 + 1)
+    assert tokens == len(prompt.ids) + 7 * ((len(prompt.ids) - 1) % size + 1)
 
 
 def test_features_have_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:

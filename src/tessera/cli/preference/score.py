@@ -36,7 +36,7 @@ class ScoreCommand(ReportingCommand):
     threshold: float = THRESHOLD
     """What the best mode must exceed, from 0 to below 1."""
     prompt_version: str | None = None
-    """Version of lines that name none: en, zh, en_v2, zh_v2, en_r1 or zh_r1."""
+    """Version of lines that name none: en, zh, en_v2, zh_v2, en_v2_mc, en_r1 or zh_r1."""
     as_published: bool = False
     """Repeat the faults of the published script, to compare with its data."""
 

@@ -213,14 +213,15 @@ class Scheduler:
 
     def _divide(self, prompts: list[Sequence], tokens: int) -> list[Advance]:
         """The budget over the prompts that are not through, those first that waited longest."""
-        size, claimed = self.blocks.size, set[bytes]()
+        size = self.blocks.size
+        claimed = {self._next(each) for each in prompts if each.computed % size}
         going: list[Sequence] = []
         for sequence in sorted(prompts, key=lambda each: (each.served, each.number)):
             self._reuse(sequence)
-            at_edge = sequence.computed % size == 0 and sequence.remaining > size
-            first = sequence.digest(sequence.computed // size, size) if at_edge else b""
-            if first not in claimed:  # else another computes the same in this step, to be shared in the next
-                claimed |= {first} - {b""}
+            first = self._next(sequence)
+            # Else another computes the same in this step, to be shared in the next.
+            if sequence.computed % size or not first or first not in claimed:
+                claimed.add(first)
                 going.append(sequence)
         advances = []
         wanted = [each.remaining for each in going]
@@ -234,6 +235,11 @@ class Scheduler:
                 sequence.served = self.steps
                 advances.append(Advance(sequence, stop))
         return advances
+
+    def _next(self, sequence: Sequence) -> bytes:
+        """The digest of the block that a prompt comes to next, or is in; b"" for its last one."""
+        index, size = sequence.computed // self.blocks.size, self.blocks.size
+        return sequence.digest(index, size) if (index + 1) * size < len(sequence.ids) else b""
 
     def _unseen(self, sequence: Sequence) -> int:
         """Tiles that a prompt still needs from the ViT."""

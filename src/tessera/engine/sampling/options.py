@@ -12,6 +12,7 @@ from tessera.engine.hints import unknown_setting
 from tessera.engine.sampling.grammar import Grammar
 from tessera.engine.sampling.loops import LoopRule
 from tessera.runtime.config import Config, first_fault
+from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
 
 CARD_TOP_K = 50
@@ -85,6 +86,15 @@ class Sampling(Config):
     def greedy(self) -> bool:
         """Whether the best token is taken and nothing is drawn."""
         return self.temperature == 0.0
+
+    def several(self, count: int, greedy_first: bool = False) -> list[Self]:
+        """For so many answers to one question: the first as if alone, the others with seeds of their own.
+
+        greedy_first: the first takes the best tokens.
+        """
+        seeds = [self.seed, *(derive_seed("choice", self.seed, number) for number in range(1, count))]
+        made = [self.model_copy(update={"seed": seed}) for seed in seeds]
+        return [made[0].model_copy(update={"temperature": 0.0}), *made[1:]] if greedy_first else made
 
     def ending(self, stop_ids: frozenset[int]) -> frozenset[int]:
         """The tokens that end this answer; `stop_ids` are the model's own."""

@@ -96,6 +96,7 @@ VERSIONS: Mapping[str, Callable[[str], FinalAnswer | BadFormat]] = {
     "zh": _triggered,
     "en_v2": _boxed,
     "zh_v2": _boxed,
+    "en_v2_mc": _boxed,
     "en_r1": _thought,
     "zh_r1": _thought,
 }

@@ -1,0 +1,105 @@
+"""Responses to the chosen one: the answer of each found, then selected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from tessera.scoring.reasoned.extraction import BadFormat, FinalAnswer, extract_answer, last_box
+from tessera.scoring.selection.choosing import select
+from tessera.scoring.selection.rule import Candidate, SelectionRule
+
+_ANNOUNCED = re.compile(r"(?:final answer|answer|答案)\s*(?:is)?\s*[:：]\s*(.+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class CandidateResponse:
+    """One response to a question, and what selection made of it.
+
+    text: all that was said, the thought included. logprob: mean natural logarithm of its tokens'
+    probabilities. seconds: from asking until it was whole. answer: None where there is none; `fault` says
+    why. score, steps: the critic's. cluster: candidates with one number mean the same.
+    """
+
+    text: str
+    tokens: int = 0
+    finish: str = "stop"
+    logprob: float | None = None
+    seconds: float | None = None
+    answer: str | None = None
+    fault: str = ""
+    score: float | None = None
+    steps: tuple[float, ...] = ()
+    cluster: int | None = None
+
+
+@dataclass(frozen=True)
+class ChosenResponse:
+    """The chosen candidate among all of them. weights: of each cluster; why: in a few words."""
+
+    index: int
+    why: str
+    weights: tuple[float, ...]
+    candidates: tuple[CandidateResponse, ...]
+
+    @property
+    def response(self) -> str:
+        """All that the chosen one says."""
+        return self.candidates[self.index].text
+
+    @property
+    def answer(self) -> str:
+        """Its final answer; all of it where it has none."""
+        answer = self.candidates[self.index].answer
+        return self.response.strip() if answer is None else answer
+
+    @property
+    def tokens(self) -> int:
+        """Of all candidates."""
+        return sum(candidate.tokens for candidate in self.candidates)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        counts = {"response": self.response, "tokens": self.tokens}
+        return {"answer": self.answer, **counts, **asdict(self)}
+
+
+def read_answer(response: str, version: str | None) -> FinalAnswer | BadFormat:
+    r"""The answer of a response to a prompt of this version; None: to a question as it is.
+
+    Then it is what the last box holds, else what stands behind the last "Answer:", else all words but the
+    thought.
+
+    >>> read_answer("3 + 4.\nThe answer is: 7", None)
+    FinalAnswer(answer='7')
+    """
+    if version is not None:
+        return extract_answer(response, version)
+    words = response.rpartition("</think>")[2].strip()
+    announced = _ANNOUNCED.findall(words)
+    box = last_box(words)
+    answer = box if box is not None else announced[-1].strip() if announced else words
+    return FinalAnswer(answer) if answer else BadFormat("nothing was said")
+
+
+def choose(
+    responses: Sequence[CandidateResponse], version: str | None, rule: SelectionRule
+) -> ChosenResponse:
+    """The response that the rule takes; scores and log-probabilities stand in the responses.
+
+    version: of the prompt (`reasoned.extraction.VERSIONS`). ValueError as `select`.
+    """
+    read = [read_answer(response.text, version) for response in responses]
+    found = [
+        replace(response, answer=answer.answer, fault="")
+        if isinstance(answer, FinalAnswer)
+        else replace(response, answer=None, fault=answer.why)
+        for response, answer in zip(responses, read, strict=True)
+    ]
+    selection = select([Candidate(one.answer, one.logprob, one.score) for one in found], rule)
+    clustered = (
+        replace(one, cluster=cluster) for one, cluster in zip(found, selection.clusters, strict=True)
+    )
+    return ChosenResponse(selection.chosen, selection.why, selection.weights, tuple(clustered))
