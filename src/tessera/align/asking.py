@@ -190,11 +190,16 @@ def first_words(response: str, share: float) -> str:
 
 @dataclass(frozen=True)
 class BatchReply:
-    """What came back for a request: its text and how that ended, or why there is none."""
+    """What came back for a request: its text and how that ended, or why there is none.
+
+    tokens: of it, 0 where the server doesn't say. logprob: their mean, where it was asked for.
+    """
 
     text: str = ""
     finish: str = ""
     fault: str = ""
+    tokens: int = 0
+    logprob: float | None = None
 
     @classmethod
     def of(cls, line: Mapping[str, Any]) -> BatchReply:
@@ -208,7 +213,10 @@ class BatchReply:
         said = choice["message"].get("content") or ""
         if thought := choice["message"].get("reasoning_content"):
             said = f"<think>\n{thought}\n</think>\n\n{said}"
-        return cls(said, str(choice.get("finish_reason")))
+        tokens = (body.get("usage") or {}).get("completion_tokens") or 0
+        told = [each["logprob"] for each in (choice.get("logprobs") or {}).get("content") or ()]
+        mean = sum(told) / len(told) if told else None
+        return cls(said, str(choice.get("finish_reason")), "", tokens, mean)
 
 
 class BatchReplies:

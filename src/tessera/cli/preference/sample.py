@@ -71,19 +71,30 @@ class AskingCommand(AnsweringCommand):
         words: tuple[str, str],
     ) -> int:
         """The exit code. media: folder of the files that requests name; words: for `Outcome.in_words`."""
-        asked, answers = (
-            self.output.with_name(f"{self.output.name}.{end}") for end in ("requests", "answers")
-        )
-        write_lines(asked, requests)
-        counts, stop = self.answered(asked, answers, media, Defaults(), again=True)
-        if stop.asked and counts.done < counts.requests:
-            self.tell(lambda: {"left": counts.requests - counts.done}, lambda: None)
-            return 130
-        with BatchReplies(answers) as replies:
-            write_lines(self.output, records(replies, outcome))
-        values = {"output": self.output, **vars(outcome)}
-        self.tell(lambda: values, lambda: print(f"{shown(self.output)}: {outcome.in_words(*words)}"))
-        return 1 if outcome.faults else 0
+        return ask_into(self.output, self, requests, media, records, outcome, words)
+
+
+def ask_into(
+    output: Path,
+    command: AnsweringCommand,
+    requests: Iterator[dict[str, Any]],
+    media: Path,
+    records: Callable[[BatchReplies, Outcome], Iterator[dict[str, Any]]],
+    outcome: Outcome,
+    words: tuple[str, str],
+) -> int:
+    """`AskingCommand.ask` with the file for the records."""
+    asked, answers = (output.with_name(f"{output.name}.{end}") for end in ("requests", "answers"))
+    write_lines(asked, requests)
+    counts, stop = command.answered(asked, answers, media, Defaults(), again=True)
+    if stop.asked and counts.done < counts.requests:
+        command.tell(lambda: {"left": counts.requests - counts.done}, lambda: None)
+        return 130
+    with BatchReplies(answers) as replies:
+        write_lines(output, records(replies, outcome))
+    values = {"output": output, **vars(outcome)}
+    command.tell(lambda: values, lambda: print(f"{shown(output)}: {outcome.in_words(*words)}"))
+    return 1 if outcome.faults else 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,8 @@ def select(candidates: Sequence[Candidate], rule: SelectionRule) -> Selection:
     everyone = range(len(candidates))
     if rule.method == "best_of":
         chosen = best(weights, everyone)
-        return Selection(chosen, labels, totals, f"score {weights[chosen]:.4g}")
+        told = f"score {weights[chosen]:.4g}" if weights[chosen] > -math.inf else "no candidate says anything"
+        return Selection(chosen, labels, totals, told)
     found = vote(labels, weights, _breakers(candidates, rule), everyone)
     if found is None:
         return Selection(0, labels, totals, "no candidate has an answer")

@@ -69,11 +69,11 @@ class Selection:
 def weights_of(candidates: Sequence[Candidate], rule: SelectionRule) -> list[float]:
     """What the vote of each counts, or its score. ValueError naming the candidate that lacks it."""
     if rule.method == "best_of":
-        return _each("score", [c.score for c in candidates], "give a critic")
+        return _scores(candidates, -math.inf)
     if rule.vote == "logprob":
         return [math.exp(value) for value in logprobs_of(candidates)]
     if rule.vote == "critic":
-        scores = _each("score", [c.score for c in candidates], "give a critic")
+        scores = _scores(candidates, 0.0)
         low = next((place for place, score in enumerate(scores) if score < 0), None)
         if low is not None:
             told = f"candidates[{low}].score = {scores[low]:g}"
@@ -85,6 +85,17 @@ def weights_of(candidates: Sequence[Candidate], rule: SelectionRule) -> list[flo
 def logprobs_of(candidates: Sequence[Candidate]) -> list[float]:
     """ValueError naming the candidate that has none."""
     return _each("logprob", [c.logprob for c in candidates], "sample with logprobs")
+
+
+def _scores(candidates: Sequence[Candidate], unrated: float) -> list[float]:
+    """What says nothing has no answer, and no critic rates it: it counts as `unrated`."""
+    silent = [one.score is None and one.answer is None for one in candidates]
+    given = _each(
+        "score",
+        [0.0 if no else one.score for one, no in zip(candidates, silent, strict=True)],
+        "give a critic",
+    )
+    return [unrated if no else score for score, no in zip(given, silent, strict=True)]
 
 
 def _each(name: str, values: Sequence[float | None], remedy: str) -> list[float]:
