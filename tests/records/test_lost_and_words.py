@@ -341,6 +341,7 @@ SOUND: dict[FormName, list[dict[str, Any]]] = {
         {"query": "a", "response": "b", "history": [["a", "b"]], "system": "s"},
         {"instruction": "a", "input": "b", "output": "c"},
     ],
+    "mmpr": [{"image": "a", "question": "<image>", "chosen": "b", "rejected": "c", "answer_gt": "d"}],
     "document": [
         {"images": ["a", None], "texts": [None, "x"]},
         {"text_list": ["a"], "image_info": [{"image_name": "a", "matched_text_index": 0}]},

@@ -42,12 +42,15 @@ class Encoded:
 
     ids int32 [T]; weights float32 [T], 1.0 where token t is a supervised target, else 0.0; tiles uint8
     [N, S, S, 3] in the order of their placeholders; tiles_per_image: N split over pictures and frames.
+    branches: where one prompt has several answers behind it, the tokens of each, the chosen one first; the
+    prompt is what is left of `ids`.
     """
 
     ids: npt.NDArray[np.int32]
     weights: npt.NDArray[np.float32]
     tiles: npt.NDArray[np.uint8]
     tiles_per_image: tuple[int, ...]
+    branches: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,10 @@ class Encoder:
         return [self._grid(part, share) for part in conversation.media]
 
     def measure(self, conversation: Conversation) -> Lengths:
-        """Tokens, tiles and supervised tokens that `encode` will give; reads file headers only."""
+        """Tokens, tiles and supervised tokens that `encode` will give; reads file headers only.
+
+        A prompt with several answers counts once, and all its answers.
+        """
         spans = self.spans(conversation)
         rendered = self._render(conversation, media=spans)
         return Lengths(len(rendered.ids), sum(sum(s.tiles) for s in spans), rendered.trained)
@@ -159,11 +165,11 @@ class Encoder:
                     f"{most_visual:,}: give fewer pictures, frames or tiles (max_tiles=...)"
                 )
         spans = [self._span(part, tuple(map(len, tiles))) for part, tiles in zip(media, cut, strict=True)]
-        ids, weights = self._render(conversation, media=spans, generate=generate, prefill=prefill).arrays()
+        rendered = self._render(conversation, media=spans, generate=generate, prefill=prefill)
         flat = [tiles for part in cut for tiles in part]
         side = self.tiling.tile_side
         tiles = np.concatenate(flat) if flat else np.zeros((0, side, side, 3), dtype=np.uint8)
-        return Encoded(ids, weights, tiles, tuple(map(len, flat)))
+        return Encoded(*rendered.arrays(), tiles, tuple(map(len, flat)), rendered.branches)
 
     def render_text(self, conversation: Conversation, generate: bool = False, prefill: str = "") -> str:
         """The prompt as readable text, runs of placeholders as `<IMG_CONTEXT>*256`; headers only."""

@@ -94,9 +94,25 @@ class Message:
 
 @dataclass(frozen=True)
 class Conversation:
-    """Messages in order. A leading system message replaces the template's system text."""
+    """Messages in order. A leading system message replaces the template's system text.
+
+    alternatives: other answers in place of the last message. In a preference pair the last message is the
+    chosen answer and the one alternative the rejected one.
+    """
 
     messages: tuple[Message, ...]
+    alternatives: tuple[Message, ...] = ()
+
+    @property
+    def answers(self) -> tuple[Message, ...]:
+        """All answers to one prompt, the chosen one first; none where there is but one."""
+        return (self.messages[-1], *self.alternatives) if self.alternatives else ()
+
+    def each_answer(self) -> tuple[Conversation, ...]:
+        """A conversation for each answer, or this one where there is but one."""
+        if not self.alternatives:
+            return (self,)
+        return tuple(Conversation((*self.messages[:-1], answer)) for answer in self.answers)
 
     @property
     def media(self) -> tuple[Image | Video, ...]:
@@ -124,7 +140,11 @@ class Conversation:
 
     def map_parts(self, change: Callable[[Part], Part]) -> Conversation:
         """The conversation with every part changed."""
-        return Conversation(tuple(replace(m, parts=tuple(map(change, m.parts))) for m in self.messages))
+
+        def changed(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+            return tuple(replace(m, parts=tuple(map(change, m.parts))) for m in messages)
+
+        return Conversation(changed(self.messages), changed(self.alternatives))
 
 
 def say(role: Role, text: str) -> Message:

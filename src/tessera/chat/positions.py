@@ -25,6 +25,25 @@ def draw_increments(ids: npt.NDArray[np.integer], image_token_id: int, rng: Rand
     return [rng.choice(STRIDES) / 256 for _ in range(pictures)]
 
 
+def branched_positions(
+    ids: npt.NDArray[np.integer],
+    branches: Sequence[int],
+    image_token_id: int,
+    increments: float | Sequence[float],
+) -> npt.NDArray[np.float32]:
+    """float32 [T] positions of a prompt with answers behind it, each of which starts where the prompt ended.
+
+    `branches`: tokens of each answer; without any these are `v2pe_positions`.
+    """
+    prompt = len(ids) - sum(branches)
+    head, *answers = np.split(ids, np.cumsum([prompt, *branches])[:-1]) if branches else (ids,)
+    placed = [v2pe_positions(head, image_token_id, increments)]
+    for answer in answers:
+        whole = v2pe_positions(np.concatenate([head, answer]), image_token_id, increments)
+        placed.append(whole[prompt:])
+    return np.concatenate(placed)
+
+
 def v2pe_positions(
     ids: npt.NDArray[np.integer], image_token_id: int, increments: float | Sequence[float]
 ) -> npt.NDArray[np.float32]:

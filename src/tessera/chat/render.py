@@ -7,8 +7,12 @@ wrote. The result equals the official tokenisation of the whole prompt and that 
 (docs/facts/templates.md).
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +35,14 @@ class MediaSpan:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A prompt: `ids` in order and the half-open `spans` of supervised tokens."""
+    """A prompt: `ids` in order and the half-open `spans` of supervised tokens.
+
+    branches: where one prompt has several answers behind it, the tokens of each; together they end `ids`.
+    """
 
     ids: list[int]
     spans: list[tuple[int, int]]
+    branches: tuple[int, ...] = ()
 
     @property
     def trained(self) -> int:
@@ -89,6 +97,17 @@ class _Writer:
         self.ids += self._tokenizer.encode_plain(self._run, self._left)
         self._run = ""
 
+    def fork(self) -> _Writer:
+        """One that goes on from here, and holds what it writes alone; the open run is written by it."""
+        other = copy(self)
+        other.ids, other.spans = [], []
+        return other
+
+    def take(self, ids: Sequence[int]) -> None:
+        """Ids that forks wrote, in place of the open run."""
+        self.ids += ids
+        self._run = ""
+
 
 def render(
     conversation: Conversation,
@@ -106,7 +125,8 @@ def render(
     media: one span per picture or clip, in order. system_text: None takes the template's; a leading system
     message overrides both. generate: end with the empty assistant role, ready for an answer; prefill: words
     that this answer begins with. trust_text: let special strings in content become control tokens, as the
-    official code does. ValueError says what is wrong with the conversation.
+    official code does. Of a conversation with several answers these alone are supervised, those of earlier
+    turns belong to the prompt. ValueError says what is wrong with the conversation.
     """
     system, turns = _check(conversation, generate)
     writer = _Writer(tokenizer, template.tokens, tokens_per_tile, trust_text)
@@ -121,7 +141,8 @@ def render(
     writer.write(writer.trusted(template.system_end))
     # The training code strips turns for some templates; the authors' inference code feeds them as typed.
     strip = template.strip and not generate
-    for message in turns:
+    answers = conversation.answers
+    for message in _as_prompt(turns[:-1]) if answers else turns:
         if generate and message.empty:
             # The authors' `get_prompt` writes the role of an empty message alone and leaves the turn open.
             role = template.user_prefix if message.role == "user" else template.assistant_prefix
@@ -136,11 +157,12 @@ def render(
         writer.write(writer.trusted(template.assistant_prefix))
         if prefill:
             writer.write((template.answer_lead, *writer.cut(prefill)))
+    branches = _write_answers(writer, answers, template, strip)
     writer.close()
     if next(spans, None) is not None:
         parts = len(conversation.media)
         raise ValueError(f"media: {len(media)} spans for {parts} media parts; give one span each")
-    return Rendered(writer.ids, writer.spans)
+    return Rendered(writer.ids, writer.spans, branches)
 
 
 def _check(conversation: Conversation, generate: bool) -> tuple[Message | None, Sequence[Message]]:
@@ -160,12 +182,67 @@ def _check(conversation: Conversation, generate: bool) -> tuple[Message | None, 
         raise ValueError("messages: no turn of user or assistant; add at least one user message")
     if turns[0].role != "user":
         raise ValueError("messages: the assistant speaks first; start with a user message")
+    if conversation.alternatives:
+        _check_answers(conversation, generate)
     if generate and turns[-1].role != "user":
         raise ValueError(
             "messages: the last turn is the assistant's; end with a user message to generate, or let "
             "the answer go on with it (continue_final_message=True)"
         )
     return system, turns
+
+
+def _check_answers(conversation: Conversation, generate: bool) -> None:
+    """ValueError for answers that can't stand in place of each other."""
+    where = [f"messages[{len(conversation.messages) - 1}]"]
+    where += [f"alternatives[{number}]" for number in range(len(conversation.alternatives))]
+    if generate:
+        raise ValueError("alternatives: a prompt to be answered has none; leave the answers out")
+    for place, answer in zip(where, conversation.answers, strict=True):
+        if answer.role != "assistant" or not answer.trained:
+            raise ValueError(
+                f"{place}: each of several answers is a trained turn of the assistant; make it one"
+            )
+        if not all(isinstance(part, Text) for part in answer.parts):
+            raise ValueError(f"{place}.parts: an answer holds media; put them in a user turn")
+        if not answer.text.strip():
+            raise ValueError(
+                f"{place}: one of several answers is empty ({answer.text!r}); leave the record out"
+            )
+
+
+def _as_prompt(turns: Sequence[Message]) -> list[Message]:
+    """Turns before several answers: nothing of them is supervised."""
+    return [replace(message, trained=False) for message in turns]
+
+
+def _write_answers(
+    writer: _Writer, answers: Sequence[Message], template: Template, strip: bool
+) -> tuple[int, ...]:
+    """Each answer with the ids that it has alone behind the prompt; the tokens of each, none for no answers.
+
+    An answer that begins with a line break may change the last token of the prompt. That token then belongs
+    to each answer, without being supervised, so that every answer follows the ids that it follows alone.
+    """
+    if not answers:
+        return ()
+    sides = [writer.fork() for _ in answers]
+    for side, answer in zip(sides, answers, strict=True):
+        _write_answer(side, answer, template, generate=False, strip=strip)
+        side.close()
+    supervised = min(side.spans[0][0] for side in sides)
+    columns = zip(*(side.ids[:supervised] for side in sides), strict=False)
+    shared = next((n for n, column in enumerate(columns) if len(set(column)) > 1), supervised)
+    writer.take(sides[0].ids[:shared])
+    for side in sides:
+        start = len(writer.ids) - shared
+        writer.spans += [(start + first, start + last) for first, last in side.spans]
+        writer.ids += side.ids[shared:]
+    for one, two in combinations(range(len(sides)), 2):
+        if sides[one].ids == sides[two].ids:
+            names = ["the last message", *(f"alternatives[{n}]" for n in range(len(sides)))]
+            raise ValueError(f"{names[two]}: the same answer as {names[one]}; leave one of them out")
+    return tuple(len(side.ids) - shared for side in sides)
 
 
 def _write_question(writer: _Writer, message: Message, spans: Iterator[MediaSpan], strip: bool) -> None:

@@ -42,7 +42,7 @@ _SPREAD = 0x9E3779B97F4A7C15
 def content_key(conversation: Conversation, media: bytes) -> int:
     """64 bits of roles, texts and pictures; never 0, which stands for no record."""
     digest = hashlib.blake2b(media, digest_size=8)
-    for message in conversation.messages:
+    for message in (*conversation.messages, *conversation.alternatives):
         digest.update(f"\0{message.role}\0".encode())
         for part in message.parts:
             digest.update(part.text.encode() if isinstance(part, Text) else b"\1")
@@ -60,7 +60,8 @@ def id_key(record: object) -> int:
 
 def signature(conversation: Conversation, media: bytes) -> NDArray[np.uint16]:
     """uint16 [32]: MinHashes of the triples of words; other pictures give other hashes."""
-    text = "\n".join(message.text for message in conversation.messages).lower()
+    said = (*conversation.messages, *conversation.alternatives)
+    text = "\n".join(message.text for message in said).lower()
     words = _mix(
         np.array([zlib.crc32(word.encode()) for word in _WORD.findall(text)] or [0], dtype=np.uint64)
     )

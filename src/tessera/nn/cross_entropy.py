@@ -3,6 +3,9 @@
 Logits are the largest tensors of a training step: 151,000 numbers a token. As the loss is a sum over tokens,
 the gradient of a chunk is known as soon as its logits are; nothing is kept for the backward pass but the
 gradients of the rows and of the head itself, and nothing is computed twice.
+
+Where the loss is another function of the log-probabilities, its slope is known only behind all of them:
+`target_logprobs` keeps the rows and computes the logits of a chunk again on the way back.
 """
 
 from typing import Any
@@ -72,6 +75,47 @@ class _SummedLoss(torch.autograd.Function):
         return to_rows.mul_(factor), None, None, None, None, *(each.mul_(factor) for each in to_trained)
 
 
+def target_logprobs(
+    head: nn.Module, rows: torch.Tensor, targets: torch.Tensor, vocabulary: int
+) -> torch.Tensor:
+    """Log-probability of each target, float32 [R], as `cross_entropy_sum` takes them."""
+    trained = [parameter for parameter in head.parameters() if parameter.requires_grad]
+    out: torch.Tensor = _TargetLogprobs.apply(rows, head, targets, vocabulary, *trained)
+    return out
+
+
+class _TargetLogprobs(torch.autograd.Function):
+    """Rows are kept; `trained` are the head's."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        rows: torch.Tensor,
+        head: nn.Module,
+        targets: torch.Tensor,
+        vocabulary: int,
+        *trained: torch.Tensor,
+    ) -> torch.Tensor:
+        ctx.save_for_backward(rows, targets)
+        ctx.head, ctx.vocabulary, ctx.trained = head, vocabulary, trained
+        chunk = max(1, LOGITS_AT_ONCE // vocabulary)
+        parts = zip(rows.split(chunk), targets.split(chunk), strict=True)
+        return torch.cat([_logprobs(head(some), wanted) for some, wanted in parts])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (rows, targets), trained = ctx.saved_tensors, ctx.trained
+        leaf = rows.detach().requires_grad_(ctx.needs_input_grad[0])
+        with torch.enable_grad():
+            # The slope of -g * log p is what the weighted loss has, with g for a weight.
+            loss = cross_entropy_sum(ctx.head, leaf, targets, -gradients[0], ctx.vocabulary)
+        wanted = [x for x in (leaf, *trained) if x.requires_grad]
+        found = list(torch.autograd.grad(loss, wanted))
+        to_rows = found.pop(0) if leaf.requires_grad else None
+        return to_rows, None, None, None, *found
+
+
 def _loss_and_slope(
     logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -79,6 +123,14 @@ def _loss_and_slope(
     rows = _rows_at_once(logits)
     parts = zip(logits.split(rows), targets.split(rows), weights.split(rows), strict=True)
     return torch.stack([_replace_by_slope(*part) for part in parts]).sum(), logits
+
+
+def _logprobs(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Of the targets [r], from logits [r, V]; float32."""
+    rows = _rows_at_once(logits)
+    parts = zip(logits.split(rows), targets.split(rows), strict=True)
+    logs = [torch.log_softmax(x, -1, dtype=torch.float32).gather(1, y[:, None])[:, 0] for x, y in parts]
+    return torch.cat(logs)
 
 
 def _replace_by_slope(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -54,6 +55,7 @@ class LoRALinear(nn.Module):
     def __init__(self, base: nn.Linear | QuantisedLinear, config: LoRAConfig, seed: int = 0) -> None:
         super().__init__()
         self.base: nn.Linear | QuantisedLinear = base.requires_grad_(False)
+        self.left_out = False
         self.in_features, self.out_features = base.in_features, base.out_features
         self.config = config
         device = (base.like if isinstance(base, QuantisedLinear) else base.weight).device
@@ -65,7 +67,7 @@ class LoRALinear(nn.Module):
         """With factors on the meta device, whose values nobody reads: nothing is drawn."""
         layer = cls.__new__(cls)
         nn.Module.__init__(layer)
-        layer.base, layer.config = base.requires_grad_(False), config
+        layer.base, layer.config, layer.left_out = base.requires_grad_(False), config, False
         layer.in_features, layer.out_features = base.in_features, base.out_features
         layer.lora_A = nn.Parameter(torch.empty(config.rank, base.in_features, device="meta"))
         layer.lora_B = nn.Parameter(torch.empty(base.out_features, config.rank, device="meta"))
@@ -74,6 +76,8 @@ class LoRALinear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., in] to [..., out]. Gradients reach x through the base, which keeps none of its own."""
         out: torch.Tensor = self.base(x)
+        if self.left_out:
+            return out
         down, up = self.lora_A.to(x.dtype), self.lora_B.to(x.dtype)
         if self.training and self.dropout:
             low = cast(torch.Tensor, _DroppedProduct.apply(x, down, self.dropout))
@@ -142,6 +146,19 @@ def weight_of(name: str) -> str:
 def lora_linears(model: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
     """Path and module of every wrapped linear."""
     return ((path, module) for path, module in model.named_modules() if isinstance(module, LoRALinear))
+
+
+@contextmanager
+def without_factors(model: nn.Module) -> Iterator[None]:
+    """Inside, wrapped linears compute what their bases do."""
+    layers = [layer for _, layer in lora_linears(model)]
+    for layer in layers:
+        layer.left_out = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.left_out = False
 
 
 def replace_module(model: nn.Module, path: str, module: nn.Module) -> None:

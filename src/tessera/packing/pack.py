@@ -24,6 +24,8 @@ class Sample:
     tiles: NDArray[np.uint8]
     positions: NDArray[np.float32] | None = None
     """float32 [T]; None where tokens count as usual."""
+    branches: tuple[int, ...] = ()
+    """Tokens of each of several answers to one prompt, the chosen one first; they end `ids`."""
 
     @property
     def lengths(self) -> Lengths:
@@ -48,6 +50,8 @@ class Pack:
     trained: tuple[int, ...]
     positions: torch.Tensor | None = None
     """float32 [T], from 0 in every sample; None where tokens count as usual."""
+    branches: tuple[tuple[int, ...], ...] = ()
+    """Of each sample the tokens of its answers, none for an ordinary one; () where no sample has several."""
 
 
 def collate(samples: Sequence[Sample]) -> Pack:
@@ -57,6 +61,10 @@ def collate(samples: Sequence[Sample]) -> Pack:
     for sample in samples:
         if sample.weights[0] != 0:
             raise ValueError(f"{sample.key}: the first token carries a loss weight, but nothing predicts it")
+        if sample.branches and not (min(sample.branches) > 0 and sum(sample.branches) < len(sample.ids)):
+            raise ValueError(
+                f"{sample.key}: answers of {sample.branches} tokens leave no prompt of {len(sample.ids)}"
+            )
     # Text-only samples may carry an empty array of another tile side: it has nothing to add.
     tiles = [sample.tiles for sample in samples if len(sample.tiles)] or [samples[0].tiles]
     lengths = [sample.lengths for sample in samples]
@@ -70,6 +78,7 @@ def collate(samples: Sequence[Sample]) -> Pack:
         tiles_per_sample=tuple(length.tiles for length in lengths),
         trained=tuple(length.trained for length in lengths),
         positions=torch.from_numpy(np.concatenate(positions)) if positions else None,
+        branches=tuple(s.branches for s in samples) if any(s.branches for s in samples) else (),
     )
 
 
@@ -100,6 +109,7 @@ def filled(pack: Pack, tokens: int, tiles: int, token: int) -> Pack:
         tiles_per_sample=(*pack.tiles_per_sample, 0),
         trained=(*pack.trained, 0),
         positions=positions,
+        branches=(*pack.branches, ()) if pack.branches else (),
     )
 
 
@@ -109,12 +119,15 @@ def split_pack(pack: Pack) -> list[Pack]:
     positions: Sequence[torch.Tensor | None] = [None] * len(pack.lengths)
     if pack.positions is not None:
         positions = pack.positions.split(pack.lengths)
+    branches = pack.branches or ((),) * len(pack.lengths)
     rows = zip(
         *(pack.ids.split(pack.lengths), pack.weights.split(pack.lengths), pack.lengths, tiles, pack.keys),
-        *(pack.tiles_per_sample, pack.trained, positions),
+        *(pack.tiles_per_sample, pack.trained, positions, branches),
         strict=True,
     )
     return [
-        Pack(ids, weights, (length,), own, (key,), (count,), (trained,), places)
-        for ids, weights, length, own, key, count, trained, places in rows
+        Pack(
+            ids, weights, (length,), own, (key,), (count,), (trained,), places, (answers,) if answers else ()
+        )
+        for ids, weights, length, own, key, count, trained, places, answers in rows
     ]

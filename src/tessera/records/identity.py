@@ -66,10 +66,10 @@ def _annotation(place: Location, whole: bool) -> bytes:
 def _record(source: RecordReader, index: int) -> bytes:
     """Texts and media of a record, in order."""
     try:
-        messages = source.conversation(index).messages
+        talk = source.conversation(index)
     except DataError:
         return b"faulty"
-    parts = [part for message in messages for part in message.parts]
+    parts = [part for message in (*talk.messages, *talk.alternatives) for part in message.parts]
     found = []
     for part in parts:
         given = part.text.encode("utf-8", "surrogatepass") if isinstance(part, Text) else _media(part.source)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeGuard, cast
 
-from tessera.chat.message import ClipSource, PictureSource
+from tessera.chat.message import ClipSource, Message, PictureSource
 from tessera.chat.openai import unwrapped
 from tessera.imaging.clips.stills import are_frames
 from tessera.imaging.pictures.reading import PictureReading
@@ -52,12 +52,14 @@ class RecordPlace:
 class Parse:
     """One record on its way; faults gather here so that all of them are told at once.
 
-    text_only: the record or its source says that marks are words.
+    text_only: the record or its source says that marks are words. alternatives: other answers than the last
+    message, which a form of preferences finds.
     """
 
     place: RecordPlace
     faults: list[RecordFault] = field(default_factory=list)
     text_only: bool = False
+    alternatives: tuple[Message, ...] = ()
 
     def fault(self, where: str, detail: str, reason: Reason = Reason.BAD_FIELD, advice: str = "") -> None:
         """Note a fault."""

@@ -15,10 +15,11 @@ from tessera.nn.recompute import set_recompute
 from tessera.runtime.device import bound_product_caches, choose_device
 from tessera.runtime.interrupt import Stop
 from tessera.runtime.locks import FolderLock
+from tessera.runtime.progress import Progress, silent
 from tessera.train.compiled import set_compiled
 from tessera.train.keeping import Keeper
 from tessera.train.measuring import Measuring
-from tessera.train.objective.contract import Loader
+from tessera.train.objective.contract import Beginnable, Beginning, Loader
 from tessera.train.parallel.mesh import arrange
 from tessera.train.parallel.ranks import join, totals
 from tessera.train.parallel.shard import parallelise, shardable
@@ -56,7 +57,9 @@ class Trainer:
         answer: AnswerHook | None = None,
         held: bool = False,
         changed_data: bool = False,
+        progress: Progress = silent,
     ) -> None:
+        self._progress = progress
         self.setup, self.recipe, self.folder = setup, setup.recipe, folder
         self.model: nn.Module = setup.learner.model
         self.ranks = join()
@@ -127,6 +130,7 @@ class Trainer:
             begun = saved is not None and saved.position.step > 0
             if saved is not None and not begun:  # first, for means begin with the weights
                 self._keeper.restore(None)
+            self._begin_objective(index, saved)
             optimizer = Optimizer(assignments, stage.optimizer, self.masters)
             if saved is not None and begun:
                 self._keeper.restore(optimizer)
@@ -181,14 +185,32 @@ class Trainer:
                     if stopping or (step + 1) % recipe.save_every == 0:
                         yield from self._tell(index, unread)
                         self._journal.write_mixture(recipe.stages[index].name, loader.stats.seen)
-                        position = RunPosition(index, step + 1, loader.state_dict(), unread.skipped)
-                        self._save(position, optimizer)
+                        self._save(self._position(index, step + 1, loader, unread), optimizer)
                     if stopping:
                         self.stopped = (index, step + 1)
                         return
             self._journal.write_mixture(recipe.stages[index].name, loader.stats.seen)
         self.model.eval()
         self._finish(index, optimizer)
+
+    def _begin_objective(self, index: int, saved: SavedState | None) -> None:
+        """Let an objective that remembers see the weights that its stage starts from."""
+        stage = self.recipe.stages[index]
+        if not isinstance(stage.objective, Beginnable):
+            return
+        sources, learner = self.setup.sources[index], self.setup.learner
+        running = stage.objective.begin(
+            Beginning(stage, learner, sources, self.mesh, self.device, self._progress)
+        )
+        if saved is not None and saved.position.objective:
+            running.load_state_dict(saved.position.objective)
+        self.stepping.running[index] = running
+
+    def _position(self, index: int, step: int, loader: Loader, unread: Unread) -> RunPosition:
+        """Where the run stands before a step."""
+        running = self.stepping.running.get(index)
+        memory = {} if running is None else running.state_dict()
+        return RunPosition(index, step, loader.state_dict(), unread.skipped, memory)
 
     def _tell(self, index: int, unread: Unread) -> Iterator[StepReport]:
         """Reports of the steps since the last reading, written and given on."""

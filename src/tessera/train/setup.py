@@ -11,7 +11,7 @@ from typing import Any
 from tessera.checkpoints.added import EMBEDDING
 from tessera.curation.check import CheckReport
 from tessera.runtime.progress import Progress, silent
-from tessera.train.objective.contract import Checked, Loader, ManifestSpec, Sources, Tensors
+from tessera.train.objective.contract import Beginnable, Checked, Loader, ManifestSpec, Sources, Tensors
 from tessera.train.parallel.ranks import ALONE, Ranks
 from tessera.train.recipe import Recipe, Stage, require_filled, revalidated
 from tessera.train.update.rules import trains
@@ -76,6 +76,7 @@ def set_up(recipe: Recipe, progress: Progress = silent) -> Setup:
                 f"({first.objective.kind}); make it a recipe of its own, and let its start name the result"
             )
     _check_new_rows(recipe)
+    _check_beginnings(recipe)
     learner: Any = first.objective.learner.start(recipe.start, recipe.seed, _still(recipe))
     for stage in recipe.stages:
         require_linears(learner.model, stage.rules)
@@ -110,6 +111,17 @@ def _check_new_rows(recipe: Recipe) -> None:
             f"start.add_tokens: no stage trains the rows of {recipe.start.add_tokens[0]!r}: let the rules of "
             f"one give {EMBEDDING} a learning_rate"
         )
+
+
+def _check_beginnings(recipe: Recipe) -> None:
+    """An objective that compares with the weights that its stage starts from needs to find them again."""
+    for stage in recipe.stages[1:]:
+        if isinstance(stage.objective, Beginnable):
+            raise ValueError(
+                f"stages: {stage.name!r} ({stage.objective.kind}) compares with the model that it starts "
+                "from, which a run that goes on has for its first stage alone; make it a recipe of its own, "
+                "and let its start name the model of the stage before"
+            )
 
 
 def _check_validation(stage: Stage, learner: Any, progress: Progress) -> Checked:

@@ -1,8 +1,8 @@
 """One optimizer step over one or several batches: count first, divide once."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from tessera.packing.config import Limits
 from tessera.runtime.seeds import derive_seed
-from tessera.train.objective.contract import Fillable, Objective
+from tessera.train.objective.contract import Fillable, Objective, Running
 from tessera.train.parallel.idle import shared_work
 from tessera.train.parallel.mesh import ProcessMesh
 from tessera.train.parallel.ranks import add_gradients, add_up, totals, widen
@@ -30,6 +30,13 @@ class StepResult:
     loss: torch.Tensor
     normaliser: float
     gradient_norm: torch.Tensor
+    figures: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """What the objective says besides, scalars on the device."""
+
+    @property
+    def always(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Loss and norm, which every step has."""
+        return self.loss, self.gradient_norm
 
 
 @dataclass(frozen=True)
@@ -110,4 +117,5 @@ class Step:
         add_gradients(optimizer.parameters, self.mesh.copies)
         self.mesh.ranks.tick()
         norm, _ = optimizer.step(factor, total)
-        return StepResult(total, normaliser, norm)
+        figures = self.objective.figures() if isinstance(self.objective, Running) else {}
+        return StepResult(total, normaliser, norm, figures)

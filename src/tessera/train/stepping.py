@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
 
 import torch
@@ -29,12 +29,18 @@ class Stepping:
     model: nn.Module
     device: torch.device
     mesh: ProcessMesh
+    running: dict[int, Any] = field(default_factory=dict)
+    """By the number of their stage, objectives that remember something."""
+
+    def objective(self, index: int) -> Any:
+        """Of a stage, with what it remembers."""
+        return self.running.get(index, self.recipe.stages[index].objective)
 
     def computation(self, index: int, step: int) -> Step:
         """What a step of a stage computes, up to its batches."""
         stage = self.recipe.stages[index]
         return Step(
-            *(stage.objective, self.model, self.device, self.mesh),
+            *(self.objective(index), self.model, self.device, self.mesh),
             most=stage.accumulate // self.mesh.data.world,
             seed=derive_seed("step", self.recipe.seed, index, step),
             filled_to=None if stage.compile == "none" else stage.packing,

@@ -50,12 +50,16 @@ class Unread:
         if not steps:
             return [], None
         began = time.perf_counter()
-        scalars = [torch.stack([s.result.loss, s.result.gradient_norm.to(s.result.loss)]) for s in steps]
-        figures = torch.stack(scalars).tolist()
+        scalars = [
+            torch.stack([x.to(s.result.loss) for x in (*s.result.figures.values(), *s.result.always)])
+            for s in steps
+        ]
+        read = torch.stack(scalars).tolist()
         waited = (time.perf_counter() - began) / len(steps)
         reports = []
-        for step, (loss, norm) in zip(steps, figures, strict=True):
+        for step, (*others, loss, norm) in zip(steps, read, strict=True):
             whole = {"loss": loss, "gradient_norm": norm, "seconds": step.report.seconds + waited}
+            whole["figures"] = dict(zip(step.result.figures, others, strict=True))
             if math.isfinite(loss) and math.isfinite(norm):
                 reports.append(replace(step.report, **whole))
                 continue

@@ -23,7 +23,7 @@ from tessera.runtime.disk import disk_faults
 from tessera.runtime.locks import FolderLock
 from tessera.train.parallel.mesh import ProcessMesh
 from tessera.train.parallel.ranks import ALONE, Ranks, largest
-from tessera.train.parallel.shard import whole_tensor
+from tessera.train.parallel.shard import weights_digest
 from tessera.train.recipe import Stage
 from tessera.train.update.rules import decides
 
@@ -131,12 +131,9 @@ def _row_shape(model: VLM) -> torch.Tensor:
 def _identity(model: VLM) -> str:
     """Names all that a tile's states follow from, but the tile."""
     settings = model.config.model_dump_json(exclude={"decoder"})
-    known = hashlib.sha256(f"{settings} {model.vision.like.device.type}".encode())
-    for name, parameter in model.vision.named_parameters():
-        known.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}".encode())
-        whole = whole_tensor(parameter.detach()).cpu().contiguous()
-        known.update(whole.view(-1).view(torch.uint8).numpy().data)
-    return known.hexdigest()[:32]
+    weights = weights_digest(model.vision.named_parameters())
+    known = f"{settings} {model.vision.like.device.type} {weights}"
+    return hashlib.sha256(known.encode()).hexdigest()[:32]
 
 
 @contextmanager

@@ -47,6 +47,8 @@ def test_answers_to_one_prompt() -> None:
     layout = Branched.of((5, 2), ((1, 2), ()))
     assert (layout.lengths, layout.roots) == ((2, 1, 2, 2), (0, 0, 0, 3))
     assert layout.positions().tolist() == [0, 1, 2, 2, 3, 0, 1], "each answer begins where the prompt ended"
+    assert layout.before().tolist() == [-1, 0, 1, 1, 3, -1, 5]
+    assert Packed((2, 1)).before().tolist() == [-1, 0, -1]
     assert layout.key_rows(HERE).tolist() == [0, 1, 0, 1, 2, 0, 1, 3, 4, 5, 6]
     assert layout.key_bounds == ((0, 2), (2, 5), (5, 9), (9, 11))
     assert layout.allowed(HERE)[4].int().tolist() == [0] * 5 + [1] * 4 + [0] * 2

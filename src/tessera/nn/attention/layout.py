@@ -76,6 +76,12 @@ class Layout:
         """int64 [B]: place of each sequence's last token in the stream."""
         return torch.tensor([end - 1 for _, end in self.bounds], device=device)
 
+    def before(self) -> torch.Tensor:
+        """int64 [T]: place in the stream of the token that each one stands behind; -1 for a first one."""
+        places = torch.arange(-1, self.total - 1)
+        places[[start for start, _ in self.bounds]] = -1
+        return places
+
     def cu_seqlens(self, device: torch.device) -> torch.Tensor:
         """int32 [B + 1]: where each sequence begins in the stream, and the stream's end."""
         return self.kept("queries", device, lambda: _cumulative(self.lengths, device))
@@ -145,6 +151,14 @@ class Branched(Layout):
     def contexts(self) -> tuple[int, ...]:
         """Tokens of the prompt that each piece continues."""
         return tuple(0 if piece == root else self.lengths[root] for piece, root in enumerate(self.roots))
+
+    def before(self) -> torch.Tensor:
+        """int64 [T]: a prompt's last token stands before the first of each answer."""
+        places = super().before()
+        for (start, _), root in zip(self.bounds, self.roots, strict=True):
+            if self.bounds[root][0] != start:
+                places[start] = self.bounds[root][1] - 1
+        return places
 
     def key_rows(self, device: torch.device) -> torch.Tensor:
         """int64 [keys]: the token of the stream that each key belongs to."""

@@ -55,7 +55,12 @@ class DocumentEncoder(Encoder):
 
 
 def as_document(conversation: Conversation) -> Conversation:
-    """All parts of all messages as one message, empty texts left out. ValueError when none is left."""
+    """All parts of all messages as one message, empty texts left out.
+
+    ValueError when none is left, and for several answers.
+    """
+    if conversation.alternatives:
+        raise ValueError("document: it has several answers; read a preference record without pretraining")
     parts = tuple(
         p for m in conversation.messages for p in m.parts if not (isinstance(p, Text) and not p.text)
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tessera.chat import encoder as chat_encoder
 from tessera.chat.message import Conversation, Image, Part
-from tessera.chat.positions import draw_increments, v2pe_positions
+from tessera.chat.positions import branched_positions, draw_increments
 from tessera.imaging.augment import jpeg_augment
 from tessera.imaging.decode import decode_image
 from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
@@ -57,7 +57,10 @@ def encoder_of(entry: WeightedSource, encoder: SampleEncoder) -> SampleEncoder:
 
 
 class DrawEncoder:
-    """Turns draws into conversations and samples; picklable, and a pure function of the draw."""
+    """Turns draws into conversations and samples; picklable, and a pure function of the draw.
+
+    The tokens of several answers to one prompt weigh 1 whatever the averaging: their losses go by the answer.
+    """
 
     def __init__(
         self,
@@ -92,20 +95,23 @@ class DrawEncoder:
                 reading = self.encoder(draw).pictures
                 conversation = augment_pictures(conversation, random.Random(seed), reading)
             encoded = self.encoder(draw).encode(pick_frames(conversation))
-        weights = weigh_tokens(encoded.weights, self._averaging)
-        key, positions = sample_key(entry.source, draw.index), self._positions(draw, cut, encoded.ids)
-        return Sample(key, encoded.ids, weights, encoded.tiles, positions)
+        weights = weigh_tokens(encoded.weights, "token" if encoded.branches else self._averaging)
+        key, positions = sample_key(entry.source, draw.index), self._positions(draw, cut, encoded)
+        return Sample(key, encoded.ids, weights, encoded.tiles, positions, encoded.branches)
 
-    def _positions(self, draw: Draw, cut: Cut, ids: NDArray[np.int32]) -> NDArray[np.float32] | None:
+    def _positions(self, draw: Draw, cut: Cut, encoded: chat_encoder.Encoded) -> NDArray[np.float32] | None:
         """float32 [T], drawn anew in every visit where increments are random; None for the usual ones."""
         if self._v2pe is None:
             return None
-        context, increments = self.encoder(draw).context_id, self._v2pe
-        if increments == "random":
+        context, ids = self.encoder(draw).context_id, encoded.ids
+        increments: float | list[float]
+        if self._v2pe == "random":
             name = self.sources[draw.source].source.name
             seed = derive_seed("v2pe", self.seed, name, draw.visit, cut.first)
-            return v2pe_positions(ids, context, draw_increments(ids, context, random.Random(seed)))
-        return v2pe_positions(ids, context, increments)
+            increments = draw_increments(ids, context, random.Random(seed))
+        else:
+            increments = self._v2pe
+        return branched_positions(ids, encoded.branches, context, increments)
 
     @contextmanager
     def blamed(self, draw: Draw) -> Iterator[None]:

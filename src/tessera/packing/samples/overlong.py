@@ -10,7 +10,8 @@ from tessera.imaging.grid import Tiling
 
 OverLong = Literal["error", "drop", "fewer_tiles", "split"]
 """error: a fault; drop: left out; fewer_tiles: pictures cut into fewer tiles and clips into fewer frames
-until it fits; split: several samples, cut between turns. What can't be made to fit is dropped and counted."""
+until it fits; split: several samples, cut between turns. What can't be made to fit is dropped and counted;
+with split that is every prompt with several answers, for its turns belong together."""
 
 
 class Sizing(Protocol):
@@ -65,6 +66,8 @@ def split_turns(
 
     A later part begins with the pictures and clips of the turns before it, which it may speak of.
     """
+    if conversation.alternatives:
+        return [], 1
     end = len(_rounds(conversation)[1])
     kept: list[tuple[Cut, Lengths]] = []
     first = lost = 0

@@ -39,11 +39,7 @@ def cached_folder(kind: str, stamp: str, build: Callable[[Path], object]) -> Pat
 
     Raises ValueError when the cache folder can't be written, and what `build` raises.
     """
-    # File names need not be UTF-8.
-    name = hashlib.blake2b(
-        f"{VERSION} {stamp}".encode("utf-8", "backslashreplace"), digest_size=16
-    ).hexdigest()
-    folder = cache_root() / kind / name[:2] / name
+    folder = _place(kind, stamp)
     if _is_whole(folder):
         return folder
     with _alone(folder.parent), scratch() as fresh:
@@ -57,6 +53,12 @@ def cached_folder(kind: str, stamp: str, build: Callable[[Path], object]) -> Pat
                 fresh.rename(folder)
                 sync(folder.parent)
     return folder
+
+
+def find_cached(kind: str, stamp: str) -> Path | None:
+    """The folder of this stamp; None where it is not, or is damaged."""
+    folder = _place(kind, stamp)
+    return folder if _is_whole(folder) else None
 
 
 @contextmanager
@@ -100,6 +102,12 @@ def map_table(file: Path, columns: int) -> NDArray[np.int64]:
     if not file.stat().st_size:
         return np.zeros((0, columns), np.int64)
     return np.memmap(file, np.int64, mode="r").reshape(-1, columns)
+
+
+def _place(kind: str, stamp: str) -> Path:
+    # File names need not be UTF-8.
+    name = hashlib.blake2b(f"{VERSION} {stamp}".encode("utf-8", "backslashreplace"), digest_size=16)
+    return cache_root() / kind / name.hexdigest()[:2] / name.hexdigest()
 
 
 def _facts(folder: Path) -> dict[str, object]:

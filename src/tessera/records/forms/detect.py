@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 from tessera.chat.message import Conversation, Message, say, with_line_breaks
 from tessera.records.faults import Reason
-from tessera.records.forms import caption, document, internvl, openai, sharegpt, swift
+from tessera.records.forms import caption, document, internvl, mmpr, openai, sharegpt, swift
 from tessera.records.forms.unknown import check_keys, meant_keys
 from tessera.records.record import Parse, RecordPlace, is_empty
 from tessera.runtime.shown import shown
 
-FormName = Literal["internvl", "llava", "sharegpt", "openai", "swift", "document", "caption"]
+FormName = Literal["internvl", "llava", "sharegpt", "openai", "swift", "mmpr", "document", "caption"]
 LOOKED_AT = 64
 """Records at the start of a file that decide its form."""
 
@@ -49,13 +49,14 @@ class Form:
         messages = self.read(parse, record)
         check_keys(parse, record, self.keys, self.untrained)
         parse.check()
+        answers = parse.alternatives
         if not ends:
-            messages = tuple(replace(m, end_trained=False) for m in messages)
+            messages, answers = (tuple(replace(m, end_trained=False) for m in g) for g in (messages, answers))
         if self.line_breaks:
             messages = tuple(replace(m, parts=with_line_breaks(m.parts)) for m in messages)
         if place.system is not None and not place.pretraining and messages[0].role != "system":
             messages = (say("system", place.system), *messages)
-        talk = Conversation(messages)
+        talk = Conversation(messages, answers)
         return talk if place.max_tiles is None else talk.limited(talk.share_tiles(place.max_tiles))
 
 
@@ -74,6 +75,7 @@ FORMS: Mapping[FormName, Form] = {
     "sharegpt": Form(sharegpt.fits, sharegpt.read, sharegpt.KEYS),
     "openai": Form(openai.fits, openai.read, openai.KEYS, line_breaks=True, untrained="weight"),
     "swift": Form(swift.fits, swift.read, swift.KEYS, line_breaks=True, untrained="loss"),
+    "mmpr": Form(mmpr.fits, mmpr.read, mmpr.KEYS),
     "document": Form(document.fits, document.read, document.KEYS),
     "caption": Form(caption.fits, caption.read, caption.KEYS),
 }

@@ -11,7 +11,9 @@ from pydantic import Field
 from tessera.train.objective.contrastive import ContrastiveObjective
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.objective.distillation import DistillationObjective
+from tessera.train.objective.preference import PreferenceObjective
 
 AnyObjective = Annotated[
-    ConversationObjective | ContrastiveObjective | DistillationObjective, Field(discriminator="kind")
+    ConversationObjective | PreferenceObjective | ContrastiveObjective | DistillationObjective,
+    Field(discriminator="kind"),
 ]

@@ -17,6 +17,7 @@ from tessera.records.manifest import DatasetSpec, PlaygroundSource, read_meta
 from tessera.records.source import WeightedSource
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
+from tessera.train.parallel.mesh import ProcessMesh
 from tessera.train.parallel.ranks import Ranks
 
 
@@ -149,6 +150,43 @@ class Objective(Protocol):
     def idle(self, model: Any, batch: Any | None, tiles: bool) -> Any:
         """A batch without tiles, with `tiles` beside one that nobody sees; for None one whose loss the caller
         weighs with zero. Only sharded models ask for it."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where a stage begins: its model has the weights that the stage starts from, on its device."""
+
+    data: StageData
+    learner: Any
+    sources: Sources
+    mesh: ProcessMesh
+    device: torch.device
+    progress: Progress = silent
+
+
+@runtime_checkable
+class Running(Protocol):
+    """What an objective that remembers offers besides, while its stage runs.
+
+    Ranks meet in its `loss_sum`: all make the same number of calls.
+    """
+
+    def state_dict(self) -> dict[str, float]:
+        """What a resumed run needs, as plain JSON values; the same on all ranks."""
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Go on from there."""
+
+    def figures(self) -> dict[str, torch.Tensor]:
+        """Of the step that ends, over all ranks: float64 scalars on the device. All ranks ask."""
+
+
+@runtime_checkable
+class Beginnable(Protocol):
+    """An objective that remembers something from batch to batch, or looks at other weights."""
+
+    def begin(self, beginning: Beginning) -> Any:
+        """Itself, `Running`, for a stage that begins or goes on. ValueError naming what is wrong."""
 
 
 @runtime_checkable

@@ -6,7 +6,6 @@ from typing import ClassVar, Literal
 import torch
 
 from tessera.models.vlm import VLM
-from tessera.nn.attention.layout import Packed
 from tessera.nn.cross_entropy import cross_entropy_sum
 from tessera.packing.config import Limits
 from tessera.packing.loader import PackLoader
@@ -14,6 +13,7 @@ from tessera.packing.pack import Pack, filled, split_pack
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.seeds import derive_seed
+from tessera.train.objective.answers import layout_of, states_of
 from tessera.train.objective.contract import Checked, Counts, Sources, StageData
 from tessera.train.objective.learner import ChatLearner
 from tessera.train.objective.records import check_records, packs_per_pass
@@ -61,22 +61,18 @@ class ConversationObjective(Config):
 
         Only rows with a weight pass through the last block and meet the vocabulary, some at a time.
         """
+        if batch.branches:
+            raise ValueError(f"{batch.keys[0]}: several answers to one prompt; train them with preferences")
         targets = batch.weights.nonzero()[:, 0]  # on the CPU: a device would have to be waited for
-        rows, ids, weights = (x.to(device) for x in (targets - 1, batch.ids[targets], batch.weights[targets]))
-        owned, spare = (
-            part.to(device) if len(part) else None
-            for part in batch.tiles.tensor_split([sum(batch.tiles_per_sample)])
-        )
-        places = None if batch.positions is None else batch.positions.to(device)
-        hidden = model(batch.ids, Packed(batch.lengths), places, owned, rows=rows, spare=spare)
+        ids, weights = (x.to(device) for x in (batch.ids[targets], batch.weights[targets]))
+        hidden = states_of(model, batch, targets - 1, device)
         decoder = model.decoder
         return cross_entropy_sum(decoder.lm_head, hidden, ids, weights, decoder.config.vocab_size)
 
     def counts(self, batch: Pack) -> Counts:
         """Samples, tokens, tiles, supervised tokens and pairs."""
         tokens, tiles = sum(batch.lengths), sum(batch.tiles_per_sample)
-        pairs = sum(length * (length + 1) // 2 for length in batch.lengths)
-        return Counts(len(batch.lengths), tokens, tiles, sum(batch.trained), pairs)
+        return Counts(len(batch.lengths), tokens, tiles, sum(batch.trained), layout_of(batch).seen)
 
     def keys(self, batch: Pack) -> tuple[str, ...]:
         """Of its samples."""

@@ -7,6 +7,7 @@ waiting for ever.
 from collections.abc import Sequence
 from typing import Any
 
+from tessera.train.objective.contract import Running
 from tessera.train.parallel.mesh import ProcessMesh
 from tessera.train.parallel.ranks import totals
 
@@ -16,11 +17,11 @@ def shared_work(
 ) -> tuple[float, list[tuple[Any, float]]]:
     """The normaliser of all ranks, and what this one computes: batches, each with the factor of its loss.
 
-    Where ranks wait for each other, one whose batch has no tiles while another's has some, or that has none
-    of its `most` batches, gets an idle one: it computes, and its gradient is zero.
+    Where ranks wait for each other, in the model or in the loss, one whose batch has no tiles while another's
+    has some, or that has none of its `most` batches, gets an idle one: it computes, and its gradient is zero.
     """
     own = sum(objective.weight(batch) for batch in batches)
-    if not mesh.in_step:
+    if not mesh.in_step and (mesh.data.world == 1 or not isinstance(objective, Running)):
         (normaliser,) = totals([own], mesh.data)
         return normaliser, [(batch, mesh.loss_share) for batch in batches]
     if len(batches) > most:

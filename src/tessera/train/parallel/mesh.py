@@ -39,11 +39,16 @@ class ProcessMesh:
 
     def require_whole_blocks(self, stage: str, compile: str) -> None:
         """ValueError where blocks are to be compiled whose weights or tokens lie with several processes."""
-        if compile != "none" and (self.weights or self.sequence or self.tensor) is not None:
+        if compile != "none" and self.shared:
             raise ValueError(
                 f"stage {stage!r}: compile = {compile!r} needs whole blocks in every process, as others were "
                 "not tried; set parallel.shard, parallel.sequence and parallel.tensor to 1"
             )
+
+    @property
+    def shared(self) -> bool:
+        """Whether weights, matrices or tokens lie with several processes."""
+        return (self.weights or self.sequence or self.tensor) is not None
 
     @property
     def in_step(self) -> bool:

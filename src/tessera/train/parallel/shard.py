@@ -1,5 +1,6 @@
 """Spread a model over processes from outside: its modules and their names stay what they are."""
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -98,6 +99,16 @@ def whole(tensors: Iterable[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, to
 def whole_tensor(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor put together by all ranks that share it; itself when it is whole."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def weights_digest(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
+    """32 hexadecimal digits of names, dtypes, shapes and values; all ranks take the same ones together."""
+    known = hashlib.sha256()
+    for name, tensor in tensors:
+        known.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        values = whole_tensor(tensor.detach()).cpu().contiguous()
+        known.update(values.view(-1).view(torch.uint8).numpy().data)
+    return known.hexdigest()[:32]
 
 
 def part_of(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -42,6 +42,8 @@ class RunPosition:
     loader: dict[str, Any] = field(default_factory=dict)
     skipped: int = 0
     """Steps of the stage that were no number."""
+    objective: dict[str, float] = field(default_factory=dict)
+    """What the stage's objective remembers."""
 
     @property
     def name(self) -> str:
@@ -284,7 +286,10 @@ def _require_digests(folder: Path) -> None:
 
 def _read(folder: Path) -> SavedState:
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    position = RunPosition(facts["stage"], facts["step"], facts["loader"], facts.get("skipped", 0))
+    position = RunPosition(
+        *(facts["stage"], facts["step"], facts["loader"]),
+        *(facts.get("skipped", 0), facts.get("objective", {})),
+    )
     if position.name != folder.name:
         raise ValueError(f"it is {position.name} by its content")
     return SavedState(folder, position, facts["run"])

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
@@ -44,6 +44,8 @@ class StepReport:
     """On the records held out, where it was measured behind this step."""
     score: float | None = None
     """Share of right answers, 0 to 1, where questions were asked behind this step."""
+    figures: dict[str, float] = field(default_factory=dict)
+    """What the objective says of its batches, as rewards of pairs."""
 
 
 def stage_figures(reports: Iterable[StepReport]) -> dict[str, dict[str, float]]:

@@ -1,0 +1,90 @@
+"""The model that answers are compared with: a table of what it said, a copy, or the base under factors."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Literal
+
+import torch
+from torch import nn
+
+from tessera.models.vlm import VLM
+from tessera.nn.lora import FACTORS, lora_linears, without_factors
+from tessera.packing.pack import Pack
+from tessera.train.objective.answers import answer_logprobs
+from tessera.train.objective.contract import Beginning, Objective
+from tessera.train.objective.preferences.table import ReferenceTable, not_cacheable
+
+ReferenceKind = Literal["auto", "cached", "copy", "base", "none"]
+"""cached: log-probabilities of all answers, computed once with the weights that the stage starts from, and
+kept; copy: a second copy of these weights; base: the model without its LoRA factors; none: nothing is
+compared; auto: cached where samples are the same in every visit, else base where nothing but factors is
+trained, else copy."""
+Reference = Callable[[VLM, Pack, torch.device], torch.Tensor]
+"""float64 [answers]: the log-probability of each answer of a pack."""
+
+
+def open_reference(kind: ReferenceKind, objective: Objective, beginning: Beginning) -> Reference:
+    """The reference of a stage, from its model as it begins. ValueError naming why a kind can't be."""
+    if kind == "none":
+        return _nothing
+    model, moves = beginning.learner.model, not_cacheable(beginning)
+    others = _more_than_factors(model)
+    if kind == "auto":
+        kind = "cached" if moves is None else "copy" if others else "base"
+    if kind == "cached" and moves is not None:
+        raise ValueError(f'reference = "cached": {moves}; take copy, base with LoRA alone, or auto')
+    if kind == "base" and others:
+        raise ValueError(f'reference = "base": {others}; take cached or copy')
+    if kind == "copy" and beginning.mesh.shared:
+        raise ValueError(
+            'reference = "copy": weights or tokens lie with several processes, and each would hold a second '
+            "copy of all; take cached"
+        )
+    if kind == "cached":
+        with still(model):
+            return ReferenceTable(objective, beginning)
+    return _Copy(model) if kind == "copy" else _base
+
+
+def _nothing(model: VLM, pack: Pack, device: torch.device) -> torch.Tensor:
+    answers = sum(map(len, pack.branches))
+    return torch.zeros(answers, dtype=torch.float64, device=device)
+
+
+def _base(model: VLM, pack: Pack, device: torch.device) -> torch.Tensor:
+    with still(model), without_factors(model):
+        return answer_logprobs(model, pack, device).sums
+
+
+class _Copy:
+    """A second copy. It is no module, so that no optimizer, state or checkpoint meets its weights."""
+
+    def __init__(self, model: VLM) -> None:
+        self.model = deepcopy(model).eval().requires_grad_(False)
+
+    def __call__(self, model: VLM, pack: Pack, device: torch.device) -> torch.Tensor:
+        with torch.no_grad():
+            return answer_logprobs(self.model, pack, device).sums
+
+
+@contextmanager
+def still(model: nn.Module) -> Iterator[None]:
+    """Inside, the model computes without gradients, drop path and dropout."""
+    was = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was)
+
+
+def _more_than_factors(model: nn.Module) -> str | None:
+    """Why the model without its factors is not what the stage starts from; None if it is and stays so."""
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and name.rpartition(".")[2] not in FACTORS:
+            return f"{name} is trained itself"
+    if any(bool(layer.lora_B.any()) for _, layer in lora_linears(model)):
+        return "the factors that training goes on with are part of what it starts from"
+    return None
