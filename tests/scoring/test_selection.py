@@ -120,7 +120,9 @@ def test_what_says_nothing_is_not_rated_and_never_the_best() -> None:
     assert select(given_, rule).chosen == 2
     assert [expected_right(given_, [True, False, True], rule, k, 1) for k in (1, 2, 3)] == [1.0, 0.5, 1.0]
     assert select([Candidate(None)] * 2, rule).why == "no candidate says anything"
-    assert select([Candidate(None), *candidates("7", "", "0")], SelectionRule(vote="critic")).chosen == 1
+    for vote in ("critic", "logprob"):
+        rule = SelectionRule(vote=vote, ties="logprob")
+        assert select([Candidate(None), *candidates("7", "-9", "0")], rule).chosen == 1
 
 
 def test_what_is_missing_is_named() -> None:
@@ -131,6 +133,7 @@ def test_what_is_missing_is_named() -> None:
         (candidates("7", "", "-1"), SelectionRule(vote="critic"), r"candidates\[0\].score = -1: votes"),
         (candidates("7"), SelectionRule(vote="logprob"), r"candidates\[0\].logprob = None: .*logprobs"),
         (candidates("7"), SelectionRule(ties="logprob"), r"candidates\[0\].logprob = None"),
+        (candidates("- 7", "", "1 -2"), SelectionRule(vote="critic"), r"candidates\[1\].score = -2: votes"),
     ):
         with pytest.raises(ValueError, match=told):
             select(given_, rule)

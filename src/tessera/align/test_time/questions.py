@@ -61,6 +61,7 @@ class FileAnswering:
         number = numbers[chosen.index]
         told = response_record(question, prompt, self.version or "", number, replies[number])
         selection = {"rule": vars(self.rule), "numbers": numbers} | chosen.as_json()
-        left_out = ("prompt_version",) if self.version is None else ()
-        kept = {name: value for name, value in told.items() if name not in left_out}
-        return kept | {"selection": selection}
+        del selection["response"]  # which the record has
+        if self.version is None:
+            del told["prompt_version"]
+        return told | {"selection": selection}

@@ -13,9 +13,11 @@ class CandidateSampling(AnswerSampling):
     """Warm, but for the first candidate."""
 
     temperature: float = Field(default=0.7, ge=0, le=10, allow_inf_nan=False)
+    """of all candidates but a greedy first one"""
     top_k: int = Field(default=0, ge=0)
     """0 is off"""
     top_p: float = Field(default=0.95, gt=0, le=1)
+    """the smallest set of best tokens that together reach it; 1 is off"""
     greedy_first: bool = True
     """the first candidate takes the best tokens, as without selection; the others are drawn"""
 

@@ -51,6 +51,8 @@ class AnswerCommand(QuestionCommand, AnsweringCommand):
         return {self.output: False} if self.output else {}
 
     def run(self) -> int:
+        if self.selecting.best_of is not None and self.selecting.majority is not None:
+            raise ValueError("--best-of and --majority: choose one of them")
         self.selecting.check()
         if self.prompt not in (*PROMPTS, PLAIN):
             raise ValueError(f"--prompt {shown(self.prompt)}: choose one of {', '.join((*PROMPTS, PLAIN))}")
