@@ -29,6 +29,7 @@ RECORDS = 20
 """Damaged records of an example."""
 HUMAN, MODEL = {"from": "human", "value": "<image>\nwhat?"}, {"from": "gpt", "value": "a cat"}
 ASKED = {"role": "user", "content": "<image>what?"}
+ANSWER = {"role": "assistant", "content": "a cat"}
 FORMS: tuple[dict[str, Any], ...] = (
     {"id": 1, "image": "a.png", "width": 30, "height": 20, "conversations": [HUMAN, MODEL]},
     {"id": "2", "image": ["a.png", "b.png"], "conversations": [{**HUMAN, "value": "<image> <image>"}, MODEL]},
@@ -42,6 +43,9 @@ FORMS: tuple[dict[str, Any], ...] = (
     {"messages": [ASKED, {"role": "assistant", "content": "a cat"}], "images": ["a.png"]},
     {"query": "<image>what?", "response": "a cat", "images": ["a.png"], "history": [["hi", "hello"]]},
     {"image": "a.png", "caption": "a cat"},
+    {"image": "a.png", "question": "<image>\nwhat?", "chosen": "a cat", "rejected": "a dog"},
+    {"images": ["a.png"], "prompt": [ASKED], "chosen": [ANSWER], "rejected": [{**ANSWER, "content": "no"}]},
+    {"messages": [ASKED, ANSWER], "images": ["a.png"], "rejected_response": "a dog"},
     {"images": ["a.png", None], "texts": [None, "a cat"]},
     {
         "messages": [

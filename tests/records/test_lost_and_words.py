@@ -330,7 +330,10 @@ def test_documents_may_go_on_without_a_missing_or_broken_picture(tmp_path: Path)
 SOUND: dict[FormName, list[dict[str, Any]]] = {
     "internvl": [{"image": ["a", "b"], "clip": None, "conversations": turns("<image><image>", "b")}],
     "llava": [{"video": "v", "clip": [1, 2], "conversations": turns("<image>", "b")}],
-    "sharegpt": [{"images": ["a"], "system": "s", "texts": [{"user": "a", "assistant": "b"}]}],
+    "sharegpt": [
+        {"images": ["a"], "system": "s", "texts": [{"user": "a", "assistant": "b"}]},
+        {"conversations": turns("a"), "chosen": turns("a", "b")[1], "rejected": turns("a", "c")[1]},
+    ],
     "openai": [asked("a")[5], {"images": ["a"], "messages": asked("a")[5]["messages"]}],
     "swift": [
         {
@@ -340,8 +343,16 @@ SOUND: dict[FormName, list[dict[str, Any]]] = {
         },
         {"query": "a", "response": "b", "history": [["a", "b"]], "system": "s"},
         {"instruction": "a", "input": "b", "output": "c"},
+        {"instruction": "a", "input": "b", "chosen": "c", "rejected": "d"},
+        {**asked("a")[3], "rejected_messages": asked("a")[3]["messages"], "rejected_images": ["a"]},
+        {**asked("a")[3], "rejected_response": "d"},
     ],
     "mmpr": [{"image": "a", "question": "<image>", "chosen": "b", "rejected": "c", "answer_gt": "d"}],
+    "trl": [
+        {"images": ["a"], "prompt": "<image>", "chosen": "b", "rejected": "c"},
+        {"chosen": asked("a")[5]["messages"], "rejected": asked("a")[5]["messages"]},
+        {"images": ["a"], "prompt": asked("a")[5]["messages"][:1], "chosen": "b", "rejected": "c"},
+    ],
     "document": [
         {"images": ["a", None], "texts": [None, "x"]},
         {"text_list": ["a"], "image_info": [{"image_name": "a", "matched_text_index": 0}]},

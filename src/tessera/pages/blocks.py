@@ -129,7 +129,7 @@ class ShownMedia:
 class SampleCard:
     """One sample: a line of facts, media, lines of (kind, text), tokens.
 
-    A line's kind is "", "good" or "bad".
+    A line's kind is "", "good" or "bad", behind "turn" where its line breaks are kept.
     """
 
     head: Sequence[str]

@@ -39,6 +39,10 @@ class Reason(StrEnum):
         "let questions and answers alternate, a question first and an answer last",
     )
     EMPTY_ANSWER = "empty answer", "write the answer or remove the turn"
+    OTHER_PROMPT = (
+        "prompts differ",
+        "let both answers follow the same turns, pictures and clips; only the last turns may differ",
+    )
     SAME_ANSWER = "equal answers", "leave the record out: answers that are the same teach no preference"
     EMPTY_QUESTION = "empty question", "write the question or remove the turn"
     EMPTY_DOCUMENT = "empty document", "leave the record out: it has neither text nor pictures"

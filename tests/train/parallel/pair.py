@@ -25,10 +25,14 @@ from tessera.cli.training.answers import Answerer
 from tessera.nn.drop_path import set_drop_path
 from tessera.nn.linear import make_linear
 from tessera.nn.lora import LoRAConfig, replace_module
+from tessera.packing.mix import Draw, MixState
 from tessera.packing.pack import Pack, collate
+from tessera.packing.samples.encode import DrawEncoder
 from tessera.runtime.interrupt import stop_on_signals
 from tessera.train.loop import Trainer
+from tessera.train.objective.contract import Beginning
 from tessera.train.objective.conversation import ConversationObjective
+from tessera.train.objective.preference import PreferenceObjective
 from tessera.train.parallel.config import Parallel
 from tessera.train.parallel.dealing import deal
 from tessera.train.parallel.mesh import ProcessMesh, arrange
@@ -42,6 +46,7 @@ from tessera.train.update.rules import Rule, assign
 from tessera.train.update.wrapping import wrap
 from tessera.train.watch.evaluation import Answers, EvaluationSpec
 from tests.train import tiny
+from tests.train.pair_data import preference_recipe, write_pairs
 
 
 def _factors(dropout: float) -> tuple[Rule, ...]:
@@ -132,10 +137,42 @@ def launch(folder: Path, *cases: str, ends_well: bool = True) -> str:
 
 
 def _two(case: str, folder: Path, ranks: Ranks) -> None:
-    mesh = arrange(CASES[case].get("parallel", Parallel()), ranks, tiny.CPU)
-    found = steps(mesh, CASES[case])
+    if case in PREFERENCES:
+        mesh = arrange(PREFERENCES[case], ranks, tiny.CPU)
+        found = preferences(mesh, folder / f"{case} {ranks.rank}")
+    else:
+        mesh = arrange(CASES[case].get("parallel", Parallel()), ranks, tiny.CPU)
+        found = steps(mesh, CASES[case])
     if ranks.leads:
         save_file({name: value.clone() for name, value in found.items()}, folder / f"{case}.safetensors")
+
+
+PREFERENCES = {"pairs, sharded": Parallel(), "pairs, copies": Parallel(replicate=2, shard=1)}
+
+
+def preferences(mesh: ProcessMesh, folder: Path) -> dict[str, torch.Tensor]:
+    """Pairs with a reference that is measured first; one process has in one pack what two have in two. Step
+    two leaves the second rank without any."""
+    objective = PreferenceObjective(quality=1.0, reference="cached")
+    setup = set_up(preference_recipe(write_pairs(folder, 6), objective))
+    model, masters, stage = setup.learner.model, Masters("float32"), setup.recipe.stages[0]
+    encode = DrawEncoder(setup.sources[0], setup.learner.encoder)
+    pairs = [encode.sample(Draw(0, index, 0, MixState(0, (0,)))) for index in range(6)]
+    parallelise(model, mesh, masters.around)
+    masters.hold(model)
+    running = objective.begin(Beginning(stage, setup.learner, setup.sources[0], mesh, tiny.CPU))
+    optimizer = Optimizer(assign(model, (tiny.ALL,)), OptimizerConfig(), masters)
+    model.train()
+    told = []
+    for number, (first, second) in enumerate(
+        ((pairs[:3], pairs[3:]), (pairs[:2], []), (pairs[3:], pairs[:1]))
+    ):
+        own = [first, second][mesh.data.rank] if mesh.data.world > 1 else first + second
+        step = Step(running, model, tiny.CPU, mesh, most=1, seed=number)
+        result = step.update([collate(own)] if own else [], optimizer, 1.0)
+        told += [result.loss, result.gradient_norm, *result.figures.values()]
+    values = {name: value.contiguous() for name, value in whole(masters.exact(model))}
+    return values | {"told": torch.stack([x.double().cpu() for x in told])}
 
 
 def matrices() -> list[torch.Tensor]:
@@ -203,7 +240,7 @@ def _run(folder: Path, kill: str | None) -> None:
 if __name__ == "__main__":
     here = Path(sys.argv[1])
     for name in sys.argv[2:]:
-        if name in CASES:
+        if name in CASES or name in PREFERENCES:
             _two(name, here, join())
         elif name in ("tune", "dealt"):
             (_tune if name == "tune" else _dealt)(here, join())

@@ -15,7 +15,7 @@ from torch.distributed.device_mesh import DeviceMesh
 
 from tessera.nn.lora import LoRAConfig
 from tessera.train.parallel.config import Parallel
-from tessera.train.parallel.mesh import arrange
+from tessera.train.parallel.mesh import ProcessMesh, arrange
 from tessera.train.parallel.norm import total_norm
 from tessera.train.parallel.ranks import ALONE, Ranks
 from tessera.train.parallel.tensor import share_matrices
@@ -49,6 +49,17 @@ def test_two_processes_take_the_steps_of_one(case: str, two: tuple[Path, str]) -
     torch.testing.assert_close(found.pop("told"), expected.pop("told"), rtol=figures, atol=0)
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=0, atol=weights, msg=name)
+
+
+@pytest.mark.parametrize("case", pair.PREFERENCES)
+def test_two_processes_prefer_as_one(case: str, two: tuple[Path, str], tmp_path: Path) -> None:
+    """Rewards of both are in the running mean before it is used; figures are those of all pairs."""
+    folder, said = two
+    assert (folder / f"{case}.safetensors").is_file(), said
+    found, expected = load_file(folder / f"{case}.safetensors"), pair.preferences(ProcessMesh(), tmp_path)
+    torch.testing.assert_close(found.pop("told"), expected.pop("told"), rtol=1e-5, atol=1e-6)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=2e-5, msg=name)
 
 
 def test_a_model_that_is_shared_out_answers_and_caches(two: tuple[Path, str], tmp_path: Path) -> None:

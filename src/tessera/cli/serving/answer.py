@@ -18,9 +18,8 @@ from tessera.align.test_time.model import SelectingModel
 from tessera.align.test_time.questions import FileAnswering
 from tessera.align.test_time.settings import CandidateSampling
 from tessera.chat.message import Conversation, ask, say
-from tessera.cli.preference.sample import Outcome, ask_into
+from tessera.cli.preference.sample import Outcome, RequestingCommand
 from tessera.cli.question import QuestionCommand
-from tessera.cli.serving.answering import AnsweringCommand
 from tessera.cli.serving.selecting import SelectionArguments
 from tessera.runtime.progress import progress_bars
 from tessera.runtime.shown import shown
@@ -32,7 +31,7 @@ MOST_SHOWN = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnswerCommand(QuestionCommand, AnsweringCommand):
+class AnswerCommand(QuestionCommand, RequestingCommand):
     """Answer a question by the best, or the most frequent, of several candidates; or a file of questions.
 
     Without --best-of and --majority there is one candidate, which is greedy (docs/test_time.md).
@@ -125,8 +124,8 @@ class AnswerCommand(QuestionCommand, AnsweringCommand):
                     bars("chosen", number, len(questions))
                     yield from record_of(answering, question, replies, outcome)
 
-        return ask_into(
-            output, self, asked, file.parent, records, Outcome(len(questions)), ("answers to", "questions")
+        return self.ask_into(
+            output, asked, file.parent, records, Outcome(len(questions)), ("answers to", "questions")
         )
 
 

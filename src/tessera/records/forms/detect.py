@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 from tessera.chat.message import Conversation, Message, say, with_line_breaks
 from tessera.records.faults import Reason
-from tessera.records.forms import caption, document, internvl, mmpr, openai, sharegpt, swift
+from tessera.records.forms import caption, document, internvl, openai, sharegpt, swift
+from tessera.records.forms.preferences import mmpr, trl
 from tessera.records.forms.unknown import check_keys, meant_keys
 from tessera.records.record import Parse, RecordPlace, is_empty
 from tessera.runtime.shown import shown
 
-FormName = Literal["internvl", "llava", "sharegpt", "openai", "swift", "mmpr", "document", "caption"]
+FormName = Literal["internvl", "llava", "sharegpt", "openai", "swift", "mmpr", "trl", "document", "caption"]
 LOOKED_AT = 64
 """Records at the start of a file that decide its form."""
 
@@ -76,6 +77,7 @@ FORMS: Mapping[FormName, Form] = {
     "openai": Form(openai.fits, openai.read, openai.KEYS, line_breaks=True, untrained="weight"),
     "swift": Form(swift.fits, swift.read, swift.KEYS, line_breaks=True, untrained="loss"),
     "mmpr": Form(mmpr.fits, mmpr.read, mmpr.KEYS),
+    "trl": Form(trl.fits, trl.read, trl.KEYS, line_breaks=True),
     "document": Form(document.fits, document.read, document.KEYS),
     "caption": Form(caption.fits, caption.read, caption.KEYS),
 }

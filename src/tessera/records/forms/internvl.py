@@ -13,12 +13,13 @@ from dataclasses import replace
 from typing import Any
 
 from tessera.chat.message import IMAGE_MARK, VIDEO_MARK, Message, Role
+from tessera.records.forms.preferences.answers import BESIDE
 from tessera.records.forms.turns import RecordTurn, place_media, read_media, read_turns
 from tessera.records.record import Parse, is_empty
 
 ROLES: dict[str, Role] = {"human": "user", "gpt": "assistant", "system": "system"}
 KEYS = frozenset(("conversations", "image", "video", "clip"))
-FOREIGN_KEYS = ("images", "videos", "messages", "texts", "system")
+FOREIGN_KEYS = ("images", "videos", "messages", "texts", "system", *BESIDE)
 
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:

@@ -4,6 +4,7 @@
 questions as LLaMA-Factory has it; `system` is a text. Tool calls are refused: the models know no such role.
 Pairs stand under `conversation` (`human`, `assistant`) or under `texts` (`user`, `assistant`), as in The
 Cauldron and FineVision, whose pictures have no marks: they go in front of the first question, one a line.
+Two answers stand beside the turns as in LLaMA-Factory, or as ms-swift has them (`preferences.answers`).
 """
 
 from collections.abc import Sequence
@@ -12,12 +13,17 @@ from typing import Any
 from tessera.chat.message import Message, Role
 from tessera.records.faults import Reason
 from tessera.records.forms import internvl
+from tessera.records.forms.preferences.answers import KEYS as ANSWERS
+from tessera.records.forms.preferences.answers import chosen_turn, is_whole_pair, read_rejected
 from tessera.records.forms.turns import RecordTurn, check_text, place_media, read_media, read_turns
 from tessera.records.record import Parse, is_empty
 
 ROLES: dict[str, Role] = {**internvl.ROLES, "user": "user", "assistant": "assistant", "chatgpt": "assistant"}
 KEYS = frozenset(
-    ("conversations", "conversation", "texts", "system", "image", "images", "video", "videos", "clip")
+    (
+        *("conversations", "conversation", "texts", "system", "image", "images", "video", "videos", "clip"),
+        *ANSWERS,
+    )
 )
 PAIRS = {"conversation": ("human", "assistant"), "texts": ("user", "assistant")}
 """Key -> the names of question and answer in every pair under it."""
@@ -27,10 +33,12 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     """The record's messages, as far as it is sound."""
     key = next((key for key in PAIRS if not is_empty(fields.get(key))), None)
     turns: Sequence[RecordTurn]
+    chosen = chosen_turn(parse, fields)
     if is_empty(fields.get("conversations")) and key is not None:
         turns = _pairs(parse, key, fields[key])
     else:
-        turns = read_turns(parse, fields.get("conversations"), "conversations", ROLES)
+        turns = read_turns(parse, fields.get("conversations"), "conversations", ROLES, behind=chosen)
+    read_rejected(parse, fields, turns, ROLES, ("from", "value"))
     media = read_media(parse, fields)
     turns = with_system_text(parse, fields, turns)
     return place_media(parse, turns, media, in_front="all" if key == "texts" else "single")
@@ -38,6 +46,8 @@ def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
 
 def fits(record: dict[str, Any]) -> bool:
     """Whether a record may be of this form."""
+    if is_whole_pair(record):
+        return False
     for key in PAIRS:
         pairs = record.get(key)
         if isinstance(pairs, list) and any(isinstance(pair, dict) for pair in pairs):

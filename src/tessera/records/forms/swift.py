@@ -4,14 +4,24 @@ Also `query`, `response` and `history`, and `instruction`, `input` and `output`.
 front of the first question, as ms-swift puts them. Its template for InternVL writes a line break behind every
 picture, which `forms.detect` does for this form. `<ref-object>` and `<bbox>` stand for the entries of
 `objects`: references and boxes, in pixels of their picture ("real") or as fractions of it ("norm1").
+Two answers stand beside the messages or the instruction (`preferences.answers`).
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from tessera.chat.message import Message, Role
 from tessera.records.forms import internvl
 from tessera.records.forms.objects import fill_objects
+from tessera.records.forms.preferences.answers import KEYS as ANSWERS
+from tessera.records.forms.preferences.answers import (
+    chosen_turn,
+    is_whole_pair,
+    read_rejected,
+    read_text,
+    set_rejected,
+)
 from tessera.records.forms.sharegpt import with_system_text
 from tessera.records.forms.turns import RecordTurn, place_media, read_media, read_turns
 from tessera.records.record import Parse, is_empty, listed
@@ -22,35 +32,51 @@ KEYS = frozenset(
     (
         *("messages", "query", "response", "history", "instruction", "input", "output", "system"),
         *("image", "images", "video", "videos", "clip", "objects"),
-        *("audios", "rejected_response", "rejected_messages"),
+        "audios",
+        *ANSWERS,
     )
 )
-REFUSED = ("audios", "rejected_response", "rejected_messages")
 
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     """The record's messages, as far as it is sound; headers of pictures are read for boxes in pixels."""
-    for key in REFUSED:
-        if not is_empty(fields.get(key)):
-            parse.fault(key, "not understood in supervised training; remove it")
-    messages, where = fields.get("messages"), "messages"
+    if not is_empty(fields.get("audios")):
+        parse.fault("audios", "not understood by these models; remove it")
+    messages, where, keys = fields.get("messages"), "messages", ("role", "content")
+    chosen = [] if messages is None else chosen_turn(parse, fields)
     if messages is None:
         messages, where = _messages(parse, fields), "query"
-    turns = read_turns(parse, messages, where, ROLES, ("role", "content")) if messages is not None else []
+    turns = [] if messages is None else read_turns(parse, messages, where, ROLES, keys, chosen)
+    turns = _losses(parse, messages, turns)
+    _read_rejected(parse, fields, turns)
     media = read_media(parse, fields)
-    said = with_system_text(parse, fields, _losses(parse, messages, turns))
-    said = fill_objects(parse, fields, said, media)
+    said = fill_objects(parse, fields, with_system_text(parse, fields, turns), media)
     return place_media(parse, said, media, in_front="missing")
 
 
 def fits(record: dict[str, Any]) -> bool:
     """Whether a record may be of this form."""
     messages = record.get("messages")
+    if is_whole_pair(record):
+        return False
     if messages is None:
-        return "response" in record or "output" in record
+        return "response" in record or "output" in record or is_ranking(record)
     return isinstance(messages, list) and not any(
         isinstance(message, dict) and isinstance(message.get("content"), list) for message in messages
     )
+
+
+def is_ranking(record: Mapping[str, Any]) -> bool:
+    """Whether two answers as texts follow an instruction, as LLaMA-Factory has them."""
+    return isinstance(record.get("instruction"), str) and "chosen" in record and "rejected" in record
+
+
+def _read_rejected(parse: Parse, fields: dict[str, Any], turns: list[RecordTurn]) -> None:
+    """The rejected answer, if there is one: a text beside an instruction, else what stands beside turns."""
+    if fields.get("messages") is not None or not is_ranking(fields):
+        read_rejected(parse, fields, turns, ROLES, ("role", "content"))
+    elif (found := read_text(parse, fields["rejected"], "rejected")) and turns:
+        set_rejected(parse, replace(turns[-1], where="chosen"), *found)
 
 
 def _losses(parse: Parse, messages: object, turns: list[RecordTurn]) -> list[RecordTurn]:
@@ -76,7 +102,8 @@ def _messages(parse: Parse, fields: dict[str, Any]) -> list[dict[str, Any]] | No
         if not all(isinstance(text, str) for text in task):
             parse.fault("instruction", "'instruction' or 'input' is not a text")
             return None
-        where, query, answer = "instruction", "\n".join(task), fields.get("output")
+        answer = fields["chosen"] if is_ranking(fields) else fields.get("output")
+        where, query = "instruction", "\n".join(task)
     history = [] if is_empty(fields.get("history")) else fields["history"]
     if type(history) is not list or not all(isinstance(pair, list) and len(pair) == 2 for pair in history):
         parse.fault("history", f"{shown(history)} is not a list of [question, answer]")

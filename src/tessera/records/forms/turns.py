@@ -47,16 +47,31 @@ def read_turns(
     where: str,
     roles: Mapping[str, Role],
     keys: tuple[str, str] = ("from", "value"),
+    behind: Sequence[tuple[str, object]] = (),
 ) -> list[RecordTurn]:
-    """Turns `{keys[0]: role, keys[1]: text}`, checked one by one and in order."""
-    entries = parse.entries(where, entries)
-    turns = [turn for n, e in enumerate(entries) if (turn := _turn(parse, f"{where}[{n}]", e, roles, keys))]
-    if len(turns) == len(entries):
+    """Turns `{keys[0]: role, keys[1]: text}`, checked one by one and in order.
+
+    behind: turns that stand elsewhere and follow these, with their places.
+    """
+    placed = [*((f"{where}[{n}]", entry) for n, entry in enumerate(parse.entries(where, entries))), *behind]
+    turns = read_placed(parse, placed, roles, keys)
+    if len(turns) == len(placed):
         check_order(parse, turns, keys[0])
     return turns
 
 
-def _turn(
+def read_placed(
+    parse: Parse,
+    placed: Sequence[tuple[str, object]],
+    roles: Mapping[str, Role],
+    keys: tuple[str, str] = ("from", "value"),
+) -> list[RecordTurn]:
+    """Turns with their places, checked one by one; fewer, with faults, where some can't be read."""
+    read = (read_turn(parse, where, entry, roles, keys) for where, entry in placed)
+    return [turn for turn in read if turn]
+
+
+def read_turn(
     parse: Parse, where: str, entry: object, roles: Mapping[str, Role], keys: tuple[str, str]
 ) -> RecordTurn | None:
     """One turn; None with a fault when role or text can't be read."""

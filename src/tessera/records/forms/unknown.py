@@ -8,11 +8,13 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
+from types import UnionType
 from typing import Any, Literal
 
 from tessera.chat.openai import CLIPS, PICTURES
 from tessera.records.faults import Reason
 from tessera.records.files.places import OutsideRoot, inside
+from tessera.records.forms.preferences.slips import ANSWERS, meant_pair
 from tessera.records.record import Parse, is_empty, listed
 from tessera.runtime.shown import shown
 
@@ -57,7 +59,7 @@ def check_keys(parse: Parse, fields: Mapping[str, Any], known: Collection[str], 
     """
     named = set(_named_kinds(fields, known))
     _check(parse, "", fields, {*known, "text_only", "train_turn_ends"}, named)
-    for key in ("conversations", "messages"):
+    for key in ("conversations", "messages", "prompt", "chosen", "rejected", "rejected_messages"):
         turns = fields.get(key) if key in known else None
         for number, turn in enumerate(turns) if isinstance(turns, list) else ():
             if isinstance(turn, Mapping) and not turn.keys() <= TURN_KEYS:
@@ -67,6 +69,9 @@ def check_keys(parse: Parse, fields: Mapping[str, Any], known: Collection[str], 
     for key, kind in STRUCTURE.items():
         if key in known and is_empty(fields.get(key)):
             _check_slips(parse, fields, known, key, kind)
+    if not any(not is_empty(fields.get(key)) for key in ANSWERS):
+        for key in ANSWERS:
+            _check_slips(parse, fields, known, key, str | dict | list)
 
 
 def _check_untrained(parse: Parse, where: str, turn: Mapping[str, Any], untrained: str) -> None:
@@ -81,6 +86,8 @@ def _check_untrained(parse: Parse, where: str, turn: Mapping[str, Any], untraine
 def meant_keys(record: object) -> str:
     """What to write instead, where keys of a record of no form are nearly known ones; "" when they aren't."""
     keys = [str(key) for key in record if len(str(key)) <= LONGEST_KEY] if isinstance(record, dict) else []
+    if told := meant_pair(keys):
+        return told
     if {"question", "answer"} <= {key.lower() for key in keys}:
         return "write 'question' and 'answer' as 'query' and 'response'; see docs/data_formats.md"
     known = (*STRUCTURE, "conversation", "response", "query", "caption")
@@ -116,7 +123,7 @@ def _tell(parse: Parse, where: str, value: object, kind: Kind) -> None:
 
 
 def _check_slips(
-    parse: Parse, fields: Mapping[str, Any], known: Collection[str], key: str, kind: type
+    parse: Parse, fields: Mapping[str, Any], known: Collection[str], key: str, kind: type | UnionType
 ) -> None:
     """A fault for a key that is nearly the one that is missing, with a value of its kind."""
     for name, value in fields.items():
