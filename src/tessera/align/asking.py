@@ -26,6 +26,8 @@ from tessera.runtime.shown import shown
 
 Line = TypeVar("Line")
 URL = "/v1/chat/completions"
+GO_ON = {"continue_final_message": True, "add_generation_prompt": False}
+"""Fields of a request whose last message has begun the answer."""
 MOST_TOLD = 3
 """Bad lines that a message names; it counts the others."""
 OURS = frozenset(("question_orig", "response", "prompt_version", "sample"))
@@ -42,15 +44,15 @@ class AnswerSampling(Config):
     top_p: float = Field(default=1.0, gt=0, le=1)
     new_tokens: int = Field(default=4096, ge=1)
     seed: int = 0
-    """every response draws with its own seed, which follows from this one, its line and its number"""
+    """every response draws with its own seed, which follows from this one and its place"""
     max_tiles: int | None = Field(default=None, ge=1)
     """of a picture; None takes the model's own"""
 
-    def body(self, messages: list[dict[str, Any]], line: int, sample: int) -> dict[str, Any]:
-        """A request for one response."""
+    def body(self, messages: list[dict[str, Any]], *place: str | int) -> dict[str, Any]:
+        """A request for one response. place: what tells it from all others, such as its line and number."""
         sampling = {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
         own = {
-            "seed": derive_seed("response", self.seed, line, sample) % 2**63,
+            "seed": derive_seed("response", self.seed, *place) % 2**63,
             "max_tokens": self.new_tokens,
         }
         tiles = {} if self.max_tiles is None else {"max_tiles": self.max_tiles}
@@ -165,21 +167,25 @@ def requests(
     """So many requests of a question, asked with `prompt`; they begin alike: an engine reads that once."""
     message = user_message(prompt, question.images)
     for sample in range(count):
-        body = asking.body([message], question.line, sample)
-        yield {"custom_id": name_of(question.line, sample), "method": "POST", "url": URL, "body": body}
+        place = question.line, sample
+        yield batch_request(asking.body([message], *place), *place)
 
 
-def name_of(line: int, sample: int) -> str:
+def batch_request(body: dict[str, Any], *place: str | int) -> dict[str, Any]:
+    """A line of a file of requests."""
+    return {"custom_id": name_of(*place), "method": "POST", "url": URL, "body": body}
+
+
+def name_of(*place: str | int) -> str:
     """What finds the answer to a request."""
-    return f"{line}-{sample}"
+    return "-".join(map(str, place))
 
 
 def continued(prompt: str, begun: str, line: int, asking: AnswerSampling) -> dict[str, Any]:
     """A request to go on with an answer that has begun, without the pictures (DropoutNTP)."""
     blind = prompt.replace(f"{IMAGE_MARK}\n", "").replace(IMAGE_MARK, "")
     messages = [{"role": "user", "content": blind}, {"role": "assistant", "content": begun}]
-    body = asking.body(messages, line, 0) | {"continue_final_message": True, "add_generation_prompt": False}
-    return {"custom_id": name_of(line, 0), "method": "POST", "url": URL, "body": body}
+    return batch_request(asking.body(messages, line, 0) | GO_ON, line, 0)
 
 
 def first_words(response: str, share: float) -> str:
@@ -212,21 +218,32 @@ class BatchReply:
 
 
 class BatchReplies:
-    """Replies of a file by the names of their requests; they stay on the disk until they are asked for."""
+    """Replies of a file by the names of their requests; they stay on the disk until they are asked for.
+
+    prompt_tokens, cached_tokens: of all requests, as far as the server tells.
+    """
 
     def __init__(self, file: Path) -> None:
+        self.prompt_tokens = self.cached_tokens = 0
         self._stream = file.open("rb")
         self._places: dict[str, int] = {}
         place = 0
-        for line in self._stream:
-            self._places[str(json.loads(line)["custom_id"])] = place
-            place += len(line)
+        for raw in self._stream:
+            line = json.loads(raw)
+            self._places[str(line["custom_id"])] = place
+            self._count(line)
+            place += len(raw)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stream.close()
+
+    def _count(self, line: Mapping[str, Any]) -> None:
+        used = ((line.get("response") or {}).get("body") or {}).get("usage") or {}
+        self.prompt_tokens += used.get("prompt_tokens") or 0
+        self.cached_tokens += (used.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
 
     def __getitem__(self, name: str) -> BatchReply:
         """One of them; that there is none is a fault of it."""

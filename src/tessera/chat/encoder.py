@@ -146,7 +146,11 @@ class Encoder:
         spans: those of the conversation, where they are known.
         """
         media = self.spans(conversation) if spans is None else spans
-        return self._render(conversation, media=media, generate=True, prefill=prefill).arrays()[0]
+        return self.written(conversation, media, prefill).arrays()[0]
+
+    def written(self, conversation: Conversation, spans: list[MediaSpan], prefill: str = "") -> Rendered:
+        """The same with the places of earlier answers; opens no file."""
+        return self._render(conversation, media=spans, generate=True, prefill=prefill)
 
     def encode(
         self,

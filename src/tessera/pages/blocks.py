@@ -142,7 +142,7 @@ class MarkedText:
 class SampleCard:
     """One sample: a line of facts, media, lines of (kind, text), tokens, texts side by side.
 
-    A line's kind is "", "good" or "bad".
+    A line's kind is "", "good" or "bad", behind "turn" where its line breaks are kept.
     """
 
     head: Sequence[str]

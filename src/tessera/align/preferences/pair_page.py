@@ -43,7 +43,7 @@ def compared(pair: Pair, root: Path | None) -> TextComparison:
         _side("chosen", pair.chosen, marked[0], True),
         _side("rejected", pair.rejected, marked[1], False),
     )
-    media = tuple(_media(path, root) for path in response.pictures)
+    media = tuple(shown_picture(path, root) for path in response.pictures)
     return TextComparison(head, response.prompt, sides, media)
 
 
@@ -53,7 +53,8 @@ def _side(name: str, scored: ScoredResponse, pieces: Marked, good: bool) -> Mark
     return MarkedText(f"{name}, line {scored.response.line}{answer}: {verdict.why}", pieces, good)
 
 
-def _media(path: str, root: Path | None) -> ShownMedia:
+def shown_picture(path: str, root: Path | None) -> ShownMedia:
+    """A small picture for a page; its path, and what is wrong with it, where it can't be shown."""
     if root is None or (file := picture_below(root, path)) is None:
         return ShownMedia(path)
     try:

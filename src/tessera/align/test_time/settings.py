@@ -19,7 +19,7 @@ class CandidateSampling(AnswerSampling):
     greedy_first: bool = True
     """the first candidate takes the best tokens, as without selection; the others are drawn"""
 
-    def body(self, messages: list[dict[str, Any]], line: int, sample: int) -> dict[str, Any]:
-        """A request for one candidate."""
-        body = super().body(messages, line, sample)
-        return body | {"temperature": 0.0} if self.greedy_first and sample == 0 else body
+    def body(self, messages: list[dict[str, Any]], *place: str | int) -> dict[str, Any]:
+        """A request for one candidate; the last number of its place tells which."""
+        body = super().body(messages, *place)
+        return body | {"temperature": 0.0} if self.greedy_first and place[-1] == 0 else body

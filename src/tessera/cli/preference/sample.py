@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +25,8 @@ from tessera.runtime.atomic import atomic_write
 from tessera.runtime.disk import disk_faults
 from tessera.runtime.shown import shown
 
+STOPPED = 130
+"""Exit code of a command that was stopped and can go on."""
 MOST_TOLD = 3
 """Responses that failed and are named; the others are counted."""
 
@@ -71,19 +72,24 @@ class AskingCommand(AnsweringCommand):
         words: tuple[str, str],
     ) -> int:
         """The exit code. media: folder of the files that requests name; words: for `Outcome.in_words`."""
-        asked, answers = (
-            self.output.with_name(f"{self.output.name}.{end}") for end in ("requests", "answers")
-        )
-        write_lines(asked, requests)
-        counts, stop = self.answered(asked, answers, media, Defaults(), again=True)
-        if stop.asked and counts.done < counts.requests:
-            self.tell(lambda: {"left": counts.requests - counts.done}, lambda: None)
-            return 130
+        answers = self.all_answered(self.output, requests, media)
+        if answers is None:
+            return STOPPED
         with BatchReplies(answers) as replies:
             write_lines(self.output, records(replies, outcome))
         values = {"output": self.output, **vars(outcome)}
         self.tell(lambda: values, lambda: print(f"{shown(self.output)}: {outcome.in_words(*words)}"))
         return 1 if outcome.faults else 0
+
+    def all_answered(self, file: Path, requests: Iterator[dict[str, Any]], media: Path) -> Path | None:
+        """The file of answers, which stands beside `file` like the requests; None, and told, when stopped."""
+        asked, answers = (file.with_name(f"{file.name}.{end}") for end in ("requests", "answers"))
+        write_lines(asked, requests)
+        counts, stop = self.answered(asked, answers, media, Defaults(), again=True)
+        if stop.asked and counts.done < counts.requests:
+            self.tell(lambda: {"left": counts.requests - counts.done}, lambda: None)
+            return None
+        return answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,27 +105,29 @@ class SampleCommand(AskingCommand):
     def run(self) -> int:
         if self.prompt not in PROMPTS:
             raise ValueError(f"--prompt {shown(self.prompt)}: choose one of {', '.join(PROMPTS)}")
-        questions = Questions(self.questions)
-        asked = (each for question in questions for each in self._requests(question))
-        records = partial(self._records, questions)
-        words = ("responses to", "questions")
-        return self.ask(asked, self.questions.parent, records, Outcome(len(questions)), words)
+        asked = AskedQuestions(self.questions, self.prompt, self.asking)
+        outcome, words = Outcome(len(asked.questions)), ("responses to", "questions")
+        return self.ask(asked.requests(), self.questions.parent, asked.records, outcome, words)
 
-    @property
-    def _version(self) -> str:
-        return version_for(self.questions.name, self.prompt)
 
-    def _requests(self, question: AskedRecord) -> Iterator[dict[str, Any]]:
-        return requests(question, self._prompt(question), self.asking, self.asking.responses)
+class AskedQuestions:
+    """Questions of a file with a prompt. ValueError for an unknown prompt, and naming bad questions."""
 
-    def _prompt(self, question: AskedRecord) -> str:
-        return write_prompt(question.text, self._version, len(question.images))
+    def __init__(self, file: Path, prompt: str, asking: ResponseSampling) -> None:
+        if prompt not in PROMPTS:
+            raise ValueError(f"--prompt {shown(prompt)}: choose one of {', '.join(PROMPTS)}")
+        self.questions, self._asking = Questions(file), asking
+        self._version = version_for(file.name, prompt)
 
-    def _records(
-        self, questions: Questions, replies: BatchReplies, outcome: Outcome
-    ) -> Iterator[dict[str, Any]]:
-        for question in questions:
-            for sample in range(self.asking.responses):
+    def requests(self) -> Iterator[dict[str, Any]]:
+        """All of them, question after question."""
+        for question in self.questions:
+            yield from requests(question, self._prompt(question), self._asking, self._asking.responses)
+
+    def records(self, replies: BatchReplies, outcome: Outcome) -> Iterator[dict[str, Any]]:
+        """The responses; `outcome` counts them and names those that there are not."""
+        for question in self.questions:
+            for sample in range(self._asking.responses):
                 reply = replies[name_of(question.line, sample)]
                 if reply.fault:
                     outcome.faults.append(f"line {question.line}, response {sample}: {reply.fault}")
@@ -128,6 +136,9 @@ class SampleCommand(AskingCommand):
                 outcome.cut += reply.finish == "length"
                 outcome.empty += not reply.text.strip()
                 yield response_record(question, self._prompt(question), self._version, sample, reply)
+
+    def _prompt(self, question: AskedRecord) -> str:
+        return write_prompt(question.text, self._version, len(question.images))
 
 
 def write_lines(file: Path, records: Iterator[dict[str, Any]]) -> None:

@@ -7,6 +7,7 @@ import os
 import time
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -110,11 +111,11 @@ class AnsweringCommand(ReportingCommand):
     def _ask_model(
         self, asked: BatchFile, answers: AnswerFile, settings: ServeSettings
     ) -> tuple[BatchCounts, Stop]:
-        model = tessera.load(self.model, **asdict(self.loading))
+        model = self._opened
         settings = settings.model_copy(update={"name": self.name or called(self.model) or model.family.name})
         with (
             progress_bars(keep=True) as bars,
-            Service(ChatModel(model.loaded, self.max_batch, self.engine).engine) as service,
+            Service(model.engine) as service,
             stop_on_signals(_told) as stop,
         ):
             front = Front(model, service, settings)
@@ -123,6 +124,13 @@ class AnsweringCommand(ReportingCommand):
                 return asyncio.run(runner.run(asked, answers, Pace(bars), stop)), stop
             finally:
                 front.preparer.close()
+
+    @cached_property
+    def _opened(self) -> ChatModel:
+        """The model, opened once for all files; what its cache holds serves the next file, too."""
+        return ChatModel(
+            tessera.load(self.model, **asdict(self.loading)).loaded, self.max_batch, self.engine
+        )
 
     def _ask_server(
         self, address: str, asked: BatchFile, answers: AnswerFile, settings: ServeSettings
