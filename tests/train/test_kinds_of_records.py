@@ -47,8 +47,8 @@ def test_each_objective_takes_its_kind(tmp_path: Path, learner: Any) -> None:
 
 
 def test_the_other_kind_is_told_with_the_objective_that_fits(tmp_path: Path, learner: Any) -> None:
-    with pytest.raises(DataError, match=r"a.jsonl:2: record: two answers where one .*'preference' .*mpo"):
-        ConversationObjective().check(stage(tmp_path, TALK, PAIR), learner)
+    with pytest.raises(DataError, match=r"a.jsonl:1: record: two answers where one .*'preference' .*mpo"):
+        ConversationObjective().check(stage(tmp_path, PAIR, PAIR), learner)
     with pytest.raises(DataError, match=r"a.jsonl:1: record: one answer where two .*'conversation'"):
         PreferenceObjective().check(stage(tmp_path, TALK, TALK), learner)
 
