@@ -15,7 +15,7 @@ from tessera.records.writing import RecordText
 from tests.records.jsonl_files import write_clip, write_picture
 
 MMPR = [
-    {"image": "a.png", "question": "<image>\nwhat?", "chosen": "a cat", "rejected": "a dog", "answer_gt": "cat"},
+    {"image": "a.png", "question": "<image>\nwhat?", "chosen": "cat", "rejected": "dog", "answer_gt": "cat"},
     {"image": ["a.png", "b.png"], "question": "<image>, <image>?", "chosen": "1", "rejected": "2"},
     {"video": "clip", "clip": [1, 2], "question": "<video>\nwhat?", "chosen": "1", "rejected": "2"},
     {"question": "1 + 1?", "chosen": "2", "rejected": "3", "chosen_meta": {"by": "a"}, "rejected_meta": [1]},
