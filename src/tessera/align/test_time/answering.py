@@ -9,7 +9,7 @@ from typing import Any, Self, Unpack
 
 from tessera.align.critics.critic import Critic
 from tessera.align.prompts import write_prompt
-from tessera.align.test_time.settings import CandidateSampling
+from tessera.align.test_time.settings import USUAL_TOKENS, CandidateSampling
 from tessera.chat.message import IMAGE_MARK, Conversation
 from tessera.engine.chat_model import ChatModel, Prompt
 from tessera.engine.completion import Completion
@@ -130,7 +130,7 @@ def _fitted(model: ChatModel, request: Prompt, options: Mapping[str, Any]) -> Pr
         return request
     ids, increment = request.encoded.ids, request.visual_increment
     _, room = place_prompt("the prompt", ids, increment, 1, model.family.model)
-    most = min(CandidateSampling().new_tokens, room)
+    most = min(USUAL_TOKENS, room)
     return replace(request, sampling=request.sampling.model_copy(update={"max_new_tokens": most}))
 
 

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from tessera.align.asking import AnswerSampling
 
+USUAL_TOKENS = 4096
+"""Longest candidate where nobody says and there is room."""
+
 
 class CandidateSampling(AnswerSampling):
     """Warm, but for the first candidate."""
@@ -18,6 +21,8 @@ class CandidateSampling(AnswerSampling):
     """0 is off"""
     top_p: float = Field(default=0.95, gt=0, le=1)
     """the smallest set of best tokens that together reach it; 1 is off"""
+    new_tokens: int | None = Field(default=None, ge=1)
+    """of a candidate at most; None is 4,096, or as many as there is room for"""
     greedy_first: bool = True
     """the first candidate takes the best tokens, as without selection; the others are drawn"""
 

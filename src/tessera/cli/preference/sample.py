@@ -65,9 +65,13 @@ class RequestingCommand(AnsweringCommand):
         records: Callable[[BatchReplies, Outcome], Iterator[dict[str, Any]]],
         outcome: Outcome,
         words: tuple[str, str],
+        longest: int = Defaults.new_tokens,
     ) -> int:
-        """The exit code. media: folder of the files that requests name; words: for `Outcome.in_words`."""
-        answers = self.all_answered(output, requests, media)
+        """The exit code. media: folder of the files that requests name; words: for `Outcome.in_words`.
+
+        longest: answer of requests that don't say.
+        """
+        answers = self.all_answered(output, requests, media, longest)
         if answers is None:
             return STOPPED
         with BatchReplies(answers) as replies:
@@ -76,11 +80,13 @@ class RequestingCommand(AnsweringCommand):
         self.tell(lambda: values, lambda: print(f"{shown(output)}: {outcome.in_words(*words)}"))
         return 1 if outcome.faults else 0
 
-    def all_answered(self, file: Path, requests: Iterator[dict[str, Any]], media: Path) -> Path | None:
+    def all_answered(
+        self, file: Path, requests: Iterator[dict[str, Any]], media: Path, longest: int = Defaults.new_tokens
+    ) -> Path | None:
         """The file of answers, which stands beside `file` like the requests; None, and told, when stopped."""
         asked, answers = (file.with_name(f"{file.name}.{end}") for end in ("requests", "answers"))
         write_lines(asked, requests)
-        counts, stop = self.answered(asked, answers, media, Defaults(), again=True)
+        counts, stop = self.answered(asked, answers, media, Defaults(new_tokens=longest), again=True)
         if stop.asked and counts.done < counts.requests:
             self.tell(lambda: {"left": counts.requests - counts.done}, lambda: None)
             return None

@@ -16,7 +16,7 @@ from tessera.align.prompts import PROMPTS, write_prompt
 from tessera.align.test_time.answering import ChosenAnswer, answer_asked
 from tessera.align.test_time.model import SelectingModel
 from tessera.align.test_time.questions import FileAnswering
-from tessera.align.test_time.settings import CandidateSampling
+from tessera.align.test_time.settings import USUAL_TOKENS, CandidateSampling
 from tessera.chat.message import Conversation, ask, say
 from tessera.cli.preference.sample import Outcome, RequestingCommand
 from tessera.cli.question import QuestionCommand
@@ -98,7 +98,7 @@ class AnswerCommand(QuestionCommand, RequestingCommand):
         """Keywords of `ChatModel.chat`."""
         names = ("temperature", "top_k", "top_p", "seed", "max_tiles")
         options = {name: getattr(self.asking, name) for name in names}
-        if "new_tokens" in self.asking.model_fields_set:  # else as many as there is room for
+        if self.asking.new_tokens is not None:
             options["max_new_tokens"] = self.asking.new_tokens
         return options
 
@@ -125,7 +125,13 @@ class AnswerCommand(QuestionCommand, RequestingCommand):
                     yield from record_of(answering, question, replies, outcome)
 
         return self.ask_into(
-            output, asked, file.parent, records, Outcome(len(questions)), ("answers to", "questions")
+            output,
+            asked,
+            file.parent,
+            records,
+            Outcome(len(questions)),
+            ("answers to", "questions"),
+            USUAL_TOKENS,
         )
 
 

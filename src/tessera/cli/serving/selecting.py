@@ -16,32 +16,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SelectionArguments:
-    """How many candidates there are, and how one of them is chosen."""
+class CriticArguments:
+    """What rates candidates."""
 
-    best_of: int | None = None
-    """So many candidates, of which the one that the critic scores best is taken."""
-    majority: int | None = None
-    """So many candidates, of which the answer that most of them give is taken."""
     critic: str | None = None
     """Process reward model: checkpoint folder, or a name such as OpenGVLab/VisualPRM-8B."""
     rating: CriticSettings = CriticSettings()
     """How the critic rates."""
-    vote: Vote = "count"
-    """What a vote of --majority weighs: each alike, by its log-probability, or by the critic's score."""
-    ties: Ties = "first"
-    """Which of two answers with as many votes is taken: the first one, or the likelier one."""
 
     def check(self) -> None:
-        """ValueError for options that do not go together, before anything is opened."""
-        for name in ("best_of", "majority"):
-            count, option = getattr(self, name), f"--{name.replace('_', '-')}"
-            if count is not None and count < 1:
-                raise ValueError(f"{option} {count}: give the number of candidates, at least 1")
-        if self.best_of is not None and self.critic is None:
-            raise ValueError(f"--best-of {self.best_of}: needs --critic; or take --majority {self.best_of}")
-        if self.vote == "critic" and self.critic is None:
-            raise ValueError("--vote critic: needs --critic")
+        """ValueError for what can't be, before anything is opened."""
         if self.critic is not None:
             find_checkpoint(self.critic)
 
@@ -60,6 +44,32 @@ class SelectionArguments:
         name = repr((self.critic, self.rating))
         return RememberingCritic(lambda: cast("Critic", self.open(device)), file, name)
 
+
+@dataclass(frozen=True)
+class SelectionArguments(CriticArguments):
+    """How many candidates there are, and how one of them is chosen."""
+
+    best_of: int | None = None
+    """So many candidates, of which the one that the critic scores best is taken."""
+    majority: int | None = None
+    """So many candidates, of which the answer that most of them give is taken."""
+    vote: Vote = "count"
+    """What a vote of --majority weighs: each alike, by its log-probability, or by the critic's score."""
+    ties: Ties = "first"
+    """Which of two answers with as many votes is taken: the first one, or the likelier one."""
+
+    def check(self) -> None:
+        """ValueError for options that do not go together, too."""
+        for name in ("best_of", "majority"):
+            count, option = getattr(self, name), f"--{name.replace('_', '-')}"
+            if count is not None and count < 1:
+                raise ValueError(f"{option} {count}: give the number of candidates, at least 1")
+        if self.best_of is not None and self.critic is None:
+            raise ValueError(f"--best-of {self.best_of}: needs --critic; or take --majority {self.best_of}")
+        if self.vote == "critic" and self.critic is None:
+            raise ValueError("--vote critic: needs --critic")
+        super().check()
+
     @property
     def number(self) -> int:
         """Candidates; one where nothing is asked for."""
@@ -68,5 +78,4 @@ class SelectionArguments:
     @property
     def rule(self) -> SelectionRule:
         """How one is chosen."""
-        method = "best_of" if self.best_of is not None else "majority"
-        return SelectionRule("best_of" if method == "best_of" else "majority", self.vote, self.ties)
+        return SelectionRule("majority" if self.best_of is None else "best_of", self.vote, self.ties)
