@@ -188,6 +188,12 @@ class Beginnable(Protocol):
     def begin(self, beginning: Beginning) -> Any:
         """Itself, `Running`, for a stage that begins or goes on. ValueError naming what is wrong."""
 
+    def assumed(self, device: torch.device) -> Any:
+        """Itself, `Running`, with nothing to compare with: to weigh a step."""
+
+    def beside(self, weights: int) -> int:
+        """Bytes of other weights that it holds, where those of the model take so many."""
+
 
 @runtime_checkable
 class Fillable(Protocol):
