@@ -177,6 +177,9 @@ class Running(Protocol):
     def load_state_dict(self, state: dict[str, float]) -> None:
         """Go on from there."""
 
+    def held_out(self, beginning: Beginning) -> Any:
+        """Itself for records held out, the sources of another beginning: with the same memory."""
+
     def figures(self) -> dict[str, torch.Tensor]:
         """Of the step that ends, over all ranks: float64 scalars on the device. All ranks ask."""
 

@@ -18,6 +18,7 @@ from tessera.train.objective.preferences.reference import (
     no_reference,
     open_reference,
 )
+from tessera.train.objective.preferences.table import ReferenceTable
 from tessera.train.parallel.ranks import ALONE, Ranks, add_up
 
 
@@ -154,7 +155,14 @@ class RunningPreference(PreferenceObjective):
     def _take_in(self, rewards: torch.Tensor, real: torch.Tensor) -> None:
         """Rewards [N, 2] of this rank's pairs as far as they are `real`, and those of the others."""
         own = torch.stack([(rewards.mean(1) * real).sum(), real.sum()])
-        self._seen = self._seen + add_up(own, self._ranks)
+        self._seen += add_up(own, self._ranks)
+
+    def held_out(self, beginning: Beginning) -> Self:
+        """With the same running mean; a table is one of these sources."""
+        other = self.model_copy()
+        if isinstance(self._reference, ReferenceTable):
+            other._reference = open_reference("cached", self, beginning)
+        return other
 
     def state_dict(self) -> dict[str, float]:
         """The running mean, as a sum and a count."""
@@ -163,7 +171,7 @@ class RunningPreference(PreferenceObjective):
 
     def load_state_dict(self, state: dict[str, float]) -> None:
         """Go on from there."""
-        self._seen = self._seen.new_tensor([state["rewards"], state["pairs"]])
+        self._seen.copy_(self._seen.new_tensor([state["rewards"], state["pairs"]]))
 
     def figures(self) -> dict[str, torch.Tensor]:
         """Losses, rewards, margin, lengths and drift of the step's pairs, and the running mean."""
