@@ -61,6 +61,15 @@ def test_final_value_and_steps_are_graded_apart() -> None:
     assert by_luck.right and by_luck.steps is False
 
 
+def test_reasoning_is_graded_by_its_announced_answer_and_its_steps() -> None:
+    item = heldout_items("reason", 1)[0]
+    good, final = item.question.answer, item.question.final
+    assert (grade_answer(item, good).right, grade_answer(item, good).steps) == (True, True)
+    by_luck = grade_answer(item, f"red 99.\n\nFinal answer: {final}")
+    assert (by_luck.right, by_luck.steps) == (True, False)
+    assert not grade_answer(item, final).right
+
+
 def test_batches_cover_every_question_once() -> None:
     seen: list[tuple[int, int]] = []
     _, engine = run(lambda _: "red", batch=10, progress=lambda _, done, total: seen.append((done, total)))

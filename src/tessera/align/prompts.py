@@ -56,8 +56,10 @@ indefinitely—provide your best guess even if unsure. Think step by step logica
 information before answering.""",
     "en_r1": _R1 + "Please answer the question and put the final answer within \\boxed{}.",
     "zh_r1": _R1 + "请详细回答这个问题并将最终答案用\\boxed{}包住。",
+    "plain": "{question}",
 }
-"""Name → text, with `{question}` where the question goes."""
+"""Name → text, with `{question}` where the question goes. `plain` asks as it is, for models that reason
+unasked; it is not a published one."""
 
 
 def strip_suffix(question: str) -> str:

@@ -37,7 +37,7 @@ class EvaluateCommand(ReportingCommand):
     count: int = 200
     """Questions per task."""
     tasks: tuple[str, ...] = ()
-    """Tasks to run, also `clock`; those of the shipped mixture by default."""
+    """Tasks to run, also `clock` and `reason`; those of the shipped mixture by default."""
     level: int = 2
     """How hard the pictures are: 1 easy, 2 standard, 3 harder."""
     blind: bool = False

@@ -26,7 +26,7 @@ class PlaygroundCommand(Command):
     count: int = 50
     """Records in all, shared evenly between the suites."""
     suite: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SUITE ...")] = SUITES
-    """What to draw: shapes, text, chart, pair, clip, and clock, which no recipe that ships trains on."""
+    """What to draw: shapes, text, chart, pair, clip; new to the shipped model: clock, reasoning."""
     questions: int = 4
     """Questions per record."""
     level: int = 2

@@ -10,11 +10,13 @@ from tessera.engine.answer import Answer
 from tessera.engine.engine import Engine
 from tessera.engine.sampling.options import Sampling
 from tessera.evaluation.interval import wilson_interval
-from tessera.evaluation.tasks import HeldoutItem, choose_tasks, heldout_items
+from tessera.evaluation.tasks import HeldoutItem, choose_tasks, heldout_items, most_tokens
+from tessera.playground.questions.steps import ANNOUNCED
 from tessera.playground.scene import SINGLE_PICTURE_TASKS
 from tessera.playground.talk import Mode
 from tessera.runtime.progress import Progress, silent
 from tessera.scoring.exact import grade, grade_steps, steps_of
+from tessera.scoring.reasoned.steps import grade_reasoned, judge_steps
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def evaluate(
     `mode` "blind" leaves the pictures away: the text-only baseline. `batch` questions are generated together.
     Raises ValueError for an unknown task, a count below 1, and scores that are not finite.
     """
-    sampling = sampling or Sampling(max_new_tokens=48)
+    sampling = sampling or Sampling(max_new_tokens=most_tokens(choose_tasks(tasks)))
     items = [item for task in choose_tasks(tasks) for item in heldout_items(task, count, level, size)]
     answers: list[Answered] = []
     prompt_tokens, new_tokens, seconds = 0, 0, 0.0
@@ -137,6 +139,9 @@ def evaluate(
 def grade_answer(item: HeldoutItem, prediction: str) -> Answered:
     """Grade the final value, and apart from it the written steps where the expected answer has some."""
     question = item.question
+    if ANNOUNCED in question.answer:
+        sound = all(judge_steps(question.answer, prediction))
+        return Answered(item, prediction, grade_reasoned(question.final, prediction), sound)
     steps = grade_steps(question.answer, prediction) if steps_of(question.answer) else None
     return Answered(item, prediction, grade(question.final, prediction, question.kind), steps)
 

@@ -37,6 +37,11 @@ def choose_tasks(names: Sequence[str] = ()) -> tuple[str, ...]:
     return tuple(names) or tuple(TASKS)
 
 
+def most_tokens(tasks: Sequence[str]) -> int:
+    """Room for an answer to any question of these tasks: steps that are written out take more."""
+    return 96 if "reason" in tasks else 48
+
+
 def heldout_items(
     task: str, count: int, level: int = 2, size: tuple[int, int] = (64, 64)
 ) -> tuple[HeldoutItem, ...]:

@@ -24,7 +24,7 @@ def chart_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
     count = rng.randint(*BARS[level])
     bars = [(color, rng.randint(1, HIGHEST[level])) for color in rng.sample(COLOR_NAMES, count)]
     canvas = Canvas(size, level, rng)
-    regions = _draw(canvas, bars)
+    regions = draw_bars(canvas, bars)
     asker = Asker(rng)
     _ask_reads(asker, bars)
     _ask_pairs(asker, bars)
@@ -34,7 +34,7 @@ def chart_scene(rng: Random, size: tuple[int, int], level: int) -> Scene:
     return Scene("chart", (Image(canvas.finished()),), caption, tuple(regions), tuple(asker.questions))
 
 
-def _draw(canvas: Canvas, bars: list[Bar]) -> list[Region]:
+def draw_bars(canvas: Canvas, bars: list[Bar]) -> list[Region]:
     """Grid, bars and axis; returns the bars' regions ("red bar 7") from left to right."""
     pen, rng, highest = ImageDraw.Draw(canvas.image), canvas.rng, HIGHEST[canvas.level]
     unit = (FLOOR - TOP) // highest

@@ -13,6 +13,7 @@ from tessera.playground.clip import clip_scene
 from tessera.playground.clock import clock_scene
 from tessera.playground.pair import pair_scene
 from tessera.playground.parts import Scene
+from tessera.playground.reasoning import reasoning_scene
 from tessera.playground.shapes import shapes_scene
 from tessera.playground.text import text_scene
 from tessera.runtime.seeds import derive_seed
@@ -24,9 +25,10 @@ _DRAW: dict[str, Callable[[Random, tuple[int, int], int], Scene]] = {
     "pair": pair_scene,
     "clip": clip_scene,
     "clock": clock_scene,
+    "reasoning": reasoning_scene,
 }
-NEW_SUITES = ("clock",)
-"""No recipe that ships trains on these: the shipped model can learn them by a fine-tune (docs/tune.md)."""
+NEW_SUITES = ("clock", "reasoning")
+"""The shipped model was not trained on these: it can learn them by a fine-tune (docs/tune.md)."""
 SUITES = tuple(suite for suite in _DRAW if suite not in NEW_SUITES)
 ALL_SUITES = (*SUITES, *NEW_SUITES)
 LEVELS = (1, 2, 3)
@@ -45,7 +47,10 @@ TASKS: dict[str, str] = {
     "motion": "what moves in a clip, and which way",
     "order": "what came first, next and last in a clip",
 }
-NEW_TASKS: dict[str, str] = {"clock": "the time that a clock without numbers shows"}
+NEW_TASKS: dict[str, str] = {
+    "clock": "the time that a clock without numbers shows",
+    "reason": "sums, differences, counts and comparisons that take several written steps",
+}
 """Tasks of NEW_SUITES: measured when they are named."""
 ALL_TASKS = TASKS | NEW_TASKS
 TASK_SUITES: dict[str, tuple[str, ...]] = {
@@ -57,6 +62,7 @@ TASK_SUITES: dict[str, tuple[str, ...]] = {
     "compare": ("pair",),
     **dict.fromkeys(("motion", "order"), ("clip",)),
     "clock": ("clock",),
+    "reason": ("reasoning",),
 }
 """Where the questions of a task come from."""
 SINGLE_PICTURE_TASKS = tuple(task for task in TASKS if not {"pair", "clip"} & {*TASK_SUITES[task]})

@@ -99,5 +99,6 @@ VERSIONS: Mapping[str, Callable[[str], FinalAnswer | BadFormat]] = {
     "en_v2_mc": _boxed,
     "en_r1": _thought,
     "zh_r1": _thought,
+    "plain": _triggered,
 }
 """Version of the prompt → its rule."""
