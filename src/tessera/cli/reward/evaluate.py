@@ -69,6 +69,9 @@ class PrmEvaluateCommand(RatingCommand):
             for item, rating in ratings
             if "why" not in rating
         ]
+        if refused and not solutions:
+            more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+            raise ValueError(f"{refused[0]}{more}")
         usual = HARD if self.rating.mode == "hard" else SOFT
         found = evaluate_steps(
             solutions, usual if self.threshold is None else self.threshold, self.tune, self.seed

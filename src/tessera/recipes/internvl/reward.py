@@ -1,6 +1,6 @@
 """VisualPRM: a chat model learns to say + or - to every step of a solution.
 
-`process("VisualPRM-8B")` and `process("VisualPRM-8B-v1_1")`. Data in this form comes from `tessera prm build`.
+`process("VisualPRM-8B")` and `process("VisualPRM-8B-v1_1")`; `tessera prm build` makes such data.
 Source: docs/facts/process_reward.md.
 """
 
