@@ -1,6 +1,6 @@
 """Pairs of answers: prefer the chosen one, judge both, and keep saying it (MPO, arXiv 2411.10442)."""
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, PrivateAttr, model_validator
@@ -23,6 +23,7 @@ class PreferenceObjective(ConversationObjective):
     """
 
     kind: Literal["preference"] = "preference"  # type: ignore[assignment]
+    pairs: ClassVar[bool] = True
     beta: float = Field(default=0.1, gt=0, allow_inf_nan=False)
     """What ratios of log-probabilities are multiplied by to be rewards."""
     preference: float = Field(default=0.8, ge=0, allow_inf_nan=False)
