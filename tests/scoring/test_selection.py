@@ -114,6 +114,17 @@ def test_what_a_selection_tells() -> None:
     assert select(candidates("-"), SelectionRule()).why == "no candidate has an answer"
 
 
+def test_what_says_nothing_is_not_rated_and_never_the_best() -> None:
+    rule = SelectionRule("best_of")
+    given_ = [Candidate(None), *candidates("7 8", "", "-300 -200")]
+    assert select(given_, rule).chosen == 2
+    assert [expected_right(given_, [True, False, True], rule, k, 1) for k in (1, 2, 3)] == [1.0, 0.5, 1.0]
+    assert select([Candidate(None)] * 2, rule).why == "no candidate says anything"
+    for vote in ("critic", "logprob"):
+        rule = SelectionRule(vote=vote, ties="logprob")
+        assert select([Candidate(None), *candidates("7", "-9", "0")], rule).chosen == 1
+
+
 def test_what_is_missing_is_named() -> None:
     for given_, rule, told in (
         ([], SelectionRule(), "candidates are empty"),
@@ -122,6 +133,7 @@ def test_what_is_missing_is_named() -> None:
         (candidates("7", "", "-1"), SelectionRule(vote="critic"), r"candidates\[0\].score = -1: votes"),
         (candidates("7"), SelectionRule(vote="logprob"), r"candidates\[0\].logprob = None: .*logprobs"),
         (candidates("7"), SelectionRule(ties="logprob"), r"candidates\[0\].logprob = None"),
+        (candidates("- 7", "", "1 -2"), SelectionRule(vote="critic"), r"candidates\[1\].score = -2: votes"),
     ):
         with pytest.raises(ValueError, match=told):
             select(given_, rule)

@@ -42,7 +42,8 @@ class AnswerSampling(Config):
     top_k: int = Field(default=50, ge=0)
     """0 is off"""
     top_p: float = Field(default=1.0, gt=0, le=1)
-    new_tokens: int = Field(default=4096, ge=1)
+    new_tokens: int | None = Field(default=4096, ge=1)
+    """of an answer at most; None leaves it to whoever answers"""
     seed: int = 0
     """every response draws with its own seed, which follows from this one and its place"""
     max_tiles: int | None = Field(default=None, ge=1)
@@ -54,9 +55,10 @@ class AnswerSampling(Config):
         own = {
             "seed": derive_seed("response", self.seed, *place) % 2**63,
             "max_tokens": self.new_tokens,
+            "max_tiles": self.max_tiles,
         }
-        tiles = {} if self.max_tiles is None else {"max_tiles": self.max_tiles}
-        return {"messages": messages, **sampling, **own, **tiles}
+        given = {name: value for name, value in own.items() if value is not None}
+        return {"messages": messages, **sampling, **given}
 
 
 class ResponseSampling(AnswerSampling):
@@ -196,11 +198,16 @@ def first_words(response: str, share: float) -> str:
 
 @dataclass(frozen=True)
 class BatchReply:
-    """What came back for a request: its text and how that ended, or why there is none."""
+    """What came back for a request: its text and how that ended, or why there is none.
+
+    tokens: of it, 0 where the server doesn't say. logprob: their mean, where it was asked for.
+    """
 
     text: str = ""
     finish: str = ""
     fault: str = ""
+    tokens: int = 0
+    logprob: float | None = None
 
     @classmethod
     def of(cls, line: Mapping[str, Any]) -> BatchReply:
@@ -214,7 +221,10 @@ class BatchReply:
         said = choice["message"].get("content") or ""
         if thought := choice["message"].get("reasoning_content"):
             said = f"<think>\n{thought}\n</think>\n\n{said}"
-        return cls(said, str(choice.get("finish_reason")))
+        tokens = (body.get("usage") or {}).get("completion_tokens") or 0
+        told = [each["logprob"] for each in (choice.get("logprobs") or {}).get("content") or ()]
+        mean = sum(told) / len(told) if told else None
+        return cls(said, str(choice.get("finish_reason")), "", tokens, mean)
 
 
 class BatchReplies:

@@ -47,6 +47,7 @@ RECIPE_FIELDS = (
 """Fields of a recipe without parts, but for those that `tune` has as options of its own."""
 VERBS = {
     "chat": Verb("ask a model about pictures and clips", "chat:ChatCommand"),
+    "answer": Verb("answer by the best, or the most, of several candidates", "serving.answer:AnswerCommand"),
     "models": Verb("list the released models; describe one", "models:ModelsCommand"),
     "serve": Verb("serve a model to OpenAI's clients", "serving.serve:ServeCommand"),
     "run": Verb("answer a file of requests, as OpenAI's batches are", "serving.run:RunFileCommand"),

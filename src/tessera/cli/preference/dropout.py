@@ -43,7 +43,9 @@ class DropoutCommand(AskingCommand):
         records = partial(self._pairs, responses)
         words = ("pairs of", "responses")
         asked = self._requests(responses)
-        return self.ask(asked, self.responses.parent, records, Outcome(len(responses)), words)
+        return self.ask_into(
+            self.output, asked, self.responses.parent, records, Outcome(len(responses)), words
+        )
 
     def _requests(self, responses: Responses) -> Iterator[dict[str, Any]]:
         for said in responses:

@@ -34,6 +34,11 @@ class CandidateResponse:
     steps: tuple[float, ...] = ()
     cluster: int | None = None
 
+    def as_json(self) -> dict[str, Any]:
+        """What is known of it, as plain values."""
+        known = {name: value for name, value in asdict(self).items() if value not in (None, "", ())}
+        return {"text": self.text, "answer": self.answer} | known
+
 
 @dataclass(frozen=True)
 class ChosenResponse:
@@ -63,23 +68,25 @@ class ChosenResponse:
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         counts = {"response": self.response, "tokens": self.tokens}
-        return {"answer": self.answer, **counts, **asdict(self)}
+        each = [candidate.as_json() for candidate in self.candidates]
+        return {"answer": self.answer, **counts, **asdict(self), "candidates": each}
 
 
 def read_answer(response: str, version: str | None) -> FinalAnswer | BadFormat:
     r"""The answer of a response to a prompt of this version; None: to a question as it is.
 
     Then it is what the last box holds, else what stands behind the last "Answer:", else all words but the
-    thought.
+    thought. What the last box holds also counts where the rest breaks the version's format.
 
     >>> read_answer("3 + 4.\nThe answer is: 7", None)
     FinalAnswer(answer='7')
     """
-    if version is not None:
-        return extract_answer(response, version)
     words = response.rpartition("</think>")[2].strip()
-    announced = _ANNOUNCED.findall(words)
     box = last_box(words)
+    if version is not None:
+        found = extract_answer(response, version)
+        return found if isinstance(found, FinalAnswer) or not box else FinalAnswer(box)
+    announced = _ANNOUNCED.findall(words)
     answer = box if box is not None else announced[-1].strip() if announced else words
     return FinalAnswer(answer) if answer else BadFormat("nothing was said")
 
