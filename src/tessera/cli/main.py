@@ -36,7 +36,7 @@ PREFER = {
     "pair": Verb("pair right responses with others, and see the pairs", "preference.pair:PairCommand"),
 }
 PRM = {
-    "build": Verb("make data: solutions, their steps, and scores of these", "reward.build:BuildCommand"),
+    "build": Verb("make data: solutions, their steps, and scores of these", "reward.build:PrmBuildCommand"),
     "score": Verb("rate responses, each step and the whole", "reward.score:PrmScoreCommand"),
     "evaluate": Verb("measure one on labelled steps", "reward.evaluate:PrmEvaluateCommand"),
 }

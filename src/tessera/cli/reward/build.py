@@ -33,7 +33,7 @@ class SolutionSampling(ResponseSampling):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildCommand(AskingCommand):
+class PrmBuildCommand(AskingCommand):
     """Sample solutions, cut them into steps at blank lines, and let the model go on from every step.
 
     A step's score is the share of continuations that end right. The same command goes on at the continuation
