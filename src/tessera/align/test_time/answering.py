@@ -108,6 +108,11 @@ def rated(
     return found
 
 
+def scores_of(critic: Critic, conversation: Conversation, texts: Sequence[str]) -> list[float | None]:
+    """The critic's scores of texts; None for one that says nothing."""
+    return [one.score for one in rated(critic, conversation, [CandidateResponse(text) for text in texts])]
+
+
 def mean_logprob(completion: Completion) -> float | None:
     """Of its tokens; None where they were not asked for, or there are none."""
     told = completion.logprobs
