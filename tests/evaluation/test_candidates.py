@@ -13,7 +13,7 @@ from tessera.chat.message import Conversation
 from tessera.engine.sampling.options import Sampling
 from tessera.evaluation.candidates import (
     ORACLE,
-    Asking,
+    CandidateAsking,
     CandidateResults,
     OftenAsked,
     curve_json,
@@ -60,7 +60,7 @@ class Said(FakeCompletion):
 
 def run(right: Sequence[bool], **more: Any) -> tuple[CandidateResults, DrawingEngine]:
     engine = DrawingEngine(right)
-    asking = Asking(len(right), **more)
+    asking = CandidateAsking(len(right), **more)
     tasks = ("count", "reason")
     return evaluate_candidates(engine, FakeEncoder(), asking, tasks, 4, "caption"), engine  # type: ignore[arg-type]
 
@@ -137,7 +137,9 @@ def test_how_a_candidate_is_read(
 
 def test_prompts_stand_around_the_question() -> None:
     item = heldout_items("count", 1)[0]
-    asking = Asking(2, wording=lambda text: write_prompt(text, "en_v2", 0), version="en_v2", max_tiles=1)
+    asking = CandidateAsking(
+        2, wording=lambda text: write_prompt(text, "en_v2", 0), version="en_v2", max_tiles=1
+    )
     talk = asking.talk(item, "picture")
     assert f"{item.question.text}\nAnswer the preceding question." in talk.messages[0].text
     assert talk.media[0].max_tiles == 1  # type: ignore[union-attr]

@@ -22,7 +22,7 @@ from tessera.cli.serving.selecting import SelectionArguments
 from tessera.cli.terminal.tables import Terminal, figures_table
 from tessera.engine.engine import Engine
 from tessera.engine.sampling.options import Sampling
-from tessera.evaluation.candidates import Asking, CurvePoint, curve_json, evaluate_candidates
+from tessera.evaluation.candidates import CandidateAsking, CurvePoint, curve_json, evaluate_candidates
 from tessera.evaluation.report import COSTS, Report, StageResult, curve_costs, report_page
 from tessera.evaluation.runner import TaskResults, evaluate
 from tessera.evaluation.tasks import choose_tasks, most_tokens
@@ -146,7 +146,7 @@ class EvaluateCommand(ReportingCommand):
         rules = {"majority": SelectionRule("majority", chosen.vote, chosen.ties)}
         return rules | ({} if chosen.critic is None else {"best of": SelectionRule("best_of")})
 
-    def _asking(self, loaded: Loaded) -> Asking:
+    def _asking(self, loaded: Loaded) -> CandidateAsking:
         version, chosen, asking = self.cot, self.selecting, self.asking
         weighed = "logprob" in (chosen.vote, chosen.ties)
         sampling = Sampling(
@@ -158,7 +158,7 @@ class EvaluateCommand(ReportingCommand):
             logprobs=0 if weighed else None,
         )
         critic = chosen.open(self.device)
-        return Asking(
+        return CandidateAsking(
             chosen.number,
             sampling,
             asking.greedy_first,

@@ -35,7 +35,7 @@ ORACLE = "any right"
 
 
 @dataclass(frozen=True)
-class Asking:
+class CandidateAsking:
     """How candidates are asked for. n: of each question; greedy_first: the first takes the best tokens.
 
     sampling: of the others; None draws at temperature 0.7 and top_p 0.95. wording: puts a question into a
@@ -145,7 +145,7 @@ class CandidateResults:
 def evaluate_candidates(
     engine: Engine,
     encoder: Encoder,
-    asking: Asking,
+    asking: CandidateAsking,
     tasks: Sequence[str] = (),
     count: int = 100,
     mode: Mode = "picture",
@@ -188,7 +188,7 @@ def evaluate_candidates(
 
 
 def _often_asked(
-    item: HeldoutItem, talk: Conversation, said: Sequence[Completion], asking: Asking
+    item: HeldoutItem, talk: Conversation, said: Sequence[Completion], asking: CandidateAsking
 ) -> OftenAsked:
     texts = [one.text for one in said]
     scores = asking.scores(talk, texts) if asking.scores else [None] * len(texts)
