@@ -176,10 +176,17 @@ def test_earlier_turns_are_part_of_the_question(model: ChatModel) -> None:
     assert critic.score(flat, []) == []
 
 
+def test_an_empty_response_is_worst(model: ChatModel) -> None:
+    critic = ProcessCritic(model)
+    alone, between = critic.score(PLAIN, ["a"]), critic.score(PLAIN, ["", "a", "\n\n "])
+    assert between[1].score == pytest.approx(alone[0].score, abs=1e-6)
+    assert [(one.score, one.steps) for one in (between[0], between[2])] == [(0.0, ())] * 2
+    hard = ProcessCritic(model, CriticSettings(mode="hard")).score(PLAIN, [""])
+    assert hard[0].score == -100.0 and hard[0].steps == ()
+
+
 def test_what_can_not_be_rated_is_named(model: ChatModel) -> None:
     critic = ProcessCritic(model)
-    with pytest.raises(ValueError, match=r"responses\[1\] is empty: leave it out"):
-        critic.score(PLAIN, ["a", " \n\n "])
     with pytest.raises(ValueError, match="the last turn is not the user's"):
         critic.score(Conversation((say("user", "a"), say("assistant", "b"))), ["a"])
     with pytest.raises(ValueError, match=r"responses\[1\]: question and steps have \d+ tokens"):
