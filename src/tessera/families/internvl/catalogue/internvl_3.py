@@ -53,7 +53,7 @@ PROCESS_REWARD = replace(
     base="VisualPRM-8B-v1_1",
     transformers_repository="",
     card_licence="MIT",
-    published=Published("7.9", source="15.9 GB in its repository's list of files"),
+    published=Published("7.9", "0.304", source="15.9 GB in its repository's list of files"),
     notes=(
         *REWARD_NOTES,
         "its card names InternVL2_5-8B and its MPO model as the base; tokenizer files and size are those of "
