@@ -74,7 +74,9 @@ def test_one_question(
     assert main(["answer", picture, "what colour is it?", *prm, *words, "--json"]) == 0
     found = told(capsys)
     ((talk, texts),) = critic.asked
-    assert len(talk.media) == 1 and [one["text"] for one in found["candidates"]] == texts
+    given = [one["text"] for one in found["candidates"]]
+    assert len(talk.media) == 1 and list(dict.fromkeys(given)) == texts, "what is said twice is rated once"
+    assert len(given) == 4 and all(one["score"] > 0 for one in found["candidates"])
     assert found["response"] == max(texts, key=lambda text: len(set(text))) and found["critic_seconds"] > 0
     assert texts[0].strip() == alone.strip(), "the first candidate is the greedy one"
 

@@ -21,7 +21,7 @@ from tessera.train.objective.preferences.losses import preference_loss, quality_
 from tessera.train.parallel.mesh import ProcessMesh
 from tessera.train.recipe import Start
 from tessera.train.setup import Setup, set_up
-from tests.train.pair_data import HERE, LORA, preference_recipe, write_pairs
+from tests.train.pair_data import HERE, LORA, ZERO, preference_recipe, write_pairs
 
 
 def begun(setup: Setup) -> Any:
@@ -219,6 +219,18 @@ def test_runs_learn_and_tell_of_their_pairs(tmp_path: Path) -> None:
     assert (
         reports[-1].validation_loss is not None and reports[-1].validation_loss < reports[6].validation_loss
     )
+
+
+@pytest.mark.parametrize("kind", ["cached", "copy"])
+def test_held_out_pairs_have_a_reference_of_their_own(kind: str, tmp_path: Path) -> None:
+    """Of a source with the same name, as a share that is kept from training has."""
+    meta, other = write_pairs(tmp_path / "data", 5), write_pairs(tmp_path / "other", 9, seed=4)
+    objective = PreferenceObjective(reference=kind, generation=0.0, quality=0.0)  # type: ignore[arg-type]
+    recipe = preference_recipe(
+        meta, objective, steps=1, validation=(str(other),), schedule={"warmup": 0}, rules=ZERO
+    )
+    (report,) = Trainer(set_up(recipe), tmp_path / "run").run()
+    assert report.validation_loss == pytest.approx(0.8 * math.log(2), abs=1e-5), "nothing has moved"
 
 
 def test_a_run_goes_on_with_its_running_mean(tmp_path: Path) -> None:

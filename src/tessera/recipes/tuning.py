@@ -20,9 +20,11 @@ from tessera.families.family import Family
 from tessera.models.accounting import count_parameters
 from tessera.nn.lora import LoRAConfig
 from tessera.packing.config import PackingConfig
+from tessera.recipes.aligning import PAIRS, Method, objective_for, preference_rate
 from tessera.recipes.internvl.second import SERIES, Tuning
 from tessera.recipes.internvl.stage import PARTS, Part
 from tessera.runtime.config import Config
+from tessera.train.objective.preference import PreferenceObjective
 from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start
 from tessera.train.update.rules import DECODER_LINEARS, Rule
 from tessera.train.update.schedule import Schedule
@@ -55,6 +57,10 @@ GRAIN = 256
 class Wish(Config):
     """What the user asks of a fine-tune; None leaves a value to the table of defaults."""
 
+    method: Method = "sft"
+    """sft learns answers; the others learn from pairs of answers."""
+    beta: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """What rewards of pairs are scaled by; None as the method has it."""
     full: bool = False
     """Train the weights of the parts themselves instead of low-rank factors."""
     parts: tuple[Part, ...] = ()
@@ -86,8 +92,13 @@ class Wish(Config):
 
     @property
     def kind(self) -> str:
-        """A key of SAMPLES."""
+        """How it learns: "full" or "lora"."""
         return "full" if self.full else "lora"
+
+    @property
+    def of_pairs(self) -> bool:
+        """Whether it learns from pairs of answers."""
+        return self.method != "sft"
 
 
 @dataclass(frozen=True)
@@ -159,12 +170,13 @@ def choose(
     packing, why_packs = _packing(family, row, data, samples, wish)
     accumulate = world * max(1, round(samples * data.mean / packing.max_tokens / world))
     steps = max(1, math.ceil(passes * data.tokens / packing.max_tokens / accumulate))
-    rate = wish.rate or (TOY_LORA_RATE if row is TOY and not wish.full else row.rate)
+    rate, why_rate = _rate(family, row, whose, wish)
     often = min(500, max(10, steps // 10))
     stage = Stage(
         name=STAGE,
         steps=steps,
         rules=_rules(wish, rate, row.decay),
+        objective=objective_for(wish.method, wish.beta),
         sources=(ManifestSpec(meta=meta, max_dynamic_patch=wish.tiles),),
         packing=packing,
         accumulate=accumulate,
@@ -175,14 +187,18 @@ def choose(
         evaluation=_questions(wish, validation, often),
     )
     recipe = Recipe(name="tune", stages=(stage,), start=Start(checkpoint=checkpoint), save_every=often)
-    asked = "as asked"
     return recipe, (
         _what_learns(wish),
-        Choice("learning rate", f"{rate:g}, cosine to zero", asked if wish.rate else whose),
+        *_how_pairs_teach(stage.objective),
+        Choice("learning rate", f"{rate:g}, cosine to zero", why_rate),
         Choice("weight decay", f"{row.decay:g}", whose),
         Choice("passes", f"{passes:g}", why_passes),
         Choice("pack", f"{packing.max_tokens:,} tokens, {packing.max_tiles} tiles", why_packs),
-        Choice("samples a step", f"about {samples}, in {accumulate} packs", why_samples),
+        Choice(
+            f"{'pairs' if wish.of_pairs else 'samples'} a step",
+            f"about {samples}, in {accumulate} packs",
+            why_samples,
+        ),
         Choice("steps", f"{steps:,}", f"{passes:g} passes over {data.tokens:,} tokens"),
         Choice("measured, saved", f"every {often} steps", "ten times a run, at least every 500 steps"),
     )
@@ -194,8 +210,8 @@ def parts_of(wish: Wish) -> tuple[Part, ...]:
 
 
 def _questions(wish: Wish, validation: str | None, every: int) -> EvaluationSpec | None:
-    """The first questions of records held out."""
-    if validation is None or not wish.ask:
+    """The first questions of records held out; answers of pairs are no right ones to compare with."""
+    if validation is None or not wish.ask or wish.of_pairs:
         return None
     return EvaluationSpec(records=validation, every=every, count=wish.ask)
 
@@ -207,6 +223,28 @@ def _what_learns(wish: Wish) -> Choice:
     alpha = 2 * wish.lora_rank if wish.lora_alpha is None else wish.lora_alpha
     value = f"LoRA on {parts}: rank {wish.lora_rank}, alpha {alpha:g}, dropout {wish.lora_dropout:g}"
     return Choice("trained", value, "as asked" if wish.parts else "all else is frozen, as published")
+
+
+def _how_pairs_teach(objective: object) -> tuple[Choice, ...]:
+    """The weights of the losses."""
+    if not isinstance(objective, PreferenceObjective):
+        return ()
+    parts = {
+        "preference": objective.preference,
+        "quality": objective.quality,
+        "generation": objective.generation,
+    }
+    weights = ", ".join(f"{name} {weight:g}" for name, weight in parts.items() if weight)
+    return (Choice("losses", f"{weights}; beta {objective.beta:g}", "as published for the method"),)
+
+
+def _rate(family: Family, row: Tuning, whose: str, wish: Wish) -> tuple[float, str]:
+    """Peak learning rate, and whose it is."""
+    if wish.rate:
+        return wish.rate, "as asked"
+    if wish.of_pairs:
+        return preference_rate(family, wish.kind, row is TOY)
+    return (TOY_LORA_RATE if row is TOY and not wish.full else row.rate), whose
 
 
 def _rules(wish: Wish, rate: float, decay: float) -> tuple[Rule, ...]:
@@ -223,7 +261,7 @@ def _rules(wish: Wish, rate: float, decay: float) -> tuple[Rule, ...]:
 def _samples(data: DataLengths, wish: Wish) -> tuple[int, str]:
     if wish.samples:
         return wish.samples, "as asked"
-    usual, passes = SAMPLES[wish.kind], _passes(data, wish)[0]
+    usual, passes = PAIRS if wish.of_pairs else SAMPLES[wish.kind], _passes(data, wish)[0]
     small = max(FEWEST_SAMPLES, int(data.records * passes / FEWEST_STEPS))
     if small < usual:
         return small, f"fewer than the published {usual}, for the data is small"
@@ -233,6 +271,8 @@ def _samples(data: DataLengths, wish: Wish) -> tuple[int, str]:
 def _passes(data: DataLengths, wish: Wish) -> tuple[float, str]:
     if wish.passes:
         return wish.passes, "as asked"
+    if wish.of_pairs:
+        return 1.0, "as published for pairs"
     for fewer, passes in PASSES:
         if data.records < fewer:
             return passes, f"fewer than {fewer:,} records"

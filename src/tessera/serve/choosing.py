@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from tessera.chat.message import Conversation
 from tessera.engine.answer import CLOSE, OPEN
-from tessera.scoring.selection.responses import CandidateResponse, ChosenResponse, choose
+from tessera.scoring.selection.responses import CandidateResponse, ChosenResponse, Rated, choose, rated
 from tessera.scoring.selection.rule import SelectionRule
 from tessera.serve.said import Said
-
-
-class Rated(Protocol):
-    """What a critic makes of a response."""
-
-    @property
-    def score(self) -> float: ...
-
-    @property
-    def steps(self) -> tuple[float, ...]: ...
 
 
 class Rater(Protocol):
@@ -50,10 +41,7 @@ def chosen_among(
     """The choice. talk: what the critic reads; it rates those that say anything. ValueError as it."""
     responses = [_response(one) for one in said]
     if rater is not None and talk is not None:
-        spoken = [place for place, one in enumerate(responses) if one.text.strip()]
-        rated = rater.score(talk, [responses[place].text for place in spoken]) if spoken else []
-        for place, found in zip(spoken, rated, strict=True):
-            responses[place] = replace(responses[place], score=found.score, steps=found.steps)
+        responses = rated(responses, partial(rater.score, talk))
     return choose(responses, asked.version, asked.rule)
 
 

@@ -198,10 +198,11 @@ class Trainer:
         stage = self.recipe.stages[index]
         if not isinstance(stage.objective, Beginnable):
             return
-        sources, learner = self.setup.sources[index], self.setup.learner
-        running = stage.objective.begin(
-            Beginning(stage, learner, sources, self.mesh, self.device, self._progress)
-        )
+        learner, rest = self.setup.learner, (self.mesh, self.device, self._progress)
+        running = stage.objective.begin(Beginning(stage, learner, self.setup.sources[index], *rest))
+        if held_out := self.setup.validation[index]:
+            data = self.setup.validation_data(index)
+            self.stepping.held_out[index] = running.held_out(Beginning(data, learner, held_out, *rest))
         if saved is not None and saved.position.objective:
             running.load_state_dict(saved.position.objective)
         self.stepping.running[index] = running
@@ -251,7 +252,7 @@ class Trainer:
 
     def _measured(self, taken: TakenStep) -> TakenStep:
         report = taken.report
-        compute = self.stepping.computation(report.stage_index, report.step)
+        compute = self.stepping.computation(report.stage_index, report.step, held_out=True)
         try:
             return self._measuring.behind(taken, compute, self._journal.write_answers)
         except FloatingPointError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self, Unpack
 
 from tessera.align.critics.critic import Critic
@@ -14,7 +15,7 @@ from tessera.chat.message import IMAGE_MARK, Conversation
 from tessera.engine.chat_model import ChatModel, Prompt
 from tessera.engine.completion import Completion
 from tessera.engine.request import ChatInput, ChatOptions, Pictures, place_prompt
-from tessera.scoring.selection.responses import CandidateResponse, ChosenResponse, choose
+from tessera.scoring.selection.responses import CandidateResponse, ChosenResponse, choose, rated
 from tessera.scoring.selection.rule import SelectionRule
 
 DEFAULT_PROMPT = "en_v2"
@@ -81,7 +82,7 @@ def answer_asked(
     responses = _sampled(model, request, n, greedy_first)
     sampled = time.perf_counter()
     if critic is not None:
-        responses = rated(critic, request.conversation, responses)
+        responses = rated(responses, partial(critic.score, request.conversation))
     took = {"seconds": sampled - begun, "critic_seconds": time.perf_counter() - sampled if critic else 0.0}
     chosen = choose(responses, version, rule)
     return ChosenAnswer.of(chosen, prompt_tokens=len(request.encoded.ids), **took)
@@ -96,16 +97,10 @@ def as_prompted(question: ChatInput, version: str | None) -> ChatInput:
     return write_prompt(question, version, question.count(IMAGE_MARK))
 
 
-def rated(
-    critic: Critic, conversation: Conversation, responses: Sequence[CandidateResponse]
-) -> list[CandidateResponse]:
-    """The responses with the critic's scores; those that say nothing have none."""
-    found = list(responses)
-    said = [place for place, response in enumerate(found) if response.text.strip()]
-    judged = critic.score(conversation, [found[place].text for place in said]) if said else []
-    for place, one in zip(said, judged, strict=True):
-        found[place] = replace(found[place], score=one.score, steps=one.steps)
-    return found
+def scores_of(critic: Critic, conversation: Conversation, texts: Sequence[str]) -> list[float | None]:
+    """The critic's scores of texts; None for one that says nothing."""
+    responses = [CandidateResponse(text) for text in texts]
+    return [one.score for one in rated(responses, partial(critic.score, conversation))]
 
 
 def mean_logprob(completion: Completion) -> float | None:

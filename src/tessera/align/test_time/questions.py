@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tessera.align.asking import AskedRecord, BatchReply, requests, response_record, user_message
 from tessera.align.critics.critic import Critic
 from tessera.align.prompts import version_for, write_prompt
-from tessera.align.test_time.answering import rated
 from tessera.align.test_time.settings import CandidateSampling
 from tessera.chat.openai import read_messages
-from tessera.scoring.selection.responses import CandidateResponse, choose
+from tessera.scoring.selection.responses import CandidateResponse, choose, rated
 from tessera.scoring.selection.rule import SelectionRule
 
 
@@ -56,7 +56,8 @@ class FileAnswering:
         responses = [CandidateResponse(each.text, each.tokens, each.finish, each.logprob) for each in said]
         if self.critic is not None:
             message = user_message(prompt, question.images)
-            responses = rated(self.critic, read_messages([message], root=self.media), responses)
+            talk = read_messages([message], root=self.media)
+            responses = rated(responses, partial(self.critic.score, talk))
         chosen = choose(responses, self.version, self.rule)
         number = numbers[chosen.index]
         told = response_record(question, prompt, self.version or "", number, replies[number])

@@ -187,7 +187,9 @@ def prepare(
         say(console, setup.report.describe())
     learner = setup.learner
     answer = Answerer(learner, out) if isinstance(learner, ChatLearner) else None
-    trainer = Trainer(setup, out, after_stage, held=True, changed_data=changed_data, answer=answer)
+    trainer = Trainer(
+        *(setup, out, after_stage), answer=answer, held=True, changed_data=changed_data, progress=progress
+    )
     for line in trainer.damaged:
         say(console, f"warning: {line}; going on from the one before")
     if trainer.resumed_at:
@@ -220,7 +222,8 @@ def follow(
         for report in reports:
             if not seen or seen[-1].stage_index != report.stage_index:
                 console.print(rules_table(trainer, report.stage_index))
-            watching.see(report)
+            for warning in watching.see(report):
+                say(console, f"warning: {warning}")
             seen.append(report)
     return seen
 

@@ -19,6 +19,7 @@ from tessera.cli.terminal.mistakes import mistakes_as_errors
 from tessera.cli.terminal.tables import Terminal, figures_table, say
 from tessera.cli.training.plan import is_small, require_memory, too_large
 from tessera.cli.training.train import MERGED, follow, hold, merged, prepare, require_run, say_stopped
+from tessera.recipes.aligning import Method
 from tessera.recipes.internvl.stage import Part
 from tessera.recipes.shelf import load_recipe
 from tessera.recipes.tuning import Choice, DataLengths, Wish, choose
@@ -55,6 +56,10 @@ class TuneCommand(WordsCommand, FieldsCommand):
     """A model (name, folder, "shipped", folder of an earlier fine-tune); manifests or files of records."""
     out: Path = Path("runs/tune")
     """Folder of the run."""
+    method: Method = "sft"
+    """sft learns answers; mpo, dpo, bco, ipo, hinge and simpo learn from pairs of answers (docs/align.md)."""
+    beta: float | None = None
+    """What rewards of pairs are scaled by."""
     full: bool = False
     """Train the weights themselves instead of LoRA factors."""
     parts: tuple[Part, ...] = ()

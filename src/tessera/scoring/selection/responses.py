@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from tessera.scoring.reasoned.extraction import BadFormat, FinalAnswer, extract_answer, last_box
 from tessera.scoring.selection.choosing import select
@@ -70,6 +70,30 @@ class ChosenResponse:
         counts = {"response": self.response, "tokens": self.tokens}
         each = [candidate.as_json() for candidate in self.candidates]
         return {"answer": self.answer, **counts, **asdict(self), "candidates": each}
+
+
+class Rated(Protocol):
+    """What a critic makes of a response."""
+
+    @property
+    def score(self) -> float: ...
+
+    @property
+    def steps(self) -> tuple[float, ...]: ...
+
+
+def rated(
+    responses: Sequence[CandidateResponse], rate: Callable[[Sequence[str]], Sequence[Rated]]
+) -> list[CandidateResponse]:
+    """The responses with a critic's scores. Each text is rated once; what says nothing is not rated."""
+    texts = list(dict.fromkeys(response.text for response in responses if response.text.strip()))
+    found = dict(zip(texts, rate(texts) if texts else (), strict=True))
+    return [
+        replace(response, score=one.score, steps=tuple(one.steps))
+        if (one := found.get(response.text))
+        else response
+        for response in responses
+    ]
 
 
 def read_answer(response: str, version: str | None) -> FinalAnswer | BadFormat:

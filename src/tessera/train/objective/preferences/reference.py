@@ -27,7 +27,7 @@ Reference = Callable[[VLM, Pack, torch.device], torch.Tensor]
 def open_reference(kind: ReferenceKind, objective: Objective, beginning: Beginning) -> Reference:
     """The reference of a stage, from its model as it begins. ValueError naming why a kind can't be."""
     if kind == "none":
-        return _nothing
+        return no_reference
     model, moves = beginning.learner.model, not_cacheable(beginning)
     others = _more_than_factors(model)
     if kind == "auto":
@@ -47,7 +47,8 @@ def open_reference(kind: ReferenceKind, objective: Objective, beginning: Beginni
     return _Copy(model) if kind == "copy" else _base
 
 
-def _nothing(model: VLM, pack: Pack, device: torch.device) -> torch.Tensor:
+def no_reference(model: VLM, pack: Pack, device: torch.device) -> torch.Tensor:
+    """Zeros: rewards are log-probabilities themselves."""
     answers = sum(map(len, pack.branches))
     return torch.zeros(answers, dtype=torch.float64, device=device)
 
