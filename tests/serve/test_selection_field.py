@@ -115,6 +115,7 @@ def test_what_the_critic_refuses_is_told(rated: Served) -> None:
         ({"ties": "last"}, {}, "selection.ties = 'last': "),
         ({}, {"n": 2}, "n: 2 beside selection, which tells one answer; give selection.n"),
         ({}, {"stream": True}, "stream: an answer is selected when all candidates are there"),
+        ({}, {"continue_final_message": True}, "continue_final_message: candidates are whole answers"),
         ({}, {"temperature": 0}, "temperature: 0 makes all candidates alike; leave it out"),
     ],
 )
