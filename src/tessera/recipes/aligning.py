@@ -1,4 +1,4 @@
-"""What differs in a fine-tune that learns from pairs of answers, or from its own: loss, rate, size of a step."""
+"""What differs in a fine-tune on pairs of answers, or on answers of its own: loss, rate, size of steps."""
 
 from __future__ import annotations
 

@@ -57,8 +57,8 @@ class TuneCommand(WordsCommand, FieldsCommand):
     out: Path = Path("runs/tune")
     """Folder of the run."""
     method: Method = "sft"
-    """sft learns answers; mpo, dpo, bco, ipo, hinge, simpo learn from pairs of answers; grpo from answers of its
-    own (docs/align.md)."""
+    """sft learns answers; mpo, dpo, bco, ipo, hinge, simpo learn from pairs of answers; grpo from answers of
+    its own (docs/align.md)."""
     beta: float | None = None
     """What rewards of pairs are scaled by; of grpo, the weight of the distance to the first weights."""
     prompts: int = 8
