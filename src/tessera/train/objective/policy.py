@@ -154,8 +154,9 @@ class RunningPolicy(PolicyObjective):
     def figures(self) -> dict[str, torch.Tensor]:
         """Of the step's responses: mean reward, share with 1 or more, tokens, share that ended, distance a
         token, and share in groups whose rewards differ, which alone teach."""
-        sums = torch.stack(self._sums).sum(0)
+        noted = self._sums.copy()
         self._sums.clear()
+        sums = torch.stack(noted).sum(0)
         *values, answers, tokens = sums
         means = [value / answers for value in values]
         means[FIGURES.index("kl")] = values[FIGURES.index("kl")] / tokens
