@@ -278,7 +278,7 @@ def test_references_that_cannot_be(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=message):
             begun(setup)
     copied = begun(set_up(preference_recipe(meta)))
-    assert type(copied._reference).__name__ == "_Copy"
+    assert type(copied._reference.reference).__name__ == "_Copy"
 
 
 def test_a_preference_stage_comes_first(tmp_path: Path) -> None:
