@@ -47,12 +47,12 @@ def open_model_reference(kind: Literal["copy", "base"], beginning: Beginning) ->
     model = beginning.learner.model
     if kind == "base":
         if others := _more_than_factors(model):
-            raise ValueError(f'reference = "base": {others}; take a copy, or what is cached')
+            raise ValueError(f'reference = "base": {others}; take copy, or cached for pairs')
         return _base
     if beginning.mesh.shared:
         raise ValueError(
             'reference = "copy": weights or tokens lie with several processes, and each would hold a second '
-            "copy of all; take cached"
+            "copy of all; take cached, or base with LoRA alone"
         )
     return _Copy(model)
 
