@@ -134,6 +134,8 @@ def test_load_gives_such_a_model() -> None:
         ("Two are red, three blue.\nAnswer: \\boxed{\\frac{1}{2}}", "en_v2", "\\frac{1}{2}"),
         ("The cat is left of it.\nAnswer: \\boxed{B}", "en_v2_mc", "B"),
         ("short", "en_v2", None),
+        ("\\boxed{5}", "en_v2", "5"),
+        ("<think>so 4</think>\n\n\\boxed{5}", "en", "5"),
     ],
 )
 def test_answers_of_responses(response: str, version: str | None, answer: str | None) -> None:

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tessera.align.preferences.answer_fix import fix_answer
-from tessera.align.preferences.difference import mark_difference
 from tessera.align.preferences.grouping import Grouping
 from tessera.align.preferences.pairs import EMPTY, NOT_DRAWN, PART, RefusedPair, build_pairs, refusal
 from tessera.align.preferences.response import SampledResponse
 from tessera.align.preferences.verdicts import Kind, ResponseVerdict, ScoredResponse
+from tessera.pages.difference import mark_difference
 
 
 def scored(

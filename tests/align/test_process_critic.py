@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,17 @@ def step_by_step(model: ChatModel, question: Sequence[Part], steps: Sequence[str
         talk = judging_talk(question, steps[:number], [RIGHT] * (number - 1))
         found.append(float(last_scores(model, talk)[signs].softmax(0)[0]))
     return found
+
+
+def test_small_steps_of_position_are_the_model_s_own(model: ChatModel) -> None:
+    """V2PE: behind a picture every branch stands where it would stand alone."""
+    family = tiny.family().model_copy(update={"visual_increment": 0.25})
+    loaded = replace(model.loaded, family=family)
+    whole = ProcessCritic(ChatModel(loaded)).score(TALK, RESPONSES)
+    single = [ProcessCritic(ChatModel(loaded)).score(TALK, [response])[0] for response in RESPONSES]
+    for one, alone in zip(whole, single, strict=True):
+        assert one.steps == pytest.approx(alone.steps, abs=1e-5)
+    assert whole[0].steps != pytest.approx(ProcessCritic(model).score(TALK, RESPONSES)[0].steps, abs=1e-4)
 
 
 @pytest.mark.parametrize("talk", [TALK, PLAIN], ids=["picture", "text"])
@@ -176,10 +188,17 @@ def test_earlier_turns_are_part_of_the_question(model: ChatModel) -> None:
     assert critic.score(flat, []) == []
 
 
+def test_an_empty_response_is_worst(model: ChatModel) -> None:
+    critic = ProcessCritic(model)
+    alone, between = critic.score(PLAIN, ["a"]), critic.score(PLAIN, ["", "a", "\n\n "])
+    assert between[1].score == pytest.approx(alone[0].score, abs=1e-6)
+    assert [(one.score, one.steps) for one in (between[0], between[2])] == [(0.0, ())] * 2
+    hard = ProcessCritic(model, CriticSettings(mode="hard")).score(PLAIN, [""])
+    assert hard[0].score == -100.0 and hard[0].steps == ()
+
+
 def test_what_can_not_be_rated_is_named(model: ChatModel) -> None:
     critic = ProcessCritic(model)
-    with pytest.raises(ValueError, match=r"responses\[1\] is empty: leave it out"):
-        critic.score(PLAIN, ["a", " \n\n "])
     with pytest.raises(ValueError, match="the last turn is not the user's"):
         critic.score(Conversation((say("user", "a"), say("assistant", "b"))), ["a"])
     with pytest.raises(ValueError, match=r"responses\[1\]: question and steps have \d+ tokens"):

@@ -44,7 +44,7 @@ TABLE: dict[str, set[str]] = {room: allowed for level in LEVELS for room, allowe
     "recipes": BELOW_TRAIN | {"train", "engine", "align", "evaluation"},
     "align": BELOW_TRAIN | {"train", "engine", "pages"},
     "evaluation": {"engine", "scoring", "playground", "pages", "chat", "imaging", "runtime"},
-    "serve": {"engine", "chat", "imaging", "runtime"},
+    "serve": {"engine", "scoring", "chat", "imaging", "runtime"},
 }
 """Room → rooms it may import; `cli` may import anything and nobody imports `cli`."""
 

@@ -32,7 +32,7 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_unknown_verb_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["paint"]) == 2
-    assert "'paint' is unknown; choose one of chat, models" in capsys.readouterr().err
+    assert "'paint' is unknown; choose one of chat, answer" in capsys.readouterr().err
     assert main(["inspct"]) == 2
     assert "did you mean inspect?" in capsys.readouterr().err
 

@@ -37,6 +37,7 @@ SHORTER = {
     "tune": ["--stages.0.steps", "1"],
     "evaluate": ["--count", "1"],
     "quantize": ["--count", "1"],
+    "prm": ["--responses", "1", "--continuations", "1", "--new-tokens", "8"],
     "prefer": ["--responses", "2", "--new-tokens", "4", "-o", "sampled.jsonl"],
     "demo": [],
 }
@@ -93,6 +94,8 @@ def runnable(words: list[str], model: Path) -> list[str]:
         arguments += SHORTER.get(verb, ["--max-new-tokens", "4"])
     elif verb == "prefer" and arguments[0] == "sample":
         arguments += SHORTER["prefer"]
+    elif verb == "prm":
+        arguments += SHORTER["prm"]
     return [verb, *arguments]
 
 

@@ -15,6 +15,7 @@ from tessera.recipes.tuning import LINEARS, DataLengths, Wish, choose, published
 from tessera.recipes.tuning_data import measure, read_data, write_parts
 from tessera.recipes.written import written
 from tessera.records.export import write_dataset
+from tessera.train.objective.preference import PreferenceObjective
 from tessera.train.recipe import Recipe
 from tessera.train.update.rules import table
 from tessera.train.update.wrapping import require_linears
@@ -139,3 +140,34 @@ def test_full_has_no_factors_to_set() -> None:
     """The rank was passed over without a word."""
     with pytest.raises(ValueError, match="lora_rank = 8: full trains no factors"):
         Wish(full=True, lora_rank=8)
+
+
+@pytest.mark.parametrize(
+    ("model", "full", "rate", "whose"),
+    [
+        ("InternVL3-8B-Instruct", True, 2e-7, "published for InternVL3-8B"),
+        ("InternVL3-8B", False, 2e-6, "10 times that of InternVL3-8B, for factors"),
+        ("InternVL2_5-1B", True, 1e-6, "published for InternVL2_5-1B-MPO"),
+        ("InternVL2-8B", True, 5e-6, "published for InternVL2-8B-MPO"),
+        ("InternVL2-2B", True, 1e-6, "published for 2.5-MPO"),
+        ("scale_model", False, 3e-4, "chosen on the scale model"),
+    ],
+)
+def test_pairs_get_the_rate_of_their_series(model: str, full: bool, rate: float, whose: str) -> None:
+    recipe, choices = choose(
+        get_family(model), model, DATA, "meta.json", "val.json", Wish(method="mpo", full=full)
+    )
+    (stage,) = recipe.stages
+    assert stage.rules[0].learning_rate == pytest.approx(rate)
+    assert any(choice.what == "learning rate" and whose in choice.why for choice in choices)
+    assert isinstance(stage.objective, PreferenceObjective) and stage.evaluation is None
+    assert (stage.objective.preference, stage.objective.quality, stage.objective.generation) == (0.8, 0.2, 1)
+
+
+def test_methods_of_pairs() -> None:
+    for method in ("dpo", "bco", "ipo", "hinge", "simpo"):
+        (stage,) = chosen("InternVL3-2B", method=method, beta=0.3).stages
+        assert isinstance(stage.objective, PreferenceObjective) and stage.objective.beta == 0.3
+        assert stage.objective.generation == 0
+    with pytest.raises(ValueError, match="beta = 0.3: sft compares nothing"):
+        chosen("InternVL3-2B", beta=0.3)

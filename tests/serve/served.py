@@ -21,6 +21,7 @@ from tessera.checkpoints.load import Loaded
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.core.service import Service
 from tessera.serve.app import build_app
+from tessera.serve.choosing import Rater
 from tessera.serve.front import Front
 from tessera.serve.http.server import DrainingServer, bind
 from tessera.serve.media.remote import RemoteFiles
@@ -68,14 +69,17 @@ def nano() -> ChatModel:
 
 @contextmanager
 def serving(
-    limits: ServeLimits | None = None, remote: RemoteFiles | None = None, **settings: Any
+    limits: ServeLimits | None = None,
+    remote: RemoteFiles | None = None,
+    critic: Rater | None = None,
+    **settings: Any,
 ) -> Iterator[Served]:
     """A server until the block is left."""
     model = nano()
     chosen = ServeSettings(name=NAME, limits=limits or ServeLimits(drain_seconds=5), **settings)
     listening = bind("127.0.0.1", 0)
     with Service(model.engine) as service:
-        front = Front(model, service, chosen, Preparer(model, chosen, remote))
+        front = Front(model, service, chosen, Preparer(model, chosen, remote), critic)
         server = DrainingServer(build_app(front), front.gate, chosen.limits, service.close)
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()

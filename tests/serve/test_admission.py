@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tessera.serve.admission import Gate, Stock
 from tessera.serve.faults import ApiFault
-from tessera.serve.keys import ApiKeys, read_keys
+from tessera.serve.http.keys import ApiKeys, read_keys
 from tessera.serve.pool import WorkPool
 from tessera.serve.settings import ServeLimits, ServeSettings
 

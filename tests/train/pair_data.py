@@ -73,4 +73,6 @@ def preference_recipe(meta: Path, objective: PreferenceObjective | None = None, 
 
 LORA = (Rule(pattern=r"^decoder\.layers\..*proj", learning_rate=1e-2, lora={"rank": 4}), Rule(pattern="."))
 """Rules under which nothing but factors is trained."""
+ZERO = (Rule(pattern=".", learning_rate=1e-30),)
+"""Rules under which nothing moves."""
 HERE = torch.device("cpu")

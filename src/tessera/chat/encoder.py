@@ -29,11 +29,15 @@ from tessera.imaging.video import convert_frames
 
 @dataclass(frozen=True)
 class Lengths:
-    """Size of an encoded conversation: tokens, tiles and how many of the tokens are supervised."""
+    """Size of an encoded conversation: tokens, tiles and how many of the tokens are supervised.
+
+    branches: of several answers to one prompt the tokens of each.
+    """
 
     tokens: int
     tiles: int
     trained: int = 0
+    branches: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,8 @@ class Encoder:
         """
         spans = self.spans(conversation)
         rendered = self._render(conversation, media=spans)
-        return Lengths(len(rendered.ids), sum(sum(s.tiles) for s in spans), rendered.trained)
+        tiles = sum(sum(span.tiles) for span in spans)
+        return Lengths(len(rendered.ids), tiles, rendered.trained, rendered.branches)
 
     def prompt_ids(
         self, conversation: Conversation, prefill: str = "", spans: list[MediaSpan] | None = None

@@ -1,27 +1,40 @@
 """`tessera evaluate`: accuracy on held-out playground tasks, as a table, as JSON, as a page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import torch
+import tyro
 from rich.table import Table
 
 import tessera
+from tessera.align.prompts import PROMPTS, write_prompt
+from tessera.align.test_time.answering import scores_of
+from tessera.align.test_time.settings import USUAL_TOKENS, CandidateSampling
 from tessera.checkpoints.adapter import find_with_adapter
 from tessera.checkpoints.load import Loaded, load_checkpoint
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.cli.command import ReportingCommand
+from tessera.cli.serving.selecting import SelectionArguments
 from tessera.cli.terminal.tables import Terminal, figures_table
 from tessera.engine.engine import Engine
-from tessera.evaluation.report import Report, StageResult, report_page
+from tessera.engine.sampling.options import Sampling
+from tessera.evaluation.candidates import CandidateAsking, CurvePoint, curve_json, evaluate_candidates
+from tessera.evaluation.report import COSTS, Report, StageResult, curve_costs, report_page
 from tessera.evaluation.runner import TaskResults, evaluate
+from tessera.evaluation.tasks import choose_tasks, most_tokens
 from tessera.pages.page import write_page
 from tessera.playground.scene import ALL_TASKS, SINGLE_PICTURE_TASKS
 from tessera.playground.talk import Mode
 from tessera.runtime.device import choose_device, choose_dtype
 from tessera.runtime.progress import progress_bars
+from tessera.runtime.shown import shown
+from tessera.scoring.selection.rule import SelectionRule
 
+LABELS = ("with picture", "text only")
 WIDE = 110
 """Columns of a terminal in which the table has room to say what a task asks for."""
 
@@ -42,6 +55,10 @@ class EvaluateCommand(ReportingCommand):
     """How hard the pictures are: 1 easy, 2 standard, 3 harder."""
     blind: bool = False
     """Ask every question a second time without its picture: the text-only baseline."""
+    cot: str | None = None
+    """Prompt that asks for reasoning, such as en_v2; by default questions are asked as they are."""
+    selecting: Annotated[SelectionArguments, tyro.conf.arg(name="")] = SelectionArguments()
+    asking: Annotated[CandidateSampling, tyro.conf.arg(name="")] = CandidateSampling()
     batch: int = 64
     """Questions answered together."""
     device: str = "auto"
@@ -55,24 +72,44 @@ class EvaluateCommand(ReportingCommand):
         return {self.out: False} if self.out else {}
 
     def run(self) -> int:
+        if self.selects:
+            self._check()
         device = choose_device(self.device)
         folder, adapter = find_with_adapter(self.model or shipped_folder(), self.adapter)
         loaded = load_checkpoint(folder, device, choose_dtype(self.dtype, device), adapter=adapter)
-        results = self.measure(loaded, "picture")
-        baseline = self.measure(loaded, "blind") if self.blind else None
+        measure = self.measure_chosen if self.selects else self.measure
+        results, curve = measure(loaded, "picture")
+        baseline = measure(loaded, "blind")[0] if self.blind else None
         if self.out:
-            write_page(self.out, report_page(page(self.device, loaded, results, baseline)))
+            write_page(self.out, report_page(page(self.device, loaded, results, baseline, curve)))
+        told = {"curve": curve_json(curve)} if curve else {}
         self.tell(
-            lambda: {"picture": results.summary(), "blind": baseline.summary() if baseline else None},
-            lambda: self.show(results, baseline),
+            lambda: {"picture": results.summary(), "blind": baseline.summary() if baseline else None} | told,
+            lambda: self.show(results, baseline, curve),
         )
         return 0
 
-    def measure(self, loaded: Loaded, mode: Mode) -> TaskResults:
+    @property
+    def selects(self) -> bool:
+        """Whether answers are read by a prompt's rule, or chosen among several."""
+        return self.cot is not None or self.selecting.number > 1
+
+    def _check(self) -> None:
+        """ValueError for settings that can't be, before the model is opened."""
+        self.selecting.check()
+        counts = {self.selecting.best_of, self.selecting.majority} - {None}
+        if len(counts) > 1:
+            raise ValueError("--best-of and --majority: give one number, both are read off one sampling")
+        if self.cot is not None and self.cot not in PROMPTS:
+            raise ValueError(f"--cot {shown(self.cot)}: choose one of {', '.join(PROMPTS)}")
+        if self.selecting.number > 1 and not self.asking.temperature:
+            raise ValueError("--temperature 0: all candidates would be alike; give one above 0")
+
+    def measure(self, loaded: Loaded, mode: Mode) -> tuple[TaskResults, Sequence[CurvePoint]]:
         """One evaluation."""
-        label = "text only" if mode == "blind" else "with picture"
         with progress_bars() as bars:
-            return evaluate(
+            label = LABELS[mode == "blind"]
+            results = evaluate(
                 Engine.of(loaded),
                 loaded.encoder,
                 self.tasks,
@@ -82,11 +119,69 @@ class EvaluateCommand(ReportingCommand):
                 batch=self.batch,
                 progress=lambda _, done, total: bars(label, done, total),
             )
+        return results, ()
 
-    def show(self, results: TaskResults, baseline: TaskResults | None) -> None:
-        """The table, the speed, and where the page is."""
+    def measure_chosen(self, loaded: Loaded, mode: Mode) -> tuple[TaskResults, Sequence[CurvePoint]]:
+        """One evaluation of what is chosen among several candidates."""
+        with progress_bars() as bars:
+            label = LABELS[mode == "blind"]
+            found = evaluate_candidates(
+                Engine.of(loaded),
+                loaded.encoder,
+                self._asking(loaded),
+                self.tasks,
+                self.count,
+                mode,
+                level=self.level,
+                batch=self.batch,
+                progress=lambda _, done, total: bars(label, done, total),
+            )
+        curve = found.curve(self._rules) if found.n > 1 else ()
+        return found.chosen(self.selecting.rule), curve
+
+    @property
+    def _rules(self) -> dict[str, SelectionRule]:
+        """Rules of the curve: what was asked for, and what else the same candidates tell."""
+        chosen = self.selecting
+        rules = {"majority": SelectionRule("majority", chosen.vote, chosen.ties)}
+        return rules | ({} if chosen.critic is None else {"best of": SelectionRule("best_of")})
+
+    def _asking(self, loaded: Loaded) -> CandidateAsking:
+        version, chosen, asking = self.cot, self.selecting, self.asking
+        weighed = "logprob" in (chosen.vote, chosen.ties)
+        sampling = Sampling(
+            temperature=asking.temperature,
+            top_k=asking.top_k,
+            top_p=asking.top_p,
+            seed=asking.seed,
+            max_new_tokens=asking.new_tokens or self._usual_tokens(loaded),
+            logprobs=0 if weighed else None,
+        )
+        critic = chosen.open(self.device)
+        return CandidateAsking(
+            chosen.number,
+            sampling,
+            asking.greedy_first,
+            str if version is None else partial(write_prompt, version=version, pictures=0),
+            version,
+            None if critic is None else partial(scores_of, critic),
+            asking.max_tiles,
+        )
+
+    def _usual_tokens(self, loaded: Loaded) -> int:
+        """Room for reasoning, or for answers to the tasks as they are."""
+        if self.cot is None:
+            return most_tokens(choose_tasks(self.tasks))
+        return min(USUAL_TOKENS, loaded.family.model.decoder.longest_context // 2)
+
+    def show(
+        self, results: TaskResults, baseline: TaskResults | None, curve: Sequence[CurvePoint] = ()
+    ) -> None:
+        """The table, the curve, the speed, and where the page is."""
         console = Terminal()
         console.print(accuracy_table(results, baseline, explained=console.width >= WIDE))
+        if curve:
+            console.print(curve_table(curve))
         print(f"{results.tokens_per_second:,.0f} tokens/s (prompts and answers)")
         print(f"report: {self.out}" if self.out else "a page with pictures: --out report.html")
 
@@ -113,9 +208,23 @@ def accuracy_table(
     return table
 
 
-def page(device: str, loaded: Loaded, results: TaskResults, baseline: TaskResults | None) -> Report:
+def curve_table(curve: Sequence[CurvePoint]) -> Table:
+    """Accuracy of each rule, tokens and seconds of a question, by the number of candidates."""
+    table = figures_table("candidates", *curve[0].shares, *COSTS)
+    for point in curve:
+        table.add_row(str(point.k), *(f"{share:.1%}" for share in point.shares.values()), *curve_costs(point))
+    return table
+
+
+def page(
+    device: str,
+    loaded: Loaded,
+    results: TaskResults,
+    baseline: TaskResults | None,
+    curve: Sequence[CurvePoint] = (),
+) -> Report:
     """The report of one model."""
     name = loaded.family.name
     versions = {"tessera": tessera.__version__, "torch": torch.__version__, "device": device}
     settings = {"model": name, **versions, **results.settings, **loaded.card}
-    return Report(f"Tessera: {name}", [StageResult(name, results)], baseline, settings)
+    return Report(f"Tessera: {name}", [StageResult(name, results)], baseline, settings, curve=curve)

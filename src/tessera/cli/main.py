@@ -35,6 +35,11 @@ PREFER = {
     ),
     "pair": Verb("pair right responses with others, and see the pairs", "preference.pair:PairCommand"),
 }
+PRM = {
+    "build": Verb("make data: solutions, their steps, and scores of these", "reward.build:PrmBuildCommand"),
+    "score": Verb("rate responses, each step and the whole", "reward.score:PrmScoreCommand"),
+    "evaluate": Verb("measure one on labelled steps", "reward.evaluate:PrmEvaluateCommand"),
+}
 RECIPE_FIELDS = (
     *("name", "best", "save_every", "save_dtype", "save_in_background"),
     *("log_every", "on_nonfinite", "most_skipped"),
@@ -42,6 +47,7 @@ RECIPE_FIELDS = (
 """Fields of a recipe without parts, but for those that `tune` has as options of its own."""
 VERBS = {
     "chat": Verb("ask a model about pictures and clips", "chat:ChatCommand"),
+    "answer": Verb("answer by the best, or the most, of several candidates", "serving.answer:AnswerCommand"),
     "models": Verb("list the released models; describe one", "models:ModelsCommand"),
     "serve": Verb("serve a model to OpenAI's clients", "serving.serve:ServeCommand"),
     "run": Verb("answer a file of requests, as OpenAI's batches are", "serving.run:RunFileCommand"),
@@ -59,8 +65,9 @@ VERBS = {
     "playground": Verb("write drawn pictures with known answers", "playground:PlaygroundCommand"),
     "data": Verb("check, preview, pack, filter and build training data", DATA),
     "prefer": Verb("make preference data: sample, score, pair", PREFER),
+    "prm": Verb("process reward models: make data, rate responses, measure one", PRM),
 }
-GROUPS: tuple[list[str], ...] = ([], ["data"], ["data", "build"], ["prefer"])
+GROUPS: tuple[list[str], ...] = ([], ["data"], ["data", "build"], ["prefer"], ["prm"])
 """Words behind which another verb is missing: the answer is a list of them."""
 ABOUT = """The InternVL series, end to end. `tessera VERB --help` lists the options of a verb, `tessera
 --version` prints the version, `tessera --tyro-print-completion bash` (or zsh) what completes in a shell."""

@@ -54,9 +54,11 @@ def check_sources(
     limits: Limits,
     progress: Progress = silent,
     headers_only: bool = False,
+    pairs: bool | None = None,
 ) -> tuple[tuple[WeightedSource, ...], CheckReport]:
     """Check the sources that are read from files; drawn ones are right by construction.
 
+    pairs: all records must have two answers, or none may; None takes both.
     Returns the sources, without faulty records when `limits.on_fault` is "skip", and the report. Raises
     DataError with all faults when it is "error", or when no record of a source is left.
     """
@@ -65,7 +67,7 @@ def check_sources(
     with tempfile.TemporaryDirectory() as folder:
         found = survey(
             [sources[number] for number in files], encoder, limits, Path(folder), progress,
-            headers_only=headers_only, deep=False,
+            headers_only=headers_only, deep=False, pairs=pairs,
         )  # fmt: skip
         for number, source in zip(files, found.sources, strict=True):
             own = _report(source)

@@ -64,13 +64,18 @@ class Examiner:
     """Looks at records by number, in any process; picklable.
 
     deep: keys for duplicates, scripts and boxes, too; without it only faults are looked for. tokenizer: which
-    special strings texts may hold is asked of it.
+    special strings texts may hold is asked of it. pairs: whether records must have two answers, or must not.
     """
 
     def __init__(
-        self, entry: WeightedSource, headers_only: bool, deep: bool, tokenizer: Tokenizer | None = None
+        self,
+        entry: WeightedSource,
+        headers_only: bool,
+        deep: bool,
+        tokenizer: Tokenizer | None = None,
+        pairs: bool | None = None,
     ) -> None:
-        self._tokenizer = tokenizer
+        self._tokenizer, self._pairs = tokenizer, pairs
         self._source, self._deep = entry.source, deep
         self._spec = entry.source.spec if isinstance(entry.source, RecordReader) else None
         self._inspector = MediaInspector(headers_only, losses=deep)
@@ -99,7 +104,7 @@ class Examiner:
                 return list(error.faults)
             return [RecordFault(*place, "record", Reason.UNUSABLE, str(error))]
         media = [(part, self._inspector.inspect(part)) for part in conversation.media]
-        faults = [
+        faults = self._kind_faults(conversation, place) + [
             RecordFault(*place, "image" if isinstance(part, Image) else "video", *seen.problem)
             for part, seen in media
             if seen.problem is not None
@@ -108,6 +113,15 @@ class Examiner:
         if self._deep and not faults:
             self._note(found, row, record, conversation, [seen for _, seen in media])
         return faults
+
+    def _kind_faults(self, conversation: Conversation, place: Place) -> list[RecordFault]:
+        """A fault of a pair where conversations are trained, or of a conversation where pairs are."""
+        paired = bool(conversation.alternatives)
+        if self._pairs is None or paired == self._pairs:
+            return []
+        if paired:
+            return [RecordFault(*place, "record", Reason.PAIR, "a chosen and a rejected answer")]
+        return [RecordFault(*place, "record", Reason.ONE_ANSWER, "a conversation")]
 
     def _note(
         self, found: Findings, row: int, record: object, conversation: Conversation, media: list[MediaFinding]
@@ -124,7 +138,9 @@ class Examiner:
         place, line = self._source.place(found.first + row)
         for loss, detail in (loss for seen in media for loss in seen.losses):
             found.note(f"{loss}; {loss.remedy}", f"{place}:{line}: {detail}")
-        texts = [message.text for message in conversation.messages]
+        if cut := _cut_answer(conversation):
+            found.note(cut, f"{place}:{line}")
+        texts = [message.text for message in (*conversation.messages, *conversation.alternatives)]
         for name in dict.fromkeys(name for text in texts for name in self._spelled(text)):
             found.note(SPELLED.format(name), f"{place}:{line}")
         found.scripts.update(count_scripts("".join(texts)))
@@ -145,6 +161,16 @@ class Examiner:
         if self._deep:
             for box in boxes_in(record):
                 found.boxes.add(box, size)
+
+
+def _cut_answer(conversation: Conversation) -> str:
+    """What is told of a pair of which one answer is the beginning of the other; "" of all else."""
+    chosen, rejected = [answer.text.strip() for answer in conversation.answers[:2]] or ("", "")
+    if chosen.startswith(rejected) and rejected:
+        return "the rejected answer is the beginning of the chosen one: was it cut off?"
+    if rejected.startswith(chosen) and chosen:
+        return "the chosen answer is the beginning of the rejected one: was it cut off?"
+    return ""
 
 
 def _asks(conversation: Conversation) -> bool:

@@ -26,10 +26,16 @@ OnFault = Callable[[int, Sequence[RecordFault]], None]
 
 @dataclass(kw_only=True)
 class LengthSummary(DrawTally):
-    """Records as they are, and what the policy makes of the longer ones. trained: supervised tokens."""
+    """Records as they are, and what the policy makes of the longer ones. trained: supervised tokens.
+
+    pairs: records with two answers, whose tokens `chosen` and `rejected` count.
+    """
 
     tokens: Histogram
     tiles: Histogram
+    chosen: Histogram
+    rejected: Histogram
+    pairs: int = 0
     trained: int = 0
     too_long: int = 0
     items: int = 0
@@ -39,6 +45,13 @@ class LengthSummary(DrawTally):
         self.tokens.add(tokens)
         self.tiles.add(tiles)
 
+    def count_pairs(self, chosen: NDArray[np.int32], rejected: NDArray[np.int32]) -> None:
+        """Add records with answers of these many tokens; 0 where a record has but one."""
+        paired = chosen > 0
+        self.pairs += int(paired.sum())
+        self.chosen.add(chosen[paired])
+        self.rejected.add(rejected[paired])
+
 
 class SampleLengths:
     """Tokens and tiles of the samples of one pass over a source, in files of a folder, with their summary."""
@@ -46,8 +59,9 @@ class SampleLengths:
     def __init__(
         self, entry: WeightedSource, index: SourceIndex, encoder: SampleEncoder, limits: Limits, folder: Path
     ) -> None:
-        tokens, tiles = token_histogram(limits.max_tokens), tile_histogram(max(1, limits.max_tiles))
-        self.summary = LengthSummary(tokens=tokens, tiles=tiles)
+        tokens, chosen, rejected = (token_histogram(limits.max_tokens) for _ in range(3))
+        tiles = tile_histogram(max(1, limits.max_tiles))
+        self.summary = LengthSummary(tokens=tokens, tiles=tiles, chosen=chosen, rejected=rejected)
         self._entry, self._index, self._limits, self._folder = entry, index, limits, folder
         self._measure = Measurer(DrawEncoder([entry], encoder), [index], limits)
 
@@ -69,6 +83,7 @@ class SampleLengths:
             self.summary.count(tokens[plain], tiles[plain])
             self._append(tokens[plain], tiles[plain])
             self.summary.trained += int(index.trained[span][sound].sum())
+            self.summary.count_pairs(index.chosen[span][sound], index.rejected[span][sound])
             for row in np.flatnonzero(second).tolist():
                 self._look_again(start + row, (int(tokens[row]), int(tiles[row])), on_fault)
 

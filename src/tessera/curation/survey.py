@@ -80,6 +80,12 @@ class SourceSurvey:
             named = self.examples.get(note, [])
             rest = [f"and {count - len(named):,} more"] if named and count > len(named) else []
             lines.append("\n    ".join([f"{count:,} x {note}", *named, *rest]))
+        others = self.size - self.log.records - self.lengths.pairs
+        if self.lengths.pairs and others > 0:
+            lines.append(
+                f"{self.lengths.pairs:,} records have two answers and {others:,} have one: no stage trains "
+                "both kinds; write them to two files"
+            )
         if self.headers_only and self.showing:
             lines.append("pictures and clips were not decoded: what is cut off or damaged was not looked for")
         if not self.showing and self.asking >= BLIND_SHARE * self.size and self.asking:
@@ -138,11 +144,13 @@ def survey(
     *,
     headers_only: bool = False,
     deep: bool = True,
+    pairs: bool | None = None,
 ) -> Survey:
     """Look at all records of all finite sources. `folder` takes what is remembered, and stays in use.
 
     headers_only: do not decode pictures and clips: quick, but a truncated one is found only when it is used.
-    deep: look for duplicates, boxes and scripts, too. ValueError when the cache can't be written or a source
+    deep: look for duplicates, boxes and scripts, too. pairs: all records must have two answers, or none may;
+    None takes both. ValueError when the cache can't be written or a source
     can't be encoded at all.
     """
     finite = [entry for entry in entries if entry.source.size]
@@ -153,7 +161,8 @@ def survey(
         source = _open_source(entry, found.records, encoder, limits, folder / str(number), progress)
         source.headers_only = headers_only
         tokenizer = encoder.tokenizer if isinstance(encoder, Encoder) else None
-        _look_through(source, table, Examiner(entry, headers_only, deep, tokenizer), deep, progress)
+        examiner = Examiner(entry, headers_only, deep, tokenizer, pairs)
+        _look_through(source, table, examiner, deep, progress)
         found.sources.append(source)
     if deep:
         _find_duplicates(found)

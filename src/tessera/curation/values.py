@@ -3,6 +3,7 @@
 from typing import Any
 
 from tessera.curation.estimate import PackEstimate
+from tessera.curation.lengths import LengthSummary
 from tessera.curation.statistics import Histogram
 from tessera.curation.survey import SourceSurvey, Survey
 from tessera.records.faults import RecordFault
@@ -58,10 +59,18 @@ def _source_values(source: SourceSurvey, packs_per_step: int, shown: int) -> dic
             "split": lengths.split,
         },
         "histograms": {"tokens": _bars(lengths.tokens), "tiles": _bars(lengths.tiles)},
+        **({"pairs": _pair_values(lengths)} if lengths.pairs else {}),
         "boxes": {"count": source.boxes.boxes, "scale": scale, "evidence": evidence},
         "letters": dict(source.scripts.most_common()),
         "epoch": estimate_values(source.estimate, packs_per_step),
     }
+
+
+def _pair_values(lengths: LengthSummary) -> dict[str, Any]:
+    """How many pairs there are, and the tokens of both answers."""
+    sides = {"chosen": lengths.chosen, "rejected": lengths.rejected}
+    bars = {name: {"tokens": side.total, "histogram": _bars(side)} for name, side in sides.items()}
+    return {"count": lengths.pairs, **bars}
 
 
 def _fault(fault: RecordFault) -> dict[str, Any]:

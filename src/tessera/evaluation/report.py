@@ -6,6 +6,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from tessera.chat.message import Image, Video
+from tessera.evaluation.candidates import CurvePoint
 from tessera.evaluation.runner import Answered, Proportion, TaskResults
 from tessera.imaging.decode import decode_image
 from tessera.pages import blocks
@@ -15,6 +16,8 @@ from tessera.playground.scene import SINGLE_PICTURE_TASKS
 
 SAMPLE_HEIGHT, PAIR_HEIGHT, FRAME_HEIGHT = 160, 100, 64
 """Pixels on the page of a single picture, of one among several, and of a frame."""
+
+COSTS = ("tokens a question", "seconds", "critic's seconds")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class StageResult:
 class Report:
     """Everything the page shows.
 
-    packs: tokens of every sample, pack by pack; pack_capacity: tokens that a pack can hold.
+    packs: tokens of every sample, pack by pack; pack_capacity: tokens that a pack can hold. curve: accuracy
+    against the number of candidates.
     """
 
     title: str
@@ -46,6 +50,7 @@ class Report:
     settings: Mapping[str, object] = field(default_factory=dict)
     packs: Sequence[Sequence[int]] = ()
     pack_capacity: int = 0
+    curve: Sequence[CurvePoint] = ()
 
     def __post_init__(self) -> None:
         if not self.stages:
@@ -65,6 +70,7 @@ def report_page(report: Report) -> HtmlPage:
     settings = [(str(key), str(value)) for key, value in report.settings.items()]
     sections = (
         ("Accuracy", _accuracy(report)),
+        ("Accuracy by number of candidates", _curve(report.curve)),
         ("Loss", [blocks.SideBySide(charts)]),
         ("Packs", [blocks.PackDrawing(packs, report.pack_capacity)] if packs else []),
         ("Questions and answers", [blocks.SampleCards(cards, narrow=True)]),
@@ -96,6 +102,24 @@ def _accuracy(report: Report) -> tuple[blocks.Table, str]:
     asked = max(result.share.total for results in columns for result in results.tasks.values())
     note = f"Held-out questions, up to {asked} per task; in small print, and as a line, the 95 % interval."
     return blocks.Table(("task", *names), rows, strong=means), note
+
+
+def _curve(points: Sequence[CurvePoint]) -> list[blocks.PageBlock]:
+    """A chart for each rule, and the figures with their cost."""
+    if not points:
+        return []
+    names = list(points[0].shares)
+    drawn = [
+        Chart(name, [(p.k, p.shares[name] * 100) for p in points], "%", "linear", "candidates:", False)
+        for name in names
+    ]
+    rows = [(str(p.k), *(_percent(p.shares[name]) for name in names), *curve_costs(p)) for p in points]
+    return [blocks.SideBySide(drawn), blocks.Table(("candidates", *names, *COSTS), rows)]
+
+
+def curve_costs(point: CurvePoint) -> tuple[str, str, str]:
+    """Of a question, in words; in the order of `COSTS`."""
+    return f"{point.tokens:,.0f}", f"{point.seconds:.3f}", f"{point.critic_seconds:.3f}"
 
 
 def _task_rows(task: str, columns: Sequence[TaskResults]) -> list[blocks.TableRow]:

@@ -6,7 +6,7 @@ allow: an answer that is merely frequent earns little.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 
@@ -24,9 +24,12 @@ class HeldoutItem:
     scene: Scene
     question: Question
 
-    def prompt(self, mode: Mode) -> Conversation:
-        """The question alone, as a conversation of one user message: nothing of the answer is in it."""
-        return Conversation((opening(self.scene, self.question.text, mode),))
+    def prompt(self, mode: Mode, wording: Callable[[str], str] = str) -> Conversation:
+        """The question alone, as a conversation of one user message: nothing of the answer is in it.
+
+        wording: what is asked of a question's text.
+        """
+        return Conversation((opening(self.scene, wording(self.question.text), mode),))
 
 
 def choose_tasks(names: Sequence[str] = ()) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from tessera.runtime.workers import map_in_chunks
 
 FAULTY = 1
 """Flag of a record that can't be measured."""
-VERSION = "2"
+VERSION = "3"
 """Raised when what is measured changes."""
 CHUNK = 512
 """Records that a process measures at a time."""
@@ -37,6 +37,8 @@ COLUMNS: dict[str, type[np.generic]] = {
     "trained": np.int32,
     "flags": np.uint8,
     "clips": np.uint8,
+    "chosen": np.int32,
+    "rejected": np.int32,
 }
 
 
@@ -44,6 +46,7 @@ COLUMNS: dict[str, type[np.generic]] = {
 class SourceIndex:
     """Lengths of N records: tokens, tiles, trained int32 [N]; flags, clips uint8 [N], all memory-mapped.
 
+    chosen, rejected: int32 [N] tokens of the two answers of a pair, 0 of other records.
     `clips` counts the clips whose frames are drawn in every visit; each stands for one frame in tokens and
     tiles. `frame_tokens` int64 [F + 1]: tokens that a clip of so many frames has more than one of one frame.
     """
@@ -54,6 +57,8 @@ class SourceIndex:
     trained: NDArray[np.int32]
     flags: NDArray[np.uint8]
     clips: NDArray[np.uint8]
+    chosen: NDArray[np.int32]
+    rejected: NDArray[np.int32]
     frame_tokens: NDArray[np.int64]
 
     def __reduce__(self) -> tuple[Callable[[Path], SourceIndex], tuple[Path]]:
@@ -147,5 +152,6 @@ def _row(entry: WeightedSource, encoder: SampleEncoder, number: int) -> tuple[in
             conversation, clips = single_frames(conversation, entry.frames[1])
         lengths = encoder.measure(conversation)
     except (ValueError, OSError):
-        return 0, 0, 0, FAULTY, 0
-    return lengths.tokens, lengths.tiles, lengths.trained, 0, clips
+        return 0, 0, 0, FAULTY, 0, 0, 0
+    chosen, *others = lengths.branches or (0,)
+    return lengths.tokens, lengths.tiles, lengths.trained, 0, clips, chosen, sum(others)

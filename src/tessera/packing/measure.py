@@ -90,7 +90,8 @@ class Measurer:
             frames, _ = draw_frames(entry, self._encode.seed, draw.visit, number)
             tokens += int(index.frame_tokens[frames])
             tiles += frames - 1
-        return Lengths(tokens, tiles, int(index.trained[draw.index]))
+        answers = int(index.chosen[draw.index]), int(index.rejected[draw.index])
+        return Lengths(tokens, tiles, int(index.trained[draw.index]), answers if answers[0] else ())
 
     def _why_faulty(self, draw: Draw) -> DataError:
         """The faults that the index didn't keep."""

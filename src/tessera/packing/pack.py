@@ -29,8 +29,8 @@ class Sample:
 
     @property
     def lengths(self) -> Lengths:
-        """How many tokens, tiles and supervised tokens."""
-        return Lengths(len(self.ids), len(self.tiles), int(np.count_nonzero(self.weights)))
+        """How many tokens, tiles and supervised tokens, and the tokens of each answer."""
+        return Lengths(len(self.ids), len(self.tiles), int(np.count_nonzero(self.weights)), self.branches)
 
 
 @dataclass(frozen=True)

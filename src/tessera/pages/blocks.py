@@ -59,12 +59,16 @@ def histogram(title: str, labels: Sequence[str], counts: Sequence[int]) -> Table
 
 @dataclass(frozen=True)
 class PackedSample:
-    """A sample in a pack: its name, its size in tokens and tiles, the number of its source."""
+    """A sample in a pack: its name, its size in tokens and tiles, the number of its source.
+
+    branches: of a sample that ends in several answers, the tokens of each.
+    """
 
     name: str
     tokens: int
     tiles: int = 0
     source: int = 0
+    branches: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,8 +130,17 @@ class ShownMedia:
 
 
 @dataclass(frozen=True)
+class MarkedText:
+    """A text in pieces, some of them marked, below a line that names it; good or not."""
+
+    name: str
+    pieces: Sequence[tuple[bool, str]]
+    good: bool
+
+
+@dataclass(frozen=True)
 class SampleCard:
-    """One sample: a line of facts, media, lines of (kind, text), tokens.
+    """One sample: a line of facts, media, lines of (kind, text), tokens, texts side by side.
 
     A line's kind is "", "good" or "bad", behind "turn" where its line breaks are kept.
     """
@@ -136,6 +149,7 @@ class SampleCard:
     media: Sequence[ShownMedia] = ()
     lines: Sequence[tuple[str, str]] = ()
     pieces: Sequence[Piece] = ()
+    sides: Sequence[MarkedText] = ()
 
 
 @dataclass(frozen=True)
@@ -145,15 +159,6 @@ class SampleCards:
     cards: Sequence[SampleCard]
     narrow: bool = False
     template: ClassVar[str] = "cards.html"
-
-
-@dataclass(frozen=True)
-class MarkedText:
-    """A text in pieces, some of them marked, below a line that names it; good or not."""
-
-    name: str
-    pieces: Sequence[tuple[bool, str]]
-    good: bool
 
 
 @dataclass(frozen=True)

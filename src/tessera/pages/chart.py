@@ -24,6 +24,10 @@ class Chart:
     points: Sequence[tuple[int, float]]
     what: str = "loss"
     scale: Literal["log", "linear"] = "log"
+    axis: str = "step"
+    """What is counted from left to right."""
+    smoothed: bool = True
+    """Whether the thick line is the moving mean; a curve of few points is drawn as it is."""
     width: ClassVar[int] = 340
     height: ClassVar[int] = 150
     left: ClassVar[int] = 38
@@ -44,7 +48,7 @@ class Chart:
     @cached_property
     def smooth(self) -> list[float]:
         """Moving mean of the drawn values."""
-        return moving_mean(self.measured, max(1, len(self.measured) // SMOOTH))
+        return moving_mean(self.measured, max(1, len(self.measured) // SMOOTH) if self.smoothed else 0)
 
     @cached_property
     def bounds(self) -> tuple[float, float]:

@@ -43,6 +43,14 @@ class Reason(StrEnum):
         "prompts differ",
         "let both answers follow the same turns, pictures and clips; only the last turns may differ",
     )
+    PAIR = (
+        "two answers where one is trained",
+        "train pairs with the objective 'preference' (tessera tune --method mpo), or leave the record out",
+    )
+    ONE_ANSWER = (
+        "one answer where two are compared",
+        "write a rejected answer beside it, or train it with the objective 'conversation'",
+    )
     SAME_ANSWER = "equal answers", "leave the record out: answers that are the same teach no preference"
     EMPTY_QUESTION = "empty question", "write the question or remove the turn"
     EMPTY_DOCUMENT = "empty document", "leave the record out: it has neither text nor pictures"

@@ -1,6 +1,8 @@
-"""The one writer of records and meta files, in InternVL's form.
+"""The one writer of records and meta files, in InternVL's form; of pairs in MMPR's.
 
 Records of sources become lines of JSONL: local files of lines keep them to the byte, others are converted.
+Pairs with more than a question in front of their answers are written as LLaMA-Factory's sharegpt form has
+them; MMPR's has no place for it.
 """
 
 import json
@@ -18,6 +20,8 @@ from tessera.records.readers.records import RecordReader
 from tessera.records.source import Source
 from tessera.runtime.atomic import atomic_write
 
+MMPR_KEPT = ("answer_gt", "chosen_meta", "rejected_meta")
+"""What MMPR's records say of their answers."""
 NAMES: dict[Role, str] = {"user": "human", "assistant": "gpt", "system": "system"}
 _ENDINGS = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
 _ENDINGS |= {b"II*\0": ".tif", b"MM\0*": ".tif"}
@@ -48,19 +52,45 @@ def internvl_record(
 
     sizes: width and height of the pictures, if they shall stand there. bounds: seconds of the clips.
     """
-    record: dict[str, Any] = {"id": number}
-    if images:
-        record["image"] = _single(images)
+    record: dict[str, Any] = {"id": number} | _media_keys(images, (), ())
     if len(sizes) == 1:
         record["width"], record["height"] = sizes[0]
     elif sizes:
         record["width_list"], record["height_list"] = map(list, zip(*sizes, strict=True))
+    record |= _media_keys((), videos, bounds)
+    return record | {"conversations": [_turn(role, text) for role, text in turns]}
+
+
+def mmpr_record(
+    question: str,
+    chosen: str,
+    rejected: str,
+    images: Sequence[str] = (),
+    videos: Sequence[str | list[str]] = (),
+    bounds: Sequence[tuple[float | None, float | None]] = (),
+) -> dict[str, Any]:
+    """A pair in MMPR's form (docs/facts/preferences.md), media marked in the question."""
+    texts = {"question": question, "chosen": chosen, "rejected": rejected}
+    return _media_keys(images, videos, bounds) | texts
+
+
+def _turn(role: Role, text: str) -> dict[str, str]:
+    return {"from": NAMES[role], "value": text}
+
+
+def _media_keys(
+    images: Sequence[str],
+    videos: Sequence[str | list[str]],
+    bounds: Sequence[tuple[float | None, float | None]],
+) -> dict[str, Any]:
+    """Files of a record under `image` and `video`, and the seconds of clips."""
+    keys: dict[str, Any] = {"image": _single(images)} if images else {}
     if videos:
         # A list of frames stays in a list: alone it would be taken for several clips if it names no stills.
-        record["video"] = videos if isinstance(videos[0], list) else _single(videos)
+        keys["video"] = videos if isinstance(videos[0], list) else _single(videos)
     if any(second is not None for pair in bounds for second in pair):
-        record["clip"] = _single([list(pair) for pair in bounds])
-    return record | {"conversations": [{"from": NAMES[role], "value": text} for role, text in turns]}
+        keys["clip"] = _single([list(pair) for pair in bounds])
+    return keys
 
 
 def marked_turns(conversation: Conversation) -> list[tuple[Role, str]]:
@@ -97,7 +127,8 @@ class RecordText:
         if self.verbatim:
             return self._copied(record).decode("utf-8", "backslashreplace").strip()
         try:
-            turns = marked_turns(self._source.conversation(record))
+            talk = self._source.conversation(record)
+            turns = [*marked_turns(talk), *((other.role, other.text) for other in talk.alternatives)]
             return json.dumps(internvl_record(record, turns)["conversations"], ensure_ascii=False)
         except DataError as error:
             return str(error)
@@ -122,17 +153,34 @@ class RecordText:
         conversation = self._source.conversation(record)
         if self._spec.pretraining:
             return self._document(record, conversation)
-        if not conversation.media:
-            return _of_words(record, marked_turns(conversation))
+        if conversation.alternatives:
+            return self._pair(record, conversation)
+        turns = marked_turns(conversation)
+        return internvl_record(record, turns, **self._files(record, conversation)) | _of_words(conversation)
+
+    def _pair(self, record: int, conversation: Conversation) -> dict[str, Any]:
+        """Two answers as MMPR has them, if all of the source do; else as turns beside a conversation."""
+        *before, (role, chosen) = marked_turns(conversation)
+        rejected, *more = conversation.alternatives
+        if more:
+            raise ValueError(f"{self._spec.name}: record {record}: no form holds more than two answers")
+        files, words = self._files(record, conversation), _of_words(conversation)
+        if isinstance(self._source, RecordReader) and self._source.forms == {"mmpr"}:
+            given = self._source.record(record)
+            kept = {key: given[key] for key in MMPR_KEPT if key in given} if isinstance(given, dict) else {}
+            return mmpr_record(before[-1][1], chosen, rejected.text, **files) | kept | words
+        sides = {"chosen": _turn(role, chosen), "rejected": _turn(role, rejected.text)}
+        return internvl_record(record, before, **files) | sides | words
+
+    def _files(self, record: int, conversation: Conversation) -> dict[str, Any]:
+        """The media of a record, as a writer of records takes them."""
         images = [part for part in conversation.media if isinstance(part, Image)]
         clips = [part for part in conversation.media if isinstance(part, Video)]
-        return internvl_record(
-            record,
-            marked_turns(conversation),
-            images=[self._media(part.source, f"{record}_{n}") for n, part in enumerate(images)],
-            videos=[self._clip(part, f"{record}_clip{n}") for n, part in enumerate(clips)],
-            bounds=[(part.start, part.end) for part in clips],
-        )
+        return {
+            "images": [self._media(part.source, f"{record}_{n}") for n, part in enumerate(images)],
+            "videos": [self._clip(part, f"{record}_clip{n}") for n, part in enumerate(clips)],
+            "bounds": [(part.start, part.end) for part in clips],
+        }
 
     def _document(self, record: int, conversation: Conversation) -> dict[str, Any]:
         """Texts and pictures in slots, one of the two null in each."""
@@ -186,10 +234,11 @@ def picture_ending(data: bytes) -> str:
     return next((end for start, end in _ENDINGS.items() if data.startswith(start)), ".bin")
 
 
-def _of_words(number: int, turns: list[tuple[Role, str]]) -> dict[str, Any]:
-    """A record without media; one that speaks of marks says that they are words."""
-    speaks = any(mark in text for _, text in turns for mark in (IMAGE_MARK, VIDEO_MARK))
-    return internvl_record(number, turns) | ({"text_only": True} if speaks else {})
+def _of_words(conversation: Conversation) -> dict[str, bool]:
+    """What a record without media says that speaks of marks: they are words."""
+    texts = [message.text for message in (*conversation.messages, *conversation.alternatives)]
+    speaks = any(mark in text for text in texts for mark in (IMAGE_MARK, VIDEO_MARK))
+    return {"text_only": True} if speaks and not conversation.media else {}
 
 
 def _numbered(file: Path) -> Iterator[tuple[int, bytes]]:

@@ -24,8 +24,8 @@ from tessera.serve.forms.responses import ResponseBody, ResponsesForm
 from tessera.serve.forms.tokenize import TokenizeBody, tokenized
 from tessera.serve.front import Front, MakeForm
 from tessera.serve.http.body import parse
+from tessera.serve.http.keys import ApiKeys
 from tessera.serve.http.layers import CountLayer, JsonReply, KeyLayer, refusal
-from tessera.serve.keys import ApiKeys
 from tessera.serve.page.routes import page, page_files, wants_page
 
 

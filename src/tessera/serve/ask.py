@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tessera.chat.encoder import Encoded
+from tessera.chat.message import Conversation
 from tessera.chat.tool_calls import ToolUse
 from tessera.engine.request import Sampling
+from tessera.scoring.selection.responses import ChosenResponse
+from tessera.serve.choosing import AskedSelection
 from tessera.serve.faults import ApiFault
 from tessera.serve.forms.stream import DONE, data
 from tessera.serve.said import Delta, Said
@@ -25,6 +28,7 @@ class Ask:
     tools: the functions that the model is told of. options: keywords of `ChatModel.prompt`. new_tokens: most
     tokens of an answer, None where nobody says. choices: answers to every prompt. streams: pieces as they
     come. usage: counts behind the last of them. echo: the words that the client began are part of the answer.
+    selection: the choices are candidates, of which one is told.
     """
 
     messages: Sequence[Any] | None = None
@@ -36,6 +40,7 @@ class Ask:
     streams: bool = False
     usage: bool = False
     echo: bool = False
+    selection: AskedSelection | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ class AnswerJob:
     increment: float
     text: str = ""
     """The prompt, where the answer repeats it."""
+    talk: Conversation | None = None
+    """What was asked, where the answer is one of several candidates."""
 
 
 class AnswerForm(ABC):
@@ -60,6 +67,10 @@ class AnswerForm(ABC):
     @abstractmethod
     def whole(self, said: Sequence[Said]) -> dict[str, Any]:
         """The whole answer; one entry of `said` a choice."""
+
+    def selected(self, said: Sequence[Said], chosen: ChosenResponse) -> dict[str, Any]:
+        """The whole answer where one of the choices was selected; only forms that ask for it have one."""
+        raise NotImplementedError
 
     @abstractmethod
     def opening(self, said: Sequence[Said]) -> Iterable[bytes]:

@@ -10,11 +10,14 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
+from tessera.chat.message import Conversation
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.core.service import Service
 from tessera.engine.core.ticket import Ticket
+from tessera.scoring.selection.responses import ChosenResponse
 from tessera.serve.admission import Gate, Stock
 from tessera.serve.ask import AnswerForm, AnswerJob, Ask
+from tessera.serve.choosing import AskedSelection, Rater, chosen_among
 from tessera.serve.faults import ApiFault, invalid
 from tessera.serve.forms.grammars import asked_in
 from tessera.serve.http.body import declared_bytes, parse, read_body, unless_gone
@@ -36,9 +39,15 @@ class Front:
     """Where requests come in. One model, one engine's service, one set of limits."""
 
     def __init__(
-        self, model: ChatModel, service: Service, settings: ServeSettings, preparer: Preparer | None = None
+        self,
+        model: ChatModel,
+        service: Service,
+        settings: ServeSettings,
+        preparer: Preparer | None = None,
+        critic: Rater | None = None,
     ) -> None:
-        limits = settings.limits
+        limits, self.critic = settings.limits, critic
+        settings = settings.model_copy(update={"critic": critic is not None})
         self.model, self.service, self.settings = model, service, settings
         self.gate = Gate(limits.requests, limits.requests_per_key)
         self.bodies = Stock(bytes=limits.total_bytes)
@@ -84,8 +93,9 @@ class Front:
         self.require_model(body.get("model"))
         form, most = make(body), self.settings.limits.choices
         if (asked := form.ask.choices * max(1, len(form.ask.prompts))) > most:
-            message = f"n: {asked} answers are more than {most} (limits.choices); ask for fewer"
-            raise ApiFault(400, message, "too_many_choices", "n")
+            field = "n" if form.ask.selection is None else "selection.n"
+            message = f"{field}: {asked} answers are more than {most} (limits.choices); ask for fewer"
+            raise ApiFault(400, message, "too_many_choices", field)
         return form
 
     async def _reply(
@@ -103,7 +113,7 @@ class Front:
             async with aclosing(merged(tickets, first)) as events:
                 if form.ask.streams:
                     return await self._stream(form, said, events, send)
-                return await self._whole(form, said, events)
+                return await self._whole(form, said, events, jobs[0].talk)
         finally:
             for ticket in tickets:
                 ticket.cancel()
@@ -121,14 +131,30 @@ class Front:
         except RuntimeError as error:  # the service is closed, or its thread is dead
             raise ApiFault(503, "the engine takes no requests", "engine_unavailable", wait=5) from error
 
-    async def _whole(self, form: AnswerForm, said: Sequence[Said], events: Events) -> list[Message]:
+    async def _whole(
+        self, form: AnswerForm, said: Sequence[Said], events: Events, talk: Conversation | None
+    ) -> list[Message]:
         async for number, event in events:
             said[number].take(event)
-        reply = await self.preparer.quick.run(lambda: JsonReply(form.whole(said)))
+        if form.ask.selection is not None and talk is not None:
+            chosen = await self._chosen(said, form.ask.selection, talk)
+            reply = JsonReply(form.selected(said, chosen))
+        else:
+            reply = await self.preparer.quick.run(lambda: JsonReply(form.whole(said)))
         return [
             {"type": "http.response.start", "status": 200, "headers": reply.raw_headers},
             {"type": "http.response.body", "body": reply.body},
         ]
+
+    async def _chosen(
+        self, said: Sequence[Said], asked: AskedSelection, talk: Conversation
+    ) -> ChosenResponse:
+        """One critic rates one request at a time."""
+        pool = self.preparer.rating if asked.rule.scored else self.preparer.quick
+        try:
+            return await pool.run(partial(chosen_among, said, asked, talk, self.critic))
+        except ValueError as error:
+            raise invalid(error, "selection_failed") from error
 
     async def _stream(
         self, form: AnswerForm, said: Sequence[Said], events: Events, send: Send

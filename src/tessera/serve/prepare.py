@@ -51,6 +51,7 @@ class Preparer:
         self.root = None if settings.media_root is None else settings.media_root.resolve()
         self.remote = remote or RemoteFiles(limits.remote_bytes, limits.remote_seconds)
         self.quick, self.slow = WorkPool(2, "texts"), WorkPool(limits.threads, "media")
+        self.rating = WorkPool(1, "critic")
         self.fetched = Stock(bytes=max(limits.total_bytes, limits.remote_bytes))
         self.work = Stock(tokens=limits.total_tokens, tiles=limits.total_tiles)
 
@@ -59,17 +60,21 @@ class Preparer:
         if ask.messages is None:
             raw = await self._done(self.quick, None, self._raw, ask)
             await self._enter(held, [size for _, size in raw], ask)
-            return [each for job, _ in raw for each in self._choices(job, ask.choices)]
+            return [each for job, _ in raw for each in self._choices(job, ask)]
         files = RequestFiles()
+        rated = ask.selection is not None and ask.selection.rule.scored
         try:
+            if rated:  # the critic reads them, too, when the answers are there
+                held.callback(files.close)
             talk = await self._read(ask, files)
             pool = self.slow if talk.media else self.quick
             size = await self._done(pool, files, self.measure, talk, ask)
             await self._enter(held, [size], ask)
             job = await self._done(pool, files, self._encode, talk, ask, size)
-            return self._choices(job, ask.choices)
+            return self._choices(replace(job, talk=talk) if ask.selection else job, ask)
         finally:
-            files.close()
+            if not rated:
+                files.close()
 
     async def seen(self, ask: Ask) -> PromptView:
         """What the model would see of it; no pixel is decoded and nothing waits for others."""
@@ -99,8 +104,8 @@ class Preparer:
 
     def close(self) -> None:
         """End the threads."""
-        self.quick.close()
-        self.slow.close()
+        for pool in (self.quick, self.slow, self.rating):
+            pool.close()
 
     async def _read(self, ask: Ask, files: RequestFiles) -> Conversation:
         remote, limits = self.settings.allow_remote, self.limits
@@ -203,9 +208,10 @@ class Preparer:
         return replace(size, new=ask.new_tokens or min(self.settings.new_tokens, most))
 
     @staticmethod
-    def _choices(job: AnswerJob, count: int) -> list[AnswerJob]:
-        """The job once for every choice: the first as if alone, the others with seeds of their own."""
-        return [replace(job, sampling=each) for each in job.sampling.several(count)]
+    def _choices(job: AnswerJob, ask: Ask) -> list[AnswerJob]:
+        """The job once for every choice: the first as if alone or greedy, the others with their own seeds."""
+        greedy_first = ask.selection is not None and ask.selection.greedy_first
+        return [replace(job, sampling=each) for each in job.sampling.several(ask.choices, greedy_first)]
 
 
 def _require(count: int, most: int, what: str) -> None:

@@ -90,6 +90,8 @@ class ServeSettings(Config):
     """where a request gives none; 0 takes the best token, as everywhere in Tessera"""
     new_tokens: int = Field(default=1024, ge=1)
     """longest answer where a request gives none, as on the model cards"""
+    critic: bool = False
+    """whether there is a model that rates candidates; none refuses selection by score"""
     limits: ServeLimits = ServeLimits()
 
     @model_validator(mode="after")

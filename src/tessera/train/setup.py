@@ -42,11 +42,15 @@ class Setup:
         seeds = (self.recipe.seed, index)
         return stage.objective.loader(stage, self.learner, self.sources[index], seeds, ranks)
 
-    def validation_batches(self, index: int) -> Iterator[Any]:
-        """The batches that a stage is measured on: without augmentation, whatever the seed of the run."""
+    def validation_data(self, index: int) -> Stage:
+        """A stage as it reads what it is measured on."""
         stage = self.recipe.stages[index]
         packing = stage.packing.model_copy(update={"epochs": 1, "augment": False, "seed": 0})
-        data = stage.model_copy(update={"packing": packing, "accumulate": 1})
+        return stage.model_copy(update={"packing": packing, "accumulate": 1})
+
+    def validation_batches(self, index: int) -> Iterator[Any]:
+        """The batches that a stage is measured on: without augmentation, whatever the seed of the run."""
+        stage, data = self.recipe.stages[index], self.validation_data(index)
         with closing(
             stage.objective.loader(data, self.learner, self.validation[index], (0, 0), ALONE)
         ) as loader:

@@ -31,16 +31,19 @@ class Stepping:
     mesh: ProcessMesh
     running: dict[int, Any] = field(default_factory=dict)
     """By the number of their stage, objectives that remember something."""
+    held_out: dict[int, Any] = field(default_factory=dict)
+    """The same for records held out."""
 
     def objective(self, index: int) -> Any:
         """Of a stage, with what it remembers."""
         return self.running.get(index, self.recipe.stages[index].objective)
 
-    def computation(self, index: int, step: int) -> Step:
-        """What a step of a stage computes, up to its batches."""
+    def computation(self, index: int, step: int, held_out: bool = False) -> Step:
+        """What a step of a stage computes, up to its batches; or what is measured of records held out."""
         stage = self.recipe.stages[index]
+        objective = self.held_out.get(index) if held_out else None
         return Step(
-            *(self.objective(index), self.model, self.device, self.mesh),
+            *(objective or self.objective(index), self.model, self.device, self.mesh),
             most=stage.accumulate // self.mesh.data.world,
             seed=derive_seed("step", self.recipe.seed, index, step),
             filled_to=None if stage.compile == "none" else stage.packing,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,11 @@ import torch
 from tessera.packing.config import PackingConfig
 from tessera.recipes.shelf import load_recipe
 from tessera.records.manifest import PlaygroundSource
+from tessera.train.objective.contract import Beginning
 from tessera.train.objective.contrastive import ContrastiveObjective
 from tessera.train.objective.distillation import DistillationObjective
+from tessera.train.objective.preference import PreferenceObjective
+from tessera.train.parallel.mesh import ProcessMesh
 from tessera.train.parallel.ranks import ALONE
 from tessera.train.plan.machine import Machine
 from tessera.train.plan.run_plan import plan_run
@@ -24,6 +28,7 @@ from tessera.train.update.masters import Masters
 from tessera.train.update.optimizers import Optimizer
 from tessera.train.update.rules import assign
 from tests.train import tiny
+from tests.train.pair_data import preference_recipe, write_pairs
 from tests.train.plan.test_memory import Alive
 
 CPU = Machine(torch.device("cpu"), 24 * 10**9)
@@ -64,11 +69,32 @@ def taken(recipe: Recipe) -> int:
     beside = [weight for module in getattr(model, "beside", ()) for weight in module.parameters()]
     for weight in beside:
         weight.data = weight.data.to(model.vision.like.dtype)
+    objective: Any = stage.objective
+    if isinstance(objective, PreferenceObjective):
+        beginning = Beginning(stage, setup.learner, setup.sources[0], ProcessMesh(), torch.device("cpu"))
+        objective = objective.begin(beginning)
+        beside += getattr(objective._reference, "model", torch.nn.Module()).parameters()
     state = optimizer.state_tensors().values()
     known = [*model.parameters(), *beside, *(value for _, value in masters.exact(model)), *state]
     with Alive([*known, *(batch.tiles for batch in batches)]) as alive:
-        Step(stage.objective, model.train(), torch.device("cpu")).update(batches, optimizer, 1.0)
+        Step(objective, model.train(), torch.device("cpu")).update(batches, optimizer, 1.0)
     return alive.most
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_pairs_take_as_many_bytes_as_planned(precision: str, tmp_path: Path) -> None:
+    """Beside a second copy of the weights, and beside a table, which is none."""
+    held = {}
+    for kind in ("copy", "cached"):
+        objective = PreferenceObjective(reference=kind)  # type: ignore[arg-type]
+        recipe = preference_recipe(write_pairs(tmp_path / "data", 3), objective, precision=precision)
+        (stage,) = plan_run(recipe, CPU).stages
+        planned = sum(size for name, size in stage.bytes.items() if name not in NOT_TENSORS)
+        assert planned == pytest.approx(taken(recipe), rel=0.05)
+        assert stage.flops is not None and stage.supervised > 0
+        held[kind] = stage.bytes
+    weights = held["copy"].pop("weights of the reference")
+    assert weights > 10**5 and "weights of the reference" not in held["cached"]
 
 
 @pytest.mark.parametrize("made", [contrastive, distillation])

@@ -26,7 +26,7 @@ class Critic(Protocol):
     def score(self, conversation: Conversation, responses: Sequence[str]) -> list[Judged]:
         """One for each response, in order. The conversation ends with the user's question.
 
-        What a response gets doesn't depend on the others. ValueError for what can't be rated, with the place
-        of the response.
+        What a response gets doesn't depend on the others; an empty one gets the lowest score. ValueError for
+        what can't be rated, with the place of the response.
         """
         ...

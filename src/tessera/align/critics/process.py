@@ -58,13 +58,10 @@ class ProcessCritic:
         """How good each response is; its steps are the pieces between blank lines.
 
         Earlier turns of the conversation are part of the question. Pictures go through the ViT once, and what
-        talks begin with goes through the decoder once. ValueError naming an empty response, or one that is
-        too long for the model.
+        talks begin with goes through the decoder once. An empty response has no steps and the lowest score.
+        ValueError naming a response that is too long for the model.
         """
-        steps = [self.steps(response) for response in responses]
-        if (empty := next((number for number, each in enumerate(steps) if not each), None)) is not None:
-            raise ValueError(f"responses[{empty}] is empty: leave it out")
-        return self.rate(conversation, steps)
+        return self.rate(conversation, [self.steps(response) for response in responses])
 
     def steps(self, response: str) -> tuple[str, ...]:
         """A response as the steps that are rated; none for an empty one."""
@@ -73,13 +70,17 @@ class ProcessCritic:
         return tuple(step.text for step in split_steps(response, self.settings.max_steps))
 
     def rate(self, conversation: Conversation, solutions: Sequence[Sequence[str]]) -> list[Judged]:
-        """The same for solutions that are cut into steps already, each of at least one."""
-        if not solutions:
-            return []
+        """The same for solutions that are cut into steps already."""
+        question_parts(conversation)
+        rated = [number for number, steps in enumerate(solutions) if steps]
+        judged = [Judged(self.settings.lowest)] * len(solutions)
+        if not rated:
+            return judged
         question = self._question(conversation)
         judge = self._say if self.settings.mode == "hard" else self._weigh
-        scores = judge(question, solutions)
-        return [Judged(self.settings.overall(each), tuple(each)) for each in scores]
+        for number, scores in zip(rated, judge(question, [solutions[n] for n in rated]), strict=True):
+            judged[number] = Judged(self.settings.overall(scores), tuple(scores))
+        return judged
 
     def _weigh(self, question: _Question, solutions: Sequence[Sequence[str]]) -> list[list[float]]:
         """How likely + is at each step when all steps before it are taken for right."""

@@ -38,7 +38,16 @@ class CriticSettings(Config):
     most_tokens: int = Field(default=16_384, ge=1)
     """of responses to one question that go through the model together; a longer one goes alone"""
 
+    @property
+    def lowest(self) -> float:
+        """What a step gets that is wrong beyond doubt."""
+        return HARD_SCORES[1] if self.mode == "hard" else 0.0
+
     def overall(self, scores: Sequence[float]) -> float:
         """The response's score."""
-        usual: Aggregate = "sum" if self.mode == "hard" else "mean"
-        return float(AGGREGATES[self.aggregate or usual](scores))
+        return float(AGGREGATES[self.chosen_aggregate](scores))
+
+    @property
+    def chosen_aggregate(self) -> Aggregate:
+        """The published one, where none was given."""
+        return self.aggregate or ("sum" if self.mode == "hard" else "mean")

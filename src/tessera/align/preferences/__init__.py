@@ -2,6 +2,6 @@
 
 Read `response` (a line that was sampled), `verdicts` (the same, judged), `scoring_run` (file to file), then
 `pairs` (the pairs of one question), `grouping` (lines by question), `pairing_run` (file to folder), and last
-`difference` with `pair_page` (pairs side by side). A line that is refused is kept beside, with the reason.
+`pair_page` (pairs side by side). A line that is refused is kept beside, with the reason.
 The rules are on docs/facts/preferences.md. Must not know models.
 """

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tessera.align.preferences.difference import Marked, mark_difference
 from tessera.align.preferences.pairs import Pair
 from tessera.align.preferences.verdicts import ScoredResponse
 from tessera.imaging.decode import UnreadablePicture, decode_image
 from tessera.pages.blocks import MarkedText, PageBlock, ShownMedia, TextComparison
+from tessera.pages.difference import Marked, mark_difference
 from tessera.pages.page import HtmlPage
 from tessera.records.files.places import OutsideRoot, inside
 from tessera.runtime.shown import counted, shown

@@ -20,7 +20,7 @@ from tessera.align.preferences.pairs import MISSING, Pair, RefusedPair, Rule, bu
 from tessera.align.preferences.verdicts import KINDS, ScoredResponse, read_scored
 from tessera.pages.page import write_page
 from tessera.records.readers.json_file import JsonFile
-from tessera.records.writing import json_line, write_meta
+from tessera.records.writing import json_line, mmpr_record, write_meta
 from tessera.runtime.atomic import atomic_write
 from tessera.runtime.config import Config
 from tessera.runtime.disk import disk_faults
@@ -76,7 +76,7 @@ def pair_record(pair: Pair) -> dict[str, Any]:
     """A pair in MMPR's form, with the reasons of both sides and the lines that they come from."""
     chosen, rejected = pair.chosen.response, pair.rejected.response
     image = {"image": chosen.record["image"]} if chosen.pictures else {}
-    texts = {"question": chosen.prompt, "chosen": chosen.text, "rejected": rejected.text}
+    texts = mmpr_record(chosen.prompt, chosen.text, rejected.text)
     metas = {
         f"{side}_meta": response.record["meta"]
         for side, response in (("chosen", chosen), ("rejected", rejected))

@@ -92,6 +92,7 @@ def as_json(view: PackView) -> dict[str, Any]:
         "shown": [
             [
                 {"source": view.names[s.source], "at": s.name, "tokens": s.tokens, "tiles": s.tiles}
+                | ({"answers": list(s.branches)} if s.branches else {})
                 for s in pack
             ]
             for pack in view.shown

@@ -15,6 +15,7 @@ from tessera.cli.terminal.tables import Terminal, say
 from tessera.curation.report.pages import preview_page
 from tessera.curation.report.seen import Seen, choose_records, look
 from tessera.packing.samples.weights import Averaging
+from tessera.pages.blocks import MarkedText
 from tessera.pages.page import write_page
 from tessera.runtime.shown import counted
 
@@ -66,6 +67,20 @@ def show(console: Console, samples: Sequence[Seen]) -> None:
             style="dim",
         )
         console.print(written(seen), soft_wrap=True)
+        for side in seen.sides:
+            console.print(marked(side), soft_wrap=True)
+
+
+def marked(side: MarkedText) -> Text:
+    """An answer below its name, with what its counterpart lacks in reverse; cut when it is long."""
+    colour = "green" if side.good else "red"
+    text = Text(f"{side.name}\n", style="dim")
+    for differs, piece in side.pieces:
+        text.append(piece.translate(_SHOWN), style=f"not dim {colour}{' reverse' if differs else ''}")
+    if len(text) > LONGEST:
+        text.truncate(LONGEST)
+        text.append(" …", style="dim")
+    return text
 
 
 def written(seen: Seen) -> Text:

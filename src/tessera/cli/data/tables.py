@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from tessera.cli.terminal.tables import counts_table, say
+from tessera.curation.report.pages import pair_line
 from tessera.curation.statistics import Histogram
 from tessera.curation.survey import SourceSurvey, Survey
 from tessera.runtime.shown import counted
@@ -43,6 +44,10 @@ def _show_source(console: Console, source: SourceSurvey, found: Survey) -> None:
     lengths, config = source.lengths, found.config
     say(console, f"\n{source.name}", style="bold")
     console.print(Columns([bars("tokens", lengths.tokens), bars("tiles", lengths.tiles)], padding=(0, 2)))
+    if lengths.pairs:
+        answers = [bars("chosen", lengths.chosen), bars("rejected", lengths.rejected)]
+        console.print(Columns(answers, padding=(0, 2)))
+        say(console, f"  {pair_line(lengths)}")
     share = lengths.trained / max(1, lengths.tokens.total)
     ids = f"; {counted(source.repeated_ids, 'id')} stand twice or more" if source.repeated_ids else ""
     say(console, f"  {counted(lengths.trained, 'token')} trained ({share:.1%}){ids}")

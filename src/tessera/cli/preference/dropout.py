@@ -43,7 +43,9 @@ class DropoutCommand(AskingCommand):
         records = partial(self._pairs, responses)
         words = ("pairs of", "responses")
         asked = self._requests(responses)
-        return self.ask(asked, self.responses.parent, records, Outcome(len(responses)), words)
+        return self.ask_into(
+            self.output, asked, self.responses.parent, records, Outcome(len(responses)), words
+        )
 
     def _requests(self, responses: Responses) -> Iterator[dict[str, Any]]:
         for said in responses:
@@ -54,7 +56,7 @@ class DropoutCommand(AskingCommand):
     ) -> Iterator[dict[str, Any]]:
         for said in responses:
             reply = replies[name_of(said.line, 0)]
-            rejected = first_words(said.text, self.share) + reply.text
+            rejected = reply.behind(first_words(said.text, self.share))
             same = "both answers are the same" if rejected.strip() == said.text.strip() else ""
             if fault := reply.fault or same:
                 outcome.faults.append(f"line {said.line}: {fault}")

@@ -54,42 +54,54 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AskingCommand(AnsweringCommand):
+class RequestingCommand(AnsweringCommand):
     """Has requests answered and makes records of the replies; requests and answers are kept beside them."""
+
+    def ask_into(
+        self,
+        output: Path,
+        requests: Iterator[dict[str, Any]],
+        media: Path,
+        records: Callable[[BatchReplies, Outcome], Iterator[dict[str, Any]]],
+        outcome: Outcome,
+        words: tuple[str, str],
+        longest: int = Defaults.new_tokens,
+    ) -> int:
+        """The exit code. media: folder of the files that requests name; words: for `Outcome.in_words`.
+
+        longest: answer of requests that don't say.
+        """
+        answers = self.all_answered(output, requests, media, longest)
+        if answers is None:
+            return STOPPED
+        with BatchReplies(answers) as replies:
+            write_lines(output, records(replies, outcome))
+        values = {"output": output, **vars(outcome)}
+        self.tell(lambda: values, lambda: print(f"{shown(output)}: {outcome.in_words(*words)}"))
+        return 1 if outcome.faults else 0
+
+    def all_answered(
+        self, file: Path, requests: Iterator[dict[str, Any]], media: Path, longest: int = Defaults.new_tokens
+    ) -> Path | None:
+        """The file of answers, which stands beside `file` like the requests; None, and told, when stopped."""
+        asked, answers = (file.with_name(f"{file.name}.{end}") for end in ("requests", "answers"))
+        write_lines(asked, requests)
+        counts, stop = self.answered(asked, answers, media, Defaults(new_tokens=longest), again=True)
+        if stop.asked and counts.done < counts.requests:
+            self.tell(lambda: {"left": counts.requests - counts.done}, lambda: None)
+            return None
+        return answers
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskingCommand(RequestingCommand):
+    """The same with a file for the records."""
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Where the records go, one a line; requests and answers are kept beside it."""
 
     def targets(self) -> Mapping[Path, bool]:
         return {self.output: False}
-
-    def ask(
-        self,
-        requests: Iterator[dict[str, Any]],
-        media: Path,
-        records: Callable[[BatchReplies, Outcome], Iterator[dict[str, Any]]],
-        outcome: Outcome,
-        words: tuple[str, str],
-    ) -> int:
-        """The exit code. media: folder of the files that requests name; words: for `Outcome.in_words`."""
-        answers = self.all_answered(self.output, requests, media)
-        if answers is None:
-            return STOPPED
-        with BatchReplies(answers) as replies:
-            write_lines(self.output, records(replies, outcome))
-        values = {"output": self.output, **vars(outcome)}
-        self.tell(lambda: values, lambda: print(f"{shown(self.output)}: {outcome.in_words(*words)}"))
-        return 1 if outcome.faults else 0
-
-    def all_answered(self, file: Path, requests: Iterator[dict[str, Any]], media: Path) -> Path | None:
-        """The file of answers, which stands beside `file` like the requests; None, and told, when stopped."""
-        asked, answers = (file.with_name(f"{file.name}.{end}") for end in ("requests", "answers"))
-        write_lines(asked, requests)
-        counts, stop = self.answered(asked, answers, media, Defaults(), again=True)
-        if stop.asked and counts.done < counts.requests:
-            self.tell(lambda: {"left": counts.requests - counts.done}, lambda: None)
-            return None
-        return answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +119,9 @@ class SampleCommand(AskingCommand):
             raise ValueError(f"--prompt {shown(self.prompt)}: choose one of {', '.join(PROMPTS)}")
         asked = AskedQuestions(self.questions, self.prompt, self.asking)
         outcome, words = Outcome(len(asked.questions)), ("responses to", "questions")
-        return self.ask(asked.requests(), self.questions.parent, asked.records, outcome, words)
+        return self.ask_into(
+            self.output, asked.requests(), self.questions.parent, asked.records, outcome, words
+        )
 
 
 class AskedQuestions:

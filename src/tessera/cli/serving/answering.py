@@ -128,9 +128,7 @@ class AnsweringCommand(ReportingCommand):
     @cached_property
     def _opened(self) -> ChatModel:
         """The model, opened once for all files; what its cache holds serves the next file, too."""
-        return ChatModel(
-            tessera.load(self.model, **asdict(self.loading)).loaded, self.max_batch, self.engine
-        )
+        return ChatModel(tessera.load(self.model, **asdict(self.loading)).loaded, self.max_batch, self.engine)
 
     def _ask_server(
         self, address: str, asked: BatchFile, answers: AnswerFile, settings: ServeSettings

@@ -15,6 +15,7 @@ import tessera
 from tessera.cli.chat import LoadArguments
 from tessera.cli.command import Command
 from tessera.cli.serving.external import ExternalArguments, ExternalServer
+from tessera.cli.serving.selecting import CriticArguments
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.core.limits import EngineLimits
 from tessera.engine.core.service import Service
@@ -22,8 +23,8 @@ from tessera.peers.engines import EngineName
 from tessera.runtime.device import bound_product_caches
 from tessera.serve.app import build_app
 from tessera.serve.front import Front
+from tessera.serve.http.keys import read_keys
 from tessera.serve.http.server import DrainingServer, bind
-from tessera.serve.keys import read_keys
 from tessera.serve.settings import ServeLimits, ServeSettings
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -59,6 +60,7 @@ class ServeCommand(Command):
     """For requests that give none; 0 takes the best token."""
     new_tokens: int = 1024
     """Longest answer of requests that don't say."""
+    critic: Annotated[CriticArguments, tyro.conf.arg(name="")] = CriticArguments()
     max_batch: int = 64
     """Most answers that are written at once; more wait."""
     engine_name: Annotated[EngineName | None, tyro.conf.arg(name="engine")] = None
@@ -76,6 +78,7 @@ class ServeCommand(Command):
             raise ValueError("--gpus, --context, --export and the like go with --engine; leave them out")
         self.at_least(max_batch=1)
         settings = self.settings()
+        self.critic.check()
         listening = bind(self.host, self.port)  # before the model is opened, which may take long
         try:
             bound_product_caches()
@@ -84,7 +87,7 @@ class ServeCommand(Command):
                 update={"name": self.name or called(self.model) or model.family.name}
             )
             with Service(ChatModel(model.loaded, self.max_batch, self.engine).engine) as service:
-                front = Front(model, service, settings)
+                front = Front(model, service, settings, critic=self.critic.open(self.loading.device))
                 server = DrainingServer(build_app(front), front.gate, settings.limits, service.close)
                 self._tell(model, settings, listening.getsockname()[1])
                 server.run([listening])

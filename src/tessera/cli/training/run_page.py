@@ -97,6 +97,7 @@ def charts(reports: Sequence[StepReport], effort: RunEffort) -> list[Chart]:
             Chart(name, [(r.step, r.loss) for r in thin]),
             *([Chart(f"{name}, held out", held_out)] if held_out else []),
             *([_linear(f"{name}, held out", asked, "right answers in %")] if asked else []),
+            *_figures(name, thin),
             Chart(name, [(r.step, r.gradient_norm) for r in thin], "gradient norm"),
             _linear(name, [(r.step, r.factor) for r in thin], "rate, as a share of its peak"),
             _linear(name, [(r.step, r.tokens / r.seconds) for r in thin], "tokens/s"),
@@ -112,6 +113,15 @@ def _used(title: str, useful: Sequence[tuple[int, dict[str, float]]]) -> list[Ch
         if points := [(step, factor * values[key]) for step, values in useful if key in values]:
             return [_linear(title, points, what)]
     return []
+
+
+def _figures(title: str, reports: Sequence[StepReport]) -> list[Chart]:
+    """A curve for each figure of the objective."""
+    names = dict.fromkeys(name for report in reports for name in report.figures)
+    return [
+        _linear(title, [(r.step, r.figures[n]) for r in reports if n in r.figures], n.replace("_", " "))
+        for n in names
+    ]
 
 
 def _linear(title: str, points: Sequence[tuple[int, float]], what: str) -> Chart:

@@ -19,6 +19,7 @@ from tessera.cli.terminal.mistakes import mistakes_as_errors
 from tessera.cli.terminal.tables import Terminal, figures_table, say
 from tessera.cli.training.plan import is_small, require_memory, too_large
 from tessera.cli.training.train import MERGED, follow, hold, merged, prepare, require_run, say_stopped
+from tessera.recipes.aligning import Method
 from tessera.recipes.internvl.stage import Part
 from tessera.recipes.shelf import load_recipe
 from tessera.recipes.tuning import Choice, DataLengths, Wish, choose
@@ -55,6 +56,21 @@ class TuneCommand(WordsCommand, FieldsCommand):
     """A model (name, folder, "shipped", folder of an earlier fine-tune); manifests or files of records."""
     out: Path = Path("runs/tune")
     """Folder of the run."""
+    method: Method = "sft"
+    """sft learns answers; mpo, dpo, bco, ipo, hinge, simpo learn from pairs of answers; grpo from answers of
+    its own (docs/align.md)."""
+    beta: float | None = None
+    """What rewards of pairs are scaled by; of grpo, the weight of the distance to the first weights."""
+    prompts: int = 8
+    """grpo: questions a step."""
+    group: int = 8
+    """grpo: answers of its own to each."""
+    new_tokens: int = 1024
+    """grpo: most tokens of such an answer."""
+    prompt_version: str = "en_v2"
+    """grpo: how the result of such an answer is found (docs/prefer.md)."""
+    critic: str | None = None
+    """grpo: a process reward model that rates such answers, too."""
     full: bool = False
     """Train the weights themselves instead of LoRA factors."""
     parts: tuple[Part, ...] = ()

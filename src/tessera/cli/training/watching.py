@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import deque
 from pathlib import Path
 
 from tessera.cli.training.run_page import EVERY_SECONDS, write_run_page
@@ -12,6 +13,7 @@ from tessera.train.loop import Trainer
 from tessera.train.objective.learner import ChatLearner
 from tessera.train.plan.flops import effort_of
 from tessera.train.watch.effort import RunEffort
+from tessera.train.watch.preferences import WINDOW, preference_warnings
 from tessera.train.watch.telemetry import StepReport
 
 TRACKED = ("loss", "gradient_norm", "factor", "token_fill", "tile_fill", "validation_loss", "score")
@@ -36,10 +38,13 @@ class Watching:
         if self._folder is not None:
             self._effort.write(self._folder)
         self._measured: dict[str, str] = {}
+        self._last: deque[StepReport] = deque(maxlen=WINDOW)
+        self.warned: dict[str, str] = {}
+        """Kinds of warnings so far, and what they said first."""
         self._due = time.monotonic() + EVERY_SECONDS
 
-    def see(self, report: StepReport) -> None:
-        """One step."""
+    def see(self, report: StepReport) -> list[str]:
+        """One step; returns what is to be warned of for the first time."""
         self._bars(report.stage, report.step + 1, report.steps, self._note(report))
         if self._tracker:
             useful = self._effort.useful([report])
@@ -47,6 +52,16 @@ class Watching:
             self._tracker(self._before[report.stage_index] + report.step, values)
         if time.monotonic() > self._due:
             self._write_page()
+        return self._warnings(report)
+
+    def _warnings(self, report: StepReport) -> list[str]:
+        if self._last and self._last[-1].stage_index != report.stage_index:
+            self._last.clear()
+        self._last.append(report)
+        found = preference_warnings(tuple(self._last))
+        fresh = [text for kind, text in found.items() if kind not in self.warned]
+        self.warned = found | self.warned
+        return [f"stage {report.stage}, step {report.step}: {text}" for text in fresh]
 
     def close(self) -> None:
         """The page as it is in the end."""
@@ -63,9 +78,10 @@ class Watching:
         last = [text for key, text in self._measured.items() if key.startswith(f"{report.stage} ")]
         seconds = max(report.seconds, 1e-9)
         return "  ".join(
-            [f"loss {report.loss:.3f}", *last, f"{report.trained / seconds:,.0f} supervised tok/s"]
-            + [f"norm {report.gradient_norm:.2f}", f"fill {report.token_fill:.0%}"]
-            + [f"wait {report.wait / seconds:.0%}", *self._told_useful(report)]
+            [f"loss {report.loss:.3f}", *_pairs(report), *last]
+            + [f"{report.trained / seconds:,.0f} supervised tok/s", f"norm {report.gradient_norm:.2f}"]
+            + [f"fill {report.token_fill:.0%}", f"wait {report.wait / seconds:.0%}"]
+            + self._told_useful(report)
         )
 
     def _told_useful(self, report: StepReport) -> list[str]:
@@ -82,12 +98,19 @@ class Watching:
         self._due = now + max(EVERY_SECONDS, 100 * (now - began))
 
 
+def _pairs(report: StepReport) -> list[str]:
+    """Margin, and share of pairs with one, where pairs are learned from."""
+    found = report.figures
+    return [f"margin {found['margin']:.2f} ({found['accuracy']:.0%} right)"] if "margin" in found else []
+
+
 def tracked(report: StepReport) -> dict[str, float]:
     """The numbers of a step for a tracker, without those that are none."""
     values = {name: getattr(report, name) for name in TRACKED}
     seconds = max(report.seconds, 1e-9)
     values |= {"tokens_per_second": report.tokens / seconds, "wait": report.wait / seconds}
     values["supervised_tokens_per_second"] = report.trained / seconds
+    values |= report.figures
     known = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
     return {f"train/{name}": value for name, value in known.items()}
 

@@ -81,4 +81,6 @@ def _samples(entries: Sequence[WeightedSource], pack: Sequence[Item]) -> Iterato
         file, line = entries[item.draw.source].source.place(item.draw.index)
         part = f" part {item.part + 1}" if item.part else ""
         lengths = item.lengths
-        yield PackedSample(f"{file}:{line}{part}", lengths.tokens, lengths.tiles, item.draw.source)
+        yield PackedSample(
+            f"{file}:{line}{part}", lengths.tokens, lengths.tiles, item.draw.source, lengths.branches
+        )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from tessera.curation.lengths import LengthSummary
 from tessera.curation.report.packs import PackView
 from tessera.curation.report.seen import Seen
 from tessera.curation.survey import SourceSurvey, Survey
@@ -35,7 +36,10 @@ def check_page(found: Survey, samples: Iterable[Seen], packs_per_step: int) -> H
 
 def preview_page(title: str, samples: Iterable[Seen]) -> HtmlPage:
     """The page of a preview."""
-    note = "Highlighted tokens are trained; hover for their loss weight. Boxes are drawn where they are read."
+    note = (
+        "Highlighted tokens are trained; hover for their loss weight. Boxes are drawn where they are read. "
+        "Of two answers beside each other both are trained, and what the other one lacks is marked."
+    )
     return HtmlPage(title, note, [("Samples", [_cards(samples)])])
 
 
@@ -88,6 +92,10 @@ def _source(source: SourceSurvey, found: Survey) -> Iterator[blocks.PageBlock]:
     lengths = source.lengths
     bars = (("tokens", lengths.tokens), ("tiles", lengths.tiles))
     yield blocks.SideBySide([blocks.histogram(name, b.labels, b.counts.tolist()) for name, b in bars])
+    if lengths.pairs:
+        yield pair_line(lengths)
+        sides = (("tokens of chosen answers", lengths.chosen), ("of rejected answers", lengths.rejected))
+        yield blocks.SideBySide([blocks.histogram(name, b.labels, b.counts.tolist()) for name, b in sides])
     if lengths.too_long:
         yield (
             f"{counted(lengths.too_long, 'record')} too long; {found.config.over_long}: "
@@ -108,6 +116,12 @@ def _source(source: SourceSurvey, found: Survey) -> Iterator[blocks.PageBlock]:
     yield blocks.Table(("place", "field", "fault", "detail", "remedy"), faults, words=True)
 
 
+def pair_line(lengths: LengthSummary) -> str:
+    """How many pairs a source has, and how long their answers are in the mean."""
+    chosen, rejected = (side.total / lengths.pairs for side in (lengths.chosen, lengths.rejected))
+    return f"{counted(lengths.pairs, 'pair')}; chosen answers {chosen:.0f} tokens, rejected {rejected:.0f}"
+
+
 def _pairs(pairs: Sequence[tuple[Place, Place]]) -> blocks.Table:
     rows = [(f"{a[0]}:{a[1]}", f"{b[0]}:{b[1]}") for a, b in pairs]
     return blocks.Table(("record", "repeats"), rows, words=True)
@@ -123,4 +137,4 @@ def _card(seen: Seen) -> blocks.SampleCard:
         return blocks.SampleCard((seen.source, seen.place), lines=[("bad", seen.problem)])
     share = seen.trained / max(1, seen.tokens)
     size = f"{counted(seen.tokens, 'token')}, {counted(seen.tiles, 'tile')}, {share:.0%} trained"
-    return blocks.SampleCard((seen.source, seen.place, size), seen.media, pieces=seen.pieces)
+    return blocks.SampleCard((seen.source, seen.place, size), seen.media, (), seen.pieces, seen.sides)

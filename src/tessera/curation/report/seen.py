@@ -19,9 +19,11 @@ from tessera.imaging.grid import Tiling, choose_grid
 from tessera.packing.samples.clips import draw_clips, pick_frames
 from tessera.packing.samples.encode import encoder_of
 from tessera.packing.samples.weights import Averaging, weigh_tokens
-from tessera.pages.blocks import NamedBox, Piece, ShownMedia
+from tessera.pages.blocks import MarkedText, NamedBox, Piece, ShownMedia
+from tessera.pages.difference import mark_difference
 from tessera.records.faults import DataError
 from tessera.records.source import WeightedSource
+from tessera.runtime.shown import counted
 from tessera.scoring.boxes import parse_boxes
 
 LARGEST = 480
@@ -38,7 +40,10 @@ _BOX = re.compile(r"(?:<ref>((?:[^<]++|<(?!/?ref>))*+)</ref>\s*+)?<box>((?:[^<]+
 
 @dataclass(frozen=True)
 class Seen:
-    """One record. tokens, tiles, trained: its size; problem: why it can't be shown, if so."""
+    """One record. tokens, tiles, trained: its size; problem: why it can't be shown, if so.
+
+    sides: the answers of a record that has several, with what differs marked; `pieces` are its prompt's.
+    """
 
     source: str
     place: str
@@ -48,6 +53,7 @@ class Seen:
     tiles: int = 0
     trained: int = 0
     problem: str = ""
+    sides: tuple[MarkedText, ...] = ()
 
 
 def choose_records(entries: Sequence[WeightedSource], count: int, seed: int) -> list[tuple[int, int]]:
@@ -72,9 +78,24 @@ def look(entry: WeightedSource, encoder: Encoder, index: int, averaging: Averagi
         faults = error.faults if isinstance(error, DataError) else (error,)
         return Seen(name, place, problem="; ".join(map(str, faults)))
     weights = weigh_tokens(encoded.weights, averaging)
-    pieces = tuple(cut_pieces(encoder, encoded.ids, weights))
-    trained = int(np.count_nonzero(weights))
-    return Seen(name, place, pieces, media, len(encoded.ids), len(encoded.tiles), trained)
+    prompt = len(encoded.ids) - sum(encoded.branches)
+    pieces = tuple(cut_pieces(encoder, encoded.ids[:prompt], weights[:prompt]))
+    trained, sides = int(np.count_nonzero(weights)), _sides(conversation, encoded)
+    return Seen(name, place, pieces, media, len(encoded.ids), len(encoded.tiles), trained, sides=sides)
+
+
+def _sides(conversation: Conversation, encoded: Encoded) -> tuple[MarkedText, ...]:
+    """The chosen answer and the others, each with its tokens and the words that its counterpart lacks."""
+    if not encoded.branches:
+        return ()
+    chosen, *others = (answer.text for answer in conversation.answers)
+    marked = [mark_difference(chosen, other) for other in others]
+    lengths = [counted(tokens, "token") for tokens in encoded.branches]
+    rejected = zip(lengths[1:], marked, strict=True)
+    return (
+        MarkedText(f"chosen, {lengths[0]}", marked[0][0], True),
+        *(MarkedText(f"rejected, {length}", pieces[1], False) for length, pieces in rejected),
+    )
 
 
 def cut_pieces(encoder: Encoder, ids: NDArray[np.int32], weights: NDArray[np.float32]) -> Iterator[Piece]:

@@ -5,10 +5,13 @@ from typing import Any
 from tessera.models.config import VLMConfig
 from tessera.nn.lora import LoRAConfig
 from tessera.packing.config import PackingConfig
+from tessera.packing.samples.overlong import OverLong
 from tessera.packing.samples.weights import Averaging
 from tessera.recipes.internvl.stage import PARTS, PublishedStage
+from tessera.train.objective import AnyObjective
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.objective.distillation import DistillationObjective
+from tessera.train.objective.preference import METHODS, PreferenceObjective
 from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start, to_fill
 from tessera.train.update.rules import DECODER_LINEARS, Rule
 from tessera.train.update.schedule import Schedule
@@ -31,7 +34,7 @@ def build_stage(stage: PublishedStage) -> Stage:
         steps=stage.steps or MOST_STEPS,
         epochs=None if stage.steps else 1.0,
         rules=rules_of(stage),
-        objective=DistillationObjective(teacher=stage.teacher) if stage.teacher else ConversationObjective(),
+        objective=objective_of(stage),
         sources=tuple(
             ManifestSpec(meta=data.meta or to_fill(f"manifest of your data; published: {data.what}"),
                          max_dynamic_patch=stage.picture_tiles, token_share=data.share)
@@ -43,6 +46,13 @@ def build_stage(stage: PublishedStage) -> Stage:
         drop_path=stage.drop_path,
         recompute="blocks",
     )  # fmt: skip
+
+
+def objective_of(stage: PublishedStage) -> AnyObjective:
+    """What is learned: to imitate a ViT, to prefer answers, or to give them."""
+    if stage.teacher:
+        return DistillationObjective(teacher=stage.teacher)
+    return PreferenceObjective(**METHODS[stage.method]) if stage.method else ConversationObjective()
 
 
 def rules_of(stage: PublishedStage) -> tuple[Rule, ...]:
@@ -62,8 +72,14 @@ def packing_of(stage: PublishedStage) -> PackingConfig:
     tiles = stage.pack_tiles if stage.packed else stage.length // stage.entry.tokens_per_tile
     averaging: Averaging = "square" if stage.packed else "token"
     v2pe = "random" if stage.v2pe else None
+    over_long: OverLong = "fewer_tiles" if stage.method else "split"  # a pair has no turns to cut between
     return PackingConfig(
-        max_tokens=stage.length, max_tiles=tiles, averaging=averaging, over_long="split", v2pe=v2pe, workers=2
+        max_tokens=stage.length,
+        max_tiles=tiles,
+        averaging=averaging,
+        over_long=over_long,
+        v2pe=v2pe,
+        workers=2,
     )
 
 

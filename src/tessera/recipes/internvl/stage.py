@@ -79,6 +79,8 @@ class PublishedStage:
     """Where it stands on the shelf, instead of generation and size."""
     teacher: str = ""
     """The ViT that is imitated, where a ViT learns from another."""
+    method: str = ""
+    """How it learns from pairs of answers: a name of `METHODS`."""
     tokens: str = ""
     """Tokens seen, as printed."""
     hardware: str = ""

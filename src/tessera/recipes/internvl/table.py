@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from tessera.recipes.internvl import second, v1, v2, v2_5, v3, vit
+from tessera.recipes.internvl import mpo, reward, second, v1, v2, v2_5, v3, vit
 from tessera.recipes.internvl.stage import PublishedStage
 
 Run = tuple[PublishedStage, ...]
@@ -20,9 +20,10 @@ def published_runs() -> dict[str, Run]:
     ]
     single: list[PublishedStage] = [stage for stages in trained for stage in stages]
     single += [v2.domain(size, name) for size in v2.SIZES for name in v2.DOMAINS]
-    single += [v2.v2pe(), vit.distilled()]
+    single += [v2.v2pe(), vit.distilled(), reward.process()]
     single += [make(model) for model in second.SERIES for make in (second.full, second.lora)]
     single += [second.coco_lora(model) for model in second.COCO]
+    single += [mpo.stage(model) for model in mpo.MODELS]
     runs: dict[str, Run] = {stage.shelf_name: (stage,) for stage in single}
     for stages in trained:
         runs[f"{stages[0].shelf_name.rpartition('/')[0]}/all_stages"] = stages
@@ -32,7 +33,7 @@ def published_runs() -> dict[str, Run]:
 def _place(item: tuple[str, Run]) -> tuple[float, float, int]:
     """By generation, then size, then as they follow each other."""
     first = item[1][0]
-    order = ("pretrain", "stage_1", "stage_1_5", "stage_2", "native", "finetune", "sft", "all_stages")
+    order = ("pretrain", "stage_1", "stage_1_5", "stage_2", "native", "finetune", "sft", "all_stages", "mpo")
     name = item[0].rpartition("/")[2]
     place = order.index(name) if name in order else len(order) + name.startswith("second")
     return float(first.entry.generation), first.entry.parameters()["total"] // 1e8, place

@@ -113,6 +113,11 @@ class RecordReader:
         """The form of the file that holds a record: the manifest's, or the one its first records have."""
         return self._form(self._find(index)[0])
 
+    @property
+    def forms(self) -> set[FormName | None]:
+        """The forms of all its files."""
+        return {self._form(number) for number in range(len(self.files))}
+
     def conversation(self, index: int) -> Conversation:
         """The record as a conversation. DataError with all its faults."""
         number, local = self._find(index)

@@ -61,6 +61,7 @@ def expression_score(prediction: str, target: str) -> float:
     return float(_same_list(_split(one, "∪"), _split(two, "∪"), ordered=False))
 
 
+@lru_cache(2048)
 def plain_formula(text: str) -> str:
     """One way to write each sign; no wording of LaTeX, no delimiters, no commas of thousands."""
     box = last_box(text)

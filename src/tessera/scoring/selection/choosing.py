@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from tessera.scoring.selection.rule import Candidate, Selection, SelectionRule, logprobs_of, weights_of
+from tessera.scoring.selection.rule import Candidate, Selection, SelectionRule, breakers_of, weights_of
 from tessera.scoring.selection.sameness import clusters
 
 
@@ -24,8 +24,9 @@ def select(candidates: Sequence[Candidate], rule: SelectionRule) -> Selection:
     everyone = range(len(candidates))
     if rule.method == "best_of":
         chosen = best(weights, everyone)
-        return Selection(chosen, labels, totals, f"score {weights[chosen]:.4g}")
-    found = vote(labels, weights, _breakers(candidates, rule), everyone)
+        told = f"score {weights[chosen]:.4g}" if weights[chosen] > -math.inf else "no candidate says anything"
+        return Selection(chosen, labels, totals, told)
+    found = vote(labels, weights, breakers_of(candidates, rule), everyone)
     if found is None:
         return Selection(0, labels, totals, "no candidate has an answer")
     label = labels[found]
@@ -61,10 +62,6 @@ def vote(
         return total, math.fsum(breakers[place] for place in places), -places[0]
 
     return best(weights, max(members.values(), key=standing))
-
-
-def _breakers(candidates: Sequence[Candidate], rule: SelectionRule) -> list[float]:
-    return logprobs_of(candidates) if rule.ties == "logprob" else [0.0] * len(candidates)
 
 
 def _totals(labels: Sequence[int | None], weights: Sequence[float]) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from math import comb
 from random import Random
 
 from tessera.scoring.selection.choosing import best, vote
-from tessera.scoring.selection.rule import Candidate, SelectionRule, logprobs_of, weights_of
+from tessera.scoring.selection.rule import Candidate, SelectionRule, breakers_of, weights_of
 from tessera.scoring.selection.sameness import clusters
 
 MOST_SUBSETS = 1000
@@ -51,7 +51,7 @@ def expected_right(
     if rule.method == "best_of":
         return _best_right(weights, right, free, drawn, fixed)
     labels = clusters([candidate.answer for candidate in candidates])
-    breakers = logprobs_of(candidates) if rule.ties == "logprob" else [0.0] * len(candidates)
+    breakers = breakers_of(candidates, rule)
     chosen = [vote(labels, weights, breakers, subset) for subset in _subsets(len(candidates), k, fixed)]
     return sum(place is not None and right[place] for place in chosen) / len(chosen)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from tessera.scoring.reasoned.extraction import BadFormat, FinalAnswer, extract_answer, last_box
 from tessera.scoring.selection.choosing import select
+from tessera.scoring.selection.options import meant_option, options_in
 from tessera.scoring.selection.rule import Candidate, SelectionRule
 
 _ANNOUNCED = re.compile(r"(?:final answer|answer|答案)\s*(?:is)?\s*[:：]\s*(.+)", re.IGNORECASE)
@@ -33,6 +34,11 @@ class CandidateResponse:
     score: float | None = None
     steps: tuple[float, ...] = ()
     cluster: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What is known of it, as plain values."""
+        known = {name: value for name, value in asdict(self).items() if value not in (None, "", ())}
+        return {"text": self.text, "answer": self.answer} | known
 
 
 @dataclass(frozen=True)
@@ -63,43 +69,78 @@ class ChosenResponse:
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         counts = {"response": self.response, "tokens": self.tokens}
-        return {"answer": self.answer, **counts, **asdict(self)}
+        each = [candidate.as_json() for candidate in self.candidates]
+        return {"answer": self.answer, **counts, **asdict(self), "candidates": each}
+
+
+class Rated(Protocol):
+    """What a critic makes of a response."""
+
+    @property
+    def score(self) -> float: ...
+
+    @property
+    def steps(self) -> tuple[float, ...]: ...
+
+
+def rated(
+    responses: Sequence[CandidateResponse], rate: Callable[[Sequence[str]], Sequence[Rated]]
+) -> list[CandidateResponse]:
+    """The responses with a critic's scores. Each text is rated once; what says nothing is not rated."""
+    texts = list(dict.fromkeys(response.text for response in responses if response.text.strip()))
+    found = dict(zip(texts, rate(texts) if texts else (), strict=True))
+    return [
+        replace(response, score=one.score, steps=tuple(one.steps))
+        if (one := found.get(response.text))
+        else response
+        for response in responses
+    ]
 
 
 def read_answer(response: str, version: str | None) -> FinalAnswer | BadFormat:
     r"""The answer of a response to a prompt of this version; None: to a question as it is.
 
     Then it is what the last box holds, else what stands behind the last "Answer:", else all words but the
-    thought.
+    thought. What the last box holds also counts where the rest breaks the version's format.
 
     >>> read_answer("3 + 4.\nThe answer is: 7", None)
     FinalAnswer(answer='7')
     """
-    if version is not None:
-        return extract_answer(response, version)
     words = response.rpartition("</think>")[2].strip()
-    announced = _ANNOUNCED.findall(words)
     box = last_box(words)
+    if version is not None:
+        found = extract_answer(response, version)
+        return found if isinstance(found, FinalAnswer) or not box else FinalAnswer(box)
+    announced = _ANNOUNCED.findall(words)
     answer = box if box is not None else announced[-1].strip() if announced else words
     return FinalAnswer(answer) if answer else BadFormat("nothing was said")
 
 
 def choose(
-    responses: Sequence[CandidateResponse], version: str | None, rule: SelectionRule
+    responses: Sequence[CandidateResponse], version: str | None, rule: SelectionRule, question: str = ""
 ) -> ChosenResponse:
     """The response that the rule takes; scores and log-probabilities stand in the responses.
 
-    version: of the prompt (`reasoned.extraction.VERSIONS`). ValueError as `select`.
+    version: of the prompt (`reasoned.extraction.VERSIONS`). question: what was asked; where it lists options,
+    their words count as their letters. ValueError as `select`.
     """
-    read = [read_answer(response.text, version) for response in responses]
-    found = [
-        replace(response, answer=answer.answer, fault="")
-        if isinstance(answer, FinalAnswer)
-        else replace(response, answer=None, fault=answer.why)
-        for response, answer in zip(responses, read, strict=True)
-    ]
-    selection = select([Candidate(one.answer, one.logprob, one.score) for one in found], rule)
+    found = [_with_answer(response, version) for response in responses]
+    options = options_in(question)
+    selection = select(
+        [
+            Candidate(one.answer and meant_option(one.answer, options), one.logprob, one.score)
+            for one in found
+        ],
+        rule,
+    )
     clustered = (
         replace(one, cluster=cluster) for one, cluster in zip(found, selection.clusters, strict=True)
     )
     return ChosenResponse(selection.chosen, selection.why, selection.weights, tuple(clustered))
+
+
+def _with_answer(response: CandidateResponse, version: str | None) -> CandidateResponse:
+    read = read_answer(response.text, version)
+    if isinstance(read, FinalAnswer):
+        return replace(response, answer=read.answer, fault="")
+    return replace(response, answer=None, fault=read.why)

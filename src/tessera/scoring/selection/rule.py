@@ -69,27 +69,31 @@ class Selection:
 def weights_of(candidates: Sequence[Candidate], rule: SelectionRule) -> list[float]:
     """What the vote of each counts, or its score. ValueError naming the candidate that lacks it."""
     if rule.method == "best_of":
-        return _each("score", [c.score for c in candidates], "give a critic")
+        return _each("score", candidates, -math.inf)
+    if rule.vote == "count":
+        return [1.0] * len(candidates)
     if rule.vote == "logprob":
-        return [math.exp(value) for value in logprobs_of(candidates)]
-    if rule.vote == "critic":
-        scores = _each("score", [c.score for c in candidates], "give a critic")
-        low = next((place for place, score in enumerate(scores) if score < 0), None)
-        if low is not None:
-            told = f"candidates[{low}].score = {scores[low]:g}"
-            raise ValueError(f"{told}: votes are weighted by scores from 0; take another rule of the critic")
-        return scores
-    return [1.0] * len(candidates)
+        return [math.exp(value) for value in _each("logprob", candidates, -math.inf)]
+    scores = _each("score", candidates, 0.0)
+    if (low := min(scores, default=0.0)) < 0:
+        told = f"candidates[{scores.index(low)}].score = {low:g}"
+        raise ValueError(f"{told}: votes are weighted by scores from 0; take another rule of the critic")
+    return scores
 
 
-def logprobs_of(candidates: Sequence[Candidate]) -> list[float]:
-    """ValueError naming the candidate that has none."""
-    return _each("logprob", [c.logprob for c in candidates], "sample with logprobs")
+def breakers_of(candidates: Sequence[Candidate], rule: SelectionRule) -> list[float]:
+    """What decides between answers with as many votes. ValueError naming the candidate that lacks it."""
+    return _each("logprob", candidates, 0.0) if rule.ties == "logprob" else [0.0] * len(candidates)
 
 
-def _each(name: str, values: Sequence[float | None], remedy: str) -> list[float]:
-    found = [value for value in values if value is not None and math.isfinite(value)]
-    if len(found) < len(values):
-        place = next(i for i, value in enumerate(values) if value is None or not math.isfinite(value))
-        raise ValueError(f"candidates[{place}].{name} = {values[place]}: the rule needs one; {remedy}")
+def _each(name: str, candidates: Sequence[Candidate], silent: float) -> list[float]:
+    """A field of each; `silent` for those that say nothing, have no answer, and can't have it."""
+    found = []
+    for place, candidate in enumerate(candidates):
+        value = getattr(candidate, name)
+        value = silent if value is None and candidate.answer is None else value
+        if value is None or math.isnan(value) or value == math.inf:
+            remedy = {"score": "give a critic", "logprob": "sample with logprobs"}[name]
+            raise ValueError(f"candidates[{place}].{name} = {value}: the rule needs one; {remedy}")
+        found.append(float(value))
     return found

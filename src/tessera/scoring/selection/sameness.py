@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from tessera.scoring.reasoned.expression import expression_score
 from tessera.scoring.reasoned.vqa import normalise_vqa, same_signs
@@ -19,6 +20,8 @@ _OPTION = re.compile(
 )
 _FORMAL = re.compile(r"[,/^*=\\:_]")
 _DIGIT = re.compile(r"\d")
+_words = lru_cache(2048)(normalise_vqa)
+"""Of many candidates each is compared with all others."""
 
 
 def same_answer(one: str, two: str) -> bool:
@@ -64,6 +67,7 @@ def _bare(text: str) -> str:
     return (wrapped[1] if wrapped else text).strip().removesuffix(".").strip()
 
 
+@lru_cache(2048)
 def _option(text: str) -> tuple[str, str] | None:
     """Letter and words of an option such as `B`, `(B)`, `B. a cat`."""
     found = _OPTION.fullmatch(text)
@@ -76,7 +80,7 @@ def _same_value(one: str, two: str) -> bool:
     if one.lower() == two.lower():
         return True
     formal = _FORMAL.search(one + two) and _DIGIT.search(one) and _DIGIT.search(two)
-    words = normalise_vqa(one)
-    if words and not formal and words == normalise_vqa(two) and same_signs(one, two):
+    words = _words(one)
+    if words and not formal and words == _words(two) and same_signs(one, two):
         return True  # 1,5 is no 15, and 1/2 no "1 2": formulas are read as such below
     return expression_score(one, two) == 1.0 or expression_score(two, one) == 1.0

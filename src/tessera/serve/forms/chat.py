@@ -13,10 +13,12 @@ from pydantic import Field
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tool_calls import ToolCall, ToolUse
 from tessera.engine.completion import TokenLogprob
+from tessera.scoring.selection.responses import ChosenResponse
 from tessera.serve.ask import AnswerForm, Ask
 from tessera.serve.faults import bad_field, invalid, json_bytes
 from tessera.serve.forms.fields import SampledBody, usage
 from tessera.serve.forms.grammars import ResponseFormat, StructuredOutputs, grammar_of
+from tessera.serve.forms.selection import WARM, SelectionBody, told_selection
 from tessera.serve.forms.stream import DONE, data
 from tessera.serve.forms.tokens import TokenWriter
 from tessera.serve.said import Delta, Said
@@ -46,6 +48,8 @@ class ChatBody(SampledBody):
     """of a picture, in place of the model's own limit"""
     visual_increment: float | None = None
     """step of position from a visual token to the next (V2PE)"""
+    selection: SelectionBody | None = None
+    """the answer is one of several candidates (docs/test_time.md)"""
 
     @property
     def new_tokens(self) -> int | None:
@@ -61,6 +65,22 @@ class ChatBody(SampledBody):
             raise bad_field("top_logprobs", "needs logprobs = true beside it")
         if self.add_generation_prompt not in (None, not self.continue_final_message):
             raise bad_field("add_generation_prompt", "an answer is always asked for; leave it out")
+        if self.selection is None:
+            return
+        if self.n != 1:
+            raise bad_field("n", f"{self.n} beside selection, which tells one answer; give selection.n")
+        if self.stream:
+            raise bad_field("stream", "an answer is selected when all candidates are there; leave it out")
+        if self.continue_final_message:
+            raise bad_field("continue_final_message", "candidates are whole answers; leave it out")
+        if self.temperature == 0:
+            raise bad_field("temperature", "0 makes all candidates alike; leave it out, or give one above 0")
+
+    @property
+    def warm(self) -> dict[str, float]:
+        """How candidates are sampled where the request says nothing."""
+        given = self.model_fields_set
+        return {} if self.selection is None else {name: WARM[name] for name in WARM if name not in given}
 
 
 class ChatForm(AnswerForm):
@@ -88,24 +108,32 @@ class ChatForm(AnswerForm):
         """What is asked."""
         body = self._body
         body.check()
-        options = body.options(self._settings.temperature) | {
-            "strip": True,
-            "logprobs": (body.top_logprobs or 0) if body.logprobs else None,
-            "grammar": grammar_of(body.response_format, body.structured_outputs, self._use),
-            "continue_final_message": body.continue_final_message,
-            "max_tiles": body.max_tiles,
-            "visual_increment": body.visual_increment,
-        }
+        asked = body.selection
+        selection = None if asked is None else asked.asked(self._settings.critic)
+        weighed = selection is not None and selection.rule.weighed
+        options = (
+            body.options(self._settings.temperature)
+            | body.warm
+            | {
+                "strip": True,
+                "logprobs": (body.top_logprobs or 0) if body.logprobs or weighed else None,
+                "grammar": grammar_of(body.response_format, body.structured_outputs, self._use),
+                "continue_final_message": body.continue_final_message,
+                "max_tiles": body.max_tiles,
+                "visual_increment": body.visual_increment,
+            }
+        )
         shows_usage = body.stream_options is not None and body.stream_options.include_usage
         return Ask(
             messages=body.messages,
             tools=self._use,
             options=options,
             new_tokens=body.new_tokens,
-            choices=body.n,
+            choices=body.n if body.selection is None else body.selection.n,
             streams=body.stream,
             usage=shows_usage,
             echo=body.echo,
+            selection=selection,
         )
 
     def whole(self, said: Sequence[Said]) -> dict[str, Any]:
@@ -121,6 +149,13 @@ class ChatForm(AnswerForm):
         ]
         counts = usage(said, self.ask.choices)
         return self._head | {"object": "chat.completion", "choices": choices, "usage": counts}
+
+    def selected(self, said: Sequence[Said], chosen: ChosenResponse) -> dict[str, Any]:
+        """The same with the chosen candidate alone; all of them are counted, and told in `selection`."""
+        assert self.ask.selection is not None
+        whole = self.whole(said)
+        choice = whole["choices"][chosen.index] | {"index": 0}
+        return whole | {"choices": [choice], "selection": told_selection(chosen, self.ask.selection)}
 
     def opening(self, said: Sequence[Said]) -> Iterator[bytes]:
         """The role of every choice."""

@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tessera.serve.faults import ApiFault, ClientGone, json_bytes
+from tessera.serve.http.keys import ApiKeys
 from tessera.serve.http.meters import Meters
-from tessera.serve.keys import ApiKeys
 from tessera.serve.page.routes import FOLDER
 
 OPEN = ("/", "/health")

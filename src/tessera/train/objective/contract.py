@@ -177,6 +177,9 @@ class Running(Protocol):
     def load_state_dict(self, state: dict[str, float]) -> None:
         """Go on from there."""
 
+    def held_out(self, beginning: Beginning) -> Any:
+        """Itself for records held out, the sources of another beginning: with the same memory."""
+
     def figures(self) -> dict[str, torch.Tensor]:
         """Of the step that ends, over all ranks: float64 scalars on the device. All ranks ask."""
 
@@ -187,6 +190,12 @@ class Beginnable(Protocol):
 
     def begin(self, beginning: Beginning) -> Any:
         """Itself, `Running`, for a stage that begins or goes on. ValueError naming what is wrong."""
+
+    def assumed(self, device: torch.device) -> Any:
+        """Itself, `Running`, with nothing to compare with: to weigh a step."""
+
+    def beside(self, weights: int) -> int:
+        """Bytes of other weights that it holds, where those of the model take so many."""
 
 
 @runtime_checkable

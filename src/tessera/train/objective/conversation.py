@@ -27,10 +27,12 @@ class ConversationObjective(Config):
     kind: Literal["conversation"] = "conversation"
     learner: ClassVar[type[ChatLearner]] = ChatLearner
     batch: ClassVar[type[Pack]] = Pack
+    pairs: ClassVar[bool] = False
+    """Whether records have a chosen and a rejected answer, or one."""
 
     def check(self, data: StageData, learner: ChatLearner, progress: Progress = silent) -> Checked:
         """Every record of every source. Raises DataError with all faults."""
-        return check_records(data, learner.encoder, progress)
+        return check_records(data, learner.encoder, progress, pairs=self.pairs)
 
     def loader(
         self, data: StageData, learner: ChatLearner, sources: Sources, seeds: tuple[int, int], ranks: Ranks

@@ -1,6 +1,6 @@
 """Pairs of answers: prefer the chosen one, judge both, and keep saying it (MPO, arXiv 2411.10442)."""
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, PrivateAttr, model_validator
@@ -12,8 +12,14 @@ from tessera.train.objective.contract import Beginning
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.objective.preferences.figures import PairFigures
 from tessera.train.objective.preferences.losses import PreferenceKind, preference_loss, quality_loss
-from tessera.train.objective.preferences.reference import Reference, ReferenceKind, open_reference
-from tessera.train.parallel.ranks import Ranks, add_up
+from tessera.train.objective.preferences.reference import (
+    Reference,
+    ReferenceKind,
+    no_reference,
+    open_reference,
+)
+from tessera.train.objective.preferences.table import ReferenceTable
+from tessera.train.parallel.ranks import ALONE, Ranks, add_up
 
 
 class PreferenceObjective(ConversationObjective):
@@ -23,6 +29,7 @@ class PreferenceObjective(ConversationObjective):
     """
 
     kind: Literal["preference"] = "preference"  # type: ignore[assignment]
+    pairs: ClassVar[bool] = True
     beta: float = Field(default=0.1, gt=0, allow_inf_nan=False)
     """What ratios of log-probabilities are multiplied by to be rewards."""
     preference: float = Field(default=0.8, ge=0, allow_inf_nan=False)
@@ -52,7 +59,16 @@ class PreferenceObjective(ConversationObjective):
 
     def begin(self, beginning: Beginning) -> "RunningPreference":
         """With the reference that the stage starts from."""
-        return RunningPreference.of(self, beginning)
+        reference = open_reference(self.reference, self, beginning)
+        return RunningPreference.comparing(self, reference, beginning.mesh.data, beginning.device)
+
+    def assumed(self, device: torch.device) -> "RunningPreference":
+        """As if nothing was compared."""
+        return RunningPreference.comparing(self, no_reference, ALONE, device)
+
+    def beside(self, weights: int) -> int:
+        """Those of a second copy. `auto` is taken to find its table, or to train factors alone."""
+        return weights if self.reference == "copy" else 0
 
     def weight(self, batch: Pack) -> float:
         """Its pairs."""
@@ -93,11 +109,12 @@ class RunningPreference(PreferenceObjective):
     _figures: PairFigures = PrivateAttr()
 
     @classmethod
-    def of(cls, objective: PreferenceObjective, beginning: Beginning) -> Self:
-        """Of a stage that begins."""
+    def comparing(
+        cls, objective: PreferenceObjective, reference: Reference, ranks: Ranks, device: torch.device
+    ) -> Self:
+        """With a reference, on the device of one of the ranks that have packs of their own."""
         running = cls(**objective.model_dump())
-        running._reference = open_reference(objective.reference, objective, beginning)
-        running._ranks, device = beginning.mesh.data, beginning.device
+        running._reference, running._ranks = reference, ranks
         running._seen = torch.zeros(2, dtype=torch.float64, device=device)
         running._figures = PairFigures(device)
         return running
@@ -114,10 +131,10 @@ class RunningPreference(PreferenceObjective):
         scaled = ratios / lengths if self.length_normalised else ratios
         rewards = self.beta * scaled.detach()
         if model.training:
-            self._take_in(rewards[real])
+            self._take_in(rewards, real)
         terms = self._terms(scaled, -(sums / lengths)[:, 0])
         if model.training:
-            self._figures.add(terms.detach()[real], rewards[real], -ratios.detach()[real], lengths[real])
+            self._figures.add(terms.detach(), rewards, -ratios.detach(), lengths, real)
         weights = terms.new_tensor([self.preference, self.quality, self.generation])
         return (terms * weights).sum().float()
 
@@ -136,10 +153,17 @@ class RunningPreference(PreferenceObjective):
         judged = quality_loss(chosen, rejected, self.beta, self.mean_reward)
         return torch.stack([compared, judged, surprise], 1)
 
-    def _take_in(self, rewards: torch.Tensor) -> None:
-        """Rewards [N, 2] of this rank's pairs, and those of the others."""
-        own = torch.stack([rewards.mean(1).sum(), rewards.new_tensor(float(len(rewards)))])
-        self._seen = self._seen + add_up(own, self._ranks)
+    def _take_in(self, rewards: torch.Tensor, real: torch.Tensor) -> None:
+        """Rewards [N, 2] of this rank's pairs as far as they are `real`, and those of the others."""
+        own = torch.stack([(rewards.mean(1) * real).sum(), real.sum()])
+        self._seen += add_up(own, self._ranks)
+
+    def held_out(self, beginning: Beginning) -> Self:
+        """With the same running mean; a table is one of these sources."""
+        other = self.model_copy()
+        if isinstance(self._reference, ReferenceTable):
+            other._reference = open_reference("cached", self, beginning)
+        return other
 
     def state_dict(self) -> dict[str, float]:
         """The running mean, as a sum and a count."""
@@ -148,7 +172,7 @@ class RunningPreference(PreferenceObjective):
 
     def load_state_dict(self, state: dict[str, float]) -> None:
         """Go on from there."""
-        self._seen = self._seen.new_tensor([state["rewards"], state["pairs"]])
+        self._seen.copy_(self._seen.new_tensor([state["rewards"], state["pairs"]]))
 
     def figures(self) -> dict[str, torch.Tensor]:
         """Losses, rewards, margin, lengths and drift of the step's pairs, and the running mean."""
@@ -156,5 +180,6 @@ class RunningPreference(PreferenceObjective):
 
 
 def _real_pairs(batch: Pack) -> torch.Tensor:
-    """bool [N]: whether a pair is of the data; those of idle ranks have no key."""
-    return torch.tensor([bool(key) for key, own in zip(batch.keys, batch.branches, strict=False) if own])
+    """float64 [N]: 1 for a pair of the data, 0 for one of an idle rank, which has no key."""
+    found = [float(bool(key)) for key, own in zip(batch.keys, batch.branches, strict=False) if own]
+    return torch.tensor(found, dtype=torch.float64)

@@ -13,11 +13,21 @@ from tessera.runtime.shown import shown
 from tessera.train.objective.contract import Checked, Sources, StageData
 
 
-def check_records(data: StageData, encoder: Encoder, progress: Progress = silent) -> Checked:
-    """Every record of every source. Raises DataError with all faults."""
+def check_records(
+    data: StageData, encoder: Encoder, progress: Progress = silent, pairs: bool | None = None
+) -> Checked:
+    """Every record of every source. Raises DataError with all faults.
+
+    pairs: all records must have two answers, or none may; None takes both.
+    """
+    if pairs and any(isinstance(source, PlaygroundSource) for source in data.sources):
+        raise ValueError(
+            f"stage {data.name!r}: drawn pictures come with one answer each, and pairs have two; give a "
+            "manifest of pairs, or take the objective 'conversation'"
+        )
     groups = [(source,) if isinstance(source, PlaygroundSource) else source.read() for source in data.sources]
     opened = open_sources([spec for group in groups for spec in group])
-    checked, report = check_sources(opened, encoder, data.packing, progress)
+    checked, report = check_sources(opened, encoder, data.packing, progress, pairs=pairs)
     for entry in checked:  # once here, with a bar; the loader finds it in the cache
         open_index(entry, encoder, data.packing.workers, progress)
     shares = [source.token_share for source in data.sources]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from tessera.train.objective.contract import Beginnable
 from tessera.train.plan.live import HOST, Held, Moment
 from tessera.train.plan.shape import is_uniform, quantised_bytes, shortened, with_factors
 from tessera.train.plan.subject import Batch, Subject
@@ -29,6 +30,7 @@ ASIDE = {HOST, IN_HEAP}
 PASSING = ("activations", "logits", "backward", "gradients", "update")
 """How kinds begin that come and go in a step."""
 GATHERED, FROZEN, QUANTISED = "gathered from shards", "frozen weights", "quantised weights"
+REFERENCE = "weights of the reference"
 DECIDING = {"rules", "objective", "optimizer", "recompute", "drop_path"}
 """Fields of a stage that decide what a step on given packs holds."""
 Bytes = Counter[str]
@@ -103,6 +105,9 @@ def step_memory(
         FROZEN: -numbers * conditions.dtype.itemsize,
         QUANTISED: held,
     }
+    if isinstance(stage.objective, Beginnable):
+        numbers_in_all = sum(parameter.numel() for parameter in subject.model().parameters())
+        change[REFERENCE] = stage.objective.beside(numbers_in_all * conditions.dtype.itemsize)
     if conditions.keeps_exact:
         exact = "masters" if conditions.device.type == "cpu" else HOST
         change[exact] = change.get(exact, 0) - numbers * torch.float32.itemsize

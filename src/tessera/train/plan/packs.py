@@ -46,8 +46,9 @@ class PackPlan:
         """Pairs of tokens that see each other, in causal attention."""
         return sum(sample.tokens * (sample.tokens + 1) // 2 for sample in self.samples)
 
-    def pack(self, config: ModelConfig, book: MemoryBook) -> Pack:
-        """A batch of these lengths: ids and weights are real, pixels take no memory."""
+    def pack(self, config: ModelConfig, pairs: bool, book: MemoryBook) -> Pack:
+        """A batch of these lengths: ids and weights are real, pixels take no memory. `pairs`: what a sample
+        learns is two answers to its prompt."""
         ids, weights = [], []
         text = (config.image_token_id + 1) % config.decoder.vocab_size
         for sample in self.samples:
@@ -68,6 +69,7 @@ class PackPlan:
             keys=tuple(map(str, range(len(self.samples)))),
             tiles_per_sample=tuple(sample.tiles for sample in self.samples),
             trained=tuple(sample.trained for sample in self.samples),
+            branches=tuple(map(_halves, self.samples)) if pairs else (),
         )
 
 
@@ -95,6 +97,12 @@ def usual_pack(config: ModelConfig, limits: PackingConfig, sample: Lengths | Non
 def _sample(tokens: int, tiles: int, each: int) -> Lengths:
     """Half of the text is learned."""
     return Lengths(tokens, tiles, max(LEAST_LEARNED, (tokens - tiles * each) // 2))
+
+
+def _halves(sample: Lengths) -> tuple[int, ...]:
+    """Two answers that are all that a sample learns; none where it is too short."""
+    learned = min(sample.trained, sample.tokens - 1)
+    return (learned - learned // 2, learned // 2) if learned > 1 else ()
 
 
 def heaviest(packs: Sequence[PackPlan], config: ModelConfig) -> PackPlan:

@@ -191,7 +191,9 @@ def _flops(config: ModelConfig, stage: Stage, pack: PackPlan, model: VLM) -> flo
 
 def _packs_of_data(recipe: Recipe, index: int, prospect: Prospect, progress: Progress) -> StagePacks | None:
     """Of the first window of the data; None where it is not at hand."""
-    stage, objective, learner = recipe.stages[index], ConversationObjective(), prospect.learner
+    stage, learner = recipe.stages[index], prospect.learner
+    given = stage.objective
+    objective = given if isinstance(given, ConversationObjective) else ConversationObjective()
     if learner is None or any(field.startswith(f"stages.{index}.") for field in gaps(recipe)):
         return None
     sources, _ = objective.check(stage, learner, progress)

@@ -19,6 +19,7 @@ from tessera.models.distillation import Distiller, Teacher, TeacherConfig
 from tessera.models.initialise import without_memory
 from tessera.models.vision.internvit import VisionTransformer
 from tessera.models.vlm import VLM
+from tessera.train.objective.contract import Beginnable
 from tessera.train.objective.contrastive import ContrastiveObjective, PairLearner, towers
 from tessera.train.objective.distillation import DistillationObjective
 from tessera.train.objective.learner import assemble, base_folder
@@ -58,15 +59,18 @@ def subject_of(recipe: Recipe, index: int, config: ModelConfig, pack: PackPlan) 
         return pairs(recipe, index).subject
     if isinstance(objective, DistillationObjective):
         return imitation(objective, config, pack)
-    return chat(config, pack, recipe.parallel)
+    return chat(config, pack, recipe.parallel, isinstance(objective, Beginnable))
 
 
-def chat(config: ModelConfig, pack: PackPlan, parallel: Parallel = ALONE_IN_ALL) -> Subject:
-    """A chat model on packs, as one of the processes computes it that share heads, channels and tokens."""
+def chat(
+    config: ModelConfig, pack: PackPlan, parallel: Parallel = ALONE_IN_ALL, pairs: bool = False
+) -> Subject:
+    """A chat model on packs, as one of the processes computes it that share heads, channels and tokens;
+    `pairs`: on two answers to each prompt."""
     config, pack = _own_share(config, pack, parallel)
     pixels = pack.tiles * 3 * config.tile_side**2
-    key = f"{config.model_dump_json()} {pack.samples}"
-    return Subject(_without_memory(partial(VLM, config)), partial(pack.pack, config), pixels, key)
+    key = f"{config.model_dump_json()} {pack.samples} {pairs}"
+    return Subject(_without_memory(partial(VLM, config)), partial(pack.pack, config, pairs), pixels, key)
 
 
 def imitation(objective: DistillationObjective, config: ModelConfig, pack: PackPlan) -> Subject:
@@ -83,7 +87,7 @@ def imitation(objective: DistillationObjective, config: ModelConfig, pack: PackP
     pixels, key = pack.tiles * 3 * config.tile_side**2, f"{config.model_dump_json()} {teacher} {pack.samples}"
     whole = objective.layers > SHORT - 2
     made = _without_memory(model)
-    return Subject(made, partial(pack.pack, config), pixels, key, shared=False, whole=whole)
+    return Subject(made, partial(pack.pack, config, False), pixels, key, shared=False, whole=whole)
 
 
 def teacher_of(objective: DistillationObjective) -> TeacherConfig:

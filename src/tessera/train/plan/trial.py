@@ -16,6 +16,7 @@ from tessera.models.vlm import VLM
 from tessera.nn.drop_path import set_drop_path
 from tessera.nn.lora import FACTORS
 from tessera.nn.recompute import set_recompute
+from tessera.train.objective.contract import Beginnable
 from tessera.train.plan.live import Held, MemoryBook, Moment, materialise
 from tessera.train.plan.shape import SAMPLE, sampled_stack
 from tessera.train.plan.subject import Batch
@@ -68,7 +69,10 @@ def try_passes(
     with _trial(model, stage, batches, conditions) as trial:
         if len(batches) > 1:
             trial.give_gradients(torch.float32)
-        step = Step(stage.objective, trial.model, conditions.device)
+        objective = stage.objective
+        if isinstance(objective, Beginnable):
+            objective = objective.assumed(conditions.device)
+        step = Step(objective, trial.model, conditions.device)
         with _Watch(trial.book).of(trial.model), trial.book:
             step.gradients(trial.batches[-1:])
     return trial.book.peaks

@@ -19,15 +19,21 @@ class PairFigures:
         self._sums = self._none
 
     def add(
-        self, terms: torch.Tensor, rewards: torch.Tensor, drift: torch.Tensor, lengths: torch.Tensor
+        self,
+        terms: torch.Tensor,
+        rewards: torch.Tensor,
+        drift: torch.Tensor,
+        lengths: torch.Tensor,
+        real: torch.Tensor,
     ) -> None:
-        """Pairs of a batch: losses [N, 3]; rewards, log pi_0 - log pi of answers, and lengths [N, 2]."""
+        """Pairs of a batch: losses [N, 3]; rewards, log pi_0 - log pi of answers, and lengths [N, 2]; 1 for
+        each that counts and 0 for others [N]."""
         margin = rewards[:, 0] - rewards[:, 1]
         longer = lengths[:, 0] - lengths[:, 1]
         means = [*terms.T, *rewards.T, margin, (margin > 0).double(), *lengths.T]
         spread = [margin**2, longer, longer**2, margin * longer]
         rows = [*means, torch.ones_like(margin), *spread, drift.sum(1), lengths.sum(1)]
-        self._sums = self._sums + torch.stack(rows).sum(1)
+        self._sums = self._sums + torch.stack(rows) @ real
 
     def take(self, ranks: Ranks) -> dict[str, torch.Tensor]:
         """Of all ranks since the last time.
