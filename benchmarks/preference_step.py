@@ -17,6 +17,7 @@ left out, for TRL has none any more.
 
 Each variant has a process of its own; they take steps in turn, behind one short step that warms up; processor
 time. Losses and gradient norms are compared: in float32 they must agree to 1e-4 and 1e-3 or the run stops.
+Rows hold those of the first step, so that runs of one variant each can be compared, too.
 --trl: a folder that holds TRL, where it is not installed. The last line is one JSON object.
 """
 
@@ -133,6 +134,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, object]:
         for index in (WARM_UP, *range(len(steps))):
             found |= {(index, variant.name): variant.step(index) for variant in variants}
         rows |= {variant.name: variant.finish(sum(map(len, steps))) for variant in variants}
+    for name, row in rows.items():
+        row |= dict(zip(("loss", "gradient_norm"), found[0, name], strict=True))
     apart = [0.0, 0.0]
     for (index, _), figures in found.items():
         first = found[index, arguments.variants[0]]
