@@ -108,4 +108,12 @@ def test_replies_are_found_and_thoughts_put_back(tmp_path: Path) -> None:
         assert replies["1-0"] == BatchReply("<think>\n3 + 4\n</think>\n\nso 7", "stop")
         assert replies["2-0"] == BatchReply("é" * 99, "length")
         assert replies["1-1"].fault == "too long"
-        assert replies["9-9"].fault == "it was not asked yet"
+        assert replies["9-9"].fault == "it was not asked yet" and replies.cut == 1
+
+
+def test_a_thought_goes_on_where_it_had_begun() -> None:
+    """Continuations of thinking models had two opening marks, so that all of them broke the format."""
+    reply = BatchReply("<think>\nfour is 7.\n</think>\n\n\\boxed{7}", "stop")
+    assert reply.behind("<think>\n3 and ") == "<think>\n3 and four is 7.\n</think>\n\n\\boxed{7}"
+    assert BatchReply(" so 7").behind("<think>a</think>\n\nIt is") == "<think>a</think>\n\nIt is so 7"
+    assert BatchReply(" 7").behind("3 + 4 =") == "3 + 4 = 7"

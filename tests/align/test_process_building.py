@@ -269,8 +269,6 @@ def test_every_picture_has_a_mark(prompt: str, pictures: int, question: str) -> 
     assert question_of(prompt, pictures) == question
 
 
-
-
 def test_the_system_text_is_that_of_the_facts(repo_root: Path) -> None:
     page = (repo_root / "docs/facts/process_reward.md").read_text(encoding="utf-8")
     assert f"```\n{SYSTEM}\n```\n" in page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,17 @@ def step_by_step(model: ChatModel, question: Sequence[Part], steps: Sequence[str
         talk = judging_talk(question, steps[:number], [RIGHT] * (number - 1))
         found.append(float(last_scores(model, talk)[signs].softmax(0)[0]))
     return found
+
+
+def test_small_steps_of_position_are_the_model_s_own(model: ChatModel) -> None:
+    """V2PE: behind a picture every branch stands where it would stand alone."""
+    family = tiny.family().model_copy(update={"visual_increment": 0.25})
+    loaded = replace(model.loaded, family=family)
+    whole = ProcessCritic(ChatModel(loaded)).score(TALK, RESPONSES)
+    single = [ProcessCritic(ChatModel(loaded)).score(TALK, [response])[0] for response in RESPONSES]
+    for one, alone in zip(whole, single, strict=True):
+        assert one.steps == pytest.approx(alone.steps, abs=1e-5)
+    assert whole[0].steps != pytest.approx(ProcessCritic(model).score(TALK, RESPONSES)[0].steps, abs=1e-4)
 
 
 @pytest.mark.parametrize("talk", [TALK, PLAIN], ids=["picture", "text"])

@@ -35,9 +35,7 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def test_a_server_that_fails_midway_loses_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_server_that_fails_midway_loses_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = {"question": "Is it?", "answer": "so it must be, and I say.yes", "prompt_version": "en_v2"}
     file = write(tmp_path / "r.jsonl", {**said, "response": "so it must be, and I say.\n\nNo."})
     out = tmp_path / "out"

@@ -123,6 +123,7 @@ def test_prompts_and_pictures_by_generation() -> None:
         "InternVL2_5-8B-MPO": "internvl2_5",
         "InternVL3-9B": "internvl2_5",
         "VisualPRM-8B": "internvl2_5",
+        "VisualPRM-8B-v1_1": "internvl2_5",
         "InternVL3_5-38B": "internvl2_5",
     }
     assert {name: BY_NAME[name].template for name in templates} == templates
@@ -240,6 +241,7 @@ def test_doubts_are_named() -> None:
     assert "language.image_token" in BY_NAME["InternVL3-9B"].doubts
     assert BY_NAME["InternVL2-8B"].doubts == () == BY_NAME["InternVL3-1B"].doubts
     known = {"repository", "template", "system text", "initial values", "select_layer", "ps_version"}
+    known |= {"language model"}
     fields = {"vocabulary", "image_token", "bos", "eps", "positions", "scaling"}
     for entry in entries():
         assert set(entry.unverified) <= known and set(entry.language.unverified) <= fields

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from tessera.scoring.selection.choosing import select
 from tessera.scoring.selection.curve import MOST_SUBSETS, any_right, expected_right, sizes
+from tessera.scoring.selection.options import options_in
+from tessera.scoring.selection.responses import CandidateResponse, choose
 from tessera.scoring.selection.rule import Candidate, Method, SelectionRule, Ties, Vote
 from tessera.scoring.selection.sameness import clusters, same_answer
 
@@ -197,6 +199,36 @@ def test_the_curve_is_the_mean_over_subsets(
         assert expected_right(given_, right, rule, k, fixed) == pytest.approx(slow)
         slow = mean(any(right[i] for i in s) for s in subsets)
         assert any_right(right, k, fixed) == pytest.approx(slow)
+
+
+@pytest.mark.parametrize(
+    ("question", "options"),
+    [
+        ("Which?\nA. a cat\nB. a dog", {"A": "a cat", "B": "a dog"}),
+        ("(A) 5\n(B) 6\n(C) 7\nAnswer", {"A": "5", "B": "6", "C": "7"}),
+        ("A) x\n  B) y ", {"A": "x", "B": "y"}),
+        ("A：猫\nB：狗", {"A": "猫", "B": "狗"}),
+        ("A. old\nB. list\nthen\nA. new\nB. one", {"A": "new", "B": "one"}),
+        ("A. alone", {}),
+        ("B. no\nC. beginning", {}),
+        ("A. a gap\nC. here", {}),
+        ("In a text A. Smith and B. Jones", {}),
+        ("", {}),
+    ],
+)
+def test_options_of_a_question(question: str, options: dict[str, str]) -> None:
+    assert options_in(question) == options
+
+
+def test_words_of_an_option_are_its_letter() -> None:
+    question = "<image>\nWhich is it?\nA. a cat\nB. a dog\nC. 1/2\nD. the dog"
+    said = [
+        CandidateResponse(f"Answer: {answer}")
+        for answer in ("cat", "A", "0.5", "(C)", "a dog", "a horse", "B")
+    ]
+    labels = [one.cluster for one in choose(said, None, SelectionRule(), question).candidates]
+    assert labels == [0, 0, 1, 1, 2, 3, 4], "two options say dog: the words mean neither"
+    assert [one.cluster for one in choose(said[:4], None, SelectionRule()).candidates] == [0, 1, 2, 3]
 
 
 def test_many_candidates_are_drawn_always_alike_and_close() -> None:

@@ -60,6 +60,8 @@ def test_majority_tells_one_choice_and_counts_all(client: openai.OpenAI, served:
     options = {**WARM, "max_new_tokens": WARM["max_tokens"]}
     del options["max_tokens"]
     assert texts[0] == served.alone.chat(TALK, **{**options, "temperature": 0.0}), "the first is greedy"
+    drawn = ask(client, {"n": 2, "greedy_first": False, "texts": True}).selection["candidates"]
+    assert drawn[0]["text"] == served.alone.chat(TALK, top_p=0.95, **options), "or drawn with the seed itself"
     again = ask(client, {"n": 5, "texts": True}).selection
     assert [one["text"] for one in again["candidates"]] == texts, "the same seed, the same candidates"
 
@@ -113,6 +115,7 @@ def test_what_the_critic_refuses_is_told(rated: Served) -> None:
         ({"ties": "last"}, {}, "selection.ties = 'last': "),
         ({}, {"n": 2}, "n: 2 beside selection, which tells one answer; give selection.n"),
         ({}, {"stream": True}, "stream: an answer is selected when all candidates are there"),
+        ({}, {"continue_final_message": True}, "continue_final_message: candidates are whole answers"),
         ({}, {"temperature": 0}, "temperature: 0 makes all candidates alike; leave it out"),
     ],
 )

@@ -13,6 +13,7 @@ import openai
 import pytest
 
 import tessera
+from tessera.checkpoints.shipped import shipped_folder
 from tessera.cli.main import main
 from tests.engine import tiny
 from tests.serve.served import WAIT, says, shows
@@ -23,6 +24,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subproce
     """A running server, its address, and what it printed."""
     (keys := tmp_path_factory.mktemp("keys") / "keys").write_text("a-long-key\n")
     command = [sys.executable, "-m", "tessera.cli.main", "serve", "--port", "0", "--api-key-file", str(keys)]
+    command += ["--critic", str(shipped_folder())]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as running:
         assert running.stdout
@@ -42,6 +44,10 @@ def test_it_serves_until_it_is_asked_to_end(process: tuple[subprocess.Popen[str]
     talk = says(shows(tiny.picture(1, 64, 64)), "how many shapes are there?")
     done = client.chat.completions.create(model=client.models.list().data[0].id, messages=talk)
     assert done.choices[0].message.content == tessera.load().chat(talk)
+    best = {"selection": {"method": "best_of", "n": 3}}
+    done = client.chat.completions.create(model="scale_model", messages=talk, seed=1, extra_body=best)
+    scores = [one["score"] for one in done.model_dump()["selection"]["candidates"]]
+    assert all(0 < score < 1 for score in scores) and done.choices[0].message.content
     running.send_signal(signal.SIGTERM)
     assert running.wait(WAIT) == 0
     with pytest.raises(openai.APIConnectionError):
@@ -56,6 +62,8 @@ def test_it_serves_until_it_is_asked_to_end(process: tuple[subprocess.Popen[str]
         (["--api-key-file", "/nowhere"], "/nowhere"),
         (["--port", "70000"], "--port 70000"),
         (["--host", "192.0.2.1"], "--host 192.0.2.1"),
+        (["--critic", "/nowhere/prm"], "/nowhere/prm"),
+        (["shipped", "--engine", "vllm", "--critic", "prm"], "--critic is of Tessera's own engine"),
         (["--max-batch", "0"], "--max-batch 0: give at least 1"),
         (["--limits.tiles", "9999"], "total_tiles = 512 is below tiles = 9999"),
         (["--limits.body-seconds", "-1"], "body_seconds"),

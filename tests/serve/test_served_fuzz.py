@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tessera.serve.forms.chat import ChatBody
 from tessera.serve.forms.completions import CompletionBody
 from tessera.serve.forms.responses import ResponseBody
+from tessera.serve.forms.selection import SelectionBody
 from tests.engine import tiny
 from tests.serve.served import CHAT, Served, data_address
 
@@ -76,9 +77,20 @@ MESSAGES = objects(
     ["role", "content", "name", "tool_calls", "weight"],
     {"role": ROLES, "content": TEXTS | st.lists(PARTS, max_size=3)},
 )
+SELECTIONS = objects(
+    list(SelectionBody.model_fields),
+    {
+        "method": st.sampled_from(["majority", "best_of"]),
+        "n": st.integers(1, 9),
+        "vote": st.sampled_from(["count", "logprob", "critic"]),
+        "ties": st.sampled_from(["first", "logprob"]),
+        "prompt": st.sampled_from(["en", "en_v2", "zh_r1"]),
+    },
+)
 ASKED = st.fixed_dictionaries(
     {"max_tokens": st.integers(1, 3) | VALUES},
-    optional={name: VALUES for name in ChatBody.model_fields if name not in ("messages", "max_tokens")},
+    optional={name: VALUES for name in ChatBody.model_fields if name not in ("messages", "max_tokens")}
+    | {"selection": SELECTIONS | VALUES},
 )
 TALKS = st.lists(MESSAGES, max_size=3) | VALUES
 SOUND = st.just([{"role": "user", "content": "is it red?"}])

@@ -28,6 +28,7 @@ Line = TypeVar("Line")
 URL = "/v1/chat/completions"
 GO_ON = {"continue_final_message": True, "add_generation_prompt": False}
 """Fields of a request whose last message has begun the answer."""
+THOUGHT = "<think>\n"
 MOST_TOLD = 3
 """Bad lines that a message names; it counts the others."""
 OURS = frozenset(("question_orig", "response", "prompt_version", "sample"))
@@ -220,21 +221,27 @@ class BatchReply:
         choice = body["choices"][0]
         said = choice["message"].get("content") or ""
         if thought := choice["message"].get("reasoning_content"):
-            said = f"<think>\n{thought}\n</think>\n\n{said}"
+            said = f"{THOUGHT}{thought}\n</think>\n\n{said}"
         tokens = (body.get("usage") or {}).get("completion_tokens") or 0
         told = [each["logprob"] for each in (choice.get("logprobs") or {}).get("content") or ()]
         mean = sum(told) / len(told) if told else None
         return cls(said, str(choice.get("finish_reason")), "", tokens, mean)
 
+    def behind(self, begun: str) -> str:
+        """The whole answer, where its beginning was given; a thought that had begun there goes on."""
+        thinking = begun.rfind("<think>") > begun.rfind("</think>")
+        return begun + (self.text.removeprefix(THOUGHT) if thinking else self.text)
+
 
 class BatchReplies:
     """Replies of a file by the names of their requests; they stay on the disk until they are asked for.
 
-    prompt_tokens, cached_tokens: of all requests, as far as the server tells.
+    prompt_tokens, cached_tokens: of all requests, as far as the server tells; cut: answers whose tokens ran
+    out.
     """
 
     def __init__(self, file: Path) -> None:
-        self.prompt_tokens = self.cached_tokens = 0
+        self.prompt_tokens = self.cached_tokens = self.cut = 0
         self._stream = file.open("rb")
         self._places: dict[str, int] = {}
         place = 0
@@ -251,7 +258,9 @@ class BatchReplies:
         self._stream.close()
 
     def _count(self, line: Mapping[str, Any]) -> None:
-        used = ((line.get("response") or {}).get("body") or {}).get("usage") or {}
+        body = (line.get("response") or {}).get("body") or {}
+        self.cut += any(choice.get("finish_reason") == "length" for choice in body.get("choices") or ())
+        used = body.get("usage") or {}
         self.prompt_tokens += used.get("prompt_tokens") or 0
         self.cached_tokens += (used.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -20,11 +20,10 @@ from tessera.families.family import Family
 from tessera.models.accounting import count_parameters
 from tessera.nn.lora import LoRAConfig
 from tessera.packing.config import PackingConfig
-from tessera.recipes.aligning import PAIRS, Method, objective_for, preference_rate
+from tessera.recipes.aligning import PAIRS, Method, objective_for, preference_rate, told_rows
 from tessera.recipes.internvl.second import SERIES, Tuning
 from tessera.recipes.internvl.stage import PARTS, Part
 from tessera.runtime.config import Config
-from tessera.train.objective.preference import PreferenceObjective
 from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start
 from tessera.train.update.rules import DECODER_LINEARS, Rule
 from tessera.train.update.schedule import Schedule
@@ -58,7 +57,17 @@ class Wish(Config):
     """What the user asks of a fine-tune; None leaves a value to the table of defaults."""
 
     method: Method = "sft"
-    """sft learns answers; the others learn from pairs of answers."""
+    """sft learns answers; grpo learns from answers of its own; the others learn from pairs of answers."""
+    prompts: int = Field(default=8, gt=0)
+    """Questions a step of grpo."""
+    group: int = Field(default=8, gt=1)
+    """Answers of its own to each."""
+    new_tokens: int = Field(default=1024, gt=0)
+    """Most tokens of such an answer."""
+    prompt_version: str = "en_v2"
+    """How the result of such an answer is found."""
+    critic: str | None = None
+    """A process reward model that rates such answers, too."""
     beta: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """What rewards of pairs are scaled by; None as the method has it."""
     full: bool = False
@@ -98,7 +107,13 @@ class Wish(Config):
     @property
     def of_pairs(self) -> bool:
         """Whether it learns from pairs of answers."""
-        return self.method != "sft"
+        return self.method not in ("sft", "grpo")
+
+    @property
+    def own_answers(self) -> dict[str, Any]:
+        """Settings of the objective that learns from answers of its own."""
+        rest = {"reference": "copy" if self.full else "base", "max_new_tokens": self.new_tokens}
+        return rest | {n: getattr(self, n) for n in ("prompts", "group", "prompt_version", "critic")}
 
 
 @dataclass(frozen=True)
@@ -170,13 +185,15 @@ def choose(
     packing, why_packs = _packing(family, row, data, samples, wish)
     accumulate = world * max(1, round(samples * data.mean / packing.max_tokens / world))
     steps = max(1, math.ceil(passes * data.tokens / packing.max_tokens / accumulate))
+    if wish.method == "grpo":
+        accumulate, steps = 1, max(1, math.ceil(passes * data.records / wish.prompts))
     rate, why_rate = _rate(family, row, whose, wish)
     often = min(500, max(10, steps // 10))
     stage = Stage(
         name=STAGE,
         steps=steps,
         rules=_rules(wish, rate, row.decay),
-        objective=objective_for(wish.method, wish.beta),
+        objective=objective_for(wish.method, wish.beta, wish.own_answers),
         sources=(ManifestSpec(meta=meta, max_dynamic_patch=wish.tiles),),
         packing=packing,
         accumulate=accumulate,
@@ -189,16 +206,12 @@ def choose(
     recipe = Recipe(name="tune", stages=(stage,), start=Start(checkpoint=checkpoint), save_every=often)
     return recipe, (
         _what_learns(wish),
-        *_how_pairs_teach(stage.objective),
+        *(Choice(*row) for row in told_rows(stage.objective)),
         Choice("learning rate", f"{rate:g}, cosine to zero", why_rate),
         Choice("weight decay", f"{row.decay:g}", whose),
         Choice("passes", f"{passes:g}", why_passes),
         Choice("pack", f"{packing.max_tokens:,} tokens, {packing.max_tiles} tiles", why_packs),
-        Choice(
-            f"{'pairs' if wish.of_pairs else 'samples'} a step",
-            f"about {samples}, in {accumulate} packs",
-            why_samples,
-        ),
+        *_step_size(wish, samples, accumulate, why_samples),
         Choice("steps", f"{steps:,}", f"{passes:g} passes over {data.tokens:,} tokens"),
         Choice("measured, saved", f"every {often} steps", "ten times a run, at least every 500 steps"),
     )
@@ -225,24 +238,18 @@ def _what_learns(wish: Wish) -> Choice:
     return Choice("trained", value, "as asked" if wish.parts else "all else is frozen, as published")
 
 
-def _how_pairs_teach(objective: object) -> tuple[Choice, ...]:
-    """The weights of the losses."""
-    if not isinstance(objective, PreferenceObjective):
-        return ()
-    parts = {
-        "preference": objective.preference,
-        "quality": objective.quality,
-        "generation": objective.generation,
-    }
-    weights = ", ".join(f"{name} {weight:g}" for name, weight in parts.items() if weight)
-    return (Choice("losses", f"{weights}; beta {objective.beta:g}", "as published for the method"),)
+def _step_size(wish: Wish, samples: int, packs: int, why: str) -> tuple[Choice, ...]:
+    """What a step learns from, unless the objective has said it."""
+    what = "pairs a step" if wish.of_pairs else "samples a step"
+    told = wish.method == "grpo"
+    return () if told else (Choice(what, f"about {samples}, in {packs} packs", why),)
 
 
 def _rate(family: Family, row: Tuning, whose: str, wish: Wish) -> tuple[float, str]:
     """Peak learning rate, and whose it is."""
     if wish.rate:
         return wish.rate, "as asked"
-    if wish.of_pairs:
+    if wish.method != "sft":
         return preference_rate(family, wish.kind, row is TOY)
     return (TOY_LORA_RATE if row is TOY and not wish.full else row.rate), whose
 
@@ -271,8 +278,8 @@ def _samples(data: DataLengths, wish: Wish) -> tuple[int, str]:
 def _passes(data: DataLengths, wish: Wish) -> tuple[float, str]:
     if wish.passes:
         return wish.passes, "as asked"
-    if wish.of_pairs:
-        return 1.0, "as published for pairs"
+    if wish.method != "sft":
+        return 1.0, "as published for pairs" if wish.of_pairs else "questions are asked once"
     for fewer, passes in PASSES:
         if data.records < fewer:
             return passes, f"fewer than {fewer:,} records"
@@ -288,6 +295,7 @@ def _packing(
     else:
         wanted = GRAIN * math.ceil(samples * data.mean / GRAIN)
         longest = GRAIN * math.ceil(data.longest_tokens / GRAIN)
+        longest += wish.new_tokens if wish.method == "grpo" else 0
         tokens = max(min(wanted, row.length), longest)
         why = "the longest record" if tokens == longest > min(wanted, row.length) else "the samples of a step"
         if tokens == row.length:

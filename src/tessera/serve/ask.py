@@ -53,7 +53,7 @@ class AnswerJob:
     text: str = ""
     """The prompt, where the answer repeats it."""
     talk: Conversation | None = None
-    """The same for a critic, where one will rate the answer."""
+    """What was asked, where the answer is one of several candidates."""
 
 
 class AnswerForm(ABC):

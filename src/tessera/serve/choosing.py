@@ -36,13 +36,13 @@ class AskedSelection:
 
 
 def chosen_among(
-    said: Sequence[Said], asked: AskedSelection, talk: Conversation | None, rater: Rater | None
+    said: Sequence[Said], asked: AskedSelection, talk: Conversation, rater: Rater | None
 ) -> ChosenResponse:
-    """The choice. talk: what the critic reads; it rates those that say anything. ValueError as it."""
+    """The choice. talk: what was asked; the critic reads it, where it is needed. ValueError as it."""
     responses = [_response(one) for one in said]
-    if rater is not None and talk is not None:
+    if asked.rule.scored and rater is not None:
         responses = rated(responses, partial(rater.score, talk))
-    return choose(responses, asked.version, asked.rule)
+    return choose(responses, asked.version, asked.rule, talk.messages[-1].text)
 
 
 def _response(said: Said) -> CandidateResponse:

@@ -136,7 +136,7 @@ class Front:
     ) -> list[Message]:
         async for number, event in events:
             said[number].take(event)
-        if form.ask.selection is not None:
+        if form.ask.selection is not None and talk is not None:
             chosen = await self._chosen(said, form.ask.selection, talk)
             reply = JsonReply(form.selected(said, chosen))
         else:
@@ -147,7 +147,7 @@ class Front:
         ]
 
     async def _chosen(
-        self, said: Sequence[Said], asked: AskedSelection, talk: Conversation | None
+        self, said: Sequence[Said], asked: AskedSelection, talk: Conversation
     ) -> ChosenResponse:
         """One critic rates one request at a time."""
         pool = self.preparer.rating if asked.rule.scored else self.preparer.quick

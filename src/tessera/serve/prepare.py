@@ -71,7 +71,7 @@ class Preparer:
             size = await self._done(pool, files, self.measure, talk, ask)
             await self._enter(held, [size], ask)
             job = await self._done(pool, files, self._encode, talk, ask, size)
-            return self._choices(replace(job, talk=talk) if rated else job, ask)
+            return self._choices(replace(job, talk=talk) if ask.selection else job, ask)
         finally:
             if not rated:
                 files.close()

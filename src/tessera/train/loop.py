@@ -20,6 +20,8 @@ from tessera.train.compiled import set_compiled
 from tessera.train.keeping import Keeper
 from tessera.train.measuring import Measuring
 from tessera.train.objective.contract import Beginnable, Beginning, Loader
+from tessera.train.objective.policies.loader import RolloutLoader
+from tessera.train.objective.policies.rollouts import Respond
 from tessera.train.parallel.mesh import arrange
 from tessera.train.parallel.ranks import join, totals
 from tessera.train.parallel.shard import parallelise, shardable
@@ -55,11 +57,12 @@ class Trainer:
         after_stage: StageHook | None = None,
         *,
         answer: AnswerHook | None = None,
+        respond: Respond | None = None,
         held: bool = False,
         changed_data: bool = False,
         progress: Progress = silent,
     ) -> None:
-        self._progress = progress
+        self._progress, self._respond = progress, respond
         self.setup, self.recipe, self.folder = setup, setup.recipe, folder
         self.model: nn.Module = setup.learner.model
         self.ranks = join()
@@ -127,6 +130,8 @@ class Trainer:
         self.masters.hold(self.model)
         assignments = assign(self.model, stage.rules)
         with closing(self.setup.loader(index, self.mesh.data)) as loader:
+            if isinstance(loader, RolloutLoader):
+                loader.respond = self._respond
             begun = saved is not None and saved.position.step > 0
             if saved is not None and not begun:  # first, for means begin with the weights
                 self._keeper.restore(None)

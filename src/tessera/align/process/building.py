@@ -53,7 +53,8 @@ class StepLabels(Config):
 
 @dataclass
 class ProcessReport:
-    """What became of the solutions. single: of one step; wrong_steps: labelled -."""
+    """What became of the solutions. single: of one step; wrong_steps: labelled -; cut: continuations whose
+    tokens ran out."""
 
     lines: int
     kept: int = 0
@@ -62,6 +63,7 @@ class ProcessReport:
     single: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    cut: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     first: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
@@ -87,7 +89,7 @@ def build_process_data(
     shows some, refused.jsonl has the lines that were not used. Files of an earlier run are replaced.
     """
     folder, name = place
-    report = ProcessReport(len(solutions))
+    report = ProcessReport(len(solutions), cut=replies.cut)
     report.prompt_tokens, report.cached_tokens = replies.prompt_tokens, replies.cached_tokens
     ends = ("steps", "prm", "orm") if labels.orm else ("steps", "prm")
     files = [*(folder / f"{name}_{end}.jsonl" for end in ends), folder / "refused.jsonl"]

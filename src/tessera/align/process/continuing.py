@@ -77,6 +77,6 @@ class Continuations:
             reply = replies[name_of(solution.name, number, sample)]
             if reply.fault:
                 raise Unmarked(f"step {number + 1}, continuation {sample + 1}: {reply.fault}")
-            verdict = score_response(replace(response, text=begun + reply.text), self.judge)
+            verdict = score_response(replace(response, text=reply.behind(begun)), self.judge)
             right += verdict.kind == "positive"
         return right

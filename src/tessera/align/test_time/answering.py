@@ -84,7 +84,7 @@ def answer_asked(
     if critic is not None:
         responses = rated(responses, partial(critic.score, request.conversation))
     took = {"seconds": sampled - begun, "critic_seconds": time.perf_counter() - sampled if critic else 0.0}
-    chosen = choose(responses, version, rule)
+    chosen = choose(responses, version, rule, request.conversation.messages[-1].text)
     return ChosenAnswer.of(chosen, prompt_tokens=len(request.encoded.ids), **took)
 
 

@@ -58,7 +58,7 @@ class FileAnswering:
             message = user_message(prompt, question.images)
             talk = read_messages([message], root=self.media)
             responses = rated(responses, partial(self.critic.score, talk))
-        chosen = choose(responses, self.version, self.rule)
+        chosen = choose(responses, self.version, self.rule, prompt)
         number = numbers[chosen.index]
         told = response_record(question, prompt, self.version or "", number, replies[number])
         selection = {"rule": vars(self.rule), "numbers": numbers} | chosen.as_json()

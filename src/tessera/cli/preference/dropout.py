@@ -56,7 +56,7 @@ class DropoutCommand(AskingCommand):
     ) -> Iterator[dict[str, Any]]:
         for said in responses:
             reply = replies[name_of(said.line, 0)]
-            rejected = first_words(said.text, self.share) + reply.text
+            rejected = reply.behind(first_words(said.text, self.share))
             same = "both answers are the same" if rejected.strip() == said.text.strip() else ""
             if fault := reply.fault or same:
                 outcome.faults.append(f"line {said.line}: {fault}")

@@ -96,6 +96,7 @@ class PrmBuildCommand(AskingCommand):
             return self.source
         questions = AskedQuestions(self.source, self.prompt, self.asking)
         file = self.output / "solutions.jsonl"
+        outcome.questions = len(questions.questions)
         answers = self.all_answered(file, questions.requests(), self._media)
         if answers is not None:
             with BatchReplies(answers) as replies:
@@ -137,9 +138,11 @@ def show(report: ProcessReport, outcome: Outcome, folder: Path) -> None:
     if report.prompt_tokens:
         share = report.cached_tokens / report.prompt_tokens
         say(console, f"{counted(report.prompt_tokens, 'prompt token')}, {share:.0%} of them cached")
+    if report.cut:
+        say(console, f"{counted(report.cut, 'continuation')} cut by new_tokens")
     for why, count in report.refused.most_common():
         say(console, f"refused  {count:>9,}  {why}", style="red")
-    if outcome.faults:
-        say(console, f"no response: {outcome.faults[0]} (of {len(outcome.faults)})", style="red")
+    if outcome.questions:
+        say(console, outcome.in_words("solutions of", "questions"))
     say(console, *report.first, style="red")
     say(console, f"train on them: tessera tune MODEL {shown(folder / 'meta.json')} --out RUN")

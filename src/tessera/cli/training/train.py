@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tessera.align.critics.process import ProcessCritic
+from tessera.align.on_policy import PolicyResponder
 from tessera.checkpoints.adapter import is_adapter
 from tessera.checkpoints.lora.merging import merge_adapter
 from tessera.cli.command import ReportingCommand
@@ -30,9 +32,11 @@ from tessera.runtime.progress import Bars, Progress, progress_bars
 from tessera.runtime.shown import shown
 from tessera.train.loop import StageHook, Trainer
 from tessera.train.objective.learner import ChatLearner
+from tessera.train.objective.policies.rollouts import Respond
+from tessera.train.objective.policy import PolicyObjective
 from tessera.train.parallel.ranks import join
 from tessera.train.recipe import Recipe, require_filled
-from tessera.train.setup import set_up
+from tessera.train.setup import Setup, set_up
 from tessera.train.update.rules import table
 from tessera.train.watch.telemetry import StepReport, stage_figures
 
@@ -188,7 +192,12 @@ def prepare(
     learner = setup.learner
     answer = Answerer(learner, out) if isinstance(learner, ChatLearner) else None
     trainer = Trainer(
-        *(setup, out, after_stage), answer=answer, held=True, changed_data=changed_data, progress=progress
+        *(setup, out, after_stage),
+        answer=answer,
+        respond=responder(setup),
+        held=True,
+        changed_data=changed_data,
+        progress=progress,
     )
     for line in trainer.damaged:
         say(console, f"warning: {line}; going on from the one before")
@@ -198,6 +207,15 @@ def prepare(
         ended = "finished before, nothing is left to train"
         say(console, f"{out}: {left if stage < len(recipe.stages) else ended}")
     return trainer
+
+
+def responder(setup: Setup) -> Respond | None:
+    """Who responds where a recipe learns from the model's own responses; opens its critic."""
+    found = [s.objective for s in setup.recipe.stages if isinstance(s.objective, PolicyObjective)]
+    if not found:
+        return None
+    critic = ProcessCritic.open(found[0].critic) if found[0].critic else None
+    return PolicyResponder(setup.learner, found[0], critic)
 
 
 def follow(

@@ -57,9 +57,20 @@ class TuneCommand(WordsCommand, FieldsCommand):
     out: Path = Path("runs/tune")
     """Folder of the run."""
     method: Method = "sft"
-    """sft learns answers; mpo, dpo, bco, ipo, hinge and simpo learn from pairs of answers (docs/align.md)."""
+    """sft learns answers; mpo, dpo, bco, ipo, hinge, simpo learn from pairs of answers; grpo from answers of
+    its own (docs/align.md)."""
     beta: float | None = None
-    """What rewards of pairs are scaled by."""
+    """What rewards of pairs are scaled by; of grpo, the weight of the distance to the first weights."""
+    prompts: int = 8
+    """grpo: questions a step."""
+    group: int = 8
+    """grpo: answers of its own to each."""
+    new_tokens: int = 1024
+    """grpo: most tokens of such an answer."""
+    prompt_version: str = "en_v2"
+    """grpo: how the result of such an answer is found (docs/prefer.md)."""
+    critic: str | None = None
+    """grpo: a process reward model that rates such answers, too."""
     full: bool = False
     """Train the weights themselves instead of LoRA factors."""
     parts: tuple[Part, ...] = ()

@@ -20,7 +20,7 @@ def published_runs() -> dict[str, Run]:
     ]
     single: list[PublishedStage] = [stage for stages in trained for stage in stages]
     single += [v2.domain(size, name) for size in v2.SIZES for name in v2.DOMAINS]
-    single += [v2.v2pe(), vit.distilled(), *map(reward.process, reward.MODELS)]
+    single += [v2.v2pe(), vit.distilled(), reward.process()]
     single += [make(model) for model in second.SERIES for make in (second.full, second.lora)]
     single += [second.coco_lora(model) for model in second.COCO]
     single += [mpo.stage(model) for model in mpo.MODELS]

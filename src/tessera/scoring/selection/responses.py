@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from tessera.scoring.reasoned.extraction import BadFormat, FinalAnswer, extract_answer, last_box
 from tessera.scoring.selection.choosing import select
+from tessera.scoring.selection.options import meant_option, options_in
 from tessera.scoring.selection.rule import Candidate, SelectionRule
 
 _ANNOUNCED = re.compile(r"(?:final answer|answer|答案)\s*(?:is)?\s*[:：]\s*(.+)", re.IGNORECASE)
@@ -116,21 +117,30 @@ def read_answer(response: str, version: str | None) -> FinalAnswer | BadFormat:
 
 
 def choose(
-    responses: Sequence[CandidateResponse], version: str | None, rule: SelectionRule
+    responses: Sequence[CandidateResponse], version: str | None, rule: SelectionRule, question: str = ""
 ) -> ChosenResponse:
     """The response that the rule takes; scores and log-probabilities stand in the responses.
 
-    version: of the prompt (`reasoned.extraction.VERSIONS`). ValueError as `select`.
+    version: of the prompt (`reasoned.extraction.VERSIONS`). question: what was asked; where it lists options,
+    their words count as their letters. ValueError as `select`.
     """
-    read = [read_answer(response.text, version) for response in responses]
-    found = [
-        replace(response, answer=answer.answer, fault="")
-        if isinstance(answer, FinalAnswer)
-        else replace(response, answer=None, fault=answer.why)
-        for response, answer in zip(responses, read, strict=True)
-    ]
-    selection = select([Candidate(one.answer, one.logprob, one.score) for one in found], rule)
+    found = [_with_answer(response, version) for response in responses]
+    options = options_in(question)
+    selection = select(
+        [
+            Candidate(one.answer and meant_option(one.answer, options), one.logprob, one.score)
+            for one in found
+        ],
+        rule,
+    )
     clustered = (
         replace(one, cluster=cluster) for one, cluster in zip(found, selection.clusters, strict=True)
     )
     return ChosenResponse(selection.chosen, selection.why, selection.weights, tuple(clustered))
+
+
+def _with_answer(response: CandidateResponse, version: str | None) -> CandidateResponse:
+    read = read_answer(response.text, version)
+    if isinstance(read, FinalAnswer):
+        return replace(response, answer=read.answer, fault="")
+    return replace(response, answer=None, fault=read.why)

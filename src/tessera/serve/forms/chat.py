@@ -71,6 +71,8 @@ class ChatBody(SampledBody):
             raise bad_field("n", f"{self.n} beside selection, which tells one answer; give selection.n")
         if self.stream:
             raise bad_field("stream", "an answer is selected when all candidates are there; leave it out")
+        if self.continue_final_message:
+            raise bad_field("continue_final_message", "candidates are whole answers; leave it out")
         if self.temperature == 0:
             raise bad_field("temperature", "0 makes all candidates alike; leave it out, or give one above 0")
 

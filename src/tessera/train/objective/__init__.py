@@ -11,9 +11,14 @@ from pydantic import Field
 from tessera.train.objective.contrastive import ContrastiveObjective
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.objective.distillation import DistillationObjective
+from tessera.train.objective.policy import PolicyObjective
 from tessera.train.objective.preference import PreferenceObjective
 
 AnyObjective = Annotated[
-    ConversationObjective | PreferenceObjective | ContrastiveObjective | DistillationObjective,
+    ConversationObjective
+    | PreferenceObjective
+    | PolicyObjective
+    | ContrastiveObjective
+    | DistillationObjective,
     Field(discriminator="kind"),
 ]

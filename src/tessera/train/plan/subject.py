@@ -19,11 +19,11 @@ from tessera.models.distillation import Distiller, Teacher, TeacherConfig
 from tessera.models.initialise import without_memory
 from tessera.models.vision.internvit import VisionTransformer
 from tessera.models.vlm import VLM
+from tessera.train.objective.contract import Beginnable
 from tessera.train.objective.contrastive import ContrastiveObjective, PairLearner, towers
 from tessera.train.objective.distillation import DistillationObjective
 from tessera.train.objective.learner import assemble, base_folder
 from tessera.train.objective.pairs import PairBatch
-from tessera.train.objective.preference import PreferenceObjective
 from tessera.train.parallel.config import Parallel
 from tessera.train.parallel.ranks import ALONE
 from tessera.train.plan.live import MemoryBook
@@ -59,7 +59,7 @@ def subject_of(recipe: Recipe, index: int, config: ModelConfig, pack: PackPlan) 
         return pairs(recipe, index).subject
     if isinstance(objective, DistillationObjective):
         return imitation(objective, config, pack)
-    return chat(config, pack, recipe.parallel, isinstance(objective, PreferenceObjective))
+    return chat(config, pack, recipe.parallel, isinstance(objective, Beginnable))
 
 
 def chat(

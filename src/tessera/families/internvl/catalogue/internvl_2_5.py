@@ -1,4 +1,4 @@
-"""InternVL 2.5 from 1B to 78B with and without MPO, and the reward models made from the 8B
+"""InternVL 2.5 from 1B to 78B with and without MPO, and the reward model made from the 8B
 (docs/facts/models.md).
 
 One template for all. Counts: the InternVL 2.5 paper; the quick start of internvl.readthedocs.io repeats
@@ -50,7 +50,4 @@ PROCESS_REWARD = replace(
 ENTRIES = (
     *(entry for member in MEMBERS for entry in (member, replace(member, suffix="-MPO"))),
     PROCESS_REWARD,
-    replace(
-        PROCESS_REWARD, suffix="-v1_1", notes=(*REWARD_NOTES, "made from InternVL2_5-8B-MPO on more data")
-    ),
 )

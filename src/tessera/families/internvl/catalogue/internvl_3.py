@@ -12,6 +12,7 @@ from dataclasses import replace
 from tessera.families.entry import OWNER, Entry, LanguageModel, Published
 from tessera.families.internvl.catalogue import language_models as llm
 from tessera.families.internvl.catalogue import vision_models as vit
+from tessera.families.internvl.catalogue.internvl_2_5 import REWARD_NOTES
 from tessera.families.internvl.catalogue.member import member, stages
 
 DOCS = "internvl.readthedocs.io, quick start of 3.0"
@@ -47,4 +48,17 @@ MEMBERS = (
     _member("38B", llm.qwen2_5_base("32B"), "38.4"),
     _member("78B", llm.qwen2_5_base("72B"), "78.4"),
 )
-ENTRIES = tuple(stages(MEMBERS, "-Pretrained", "-Instruct"))
+PROCESS_REWARD = replace(
+    MEMBERS[2],
+    base="VisualPRM-8B-v1_1",
+    transformers_repository="",
+    card_licence="MIT",
+    published=Published("7.9", "0.304", source="15.9 GB in its repository's list of files"),
+    notes=(
+        *REWARD_NOTES,
+        "its card names InternVL2_5-8B and its MPO model as the base; tokenizer files and size are those of "
+        "InternVL3-8B",
+    ),
+    unverified=("language model", "system text", "initial values"),
+)
+ENTRIES = (*stages(MEMBERS, "-Pretrained", "-Instruct"), PROCESS_REWARD)

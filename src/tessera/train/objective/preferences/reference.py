@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 from tessera.models.vlm import VLM
 from tessera.nn.lora import FACTORS, lora_linears, without_factors
 from tessera.packing.pack import Pack
-from tessera.train.objective.answers import answer_logprobs
+from tessera.train.objective.answers import AnswerLogprobs, answer_logprobs
 from tessera.train.objective.contract import Beginning, Objective
 from tessera.train.objective.preferences.table import ReferenceTable, not_cacheable
 
@@ -22,6 +23,8 @@ compared; auto: cached where samples are the same in every visit, else base wher
 trained, else copy."""
 Reference = Callable[[VLM, Pack, torch.device], torch.Tensor]
 """float64 [answers]: the log-probability of each answer of a pack."""
+ModelReference = Callable[[VLM, Pack, torch.device], AnswerLogprobs]
+"""The same token by token, which no table has."""
 
 
 def open_reference(kind: ReferenceKind, objective: Objective, beginning: Beginning) -> Reference:
@@ -29,22 +32,29 @@ def open_reference(kind: ReferenceKind, objective: Objective, beginning: Beginni
     if kind == "none":
         return no_reference
     model, moves = beginning.learner.model, not_cacheable(beginning)
-    others = _more_than_factors(model)
     if kind == "auto":
-        kind = "cached" if moves is None else "copy" if others else "base"
-    if kind == "cached" and moves is not None:
+        kind = "cached" if moves is None else "copy" if _more_than_factors(model) else "base"
+    if kind != "cached":
+        return _Summed(open_model_reference(kind, beginning))
+    if moves is not None:
         raise ValueError(f'reference = "cached": {moves}; take copy, base with LoRA alone, or auto')
-    if kind == "base" and others:
-        raise ValueError(f'reference = "base": {others}; take cached or copy')
-    if kind == "copy" and beginning.mesh.shared:
+    with still(model):
+        return ReferenceTable(objective, beginning)
+
+
+def open_model_reference(kind: Literal["copy", "base"], beginning: Beginning) -> ModelReference:
+    """A reference that is computed beside each batch. ValueError naming why a kind can't be."""
+    model = beginning.learner.model
+    if kind == "base":
+        if others := _more_than_factors(model):
+            raise ValueError(f'reference = "base": {others}; take copy, or cached for pairs')
+        return _base
+    if beginning.mesh.shared:
         raise ValueError(
             'reference = "copy": weights or tokens lie with several processes, and each would hold a second '
-            "copy of all; take cached"
+            "copy of all; take cached, or base with LoRA alone"
         )
-    if kind == "cached":
-        with still(model):
-            return ReferenceTable(objective, beginning)
-    return _Copy(model) if kind == "copy" else _base
+    return _Copy(model)
 
 
 def no_reference(model: VLM, pack: Pack, device: torch.device) -> torch.Tensor:
@@ -53,9 +63,19 @@ def no_reference(model: VLM, pack: Pack, device: torch.device) -> torch.Tensor:
     return torch.zeros(answers, dtype=torch.float64, device=device)
 
 
-def _base(model: VLM, pack: Pack, device: torch.device) -> torch.Tensor:
+@dataclass(frozen=True)
+class _Summed:
+    """Whole answers of a reference that tells tokens."""
+
+    reference: ModelReference
+
+    def __call__(self, model: VLM, pack: Pack, device: torch.device) -> torch.Tensor:
+        return self.reference(model, pack, device).sums
+
+
+def _base(model: VLM, pack: Pack, device: torch.device) -> AnswerLogprobs:
     with still(model), without_factors(model):
-        return answer_logprobs(model, pack, device).sums
+        return answer_logprobs(model, pack, device)
 
 
 class _Copy:
@@ -64,9 +84,9 @@ class _Copy:
     def __init__(self, model: VLM) -> None:
         self.model = deepcopy(model).eval().requires_grad_(False)
 
-    def __call__(self, model: VLM, pack: Pack, device: torch.device) -> torch.Tensor:
+    def __call__(self, model: VLM, pack: Pack, device: torch.device) -> AnswerLogprobs:
         with torch.no_grad():
-            return answer_logprobs(self.model, pack, device).sums
+            return answer_logprobs(self.model, pack, device)
 
 
 @contextmanager
