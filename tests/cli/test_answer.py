@@ -112,7 +112,14 @@ def test_a_file_and_the_same_again(
     assert out.read_bytes() == again and len(critic.asked) == 3, "scores are kept beside the answers"
     assert main([*words, "--majority", "3", "--vote", "critic", "--critic", str(shipped_folder())]) == 0
     assert len(critic.asked) == 3 and lines(out)[0]["selection"]["rule"]["vote"] == "critic"
-    assert main([*words, *prm, "--rating.aggregate", "min"]) == 0
+    kept = out.with_name("answers.jsonl.answers").read_bytes()
+    more = ["--best-of", "4", *prm[2:]]
+    assert main([*words, *more]) == 0
+    assert out.with_name("answers.jsonl.answers").read_bytes().startswith(kept), "one more is asked for"
+    first, longer = lines(out)[0]["selection"]["candidates"], made[0]["selection"]["candidates"]
+    assert len(first) == 4 and [one["text"] for one in first[:3]] == [one["text"] for one in longer]
+    del critic.asked[3:]
+    assert main([*words, *more, "--rating.aggregate", "min"]) == 0
     assert len(critic.asked) == 6, "another way of rating is another critic"
 
 
