@@ -54,7 +54,7 @@ def shape_of(name: str) -> VLMConfig:
     return config
 
 
-def _drawn(shape: str, training: str) -> VLM:
+def drawn_model(shape: str, training: str) -> VLM:
     """Our model with random weights, wrapped for LoRA with factors that do something from the start."""
     model = VLM(shape_of(shape))
     initialise(model, 0)
@@ -79,7 +79,7 @@ class Ours:
         cache: Path | None = None,
         recompute: Recompute = "none",
     ) -> None:
-        self.model, self._mixture = _drawn(shape, training).to(dtype), mixture
+        self.model, self._mixture = drawn_model(shape, training).to(dtype), mixture
         self._recompute = recompute
         set_recompute(self.model, recompute)
         assign(self.model, RULES[training])
@@ -106,14 +106,14 @@ class Theirs:
     """One right-padded batch through transformers' model, with PEFT's factors or without."""
 
     def __init__(self, shape: str, training: str, dtype: torch.dtype, checkpoint: bool) -> None:
-        ours = _drawn(shape, training)
+        ours = drawn_model(shape, training)
         factors = {path: (linear.lora_A, linear.lora_B) for path, linear in lora_linears(ours)}
-        _unwrap(ours)
+        take_off(ours)
         self.config, self.dtype = shape_of(shape), dtype
         self.model: nn.Module = twin(ours)
         del ours
         if factors:
-            self.model = _adapted(self.model, factors)
+            self.model = adapted(self.model, factors)
         self.model.to(dtype).train()
         if checkpoint:
             options = {"use_reentrant": False}
@@ -136,14 +136,14 @@ class Theirs:
         return out.loss.item()
 
 
-def _unwrap(model: VLM) -> None:
+def take_off(model: VLM) -> None:
     """Take the factors off without merging them."""
     for path, linear in list(lora_linears(model)):
         parent, _, child = path.rpartition(".")
         setattr(model.get_submodule(parent), child, linear.base)
 
 
-def _adapted(model: nn.Module, factors: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> nn.Module:
+def adapted(model: nn.Module, factors: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> nn.Module:
     """PEFT's model with the same factors, in the dtype of the rest."""
     import peft
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ import tessera
 from tessera.align.critics.critic import Judged
 from tessera.align.prompts import PROMPTS
 from tessera.align.test_time.model import SelectingModel
+from tessera.align.test_time.remembered import RememberingCritic
 from tessera.chat.message import Conversation, ask
 from tessera.engine.request import ChatInput
 from tessera.engine.sampling.options import Sampling
@@ -111,6 +113,28 @@ def test_long_answers_as_far_as_there_is_room(model: SelectingModel) -> None:
     found = model.majority(words, n=1, ignore_eos=True, temperature=1.0, prompt=None, end_loops=True)
     assert found.candidates[0].finish in ("length", "repetition")
     assert found.tokens <= longest - found.prompt_tokens < 4096
+
+
+def test_scores_outlive_an_interruption(tmp_path: Path) -> None:
+    """What was rated is kept; a line that was torn, or that holds something else, is rated again."""
+    file, inner, opened = tmp_path / "scores", LengthCritic(), list[int]()
+
+    def opening() -> LengthCritic:
+        opened.append(1)
+        return inner
+
+    talks = [Conversation((ask(text),)) for text in ("one", "two")]
+    first = RememberingCritic(opening, file, "critic")
+    assert not opened, "it is opened when it is needed"
+    scores = [first.score(talk, ["a", "bb"]) for talk in talks]
+    file.write_bytes(file.read_bytes()[:-20] + b'\n"else"\n')
+    again = RememberingCritic(opening, file, "critic")
+    assert [again.score(talk, ["a", "bb"]) for talk in talks] == scores and len(inner.asked) == 3
+    third = RememberingCritic(opening, file, "critic")
+    assert [third.score(talk, ["a", "bb"]) for talk in talks] == scores and len(inner.asked) == 3
+    third.score(talks[0], ["bb", "a"])
+    RememberingCritic(opening, file, "another").score(talks[0], ["a", "bb"])
+    assert len(inner.asked) == 5, "other responses and other critics have scores of their own"
 
 
 def test_load_gives_such_a_model() -> None:

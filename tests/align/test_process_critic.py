@@ -26,6 +26,7 @@ from tessera.checkpoints.load import Loaded
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.sampling.options import Sampling
 from tessera.imaging.grid import Tiling
+from tessera.models.config import DecoderKind
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
 from tests.checkpoints import kinds
@@ -92,6 +93,34 @@ def test_one_forward_is_step_by_step(model: ChatModel, talk: Conversation, most_
         assert one.steps == pytest.approx(expected, abs=1e-5)
         assert one.score == pytest.approx(sum(expected) / len(expected), abs=1e-5)
     assert len({round(score, 4) for one in judged for score in one.steps}) > 5, "scores must differ"
+
+
+@pytest.mark.parametrize("kind", ["internlm2", "phi3"])
+def test_angles_that_depend_on_the_length_are_not_shared(kind: DecoderKind) -> None:
+    """Beyond the trained length dynamic and long rotation turn every token by the length of its own talk."""
+    family = kinds.family(kind).model_copy(update={"template": "internvl2_5"})
+    decoder = family.model.decoder.model_copy(update={"max_position_embeddings": 150})
+    assert decoder.rope_scaling
+    trained = decoder.rope_scaling.model_copy(update={"original_max_position_embeddings": 150})
+    decoder = decoder.model_copy(update={"rope_scaling": trained})
+    family = family.model_copy(update={"model": family.model.model_copy(update={"decoder": decoder})})
+    vlm = VLM(family.model).eval()
+    vlm.load_state_dict(kinds.model(kind).state_dict())
+    encoder = family.encoder(tiny.tokenizer())
+    said = {"family": family, "tokenizer": tiny.tokenizer(), "folder": Path("nowhere")}
+    long = ChatModel(Loaded(**said, model=vlm, encoder=encoder))
+    critic = ProcessCritic(long, CriticSettings(system=SHORT))
+    responses, found = ["the red\n\n" + "is left " * 20, "two\n\nsteps"], list[int]()
+    for response, one in zip(responses, critic.score(PLAIN, responses), strict=True):
+        steps = [step.text for step in split_steps(response)]
+        talk = critic.writer.write(PLAIN.messages[0].parts, steps, "+" * len(steps), [])
+        with torch.inference_mode():
+            ids = torch.from_numpy(talk.ids).long()
+            scores = vlm.logits(vlm(ids, Packed((len(ids),)))).float()
+        alone = scores[[place - 1 for place in talk.places]][:, list(critic.writer.signs)].softmax(-1)[:, 0]
+        assert one.steps == pytest.approx(alone.tolist(), abs=1e-5)
+        found.append(len(ids))
+    assert found[1] < decoder.trained_length < found[0] < decoder.longest_context
 
 
 def test_the_picture_is_seen_once(model: ChatModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,8 +230,8 @@ def test_what_can_not_be_rated_is_named(model: ChatModel) -> None:
     critic = ProcessCritic(model)
     with pytest.raises(ValueError, match="the last turn is not the user's"):
         critic.score(Conversation((say("user", "a"), say("assistant", "b"))), ["a"])
-    with pytest.raises(ValueError, match=r"responses\[1\]: question and steps have \d+ tokens"):
-        critic.score(PLAIN, ["a", "x " * 5000])
+    with pytest.raises(ValueError, match=r"responses\[2\]: question and steps have \d+ tokens"):
+        critic.score(PLAIN, ["a", "", "x " * 5000])
 
 
 def test_signs_are_single_tokens(model: ChatModel) -> None:

@@ -112,7 +112,14 @@ def test_a_file_and_the_same_again(
     assert out.read_bytes() == again and len(critic.asked) == 3, "scores are kept beside the answers"
     assert main([*words, "--majority", "3", "--vote", "critic", "--critic", str(shipped_folder())]) == 0
     assert len(critic.asked) == 3 and lines(out)[0]["selection"]["rule"]["vote"] == "critic"
-    assert main([*words, *prm, "--rating.aggregate", "min"]) == 0
+    kept = out.with_name("answers.jsonl.answers").read_bytes()
+    more = ["--best-of", "4", *prm[2:]]
+    assert main([*words, *more]) == 0
+    assert out.with_name("answers.jsonl.answers").read_bytes().startswith(kept), "one more is asked for"
+    first, longer = lines(out)[0]["selection"]["candidates"], made[0]["selection"]["candidates"]
+    assert len(first) == 4 and [one["text"] for one in first[:3]] == [one["text"] for one in longer]
+    del critic.asked[3:]
+    assert main([*words, *more, "--rating.aggregate", "min"]) == 0
     assert len(critic.asked) == 6, "another way of rating is another critic"
 
 
@@ -165,10 +172,13 @@ def test_what_can_not_be(questions: Path, capsys: pytest.CaptureFixture[str]) ->
             "--temperature 0: all candidates would be alike",
         ),
         (["hello", "--prompt", "en_v9"], "--prompt 'en_v9': choose one of en, zh"),
-        (["hello", "--endpoint", "http://x"], "--endpoint http://x: answers files"),
+        (["hello", "--endpoint", "http://x"], "--endpoint: belongs to a file of questions"),
         (["--majority", "4"], "nothing to ask"),
         (["--file", str(questions)], "--file and --output go together"),
-        (["hello", *file], "--file: its questions are asked; leave words"),
+        (["hello", *file], "--words: belongs to one question; with --file, leave it out"),
+        ([*file, "--fps", "2"], "--fps: belongs to one question"),
+        (["hello", "--at-once", "3"], "--at-once: belongs to a file of questions"),
+        (["hello", "--limits.tiles", "3"], "--limits: belongs to a file of questions"),
         ([*file, "--endpoint", "http://x", "--model", "y"], "has its own model"),
         (["--file", str(questions.with_name("none.jsonl")), *file[2:]], "no file"),
     ):

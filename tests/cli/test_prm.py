@@ -55,6 +55,21 @@ def test_a_server_that_fails_midway_loses_nothing(tmp_path: Path, capsys: pytest
     assert [step["num_mc_correct"] for step in record["steps_with_score"]] == [4, 0]
 
 
+def test_early_stop_asks_step_by_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = {"question": "Is it?", "answer": "so it must be, and I say.yes", "prompt_version": "en_v2"}
+    solution = "so it must be, and I say.\n\nNo.\n\nMore.\n\nEnd."
+    file, out = write(tmp_path / "r.jsonl", {**said, "response": solution}), tmp_path / "out"
+    words = ["prm", "build", str(file), "-o", str(out), "--name", "any", "--continuations", "3", "--json"]
+    with failing(6) as address:
+        assert main([*words, "--early-stop", "--endpoint", address, "--http.attempts", "1"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kept"], told["steps"], told["wrong_steps"]) == (1, 4, 3)
+    marks = lines(out / "r_steps.jsonl")[0]["steps_with_score"]
+    counts = [(step["num_mc_correct"], step["num_mc_total"]) for step in marks]
+    assert counts == [(3, 3), (0, 3), (0, 0), (0, 0)]
+    assert len(lines(out / "continuations.answers")) == 6 and "not tried" in (out / "steps.html").read_text()
+
+
 def test_nothing_to_build_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = write(tmp_path / "r.jsonl", {"question": "?", "response": "x"})
     assert main(["prm", "build", str(file), "-o", str(tmp_path / "out")]) == 1

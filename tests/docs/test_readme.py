@@ -36,6 +36,7 @@ SHORTER = {
     "train": ["--stages.0.steps", "1", "--stages.0.packing.max-tokens", "1024"],
     "tune": ["--stages.0.steps", "1"],
     "evaluate": ["--count", "1"],
+    "answer": ["--new-tokens", "4"],
     "quantize": ["--count", "1"],
     "prm": ["--responses", "1", "--continuations", "1", "--new-tokens", "8"],
     "prefer": ["--responses", "2", "--new-tokens", "4", "-o", "sampled.jsonl"],
@@ -89,7 +90,7 @@ def runnable(words: list[str], model: Path) -> list[str]:
             arguments += ["--start.checkpoint", str(model)]
     elif verb == "tune":
         arguments = [str(model) if word == "shipped" else word for word in arguments] + SHORTER["tune"]
-    elif verb in ("chat", "evaluate"):
+    elif verb in ("chat", "answer", "evaluate"):
         arguments += [] if "--model" in arguments else ["--model", str(model)]
         arguments += SHORTER.get(verb, ["--max-new-tokens", "4"])
     elif verb == "prefer" and arguments[0] == "sample":

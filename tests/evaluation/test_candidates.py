@@ -150,6 +150,6 @@ def test_the_page_shows_the_curve() -> None:
     results, _ = run([False, True, True, False], scores=lambda _, texts: [0.1, 0.4, 0.3, 0.2])
     report = Report("a", [StageResult("a", results.chosen(BEST))], curve=results.curve(RULES))
     page = render(report_page(report))
-    assert "Accuracy by number of candidates" in page and "best of: %" in page and "any right" in page
+    assert "Accuracy by number of candidates" in page and "best of: accuracy in %" in page
     assert "candidates: 1<" in page and "100.0 %" in page
     assert "number of candidates" not in render(report_page(replace(report, curve=())))

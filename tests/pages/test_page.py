@@ -132,6 +132,17 @@ def test_a_linear_curve_names_its_ends() -> None:
     assert [label for label, _ in Chart("s", [(0, 1.0), (1, 1.0)], "x", "linear").ticks] == ["1"]
 
 
+def test_a_curve_of_few_points_as_it_is_beside_others() -> None:
+    chart = Chart(
+        "s", [(1, 20.0), (2, 40.0)], "%", "linear", axis="candidates:", smoothed=False, span=(0.0, 80.0)
+    )
+    assert chart.smooth == [20.0, 40.0] and chart.ends == (20.0, 40.0)
+    assert [label for label, _ in chart.ticks] == ["0", "80"]
+    heights = [float(point.split(",")[1]) for point in chart.line(chart.measured).split()]
+    assert heights == [98.0, 68.0], "a quarter and a half of the way up"
+    assert ">candidates: 1<" in render(HtmlPage("t", "", [("s", [chart])]))
+
+
 def test_curve_falls_from_left_to_right() -> None:
     html = render(HtmlPage("t", "", [("s", [Chart("s", [(i, 2.0**-i) for i in range(10)])])]))
     points = re.search(r'class="thick" points="([^"]*)"', html)

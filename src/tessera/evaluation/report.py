@@ -109,8 +109,18 @@ def _curve(points: Sequence[CurvePoint]) -> list[blocks.PageBlock]:
     if not points:
         return []
     names = list(points[0].shares)
+    shares = [point.shares[name] * 100 for point in points for name in names]
+    span = min(shares), max(shares)
     drawn = [
-        Chart(name, [(p.k, p.shares[name] * 100) for p in points], "%", "linear", "candidates:", False)
+        Chart(
+            name,
+            [(point.k, point.shares[name] * 100) for point in points],
+            "accuracy in %",
+            "linear",
+            axis="candidates:",
+            smoothed=False,
+            span=span,
+        )
         for name in names
     ]
     rows = [(str(p.k), *(_percent(p.shares[name]) for name in names), *curve_costs(p)) for p in points]

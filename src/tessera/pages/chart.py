@@ -28,6 +28,8 @@ class Chart:
     """What is counted from left to right."""
     smoothed: bool = True
     """Whether the thick line is the moving mean; a curve of few points is drawn as it is."""
+    span: tuple[float, float] | None = None
+    """Lowest and highest value of the drawing, for charts that are compared; None takes the curve's own."""
     width: ClassVar[int] = 340
     height: ClassVar[int] = 150
     left: ClassVar[int] = 38
@@ -52,7 +54,9 @@ class Chart:
 
     @cached_property
     def bounds(self) -> tuple[float, float]:
-        """Lowest and highest of the drawn values."""
+        """Lowest and highest of the drawn values, or of the drawing."""
+        if self.span is not None:
+            return self._drawn(self.span[0]), self._drawn(self.span[1])
         return min(self.measured), max(self.measured)
 
     @property

@@ -11,8 +11,8 @@ import torch
 
 from tessera.align.critics.critic import Judged
 from tessera.align.critics.settings import HARD_SCORES, CriticSettings
-from tessera.align.critics.streams import TalkScores, score_talks
-from tessera.align.critics.written import TalkWriter, WrittenTalk
+from tessera.align.critics.streams import TalkScorer, TalkScores, TooLongTalk
+from tessera.align.critics.written import TalkWriter
 from tessera.align.process.steps import SEPARATOR, split_steps
 from tessera.align.process.talk import RIGHT, SYSTEM, WRONG, judging_talk
 from tessera.chat.message import Conversation, Part, Text
@@ -40,11 +40,14 @@ class ProcessCritic:
     model: ChatModel
     settings: CriticSettings = CriticSettings()
     writer: TalkWriter = field(init=False, repr=False)
+    scorer: TalkScorer = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         given = self.settings.system
-        system = system_of(self.model) if given is None else given
-        object.__setattr__(self, "writer", TalkWriter.of(self.model.encoder, system))
+        writer = TalkWriter.of(self.model.encoder, system_of(self.model) if given is None else given)
+        object.__setattr__(self, "writer", writer)
+        scorer = TalkScorer(self.model, writer.signs, self.settings.most_tokens)
+        object.__setattr__(self, "scorer", scorer)
 
     @classmethod
     def open(
@@ -78,7 +81,11 @@ class ProcessCritic:
             return judged
         question = self._question(conversation)
         judge = self._say if self.settings.mode == "hard" else self._weigh
-        for number, scores in zip(rated, judge(question, [solutions[n] for n in rated]), strict=True):
+        try:
+            found = judge(question, [solutions[number] for number in rated])
+        except TooLongTalk as error:
+            raise ValueError(f"responses[{rated[error.number]}]: {error.detail}") from error
+        for number, scores in zip(rated, found, strict=True):
             judged[number] = Judged(self.settings.overall(scores), tuple(scores))
         return judged
 
@@ -132,17 +139,10 @@ class ProcessCritic:
         self, question: _Question, talks: Sequence[tuple[Sequence[str], Sequence[str]]]
     ) -> list[TalkScores]:
         """Scores of talks about one question, each of steps and verdicts."""
-        written: list[WrittenTalk] = [
+        written = [
             self.writer.write(question.parts, steps, verdicts, question.spans) for steps, verdicts in talks
         ]
-        return score_talks(
-            self.model.loaded.model,
-            written,
-            question.features,
-            self.writer.signs,
-            self.model.family.visual_increment,
-            self.settings.most_tokens,
-        )
+        return self.scorer.scores(written, question.features)
 
 
 def system_of(model: ChatModel) -> str:

@@ -10,78 +10,103 @@ import torch
 
 from tessera.align.critics.written import Ids, WrittenTalk
 from tessera.chat.positions import branched_positions, v2pe_positions
-from tessera.models.vlm import VLM
-from tessera.nn.attention.layout import Branched
+from tessera.engine.chat_model import ChatModel
+from tessera.engine.sampling.choose import forbid
+from tessera.nn.attention.layout import Branched, Layout, Packed
 
 
 @dataclass(frozen=True)
 class TalkScores:
     """What the model expects in a talk, on the CPU.
 
-    signs: float32 [n, V'] scores in the places of the n verdicts, of the asked ids; best: int64 [n, 2] the
-    likeliest token there, and behind the verdict.
+    signs: float32 [n, 2] scores of + and - in the places of the n verdicts; best: int64 [n, 2] the likeliest
+    token there, and behind the verdict.
     """
 
     signs: torch.Tensor
     best: torch.Tensor
 
 
-@torch.inference_mode()
-def score_talks(
-    model: VLM,
-    talks: Sequence[WrittenTalk],
-    features: torch.Tensor | None,
-    signs: Sequence[int],
-    increment: float,
-    most_tokens: int,
-) -> list[TalkScores]:
-    """Scores of each talk as if it were alone; all share the pictures whose `features` [N, M, D] these are.
+class TooLongTalk(ValueError):
+    """A talk, by its number, is longer than the model's context."""
 
-    A stream holds at most `most_tokens`, or one talk. ValueError naming the talk that is longer than the
-    model's context.
-    """
-    for number, talk in enumerate(talks):
-        _require_room(model, talk, increment, number)
-    shared = _shared([talk.ids for talk in talks])
-    found: list[TalkScores] = []
-    for group in _groups(talks, shared, most_tokens):
-        found += _score_group(model, group, shared, features, signs, increment)
+    def __init__(self, number: int, detail: str) -> None:
+        super().__init__(detail)
+        self.number, self.detail = number, detail
+
+
+@dataclass(frozen=True)
+class TalkScorer:
+    """One model. signs: ids of + and -; most_tokens: of a stream, unless one talk has more."""
+
+    model: ChatModel
+    signs: tuple[int, int]
+    most_tokens: int
+
+    @torch.inference_mode()
+    def scores(self, talks: Sequence[WrittenTalk], features: torch.Tensor | None) -> list[TalkScores]:
+        """Of each talk as if it were alone; all share the pictures whose `features` [N, M, D] these are.
+
+        Raises TooLongTalk.
+        """
+        lengths = [self._length(talk, number) for number, talk in enumerate(talks)]
+        shared = _shared([talk.ids for talk in talks])
+        most = 0 if self._bent(max(lengths)) else self.most_tokens
+        found: list[TalkScores] = []
+        for group in _groups(talks, shared, most):
+            found += self._of_group(group, shared if len(group) > 1 else 0, features)
+        return found
+
+    def _of_group(
+        self, talks: Sequence[WrittenTalk], shared: int, features: torch.Tensor | None
+    ) -> list[TalkScores]:
+        """Of talks in one stream, all of which begin with the `shared` tokens; 0 for a single talk."""
+        vlm, family = self.model.loaded.model, self.model.family
+        branches = tuple(len(talk.ids) - shared for talk in talks) if shared else ()
+        ids = np.concatenate([talks[0].ids[:shared], *(talk.ids[shared:] for talk in talks)])
+        layout: Layout = Branched.of((len(ids),), (branches,)) if shared else Packed((len(ids),))
+        positions = branched_positions(ids, branches, vlm.config.image_token_id, family.visual_increment)
+        rows, back = torch.tensor(_places(talks, shared)).unique(return_inverse=True)
+        hidden = vlm(
+            torch.from_numpy(ids).long(),
+            layout,
+            torch.from_numpy(positions),
+            features=features,
+            rows=rows.to(vlm.decoder.norm.weight.device),
+        )
+        logits = forbid(vlm.logits(hidden), vlm.config.image_token_id, self.model.tokenizer.vocab_size)
+        best = logits.argmax(-1).cpu()[back].view(-1, 2)
+        signs = logits[:, list(self.signs)].float().cpu()[back].view(-1, 2, 2)[:, 0]
+        counts = [len(talk.places) for talk in talks]
+        return [TalkScores(*each) for each in zip(signs.split(counts), best.split(counts), strict=True)]
+
+    def _length(self, talk: WrittenTalk, number: int) -> int:
+        """Positions that a talk takes."""
+        config, increment = self.model.loaded.model.config, self.model.family.visual_increment
+        length = int(v2pe_positions(talk.ids, config.image_token_id, increment)[-1]) + 1
+        if length > config.decoder.longest_context:
+            raise TooLongTalk(
+                number,
+                f"question and steps have {len(talk.ids)} tokens, but the model was made for "
+                f"{config.decoder.longest_context} positions; give fewer tiles, or leave it out",
+            )
+        return length
+
+    def _bent(self, length: int) -> bool:
+        """Whether angles depend on the length of a talk that long, so that no other may share a token."""
+        decoder = self.model.loaded.model.config.decoder
+        scaling = decoder.rope_scaling
+        return scaling is not None and scaling.needs_reach and length > decoder.trained_length
+
+
+def _places(talks: Sequence[WrittenTalk], shared: int) -> list[int]:
+    """In the stream, for every verdict of every talk: the place before it, and its own."""
+    found, start = [], 0  # start: how much further back than alone a talk's own tokens stand
+    for talk in talks:
+        alone = [place for verdict in talk.places for place in (verdict - 1, verdict)]
+        found += [place if place < shared else place + start for place in alone]
+        start += len(talk.ids) - shared
     return found
-
-
-def _score_group(
-    model: VLM,
-    talks: Sequence[WrittenTalk],
-    shared: int,
-    features: torch.Tensor | None,
-    signs: Sequence[int],
-    increment: float,
-) -> list[TalkScores]:
-    branches = tuple(len(talk.ids) - shared for talk in talks)
-    ids = np.concatenate([talks[0].ids[:shared], *(talk.ids[shared:] for talk in talks)])
-    positions = branched_positions(ids, branches, model.config.image_token_id, increment)
-    starts = np.cumsum([0, *branches[:-1]])  # how much further behind a talk's end stands in the stream
-    places = [
-        place if place < shared else place + int(start)
-        for talk, start in zip(talks, starts, strict=True)
-        for verdict in talk.places
-        for place in (verdict - 1, verdict)
-    ]
-    rows, back = torch.tensor(places).unique(return_inverse=True)
-    layout = Branched.of((len(ids),), (branches,))
-    device = model.decoder.norm.weight.device
-    hidden = model(
-        torch.from_numpy(ids).long(),
-        layout,
-        torch.from_numpy(positions),
-        features=features,
-        rows=rows.to(device),
-    )
-    logits = model.logits(hidden).float()
-    best = logits.argmax(-1).cpu()[back].view(-1, 2)
-    chosen = logits[:, list(signs)].cpu()[back].view(-1, 2, len(signs))[:, 0]
-    counts = [len(talk.places) for talk in talks]
-    return [TalkScores(*each) for each in zip(chosen.split(counts), best.split(counts), strict=True)]
 
 
 def _groups(talks: Sequence[WrittenTalk], shared: int, most_tokens: int) -> Iterator[Sequence[WrittenTalk]]:
@@ -107,13 +132,3 @@ def _shared(ids: Sequence[Ids]) -> int:
         differ |= other[:shortest] != first
     same = int(differ.argmax()) if differ.any() else shortest
     return min(same, shortest - 1)
-
-
-def _require_room(model: VLM, talk: WrittenTalk, increment: float, number: int) -> None:
-    last = v2pe_positions(talk.ids, model.config.image_token_id, increment)[-1]
-    longest = model.config.decoder.longest_context
-    if last >= longest:
-        raise ValueError(
-            f"responses[{number}]: question and steps have {len(talk.ids)} tokens, but the model was made "
-            f"for {longest} positions; give fewer tiles, or leave it out"
-        )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +26,9 @@ from tessera.runtime.shown import shown
 
 PLAIN = "plain"
 """Asks the question as it is."""
+OF_FILES = ("endpoint", "http", "name", "media_root", "allow_remote", "at_once", "limits")
+OF_QUESTIONS = ("words", "start", "end", "frames", "fps", "system")
+"""Options of one way of asking alone."""
 MOST_SHOWN = 8
 """Answers that are told; the others are counted."""
 
@@ -67,9 +70,14 @@ class AnswerCommand(QuestionCommand, RequestingCommand):
     def _version(self) -> str | None:
         return None if self.prompt == PLAIN else self.prompt
 
+    def _refuse(self, names: Collection[str], why: str) -> None:
+        """ValueError for an option that would be lost."""
+        for field in fields(self):
+            if field.name in names and getattr(self, field.name) != field.default:
+                raise ValueError(f"--{field.name.replace('_', '-')}: {why}")
+
     def _answer_one(self) -> int:
-        if self.endpoint is not None:
-            raise ValueError(f"--endpoint {self.endpoint}: answers files; give --file and -o, or --model")
+        self._refuse(OF_FILES, "belongs to a file of questions; give --file and -o, or leave it out")
         media, question = self.media_and_question()
         if not question and not media:
             raise ValueError("nothing to ask: give a picture, a clip or a question; or --file")
@@ -103,8 +111,7 @@ class AnswerCommand(QuestionCommand, RequestingCommand):
         return options
 
     def _answer_file(self, file: Path, output: Path) -> int:
-        if self.words or self.system is not None:
-            raise ValueError("--file: its questions are asked; leave words and --system out")
+        self._refuse(OF_QUESTIONS, "belongs to one question; with --file, leave it out")
         questions = Questions(file)
         scores = output.with_name(f"{output.name}.scores")
         answering = FileAnswering(
