@@ -100,6 +100,15 @@ def test_the_curve_from_one_sampling() -> None:
     assert [point["k"] for point in curve_json(results.curve(RULES))] == [1, 2, 4]
 
 
+def test_questions_in_front_can_be_left_out() -> None:
+    engine, asking = DrawingEngine([True, False]), CandidateAsking(2)
+    found = evaluate_candidates(engine, FakeEncoder(), asking, ["count"], 3, "caption", skip=1)  # type: ignore[arg-type]
+    assert [one.item.question.text for one in found.questions] == [
+        item.question.text for item in heldout_items("count", 4)[1:]
+    ]
+    assert found.settings["skip"] == 1 and found.settings["count"] == 3
+
+
 def test_tasks_count_alike_on_the_curve() -> None:
     (count,), (reason,) = heldout_items("count", 1), heldout_items("reason", 1)
 

@@ -153,16 +153,20 @@ def evaluate_candidates(
     level: int = 2,
     size: tuple[int, int] = (64, 64),
     batch: int = 64,
+    skip: int = 0,
     progress: Progress = silent,
 ) -> CandidateResults:
     """Ask `count` held-out questions of each task for candidates; arguments as those of `evaluate`.
 
-    Candidates share the prompt in the engine. Raises ValueError as `evaluate`, and as the critic.
+    skip: questions of each task in front of these, which settings were chosen on. Candidates share the prompt
+    in the engine. Raises ValueError as `evaluate`, and as the critic.
     """
     sampling = asking.sampling or Sampling(
         temperature=0.7, top_p=0.95, max_new_tokens=most_tokens(choose_tasks(tasks))
     )
-    items = [item for task in choose_tasks(tasks) for item in heldout_items(task, count, level, size)]
+    items = [
+        item for task in choose_tasks(tasks) for item in heldout_items(task, skip + count, level, size)[skip:]
+    ]
     found: list[OftenAsked] = []
     spent = {"prompt_tokens": 0, "seconds": 0.0, "critic_seconds": 0.0}
     for start in range(0, len(items), batch):
@@ -180,8 +184,8 @@ def evaluate_candidates(
         spent["critic_seconds"] += time.perf_counter() - began if asking.scores else 0.0
         spent["prompt_tokens"] += sum(len(prompt.ids) for prompt in prompts)
         progress("questions", len(found), len(items))
-    settings = {"count": count, "level": level, "size": list(size), **encoder.describe(), "n": asking.n}
-    settings |= {"greedy_first": asking.greedy_first, "prompt": asking.version}
+    settings = {"count": count, "skip": skip, "level": level, "size": list(size), **encoder.describe()}
+    settings |= {"n": asking.n, "greedy_first": asking.greedy_first, "prompt": asking.version}
     settings |= {f"sampling.{name}": value for name, value in sampling.model_dump().items()}
     fixed = int(asking.greedy_first)
     return CandidateResults(mode, asking.n, fixed, found, **spent, settings=settings)  # type: ignore[arg-type]

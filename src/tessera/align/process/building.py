@@ -25,7 +25,7 @@ from tessera.align.process.records import (
 )
 from tessera.align.process.solutions import RefusedSolution, Solution, Solutions
 from tessera.align.process.step_page import step_page
-from tessera.align.process.talk import WRONG
+from tessera.align.process.talk import SYSTEM, WRONG
 from tessera.pages.page import write_page
 from tessera.records.faults import DataError
 from tessera.records.writing import json_line, write_meta
@@ -47,6 +47,8 @@ class StepLabels(Config):
     """also write each solution as one turn, with the label of its last step"""
     train_turn_ends: bool = False
     """train the token that ends a turn with + and -, as plain fine-tuning does"""
+    system: str | None = None
+    """what the judge is told first, then and when it rates; None takes the published prompt"""
     page: int = Field(default=20, ge=0)
     """solutions on the page, drawn at random"""
 
@@ -138,12 +140,13 @@ class _Writing:
     ) -> None:
         """Write a solution, or refuse it."""
         response, number = solution.response, self.report.kept
+        asked = self.labels.threshold, self.labels.train_turn_ends, self._system
         try:
             steps = marks(solution)
             made = [
                 marked_record(response, steps, continuations),
-                step_talk(number, response, steps, self.labels.threshold, self.labels.train_turn_ends),
-                outcome_talk(number, response, steps, self.labels.threshold, self.labels.train_turn_ends),
+                step_talk(number, response, steps, *asked),
+                outcome_talk(number, response, steps, *asked),
             ]
             require_readable(made[1], self.file, response.line, self.media)
         except Unmarked as error:
@@ -153,6 +156,10 @@ class _Writing:
         for stream, record in zip(self.records, made, strict=False):
             stream.write(json_line(record))
         self._count(response, steps)
+
+    @property
+    def _system(self) -> str:
+        return SYSTEM if self.labels.system is None else self.labels.system
 
     def _count(self, response: SampledResponse, steps: tuple[MarkedStep, ...]) -> None:
         report = self.report

@@ -8,7 +8,7 @@ from typing import Any
 
 from tessera.align.preferences.response import SampledResponse
 from tessera.align.process.continuing import MarkedStep
-from tessera.align.process.talk import RIGHT, WRONG, judging_talk
+from tessera.align.process.talk import RIGHT, SYSTEM, WRONG, judging_talk
 from tessera.chat.message import IMAGE_MARK, Text
 from tessera.records.forms.detect import FORMS
 from tessera.records.record import RecordPlace
@@ -25,19 +25,32 @@ def marked_record(
 
 
 def step_talk(
-    number: int, response: SampledResponse, steps: Sequence[MarkedStep], threshold: float, ends: bool = False
+    number: int,
+    response: SampledResponse,
+    steps: Sequence[MarkedStep],
+    threshold: float,
+    ends: bool = False,
+    system: str = SYSTEM,
 ) -> dict[str, Any]:
-    """A turn a step, + where its score is above the threshold. ends: train the token that ends a turn."""
+    """A turn a step, + where its score is above the threshold.
+
+    ends: train the token that ends a turn. system: what the judge is told first.
+    """
     labels = [label_of(step.score, threshold) for step in steps]
-    return _record(number, response, [step.step for step in steps], labels, ends)
+    return _record(number, response, [step.step for step in steps], labels, ends, system)
 
 
 def outcome_talk(
-    number: int, response: SampledResponse, steps: Sequence[MarkedStep], threshold: float, ends: bool = False
+    number: int,
+    response: SampledResponse,
+    steps: Sequence[MarkedStep],
+    threshold: float,
+    ends: bool = False,
+    system: str = SYSTEM,
 ) -> dict[str, Any]:
     """The whole response in one turn, with the label of its last step (an outcome reward model)."""
     label = label_of(steps[-1].score, threshold)
-    return _record(number, response, [response.text], [label], ends)
+    return _record(number, response, [response.text], [label], ends, system)
 
 
 def label_of(score: float, threshold: float) -> str:
@@ -61,9 +74,14 @@ def require_readable(record: dict[str, Any], file: Path, line: int, media: Path)
 
 
 def _record(
-    number: int, response: SampledResponse, steps: Sequence[str], labels: Sequence[str], ends: bool
+    number: int,
+    response: SampledResponse,
+    steps: Sequence[str],
+    labels: Sequence[str],
+    ends: bool,
+    system: str,
 ) -> dict[str, Any]:
     question = question_of(response.prompt, len(response.pictures))
-    turns = marked_turns(judging_talk([Text(question)], steps, labels))
+    turns = marked_turns(judging_talk([Text(question)], steps, labels, system))
     record = internvl_record(number, turns, images=response.pictures)
     return record if ends else {**record, "train_turn_ends": False}
