@@ -40,7 +40,7 @@ def recorded_marks(solution: Solution) -> tuple[MarkedStep, ...]:
 
 def _recorded(entry: object, number: int) -> MarkedStep:
     fields: dict[str, Any] = entry if isinstance(entry, dict) else {}
-    step, score = fields.get("step"), fields.get("score")
+    step, score = fields.get("step", ""), fields.get("score", "")
     right, tried = (fields.get(name, 0) for name in ("num_mc_correct", "num_mc_total"))
     scored = isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 1
     if not (isinstance(step, str) and step.strip() and scored and type(right) is type(tried) is int):
