@@ -18,6 +18,7 @@ from tessera.train.setup import set_up
 from tessera.train.watch.evaluation import EvaluationSpec
 from tessera.train.watch.journal import read_answers, read_reports
 from tests.train import tiny
+from tests.train.pair_data import write_pairs
 
 ASKED = EvaluationSpec(tasks=("clock", "count"), every=2, count=3, most_tokens=4)
 
@@ -111,6 +112,17 @@ def test_questions_of_records(clocks: Path, tmp_path: Path) -> None:
     for example in answers.examples:
         assert example.expected and "<image>" not in example.question
         assert (tmp_path / example.picture).is_file()
+
+
+def test_the_prompt_of_a_pair_is_asked(tmp_path: Path) -> None:
+    """Preference data as questions: the chosen answer is what is expected."""
+    meta = write_pairs(tmp_path / "pairs", 3)
+    setup = set_up(tiny.recipe())
+    answers = Answerer(setup.learner, tmp_path)(
+        EvaluationSpec(records=str(meta), count=3, most_tokens=2), setup.learner.model.eval()
+    )
+    assert [example.question for example in answers.examples] == ["What is this?"] * 3
+    assert all(example.expected.endswith("A.") for example in answers.examples)
 
 
 def test_nobody_answers_and_nothing_is_asked(tmp_path: Path) -> None:

@@ -55,17 +55,23 @@ def test_json_without_a_report(source: Path, tmp_path: Path, capsys: pytest.Capt
 
 
 def test_questions_of_ones_own(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """First questions of records; a faulty one is told and passed over."""
+    """First questions of records, pairs among them; a faulty one is told and passed over."""
     write_dataset(data := tmp_path / "data", {"shapes": 1.0}, 3, 0, (64, 64), 1, 2)
     lines = (data / "shapes.jsonl").read_text().splitlines()
     broken = json.loads(lines[1]) | {"image": "shapes/gone.png"}
-    (data / "shapes.jsonl").write_text("\n".join([lines[0], json.dumps(broken), lines[2]]) + "\n")
+    picture = json.loads(lines[2])["image"]
+    pair = {"image": picture, "question": "<image>\nWhat is it?", "chosen": "a cat", "rejected": "a dog"}
+    (data / "pairs.jsonl").write_text(json.dumps(pair) + "\n")
+    meta = json.loads((data / "meta.json").read_text())
+    (data / "meta.json").write_text(json.dumps(meta | {"pairs": {"root": ".", "annotation": "pairs.jsonl"}}))
+    (data / "shapes.jsonl").write_text("\n".join([lines[0], json.dumps(broken)]) + "\n")
     arguments = ["quantize", str(source), str(tmp_path / "dst"), *QUICK, "--data", str(data / "meta.json")]
     assert main([*arguments, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["accuracy"]["questions"] == 2 and told["accuracy"]["right"] is None
     assert "1 record passed over" in told["notes"][0] and "shapes.jsonl:2: picture" in told["notes"][0]
     (data / "shapes.jsonl").write_text(json.dumps(broken) + "\n")
+    (data / "meta.json").write_text(json.dumps(meta))
     assert main([*arguments[:2], str(tmp_path / "other"), *arguments[3:]]) == 2
     assert "no record has a question to ask" in capsys.readouterr().err
     assert not (tmp_path / "other").exists(), "known before anything is written"

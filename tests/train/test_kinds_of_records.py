@@ -16,9 +16,12 @@ from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.imaging.grid import Tiling
 from tessera.packing.pack import collate
 from tessera.records.faults import DataError
+from tessera.records.forms.detect import parse_as
 from tessera.records.manifest import PlaygroundSource
+from tessera.records.record import RecordPlace
 from tessera.train.objective.contract import ManifestSpec, StageData
 from tessera.train.objective.conversation import ConversationObjective
+from tessera.train.objective.policies.loader import split_answer
 from tessera.train.objective.preference import PreferenceObjective
 from tests.packing.test_pack_branches import branched
 from tests.records.jsonl_files import turns, write_records
@@ -57,6 +60,13 @@ def test_drawn_pictures_are_no_pairs(learner: Any) -> None:
     data = StageData(name="only", sources=(PlaygroundSource(),))
     with pytest.raises(ValueError, match="stage 'only': drawn pictures come with one answer each"):
         PreferenceObjective().check(data, learner)
+
+
+def test_a_pair_is_a_question_for_policies() -> None:
+    """On-policy training asks the prompt and judges by the chosen answer."""
+    talk = parse_as("mmpr", PAIR, RecordPlace(Path("a.jsonl"), 1, Path()))
+    prompt, answer = split_answer(talk)
+    assert ([m.text for m in prompt.messages], prompt.alternatives, answer) == (["what is it?"], (), "a dog")
 
 
 def test_no_loss_is_taken_over_both_answers() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 import tessera
+from tessera.chat.message import Conversation
 from tessera.checkpoints.adapter import find_with_adapter
 from tessera.checkpoints.quantised.form import FewBits
 from tessera.checkpoints.quantised.writing import QuantisedCheckpoint, quantise_checkpoint
@@ -121,7 +122,7 @@ class QuantizeCommand(ReportingCommand):
                 talk = source.conversation(record)
                 roles = [message.role for message in talk.messages]
                 end = roles.index("assistant") if "assistant" in roles else len(roles)
-                asked = replace(talk, messages=talk.messages[:end])
+                asked = Conversation(talk.messages[:end])
                 if "user" not in roles[:end]:
                     raise ValueError("no question before an answer")
                 model.prompt(asked, max_new_tokens=self.max_new_tokens)  # reads pictures, counts tokens

@@ -85,10 +85,10 @@ class Answerer:
         for number, (source, index) in enumerate(places[::step][: spec.count]):
             talk = source.conversation(index)
             turn = next(n for n, message in enumerate(talk.messages) if message.role == "assistant")
-            expected = _words(replace(talk, messages=talk.messages[turn : turn + 1]))
+            expected = _words(Conversation(talk.messages[turn : turn + 1]))
             kind = BOX_KIND if "<box>" in expected else ""
             final = expected if kind else final_answer(expected)
-            prompt = replace(talk, messages=talk.messages[:turn])
+            prompt = Conversation(talk.messages[:turn])
             yield self._question((RECORDS, number), prompt, expected, final, kind)
 
     def _question(

@@ -1,7 +1,7 @@
 """Batches of responses that the model gives when a step begins."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Self
 
 from torch import nn
@@ -112,4 +112,4 @@ def split_answer(talk: Conversation) -> tuple[Conversation, str]:
     *before, last = talk.messages
     if last.role != "assistant" or not before or before[-1].role != "user":
         raise ValueError("the record ends with no answer to a question: on-policy training judges by it")
-    return replace(talk, messages=tuple(before)), last.text
+    return Conversation(tuple(before)), last.text
