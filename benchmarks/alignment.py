@@ -87,11 +87,11 @@ def call(*words: object) -> None:
         raise SystemExit(f"tessera {' '.join(map(str, words))}: exit code {code}")
 
 
-def write_questions(folder: Path, seed: int) -> None:
+def write_questions(folder: Path, seed: int, count: int = QUESTIONS) -> None:
     """Questions about new drawings, one a picture, with the answer and the solution."""
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     with (folder / "questions.jsonl").open("w") as stream:
-        for index in range(QUESTIONS):
+        for index in range(count):
             number = derive_seed("alignment", seed, index)
             scene = draw_scene("reasoning", number)
             question, picture = Random(number).choice(scene.questions), f"pictures/{index}.png"

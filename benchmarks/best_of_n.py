@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.alignment import call
+from alignment import call
 from tessera.align.critics.process import ProcessCritic
 from tessera.align.preferences.response import read_response
 from tessera.align.process.continuing import MarkedStep
