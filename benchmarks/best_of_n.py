@@ -23,8 +23,8 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-
 from alignment import call
+
 from tessera.align.critics.process import ProcessCritic
 from tessera.align.preferences.response import read_response
 from tessera.align.process.continuing import MarkedStep
