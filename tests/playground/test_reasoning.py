@@ -102,7 +102,7 @@ def test_steps_keep_the_published_form_and_hold(level: int) -> None:
     for _, question in asked(level, 100):
         assert extract_answer(question.answer, "en") == FinalAnswer(question.final)
         steps = split_steps(question.answer)
-        assert 3 <= len(steps) <= 4 and all(judge_steps(question.answer, question.answer))
+        assert 3 <= len(steps) <= 5 and all(judge_steps(question.answer, question.answer))
         for one, sign, two, result in re.findall(r"(\d+) ([+-]) (\d+) = (\d+)", question.answer):
             assert int(one) + (1 if sign == "+" else -1) * int(two) == int(result)
 
@@ -122,5 +122,5 @@ def test_no_answer_is_frequent() -> None:
     for _, question in asked(2, 1000):
         finals[question.kind][question.final] += 1
     for kind, found in finals.items():
-        most = {"bars_sum_over": 0.55, "bars_over": 0.5}.get(kind, 0.3)
+        most = {"bars_sum_over": 0.55, "bars_over": 0.5, "count_less": 0.35}.get(kind, 0.3)
         assert found.most_common(1)[0][1] / found.total() < most, (kind, found)

@@ -17,13 +17,11 @@ ANNOUNCED = "Final answer: "
 
 def ask_about_bars(asker: Asker, bars: Sequence[Reading]) -> None:
     """Sums of three, a sum less a bar, the spread, a sum and a limit, bars over a limit."""
-    rng = asker.rng
-    one, two, three = rng.sample(bars, 3)
+    one, two, three = asker.rng.sample(bars, 3)
     _add_chain(asker, "total", [one, two, three], "++", f"{one[0]}, {two[0]} and {three[0]}")
     if one[1] + two[1] >= three[1]:
         _add_chain(asker, "sum_less", [one, two, three], "+-", f"{one[0]} and {two[0]}", three[0])
-    high, low = max(bars, key=lambda bar: bar[1]), min(bars, key=lambda bar: bar[1])
-    _add_chain(asker, "spread", [("highest", high[1]), ("lowest", low[1])], "-")
+    _add_spread(asker, "spread", bars, ("highest", "lowest"))
     _ask_sum_over(asker, one, two)
     _ask_over(asker, bars)
 
@@ -34,25 +32,31 @@ def ask_about_digits(asker: Asker, digits: tuple[int, int, int]) -> None:
     _add_chain(asker, "digit_total", named, "++")
     if digits[0] + digits[1] >= digits[2]:
         _add_chain(asker, "digits_less", named, "+-")
-    _add_chain(asker, "digit_spread", [("largest", max(digits)), ("smallest", min(digits))], "-")
+    _add_spread(asker, "digit_spread", named, ("largest", "smallest"))
 
 
 def ask_about_counts(asker: Asker, plan: Plan) -> None:
-    """Three shapes or colours counted together, two less a third."""
+    """Three shapes or colours counted together, two less a third; the answer names all things first."""
     rng = asker.rng
     by_shape = rng.random() < 0.5
     values = Counter(t.shape if by_shape else t.color for t in plan.things)
-    present = list(values)
-    rng.shuffle(present)
-    absent = [v for v in (SHAPES if by_shape else COLOR_NAMES) if v not in values]
-    rng.shuffle(absent)
-    chosen = rng.sample((present + absent)[:3], 3)
+    every = SHAPES if by_shape else COLOR_NAMES
+    order = sorted(every, key=lambda value: (value not in values, rng.random()))
+    chosen = rng.sample(order[:3], 3)
+    seen = [_sentence(f"{t.place} {t.name}" for t in plan.things)]
     named = [(plural(v) if by_shape else v, values[v]) for v in chosen]
     (one, m), (two, n), (three, less) = named
     noun = "" if by_shape else " things"
-    _add_chain(asker, "count_total", named, "++", f"{one}, {two} and {three}{noun}")
+    _add_chain(asker, "count_total", named, "++", f"{one}, {two} and {three}{noun}", seen=seen)
     if m + n >= less:
-        _add_chain(asker, "count_less", named, "+-", f"{one} and {two}{noun}", f"{three}{noun}")
+        _add_chain(asker, "count_less", named, "+-", f"{one} and {two}{noun}", f"{three}{noun}", seen=seen)
+
+
+def _add_spread(asker: Asker, kind: str, readings: Sequence[Reading], names: tuple[str, str]) -> None:
+    """The largest value less the smallest."""
+    values = [value for _, value in readings]
+    ends = list(zip(names, (max(values), min(values)), strict=True))
+    _add_chain(asker, kind, ends, "-", seen=[_seen(readings)])
 
 
 def _ask_sum_over(asker: Asker, one: Reading, two: Reading) -> None:
@@ -73,10 +77,16 @@ def _ask_over(asker: Asker, bars: Sequence[Reading]) -> None:
 
 
 def _add_chain(
-    asker: Asker, kind: str, readings: Sequence[Reading], signs: str, a: object = "", b: object = ""
+    asker: Asker,
+    kind: str,
+    readings: Sequence[Reading],
+    signs: str,
+    a: object = "",
+    b: object = "",
+    seen: Sequence[str] = (),
 ) -> None:
-    """A question whose values are added up or taken away one after another."""
-    steps, value = [_seen(readings)], readings[0][1]
+    """A question whose values are added up or taken away one after another, behind the steps `seen`."""
+    steps, value = [*seen, _seen(readings)], readings[0][1]
     for sign, (_, term) in zip(signs, readings[1:], strict=True):
         steps.append(_sum(value, term, sign))
         value = value + term if sign == "+" else value - term
