@@ -29,7 +29,9 @@ from tessera.engine.sampling.options import Sampling
 from tessera.evaluation.runner import Answered, grade_answer
 from tessera.evaluation.tasks import HeldoutItem, heldout_items, most_tokens
 from tessera.playground.scene import draw_scene
+from tessera.records.writing import write_meta
 from tessera.runtime.seeds import derive_seed
+from tessera.scoring.reasoned.steps import judge_steps
 
 QUESTIONS, RESPONSES = 1200, 4
 LOOKED_AT, ASKED = 600, 600
@@ -39,12 +41,14 @@ COMPARED = {"generation": 0.0, "preference": 1.0, "quality": 0.0}
 METHODS: dict[str, dict[str, Any]] = {
     "sft": SPOKEN,
     "mpo_20": {"generation": 20.0},
+    "mpo_20_clean": {"generation": 20.0},
     "mpo": {},
+    "mpo_clean": {},
     "dpo": COMPARED,
     "bco": COMPARED | {"preference": 0.0, "quality": 1.0},
 }
 """Fields of the objective that differ from MPO's: sft learns the chosen answers alone, mpo_20 weighs them 20
-times as much as published."""
+times as much as published, and clean ones take only pairs whose chosen answer has no wrong step."""
 POLICY = "policy"
 
 
@@ -105,10 +109,32 @@ def write_questions(folder: Path, seed: int, count: int = QUESTIONS) -> None:
 def align(home: Path, policy: Path, pairs: Path, name: str, seed: int, steps: int) -> Path:
     """The policy trained by a method; its folder."""
     out = home / f"{name}_{steps}"
+    if name.endswith("clean"):
+        pairs = cleaned(home, pairs)
     fields = [word for key, value in METHODS[name].items() for word in (f"--stages.0.objective.{key}", value)]
     given = ("--start.checkpoint", policy, "--stages.0.sources.0.meta", pairs, "--stages.0.steps", steps)
     call("train", "scale_model/aligned", "--out", out, *given, "--seed", seed, *fields)
     return out / "0_aligned"
+
+
+def cleaned(home: Path, meta: Path) -> Path:
+    """The pairs whose chosen answer is right in every step; their meta file."""
+    responses = [json.loads(line) for line in (home / "scored.jsonl").read_text().splitlines()]
+    entries = json.loads(meta.read_text())
+    folder = home / "clean"
+    folder.mkdir(exist_ok=True)
+    for entry in entries.values():
+        lines = (meta.parent / entry["annotation"]).read_text().splitlines()
+        chosen = [responses[json.loads(line)["lines"]["chosen"] - 1] for line in lines]
+        kept = [
+            line
+            for line, each in zip(lines, chosen, strict=True)
+            if all(judge_steps(each["solution"], each["response"]))
+        ]
+        (folder / entry["annotation"]).write_text("".join(f"{line}\n" for line in kept))
+        entry["length"] = len(kept)
+    write_meta(folder / "meta.json", entries)
+    return folder / "meta.json"
 
 
 def measure(model: Path, items: tuple[HeldoutItem, ...]) -> dict[str, Any]:
