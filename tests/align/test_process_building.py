@@ -179,7 +179,9 @@ def built(tmp_path: Path) -> Path:
     assert [one.line for one in refused] == [3, 4, 6, 7]
     with BatchReplies(answer(tmp_path / "answers", iter(asked), said)) as replies:
         labels = StepLabels(orm=True)
-        report = build_process_data(solutions, continuations, replies, (out, "r"), tmp_path, labels)
+        report = build_process_data(
+            solutions, lambda one: continuations.marks(one, replies), 4, (out, "r"), tmp_path, labels
+        )
     assert (report.lines, report.kept, report.steps, report.wrong_steps, report.single) == (8, 2, 4, 2, 1)
     assert report.refused == {
         "an empty response": 1,
@@ -187,7 +189,7 @@ def built(tmp_path: Path) -> Path:
         "a record that training can't read": 1,
         "other marks than pictures": 1,
         "answer: bad field": 1,
-        "a continuation without an answer": 1,
+        "a step without a score": 1,
     }
     return out
 

@@ -70,6 +70,34 @@ def test_early_stop_asks_step_by_step(tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(lines(out / "continuations.answers")) == 6 and "not tried" in (out / "steps.html").read_text()
 
 
+def test_published_scores_become_talks_without_a_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Raw files of VisualPRM400K name no prompt; another threshold needs no new continuation."""
+    said = {"question": "Is it?", "answer": "7", "response": "a\n\nb", "question_orig": "It?"}
+
+    def marked(*scores: object) -> Row:
+        entries = [{"step": f"s{n}", "score": score, "num_mc_correct": 2} for n, score in enumerate(scores)]
+        return {**said, "steps_with_score": entries, "num_mc_sequences": 8}
+
+    bad = [marked(2.0), marked("1"), {**said, "steps_with_score": []}, said]
+    file, out = write(tmp_path / "raw.jsonl", marked(0.25, 0.0), marked(1), *bad), tmp_path / "out"
+    for threshold, labels in (("0", ["+", "-"]), ("0.25", ["-", "-"])):
+        assert main(["prm", "build", str(file), "-o", str(out), "--threshold", threshold, "--json"]) == 1
+        told = json.loads(capsys.readouterr().out)
+        assert (told["kept"], told["refused"]) == (2, {"a step without a score": 4})
+        talks = lines(out / "raw_prm.jsonl")
+        assert [turn["value"] for turn in talks[0]["conversations"] if turn["from"] == "gpt"] == labels
+    refused = [one["detail"] for one in lines(out / "refused.jsonl")]
+    assert "steps_with_score: step 1 is {'step': 's0', 'score': 2.0" in refused[0] and "None" in refused[3]
+    raw = lines(out / "raw_steps.jsonl")
+    assert raw[0]["num_mc_sequences"] == 8 and raw[0]["question_orig"] == "It?"
+    assert raw[0]["steps_with_score"][0] == {
+        "step": "s0", "score": 0.25, "num_mc_correct": 2, "num_mc_total": 0
+    }  # fmt: skip
+    assert not list(out.glob("*.requests"))
+
+
 def test_nothing_to_build_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = write(tmp_path / "r.jsonl", {"question": "?", "response": "x"})
     assert main(["prm", "build", str(file), "-o", str(tmp_path / "out")]) == 1

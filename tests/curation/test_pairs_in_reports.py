@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,10 @@ def test_check_and_training_find_the_same_faults(tmp_path: Path, encoder: Encode
     told = [(fault.line, fault.reason) for fault in caught.value.faults]
     assert told == [(line, reason) for line, (_, reason) in enumerate(BAD, start=2)]
     assert sorted((fault.line, fault.reason) for fault in source.log.kept) == told
+    (long,) = (fault for fault in source.log.kept if fault.reason is Reason.TOO_LONG)
+    assert re.fullmatch(
+        r"(\d+) of 300 tokens, 0 of 8 tiles; a prompt of \d+, answers of \d+ and \d+", long.detail
+    )
     skipping = LIMITS.model_copy(update={"on_fault": "skip"})
     (left,), report = check_sources(opened(tmp_path, *records), encoder, skipping, pairs=True)
     assert (left.source.size, report.records, len(report.faults)) == (1, 6, 5)

@@ -155,7 +155,9 @@ def test_pairs_longer_than_a_pack(tmp_path: Path, encoder: Encoder, policy: Any,
 
 
 def test_a_pair_longer_than_a_pack_is_an_error(tmp_path: Path, encoder: Encoder) -> None:
-    with pytest.raises(DataError, match=r"a.jsonl:1: record: too long .*7 of 5 tiles"):
+    with pytest.raises(
+        DataError, match=r"a.jsonl:1: record: too long .*7 of 5 tiles; a prompt of \d+, answers of \d+ and"
+    ):
         packs_of(opened(tmp_path, PAIR), encoder, max_tiles=5)
 
 

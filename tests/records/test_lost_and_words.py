@@ -134,6 +134,10 @@ def test_a_record_says_that_ends_of_turns_are_not_trained() -> None:
     for given, trained in ((False, False), (True, True), (None, True)):
         record = {"conversations": turns("a", "+", "b", "-"), "train_turn_ends": given}
         assert [m.end_trained for m in parse(record).messages] == [trained] * 4
+    source = RecordPlace(Path("a"), 1, ROOT, train_turn_ends=False)
+    for given, trained in ((None, False), (True, True)):
+        record = {"conversations": turns("a", "+"), "train_turn_ends": given}
+        assert [m.end_trained for m in parse(record, source).messages] == [trained] * 2
     (fault,) = faults({"conversations": turns("a", "+"), "train_turn_ends": "no"})
     assert fault.field == "train_turn_ends" and "'no' is not true or false" in str(fault)
 

@@ -258,6 +258,15 @@ OTHERS: list[tuple[FormName, dict[str, Any], tuple[str, Reason]]] = [
         ("rejected.from", Reason.ROLE_ORDER),
     ),
     ("sharegpt", RANKED | {"rejected": "A dog."}, ("rejected", Reason.BAD_FIELD)),
+    (
+        "sharegpt",
+        {
+            "conversation": [{"human": "1?", "assistant": "2"}],
+            **{k: RANKED[k] for k in ("chosen", "rejected")},
+        },
+        ("chosen", Reason.BAD_FIELD),
+    ),
+    ("swift", {"query": "1?", "response": "2", "chosen": CAT, "rejected": DOG}, ("chosen", Reason.BAD_FIELD)),
     ("sharegpt", RANKED | {"chosen": None}, ("chosen", Reason.BAD_FIELD)),
     (
         "openai",

@@ -238,11 +238,16 @@ def _write_answers(
         start = len(writer.ids) - shared
         writer.spans += [(start + first, start + last) for first, last in side.spans]
         writer.ids += side.ids[shared:]
-    for one, two in combinations(range(len(sides)), 2):
-        if sides[one].ids == sides[two].ids:
-            names = ["the last message", *(f"alternatives[{n}]" for n in range(len(sides)))]
-            raise ValueError(f"{names[two]}: the same answer as {names[one]}; leave one of them out")
+    _check_distinct(sides)
     return tuple(len(side.ids) - shared for side in sides)
+
+
+def _check_distinct(sides: Sequence[_Writer]) -> None:
+    """ValueError for two answers of the same ids."""
+    names = ["the last message", *(f"alternatives[{number}]" for number in range(len(sides) - 1))]
+    for (first, one), (second, two) in combinations(zip(names, sides, strict=True), 2):
+        if one.ids == two.ids:
+            raise ValueError(f"{second}: the same answer as {first}; leave one of them out")
 
 
 def _write_question(writer: _Writer, message: Message, spans: Iterator[MediaSpan], strip: bool) -> None:

@@ -113,7 +113,8 @@ class SampleLengths:
         self.summary.count(longest[0][where], longest[1][where])
         self.summary.too_long += int(where.sum())
         for row in np.flatnonzero(where).tolist():
-            detail = self._limits.excess(int(longest[0][row]), int(longest[1][row]))
+            both = int(self._index.chosen[start + row]), int(self._index.rejected[start + row])
+            detail = self._limits.excess(int(longest[0][row]), int(longest[1][row]), both if both[0] else ())
             place = self._entry.source.place(start + row)
             on_fault(start + row, [RecordFault(*place, "record", Reason.TOO_LONG, detail)])
 

@@ -1,5 +1,6 @@
 """What a pack holds, what becomes of records that don't fit, and how packs are made: values passed whole."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -29,9 +30,12 @@ class Limits(Config):
         """Whether a pack has room for a sample of this length."""
         return sample.tokens <= self.max_tokens and sample.tiles <= self.max_tiles
 
-    def excess(self, tokens: int, tiles: int) -> str:
-        """How long a record is beside the most tokens and tiles of a pack."""
-        return f"{tokens} of {self.max_tokens} tokens, {tiles} of {self.max_tiles} tiles"
+    def excess(self, tokens: int, tiles: int, branches: Sequence[int] = ()) -> str:
+        """How long a record is beside the most tokens and tiles of a pack; branches: of its answers."""
+        told = f"{tokens} of {self.max_tokens} tokens, {tiles} of {self.max_tiles} tiles"
+        if not branches:
+            return told
+        return f"{told}; a prompt of {tokens - sum(branches)}, answers of {' and '.join(map(str, branches))}"
 
 
 class PackingConfig(Limits):

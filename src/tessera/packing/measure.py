@@ -106,7 +106,7 @@ class Measurer:
     def _too_long(self, draw: Draw, lengths: Lengths, with_samples: bool) -> Measured:
         policy = self._limits.over_long
         if policy == "error":
-            detail = self._limits.excess(lengths.tokens, lengths.tiles)
+            detail = self._limits.excess(lengths.tokens, lengths.tiles, lengths.branches)
             raise self._encode.fault(draw, Reason.TOO_LONG, detail)
         if policy == "drop":
             return Measured(draw, tally=DrawTally(dropped=1))

@@ -63,6 +63,8 @@ class DatasetSpec(Config):
     """keys of records that hold nothing needed, whatever they look like"""
     missing_pictures: Literal["fault", "leave_out"] = "fault"
     """leave_out: documents go on without pictures that are missing or broken; the check counts them"""
+    train_turn_ends: bool = True
+    """false: the words of answers are trained, and not the token that ends each"""
     repeat_time: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """passes per epoch; a fraction takes another random part of the records in every epoch"""
     held_out: float = Field(default=0.0, ge=0, lt=1)

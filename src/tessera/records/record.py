@@ -46,6 +46,7 @@ class RecordPlace:
     foreign_marks: Literal["fault", "words"] = "fault"
     ignored_keys: tuple[str, ...] = ()
     missing_pictures: Literal["fault", "leave_out"] = "fault"
+    train_turn_ends: bool = True
 
 
 @dataclass

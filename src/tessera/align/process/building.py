@@ -6,16 +6,15 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from pydantic import Field
 
-from tessera.align.asking import BatchReplies
 from tessera.align.preferences.lines import MOST_TOLD
 from tessera.align.preferences.response import SampledResponse
-from tessera.align.process.continuing import Continuations, MarkedStep, Unmarked
+from tessera.align.process.continuing import MarkedStep, Unmarked
 from tessera.align.process.records import (
     label_of,
     marked_record,
@@ -35,7 +34,7 @@ from tessera.runtime.disk import disk_faults
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.seeds import derive_seed
 
-UNANSWERED, UNREADABLE = "a continuation without an answer", "a record that training can't read"
+UNMARKED, UNREADABLE = "a step without a score", "a record that training can't read"
 
 
 class StepLabels(Config):
@@ -55,8 +54,10 @@ class StepLabels(Config):
 
 @dataclass
 class ProcessReport:
-    """What became of the solutions. single: of one step; wrong_steps: labelled -; cut: continuations whose
-    tokens ran out."""
+    """What became of the solutions. single: of one step; wrong_steps: labelled -.
+
+    prompt_tokens, cached_tokens and cut: of the continuations, where some were asked (`BatchReplies`).
+    """
 
     lines: int
     kept: int = 0
@@ -72,13 +73,13 @@ class ProcessReport:
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain values."""
-        return asdict(self)
+        return {**vars(self), "refused": dict(self.refused)}
 
 
 def build_process_data(
     solutions: Solutions,
-    continuations: Continuations,
-    replies: BatchReplies,
+    marks: Callable[[Solution], tuple[MarkedStep, ...]],
+    continuations: int,
     place: tuple[Path, str],
     media: Path,
     labels: StepLabels,
@@ -86,13 +87,14 @@ def build_process_data(
 ) -> ProcessReport:
     """Mark every step and write the records; nothing is asked here. place: folder, and name of the data.
 
+    marks: of a solution; raises Unmarked where one is missing. continuations: behind every step.
+
     NAME_steps.jsonl holds the solutions with the scores of their steps, NAME_prm.jsonl talks that train a
     judge, NAME_orm.jsonl talks of one turn. meta.json names the talks (meta_orm.json the latter), steps.html
     shows some, refused.jsonl has the lines that were not used. Files of an earlier run are replaced.
     """
     folder, name = place
-    report = ProcessReport(len(solutions), cut=replies.cut)
-    report.prompt_tokens, report.cached_tokens = replies.prompt_tokens, replies.cached_tokens
+    report = ProcessReport(len(solutions))
     ends = ("steps", "prm", "orm") if labels.orm else ("steps", "prm")
     files = [*(folder / f"{name}_{end}.jsonl" for end in ends), folder / "refused.jsonl"]
     with disk_faults(folder), ExitStack() as streams:
@@ -100,7 +102,7 @@ def build_process_data(
         writing = _Writing(report, labels, records, refused, media, files[1])
         for number, solution in enumerate(solutions.read(writing.refuse), 1):
             progress("solutions", number, len(solutions))
-            writing.take(solution, lambda each: continuations.marks(each, replies), continuations.count)
+            writing.take(solution, marks, continuations)
     report.files += files
     for end in ends[1:]:
         meta = folder / ("meta.json" if end == "prm" else f"meta_{end}.json")
@@ -150,7 +152,7 @@ class _Writing:
             ]
             require_readable(made[1], self.file, response.line, self.media)
         except Unmarked as error:
-            return self.refuse(RefusedSolution(response.line, UNANSWERED, str(error)))
+            return self.refuse(RefusedSolution(response.line, UNMARKED, str(error)))
         except DataError as error:
             return self.refuse(RefusedSolution(response.line, UNREADABLE, str(error.faults[0])))
         for stream, record in zip(self.records, made, strict=False):

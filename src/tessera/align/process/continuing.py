@@ -12,6 +12,7 @@ from typing import Any
 from tessera.align.asking import GO_ON, AnswerSampling, BatchReplies, batch_request, name_of, user_message
 from tessera.align.preferences.verdicts import score_response
 from tessera.align.process.solutions import Solution
+from tessera.runtime.shown import shown
 from tessera.scoring.reasoned.judging import AnswerJudge
 
 
@@ -26,7 +27,25 @@ class MarkedStep:
 
 
 class Unmarked(ValueError):
-    """A step has no score, since an answer is missing; says which and why."""
+    """A step has no score, since an answer is missing or its record is odd; says which and why."""
+
+
+def recorded_marks(solution: Solution) -> tuple[MarkedStep, ...]:
+    """The marks that a published record holds under `steps_with_score`. Raises Unmarked for others."""
+    entries = solution.response.record.get("steps_with_score")
+    if not isinstance(entries, list) or not entries:
+        raise Unmarked(f"steps_with_score is {shown(entries)}")
+    return tuple(_recorded(entry, number) for number, entry in enumerate(entries, 1))
+
+
+def _recorded(entry: object, number: int) -> MarkedStep:
+    fields: dict[str, Any] = entry if isinstance(entry, dict) else {}
+    step, score = fields.get("step", ""), fields.get("score", "")
+    right, tried = (fields.get(name, 0) for name in ("num_mc_correct", "num_mc_total"))
+    scored = isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 1
+    if not (isinstance(step, str) and step.strip() and scored and type(right) is type(tried) is int):
+        raise Unmarked(f"steps_with_score: step {number} is {shown(entry)}")
+    return MarkedStep(step, float(score), right, tried)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ def marked_record(
 ) -> dict[str, Any]:
     """What VisualPRM400K's raw files hold: the response's record with its steps."""
     original = {"question_orig": response.record.get("question_orig", response.prompt)}
-    marks = {"steps_with_score": [vars(step) for step in steps], "num_mc_sequences": continuations}
-    return {**original, **response.record, **marks}
+    marks = {"num_mc_sequences": continuations, **response.record}
+    return {**original, **marks, "steps_with_score": [vars(step) for step in steps]}
 
 
 def step_talk(

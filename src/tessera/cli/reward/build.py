@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
@@ -14,8 +14,8 @@ from pydantic import Field
 
 from tessera.align.asking import BatchReplies, ResponseSampling
 from tessera.align.process.building import ProcessReport, StepLabels, build_process_data
-from tessera.align.process.continuing import Continuations
-from tessera.align.process.solutions import RefusedSolution, Solutions
+from tessera.align.process.continuing import Continuations, MarkedStep, recorded_marks
+from tessera.align.process.solutions import RefusedSolution, Solution, Solutions
 from tessera.cli.preference.sample import STOPPED, AskedQuestions, AskingCommand, Outcome, write_lines
 from tessera.cli.terminal.tables import Terminal, counts_table, say
 from tessera.records.readers.records import open_container
@@ -36,12 +36,13 @@ class SolutionSampling(ResponseSampling):
 class PrmBuildCommand(AskingCommand):
     """Sample solutions, cut them into steps at blank lines, and let the model go on from every step.
 
-    A step's score is the share of continuations that end right. The same command goes on at the continuation
-    where it ended. Exit code 1 when solutions were refused, or none was kept; FOLDER says why (docs/prm.md).
+    A step's score is the share of continuations that end right. Solutions that have scores already (raw files
+    of VisualPRM400K) become data as they are. The same command goes on at the continuation where it ended.
+    Exit code 1 when solutions were refused, or none was kept; FOLDER says why (docs/prm.md).
     """
 
     source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="QUESTIONS|RESPONSES")]
-    """Questions with known answers, or what `tessera prefer sample` made of such."""
+    """Questions with known answers, what `tessera prefer sample` made of such, or marked solutions."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder for the data, the page, what was refused, and the answers so far."""
     prompt: str = "en_v2"
@@ -69,31 +70,53 @@ class PrmBuildCommand(AskingCommand):
         modes = self.modes or available(modes_for(self.dataset or self.source.name))
         continuations = Continuations(self.asking, self.continuations, AnswerJudge(modes), self.early_stop)
         self.output.mkdir(parents=True, exist_ok=True)
-        outcome = Outcome()
-        if (file := self._responses(outcome)) is None:
-            return STOPPED
-        solutions = Solutions(file, self._media, self.max_steps, self.prompt_version)
-        if (answers := self._continued(solutions, continuations)) is None:
-            return STOPPED
-        place = self.output, self.source.stem
-        with progress_bars() as bars, BatchReplies(answers) as replies:
-            report = build_process_data(
-                solutions, continuations, replies, place, self._media, self.labels, bars
+        outcome, first = Outcome(), self._first()
+        if "steps_with_score" in first:
+            solutions = Solutions(
+                self.source, self._media, self.max_steps, self.prompt_version or self.prompt
             )
-        values = {"output": self.output, "modes": modes, "unanswered": outcome.faults}
-        self.tell(lambda: report.as_json() | values, lambda: show(report, outcome, self.output))
+            report: ProcessReport | None = self._built(solutions, recorded_marks)
+        else:
+            file = self.source if "response" in first else self._responses(outcome)
+            report = None if file is None else self._marked(file, continuations)
+        if report is None:
+            return STOPPED
+        values = report.as_json() | {"output": self.output, "modes": modes, "unanswered": outcome.faults}
+        self.tell(lambda: values, lambda: show(report, outcome, self.output))
         return int(bool(report.refused or outcome.faults) or not report.kept)
 
     @property
     def _media(self) -> Path:
         return self.media_root or self.source.parent
 
-    def _responses(self, outcome: Outcome) -> Path | None:
-        """The file of responses: the source, or what is sampled for it; None when that was stopped."""
+    def _first(self) -> Mapping[str, object]:
+        """The first record of the source, which tells what it holds."""
         records = open_container(self.source)
         first = records.record(0) if len(records) else None
-        if isinstance(first, dict) and "response" in first:
-            return self.source
+        return first if isinstance(first, dict) else {}
+
+    def _marked(self, file: Path, continuations: Continuations) -> ProcessReport | None:
+        """Data of a file of responses; None when its continuations were stopped."""
+        solutions = Solutions(file, self._media, self.max_steps, self.prompt_version)
+        if (answers := self._continued(solutions, continuations)) is None:
+            return None
+        with BatchReplies(answers) as replies:
+            report = self._built(solutions, lambda each: continuations.marks(each, replies))
+            report.prompt_tokens, report.cached_tokens = replies.prompt_tokens, replies.cached_tokens
+            report.cut = replies.cut
+        return report
+
+    def _built(
+        self, solutions: Solutions, marks: Callable[[Solution], tuple[MarkedStep, ...]]
+    ) -> ProcessReport:
+        place = self.output, self.source.stem
+        with progress_bars() as bars:
+            return build_process_data(
+                solutions, marks, self.continuations, place, self._media, self.labels, bars
+            )
+
+    def _responses(self, outcome: Outcome) -> Path | None:
+        """The file of responses that are sampled; None when that was stopped."""
         questions = AskedQuestions(self.source, self.prompt, self.asking)
         file = self.output / "solutions.jsonl"
         outcome.questions = len(questions.questions)

@@ -46,7 +46,7 @@ class Form:
         if not isinstance(record, dict):
             parse.refuse(f"{type(record).__name__} instead of an object")
         parse.text_only = place.text_only or _says(parse, record, "text_only", False)
-        ends = _says(parse, record, "train_turn_ends", True)
+        ends = _says(parse, record, "train_turn_ends", place.train_turn_ends)
         messages = self.read(parse, record)
         check_keys(parse, record, self.keys, self.untrained)
         parse.check()

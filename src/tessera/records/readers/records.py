@@ -135,6 +135,7 @@ class RecordReader:
             foreign_marks=self.spec.foreign_marks,
             ignored_keys=self.spec.ignored_keys,
             missing_pictures=self.spec.missing_pictures,
+            train_turn_ends=self.spec.train_turn_ends,
         )
         record, form = self._read(number, local), self._form(number)
         with _within_reach(file, local):

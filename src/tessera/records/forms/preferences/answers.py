@@ -80,6 +80,8 @@ def read_rejected(
         parse.fault(named[1], f"beside {named[0]!r}", advice="keep one rejected answer")
     if not named or not turns:
         return
+    if is_given(fields.get("chosen")) and turns[-1].where != "chosen":
+        parse.fault("chosen", f"beside {turns[-1].where!r}", advice="keep one chosen answer")
     for key in ("images", "videos"):
         same_media(parse, fields, key)
     found = _rejected(parse, fields[named[0]], named[0], turns, roles, keys)
