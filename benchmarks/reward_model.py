@@ -12,6 +12,7 @@ greedy: one candidate is the greedy answer. `--develop` measures on questions th
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,12 +26,17 @@ import torch
 
 from benchmarks.alignment import POLICY, call, note, rows, spread, write_questions
 from tessera.align.critics.process import ProcessCritic
+from tessera.align.preferences.response import read_response
+from tessera.align.process.continuing import MarkedStep
+from tessera.align.process.records import step_talk
+from tessera.align.process.steps import split_steps
 from tessera.chat.message import Conversation
 from tessera.checkpoints.load import load_checkpoint
 from tessera.engine.engine import Engine
 from tessera.engine.sampling.options import Sampling
 from tessera.evaluation.candidates import CandidateAsking, CandidateResults, evaluate_candidates
 from tessera.evaluation.tasks import most_tokens
+from tessera.records.writing import json_line, write_meta
 from tessera.scoring.reasoned.steps import judge_steps
 from tessera.scoring.selection.rule import SelectionRule
 from tessera.scoring.step_verdicts import ScoredStep, count_steps
@@ -38,30 +44,34 @@ from tessera.scoring.step_verdicts import ScoredStep, count_steps
 Steps = tuple[float, ...]
 Told = dict[str, Steps]
 """Responses to a question with the scores of their steps."""
-QUESTIONS, SOLUTIONS, CONTINUATIONS = 600, 3, 6
+QUESTIONS, SOLUTIONS, CONTINUATIONS = 1200, 4, 1
 CANDIDATES, LOOKED_AT, ASKED = 16, 600, 600
 """Candidates to a question; held-out questions that settings were chosen on, and those behind them."""
 SYSTEM = "is it right?"
 """What the critic is told: the published text has 535 tokens here, four times a whole talk."""
 TRIED = 200
 """Of those that settings are chosen on, as many as `--develop` asks."""
-TEMPERATURE, THRESHOLD = 1.0, 0.5
+TEMPERATURE, THRESHOLD = 0.7, 0.5
 AGGREGATES: dict[str, Callable[[Steps], float]] = {"mean": mean, "min": min, "product": math.prod}
 BEST, VOTE, WEIGHED = SelectionRule("best_of"), SelectionRule(), SelectionRule("majority", "critic")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Of a critic. start: what it is trained from; threshold: a step is + where its score is above."""
+    """Of a critic. labels: "sampled" by continuations, or "checked" against the known solutions.
 
+    start: what it is trained from; threshold: a sampled step is + where its score is above.
+    """
+
+    labels: str = "sampled"
     start: str = POLICY
     threshold: float = 0.0
-    steps: int = 150
+    steps: int = 400
 
     @property
     def name(self) -> str:
         """Of its folder."""
-        return f"{self.start}_{self.threshold:g}_{self.steps}"
+        return f"{self.labels}_{self.start}_{self.threshold:g}_{self.steps}"
 
 
 @dataclass
@@ -88,9 +98,10 @@ def run(seed: int, folder: Path, settings: Settings, develop: bool) -> None:
     if not critic.is_dir():
         if not (home / "questions.jsonl").is_file():
             write_questions(home, seed, QUESTIONS)
-        build(home, policy, seed, settings.threshold)
+        data = build(home, policy, seed, settings.threshold)
+        data = check(home) if settings.labels == "checked" else data
         start = policy if settings.start == POLICY else settings.start
-        given = ("--start.checkpoint", start, "--stages.0.sources.0.meta", home / "steps/meta.json")
+        given = ("--start.checkpoint", start, "--stages.0.sources.0.meta", data)
         length = ("--stages.0.steps", settings.steps)
         call("train", "scale_model/critic", "--out", critic.parent, *given, *length, "--seed", seed)
     known = {"seed": seed, "critic": settings.name, "part": part}
@@ -98,8 +109,8 @@ def run(seed: int, folder: Path, settings: Settings, develop: bool) -> None:
         note(folder, known | measure(policy, critic, seed, develop))
 
 
-def build(home: Path, policy: Path, seed: int, threshold: float) -> None:
-    """Solutions whose steps are marked; answers that are there are marked anew only."""
+def build(home: Path, policy: Path, seed: int, threshold: float) -> Path:
+    """Solutions whose steps are marked; answers that are there are marked anew only. Their meta file."""
     asked = (
         "--model",
         policy,
@@ -112,9 +123,27 @@ def build(home: Path, policy: Path, seed: int, threshold: float) -> None:
         "--seed",
         seed,
     )
-    counts = ("--responses", SOLUTIONS, "--continuations", CONTINUATIONS)
+    counts = ("--responses", SOLUTIONS, "--continuations", CONTINUATIONS, "--temperature", TEMPERATURE)
     labels = ("--threshold", threshold, "--system", SYSTEM)
     call("prm", "build", home / "questions.jsonl", "-o", home / "steps", *asked, *counts, *labels)
+    return home / "steps/meta.json"
+
+
+def check(home: Path) -> Path:
+    """The same solutions marked by the known ones: a step is + while it and all before are right."""
+    file = home / "steps/solutions.jsonl"
+    talks, meta = home / "steps/checked_prm.jsonl", home / "steps/checked.json"
+    with talks.open("wb") as stream:
+        for number, line in enumerate(file.read_text().splitlines()):
+            response = read_response(json.loads(line), file, number + 1)
+            steps = [step.text for step in split_steps(response.text)]
+            right = accumulate((all(judge_steps(response.record["solution"], step)) for step in steps), and_)
+            marks = [MarkedStep(step, float(good), good, 1) for step, good in zip(steps, right, strict=True)]
+            if marks:
+                stream.write(json_line(step_talk(number, response, marks, 0.0, system=SYSTEM)))
+    entry = {"root": str(home.resolve()), "annotation": talks.name, "data_augment": False}
+    write_meta(meta, {"checked": {**entry, "repeat_time": 1, "length": number + 1}})
+    return meta
 
 
 def measure(policy: Path, critic: Path, seed: int, develop: bool) -> dict[str, Any]:
@@ -198,6 +227,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--labels", choices=("sampled", "checked"), default=Settings.labels)
     parser.add_argument("--start", choices=(POLICY, "shipped"), default=Settings.start)
     parser.add_argument("--threshold", type=float, default=Settings.threshold)
     parser.add_argument("--steps", type=int, default=Settings.steps)
@@ -205,7 +235,8 @@ def main() -> None:
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args()
     if asked.seed is not None:
-        run(asked.seed, asked.folder, Settings(asked.start, asked.threshold, asked.steps), asked.develop)
+        settings = Settings(asked.labels, asked.start, asked.threshold, asked.steps)
+        run(asked.seed, asked.folder, settings, asked.develop)
     if asked.table:
         found = rows(asked.folder)
         for kind in dict.fromkeys((row["critic"], row["part"]) for row in found):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from benchmarks.reward_model import Scorer, Settings, judged, points, table
+from benchmarks.reward_model import SYSTEM, Scorer, Settings, check, judged, points, table
 from tessera.align.critics.critic import Judged
 from tessera.align.process.steps import split_steps
 from tessera.chat.message import Conversation
@@ -70,6 +72,24 @@ def test_steps_behind_a_wrong_one_are_wrong() -> None:
     assert figures["share_wrong"] == pytest.approx(200 / (count + 2), abs=0.01)
 
 
+def test_known_solutions_mark_steps_up_to_the_first_wrong_one(tmp_path: Path) -> None:
+    (tmp_path / "steps").mkdir()
+    first, *_, last = split_steps(RIGHT)
+    said = f"{first.text}\n\nnonsense\n\n{last.text}"
+    solution = {
+        "question": "x",
+        "answer": "7",
+        "solution": RIGHT,
+        "prompt_version": "plain",
+        "response": said,
+    }
+    (tmp_path / "steps/solutions.jsonl").write_text(f"{json.dumps(solution)}\n")
+    entry = json.loads(check(tmp_path).read_text())["checked"]
+    talk = json.loads((tmp_path / "steps" / entry["annotation"]).read_text())
+    told = [turn["value"] for turn in talk["conversations"] if turn["from"] == "gpt"]
+    assert told == ["+", "-", "-"] and talk["conversations"][0]["value"] == SYSTEM and entry["length"] == 1
+
+
 def test_the_tables_have_means_and_spreads() -> None:
     found, scorer = asked([WRONG, RIGHT])
     first = {"points": points(found, scorer.told), "steps": judged(found, scorer)}
@@ -77,4 +97,4 @@ def test_the_tables_have_means_and_spreads() -> None:
     lines = table([first, other]).splitlines()
     assert lines[0].startswith("| N | majority | any right | best, mean |")
     assert lines[2].startswith("| 1 | 25.0 ± 35.4 | 0.0 ± 0.0 |") and lines[-1].count("|") == 6
-    assert Settings("shipped", 0.25, 100).name == "shipped_0.25_100"
+    assert Settings("checked", "shipped", 0.25, 100).name == "checked_shipped_0.25_100"

@@ -32,7 +32,7 @@ def _small(recipe: Recipe) -> Recipe:
 @pytest.mark.parametrize("name", RECIPES)
 def test_two_steps(name: str, tmp_path: Path) -> None:
     recipe = load_recipe(name)
-    if name.endswith(("fine_tune", "critic")):
+    if name.endswith(("fine_tune", "aligned", "critic")):
         pytest.skip("needs the user's own data: covered by tests/docs")
     silent, console = Bars(), Console(quiet=True)
     trainer = prepare(_small(recipe), tmp_path, silent, console)
