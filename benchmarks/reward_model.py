@@ -44,8 +44,8 @@ from tessera.scoring.step_verdicts import ScoredStep, count_steps
 Steps = tuple[float, ...]
 Told = dict[str, Steps]
 """Responses to a question with the scores of their steps."""
-QUESTIONS, SOLUTIONS, CONTINUATIONS = 1200, 4, 1
-CANDIDATES, LOOKED_AT, ASKED = 16, 600, 600
+QUESTIONS, SOLUTIONS, CONTINUATIONS = 600, 4, 1
+CANDIDATES, LOOKED_AT, ASKED = 16, 600, 400
 """Candidates to a question; held-out questions that settings were chosen on, and those behind them."""
 SYSTEM = "is it right?"
 """What the critic is told: the published text has 535 tokens here, four times a whole talk."""
@@ -66,7 +66,7 @@ class Settings:
     labels: str = "sampled"
     start: str = POLICY
     threshold: float = 0.0
-    steps: int = 400
+    steps: int = 300
 
     @property
     def name(self) -> str:

@@ -2,9 +2,9 @@
 
 Command:   tessera train scale_model/critic --stages.0.sources.0.meta steps/meta.json --out runs/critic
 Trained:   all parts
-Stages:    critic (400 steps)
+Stages:    critic (300 steps)
 Hardware:  CPU, one core
-Time:      about four minutes
+Time:      about three minutes
 Expected:  figures in docs/scale_model.md
 
 The steps come from `tessera prm build` with the model of `scale_model/reasoning`, which is also the start:
@@ -22,8 +22,8 @@ def recipe() -> Recipe:
     """One stage on talks with + and -."""
     stage = Stage(
         name="critic",
-        steps=400,
-        rules=(Rule(pattern=".", learning_rate=1e-3, weight_decay=0.01),),
+        steps=300,
+        rules=(Rule(pattern=".", learning_rate=5e-4, weight_decay=0.01),),
         sources=(ManifestSpec(meta="steps/meta.json"),),
         packing=PackingConfig(max_tokens=2048, max_tiles=48, on_fault="skip"),
         optimizer=OptimizerConfig(kind="adamw"),
