@@ -40,6 +40,7 @@ SPOKEN = {"generation": 1.0, "preference": 0.0, "quality": 0.0, "reference": "no
 COMPARED = {"generation": 0.0, "preference": 1.0, "quality": 0.0}
 METHODS: dict[str, dict[str, Any]] = {
     "sft": SPOKEN,
+    "sft_clean": SPOKEN,
     "mpo_20": {"generation": 20.0},
     "mpo_20_clean": {"generation": 20.0},
     "mpo": {},
