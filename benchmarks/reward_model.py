@@ -23,8 +23,8 @@ from statistics import mean
 from typing import Any
 
 import torch
+from alignment import POLICY, call, note, rows, spread, write_questions
 
-from benchmarks.alignment import POLICY, call, note, rows, spread, write_questions
 from tessera.align.critics.process import ProcessCritic
 from tessera.align.preferences.response import read_response
 from tessera.align.process.continuing import MarkedStep
@@ -154,7 +154,12 @@ def measure(policy: Path, critic: Path, seed: int, develop: bool) -> dict[str, A
     asking = CandidateAsking(CANDIDATES, sampling, scores=scorer)
     count, skip = (TRIED, 0) if develop else (ASKED, LOOKED_AT)
     found = evaluate_candidates(Engine.of(loaded), loaded.encoder, asking, ["reason"], count, skip=skip)
-    return {"questions": count, "points": points(found, scorer.told), "steps": judged(found, scorer)}
+    return {
+        "questions": count,
+        "points": points(found, scorer.told),
+        "steps": judged(found, scorer),
+        "ordered": ordered(found),
+    }
 
 
 def points(found: CandidateResults, told: Sequence[Told]) -> list[dict[str, float]]:
@@ -208,6 +213,22 @@ def judged(found: CandidateResults, scorer: Scorer) -> dict[str, float]:
     return {"steps": counts.steps, "share_wrong": round(100 * counts.wrong / counts.steps, 2), **shares}
 
 
+def ordered(found: CandidateResults) -> float:
+    """Percentage of pairs of a right and a wrong answer to one question of which the right one scores better.
+
+    Equal scores count half; 50 is chance.
+    """
+    better: list[float] = []
+    for question in found.questions:
+        scores = [each.score or 0.0 for each in question.candidates]
+        rated = list(zip(scores, question.right, strict=True))
+        wrong = [score for score, right in rated if not right]
+        better += [
+            (score > other) + (score == other) / 2 for score, right in rated if right for other in wrong
+        ]
+    return round(100 * mean(better), 2) if better else 50.0
+
+
 def table(found: list[dict[str, Any]]) -> str:
     """Mean and standard deviation over seeds of one critic's rows: by candidates, then of steps."""
     names = [name for name in found[0]["points"][0] if name != "candidates"]
@@ -216,8 +237,9 @@ def table(found: list[dict[str, Any]]) -> str:
         cells = [spread([point[name] for point in points_]) for name in names]
         lines.append(f"| {' | '.join([str(points_[0]['candidates']), *cells])} |")
     told = {name: spread([row["steps"][name] for row in found]) for name in found[0]["steps"]}
-    lines += ["", "| steps | wrong | F1 of right ones | of wrong ones | macro F1 |", "|--:" * 5 + "|"]
-    return "\n".join([*lines, f"| {' | '.join(told.values())} |"])
+    titles = "| steps | wrong | F1 of right ones | of wrong ones | macro F1 | pairs in order |"
+    cells = [*told.values(), spread([row["ordered"] for row in found])]
+    return "\n".join([*lines, "", titles, "|--:" * len(cells) + "|", f"| {' | '.join(cells)} |"])
 
 
 def main() -> None:

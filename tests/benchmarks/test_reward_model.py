@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmarks.reward_model import SYSTEM, Scorer, Settings, check, judged, points, table
 from tessera.align.critics.critic import Judged
 from tessera.align.process.steps import split_steps
 from tessera.chat.message import Conversation
@@ -17,6 +17,7 @@ from tessera.evaluation.candidates import CandidateResults, OftenAsked, read_can
 from tessera.evaluation.tasks import heldout_items
 from tessera.scoring.selection.rule import Candidate
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 ITEM = heldout_items("reason", 1)[0]
 RIGHT = ITEM.question.answer
 WRONG = "red 99.\n\nFinal answer: none"
@@ -41,8 +42,15 @@ class Checker:
         return (0.75,) * count if text == RIGHT else (0.25,) * (count - 1) + (1.0,) * (count > 0)
 
 
-def asked(texts: Sequence[str]) -> tuple[CandidateResults, Scorer]:
-    scorer = Scorer(Checker())  # type: ignore[arg-type]
+@pytest.fixture(autouse=True)
+def beside_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+def asked(texts: Sequence[str]) -> tuple[CandidateResults, Any]:
+    from reward_model import Scorer
+
+    scorer = Scorer(Checker())
     scores = scorer(ITEM.prompt("picture"), texts)
     read = [read_candidate(ITEM, text, None) for text in texts]
     candidates = [Candidate(answer, None, score) for (answer, _), score in zip(read, scores, strict=True)]
@@ -52,11 +60,13 @@ def asked(texts: Sequence[str]) -> tuple[CandidateResults, Scorer]:
 
 def test_a_response_that_is_said_twice_is_rated_once() -> None:
     found, scorer = asked([WRONG, RIGHT, WRONG, ""])
-    assert scorer.critic.rated == 3  # type: ignore[attr-defined]
+    assert scorer.critic.rated == 3
     assert [one.score for one in found.questions[0].candidates] == [0.625, 0.75, 0.625, 0.0]
 
 
 def test_points_compare_rules_on_the_same_candidates() -> None:
+    from reward_model import points
+
     found, scorer = asked([WRONG, RIGHT, WRONG, "red 99.\n\nnothing"])
     one, two, four = points(found, scorer.told)
     assert (one["candidates"], four["candidates"]) == (1, 4) and one["best, mean"] == 0 == four["majority"]
@@ -64,7 +74,17 @@ def test_points_compare_rules_on_the_same_candidates() -> None:
     assert four["tokens"] == 40 and four["seconds"] == 2 and four["critic_seconds"] == 1
 
 
+def test_pairs_of_one_question_are_in_order_or_not() -> None:
+    from reward_model import ordered
+
+    assert ordered(asked([WRONG, RIGHT, WRONG])[0]) == 100
+    assert ordered(asked([RIGHT, "a", "a\n\nb\n\nc"])[0]) == 50, "one is behind, one in front"
+    assert ordered(asked([WRONG, WRONG])[0]) == 50, "there is no pair"
+
+
 def test_steps_behind_a_wrong_one_are_wrong() -> None:
+    from reward_model import judged
+
     count = len(split_steps(RIGHT))
     found, scorer = asked([RIGHT, WRONG])
     figures = judged(found, scorer)
@@ -73,6 +93,8 @@ def test_steps_behind_a_wrong_one_are_wrong() -> None:
 
 
 def test_known_solutions_mark_steps_up_to_the_first_wrong_one(tmp_path: Path) -> None:
+    from reward_model import SYSTEM, check
+
     (tmp_path / "steps").mkdir()
     first, *_, last = split_steps(RIGHT)
     said = f"{first.text}\n\nnonsense\n\n{last.text}"
@@ -91,10 +113,12 @@ def test_known_solutions_mark_steps_up_to_the_first_wrong_one(tmp_path: Path) ->
 
 
 def test_the_tables_have_means_and_spreads() -> None:
+    from reward_model import Settings, judged, points, table
+
     found, scorer = asked([WRONG, RIGHT])
-    first = {"points": points(found, scorer.told), "steps": judged(found, scorer)}
+    first = {"points": points(found, scorer.told), "steps": judged(found, scorer), "ordered": 50.0}
     other = {**first, "points": [{**point, "majority": 50.0} for point in first["points"]]}
     lines = table([first, other]).splitlines()
     assert lines[0].startswith("| N | majority | any right | best, mean |")
-    assert lines[2].startswith("| 1 | 25.0 ± 35.4 | 0.0 ± 0.0 |") and lines[-1].count("|") == 6
+    assert lines[2].startswith("| 1 | 25.0 ± 35.4 | 0.0 ± 0.0 |") and lines[-1].count("|") == 7
     assert Settings("checked", "shipped", 0.25, 100).name == "checked_shipped_0.25_100"
