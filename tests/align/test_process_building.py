@@ -195,12 +195,10 @@ def built(tmp_path: Path) -> Path:
 
 
 def test_the_judge_may_be_told_something_else(tmp_path: Path) -> None:
-    file = write(tmp_path / "r.jsonl", [row("7")])
-    solutions, continuations = Solutions(file, tmp_path, 12), Continuations(ResponseSampling(), 1, JUDGE)
-    asked = [each for one in solutions_in(file) for each in continuations.requests(one, None)]
-    with BatchReplies(answer(tmp_path / "answers", iter(asked), said_right)) as replies:
-        labels = StepLabels(orm=True, system="is it right?")
-        build_process_data(solutions, continuations, replies, (tmp_path, "r"), tmp_path, labels)
+    solutions = Solutions(write(tmp_path / "r.jsonl", [row("7")]), tmp_path, 12)
+    labels = StepLabels(orm=True, system="is it right?")
+    marks = (MarkedStep("7", 1.0, 1, 1),)
+    build_process_data(solutions, lambda _: marks, 1, (tmp_path, "r"), tmp_path, labels)
     for end in ("prm", "orm"):
         (talk,) = lines(tmp_path / f"r_{end}.jsonl")
         assert talk["conversations"][0] == {"from": "system", "value": "is it right?"}
