@@ -232,14 +232,20 @@ def ordered(found: CandidateResults) -> float:
 def table(found: list[dict[str, Any]]) -> str:
     """Mean and standard deviation over seeds of one critic's rows: by candidates, then of steps."""
     names = [name for name in found[0]["points"][0] if name != "candidates"]
-    lines = [f"| {' | '.join(['N', *names])} |", "|--:" * (len(names) + 1) + "|"]
+    titles = [name.replace("seconds", "ms").replace("_", " ") for name in names]
+    lines = [f"| {' | '.join(['N', *titles])} |", "|--:" * (len(names) + 1) + "|"]
     for points_ in zip(*(row["points"] for row in found), strict=True):
-        cells = [spread([point[name] for point in points_]) for name in names]
+        cells = [spread([point[name] * _scale(name) for point in points_]) for name in names]
         lines.append(f"| {' | '.join([str(points_[0]['candidates']), *cells])} |")
     told = {name: spread([row["steps"][name] for row in found]) for name in found[0]["steps"]}
-    titles = "| steps | wrong | F1 of right ones | of wrong ones | macro F1 | pairs in order |"
+    heading = "| steps | wrong | F1 of right ones | of wrong ones | macro F1 | pairs in order |"
     cells = [*told.values(), spread([row["ordered"] for row in found])]
-    return "\n".join([*lines, "", titles, "|--:" * len(cells) + "|", f"| {' | '.join(cells)} |"])
+    return "\n".join([*lines, "", heading, "|--:" * len(cells) + "|", f"| {' | '.join(cells)} |"])
+
+
+def _scale(name: str) -> int:
+    """Seconds are shown as milliseconds."""
+    return 1000 if name.endswith("seconds") else 1
 
 
 def main() -> None:
