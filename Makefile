@@ -38,8 +38,8 @@ clean:  ## remove the virtual environment and caches; runs/ stays
 
 # torch first and pinned: the resolver must never pick another (or a CUDA) build on its own.
 $(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v < (3, 11) and \
-	  "Python %d.%d is too old: Tessera needs 3.11 or newer; name one with: make PYTHON=python3.12 ..." % v)'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:3]; sys.exit(v < (3, 11, 5) and \
+	  "Python %d.%d.%d is too old: Tessera needs 3.11.5 or newer; name one with: make PYTHON=python3.12 ..." % v)'
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install -q $(TORCH_ARGS) 'torch==2.13.0' -c constraints.txt
 	$(PIP) install -q -c constraints.txt -e .
