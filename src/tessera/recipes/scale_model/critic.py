@@ -5,7 +5,7 @@ Trained:   all parts
 Stages:    critic (300 steps)
 Hardware:  CPU, one core
 Time:      about three minutes
-Expected:  figures in docs/scale_model.md
+Expected:  it reads a little and does not add: best-of-N gains nothing at this size (docs/scale_model.md)
 
 The steps come from `tessera prm build` with the model of `scale_model/reasoning`, which is also the start:
 who can read a picture can check what was read.
