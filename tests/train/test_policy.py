@@ -132,6 +132,8 @@ def test_losses_and_gradients_are_the_formulas(averaging: Any, beta: float, tmp_
         torch.testing.assert_close(model.get_parameter(name).grad, gradient, atol=3e-5, rtol=1e-4)
     divisors = {"response": 12, "token": sum(map(sum, batch.branches)), "constant": 72}
     assert running.weight(batch) == divisors[averaging]
+    again = sum(running.loss_sum(model, part, HERE) for part in running.alone(batch))
+    torch.testing.assert_close(again, found), "advantages are not lost on the way to a replay"
 
 
 @pytest.mark.parametrize(

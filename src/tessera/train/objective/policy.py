@@ -94,6 +94,10 @@ class PolicyObjective(ConversationObjective):
         responses = sum(map(len, batch.branches))
         return float(responses * (self.max_new_tokens if self.averaging == "constant" else 1))
 
+    def alone(self, batch: Pack) -> list[Pack]:
+        """The whole: what a response is worth stands beside the pack."""
+        return [batch]
+
     def loss_sum(self, model: VLM, batch: Pack, device: torch.device) -> torch.Tensor:
         """Only what has begun has a reference."""
         raise ValueError("objective: call begin first")
