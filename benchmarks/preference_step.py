@@ -33,20 +33,16 @@ import json
 import platform
 import subprocess
 import sys
-import time
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
 from preference_sides import PEERS, Ours, Theirs, draw_pairs
-from torch import nn
 from training_sides import shape_of
-from training_step import DTYPES, MOST_APART, SHRINK, WARM_UP, resident_mib
+from training_step import DTYPES, MOST_APART, SHRINK, WARM_UP, answer_steps
 from training_workload import Mixture
 
 from tessera.packing.pack import Sample
-from tessera.runtime.device import bound_product_caches
 
 VARIANTS = ("shared", "recomputed", "apart", *PEERS)
 SHORTEST, LONGEST = 80, 240
@@ -71,19 +67,7 @@ def drawn(arguments: argparse.Namespace) -> list[list[Sample]]:
 
 def serve(arguments: argparse.Namespace) -> None:
     """A worker: a step per line of input, answered by seconds, loss and gradient norm; then its memory."""
-    bound_product_caches()
-    side, steps = make_side(arguments), drawn(arguments)
-    before = resident_mib("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # peak := now
-    for line in sys.stdin:
-        batches = side.prepare(steps[int(line)])
-        start = time.process_time()
-        loss = side.gradients(batches)
-        seconds = time.process_time() - start
-        norm = nn.utils.get_total_norm([p.grad for p in side.model.parameters() if p.grad is not None])
-        side.model.zero_grad()
-        print(json.dumps([seconds, loss, float(norm)]), flush=True)
-    print(json.dumps([before, resident_mib("VmHWM")]), flush=True)
+    answer_steps(make_side(arguments), drawn(arguments))
 
 
 class Variant:

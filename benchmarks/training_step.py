@@ -39,10 +39,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -100,9 +102,13 @@ def resident_mib(field: str) -> float:
 
 def serve(arguments: argparse.Namespace) -> None:
     """A worker: a step per line of input, answered by seconds, loss and gradient norm; then its memory."""
-    bound_product_caches()
     case = arguments.training[0], arguments.precision[0], arguments.mixtures[0]
-    side, steps = make_side(arguments, *case), drawn(arguments, case[2])
+    answer_steps(make_side(arguments, *case), drawn(arguments, case[2]))
+
+
+def answer_steps(side: Any, steps: Sequence[Any]) -> None:
+    """What a worker does with a side that is made."""
+    bound_product_caches()
     before = resident_mib("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # peak := now
     for line in sys.stdin:

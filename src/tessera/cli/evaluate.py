@@ -1,10 +1,11 @@
 """`tessera evaluate`: accuracy on held-out playground tasks, as a table, as JSON, as a page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import tyro
@@ -105,36 +106,28 @@ class EvaluateCommand(ReportingCommand):
         if self.selecting.number > 1 and not self.asking.temperature:
             raise ValueError("--temperature 0: all candidates would be alike; give one above 0")
 
-    def measure(self, loaded: Loaded, mode: Mode) -> tuple[TaskResults, Sequence[CurvePoint]]:
-        """One evaluation."""
+    @contextmanager
+    def _asked(self, mode: Mode) -> Iterator[dict[str, Any]]:
+        """How both are asked, with a bar."""
         with progress_bars() as bars:
             label = LABELS[mode == "blind"]
-            results = evaluate(
-                Engine.of(loaded),
-                loaded.encoder,
-                self.tasks,
-                self.count,
-                mode,
-                level=self.level,
-                batch=self.batch,
-                progress=lambda _, done, total: bars(label, done, total),
-            )
-        return results, ()
+            yield {
+                "level": self.level,
+                "batch": self.batch,
+                "progress": lambda _, done, total: bars(label, done, total),
+            }
+
+    def measure(self, loaded: Loaded, mode: Mode) -> tuple[TaskResults, Sequence[CurvePoint]]:
+        """One evaluation."""
+        with self._asked(mode) as asked:
+            return evaluate(Engine.of(loaded), loaded.encoder, self.tasks, self.count, mode, **asked), ()
 
     def measure_chosen(self, loaded: Loaded, mode: Mode) -> tuple[TaskResults, Sequence[CurvePoint]]:
         """One evaluation of what is chosen among several candidates."""
-        with progress_bars() as bars:
-            label = LABELS[mode == "blind"]
+        with self._asked(mode) as asked:
+            asking = self._asking(loaded)
             found = evaluate_candidates(
-                Engine.of(loaded),
-                loaded.encoder,
-                self._asking(loaded),
-                self.tasks,
-                self.count,
-                mode,
-                level=self.level,
-                batch=self.batch,
-                progress=lambda _, done, total: bars(label, done, total),
+                Engine.of(loaded), loaded.encoder, asking, self.tasks, self.count, mode, **asked
             )
         curve = found.curve(self._rules) if found.n > 1 else ()
         return found.chosen(self.selecting.rule), curve
