@@ -226,3 +226,16 @@ def test_several_processes_are_refused(tmp_path: Path) -> None:
     setup = set_up(policy_recipe(write_questions(tmp_path / "data"), PolicyObjective()))
     with pytest.raises(ValueError, match="responses are drawn by one process, here are 2"):
         setup.loader(0, Ranks(0, 2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"prompt_version": "en_v9"}, "prompt_version 'en_v9' is unknown; give one of en, "),
+        ({"modes": ("guess",)}, "mode 'guess' is unknown; give some of vqa, "),
+        ({"group": 1}, "group"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_asked(changes: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        PolicyObjective(**changes)

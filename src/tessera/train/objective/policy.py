@@ -7,11 +7,13 @@ probabilities is 1 where it is differentiated, so nothing is clipped (arXiv 2402
 from typing import Literal, Self
 
 import torch
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, field_validator
 
 from tessera.models.vlm import VLM
 from tessera.packing.pack import Pack
 from tessera.runtime.seeds import derive_seed
+from tessera.scoring.reasoned.extraction import extract_answer
+from tessera.scoring.reasoned.judging import AnswerJudge
 from tessera.train.objective.answers import AnswerLogprobs, answer_logprobs
 from tessera.train.objective.contract import Beginning, Sources, StageData
 from tessera.train.objective.conversation import ConversationObjective
@@ -53,6 +55,17 @@ class PolicyObjective(ConversationObjective):
     """Weight of the distance to the reference, token by token; 0 needs no reference."""
     reference: Literal["copy", "base"] = "copy"
     """A second copy of the first weights, or the model without its LoRA factors."""
+
+    @field_validator("prompt_version")
+    @classmethod
+    def _finds_answers(cls, name: str) -> str:
+        extract_answer("", name)  # refuses a version that has no rule
+        return name
+
+    @field_validator("modes")
+    @classmethod
+    def _judges(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return AnswerJudge(names).modes if names else names
 
     def loader(  # type: ignore[override]
         self, data: StageData, learner: ChatLearner, sources: Sources, seeds: tuple[int, int], ranks: Ranks
