@@ -1,0 +1,4 @@
+"""Benchmarks as data.
+
+Read `benchmark` (what a file says), then `catalogue` (all of them, and your own).
+"""

@@ -1,0 +1,115 @@
+"""A benchmark as data: where its questions lie, how they are asked and scored, and what papers report."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Kind = Literal["choice", "short", "yes_no", "open", "caption", "box", "point", "text", "tool"]
+"""What is asked for; a preset has a prompt for each kind, used where the benchmark says nothing."""
+
+
+def _several(given: Any) -> Any:
+    return (given,) if isinstance(given, str) else given
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_several)]
+"""One text, or a list of them."""
+
+
+class Declared(BaseModel):
+    """Frozen; a field that is not known is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Choice(Declared):
+    """A scorer, an aggregate or an interval's unit by its name, with its settings."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    name: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Beside the name."""
+        return dict(self.model_extra or {})
+
+
+class DataForm(Declared):
+    """One form in which the questions may lie on the disk, below the data root.
+
+    file: one or several; the ending says how they are read (.tsv, .csv, .jsonl, .json, .parquet; a folder of
+    parquet or JSON files). `human=path` puts `human` into the column `split` of that file's rows.
+    """
+
+    file: Names
+    media: str = ""
+    """folder that named pictures and clips stand below, relative to the root"""
+    index: str | None = None
+    """column that names a question; the line's number without one"""
+    question: str = "question"
+    answer: Names = ("answer",)
+    """column with the right answer, or a list of them; the first of several columns that a row has"""
+    image: Names = ()
+    """columns with pictures: base64, bytes, paths, lists of these"""
+    video: str | None = None
+    options: Names = ()
+    """columns with the options in order, named A, B, … whatever their names; or one column with a list"""
+    records: str | None = None
+    """key of the list in a JSON object; dots go deeper"""
+    where: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+    """rows are kept whose columns have one of these values"""
+    rename: dict[str, str] = Field(default_factory=dict)
+    """column → the name that prompts and aggregates use"""
+
+
+class PresetRules(Declared):
+    """How questions are asked and judged. What is None comes from the preset's rules for the kind."""
+
+    prompt: str | None = None
+    """Jinja: question, options (letter → text), images (how many), every column; `<image>` marks a picture"""
+    system: str | None = None
+    tiles: int | None = Field(default=None, ge=1)
+    """most of a picture, before all pictures share `total_tiles`"""
+    first_enlarged: bool | None = None
+    """the first picture is drawn twice as wide and high (MMMU)"""
+    joined: bool | None = None
+    """all pictures stand under one mark, the first with `tiles`, the others with one each (MMMU)"""
+    frames: int | None = Field(default=None, ge=1)
+    new_tokens: int | None = Field(default=None, ge=1)
+    min_new_tokens: int | None = Field(default=None, ge=1)
+    scorer: Choice | None = None
+    data: str | None = None
+    """the form of the data that is taken first where several are there"""
+
+
+class Benchmark(Declared):
+    """One file of `assets/benchmarks`, or of your own."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.+-]*$")
+    title: str
+    kind: Kind
+    about: str = ""
+    """one line: what it measures, how many questions"""
+    questions: int | None = Field(default=None, ge=1)
+    """how many there are, where known; other numbers are told"""
+    url: str = ""
+    """where its data can be had; nothing is fetched"""
+    data: dict[str, DataForm]
+    """forms by name: vlmevalkit, official, lmms-eval, or any other"""
+    presets: dict[str, PresetRules] = Field(default_factory=dict)
+    """official, vlmevalkit, lmms-eval: what differs from the preset's rules for the kind"""
+    scorer: Choice
+    aggregate: Choice = Choice(name="mean")
+    unit: str | None = None
+    """column whose equal values belong together: intervals draw these whole (rotations, both questions of a
+    picture)"""
+    metric: str = ""
+    """the headline in words, such as ANLS"""
+    published: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """source (paper or harness) → model → headline, in the aggregate's unit"""
+    judge: str | None = None
+    """name of a judge's prompt; without a judge the scorer decides alone"""
+    export: str | None = None
+    """form of the file for an evaluation server, where answers are not public"""
