@@ -99,3 +99,11 @@ def test_other_questions_are_refused() -> None:
         differences_of(graded([1, 0]), graded([1]), Mean())
     with pytest.raises(ValueError, match="match them first"):
         differences_of([], [], Mean())
+
+
+def test_sums_differ_by_sums() -> None:
+    one, two = graded([1, 0, 0, 1] * 10), graded([1, 1, 0, 1, 1, 0, 0, 1] * 5)
+    found = differences_of(one, two, lambda run: {OVERALL: sum(g.verdict.score for g in run)})[OVERALL]
+    mean = differences_of(one, two, ComputedMean())[OVERALL]
+    assert (found.difference, found.p) == (5, mean.p)
+    assert (found.low, found.high) == pytest.approx((0.4 * mean.low, 0.4 * mean.high))

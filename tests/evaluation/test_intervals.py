@@ -154,3 +154,12 @@ def test_halves_hold_whole_units(names: list[int], seed: int) -> None:
     chosen = next(halves(units, np.random.default_rng(seed)))
     assert len({units[at] for at in chosen}) == max(1, (int(units.max()) + 1) // 2)
     assert {at for at in range(len(names)) if units[at] in {units[c] for c in chosen}} == {*chosen.tolist()}
+
+
+def test_sums_are_no_means() -> None:
+    """OCRBench's points of half of the questions are half as many."""
+    scores = [float(at % 5 > 0) for at in range(101)]
+    mean = interval_of(graded(scores), ComputedMean()).estimates[OVERALL]
+    points = interval_of(graded(scores), lambda found: {OVERALL: sum(g.verdict.score for g in found)})
+    assert points.estimates[OVERALL].error == pytest.approx(1.01 * mean.error)
+    assert points[OVERALL] == pytest.approx((1.01 * mean.low, 1.01 * mean.high), abs=1.0)

@@ -31,7 +31,7 @@ from tessera.scoring.verdict import Aggregate, Graded
 
 
 @dataclass(frozen=True)
-class Difference:
+class FigureDifference:
     """A figure of two runs; `difference` is the second less the first, with its 95 % bounds.
 
     p: how often chance alone gives a difference as large. how: of bounds and p. NaN: can't be told.
@@ -54,7 +54,7 @@ def differences_of(
     seed: int = 0,
     draws: int = DRAWS,
     seconds: float = SECONDS,
-) -> dict[str, Difference]:
+) -> dict[str, FigureDifference]:
     """Paired differences of all figures that both have. ValueError unless the same questions come in order.
 
     Ratios: bootstrap of pairs, random exchange of the runs; shares of questions that stand alone: McNemar's
@@ -84,7 +84,7 @@ def _ratios(
     return {name: (first[name], second[name]) for name in first if name in second}
 
 
-def _of_ratios(one: Ratio, two: Ratio, units: NDArray[np.int64], draws: int, seed: int) -> Difference:
+def _of_ratios(one: Ratio, two: Ratio, units: NDArray[np.int64], draws: int, seed: int) -> FigureDifference:
     rows = unit_sums([one.above, one.below, two.above, two.below], units)
     random = np.random.default_rng(seed)
     sums = drawn_sums(rows, draws, random)
@@ -96,7 +96,9 @@ def _of_ratios(one: Ratio, two: Ratio, units: NDArray[np.int64], draws: int, see
         p, test = mcnemar(gained, lost), "McNemar exact"
     else:
         p, test = exchange_ratios(rows, (one.scale, two.scale), random), "random exchange"
-    return Difference(one.value, two.value, two.value - one.value, low, high, p, f"{draws} draws, {test}")
+    return FigureDifference(
+        one.value, two.value, two.value - one.value, low, high, p, f"{draws} draws, {test}"
+    )
 
 
 def _computed(
@@ -108,12 +110,13 @@ def _computed(
     draws: int,
     seed: int,
     seconds: float,
-) -> dict[str, Difference]:
+) -> dict[str, FigureDifference]:
     """Differences of figures that are known only by computing them: half of the time for bounds and for p."""
     seen = {name: after - before for name, (before, after) in figures.items()}
 
     def halved(chosen: NDArray[np.int64]) -> dict[str, float]:
-        return _less(aggregate([two[at] for at in chosen]), aggregate([one[at] for at in chosen]))
+        sides = (aggregate([run[at] for at in chosen]) for run in (one, two))
+        return {f"{side} {name}": value for side, found in enumerate(sides) for name, value in found.items()}
 
     def exchanged(swapped: NDArray[np.bool_]) -> dict[str, float]:
         sides = [
@@ -122,13 +125,14 @@ def _computed(
         ]
         return _less(aggregate(sides[1]), aggregate(sides[0]))
 
-    drawn = draw_halves(halved, list(seen), units, draws, seed, seconds / 2)
+    both = {f"{side} {name}": pair[side] for name, pair in figures.items() for side in (0, 1)}
+    drawn = draw_halves(halved, both, units, draws, seed, seconds / 2)
     chances = exchange_runs(exchanged, seen, units, np.random.default_rng(seed + 1), draws, seconds / 2)
     found = {}
     for name, (before, after) in figures.items():
-        bounds = from_halves(seen[name], drawn[name], units)
+        bounds = from_halves(seen[name], drawn[f"1 {name}"] - drawn[f"0 {name}"], units)
         how = f"{bounds.how}, random exchange"
-        found[name] = Difference(before, after, seen[name], bounds.low, bounds.high, chances[name], how)
+        found[name] = FigureDifference(before, after, seen[name], bounds.low, bounds.high, chances[name], how)
     return found
 
 

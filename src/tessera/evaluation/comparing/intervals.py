@@ -15,6 +15,7 @@ from tessera.evaluation.comparing.resampling import (
     Unit,
     bounds_of,
     drawn_sums,
+    half_share,
     half_spread,
     halves,
     number_units,
@@ -164,26 +165,37 @@ def _of_halves(
     def figure(chosen: NDArray[np.int64]) -> Mapping[str, float]:
         return aggregate([graded[at] for at in chosen])
 
-    drawn = draw_halves(figure, list(figures), units, draws, seed, seconds)
+    drawn = draw_halves(figure, figures, units, draws, seed, seconds)
     return {name: from_halves(value, drawn[name], units) for name, value in figures.items()}
 
 
 def draw_halves(
     figure: Callable[[NDArray[np.int64]], Mapping[str, float]],
-    names: Sequence[str],
+    figures: Mapping[str, float],
     units: NDArray[np.int64],
     draws: int,
     seed: int,
     seconds: float,
 ) -> dict[str, Floats]:
-    """Figures of halves by name, float64 [draws]; NaN where a half has none of that name."""
+    """Figures of halves by name, float64 [draws]; NaN where a half has none of that name.
+
+    figures: those of all questions; sums, such as OCRBench's points, are told by them and made comparable.
+    """
     began, found = time.monotonic(), []
     for chosen in halves(units, np.random.default_rng(seed)):
         drawn = figure(chosen)
-        found.append([drawn.get(name, math.nan) for name in names])
+        found.append([drawn.get(name, math.nan) for name in figures])
         if len(found) >= draws or (len(found) >= LEAST_DRAWS and time.monotonic() - began > seconds):
             break
-    return dict(zip(names, np.array(found, dtype=np.float64).T, strict=True))
+    share = half_share(int(units.max()) + 1)
+    columns = zip(figures.items(), np.array(found, dtype=np.float64).T, strict=True)
+    return {name: _as_whole(value, drawn, share) for (name, value), drawn in columns}
+
+
+def _as_whole(value: float, drawn: Floats, share: float) -> Floats:
+    """A sum over half of the questions is about half of the sum; means stay as they are."""
+    usual = value if np.isnan(drawn).all() else float(np.nanmean(drawn))
+    return drawn / share if abs(usual - share * value) < abs(usual - value) else drawn
 
 
 def from_halves(value: float, drawn: Floats, units: NDArray[np.int64]) -> Estimate:

@@ -85,6 +85,11 @@ def half_of(units: int) -> int:
     return max(1, units // 2)
 
 
+def half_share(units: int) -> float:
+    """How many of all units a half has."""
+    return half_of(units) / units
+
+
 def half_spread(units: int) -> float:
     """What deviations of halves are multiplied with to vary as whole samples: 1 for an even number."""
     half = half_of(units)
