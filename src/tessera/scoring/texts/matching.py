@@ -46,7 +46,10 @@ def exact(rules: str = "official") -> Callable[[str, Reference], Verdict]:
 
 
 def exact_match(
-    ignore_case: bool = True, ignore_punctuation: bool = False, ignore_numbers: bool = False, ignore: object = ()
+    ignore_case: bool = True,
+    ignore_punctuation: bool = False,
+    ignore_numbers: bool = False,
+    ignore: object = (),
 ) -> Callable[[str, Reference], Verdict]:
     """Equality as lmms-eval's metric of that name. ignore: patterns that are cut from both sides first."""
     patterns = [_pattern(entry) for entry in names("ignore", ignore)]
@@ -62,7 +65,7 @@ def exact_match(
     def change(text: str) -> str:
         for pattern in patterns:
             text = pattern.sub("", text)
-        text = text.lower() if case else text
+        text = text.lower()[: len(text)] if case else text  # numpy keeps the length: İ loses its dot
         text = text.translate(_NO_PUNCTUATION) if marks else text
         return text.translate(_NO_DIGITS) if digits else text
 
