@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from string import ascii_uppercase
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Kind = Literal["choice", "short", "yes_no", "open", "caption", "box", "point", "text", "tool"]
 """What is asked for; a preset has a prompt for each kind, used where the benchmark says nothing."""
 
 
 def _several(given: Any) -> Any:
+    if given == "A-Z":
+        return tuple(ascii_uppercase)
     return (given,) if isinstance(given, str) else given
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_several)]
-"""One text, or a list of them."""
+"""One text, or a list of them; A-Z stands for all letters."""
 
 
 class Declared(BaseModel):
@@ -30,32 +33,68 @@ class Choice(Declared):
     model_config = ConfigDict(frozen=True, extra="allow")
     name: str
 
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        return {"name": given} if isinstance(given, str) else given
+
     @property
     def settings(self) -> dict[str, Any]:
         """Beside the name."""
         return dict(self.model_extra or {})
 
 
+class Join(Declared):
+    """Answers that stand in a file of their own, as in VQA's annotations and NoCaps' captions.
+
+    match: the column of a question that equals the column `key` over there; the answers of all rows that do.
+    """
+
+    file: str
+    records: str | None = None
+    """key of the list in a JSON object; dots go deeper"""
+    key: str
+    match: str
+    answer: str
+    """column with an answer or a list; dots go deeper, through lists too: `answers.answer`"""
+
+
 class DataForm(Declared):
     """One form in which the questions may lie on the disk, below the data root.
 
     file: one or several; the ending says how they are read (.tsv, .csv, .jsonl, .json, .parquet; a folder of
-    parquet or JSON files). `human=path` puts `human` into the column `split` of that file's rows.
+    parquet or JSON files; `*` for what differs from copy to copy). A .json with an object a line is read as
+    JSONL. `human=path` puts `human` into the column `split` of that file's rows.
     """
 
     file: Names
+    columns: tuple[str, ...] = ()
+    """names of the columns where a tab-separated file, .txt or .tsv, has no heading"""
     media: str = ""
     """folder that named pictures and clips stand below, relative to the root"""
     index: str | None = None
     """column that names a question; the line's number without one"""
     question: str = "question"
+    """empty where the data ask nothing (captions)"""
     answer: Names = ("answer",)
     """column with the right answer, or a list of them; the first of several columns that a row has"""
+    answer_form: Literal["text", "index"] = "text"
+    """index: the answer is an option's number from 0 on, and is read as its letter"""
+    answers_from: Join | None = None
+    """where a question's own row has no answers"""
     image: Names = ()
-    """columns with pictures: base64, bytes, paths, lists of these"""
+    """columns with pictures: base64, bytes, paths, lists of these; `{page_ids}.jpg` fills in a column, or each
+    entry of its list"""
     video: str | None = None
+    """column with a clip's path or a folder of frames, or a pattern: `{videoID}.mp4`"""
+    start: str | None = None
+    """columns with the part of the clip that is shown, in seconds; the whole where a row has none"""
+    end: str | None = None
+    folders: dict[str, str] = Field(default_factory=dict)
+    """column `split` → folder below `media`, where each file has a folder of its own (MVBench, MME)"""
     options: Names = ()
-    """columns with the options in order, named A, B, … whatever their names; or one column with a list"""
+    """columns with the options in order, named A, B, … whatever their names; those that a file or a row lacks
+    are left out. Or one column with a list or lines; a leading `(A)`, `A.` or `A:` that fits is taken off"""
     records: str | None = None
     """key of the list in a JSON object; dots go deeper"""
     where: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
@@ -85,10 +124,15 @@ class PresetRules(Declared):
 
 
 class Benchmark(Declared):
-    """One file of `assets/benchmarks`, or of your own."""
+    """One file of `assets/benchmarks`, or of your own.
+
+    Of your own, `name`, `kind`, `data` and `scorer` are enough: data may be a file's name alone, with the
+    columns question, answer, image and, for a choice, A, B, …
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.+-]*$")
-    title: str
+    title: str = ""
+    """as papers write it; the name by default"""
     kind: Kind
     about: str = ""
     """one line: what it measures, how many questions"""
@@ -109,7 +153,21 @@ class Benchmark(Declared):
     """the headline in words, such as ANLS"""
     published: dict[str, dict[str, float]] = Field(default_factory=dict)
     """source (paper or harness) → model → headline, in the aggregate's unit"""
+    best: float = Field(default=100, gt=0)
+    """the most that the headline can be: 1000 of OCRBench, 2800 of MME"""
     judge: str | None = None
     """name of a judge's prompt; without a judge the scorer decides alone"""
     export: str | None = None
     """form of the file for an evaluation server, where answers are not public"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: Any) -> Any:
+        """What a short file of one's own leaves out."""
+        if not isinstance(given, dict):
+            return given
+        given = {**given, "title": given.get("title") or given.get("name", "")}
+        if isinstance(given.get("data"), str):
+            options = "A-Z" if given.get("kind") == "choice" else ()
+            given["data"] = {"own": {"file": given["data"], "image": "image", "options": options}}
+        return given
