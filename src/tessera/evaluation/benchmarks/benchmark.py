@@ -83,8 +83,8 @@ class DataForm(Declared):
     answers_from: Join | None = None
     """where a question's own row has no answers"""
     image: Names = ()
-    """columns with pictures: base64, bytes, paths, lists of these; `{page_ids}.jpg` fills in a column, or each
-    entry of its list"""
+    """columns with pictures: base64, bytes, paths, lists of these; `{page_ids}.jpg` fills in a column or
+    each entry of its list"""
     video: str | None = None
     """column with a clip's path or a folder of frames, or a pattern: `{videoID}.mp4`"""
     start: str | None = None
