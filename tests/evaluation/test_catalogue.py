@@ -102,11 +102,9 @@ def test_four_lines_are_enough(tmp_path: Path) -> None:
 
 def test_files_of_several_parts_stand_beside_their_own(tmp_path: Path) -> None:
     text = "name: mine\nkind: short\nscorer: exact\ndata:\n  own:\n    file: [one=a.jsonl, two=b.jsonl]\n"
-    joined = "    answers_from: {file: c.json, key: id, match: id, answer: text}\n"
-    (tmp_path / "mine.yaml").write_text(text + joined)
+    (tmp_path / "mine.yaml").write_text(text)
     form = find_benchmark(tmp_path / "mine.yaml").data["own"]
     assert form.file == (f"one={tmp_path / 'a.jsonl'}", f"two={tmp_path / 'b.jsonl'}")
-    assert form.answers_from is not None and form.answers_from.file == str(tmp_path / "c.json")
 
 
 @pytest.mark.parametrize(

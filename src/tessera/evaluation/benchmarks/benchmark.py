@@ -44,57 +44,26 @@ class Choice(Declared):
         return dict(self.model_extra or {})
 
 
-class Join(Declared):
-    """Answers that stand in a file of their own, as in VQA's annotations and NoCaps' captions.
-
-    match: the column of a question that equals the column `key` over there; the answers of all rows that do.
-    """
-
-    file: str
-    records: str | None = None
-    """key of the list in a JSON object; dots go deeper"""
-    key: str
-    match: str
-    answer: str
-    """column with an answer or a list; dots go deeper, through lists too: `answers.answer`"""
-
-
 class DataForm(Declared):
     """One form in which the questions may lie on the disk, below the data root.
 
     file: one or several; the ending says how they are read (.tsv, .csv, .jsonl, .json, .parquet; a folder of
-    parquet or JSON files; `*` for what differs from copy to copy). A .json with an object a line is read as
-    JSONL. `human=path` puts `human` into the column `split` of that file's rows.
+    parquet or JSON files). `human=path` puts `human` into the column `split` of that file's rows.
     """
 
     file: Names
-    columns: tuple[str, ...] = ()
-    """names of the columns where a tab-separated file, .txt or .tsv, has no heading"""
     media: str = ""
     """folder that named pictures and clips stand below, relative to the root"""
     index: str | None = None
     """column that names a question; the line's number without one"""
     question: str = "question"
-    """empty where the data ask nothing (captions)"""
     answer: Names = ("answer",)
     """column with the right answer, or a list of them; the first of several columns that a row has"""
-    answer_form: Literal["text", "index"] = "text"
-    """index: the answer is an option's number from 0 on, and is read as its letter"""
-    answers_from: Join | None = None
-    """where a question's own row has no answers"""
     image: Names = ()
-    """columns with pictures: base64, bytes, paths, lists of these; `{page_ids}.jpg` fills in a column or
-    each entry of its list"""
+    """columns with pictures: base64, bytes, paths, lists of these"""
     video: str | None = None
-    """column with a clip's path or a folder of frames, or a pattern: `{videoID}.mp4`"""
-    start: str | None = None
-    """columns with the part of the clip that is shown, in seconds; the whole where a row has none"""
-    end: str | None = None
-    folders: dict[str, str] = Field(default_factory=dict)
-    """column `split` → folder below `media`, where each file has a folder of its own (MVBench, MME)"""
     options: Names = ()
-    """columns with the options in order, named A, B, … whatever their names; those that a file or a row lacks
-    are left out. Or one column with a list or lines; a leading `(A)`, `A.` or `A:` that fits is taken off"""
+    """columns with the options in order, named A, B, … whatever their names; or one column with a list"""
     records: str | None = None
     """key of the list in a JSON object; dots go deeper"""
     where: dict[str, tuple[Any, ...]] = Field(default_factory=dict)

@@ -102,10 +102,6 @@ def _beside(benchmark: Benchmark, folder: Path) -> Benchmark:
         return f"{split}{equals}{folder / path}"
 
     def moved(form: DataForm) -> DataForm:
-        changes: dict[str, Any] = {"file": tuple(map(below, form.file)), "media": below(form.media)}
-        if form.answers_from is not None:
-            joined = form.answers_from
-            changes["answers_from"] = joined.model_copy(update={"file": below(joined.file)})
-        return form.model_copy(update=changes)
+        return form.model_copy(update={"file": tuple(map(below, form.file)), "media": below(form.media)})
 
     return benchmark.model_copy(update={"data": {name: moved(form) for name, form in benchmark.data.items()}})
