@@ -77,6 +77,8 @@ class PresetRules(Declared):
 
     prompt: str | None = None
     """Jinja: question, options (letter → text), images (how many), every column; `<image>` marks a picture"""
+    cot: str | None = None
+    """the same that asks for reasoning; `prompt` is what would be asked without; the answer is in a box"""
     system: str | None = None
     tiles: int | None = Field(default=None, ge=1)
     """most of a picture, before all pictures share `total_tiles`"""
