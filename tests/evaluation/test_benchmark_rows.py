@@ -14,7 +14,7 @@ import pytest
 from tessera.evaluation.benchmarks.benchmark import DataForm
 from tessera.evaluation.rows.item import MediaFile
 from tessera.evaluation.rows.open import Items, open_items
-from tessera.evaluation.rows.table import Table
+from tessera.evaluation.rows.table import TableRows
 
 
 def picture(color: str = "red", kind: str = "PNG", mode: str = "RGB", side: int = 24) -> bytes:
@@ -99,7 +99,7 @@ TABLES: list[tuple[str, list[list[Any]]]] = [
 def test_columns_become_what_pandas_makes_of_them(
     tmp_path: Path, cells: list[str], values: list[Any]
 ) -> None:
-    found = Table(table(tmp_path, ["i", "x"], *([n, cell] for n, cell in enumerate(cells))), pandas=True)
+    found = TableRows(table(tmp_path, ["i", "x"], *([n, cell] for n, cell in enumerate(cells))), pandas=True)
     got = [found.record(k)["x"] for k in range(len(found))]
     assert [(type(v), v) for v in got] == [(type(v), v) for v in values]
 
@@ -107,7 +107,7 @@ def test_columns_become_what_pandas_makes_of_them(
 @pytest.mark.parametrize(("text", "rows"), TABLES, ids=lambda v: ascii(v)[:30])
 def test_quotes_blank_lines_and_line_ends(tmp_path: Path, text: str, rows: list[list[Any]]) -> None:
     (tmp_path / "rows.tsv").write_bytes(text.encode())
-    found = Table(tmp_path / "rows.tsv", pandas=True)
+    found = TableRows(tmp_path / "rows.tsv", pandas=True)
     assert [list(found.record(k).values()) for k in range(len(found))] == rows
     # In any order: a row is found by its offset, not by those before it.
     assert [list(found.record(k).values()) for k in reversed(range(len(found)))] == rows[::-1]

@@ -8,7 +8,7 @@ from typing import Any
 
 from tessera.evaluation.benchmarks.benchmark import DataForm
 from tessera.evaluation.rows.row import Row
-from tessera.evaluation.rows.table import DELIMITERS, Table
+from tessera.evaluation.rows.table import DELIMITERS, TableRows
 from tessera.records.files.cache import cached_folder
 from tessera.records.files.remote import stamp
 from tessera.records.files.shards import expand
@@ -102,7 +102,7 @@ def open_rows(file: Path, records: str | None, pandas: bool = False) -> Containe
     if records and ending != ".json":
         raise ValueError(f"{shown(file)}: 'records' is for an object in .json; leave it out of the form")
     if ending in DELIMITERS:
-        return Table(file, pandas)
+        return TableRows(file, pandas)
     if ending == ".parquet":
         return ParquetRows(file)
     if ending == ".json" and (records or _is_object(file)):

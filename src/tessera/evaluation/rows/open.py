@@ -20,7 +20,7 @@ from tessera.evaluation.rows.lookup import Lookup, Place, doubles, write_lookup
 from tessera.evaluation.rows.pictures import PATHS, MediaOfRows
 from tessera.evaluation.rows.row import Row, is_missing, written
 from tessera.evaluation.rows.store import PictureStore
-from tessera.evaluation.rows.table import Table
+from tessera.evaluation.rows.table import TableRows
 from tessera.records.files.cache import cached_folder, map_table
 from tessera.runtime.shown import counted, shown
 
@@ -71,7 +71,7 @@ class Items(Sequence[Item]):
         form, (gone,) = self._form, json.loads((self._folder / "facts.json").read_bytes())
         told = [f"{counted(gone, 'row')} without a picture left out, as that kit does"] if gone else []
         named = {form.question, *form.answer, *form.options, *(form.index or ())}
-        tables = ((file.file.name, file.rows) for file in self._files if isinstance(file.rows, Table))
+        tables = ((file.file.name, file.rows) for file in self._files if isinstance(file.rows, TableRows))
         return told + [f"{name}: {note}" for name, table in tables for note in table.notes(named)]
 
     def _item(self, place: int) -> Item:

@@ -24,7 +24,7 @@ MOST_BYTES = 2**29
 """Longest row: some dozen pictures in base64."""
 
 
-class Table(Container):
+class TableRows(Container):
     """Rows of a table with a header, by number.
 
     pandas: cells are what pandas makes of their columns; else texts. ValueError for a file that is no such
@@ -134,7 +134,7 @@ class Table(Container):
 class _Rows:
     """Rows of an open table, each with first byte, end and line; blank lines are passed over."""
 
-    def __init__(self, table: Table, stream: IO[bytes]) -> None:
+    def __init__(self, table: TableRows, stream: IO[bytes]) -> None:
         self._table, self._stream = table, stream
         self._position = self._line = 0
         self._ended = self._quoted = False
