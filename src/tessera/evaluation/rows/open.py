@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -68,7 +69,7 @@ class Items(Sequence[Item]):
     @property
     def notes(self) -> list[str]:
         """What a reader should know of how the data were read: rows left out, cells that became others."""
-        form, (gone,) = self._form, json.loads((self._folder / "facts.json").read_bytes())
+        form, gone = self._form, self._facts["without_picture"]
         told = [f"{counted(gone, 'row')} without a picture left out, as that kit does"] if gone else []
         named = {form.question, *form.answer, *form.options, *(form.index or ())}
         tables = ((file.file.name, file.rows) for file in self._files if isinstance(file.rows, TableRows))
@@ -76,7 +77,8 @@ class Items(Sequence[Item]):
 
     def _item(self, place: int) -> Item:
         number, row = self._row(place)
-        return Item(self._index(row, number), reference(row, self._form), self._media.of(row))
+        whole = replace(row, values={**dict.fromkeys(self._facts["columns"]), **row.values})
+        return Item(self._index(row, number), reference(whole, self._form), self._media.of(row))
 
     def _row(self, place: int) -> tuple[int, Row]:
         """The row of a question, and its number among all rows, from 1."""
@@ -114,6 +116,12 @@ class Items(Sequence[Item]):
         return cached_folder("questions", f"1 {form} {columns} {stamps}", self._build)
 
     @cached_property
+    def _facts(self) -> dict[str, Any]:
+        """Columns of all rows in order, and how many were left out."""
+        facts: dict[str, Any] = json.loads((self._folder / "facts.json").read_bytes())
+        return facts
+
+    @cached_property
     def _kept(self) -> NDArray[np.int64]:
         """File, row in it, and number among all rows of every question: int64 [N, 3], memory-mapped."""
         return map_table(self._folder / "kept", 3)
@@ -141,7 +149,7 @@ class Items(Sequence[Item]):
 
     def _build(self, folder: Path) -> None:
         """Look at all rows once: which are kept, and by what index each is found."""
-        seen: set[str] = set()
+        seen: dict[str, None] = {}
         found: dict[str, set[str]] = {name: set() for name in self._form.where}
         names: list[tuple[str, Place]] = []
         number = gone = 0
@@ -149,7 +157,7 @@ class Items(Sequence[Item]):
             for at, file in enumerate(self._files):
                 for local in range(len(file.rows)):
                     row, number = self._read((at, local)), number + 1
-                    seen |= row.values.keys()
+                    seen |= dict.fromkeys(row.values)
                     if self._form.index is not None:
                         names.append((self._index(row, number), (at, local)))
                     if not self._wanted(row, found):
@@ -160,7 +168,8 @@ class Items(Sequence[Item]):
                     np.array([at, local, number], np.int64).tofile(kept)
         self._check(seen, number, found, (folder / "kept").stat().st_size)
         self._check_once(write_lookup(folder / "names", names))
-        (folder / "facts.json").write_text(json.dumps([gone]))
+        facts = {"without_picture": gone, "columns": list(seen)}
+        (folder / "facts.json").write_text(json.dumps(facts))
 
     def _wanted(self, row: Row, found: dict[str, set[str]]) -> bool:
         """Whether a row passes the filters; `found` gathers what stands in their columns."""
@@ -174,14 +183,14 @@ class Items(Sequence[Item]):
             wanted = wanted and not texts.isdisjoint(map(str, allowed))
         return wanted
 
-    def _check(self, seen: set[str], rows: int, found: dict[str, set[str]], kept: int) -> None:
+    def _check(self, seen: dict[str, None], rows: int, found: dict[str, set[str]], kept: int) -> None:
         """ValueError for files without rows, columns that no row has, and filters that leave nothing."""
         files = ", ".join(file.file.name for file in self._files)
         if not rows:
             raise ValueError(f"{shown(files, bare=True)}: no rows; is it the right file?")
         for what, columns in self._declared().items():
-            if seen.isdisjoint(columns):
-                has = ", ".join(sorted(seen))
+            if not seen.keys() & set(columns):
+                has = ", ".join(seen)
                 told = f"no column {shown(' or '.join(columns))}, which '{what.split()[0]}' of the form names"
                 raise ValueError(f"{shown(files, bare=True)}: {told}; it has {shown(has, bare=True)}")
         if not kept:
