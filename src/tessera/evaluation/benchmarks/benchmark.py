@@ -72,7 +72,7 @@ class DataForm(Declared):
     folders: dict[str, str] = Field(default_factory=dict)
     """value of `split` → folder of its clips and pictures, below `media`"""
     named: str = "{}"
-    """name of the file of what a picture or clip is called: `{}.jpg`, `COCO_val2014_{:012d}.jpg`, with another
+    """file name of what a picture or clip is called: `{}.jpg`, `COCO_val2014_{:012d}.jpg`, with another
     column `{folder}/{}`"""
     paths: Literal["below", "anywhere"] = "below"
     """absolute paths outside `media` are refused, or followed"""

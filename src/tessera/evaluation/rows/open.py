@@ -19,7 +19,7 @@ from tessera.evaluation.rows.item import Item
 from tessera.evaluation.rows.joined import Joined
 from tessera.evaluation.rows.lookup import Lookup, Place, doubles, write_lookup
 from tessera.evaluation.rows.pictures import PATHS, MediaOfRows
-from tessera.evaluation.rows.row import Row, is_missing, written
+from tessera.evaluation.rows.row import Row, holds_bytes, is_missing, written
 from tessera.evaluation.rows.store import PictureStore
 from tessera.evaluation.rows.table import TableRows
 from tessera.records.files.cache import cached_folder, map_table
@@ -74,6 +74,21 @@ class Items(Sequence[Item]):
         named = {form.question, *form.answer, *form.options, *(form.index or ())}
         tables = ((file.file.name, file.rows) for file in self._files if isinstance(file.rows, TableRows))
         return told + [f"{name}: {note}" for name, table in tables for note in table.notes(named)]
+
+    def row(self, place: int) -> tuple[str, dict[str, Any]]:
+        """Index of a question, and its columns as the file has them but for pictures: what other tools need.
+
+        Of another file than that kit's, first the columns of that kit: index, question, A, B, … and answer.
+        """
+        number, row = self._row(place)
+        index, whole = self._index(row, number), {**dict.fromkeys(self._facts["columns"]), **row.values}
+        own = {k: v for k, v in whole.items() if k not in self._form.image and not holds_bytes(v)}
+        if self._kit:
+            return index, {"index": index} | own
+        known = reference(row, self._form)
+        answer = list(known.answers) if len(known.answers) > 1 else next(iter(known.answers), None)
+        told = {"index": index, "question": known.question, **known.options, "answer": answer}
+        return index, told | {k: v for k, v in own.items() if k not in told}
 
     def _item(self, place: int) -> Item:
         number, row = self._row(place)
