@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tessera.evaluation.rows.files import RowLines
 from tessera.evaluation.rows.item import Item
 from tessera.records.faults import DataError
-from tessera.records.readers.json_file import JsonFile
 from tessera.runtime.atomic import atomic_write
 from tessera.runtime.disk import disk_faults
 from tessera.runtime.shown import shown
@@ -104,7 +104,7 @@ def read_samples(file: Path) -> Iterator[AnswerSample]:
     """
     if not file.is_file():
         raise ValueError(f"no file {shown(file)}; correct the path")
-    lines = JsonFile(file)
+    lines = RowLines(file)
     seen: set[int] = set()
     for number in range(len(lines)):
         place = f"{shown(file)}:{lines.line(number)}"

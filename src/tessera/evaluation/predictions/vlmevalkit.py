@@ -129,7 +129,7 @@ def _write_json(stream: IO[bytes], rows: Iterable[KitRow]) -> None:
     for number, row in enumerate(rows):
         stream.write(b"[\n" if number == 0 else b",\n")
         written = {name: math.nan if is_missing(v) and v != "" else _cell(name, v) for name, v in row.items()}
-        text = json.dumps(written, ensure_ascii=False, indent=4)
+        text = "    " + json.dumps(written, ensure_ascii=False, indent=4).replace("\n", "\n    ")
         stream.write(text.encode("utf-8", "replace"))
     stream.write(b"\n]")
 
@@ -194,7 +194,9 @@ def _read_xlsx(file: Path) -> Iterator[Mapping[str, Any]]:
         raise ValueError(f"{shown(file)}: no workbook of Excel's ({shown(error)}); write it again") from error
     rows = book.worksheets[0].iter_rows(values_only=True)
     header = next(rows, ())
-    yield from (dict(zip(header, row, strict=False)) for row in rows if any(cell is not None for cell in row))
+    for row in rows:
+        if any(cell is not None for cell in row):  # a row ends with its last cell that isn't empty
+            yield {**dict.fromkeys(header), **dict(zip(header, row, strict=False))}
     book.close()
 
 
