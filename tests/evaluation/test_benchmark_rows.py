@@ -301,7 +301,7 @@ def test_an_object_that_holds_the_rows(tmp_path: Path) -> None:
     assert [i.index for i in opened(tmp_path, file="vet.json", index="key")] == ["v1_0", "v1_1"]
 
 
-BESIDE = {"file": "ann.json", "records": "annotations", "on": {"id": "image_id"}}
+BESIDE = {"file": "ann.json", "records": "annotations", "match": {"id": "image_id"}}
 
 
 def test_answers_of_another_file(tmp_path: Path) -> None:
