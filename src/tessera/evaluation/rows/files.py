@@ -80,7 +80,8 @@ def open_files(form: DataForm, root: Path) -> list[RowFile]:
         several = len(files) > 1 or files[0].parent == root / pattern
         for file in files:
             told = split or (split_of(file) if several else None)
-            found.append(RowFile(file, open_rows(file, form.records, as_kit(file, form)), told, bool(split), deep))
+            rows = open_rows(file, form.records, as_kit(file, form))
+            found.append(RowFile(file, rows, told, bool(split), deep))
     return found
 
 
