@@ -75,10 +75,10 @@ class Intervals(Mapping[str, tuple[float, float]]):
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Intervals:
         """What `as_json` gave; null stands for NaN. KeyError or TypeError for anything else."""
-        figures = {
-            name: Estimate(**{key: math.nan if value is None else value for key, value in told.items()})
-            for name, told in values["figures"].items()
-        }
+        figures: dict[str, Estimate] = {}
+        for name, told in values["figures"].items():
+            known: dict[str, Any] = {key: math.nan if value is None else value for key, value in told.items()}
+            figures[name] = Estimate(**known)
         return cls(figures, int(values["questions"]), int(values["units"]))
 
 
