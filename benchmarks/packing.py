@@ -32,7 +32,7 @@ from packing_workload import (
 
 from tessera.chat.encoder import Lengths
 from tessera.packing.config import PackingConfig
-from tessera.packing.measure import Item, Measured
+from tessera.packing.measure import Measured, PackItem
 from tessera.packing.mix import Draw, MixState
 from tessera.packing.planning.balance import Work
 from tessera.packing.planning.buffers import buffer_packs
@@ -61,7 +61,7 @@ class Windowed:
         self.draws = [Draw(0, number, number, self.start) for number in range(len(tokens))]
         sizes = zip(tokens.tolist(), tiles.tolist(), strict=True)
         self.items = [
-            Measured(d, (Item(d, Lengths(*pair)),)) for d, pair in zip(self.draws, sizes, strict=True)
+            Measured(d, (PackItem(d, Lengths(*pair)),)) for d, pair in zip(self.draws, sizes, strict=True)
         ]
 
     def __call__(self, tokens: Sizes, tiles: Sizes) -> Packs:

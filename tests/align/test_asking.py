@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 from tessera.align.asking import (
-    BatchReplies,
-    BatchReply,
     Questions,
     Responses,
     ResponseSampling,
@@ -19,6 +17,7 @@ from tessera.align.asking import (
     requests,
     user_message,
 )
+from tessera.chat.batch.lines import BatchReplies, BatchReply
 from tessera.chat.openai import read_messages
 
 

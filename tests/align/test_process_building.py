@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from tessera.align.asking import BatchReplies, ResponseSampling
+from tessera.align.asking import ResponseSampling
 from tessera.align.process.building import StepLabels, build_process_data
 from tessera.align.process.continuing import Continuations, MarkedStep, Unmarked
 from tessera.align.process.records import question_of
 from tessera.align.process.solutions import RefusedSolution, Solution, Solutions
 from tessera.align.process.steps import split_steps
 from tessera.align.process.talk import SYSTEM
+from tessera.chat.batch.lines import BatchReplies
 from tessera.nn.attention.layout import Packed
 from tessera.packing.mix import Draw, MixState
 from tessera.packing.pack import Pack, collate

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tessera.chat.encoder import Lengths
 from tessera.packing.config import PackingConfig
-from tessera.packing.measure import Item, Measured
+from tessera.packing.measure import Measured, PackItem
 from tessera.packing.mix import Draw, MixState
 from tessera.packing.planning.balance import Work
 from tessera.packing.planning.buffers import least_packs
@@ -67,7 +67,7 @@ def windowed(table: Table, **changes: Any) -> list[list[int]]:
     draws = [Draw(0, number, number, start) for number in range(SAMPLES)]
 
     def measure(draw: Draw) -> Measured:
-        return Measured(draw, (Item(draw, Lengths(*map(int, table[:2, draw.index]))),))
+        return Measured(draw, (PackItem(draw, Lengths(*map(int, table[:2, draw.index]))),))
 
     class InOrder:
         state = start

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tessera.scoring.reasoned.datasets import KEYWORDS, OTHERS, modes_for
 from tessera.scoring.reasoned.expression import expression_score
 from tessera.scoring.reasoned.judging import EQUAL, MODES, AnswerJudge, available
-from tessera.scoring.reasoned.measures import edit_distance, edit_share
+from tessera.scoring.reasoned.measures import edit_share
 from tessera.scoring.reasoned.package import installed
+from tessera.scoring.texts.edits import edit_distance
 
 FILES = {"others": "any", "chart": "chartqa", "doc": "docvqa", "geo": "geos", "mavis": "mavis"}
 OWN = {

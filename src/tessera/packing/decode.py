@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tessera.packing.measure import Item, mismatch
+from tessera.packing.measure import PackItem, mismatch
 from tessera.packing.pack import Pack, Sample, collate
 from tessera.packing.samples.encode import DrawEncoder
 from tessera.records.faults import DataError, Reason, RecordFault
@@ -18,7 +18,7 @@ class Decoded:
     faults: tuple[RecordFault, ...] = ()
 
 
-def decode_pack(encode: DrawEncoder, items: Sequence[Item]) -> Decoded:
+def decode_pack(encode: DrawEncoder, items: Sequence[PackItem]) -> Decoded:
     """The items of a pack decoded and laid end to end; faulty samples are left out and named."""
     samples: list[Sample] = []
     failed: list[int] = []
@@ -32,7 +32,7 @@ def decode_pack(encode: DrawEncoder, items: Sequence[Item]) -> Decoded:
     return Decoded(collate(samples) if samples else None, tuple(failed), tuple(faults))
 
 
-def _decode(encode: DrawEncoder, item: Item) -> Sample:
+def _decode(encode: DrawEncoder, item: PackItem) -> Sample:
     """The sample of an item, checked against what was planned."""
     sample = encode.sample(item.draw, item.cut)
     if changed := mismatch(item.lengths, sample.lengths):

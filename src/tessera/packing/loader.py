@@ -17,7 +17,7 @@ from tessera.packing.config import PackingConfig
 from tessera.packing.decode import Decoded, decode_pack
 from tessera.packing.delivery import DrawTally, LoaderStats
 from tessera.packing.index import open_index
-from tessera.packing.measure import Item, ItemKey, Measurer
+from tessera.packing.measure import ItemKey, Measurer, PackItem
 from tessera.packing.mix import Mixer, MixState
 from tessera.packing.pack import Pack
 from tessera.packing.planning.balance import Work
@@ -202,7 +202,7 @@ class PackLoader(IterableDataset[Pack]):
             self.stats.count(named, self.config)
             self.keys += [self._key(item) for item in items]
 
-    def _key(self, item: Item) -> str:
+    def _key(self, item: PackItem) -> str:
         return sample_key(self._sources[item.draw.source].source, item.draw.index)
 
     def _open_stream(self) -> Iterator[tuple[PackRow, Decoded]]:
@@ -212,7 +212,7 @@ class PackLoader(IterableDataset[Pack]):
             return ((row, self._decode(row.mine)) for row in rows)
         ahead: deque[PackRow] = deque()
 
-        def keys() -> Iterator[tuple[Item, ...]]:
+        def keys() -> Iterator[tuple[PackItem, ...]]:
             for row in rows:
                 ahead.append(row)
                 # A worker draws a picture again rather than receive its pixels.

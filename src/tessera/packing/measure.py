@@ -27,7 +27,7 @@ class ItemKey(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Item:
+class PackItem:
     """One sample to be packed: where it comes from and how long it is.
 
     `part` counts the samples of a split record from 0. `sample` is there when the length was known only
@@ -51,7 +51,7 @@ class Measured:
     """What a draw gives: items, or faults; and what the over-long policy did."""
 
     draw: Draw
-    items: tuple[Item, ...] = ()
+    items: tuple[PackItem, ...] = ()
     faults: tuple[RecordFault, ...] = ()
     tally: DrawTally = field(default_factory=DrawTally)
 
@@ -79,7 +79,7 @@ class Measurer:
         else:
             lengths = self._look_up(draw, index)
         if self._limits.hold(lengths):
-            return Measured(draw, (Item(draw, lengths, sample=sample),))
+            return Measured(draw, (PackItem(draw, lengths, sample=sample),))
         return self._too_long(draw, lengths, with_samples=sample is not None)
 
     def _look_up(self, draw: Draw, index: SourceIndex) -> Lengths:
@@ -112,7 +112,7 @@ class Measurer:
             return Measured(draw, tally=DrawTally(dropped=1))
         cuts, lost = self._cuts(draw)
         items = tuple(
-            Item(draw, length, part, cut, self._encode.sample(draw, cut) if with_samples else None)
+            PackItem(draw, length, part, cut, self._encode.sample(draw, cut) if with_samples else None)
             for part, (cut, length) in enumerate(cuts)
         )
         shrunk = int(policy == "fewer_tiles" and bool(items))

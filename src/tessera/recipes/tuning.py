@@ -145,7 +145,7 @@ class DataLengths:
 
 
 @dataclass(frozen=True)
-class Choice:
+class TunedChoice:
     """A value of the recipe, in words, and why."""
 
     what: str
@@ -174,7 +174,7 @@ def choose(
     validation: str | None,
     wish: Wish,
     world: int = 1,
-) -> tuple[Recipe, tuple[Choice, ...]]:
+) -> tuple[Recipe, tuple[TunedChoice, ...]]:
     """The recipe of a fine-tune, and its choices in the order in which they are made.
 
     `checkpoint` as `Start` takes it; `meta` and `validation` are manifests; `world` processes share a step.
@@ -206,14 +206,14 @@ def choose(
     recipe = Recipe(name="tune", stages=(stage,), start=Start(checkpoint=checkpoint), save_every=often)
     return recipe, (
         _what_learns(wish),
-        *(Choice(*row) for row in told_rows(stage.objective)),
-        Choice("learning rate", f"{rate:g}, cosine to zero", why_rate),
-        Choice("weight decay", f"{row.decay:g}", whose),
-        Choice("passes", f"{passes:g}", why_passes),
-        Choice("pack", f"{packing.max_tokens:,} tokens, {packing.max_tiles} tiles", why_packs),
+        *(TunedChoice(*row) for row in told_rows(stage.objective)),
+        TunedChoice("learning rate", f"{rate:g}, cosine to zero", why_rate),
+        TunedChoice("weight decay", f"{row.decay:g}", whose),
+        TunedChoice("passes", f"{passes:g}", why_passes),
+        TunedChoice("pack", f"{packing.max_tokens:,} tokens, {packing.max_tiles} tiles", why_packs),
         *_step_size(wish, samples, accumulate, why_samples),
-        Choice("steps", f"{steps:,}", f"{passes:g} passes over {data.tokens:,} tokens"),
-        Choice("measured, saved", f"every {often} steps", "ten times a run, at least every 500 steps"),
+        TunedChoice("steps", f"{steps:,}", f"{passes:g} passes over {data.tokens:,} tokens"),
+        TunedChoice("measured, saved", f"every {often} steps", "ten times a run, at least every 500 steps"),
     )
 
 
@@ -229,20 +229,20 @@ def _questions(wish: Wish, validation: str | None, every: int) -> EvaluationSpec
     return EvaluationSpec(records=validation, every=every, count=wish.ask)
 
 
-def _what_learns(wish: Wish) -> Choice:
+def _what_learns(wish: Wish) -> TunedChoice:
     parts = ", ".join(parts_of(wish))
     if wish.full:
-        return Choice("trained", parts, "as asked" if wish.parts else "all but the ViT, as published")
+        return TunedChoice("trained", parts, "as asked" if wish.parts else "all but the ViT, as published")
     alpha = 2 * wish.lora_rank if wish.lora_alpha is None else wish.lora_alpha
     value = f"LoRA on {parts}: rank {wish.lora_rank}, alpha {alpha:g}, dropout {wish.lora_dropout:g}"
-    return Choice("trained", value, "as asked" if wish.parts else "all else is frozen, as published")
+    return TunedChoice("trained", value, "as asked" if wish.parts else "all else is frozen, as published")
 
 
-def _step_size(wish: Wish, samples: int, packs: int, why: str) -> tuple[Choice, ...]:
+def _step_size(wish: Wish, samples: int, packs: int, why: str) -> tuple[TunedChoice, ...]:
     """What a step learns from, unless the objective has said it."""
     what = "pairs a step" if wish.of_pairs else "samples a step"
     told = wish.method == "grpo"
-    return () if told else (Choice(what, f"about {samples}, in {packs} packs", why),)
+    return () if told else (TunedChoice(what, f"about {samples}, in {packs} packs", why),)
 
 
 def _rate(family: Family, row: Tuning, whose: str, wish: Wish) -> tuple[float, str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tessera.chat.encoder import Lengths
-from tessera.recipes.tuning import Choice, DataLengths
+from tessera.recipes.tuning import DataLengths, TunedChoice
 from tessera.train.plan.fit import Advice, Kind, Terms, advise, offload, quantise, recompute, shorten
 from tessera.train.plan.machine import Machine
 from tessera.train.plan.run_plan import RunPlan, plan_run
@@ -28,7 +28,7 @@ class Fit:
 
     plan: RunPlan
     advice: Advice
-    choice: Choice
+    choice: TunedChoice
 
 
 def fit(recipe: Recipe, data: DataLengths, machine: Machine, set_by_user: Sequence[str] = ()) -> Fit:
@@ -43,4 +43,4 @@ def fit(recipe: Recipe, data: DataLengths, machine: Machine, set_by_user: Sequen
     plan = plan_run(recipe, machine, read_data=False, sample=data.mean_sample)
     advice = advise(recipe, plan, terms=Terms(kinds, data.mean_sample, longest))
     what, _, found = advice.line.rpartition(": ")
-    return Fit(plan, advice, Choice("memory", found, f"{what}, by the plan"))
+    return Fit(plan, advice, TunedChoice("memory", found, f"{what}, by the plan"))

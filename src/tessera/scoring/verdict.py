@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Protocol
 
-EMPTY: Mapping[str, Any] = MappingProxyType({})
 OVERALL = "overall"
 """The name of the figure that a paper quotes."""
 
@@ -19,9 +17,9 @@ class Reference:
     """
 
     answers: tuple[str, ...]
-    options: Mapping[str, str] = EMPTY
+    options: Mapping[str, str] = field(default_factory=dict)
     question: str = ""
-    fields: Mapping[str, Any] = EMPTY
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Verdict:
     score: float
     extracted: str | None = None
     why: str = ""
-    parts: Mapping[str, Any] = EMPTY
+    parts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tessera.align.asking import GO_ON, AnswerSampling, BatchReplies, batch_request, name_of, user_message
+from tessera.align.asking import GO_ON, AnswerSampling, user_message
 from tessera.align.preferences.verdicts import score_response
 from tessera.align.process.solutions import Solution
+from tessera.chat.batch.lines import BatchReplies, batch_request, name_of
 from tessera.runtime.shown import shown
 from tessera.scoring.reasoned.judging import AnswerJudge
 

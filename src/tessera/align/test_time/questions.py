@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tessera.align.asking import AskedRecord, BatchReply, requests, response_record, user_message
+from tessera.align.asking import AskedRecord, requests, response_record, user_message
 from tessera.align.critics.critic import Critic
 from tessera.align.prompts import version_for, write_prompt
 from tessera.align.test_time.settings import CandidateSampling
+from tessera.chat.batch.lines import BatchReply
 from tessera.chat.openai import read_messages
 from tessera.scoring.selection.responses import CandidateResponse, choose, rated
 from tessera.scoring.selection.rule import SelectionRule

@@ -15,7 +15,7 @@ from tessera.curation.filters.clean import Cleaned, refuse_overwriting, write_cl
 from tessera.curation.filters.config import JudgeModelConfig, read_config
 from tessera.curation.filters.models.endpoint import EndpointScorer
 from tessera.curation.filters.models.model_steps import load_prompts
-from tessera.curation.filters.models.scorer import Reply, Scorer
+from tessera.curation.filters.models.scorer import RecordScorer, Reply
 from tessera.curation.filters.outcome import Decisions, read_decisions
 from tessera.curation.filters.review import write_review
 from tessera.curation.filters.run import VERDICT_FILE, Run, Summary
@@ -77,7 +77,7 @@ def judge(run: Run, progress: Progress) -> Summary:
 
 
 @contextmanager
-def open_scorer(config: JudgeModelConfig | None) -> Iterator[Scorer | None]:
+def open_scorer(config: JudgeModelConfig | None) -> Iterator[RecordScorer | None]:
     """The scorer that the config names, if any; a checkpoint's engine is loaded only here."""
     if config is None:
         yield None

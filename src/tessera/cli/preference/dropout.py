@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import tyro
 from pydantic import Field
 
-from tessera.align.asking import AnswerSampling, BatchReplies, Responses, continued, first_words, name_of
+from tessera.align.asking import AnswerSampling, Responses, continued, first_words
+from tessera.chat.batch.lines import BatchReplies, name_of
 from tessera.cli.preference.sample import AskingCommand, Outcome
 
 OWN = ("response", "sample", "finish_reason")

@@ -9,16 +9,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from tessera.align.asking import (
-    AskedRecord,
-    BatchReplies,
-    Questions,
-    ResponseSampling,
-    name_of,
-    requests,
-    response_record,
-)
+from tessera.align.asking import AskedRecord, Questions, ResponseSampling, requests, response_record
 from tessera.align.prompts import PROMPTS, version_for, write_prompt
+from tessera.chat.batch.lines import BatchReplies, name_of
 from tessera.cli.serving.answering import AnsweringCommand, Defaults
 from tessera.records.writing import json_line
 from tessera.runtime.atomic import atomic_write

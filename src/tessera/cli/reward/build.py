@@ -12,10 +12,11 @@ from typing import Annotated
 import tyro
 from pydantic import Field
 
-from tessera.align.asking import BatchReplies, ResponseSampling
+from tessera.align.asking import ResponseSampling
 from tessera.align.process.building import ProcessReport, StepLabels, build_process_data
 from tessera.align.process.continuing import Continuations, MarkedStep, recorded_marks
 from tessera.align.process.solutions import RefusedSolution, Solution, Solutions
+from tessera.chat.batch.lines import BatchReplies
 from tessera.cli.preference.sample import STOPPED, AskedQuestions, AskingCommand, Outcome, write_lines
 from tessera.cli.terminal.tables import Terminal, counts_table, say
 from tessera.records.readers.records import open_container

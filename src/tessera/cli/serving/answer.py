@@ -11,12 +11,13 @@ from typing import Annotated, Any
 import tyro
 
 import tessera
-from tessera.align.asking import AskedRecord, BatchReplies, Questions, name_of
+from tessera.align.asking import AskedRecord, Questions
 from tessera.align.prompts import PROMPTS, write_prompt
 from tessera.align.test_time.answering import ChosenAnswer, answer_asked
 from tessera.align.test_time.model import SelectingModel
 from tessera.align.test_time.questions import FileAnswering
 from tessera.align.test_time.settings import USUAL_TOKENS, CandidateSampling
+from tessera.chat.batch.lines import BatchReplies, name_of
 from tessera.chat.message import Conversation, ask, say
 from tessera.cli.preference.sample import Outcome, RequestingCommand
 from tessera.cli.question import QuestionCommand

@@ -22,7 +22,7 @@ from tessera.cli.training.train import MERGED, follow, hold, merged, prepare, re
 from tessera.recipes.aligning import Method
 from tessera.recipes.internvl.stage import Part
 from tessera.recipes.shelf import load_recipe
-from tessera.recipes.tuning import Choice, DataLengths, Wish, choose
+from tessera.recipes.tuning import DataLengths, TunedChoice, Wish, choose
 from tessera.recipes.tuning_data import measure, read_data, write_parts
 from tessera.recipes.tuning_fit import fit
 from tessera.recipes.written import written
@@ -184,7 +184,7 @@ class TuneCommand(WordsCommand, FieldsCommand):
         self._write(recipe)
         return recipe
 
-    def _fitted(self, recipe: Recipe, lengths: DataLengths) -> tuple[Recipe, Choice]:
+    def _fitted(self, recipe: Recipe, lengths: DataLengths) -> tuple[Recipe, TunedChoice]:
         """With what makes it fit its device. ValueError where nothing does."""
         machine = find_machine(recipe.device, self.device_memory, None, join().world)
         asked = () if self.max_tokens is None else ("--stages.0.packing.max-tokens",)
@@ -244,7 +244,7 @@ def with_fields(recipe: Recipe, words: Sequence[str]) -> Recipe:
         return tyro.cli(Recipe, default=recipe, args=words, prog="tessera tune", config=config)
 
 
-def choices_table(model: str, data: DataLengths, choices: Sequence[Choice]) -> Any:
+def choices_table(model: str, data: DataLengths, choices: Sequence[TunedChoice]) -> Any:
     """What was chosen, and why."""
     title = f"fine-tune of {model} on {data.records:,} records, {data.tokens:,} tokens"
     grid = figures_table("what", title=title, title_justify="left")

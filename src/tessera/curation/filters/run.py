@@ -18,7 +18,7 @@ from tessera.curation.filters.judge import Judge, JudgedRecord, measure
 from tessera.curation.filters.length import LengthProfile, LengthSample
 from tessera.curation.filters.models.model_steps import ModelSteps, load_prompts
 from tessera.curation.filters.models.reply_store import Asking, ReplyStore
-from tessera.curation.filters.models.scorer import Scorer
+from tessera.curation.filters.models.scorer import RecordScorer
 from tessera.curation.filters.rules.finding import VERDICTS
 from tessera.curation.filters.sources import Filtered, Key, chunk_keys, map_on_ray
 from tessera.records.writing import json_line
@@ -97,7 +97,7 @@ class Run:
         found = json.loads(file.read_text(encoding="utf-8"))
         return Summary(**found["summary"]) if found["stamp"] == self.stamp() else None
 
-    def execute(self, scorer: Scorer | None, progress: Progress) -> Summary:
+    def execute(self, scorer: RecordScorer | None, progress: Progress) -> Summary:
         """Judge every record and write verdicts and summary; nothing else is written or deleted."""
         self.out.mkdir(parents=True, exist_ok=True)
         judge = Judge(self.sources, self.config, self._profiles(progress))

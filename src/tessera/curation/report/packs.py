@@ -10,7 +10,7 @@ from tessera.curation.estimate import PackEstimate
 from tessera.packing.config import PackingConfig
 from tessera.packing.delivery import DrawTally
 from tessera.packing.loader import PackLoader
-from tessera.packing.measure import Item
+from tessera.packing.measure import PackItem
 from tessera.packing.planning.buffers import least_packs
 from tessera.packing.samples.encode import SampleEncoder
 from tessera.pages.blocks import PackedSample
@@ -75,7 +75,7 @@ def _lengths_only(entries: Sequence[WeightedSource], config: PackingConfig) -> P
     return config.model_copy(update={"epochs": epochs, "augment": False, "similar_steps": False})
 
 
-def _samples(entries: Sequence[WeightedSource], pack: Sequence[Item]) -> Iterator[PackedSample]:
+def _samples(entries: Sequence[WeightedSource], pack: Sequence[PackItem]) -> Iterator[PackedSample]:
     """The samples of a pack, named after their places."""
     for item in pack:
         file, line = entries[item.draw.source].source.place(item.draw.index)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tessera.packing.measure import Item
+from tessera.packing.measure import PackItem
 from tessera.packing.planning.balance import Work, deal
 from tessera.packing.planning.window import PackItems, Round, WindowState
 
@@ -36,7 +36,7 @@ class PackRow:
     `news` is the round when its first row comes: what was skipped while it was planned counts from there.
     """
 
-    mine: tuple[Item, ...]
+    mine: tuple[PackItem, ...]
     others: tuple[PackItems, ...]
     after: RowPosition
     news: Round | None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from tessera.packing.config import PackingConfig
 from tessera.packing.delivery import DrawTally
-from tessera.packing.measure import Item, ItemKey, Measured
+from tessera.packing.measure import ItemKey, Measured, PackItem
 from tessera.packing.mix import Draw, Mixer, MixState
 from tessera.packing.planning.balance import Work, alike
 from tessera.packing.planning.plan import plan_packs
@@ -25,7 +25,7 @@ MOST_WITHOUT_SAMPLE = 2000
 SAMPLES_AHEAD = 16
 """Samples that each worker encodes ahead where lengths come only with them."""
 
-PackItems = list[Item]
+PackItems = list[PackItem]
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class WindowState:
     """Where a round begins: the mixture, and the items that wait, or their keys when it was saved."""
 
     mix: MixState
-    waiting: tuple[Item | ItemKey, ...] = ()
+    waiting: tuple[PackItem | ItemKey, ...] = ()
 
     @property
     def keys(self) -> tuple[ItemKey, ...]:
         """What finds the waiting items again. Made when a state is saved: rounds are many, savings few."""
-        return tuple(item.key if isinstance(item, Item) else item for item in self.waiting)
+        return tuple(item.key if isinstance(item, PackItem) else item for item in self.waiting)
 
 
 @dataclass
@@ -98,7 +98,7 @@ class Window:
             yield planned
 
     def _fill(
-        self, stream: Iterator[Measured], waiting: list[Item], size: int, planned: Round
+        self, stream: Iterator[Measured], waiting: list[PackItem], size: int, planned: Round
     ) -> MixState | None:
         """Draw until the window is full or the sources end; the mixture after the last draw, if any."""
         after, barren = None, 0
@@ -154,9 +154,9 @@ class Window:
         shuffled = rng.sample(packs, len(packs))
         return [shuffled[first : first + step] for first in range(0, len(shuffled), step)]
 
-    def _restore(self, state: WindowState) -> list[Item]:
+    def _restore(self, state: WindowState) -> list[PackItem]:
         """The waiting items of a state, measured again."""
-        items: list[Item] = []
+        items: list[PackItem] = []
         known: dict[tuple[int, int, int], Measured] = {}
         for source, index, visit, part in state.keys:
             key = (source, index, visit)

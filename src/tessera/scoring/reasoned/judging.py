@@ -15,7 +15,8 @@ from tessera.scoring.reasoned.measures import (
     relaxed_score,
 )
 from tessera.scoring.reasoned.package import installed, require_installed, verify_score
-from tessera.scoring.reasoned.vqa import normalise_vqa, same_signs, vqa_score
+from tessera.scoring.reasoned.vqa import same_signs, vqa_score
+from tessera.scoring.texts.vqa_words import normalise_vqa
 
 THRESHOLD = 0.9
 EQUAL = "equal"

@@ -1,7 +1,9 @@
 """The short measures of a final answer: numbers within a tolerance, letters of options, edit distance."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+
+from tessera.scoring.texts.edits import edit_distance
 
 _RELAXED = 0.05
 _EXACTER = 1e-3
@@ -63,19 +65,6 @@ def edit_share(prediction: str, target: str) -> float:
     longest = max(len(prediction), len(target))
     distance = edit_distance(" ".join(target.lower().split()), " ".join(prediction.lower().split()))
     return distance / longest if longest else 0.0
-
-
-def edit_distance(one: Sequence[str], two: Sequence[str]) -> int:
-    """Levenshtein's: the fewest insertions, deletions and replacements that make one the other."""
-    if len(one) > len(two):
-        one, two = two, one
-    row = list(range(len(one) + 1))
-    for number, sign in enumerate(two, 1):
-        above, row = row, [number]
-        for at, other in enumerate(one):
-            cost = above[at] if sign == other else 1 + min(above[at], above[at + 1], row[-1])
-            row.append(cost)
-    return row[-1]
 
 
 def _close(prediction: str, target: str, bare: Callable[[str], str], tolerance: float) -> float:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from tessera.scoring.reasoned.expression import expression_score
-from tessera.scoring.reasoned.vqa import normalise_vqa, same_signs
+from tessera.scoring.reasoned.vqa import same_signs
+from tessera.scoring.texts.vqa_words import normalise_vqa
 
 _WRAPPED = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _OPTION = re.compile(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tessera.curation.filters.config import JudgeModelConfig
-from tessera.curation.filters.models.scorer import Reply, Scorer
+from tessera.curation.filters.models.scorer import RecordScorer, Reply
 from tessera.runtime.shown import shown
 
 Item = TypeVar("Item")
@@ -75,7 +75,7 @@ COUNTED = ("asked", "from_store", "failed", "prompt_tokens", "answer_tokens")
 class Asking:
     """Prompts of items answered from the store or by the scorer, with the bill."""
 
-    scorer: Scorer
+    scorer: RecordScorer
     store: ReplyStore
     counts: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(COUNTED, 0)))
 

@@ -21,7 +21,7 @@ Keep = Callable[[str, Reply], None]
 """Takes a prompt and its reply as soon as it is there, from any thread."""
 
 
-class Scorer(Protocol):
+class RecordScorer(Protocol):
     """A model that answers prompts."""
 
     @property

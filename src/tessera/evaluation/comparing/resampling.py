@@ -1,0 +1,105 @@
+"""Other draws of the same questions. Questions of one unit (rotations, one picture) are drawn together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tessera.scoring.verdict import Graded
+
+Floats: TypeAlias = NDArray[np.float64]
+Unit: TypeAlias = Callable[[Graded], str]
+"""A question to the name of what it is drawn with."""
+LEVEL = 0.95
+"""Of every interval."""
+AT_A_TIME = 1 << 22
+"""Counts that are in memory at a time."""
+
+
+def unit_of(column: str | None) -> Unit | None:
+    """Questions with equal values of a column are one unit; one without a value stands alone."""
+    if column is None:
+        return None
+
+    def name(graded: Graded) -> str:
+        value = graded.reference.fields.get(column)
+        return f"index {graded.index}" if value is None or value == "" else f"value {value}"
+
+    return name
+
+
+def number_units(graded: Sequence[Graded], unit: Unit | None) -> NDArray[np.int64]:
+    """int64 [N]: the unit of each question, in order of appearance."""
+    if unit is None:
+        return np.arange(len(graded))
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(unit(one), len(numbers)) for one in graded], dtype=np.int64)
+
+
+def unit_sums(columns: Sequence[Sequence[float]], units: NDArray[np.int64]) -> Floats:
+    """float64 [units, columns]: what the questions of each unit add up to."""
+    return np.stack([np.bincount(units, np.asarray(one, dtype=np.float64)) for one in columns], axis=1)
+
+
+def distinct(rows: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """Rows that differ, and how often each is there: scores have few values, so these are few."""
+    found, counts = np.unique(rows, axis=0, return_counts=True)
+    return found, counts
+
+
+def drawn_sums(rows: Floats, draws: int, random: np.random.Generator) -> Floats:
+    """float64 [draws, columns]: sums over as many rows as there are, drawn with replacement (bootstrap)."""
+    kinds, counts = distinct(rows)
+    if 2 * len(kinds) > len(rows):
+        each = (random.integers(0, len(rows), len(rows)) for _ in range(draws))
+        return np.stack([np.bincount(numbers, minlength=len(rows)) @ rows for numbers in each])
+    block = max(1, AT_A_TIME // len(kinds))
+    shares = counts / counts.sum()
+    return np.concatenate(
+        [
+            random.multinomial(len(rows), shares, size=min(block, draws - start)) @ kinds
+            for start in range(0, draws, block)
+        ]
+    )
+
+
+def halves(units: NDArray[np.int64], random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Endless draws of half of the units without replacement: int64, the questions in their order.
+
+    A figure of random halves varies as the figure of fresh samples of full size does. No question is there
+    twice, so that aggregates which group questions by name stay right.
+    """
+    count = int(units.max()) + 1
+    while True:
+        chosen = np.zeros(count, dtype=bool)
+        chosen[random.permutation(count)[: half_of(count)]] = True
+        yield np.flatnonzero(chosen[units])
+
+
+def half_of(units: int) -> int:
+    """Units in a half."""
+    return max(1, units // 2)
+
+
+def half_share(units: int) -> float:
+    """How many of all units a half has."""
+    return half_of(units) / units
+
+
+def half_spread(units: int) -> float:
+    """What deviations of halves are multiplied with to vary as whole samples: 1 for an even number."""
+    half = half_of(units)
+    return math.sqrt(half / (units - half)) if units > half else math.nan
+
+
+def bounds_of(drawn: Floats) -> tuple[float, float]:
+    """The middle 95 % of draws; NaN where there are none."""
+    known = drawn[~np.isnan(drawn)]
+    if not len(known):
+        return math.nan, math.nan
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

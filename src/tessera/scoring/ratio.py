@@ -1,0 +1,37 @@
+"""Figures that are ratios of two sums over the questions: other draws of these are figured at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from tessera.scoring.verdict import Graded
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """`scale` times the sum of `above` over the sum of `below`; each question gives one number to both.
+
+    A mean has scores above and ones below; the mean of a category has zeros for all other questions. Where
+    several questions make one decision (a circular group), the first of them carries it, the others zeros.
+    """
+
+    above: Sequence[float]
+    below: Sequence[float]
+    scale: float = 100.0
+
+    @property
+    def value(self) -> float:
+        """The figure; NaN where nothing stands below."""
+        below = sum(self.below)
+        return self.scale * sum(self.above) / below if below else float("nan")
+
+
+@runtime_checkable
+class RatioAggregate(Protocol):
+    """An aggregate that tells all or some of its figures as ratios too: their intervals are drawn at once."""
+
+    def __call__(self, graded: Sequence[Graded], /) -> Mapping[str, float]: ...
+
+    def ratios(self, graded: Sequence[Graded], /) -> Mapping[str, Ratio]:
+        """Figures by the names that calling it gives them."""
+        ...

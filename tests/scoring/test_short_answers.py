@@ -1,0 +1,132 @@
+"""Short answers by each harness's rules: a table from the definitions, and what holds for every answer."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessera.scoring.aggregates import mean, total
+from tessera.scoring.texts.edits import edit_distance
+from tessera.scoring.texts.named import AGGREGATES, SCORERS
+from tessera.scoring.verdict import Graded, Reference, Verdict
+
+SIGNS = str.maketrans({"⏎": "\n", "␣": " ", "⇥": "\t", "∅": ""})
+TEXTS = st.text(alphabet="aAtThe 0123456789.,%'-?()\n中ßİ", max_size=16)
+
+
+def settings_of(text: str) -> dict[str, Any]:
+    """`a=b c=0.5` as keywords; what JSON reads is no text."""
+    found: dict[str, Any] = {}
+    for name, value in (entry.split("=", 1) for entry in text.split()):
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = value
+    return found
+
+
+def answers_of(text: str) -> tuple[str, ...]:
+    found: list[str] = []
+    for entry in text.split("|"):
+        times = re.search(r"\*(\d+)$", entry)
+        found += [entry[: times.start()] if times else entry] * (int(times[1]) if times else 1)
+    return tuple(answer.translate(SIGNS) for answer in found)
+
+
+def rows(name: str = "short_answers.txt") -> list[tuple[str, str, str, str]]:
+    lines = (Path(__file__).parent / name).read_text(encoding="utf-8").splitlines()
+    cells = [line.split(" ;; ") for line in lines if not line.startswith("#")]
+    return [(scorer, said, answers, score) for scorer, said, answers, score in cells]
+
+
+@pytest.mark.parametrize(("scorer", "said", "answers", "score"), rows())
+def test_short_answers(scorer: str, said: str, answers: str, score: str) -> None:
+    name, _, settings = scorer.partition(" ")
+    verdict = SCORERS[name](**settings_of(settings))(said.translate(SIGNS), Reference(answers_of(answers)))
+    assert math.isclose(verdict.score, float(score), abs_tol=1e-11), verdict
+
+
+def test_every_period_beyond_the_thirty_second_stays() -> None:
+    """The scripts hand a flag over as the number of replacements; published scores have it."""
+    judge = SCORERS["vqa"]()
+    assert judge("x" + "." * 32, Reference(("x",) * 10)).score == 1
+    assert judge("x" + "." * 33, Reference(("x.",) * 10)).score == 0
+    assert judge("x" + "." * 64, Reference(("x" + "." * 64,) * 10)).score == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "told"),
+    [
+        ("vqa", {"rules": "evalai"}, "rules is 'evalai': give one of official"),
+        ("anls", {"threshold": 2}, "threshold is 2: give a number from 0 to 1"),
+        ("anls", {"lengths": None}, "lengths is None: give one of raw, collapsed"),
+        ("relaxed", {"tolerance": True}, "tolerance is True: give a number"),
+        ("exact_match", {"ignore_case": "yes"}, "ignore_case is 'yes': give true or false"),
+        ("exact_match", {"ignore": "("}, "not a regular expression"),
+        ("contains", {"rules": 3}, "rules is 3"),
+    ],
+)
+def test_settings_are_checked_when_the_scorer_is_made(name: str, settings: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        SCORERS[name](**settings)
+
+
+def slow_distance(one: str, two: str) -> int:
+    row = list(range(len(one) + 1))
+    for number, sign in enumerate(two, 1):
+        above, row = row, [number]
+        for at, other in enumerate(one):
+            row.append(above[at] if sign == other else 1 + min(above[at], above[at + 1], row[-1]))
+    return row[-1]
+
+
+@given(TEXTS, TEXTS)
+def test_edit_distance_is_that_of_the_table(one: str, two: str) -> None:
+    assert edit_distance(one, two) == slow_distance(one, two)
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=10), TEXTS, st.randoms(use_true_random=False))
+def test_order_of_the_answers_does_not_count(answers: list[str], said: str, random: Any) -> None:
+    shuffled = random.sample(answers, len(answers))
+    for name in SCORERS:
+        one, two = (SCORERS[name]()(said, Reference(tuple(given))) for given in (answers, shuffled))
+        assert math.isclose(one.score, two.score) and 0 <= one.score <= 1
+
+
+@given(TEXTS)
+def test_an_answer_is_right_for_itself_and_case_and_outer_space_do_not_count(text: str) -> None:
+    for name in ("vqa", "exact", "anls"):
+        assert SCORERS[name]()(text, Reference((text,) * 10)).score == 1
+    for said in (f" {text}", f"{text}\n", text.swapcase() if text.isascii() else text):
+        assert SCORERS["exact"]()(said, Reference((text,))).score == 1
+        assert SCORERS["vqa"]()(said, Reference((text,) * 10)).score == 1
+
+
+def graded(scores: list[float], **columns: list[Any]) -> list[Graded]:
+    fields = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    fields = fields or [{} for _ in scores]
+    return [
+        Graded(str(at), "", Verdict(score), Reference((), fields=own))
+        for at, (score, own) in enumerate(zip(scores, fields, strict=True))
+    ]
+
+
+def test_means_and_sums() -> None:
+    four = graded([1, 0, 1, 0.5], split=["a", "a", "a", "b"], level=[1, 2, 1, None])
+    assert mean()(four) == {"overall": 62.5}
+    assert mean(percent=False)(four) == {"overall": 0.625}
+    assert mean(by="level")(four) == {"overall": 62.5, "level=1": 100, "level=2": 0}
+    macro = mean(percent=False, of_groups="split")(four)
+    assert macro == pytest.approx({"overall": (2 / 3 + 0.5) / 2, "split=a": 2 / 3, "split=b": 0.5})
+    assert total(by=["split"])(four) == {"overall": 2.5, "split=a": 2, "split=b": 0.5}
+    assert math.isnan(mean()([])["overall"]) and total()([]) == {"overall": 0}
+    with pytest.raises(ValueError, match="no question has a column 'kind': give one of level, split"):
+        mean(by=["kind"])(four)
+    assert set(AGGREGATES) >= {"mean", "sum"}
