@@ -13,11 +13,11 @@ _BARE = str.maketrans("", "", string.punctuation)
 def official(prediction: str, options: Options) -> Pick:
     """One sign is itself; then the first sign where it is a letter; then the first option whose text occurs.
 
-    Anything else stands for itself, and is wrong.
+    Anything else stands for itself, and is wrong. So does an empty answer, for which the script breaks off.
     """
     text = prediction.strip()
-    if len(text) == 1:
-        return Pick(text, "one sign")
+    if len(text) < 2:
+        return Pick(text, "one sign" if text else "empty")
     if text[:1] in options:
         return Pick(text[0], "begins with a letter")
     for letter, option in options.items():
