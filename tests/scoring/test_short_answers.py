@@ -18,17 +18,18 @@ from tessera.scoring.texts.named import AGGREGATES, SCORERS
 from tessera.scoring.verdict import Graded, Reference, Verdict
 
 SIGNS = str.maketrans({"⏎": "\n", "␣": " ", "⇥": "\t", "∅": ""})
+PLAIN = ("vqa", "anls", "relaxed", "exact", "exact_match", "contains", "mra", "crpe", "gsm8k", "tool_call")
 TEXTS = st.text(alphabet="aAtThe 0123456789.,%'-?()\n中ßİ", max_size=16)
 
 
 def settings_of(text: str) -> dict[str, Any]:
-    """`a=b c=0.5` as keywords; what JSON reads is no text."""
+    """`a=b c=0.5` as keywords, `␣` for a space; what JSON reads is no text."""
     found: dict[str, Any] = {}
     for name, value in (entry.split("=", 1) for entry in text.split()):
         try:
-            found[name] = json.loads(value)
+            found[name] = json.loads(value.translate(SIGNS))
         except json.JSONDecodeError:
-            found[name] = value
+            found[name] = value.translate(SIGNS)
     return found
 
 
@@ -49,7 +50,9 @@ def rows(name: str = "short_answers.txt") -> list[tuple[str, str, str, str]]:
 @pytest.mark.parametrize(("scorer", "said", "answers", "score"), rows())
 def test_short_answers(scorer: str, said: str, answers: str, score: str) -> None:
     name, _, settings = scorer.partition(" ")
-    verdict = SCORERS[name](**settings_of(settings))(said.translate(SIGNS), Reference(answers_of(answers)))
+    given = settings_of(settings)
+    fields = {key[1:]: str(given.pop(key)) for key in [*given] if key.startswith("@")}
+    verdict = SCORERS[name](**given)(said.translate(SIGNS), Reference(answers_of(answers), fields=fields))
     assert math.isclose(verdict.score, float(score), abs_tol=1e-11), verdict
 
 
@@ -95,7 +98,7 @@ def test_edit_distance_is_that_of_the_table(one: str, two: str) -> None:
 @given(st.lists(TEXTS, min_size=1, max_size=10), TEXTS, st.randoms(use_true_random=False))
 def test_order_of_the_answers_does_not_count(answers: list[str], said: str, random: Any) -> None:
     shuffled = random.sample(answers, len(answers))
-    for name in SCORERS:
+    for name in PLAIN:
         one, two = (SCORERS[name]()(said, Reference(tuple(given))) for given in (answers, shuffled))
         assert math.isclose(one.score, two.score) and 0 <= one.score <= 1
 
@@ -126,7 +129,94 @@ def test_means_and_sums() -> None:
     macro = mean(percent=False, of_groups="split")(four)
     assert macro == pytest.approx({"overall": (2 / 3 + 0.5) / 2, "split=a": 2 / 3, "split=b": 0.5})
     assert total(by=["split"])(four) == {"overall": 2.5, "split=a": 2, "split=b": 0.5}
-    assert math.isnan(mean()([])["overall"]) and total()([]) == {"overall": 0}
+    assert math.isnan(mean()([])["overall"])
     with pytest.raises(ValueError, match="no question has a column 'kind': give one of level, split"):
         mean(by=["kind"])(four)
     assert set(AGGREGATES) >= {"mean", "sum"}
+
+
+def test_means_of_groups_count_every_group_the_same() -> None:
+    four = graded([1, 0, 1, 0.5], split=["a", "a", "b", "c"])
+    settings = {"column": "split", "groups": {"first": ["a", "b"], "none": "z"}}
+    values = {"split=a": 50, "split=b": 100, "split=c": 50}
+    assert AGGREGATES["grouped"](**settings)(four) == {"overall": 62.5, "first": 75} | values
+    assert AGGREGATES["grouped"](**settings, others=False)(four)["overall"] == 75
+    assert AGGREGATES["grouped"]("split")(four) == mean(of_groups="split")(four)
+    with pytest.raises(ValueError, match="groups.a is .*: give a value or a list"):
+        AGGREGATES["grouped"]("split", {"a": []})
+
+
+def test_what_does_not_count_for_the_headline() -> None:
+    four = graded([1, 0, 1, 0], type=["count", "area", "comp", "presence"])
+    assert AGGREGATES["rsvqa"]()(four) == {
+        "overall": 50,
+        **{"type=count": 100, "type=area": 0, "type=comp": 100, "type=presence": 0},
+    }
+    assert mean(answered=True)([*four, Graded("5", "said", Verdict(0.25))])["overall"] == 25
+    assert mean(without={"type": ["area", "comp", "presence"]})(four)["overall"] == 100
+
+
+def test_questions_in_turn_make_one() -> None:
+    kinds = ["a", "a", "a", "b", "b", "b", "b"]
+    seven = graded([1, 1, 1, 0, 1, 1, 1], kind=kinds)
+    assert AGGREGATES["consecutive"](of=2, by="kind")(seven) == pytest.approx(
+        {"overall": 200 / 3, "kind=a": 100, "kind=b": 50}
+    )
+    with pytest.raises(ValueError, match="of is 0: give how many"):
+        AGGREGATES["consecutive"](of=0)
+
+
+def test_points_of_ocrbench_and_groups_of_mirb() -> None:
+    points = graded([1, 1, 0, 1], category=["Handwriting Recognition", "Doc-oriented VQA"] * 2)
+    found = AGGREGATES["ocrbench"]()(points)
+    assert {name: found[name] for name in ("overall", "Text Recognition", "Doc-oriented VQA")} == {
+        **{"overall": 3, "Text Recognition": 1, "Doc-oriented VQA": 2}
+    }
+    tasks = graded([1, 0, 1, 0], task=["food", "sightseeing", "arxiv", "plot_text"])
+    found = AGGREGATES["mirb"]()(tasks)
+    assert (found["overall"], found["Knowledge"], found["Multi-Hop"], found["task=plot_text"]) == (
+        75,
+        50,
+        100,
+        0,
+    )
+
+
+def test_ratios_are_the_figures() -> None:
+    four = graded([1, 0, 1, 0.5], split=["a", "a", "b", "c"])
+    for aggregate in (
+        mean(by="split"),
+        total("split"),
+        mean(of_groups="split"),
+        AGGREGATES["rsvqa"]("split"),
+    ):
+        figures = aggregate(four)
+        assert all(ratio.value == figures[name] for name, ratio in aggregate.ratios(four).items())
+
+
+CALL = '<tool_call>\n{"name": "zoom", "arguments": {"x": 1, "y": [2]}}\n</tool_call>'
+
+
+@pytest.mark.parametrize(
+    ("said", "meant", "settings", "score"),
+    [
+        (CALL, CALL, {}, 1),
+        (f"I look closer. {CALL} Done.", CALL, {}, 1),
+        (CALL, '{"arguments": {"y": [2.0], "x": 1}, "name": "zoom"}', {}, 1),
+        (CALL, '{"name": "zoom", "arguments": {"x": 2}}', {}, 0),
+        (CALL, '{"name": "zoom", "arguments": {"x": 2}}', {"arguments": False}, 1),
+        (CALL, '{"name": "crop", "arguments": {"x": 2}}', {"arguments": False}, 0),
+        (CALL, '{"function": {"name": "zoom", "arguments": "{\\"x\\": 1, \\"y\\": [2]}"}}', {}, 1),
+        (CALL.replace("</tool_call>", ""), CALL, {}, 1),
+        ('{"name": "zoom", "arguments": {"x": 1, "y": [2]}}', CALL, {}, 1),
+        (CALL + CALL, CALL, {}, 0),
+        (CALL + CALL.replace("zoom", "b"), CALL.replace("zoom", "b") + CALL, {}, 1),
+        (CALL + CALL.replace("zoom", "b"), CALL.replace("zoom", "b") + CALL, {"ordered": True}, 0),
+        ("<tool_call>{broken</tool_call>", CALL, {"arguments": False}, 0),
+        ("no call", CALL, {}, 0),
+        ("no call", "[]", {}, 1),
+        ("<tool_call>[1, 2]</tool_call>", CALL, {}, 0),
+    ],
+)
+def test_calls_of_functions(said: str, meant: str, settings: Any, score: float) -> None:
+    assert SCORERS["tool_call"](**settings)(said, Reference((meant,))).score == score

@@ -7,7 +7,7 @@ A part stands exactly where its placeholder stood. Nothing here adds labels or l
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -161,11 +161,14 @@ def fill_marks(text: str, media: Mapping[str, Iterator[Image | Video]]) -> tuple
     return tuple(next(media[piece]) if piece in media else Text(piece) for piece in pieces)
 
 
-def with_line_breaks(parts: Iterable[Part]) -> tuple[Part, ...]:
-    r"""A line break behind every picture and clip, where none follows, as in training (`<image>\n`)."""
+def with_line_breaks(parts: Iterable[Part], bare: Collection[int] = ()) -> tuple[Part, ...]:
+    r"""A line break behind every picture and clip, where none follows, as in training (`<image>\n`).
+
+    bare: numbers of texts in front of which none is added.
+    """
     out: list[Part] = []
-    for part in parts:
-        broken = isinstance(part, Text) and part.text.startswith("\n")
+    for number, part in enumerate(parts):
+        broken = isinstance(part, Text) and (part.text.startswith("\n") or number in bare)
         if out and not isinstance(out[-1], Text) and not broken:
             out.append(Text("\n"))
         out.append(part)

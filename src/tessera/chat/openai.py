@@ -1,9 +1,9 @@
 r"""The only reader of OpenAI-style messages, for chat and for training records alike.
 
 Parts stay in the order in which the user put them. A line break follows every picture and clip, as in
-training (`<image>\nquestion`), unless the text behind it begins with one. Nothing else is added: write
-"Image-1: " before a picture where several are to be told apart. What differs between chat and training is a
-`MessageReader`'s own: what becomes of a mistake, and where files may lie.
+training (`<image>\nquestion`), unless the text behind it begins with one or has `line_break: false`.
+Nothing else is added: write "Image-1: " before a picture where several are to be told apart. What differs
+between chat and training is a `MessageReader`'s own: what becomes of a mistake, and where files may lie.
 """
 
 from abc import ABC, abstractmethod
@@ -86,7 +86,7 @@ class MessageReader(ABC):
 
     def message(self, where: str, entry: object) -> Message | None:
         """One message; None with a fault when its role cannot be read."""
-        told = entry if isinstance(entry, Mapping) else {}
+        told = _told(entry)
         role = ROLES.get(str(told.get("role")))
         if role is None:
             detail = f"{shown(told.get('role'))} is unknown; use one of {', '.join(ROLES)}"
@@ -107,8 +107,10 @@ class MessageReader(ABC):
         if not isinstance(content, list | tuple) or not content:
             self.fault(where, f"{shown(content)} is neither text nor a list of parts")
             return ()
-        read = [self._part(f"{where}[{number}]", entry) for number, entry in enumerate(content)]
-        parts = with_line_breaks(part for part in read if part is not None)
+        read = [(self._part(f"{where}[{number}]", entry), entry) for number, entry in enumerate(content)]
+        known = [(part, entry) for part, entry in read if part is not None]
+        bare = {n for n, (_, entry) in enumerate(known) if _told(entry).get("line_break") is False}
+        parts = with_line_breaks([part for part, _ in known], bare)
         if role != "user" and not all(isinstance(part, Text) for part in parts):
             self.fault(where, f"the {role} shows pictures or clips; put them in a user turn")
         return parts
@@ -116,7 +118,7 @@ class MessageReader(ABC):
     def _part(self, where: str, entry: object) -> Part | None:
         if isinstance(entry, str):
             return Text(entry)
-        told = entry if isinstance(entry, Mapping) else {}
+        told = _told(entry)
         kind = told.get("type")
         if kind in WORDS:
             text = told.get("text")
@@ -247,6 +249,10 @@ def bounds_problem(start: object, end: object) -> str | None:
     if start is not None and end is not None and start >= end:  # type: ignore[operator]
         return f"start={start} is not before end={end}"
     return None
+
+
+def _told(entry: object) -> Mapping[str, Any]:
+    return entry if isinstance(entry, Mapping) else {}
 
 
 def _is_count(value: object) -> bool:

@@ -142,7 +142,8 @@ class MarkedText:
 class SampleCard:
     """One sample: a line of facts, media, lines of (kind, text), tokens, texts side by side.
 
-    A line's kind is "", "good" or "bad", behind "turn" where its line breaks are kept.
+    A line's kind is "", "good" or "bad", behind "turn" where its line breaks are kept. tags: what the page's
+    filters look at, in their order.
     """
 
     head: Sequence[str]
@@ -150,6 +151,7 @@ class SampleCard:
     lines: Sequence[tuple[str, str]] = ()
     pieces: Sequence[Piece] = ()
     sides: Sequence[MarkedText] = ()
+    tags: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -163,12 +165,16 @@ class SampleCards:
 
 @dataclass(frozen=True)
 class TextComparison:
-    """Texts side by side with what differs marked, below a line of facts, what was asked, and media."""
+    """Texts side by side with what differs marked, below a line of facts, what was asked, and media.
+
+    tags: what the page's filters look at, in their order.
+    """
 
     head: Sequence[str]
     asked: str
     sides: Sequence[MarkedText]
     media: Sequence[ShownMedia] = ()
+    tags: Sequence[str] = ()
     template: ClassVar[str] = "comparison.html"
 
 

@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,11 +19,15 @@ HUES = 10
 
 @dataclass(frozen=True)
 class HtmlPage:
-    """A title, a note below it, and sections of (heading, blocks); those that draw nothing are left out."""
+    """A title, a note below it, and sections of (heading, blocks); those that draw nothing are left out.
+
+    filters: name → choices; in the browser only cards whose tag is chosen are shown, without one all.
+    """
 
     title: str
     note: str
     sections: Sequence[tuple[str, Sequence[PageBlock]]]
+    filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
     template: ClassVar[str] = "page.html"
 
 

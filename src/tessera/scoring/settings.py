@@ -1,6 +1,8 @@
 """What a declaration may say of a scorer: settings are checked when it is made, not at the first answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from tessera.scoring.verdict import Reference
 
 
 def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
@@ -31,3 +33,25 @@ def names(name: str, value: object) -> tuple[str, ...]:
     if not isinstance(listed, list | tuple) or not all(isinstance(entry, str) and entry for entry in listed):
         raise ValueError(f"{name} is {value!r:.80}: give a name or a list of names")
     return tuple(listed)
+
+
+def grouping(name: str, value: object) -> dict[str, tuple[str, ...]]:
+    """A mapping of names to a value or several, all as text; ValueError for anything else."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} is {value!r:.80}: give names with lists of values")
+    found = {}
+    for key, entry in value.items():
+        listed = entry if isinstance(entry, list | tuple) else (entry,)
+        if not listed or not all(isinstance(one, str | int | float) for one in listed):
+            raise ValueError(f"{name}.{key!s:.40} is {entry!r:.80}: give a value or a list of values")
+        found[str(key)] = tuple(map(str, listed))
+    return found
+
+
+def column_of(reference: Reference, name: str) -> str:
+    """What a question has in a column, as text; ValueError where it has none."""
+    value = reference.fields.get(name)
+    if value is None:
+        known = ", ".join(sorted(reference.fields)) or "none"
+        raise ValueError(f"the question has no column {name!r}; its columns: {known:.200}")
+    return str(value)

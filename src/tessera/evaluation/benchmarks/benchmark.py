@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from string import ascii_uppercase
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Kind = Literal["choice", "short", "yes_no", "open", "caption", "box", "point", "text", "tool"]
 """What is asked for; a preset has a prompt for each kind, used where the benchmark says nothing."""
 
 
 def _several(given: Any) -> Any:
+    if given == "A-Z":
+        return tuple(ascii_uppercase)
     return (given,) if isinstance(given, str) else given
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_several)]
-"""One text, or a list of them."""
+"""One text, or a list of them; A-Z stands for all letters."""
 
 
 class Declared(BaseModel):
@@ -29,6 +32,11 @@ class Choice(Declared):
 
     model_config = ConfigDict(frozen=True, extra="allow")
     name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        return {"name": given} if isinstance(given, str) else given
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -69,6 +77,8 @@ class PresetRules(Declared):
 
     prompt: str | None = None
     """Jinja: question, options (letter → text), images (how many), every column; `<image>` marks a picture"""
+    cot: str | None = None
+    """the same that asks for reasoning; `prompt` is what would be asked without; the answer is in a box"""
     system: str | None = None
     tiles: int | None = Field(default=None, ge=1)
     """most of a picture, before all pictures share `total_tiles`"""
@@ -85,10 +95,15 @@ class PresetRules(Declared):
 
 
 class Benchmark(Declared):
-    """One file of `assets/benchmarks`, or of your own."""
+    """One file of `assets/benchmarks`, or of your own.
+
+    Of your own, `name`, `kind`, `data` and `scorer` are enough: data may be a file's name alone, with the
+    columns question, answer, image and, for a choice, A, B, …
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.+-]*$")
-    title: str
+    title: str = ""
+    """as papers write it; the name by default"""
     kind: Kind
     about: str = ""
     """one line: what it measures, how many questions"""
@@ -109,7 +124,21 @@ class Benchmark(Declared):
     """the headline in words, such as ANLS"""
     published: dict[str, dict[str, float]] = Field(default_factory=dict)
     """source (paper or harness) → model → headline, in the aggregate's unit"""
+    best: float = Field(default=100, gt=0)
+    """the most that the headline can be: 1000 of OCRBench, 2800 of MME"""
     judge: str | None = None
     """name of a judge's prompt; without a judge the scorer decides alone"""
     export: str | None = None
     """form of the file for an evaluation server, where answers are not public"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: Any) -> Any:
+        """What a short file of one's own leaves out."""
+        if not isinstance(given, dict):
+            return given
+        given = {**given, "title": given.get("title") or given.get("name", "")}
+        if isinstance(given.get("data"), str):
+            options = "A-Z" if given.get("kind") == "choice" else ()
+            given["data"] = {"own": {"file": given["data"], "image": "image", "options": options}}
+        return given

@@ -27,6 +27,25 @@ def _without_stops(text: str) -> str:
     return text.rstrip(".").lower()
 
 
+def _words(text: str) -> str:
+    return normalise_vqa(text, _WORDS)
+
+
+def _one_line(text: str) -> str:
+    return text.lower().strip().replace("\n", " ")
+
+
+def _no_stops(text: str) -> str:
+    return text.strip().lower().replace(".", "")
+
+
+HELD: Mapping[str, Change] = {
+    "official": _words,
+    "plain": _one_line,
+    "vlmevalkit": _no_stops,
+    "lmms-eval": _no_stops,
+}
+"""Rules → what is done to both sides before one must hold the other."""
 EQUAL: Mapping[str, tuple[Change, Change]] = {
     "official": (_bare, _bare),
     "vlmevalkit": (_bare, _bare),
@@ -50,9 +69,18 @@ def exact_match(
     ignore_punctuation: bool = False,
     ignore_numbers: bool = False,
     ignore: object = (),
+    extract: str | None = None,
+    pick: int = 0,
 ) -> Callable[[str, Reference], Verdict]:
-    """Equality as lmms-eval's metric of that name. ignore: patterns that are cut from both sides first."""
-    patterns = [_pattern(entry) for entry in names("ignore", ignore)]
+    """Equality as lmms-eval's metric of that name.
+
+    extract, pick: the reply is what a pattern finds, the first match (0) or the last (-1). ignore: patterns
+    that are cut from both sides.
+    """
+    patterns = [_pattern("ignore", entry) for entry in names("ignore", ignore)]
+    wanted = None if extract is None else _pattern("extract", extract)
+    if pick not in (0, -1):
+        raise ValueError(f"pick is {pick!r:.80}: give 0 for the first match or -1 for the last")
     case, marks, digits = (
         flag(name, value)
         for name, value in (
@@ -69,18 +97,18 @@ def exact_match(
         text = text.translate(_NO_PUNCTUATION) if marks else text
         return text.translate(_NO_DIGITS) if digits else text
 
-    return _any_equal(lambda text: change(text.strip()), change)
+    return _any_equal(lambda text: change(_found(wanted, pick, text).strip()), change)
 
 
 def contains(rules: str = "official") -> Callable[[str, Reference], Verdict]:
     """One of the answers stands in the prediction.
 
-    rules: official (Tiny-LVLM: as whole words, both normalised as VQA does) or plain (anywhere, without case,
-    outer space and line breaks).
+    rules: official (Tiny-LVLM: as whole words, both normalised as VQA does), plain (anywhere, without case,
+    outer space and line breaks), or vlmevalkit and lmms-eval (MTVQA: anywhere, without case, outer space and
+    full stops).
     """
-    one_of("rules", rules, ("official", "plain"))
+    change = HELD[one_of("rules", rules, HELD)]
     found: Callable[[str, str], bool] = _has_words if rules == "official" else _has_text
-    change: Change = (lambda text: normalise_vqa(text, _WORDS)) if rules == "official" else _one_line
 
     def score(prediction: str, reference: Reference, /) -> Verdict:
         said = change(prediction)
@@ -88,6 +116,27 @@ def contains(rules: str = "official") -> Callable[[str, Reference], Verdict]:
         if hit is None:
             return Verdict(0.0, None, "none of the answers stands in it")
         return Verdict(1.0, hit, f"holds {hit[:60]!r}")
+
+    return score
+
+
+def crpe() -> Callable[[str, Reference], Verdict]:
+    """CRPE as VLMEvalKit has it: the first sign is that of the answer.
+
+    A longer reply that begins with none of A to D must hold the answer's text, which is all behind its first
+    four signs.
+    """
+
+    def score(prediction: str, reference: Reference, /) -> Verdict:
+        (first, longer), letters = (prediction[:1], len(prediction) > 1), tuple("ABCD")
+        for answer in reference.answers:
+            if longer and not prediction.startswith(letters):
+                right = answer[4:].lower() in prediction.lower()
+            else:
+                right = first == answer[:1] != ""
+            if right:
+                return Verdict(1.0, answer[:1], "right")
+        return Verdict(0.0, first or None, "none of the answers")
 
     return score
 
@@ -111,12 +160,20 @@ def _has_text(said: str, answer: str) -> bool:
     return answer in said
 
 
-def _one_line(text: str) -> str:
-    return text.lower().strip().replace("\n", " ")
+def _found(pattern: re.Pattern[str] | None, pick: int, text: str) -> str:
+    """The first group that holds something of the chosen match; `[invalid]` without a match."""
+    if pattern is None:
+        return text
+    matches = [*pattern.finditer(text)]
+    if not matches:
+        return "[invalid]"
+    return (
+        next((group for group in matches[pick].groups() if group), "") if pattern.groups else matches[pick][0]
+    )
 
 
-def _pattern(text: str) -> re.Pattern[str]:
+def _pattern(name: str, text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
     except re.error as fault:
-        raise ValueError(f"ignore is {text!r:.80}: not a regular expression ({fault})") from None
+        raise ValueError(f"{name} is {text!r:.80}: not a regular expression ({fault})") from None

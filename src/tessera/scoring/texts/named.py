@@ -2,10 +2,16 @@
 
 from collections.abc import Callable, Mapping
 
-from tessera.scoring.aggregates import mean, total
+from tessera.scoring.aggregates import consecutive, grouped, mean, total
+from tessera.scoring.texts.calls import tool_call
 from tessera.scoring.texts.edits import anls
-from tessera.scoring.texts.matching import contains, exact, exact_match
+from tessera.scoring.texts.matching import contains, crpe, exact, exact_match
+from tessera.scoring.texts.mirb import mirb, mirb_means
 from tessera.scoring.texts.numbers import relaxed
+from tessera.scoring.texts.ocr import ocrbench, ocrbench_points
+from tessera.scoring.texts.remote_sensing import rsvqa, rsvqa_means
+from tessera.scoring.texts.solutions import gsm8k, math_answer
+from tessera.scoring.texts.spatial import mra, vsi
 from tessera.scoring.texts.vqa import vqa
 from tessera.scoring.verdict import Aggregate, Scorer
 
@@ -16,5 +22,22 @@ SCORERS: Mapping[str, Callable[..., Scorer]] = {
     "exact": exact,
     "exact_match": exact_match,
     "contains": contains,
+    "ocrbench": ocrbench,
+    "mirb": mirb,
+    "rsvqa": rsvqa,
+    "mra": mra,
+    "vsi": vsi,
+    "crpe": crpe,
+    "gsm8k": gsm8k,
+    "math": math_answer,
+    "tool_call": tool_call,
 }
-AGGREGATES: Mapping[str, Callable[..., Aggregate]] = {"mean": mean, "sum": total}
+AGGREGATES: Mapping[str, Callable[..., Aggregate]] = {
+    "mean": mean,
+    "sum": total,
+    "grouped": grouped,
+    "consecutive": consecutive,
+    "ocrbench": ocrbench_points,
+    "mirb": mirb_means,
+    "rsvqa": rsvqa_means,
+}

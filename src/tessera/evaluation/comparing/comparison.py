@@ -1,0 +1,252 @@
+"""Two runs of a benchmark side by side: figures, questions that flipped, and what was set differently."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tessera.evaluation.comparing.differences import FigureDifference, differences_of
+from tessera.evaluation.comparing.intervals import DRAWS, SECONDS
+from tessera.evaluation.comparing.resampling import Unit, number_units
+from tessera.evaluation.comparing.stored import (
+    StoredAnswer,
+    StoredResult,
+    StoredRun,
+    find_runs,
+    flat,
+)
+from tessera.runtime.shown import shown
+from tessera.scoring.verdict import OVERALL, Aggregate, Graded
+
+CATEGORIES = ("category", "task", "type", "subject", "question_type", "l2-category", "split")
+"""Columns that sort questions; the first that a benchmark has is taken unless another is named."""
+NAMED = 10
+"""Questions that are named in a message or in JSON; all are counted."""
+FlipKind = Literal["gained", "lost", "other answer"]
+FLIP_KINDS: tuple[FlipKind, ...] = ("gained", "lost", "other answer")
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A question whose score rose or fell from one run to the other, or whose answer alone changed."""
+
+    kind: FlipKind
+    category: str
+    one: StoredAnswer
+    two: StoredAnswer
+
+    @property
+    def change(self) -> float:
+        """Of the score."""
+        return self.two.score - self.one.score
+
+
+@dataclass(frozen=True)
+class Unmatched:
+    """Questions that are not compared, by index: in one run alone, or with another text or right answer."""
+
+    only_one: Sequence[str] = ()
+    only_two: Sequence[str] = ()
+    altered: Sequence[str] = ()
+
+    def told(self) -> list[str]:
+        """Lines for people; none where all questions are the same."""
+        said = {"in the first run alone": self.only_one, "in the second run alone": self.only_two}
+        said["with another text or right answer"] = self.altered
+        return [f"{len(names):,} {where}: {few(names)}" for where, names in said.items() if names]
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """What two runs of a benchmark have in common, and where they differ.
+
+    figures: paired, the second less the first. flips: largest change first. settings: name → both values.
+    """
+
+    benchmark: str
+    one: StoredResult
+    two: StoredResult
+    questions: int
+    units: int
+    figures: Mapping[str, FigureDifference]
+    flips: Sequence[Flip]
+    unmatched: Unmatched
+    settings: Mapping[str, tuple[Any, Any]]
+
+    @property
+    def headline(self) -> FigureDifference:
+        """The figure that papers quote, or the first."""
+        return self.figures.get(OVERALL) or next(iter(self.figures.values()))
+
+    def counts(self) -> dict[str, Counter[str]]:
+        """Category → how many flips of each kind, in order of their number; `OVERALL` first."""
+        found, every = dict[str, Counter[str]](), Counter[str](flip.kind for flip in self.flips)
+        for flip in self.flips:
+            found.setdefault(flip.category, Counter())[flip.kind] += 1
+        ordered = sorted(found.items(), key=lambda entry: -entry[1].total())
+        return {OVERALL: every} | dict(ordered)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values: all figures and flips, questions by index."""
+        return {
+            "benchmark": self.benchmark,
+            "runs": [self.one.model_dump(mode="json"), self.two.model_dump(mode="json")],
+            "questions": self.questions,
+            "units": self.units,
+            "figures": {name: asdict(figure) for name, figure in self.figures.items()},
+            "settings": {name: list(values) for name, values in self.settings.items()},
+            "unmatched": {name: list(names) for name, names in vars(self.unmatched).items()},
+            "flipped": {name: dict(counts) for name, counts in self.counts().items()},
+            "flips": [_flip_json(flip) for flip in self.flips],
+        }
+
+
+def _flip_json(flip: Flip) -> dict[str, Any]:
+    one, two = flip.one, flip.two
+    answers = {"extracted": [one.extracted, two.extracted], "scores": [one.score, two.score]}
+    return {"index": one.index, "kind": flip.kind, "category": flip.category} | answers
+
+
+def compare_runs(
+    one: StoredRun,
+    two: StoredRun,
+    aggregate: Aggregate,
+    unit: Unit | None = None,
+    *,
+    category: str | None = None,
+    seed: int = 0,
+    draws: int = DRAWS,
+    seconds: float = SECONDS,
+) -> RunComparison:
+    """Compare the questions that both runs asked. ValueError for two benchmarks and without such a question.
+
+    Questions are matched by index; those whose text or right answers differ are told and left out.
+    """
+    if one.result.benchmark != two.result.benchmark:
+        raise ValueError(
+            f"the runs are of {shown(one.result.benchmark)} and {shown(two.result.benchmark)}; "
+            "compare runs of one benchmark"
+        )
+    pairs, unmatched = match(one.answers, two.answers)
+    if not pairs:
+        raise ValueError(
+            f"{shown(one.folder)} and {shown(two.folder)} share no question: {'; '.join(unmatched.told())}"
+        )
+    first, second = ([pair[side].graded for pair in pairs] for side in (0, 1))
+    figures = differences_of(first, second, aggregate, unit, seed, draws, seconds)
+    units = int(number_units(first, unit).max()) + 1
+    settings = differing(one.result, two.result)
+    flips = flips_of(pairs, category or category_column(first))
+    return RunComparison(
+        one.result.benchmark, one.result, two.result, len(pairs), units, figures, flips, unmatched, settings
+    )
+
+
+def match(
+    one: Sequence[StoredAnswer], two: Sequence[StoredAnswer]
+) -> tuple[list[tuple[StoredAnswer, StoredAnswer]], Unmatched]:
+    """Pairs of answers to the same question, in the first run's order, and the questions without a pair."""
+    other = {answer.index: answer for answer in two}
+    known = {answer.index for answer in one}
+    both = [(answer, other[answer.index]) for answer in one if answer.index in other]
+    pairs = [pair for pair in both if _asked(pair[0]) == _asked(pair[1])]
+    same = {answer.index for answer, _ in pairs}
+    return pairs, Unmatched(
+        [answer.index for answer in one if answer.index not in other],
+        [answer.index for answer in two if answer.index not in known],
+        [answer.index for answer, _ in both if answer.index not in same],
+    )
+
+
+def _asked(answer: StoredAnswer) -> tuple[object, ...]:
+    """What makes a question the same: words and right answers; line breaks and spaces don't count."""
+    return " ".join(answer.question.split()), answer.answers, tuple(answer.options.items())
+
+
+def flips_of(pairs: Iterable[tuple[StoredAnswer, StoredAnswer]], category: str | None) -> list[Flip]:
+    """Questions that changed, those with the largest change first, in the runs' order among equals."""
+    found = []
+    for one, two in pairs:
+        kind: FlipKind = (
+            "gained" if two.score > one.score else "lost" if two.score < one.score else "other answer"
+        )
+        if kind != "other answer" or one.extracted != two.extracted:
+            found.append(Flip(kind, category_of(one.graded, category), one, two))
+    return sorted(found, key=lambda flip: -abs(flip.change))
+
+
+def category_column(graded: Sequence[Graded]) -> str | None:
+    """The column that sorts these questions best known; None where they have none of `CATEGORIES`."""
+    return next((name for name in CATEGORIES if any(name in one.reference.fields for one in graded)), None)
+
+
+def category_of(graded: Graded, column: str | None) -> str:
+    """A question's category; empty without one."""
+    value = graded.reference.fields.get(column) if column else None
+    return "" if value is None else str(value)
+
+
+def differing(one: StoredResult, two: StoredResult) -> dict[str, tuple[Any, Any]]:
+    """Settings with other values in both runs, by name; None where one of them has none."""
+    sides = [
+        flat({name: value for name, value in run.model_dump(mode="json").items() if name not in _MEASURED})
+        for run in (one, two)
+    ]
+    names = dict.fromkeys(name for side in sides for name in side)
+    return {
+        name.removeprefix("settings."): (sides[0].get(name), sides[1].get(name))
+        for name in names
+        if sides[0].get(name) != sides[1].get(name)
+    }
+
+
+_MEASURED = ("figures", "intervals", "benchmark", "seconds", "robustness")
+"""What a result tells beside its settings."""
+
+
+def few(names: Sequence[str]) -> str:
+    """The first of them in a line."""
+    more = ", …" if len(names) > NAMED else ""
+    return ", ".join(shown(name, bare=True) for name in names[:NAMED]) + more
+
+
+@dataclass(frozen=True)
+class FolderComparison:
+    """Two folders with runs of several benchmarks: those in both, and the names of the others."""
+
+    runs: Mapping[str, RunComparison]
+    only_one: Sequence[str]
+    only_two: Sequence[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        runs = {name: run.as_json() for name, run in self.runs.items()}
+        return {"benchmarks": runs, "only_one": list(self.only_one), "only_two": list(self.only_two)}
+
+
+def compare_folders(
+    one: Path,
+    two: Path,
+    judging: Callable[[StoredResult], tuple[Aggregate, Unit | None]],
+    **options: Any,
+) -> FolderComparison:
+    """Compare every benchmark that both folders have a run of. ValueError when there is none.
+
+    judging: a run to its benchmark's aggregate and unit. options: those of `compare_runs`.
+    """
+    first, second = find_runs(one), find_runs(two)
+    shared = [name for name in first if name in second]
+    if not shared:
+        raise ValueError(
+            f"{shown(one)} has {few([*first])}, {shown(two)} has {few([*second])}: none is in both"
+        )
+    runs = {}
+    for name in shared:
+        before, after = StoredRun.read(first[name]), StoredRun.read(second[name])
+        runs[name] = compare_runs(before, after, *judging(before.result), **options)
+    return FolderComparison(
+        runs, [name for name in first if name not in second], [name for name in second if name not in first]
+    )

@@ -1,0 +1,26 @@
+"""What a run leaves in its folder: `predictions.jsonl`, a question a line, and `result.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tessera.runtime.atomic import atomic_write
+
+PREDICTIONS, RESULT = "predictions.jsonl", "result.json"
+
+
+def write_predictions(folder: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """One line a question; the file appears whole. Half pairs of surrogates become `?`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / PREDICTIONS) as stream:
+        for line in lines:
+            stream.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+
+
+def write_result(folder: Path, values: Mapping[str, Any]) -> None:
+    """Figures and settings, to be read by people, too."""
+    with atomic_write(folder / RESULT) as stream:
+        stream.write(json.dumps(values, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
