@@ -8,12 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessera.scoring.choices.figures import (
-    circular_figures,
-    group_mean_figures,
-    mmmu_figures,
-    pair_figures,
-)
+from tessera.scoring.choices.figures import circular_figures, mmmu_figures
 from tessera.scoring.choices.scorers import MMMU_RULES, RULES, choice_scorer, mmmu_scorer, mvbench_scorer
 from tessera.scoring.verdict import OVERALL, Graded, Reference, Verdict
 
@@ -249,7 +244,7 @@ def test_a_replayed_run_draws_in_the_order_of_its_questions() -> None:
         first, last = generator.choice("ABCD"), generator.choice("ABCD")
         expected = 100 * ((first == "B") + (last == "D")) / 3
         assert mmmu_figures(guess=seed)(graded)[OVERALL] == pytest.approx(expected)
-    assert mmmu_figures()(graded) == {OVERALL: 0.0, "Art and Design": 0.0, "Art": 0.0}
+    assert mmmu_figures()(graded) == {OVERALL: 0.0, "domain=Art and Design": 0.0, "subject=Art": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -264,9 +259,9 @@ def test_how_the_data_name_the_right_option(how: str, given: str, right: str) ->
 
 
 def test_bad_settings_and_data_are_named() -> None:
-    with pytest.raises(ValueError, match="choice: rules 'best' are unknown; give one of official"):
+    with pytest.raises(ValueError, match="rules is 'best': give one of official"):
         choice_scorer("best")
-    with pytest.raises(ValueError, match="choice: answer: rules 'number'"):
+    with pytest.raises(ValueError, match="answer is 'number': give one of letter"):
         choice_scorer(answer="number")
     for answer in ("7", "-1", "B"):
         with pytest.raises(ValueError, match="is no index of the 4 options"):
@@ -306,31 +301,22 @@ def turns(scores: dict[str, float], **fields: object) -> list[Graded]:
 def test_a_question_counts_when_every_rotation_is_right() -> None:
     graded = turns({"1": 1, "1000001": 1, "2000001": 1, "2": 1, "1000002": 0, "3": 0, "1000004": 1}, kind="x")
     found = circular_figures("kind")(graded)
-    assert found[OVERALL] == found["x"] == pytest.approx(100 / 3)  # 4 has no unrotated row: it does not count
+    assert (
+        found[OVERALL] == found["kind=x"] == pytest.approx(100 / 3)
+    )  # 4 has no unrotated row: it does not count
     assert circular_figures(group="kind")(turns({"5": 1, "9": 0}, kind=5))[OVERALL] == 0
     assert circular_figures(group="kind")(turns({"5": 1, "9": 1}, kind=5))[OVERALL] == 100
     with pytest.raises(ValueError, match="'x1' is no whole number"):
         circular_figures()(turns({"x1": 1}))
 
 
-def test_pairs_and_means_of_groups() -> None:
-    graded = turns({"1": 1, "2": 1, "3": 1, "4": 0, "5": 1})
-    assert pair_figures()(graded) == {OVERALL: 50.0, "single": 80.0}
-    mixed = turns({"1": 1, "2": 1, "3": 0}, task="a") + turns({"4": 0}, task="b")
-    assert group_mean_figures("task")(mixed)[OVERALL] == pytest.approx(100 / 3)
-    assert group_mean_figures("task", ["b"])(mixed)[OVERALL] == 0
-    assert pair_figures("task")(mixed)[OVERALL] == 0
-    with pytest.raises(ValueError, match="no column 'task'; it has index"):
-        group_mean_figures("task")(turns({"1": 1}))
-
-
 def test_mmmus_subjects_and_domains() -> None:
     graded = turns({"validation_Art_1": 1, "validation_Art_Theory_2": 0, "validation_Math_1": 1})
     found = mmmu_figures()(graded)
-    assert found[OVERALL] == pytest.approx(200 / 3) and found["Art and Design"] == 50
-    assert (found["Art"], found["Art_Theory"], found["Science"]) == (100, 0, 100)
-    by_column = mmmu_figures("subject")(turns({"7": 1}, subject="Art Theory"))
-    assert by_column == {OVERALL: 100, "Art and Design": 100, "Art_Theory": 100}
+    assert found[OVERALL] == pytest.approx(200 / 3) and found["domain=Art and Design"] == 50
+    assert (found["subject=Art"], found["subject=Art_Theory"], found["domain=Science"]) == (100, 0, 100)
+    by_column = mmmu_figures(subject="subject")(turns({"7": 1}, subject="Art Theory"))
+    assert by_column == {OVERALL: 100, "domain=Art and Design": 100, "subject=Art_Theory": 100}
 
 
 TEXTS = st.text(st.sampled_from("ABCDabcdZ ().:,*\n答案是 answer is the green"), max_size=40)

@@ -84,9 +84,7 @@ def test_the_right_box_may_stand_in_any_form() -> None:
         refcoco_scorer()(text, asked([1, 2, 3]))
     with pytest.raises(ValueError, match="picture's size: 'width' and 'height' hold"):
         refcoco_scorer()(text, asked([0, 0, 1, 1], width=0))
-    with pytest.raises(ValueError, match="refcoco: setting 'boxes' is unknown; give one of box, form"):
-        refcoco_scorer(boxes="bbox")
-    with pytest.raises(ValueError, match="box form: rules 'xyyx' are unknown"):
+    with pytest.raises(ValueError, match="form is 'xyyx': give one of xyxy, xywh"):
         refcoco_scorer(form="xyyx")
 
 
@@ -161,7 +159,7 @@ def test_figures_of_splits_and_thresholds() -> None:
         )
     ]
     found = box_figures("split")(graded)
-    assert (found["a"], found["b"], found[OVERALL]) == (50, 100, 75)
+    assert (found["split=a"], found["split=b"], found[OVERALL]) == (50, 100, 75)
     assert found["iou"] == pytest.approx(60) and found["at 0.9"] == pytest.approx(100 / 3)
     assert box_figures()(graded)[OVERALL] == pytest.approx(200 / 3)
 

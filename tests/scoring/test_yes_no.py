@@ -71,14 +71,14 @@ def test_mme_adds_accuracy_and_pictures_with_both_right() -> None:
     rows = [("yes", "Yes"), ("no", "No"), ("yes", "Yes"), ("yes", "No"), ("no", "yes"), ("no", "no")]
     category = ["count"] * 4 + ["code_reasoning"] * 2
     found = mme_figures()(graded(mme_scorer(), rows, category=category))
-    assert found["count"] == 75 + 50 and found["code_reasoning"] == 50 + 0
+    assert found["category=count"] == 75 + 50 and found["category=code_reasoning"] == 50 + 0
     assert (found["perception"], found["cognition"], found[OVERALL]) == (125, 50, 175)
     shuffled = [rows[at] for at in (0, 2, 1, 3)]
     picture = mme_figures(picture="image")(
         graded(mme_scorer("vlmevalkit"), shuffled, category=["count"] * 4, image=["a", "b", "a", "b"])
     )
-    assert picture["count"] == 125
-    with pytest.raises(ValueError, match="no column 'category'"):
+    assert picture["category=count"] == 125
+    with pytest.raises(ValueError, match="has no column 'category'"):
         mme_figures()(graded(mme_scorer(), rows))
 
 
@@ -86,7 +86,9 @@ def test_popes_overall_differs_by_house() -> None:
     rows = [("yes", "yes"), ("no", "no"), ("yes", "no"), ("no", "yes"), ("yes", "yes"), ("perhaps", "yes")]
     category = ["random"] * 3 + ["popular"] * 3
     official = pope_figures()(graded(pope_scorer(), rows, category=category))
-    assert official["random: f1"] == pytest.approx(200 / 3) and official["popular: f1"] == 80
+    assert (
+        official["category=random: f1"] == pytest.approx(200 / 3) and official["category=popular: f1"] == 80
+    )
     assert official[OVERALL] == pytest.approx((200 / 3 + 80) / 2)  # "perhaps" is yes
     kit = pope_figures(rules="vlmevalkit")(graded(pope_scorer("vlmevalkit"), rows, category=category))
     assert kit[OVERALL] == pytest.approx(100 * 2 * (2 / 3) * 0.5 / (2 / 3 + 0.5))
@@ -101,7 +103,7 @@ def test_a_row_of_several_categories_counts_in_each() -> None:
             pope_scorer("vlmevalkit"), [("yes", "yes"), ("no", "yes")], category=["random,popular", "random"]
         )
     )
-    assert found["popular: f1"] == 100 and found["random: recall"] == 50
+    assert found["category=popular: f1"] == 100 and found["category=random: recall"] == 50
     assert found["recall"] == pytest.approx(200 / 3)
     silent = graded(pope_scorer("vlmevalkit"), [("", "no")], category=["random"])
     assert pope_figures(rules="vlmevalkit")(silent)[OVERALL] == 0
@@ -127,14 +129,14 @@ def test_amber_is_the_mean_of_three_kinds() -> None:
     found = amber_figures()(
         graded(yes_no_scorer(), [("yes", "yes"), ("no", "yes"), ("no", "no")], category=category)
     )
-    assert found == {OVERALL: 75.0, "Attribute": 50.0, "Relation": 100.0}
+    assert found == {OVERALL: 75.0, "category=Attribute": 50.0, "category=Relation": 100.0}
 
 
 def test_yes_bias_of_any_benchmark() -> None:
     rows = [("yes", "yes"), ("yes", "no"), ("yes", "no"), ("no", "no")]
     found = yes_no_figures("kind")(graded(yes_no_scorer(), rows, kind=["a", "a", "b", "b"]))
     assert (found[OVERALL], found["yes_ratio"], found["yes_ratio_right"]) == (50, 75, 25)
-    assert (found["a"], found["a: yes_ratio"], found["b: yes_ratio"]) == (50, 100, 50)
+    assert (found["kind=a"], found["kind=a: yes_ratio"], found["kind=b: yes_ratio"]) == (50, 100, 50)
     assert yes_no_figures()([])[OVERALL] == 0
 
 

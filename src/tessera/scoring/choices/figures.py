@@ -1,13 +1,16 @@
-"""Figures of options: rotations and pairs that count as a whole, MMMU's subjects, means of groups."""
+"""Figures of options: rotations that count as a whole, and MMMU's subjects and domains."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from tessera.scoring.columns import checked_names, column, grouped, percent, scores_of, with_groups
-from tessera.scoring.verdict import OVERALL, Aggregate, Graded, Verdict
+from tessera.scoring.columns import by_column, column, percent, scores_of
+from tessera.scoring.ratio import Ratio
+from tessera.scoring.settings import names, one_of
+from tessera.scoring.verdict import OVERALL, Aggregate, Graded
 
 _TURNS = 10**6
 """Rotations of a question have its index plus multiples of this."""
@@ -30,52 +33,59 @@ DOMAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """MMMU's disciplines and their subjects."""
 
 
-def circular_figures(by: str | Sequence[str] = (), group: str | None = None) -> Aggregate:
+@dataclass(frozen=True)
+class Circular:
     """A question is right when it is in every rotation; the mean of questions × 100, also by columns.
 
-    group: column with the question's own index (`g_index`); without one it is the index modulo a million. As
-    published only questions count that stand there unrotated.
+    group: column with the question's own index; without one it is the index modulo a million. As published
+    only questions count that stand there unrotated.
     """
-    columns = checked_names(by, "circular: by")
 
-    def figures(graded: Sequence[Graded], /) -> Mapping[str, float]:
+    by: tuple[str, ...] = ()
+    group: str | None = None
+
+    def __call__(self, graded: Sequence[Graded], /) -> Mapping[str, float]:
+        """Every figure; nan for the mean of nothing."""
+        return {name: ratio.value for name, ratio in self.ratios(graded).items()}
+
+    def ratios(self, graded: Sequence[Graded], /) -> Mapping[str, Ratio]:
+        """Every figure; the unrotated question carries its group."""
         turns: dict[int, list[Graded]] = {}
         for each in graded:
-            turns.setdefault(_question(each, group), []).append(each)
-        whole = []
-        for question, members in turns.items():
-            first = next((each for each in members if _number(each) == question), None)
-            if first:
-                whole.append(_with_score(first, float(all(each.verdict.score == 1 for each in members))))
-        return with_groups(whole, columns)
+            turns.setdefault(self._question(each), []).append(each)
+        counts = [_whole(each.index, each) == self._question(each) for each in graded]
+        scores = [
+            float(count and all(turn.verdict.score == 1 for turn in turns[self._question(each)]))
+            for each, count in zip(graded, counts, strict=True)
+        ]
+        found = {OVERALL: Ratio(scores, [float(count) for count in counts])}
+        for name in self.by:
+            for value in by_column(graded, name):
+                inside = [float(column(each, name) == value) for each in graded]
+                above = [score * one for score, one in zip(scores, inside, strict=True)]
+                below = [count * one for count, one in zip(counts, inside, strict=True)]
+                found[f"{name}={value}"] = Ratio(above, below)
+        return found
 
-    return figures
-
-
-def pair_figures(column: str | None = None) -> Aggregate:
-    """Both of a pair right, × 100, under `OVERALL`; the mean of single questions under `single`.
-
-    Pairs stand one after the other (MMVP), or share the value of a column. A last one without its other is no
-    pair.
-    """
-
-    def figures(graded: Sequence[Graded], /) -> Mapping[str, float]:
-        if column:
-            pairs = list(grouped(graded, column).values())
-        else:
-            pairs = [list(graded[at : at + 2]) for at in range(0, len(graded) - 1, 2)]
-        whole = [float(all(score == 1 for score in scores_of(pair))) for pair in pairs]
-        return {OVERALL: percent(whole), "single": percent(scores_of(graded))}
-
-    return figures
+    def _question(self, each: Graded) -> int:
+        if self.group:
+            return _whole(column(each, self.group), each)
+        return _whole(each.index, each) % _TURNS
 
 
-def mmmu_figures(subject: str | None = None, guess: int | None = None) -> Aggregate:
+def circular_figures(by: str | Sequence[str] = (), group: str | None = None) -> Circular:
+    """See `Circular`; by: columns whose values have figures of their own."""
+    return Circular(names("by", by), group)
+
+
+def mmmu_figures(rules: str = "official", subject: str | None = None, guess: int | None = None) -> Aggregate:
     """Every subject, every domain, and the mean of all questions, × 100.
 
     subject: its column; without one it stands in the index, as in `validation_Art_Theory_12`. guess: the seed
     of a run in which the published parser drew letters; they are drawn again, in the order of the questions.
+    rules: every house has the same headline; vlmevalkit has no domains.
     """
+    with_domains = one_of("rules", rules, ("official", "lmms-eval", "vlmevalkit")) != "vlmevalkit"
 
     def figures(graded: Sequence[Graded], /) -> Mapping[str, float]:
         listed = list(graded) if guess is None else _drawn_again(graded, guess)
@@ -84,36 +94,12 @@ def mmmu_figures(subject: str | None = None, guess: int | None = None) -> Aggreg
             name = column(each, subject) if subject else "_".join(each.index.split("_")[1:-1])
             subjects.setdefault(name.replace(" ", "_"), []).append(each.verdict.score)
         found = {OVERALL: percent(scores_of(listed))}
-        for domain, names in DOMAINS.items():
-            if scores := [score for name in names for score in subjects.get(name, [])]:
-                found[domain] = percent(scores)
-        return found | {name: percent(scores) for name, scores in subjects.items()}
+        for domain, members in DOMAINS.items() if with_domains else ():
+            if scores := [score for name in members for score in subjects.get(name, [])]:
+                found[f"domain={domain}"] = percent(scores)
+        return found | {f"subject={name}": percent(scores) for name, scores in subjects.items()}
 
     return figures
-
-
-def group_mean_figures(by: str, groups: Sequence[str] = ()) -> Aggregate:
-    """The mean of the groups' means, × 100: every group counts the same, however many questions it has.
-
-    groups: those that count and their order; without it all values of the column.
-    """
-    (name,) = checked_names(by, "group_mean: by")
-    wanted = checked_names(groups, "group_mean: groups")
-
-    def figures(graded: Sequence[Graded], /) -> Mapping[str, float]:
-        found = {value: percent(scores_of(members)) for value, members in grouped(graded, name).items()}
-        counted = [found[value] for value in wanted or found if value in found]
-        return {OVERALL: sum(counted) / len(counted) if counted else 0.0} | found
-
-    return figures
-
-
-def _question(each: Graded, group: str | None) -> int:
-    return _whole(column(each, group), each) if group else _number(each) % _TURNS
-
-
-def _number(each: Graded) -> int:
-    return _whole(each.index, each)
 
 
 def _whole(text: str, each: Graded) -> int:
@@ -127,10 +113,7 @@ def _whole(text: str, each: Graded) -> int:
 
 
 def _with_score(each: Graded, score: float) -> Graded:
-    old = each.verdict
-    return Graded(
-        each.index, each.prediction, Verdict(score, old.extracted, old.why, old.parts), each.reference
-    )
+    return replace(each, verdict=replace(each.verdict, score=score))
 
 
 def _drawn_again(graded: Sequence[Graded], seed: int) -> list[Graded]:

@@ -2,12 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from tessera.scoring.choices.figures import (
-    circular_figures,
-    group_mean_figures,
-    mmmu_figures,
-    pair_figures,
-)
+from tessera.scoring.choices.figures import circular_figures, mmmu_figures
 from tessera.scoring.choices.scorers import choice_scorer, mmmu_scorer, mvbench_scorer
 from tessera.scoring.verdict import Aggregate, Scorer
 
@@ -18,7 +13,5 @@ SCORERS: Mapping[str, Callable[..., Scorer]] = {
 }
 AGGREGATES: Mapping[str, Callable[..., Aggregate]] = {
     "circular": circular_figures,
-    "pairs": pair_figures,
     "mmmu": mmmu_figures,
-    "group_mean": group_mean_figures,
 }

@@ -1,8 +1,10 @@
-"""lmms-eval's rules for options: candidates ranked by how they are written, and the older one of MMBench."""
+"""lmms-eval's rules for options: candidates ranked by how they are written, MMBench's and MVBench's."""
 
+import re
 from collections.abc import Iterator
 
 from tessera.scoring.choices.pick import Options, Pick
+from tessera.scoring.texts.vqa_words import RULES, one_line, without_marks
 
 _DEFAULT = "ABCDEFGH"
 _STRIPPED = (",", ".", "!", "?", ";", ":", "'", '"')
@@ -95,3 +97,22 @@ def _lone_letter(prediction: str) -> str | None:
         if len(marked) == 1:
             return marked[0]
     return None
+
+
+_LETTER_AND_TEXT = re.compile(r"([A-E])\.\s*.", re.IGNORECASE)
+_LONE = re.compile(r"\b([A-E])\b", re.IGNORECASE)
+
+
+def one_letter(prediction: str) -> str:
+    """The letter before a full stop and a text, else the first lone A to E in any case, else what is left.
+
+    MVBench in lmms-eval; an article `a` counts as A, as published.
+    """
+    if found := _LETTER_AND_TEXT.match(prediction.strip()):
+        return found[1].upper()
+    text = without_marks(one_line(prediction), RULES["organisers"])
+    for sign in "'\")(":
+        text = text.strip(sign)
+    text = text.strip().lower()
+    found = _LONE.search(text)
+    return found[1].upper() if found else text

@@ -11,8 +11,8 @@ from tessera.scoring.choices.inferred import Inference
 from tessera.scoring.choices.mmmu import LetterParser
 from tessera.scoring.choices.open_answers import is_right, said_in
 from tessera.scoring.choices.pick import Options, Pick, Rule, drawn
-from tessera.scoring.choices.ranked import mmbench, ranked
-from tessera.scoring.columns import checked_rules
+from tessera.scoring.choices.ranked import mmbench, one_letter, ranked
+from tessera.scoring.settings import one_of
 from tessera.scoring.verdict import Reference, Scorer, Verdict
 
 _NEWEST, _MIDDLE = Inference(), Inference(announced=False)
@@ -59,8 +59,8 @@ def choice_scorer(
     text. letters: the options where the question's text holds them, such as ABCD. guess: a seed; where a peer
     draws at random, the letter that it draws right after seeding.
     """
-    rule = RULES[checked_rules(rules, RULES, "choice")]
-    named = _ANSWERS[checked_rules(answer, _ANSWERS, "choice: answer")]
+    rule = RULES[one_of("rules", rules, RULES)]
+    named = _ANSWERS[one_of("answer", answer, _ANSWERS)]
     _check_guess(guess, rule)
 
     def score(prediction: str, reference: Reference, /) -> Verdict:
@@ -77,7 +77,7 @@ def mmmu_scorer(rules: str = "official", guess: int | None = None) -> Scorer:
 
     With VLMEvalKit's rules an open question has two choices: the right answer, and `Other Answers`.
     """
-    rule = MMMU_RULES[checked_rules(rules, MMMU_RULES, "mmmu")]
+    rule = MMMU_RULES[one_of("rules", rules, MMMU_RULES)]
     _check_guess(guess, rule)
     two_choices = isinstance(rule, Inference)
 
@@ -100,18 +100,25 @@ def mvbench_scorer(rules: str = "official") -> Scorer:
     """The first word, dots removed, is within the first word of `(A) text`, or the other way round.
 
     An empty first word is within any word and counts, as published (MVBench, `check_ans`). rules: vlmevalkit
-    strips the answer first; official takes out `Answer: `.
+    strips the answer first; official takes out `Answer: `; lmms-eval looks for one letter.
     """
-    stripped = checked_rules(rules, {"official": False, "vlmevalkit": True}, "mvbench") == "vlmevalkit"
+    readers = {"official": _unanswered, "vlmevalkit": str.strip, "lmms-eval": None}
+    reader = readers[one_of("rules", rules, readers)]
 
     def score(prediction: str, reference: Reference, /) -> Verdict:
-        text = prediction.lower().strip() if stripped else prediction.replace("Answer: ", "").lower()
-        said = text.split(" ")[0]
         rights = [_marked(text, reference.options) for text in reference.answers]
+        if reader is None:
+            letter = one_letter(prediction)
+            return Verdict(float(f"({letter.lower()})" in rights), letter, "one letter")
+        said = reader(prediction).lower().split(" ")[0]
         hit = any(said.replace(".", "") in right or right in said for right in rights)
         return Verdict(float(hit), said, "first word")
 
     return score
+
+
+def _unanswered(text: str) -> str:
+    return text.replace("Answer: ", "")
 
 
 def _marked(answer: str, options: Options) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tessera.scoring.columns import column, grouped, percent, scores_of
+from tessera.scoring.columns import by_column, column, percent, scores_of
 from tessera.scoring.verdict import OVERALL, Aggregate, Graded
 
 _THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -18,8 +18,8 @@ def box_figures(split: str | None = None) -> Aggregate:
     """
 
     def figures(graded: Sequence[Graded], /) -> Mapping[str, float]:
-        splits = grouped(graded, split) if split else {}
-        parts = {name: percent(scores_of(members)) for name, members in splits.items()}
+        splits = by_column(graded, split) if split else {}
+        parts = {f"{split}={name}": percent(scores_of(members)) for name, members in splits.items()}
         overall = sum(parts.values()) / len(parts) if parts else percent(scores_of(graded))
         overlaps = [float(each.verdict.parts["iou"]) for each in graded]
         shares = {f"at {least}": percent(float(iou >= least) for iou in overlaps) for least in _THRESHOLDS}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 from tessera.scoring.boxes import Box, box_iou
-from tessera.scoring.columns import checked_rules
 from tessera.scoring.grounding.overlap import official_overlap, single_precision_overlap
 from tessera.scoring.grounding.said_boxes import (
     NO_BOX,
@@ -19,34 +17,63 @@ from tessera.scoring.grounding.said_boxes import (
 )
 from tessera.scoring.grounding.said_points import Point, any_numbers, click_point, marked_point
 from tessera.scoring.grounding.truth import BoxColumns
+from tessera.scoring.settings import number, one_of
 from tessera.scoring.verdict import Reference, Scorer, Verdict
 
 Overlap = Callable[[str, Reference, BoxColumns], tuple[Box | None, float]]
 """Answer, question and columns to the box that is said and its overlap with the right one."""
 
 
-def refcoco_scorer(rules: str = "official", threshold: float = 0.5, **columns: Any) -> Scorer:
+def refcoco_scorer(
+    rules: str = "official",
+    threshold: float = 0.5,
+    box: str | Sequence[str] = "bbox",
+    form: str = "xyxy",
+    unit: str = "pixels",
+    width: str = "width",
+    height: str = "height",
+    size: str | None = None,
+) -> Scorer:
     """1 where the overlap of the first box with the right one is at least `threshold`.
 
-    columns: see `BoxColumns`. parts: `iou`.
+    Where the right box stands: see `BoxColumns`. parts: `iou`.
     """
-    overlap = _OVERLAPS[checked_rules(rules, _OVERLAPS, "refcoco")]
-    return _box_scorer(overlap, _columns("refcoco", columns), lambda iou: iou >= threshold)
+    overlap, least = _OVERLAPS[one_of("rules", rules, _OVERLAPS)], number("threshold", threshold, 0, 1)
+    where = BoxColumns(box, form, unit, width, height, size)
+    return _box_scorer(overlap, where, lambda iou: iou >= least)
 
 
-def rsvg_scorer(threshold: float = 0.5, **columns: Any) -> Scorer:
+def rsvg_scorer(
+    threshold: float = 0.5,
+    box: str | Sequence[str] = "bbox",
+    form: str = "xyxy",
+    unit: str = "pixels",
+    width: str = "width",
+    height: str = "height",
+    size: str | None = None,
+) -> Scorer:
     """DIOR-RSVG: 1 where the overlap exceeds `threshold`, the last pixel counted as part of a box."""
-    return _box_scorer(_rsvg, _columns("rsvg", columns), lambda iou: iou > threshold)
+    above = number("threshold", threshold, 0, 1)
+    where = BoxColumns(box, form, unit, width, height, size)
+    return _box_scorer(_rsvg, where, lambda iou: iou > above)
 
 
-def click_scorer(rules: str = "official", **columns: Any) -> Scorer:
+def click_scorer(
+    rules: str = "official",
+    box: str | Sequence[str] = "bbox",
+    form: str = "xywh",
+    unit: str = "pixels",
+    width: str = "width",
+    height: str = "height",
+    size: str | None = None,
+) -> Scorer:
     """ScreenSpot: 1 where the point, or the middle of the box, falls into the right box, its border included.
 
     rules: official is VLMEvalKit with what its InternVL model does (there a box ends one pixel earlier);
     lmms-eval is that of version 2; marked takes `<point>`, `[[x, y]]` and boxes.
     """
-    read = _POINTS[checked_rules(rules, _POINTS, "screenspot")]
-    where = _columns("screenspot", {"form": "xywh"} | columns)
+    read = _POINTS[one_of("rules", rules, _POINTS)]
+    where = BoxColumns(box, form, unit, width, height, size)
     shorter = 1.0 if rules in ("official", "vlmevalkit") else 0.0
 
     def score(prediction: str, reference: Reference, /) -> Verdict:
@@ -101,13 +128,6 @@ def _lmms_eval(prediction: str, reference: Reference, where: BoxColumns) -> tupl
 def _rsvg(prediction: str, reference: Reference, where: BoxColumns) -> tuple[Box | None, float]:
     box = listed_box(prediction, where.sides(reference))
     return box, official_overlap(box, where.pixels(reference), pixel=1.0) if box else 0.0
-
-
-def _columns(scorer: str, given: Mapping[str, Any]) -> BoxColumns:
-    known = BoxColumns.__dataclass_fields__
-    if unknown := sorted(set(given) - set(known)):
-        raise ValueError(f"{scorer}: setting {unknown[0]!r} is unknown; give one of {', '.join(known)}")
-    return BoxColumns(**given)
 
 
 _OVERLAPS: Mapping[str, Overlap] = MappingProxyType(

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tessera.scoring.boxes import Box
-from tessera.scoring.columns import checked_rules
+from tessera.scoring.settings import one_of
 from tessera.scoring.verdict import Reference
 
 Size = tuple[float, float]
 """Width and height in pixels."""
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
-_FORMS: Mapping[str, None] = {"xyxy": None, "xywh": None}
-_UNITS: Mapping[str, None] = {"pixels": None, "share": None, "thousand": None}
 
 
 @dataclass(frozen=True)
 class BoxColumns:
     """Where the right box and the picture's size stand.
 
-    box: a column with four numbers (a list, or text), or four columns; without it the first answer is read.
+    box: a column with four numbers (a list, or text), or four columns; without it the answers are read.
     form: xyxy, or xywh. unit: pixels, share (0..1), or thousand. size: a column with width and height, in
     place of two columns.
     """
@@ -36,8 +34,8 @@ class BoxColumns:
     size: str | None = None
 
     def __post_init__(self) -> None:
-        checked_rules(self.form, _FORMS, "box form")
-        checked_rules(self.unit, _UNITS, "box unit")
+        one_of("form", self.form, ("xyxy", "xywh"))
+        one_of("unit", self.unit, ("pixels", "share", "thousand"))
 
     def pixels(self, reference: Reference) -> Box:
         """The box as x1, y1, x2, y2 in pixels."""
@@ -74,7 +72,7 @@ class BoxColumns:
         box = self.box
         given: Any = fields.get(box) if isinstance(box, str) else [fields.get(name) for name in box]
         if given is None:
-            given = reference.answers[0] if reference.answers else ""
+            given = " ".join(reference.answers)
         numbers = _floats(given)
         if len(numbers) != 4:
             raise ValueError(f"right box: {self.box!r} holds {str(given)[:60]!r}; give four finite numbers")

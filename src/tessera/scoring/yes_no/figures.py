@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from tessera.scoring.columns import checked_names, checked_rules, column, grouped, percent, scores_of
+from tessera.scoring.columns import by_column, column, percent, scores_of
+from tessera.scoring.settings import names, one_of
 from tessera.scoring.verdict import OVERALL, Aggregate, Graded
 from tessera.scoring.yes_no.said import NO, YES
 
@@ -75,15 +76,16 @@ class YesNoCounts:
 
 def yes_no_figures(by: str | Sequence[str] = ()) -> Aggregate:
     """Accuracy under `OVERALL`, the figures of `YesNoCounts`, and each group's accuracy and yes share."""
-    names = checked_names(by, "yes_no: by")
+    columns = names("by", by)
 
     def figures(graded: Sequence[Graded], /) -> Mapping[str, float]:
         counts = YesNoCounts.of(graded).figures()
         found = {OVERALL: counts["accuracy"]} | counts
-        for name in names:
-            for value, members in grouped(graded, name).items():
+        for name in columns:
+            for value, members in by_column(graded, name).items():
                 group = YesNoCounts.of(members).figures()
-                found |= {value: group["accuracy"], f"{value}: yes_ratio": group["yes_ratio"]}
+                found[f"{name}={value}"] = group["accuracy"]
+                found[f"{name}={value}: yes_ratio"] = group["yes_ratio"]
         return found
 
     return figures
@@ -98,15 +100,16 @@ def mme_figures(category: str = "category", picture: str | None = None) -> Aggre
 
     def figures(graded: Sequence[Graded], /) -> Mapping[str, float]:
         found = {}
-        for name, members in grouped(graded, category).items():
-            pictures = list(grouped(members, picture).values()) if picture else _pairs(members)
-            both = [float(len(pair) == 2 and all(scores_of(pair))) for pair in pictures]
+        for name, members in by_column(graded, category).items():
+            pictures = by_column(members, picture).values() if picture else [members]
+            pairs = [pair for questions in pictures for pair in _pairs(questions)]
+            both = [float(len(pair) == 2 and all(scores_of(pair))) for pair in pairs]
             found[name] = percent(scores_of(members)) + percent(both)
         sums = {
             "perception": sum(found.get(name, 0.0) for name in PERCEPTION),
             "cognition": sum(found.get(name, 0.0) for name in COGNITION),
         }
-        return {OVERALL: sum(sums.values())} | sums | found
+        return {OVERALL: sum(sums.values())} | sums | {f"{category}={name}": found[name] for name in found}
 
     return figures
 
@@ -119,7 +122,7 @@ def pope_figures(category: str | None = "category", rules: str = "official") -> 
     misses.
     """
     houses = {"official": _mean_of_f1, "vlmevalkit": _f1_of_all, "lmms-eval": _strict_f1}
-    combined = houses[checked_rules(rules, houses, "pope")]
+    combined = houses[one_of("rules", rules, houses)]
 
     def figures(graded: Sequence[Graded], /) -> Mapping[str, float]:
         groups: dict[str, list[Graded]] = {}
@@ -129,27 +132,32 @@ def pope_figures(category: str | None = "category", rules: str = "official") -> 
         every = [each for members in groups.values() for each in members] if groups else list(graded)
         strict = rules == "lmms-eval"
         found = {name: YesNoCounts.of(members).figures(strict) for name, members in groups.items()}
-        named = {f"{name}: {figure}": value for name, of in found.items() for figure, value in of.items()}
+        named = {
+            f"{category}={name}: {figure}": value
+            for name, of in found.items()
+            for figure, value in of.items()
+        }
         return {OVERALL: combined(found, every)} | YesNoCounts.of(every).figures(strict) | named
 
     return figures
 
 
-def hallusion_figures(rules: str = "official") -> Aggregate:
+def hallusion_figures() -> Aggregate:
     """aAcc (questions), fAcc (figures whose questions are all right), qAcc (questions right of all figures).
 
     `OVERALL` is their mean, × 100. The set, figure and question stand in columns `set_id`, `figure_id` and
     `question_id`, or in the index as in `VD_illusion_0_0_1_2`; `l2-category` or `subcategory` keeps equal
     numbers apart.
     """
-    checked_rules(rules, {"official": None, "vlmevalkit": None}, "hallusion")
 
     def figures(graded: Sequence[Graded], /) -> Mapping[str, float]:
         found = _three(graded)
         for name in ("category", "l2-category"):
             if all(name in each.reference.fields for each in graded):
-                for value, members in grouped(graded, name).items():
-                    found |= {f"{value}: {figure}": number for figure, number in _three(members).items()}
+                for value, members in by_column(graded, name).items():
+                    found |= {
+                        f"{name}={value}: {figure}": number for figure, number in _three(members).items()
+                    }
         return found
 
     return figures
@@ -164,7 +172,8 @@ def amber_figures(category: str = "category") -> Aggregate:
             name = column(each, category)
             groups.setdefault(_AMBER.get(name, name), []).append(each.verdict.score)
         found = {name: percent(scores) for name, scores in groups.items()}
-        return {OVERALL: sum(found.values()) / len(found) if found else 0.0} | found
+        overall = sum(found.values()) / len(found) if found else 0.0
+        return {OVERALL: overall} | {f"{category}={name}": found[name] for name in found}
 
     return figures
 

@@ -4,13 +4,11 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from tessera.scoring.texts.vqa_words import RULES as MARKS
+from tessera.scoring.texts.vqa_words import without_marks
+
 YES, NO, OTHER = "yes", "no", "other"
 _CHINESE = re.compile("[\u4e00-\u9fa5]")
-_MARKS = ';/[]"{}()=+\\_-><@`,?!'
-_COMMA_IN_NUMBER = re.compile(r"\d,\d")
-_FULL_STOP = re.compile(r"(?<!\d)\.(?!\d)")
-_MOST_STOPS = int(re.UNICODE)
-"""The published call hands the flag over as the number of stops that are taken out: 32."""
 _BEGIN = 4
 """Signs of MME's answer in which a yes or no must stand."""
 
@@ -37,7 +35,7 @@ def official_pope(prediction: str) -> str:
 
 def one_of_both(prediction: str) -> str:
     """The one of yes and no that is among the words, punctuation taken out as VQA does: VLMEvalKit's rule."""
-    words = without_marks(prediction.lower()).split()
+    words = without_marks(prediction.lower(), MARKS["vlmevalkit"]).split()
     if (YES in words) == (NO in words):
         return OTHER
     return YES if YES in words else NO
@@ -47,16 +45,6 @@ def whole(prediction: str) -> str:
     """The whole answer, stripped, in any case: POPE in lmms-eval."""
     text = prediction.lower().strip()
     return text if text in (YES, NO) else OTHER
-
-
-def without_marks(text: str) -> str:
-    """Marks become spaces, or nothing where one stands beside a space, or a comma within a number."""
-    in_number = _COMMA_IN_NUMBER.search(text) is not None
-    bare = text
-    for mark in _MARKS:
-        beside_space = f"{mark} " in text or f" {mark}" in text
-        bare = bare.replace(mark, "" if beside_space or in_number else " ")
-    return _FULL_STOP.sub("", bare, count=_MOST_STOPS)
 
 
 def _at_begin(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from tessera.scoring.columns import checked_rules
+from tessera.scoring.settings import one_of
 from tessera.scoring.verdict import Reference, Scorer, Verdict
 from tessera.scoring.yes_no.said import NO, OTHER, RULES, YES
 
@@ -19,7 +19,7 @@ def yes_no_scorer(rules: str = "vlmevalkit") -> Scorer:
 
     Right answers in any case: Yes, No, 1, 0, true, false. rules: see `RULES`.
     """
-    rule = RULES[checked_rules(rules, RULES, "yes_no")]
+    rule = RULES[one_of("rules", rules, RULES)]
 
     def score(prediction: str, reference: Reference, /) -> Verdict:
         said, right = rule(prediction), _right(reference)
@@ -34,7 +34,7 @@ def _by_house(official: str, lmms_eval: str) -> Callable[..., Scorer]:
     table = {"official": official, "vlmevalkit": "vlmevalkit", "lmms-eval": lmms_eval}
 
     def scorer(rules: str = "official") -> Scorer:
-        return yes_no_scorer(table[checked_rules(rules, table, "yes_no")])
+        return yes_no_scorer(table[one_of("rules", rules, table)])
 
     return scorer
 
