@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,15 @@ class Intervals(Mapping[str, tuple[float, float]]):
         """Plain values."""
         figures = {name: asdict(found) for name, found in self.estimates.items()}
         return {"questions": self.questions, "units": self.units, "figures": figures}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Intervals:
+        """What `as_json` gave; null stands for NaN. KeyError or TypeError for anything else."""
+        figures: dict[str, Estimate] = {}
+        for name, told in values["figures"].items():
+            known: dict[str, Any] = {key: math.nan if value is None else value for key, value in told.items()}
+            figures[name] = Estimate(**known)
+        return cls(figures, int(values["questions"]), int(values["units"]))
 
 
 def interval_of(

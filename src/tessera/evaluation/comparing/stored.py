@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tessera.runtime.config import first_fault
 from tessera.runtime.json_file import MAX_BYTES, read_object
@@ -16,6 +16,8 @@ from tessera.runtime.shown import shown
 from tessera.scoring.verdict import Graded, Reference, Verdict
 
 ANSWERS, RESULT = "predictions.jsonl", "result.json"
+CLIPS = (".mp4", ".mkv", ".avi", ".webm", ".mov", ".gif", "")
+"""Endings of clips; a path without one is a folder of frames."""
 REMEDY = "run the evaluation to its end, or name another folder"
 
 
@@ -26,12 +28,19 @@ class _Stored(BaseModel):
 
 
 class StoredMedia(_Stored):
-    """A picture, a clip or a folder of frames that a question is about."""
+    """A picture, a clip or a folder of frames that a question is about; stored as its path, or with all."""
 
     path: Path
     kind: str = "image"
     start: float | None = None
     end: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, given: Any) -> Any:
+        if not isinstance(given, str):
+            return given
+        return {"path": given, "kind": "image" if Path(given).suffix.lower() not in CLIPS else "video"}
 
 
 class StoredAnswer(_Stored):
@@ -73,7 +82,12 @@ class StoredResult(_Stored):
     model: str = ""
     figures: dict[str, float | None] = Field(default_factory=dict)
     intervals: dict[str, Any] = Field(default_factory=dict)
+    estimates: dict[str, Any] = Field(default_factory=dict)
     settings: dict[str, Any] = Field(default_factory=dict)
+    title: str = ""
+    metric: str = ""
+    published: dict[str, dict[str, float]] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
