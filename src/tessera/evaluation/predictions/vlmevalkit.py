@@ -137,13 +137,17 @@ def _write_json(stream: IO[bytes], rows: Iterable[KitRow]) -> None:
 def _write_xlsx(stream: IO[bytes], rows: Iterable[KitRow]) -> None:
     book = _openpyxl().Workbook(write_only=True)
     sheet = book.create_sheet("Sheet1")
-    for number, row in enumerate(rows, 2):
-        if number > MOST_ROWS:
-            raise ValueError(f"more than {MOST_ROWS} rows, which Excel's files hold; write .tsv or .json")
-        if number == 2:
-            sheet.append(list(row))
-        sheet.append([_excel(sheet, row, name, value) for name, value in row.items()])
-    book.save(stream)
+    try:
+        for number, row in enumerate(rows, 2):
+            if number > MOST_ROWS:
+                raise ValueError(f"more than {MOST_ROWS} rows, which Excel's files hold; write .tsv or .json")
+            if number == 2:
+                sheet.append(list(row))
+            sheet.append([_excel(sheet, row, name, value) for name, value in row.items()])
+        book.save(stream)
+    except ValueError:
+        sheet.close()  # its file of its own would be closed with a traceback later
+        raise
 
 
 def _excel(sheet: Any, row: KitRow, name: str, value: Any) -> Any:
