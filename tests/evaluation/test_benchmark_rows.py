@@ -301,7 +301,19 @@ def test_an_object_that_holds_the_rows(tmp_path: Path) -> None:
     assert [i.index for i in opened(tmp_path, file="vet.json", index="key")] == ["v1_0", "v1_1"]
 
 
-BESIDE = {"file": "ann.json", "records": "annotations", "on": {"id": "image_id"}}
+def test_columns_deep_in_objects_and_names_of_several_columns(tmp_path: Path) -> None:
+    (tmp_path / "scene").mkdir()
+    (tmp_path / "scene" / "one.png").write_bytes(RED)
+    asked = {"question": "?", "turns": [{"value": "!"}]}
+    lines(tmp_path, {"input": asked, "set": "scene", "picture": "one"}, {"input": "?", "set": "scene"})
+    form = {"question": "input.question", "answer": "input.turns.0.value", "image": "picture"}
+    one, two = opened(tmp_path, file="rows.jsonl", named="{set}/{picture}.png", **form)
+    assert (one.reference.question, one.reference.answers) == ("?", ("!",))
+    assert one.media[0].path == tmp_path / "scene" / "one.png"
+    assert (two.reference.question, two.reference.answers, two.media) == ("", (), ())
+
+
+BESIDE = {"file": "ann.json", "records": "annotations", "match": {"id": "image_id"}}
 
 
 def test_answers_of_another_file(tmp_path: Path) -> None:

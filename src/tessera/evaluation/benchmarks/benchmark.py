@@ -48,7 +48,7 @@ class Beside(Declared):
     """Another file whose rows complete those of the first: VQAv2 has answers apart from questions."""
 
     file: str
-    on: dict[str, str]
+    match: dict[str, str]
     """one column of the questions → the column of equal values there"""
     take: dict[str, str]
     """column there → the name it gets here"""
@@ -72,7 +72,8 @@ class DataForm(Declared):
     folders: dict[str, str] = Field(default_factory=dict)
     """value of `split` → folder of its clips and pictures, below `media`"""
     named: str = "{}"
-    """file's name of what a picture or clip is called: `{}.jpg`, `COCO_val2014_{:012d}.jpg`"""
+    """file's name of what a picture or clip is called: `{}.jpg`, `COCO_val2014_{:012d}.jpg`; columns of the
+    row by their names: `{dataset}/{scene_name}.mp4`"""
     paths: Literal["below", "anywhere"] = "below"
     """absolute paths outside `media` are refused, or followed"""
     rules: Literal["vlmevalkit", "own"] | None = None
@@ -85,6 +86,7 @@ class DataForm(Declared):
     index: Names | None = None
     """column that names a question, or several that do together (a/b); the line's number without one"""
     question: str = "question"
+    """dots go deeper here and in the columns below: `input.question`, `conversations.0.value`"""
     answer: Names = ("answer",)
     """column with the right answer, or a list of them; the first of several columns that a row has"""
     answer_is: Literal["text", "letter", "index", "number", "option"] = "text"
@@ -115,12 +117,15 @@ class PresetRules(Declared):
     """How questions are asked and judged. What is None comes from the preset's rules for the kind."""
 
     prompt: str | None = None
-    """Jinja: question, options (letter → text), images (how many), every column; `<image>` marks a picture"""
+    """Jinja: question, options (letter → text), images and frames (how many), every column; `<image>` marks a
+    picture"""
     cot: str | None = None
     """the same that asks for reasoning; `prompt` is what would be asked without; the answer is in a box"""
     system: str | None = None
     tiles: int | None = Field(default=None, ge=1)
     """most of a picture, before all pictures share `total_tiles`"""
+    total_tiles: int | None = Field(default=None, ge=1)
+    """all pictures of a question share so many"""
     first_enlarged: bool | None = None
     """the first picture is drawn twice as wide and high (MMMU)"""
     joined: bool | None = None
@@ -129,6 +134,7 @@ class PresetRules(Declared):
     new_tokens: int | None = Field(default=None, ge=1)
     min_new_tokens: int | None = Field(default=None, ge=1)
     scorer: Choice | None = None
+    aggregate: Choice | None = None
     data: str | None = None
     """the form of the data that is taken first where several are there"""
 

@@ -36,12 +36,16 @@ class _Lines(JsonFile):
 
 @dataclass(frozen=True)
 class RowFile:
-    """Rows of one file. split: what all of them are, as the form (`named`) or the file's name says."""
+    """Rows of one file. split: what all of them are, as the form (`named`) or the file's name says.
+
+    deep: names with dots, each of which becomes a column of what stands so deep in objects and lists.
+    """
 
     file: Path
     rows: Container
     split: str | None = None
     named: bool = False
+    deep: tuple[str, ...] = ()
 
     def row(self, number: int) -> Row:
         """A row, with `split` as a column. ValueError for what is no object."""
@@ -49,12 +53,25 @@ class RowFile:
         if not isinstance(found, dict):
             raise ValueError(f"{shown(self.file)}:{line}: {shown(found)} is no row; write an object a row")
         told = {} if self.split is None else {"split": self.split}
+        found = {name: _below(found, name) for name in self.deep} | found
         return Row(self.file, line, found | told if self.named else told | found)
+
+
+def _below(value: Any, name: str) -> Any:
+    """What stands at the end of `input.images.0`; None where nothing does."""
+    for part in name.split("."):
+        if isinstance(value, list) and part.isdigit():
+            value = value[int(part)] if int(part) < len(value) else None
+        else:
+            value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def open_files(form: DataForm, root: Path) -> list[RowFile]:
     """Files in order. ValueError for what is missing, or of another kind."""
     found = []
+    columns = (*(form.index or ()), form.question, *form.answer, *form.image, *form.options, form.video or "")
+    deep = tuple(name for name in columns if "." in name)
     for entry in form.file:
         split, equals, pattern = entry.partition("=")
         if not equals or (root / entry).exists():
@@ -63,7 +80,8 @@ def open_files(form: DataForm, root: Path) -> list[RowFile]:
         several = len(files) > 1 or files[0].parent == root / pattern
         for file in files:
             told = split or (split_of(file) if several else None)
-            found.append(RowFile(file, open_rows(file, form.records, as_kit(file, form)), told, bool(split)))
+            rows = open_rows(file, form.records, as_kit(file, form))
+            found.append(RowFile(file, rows, told, bool(split), deep))
     return found
 
 

@@ -16,11 +16,11 @@ class Joined:
     """Columns for a row from the file beside, found by equal values of one column."""
 
     def __init__(self, beside: Beside, root: Path) -> None:
-        if len(beside.on) != 1:
+        if len(beside.match) != 1:
             raise ValueError(
-                f"beside.on: {shown(beside.on)}; name one column here and the one of equal values there"
+                f"beside.match: {shown(beside.match)}; name one column here and the one of equal values there"
             )
-        ((self._here, self._there),) = beside.on.items()
+        ((self._here, self._there),) = beside.match.items()
         self._beside, self._file = (
             beside,
             RowFile(root / beside.file, open_rows(root / beside.file, beside.records)),

@@ -115,7 +115,7 @@ class MediaOfRows:
             )
         root = self._root / self._form.folders.get(str(row.values.get("split")), "")
         try:
-            name = self._form.named.format(value)
+            name = self._form.named.format(value, **row.values)
             found = (
                 Path(name) if self._form.paths == "anywhere" and os.path.isabs(name) else inside(root, name)
             )
