@@ -102,6 +102,8 @@ def _beside(benchmark: Benchmark, folder: Path) -> Benchmark:
         return f"{split}{equals}{folder / path}"
 
     def moved(form: DataForm) -> DataForm:
-        return form.model_copy(update={"file": tuple(map(below, form.file)), "media": below(form.media)})
+        beside = form.beside and form.beside.model_copy(update={"file": below(form.beside.file)})
+        files = {"file": tuple(map(below, form.file)), "media": below(form.media)}
+        return form.model_copy(update=files | {"beside": beside})
 
     return benchmark.model_copy(update={"data": {name: moved(form) for name, form in benchmark.data.items()}})
