@@ -350,9 +350,11 @@ def test_columns_deep_in_objects_and_names_of_several_columns(tmp_path: Path) ->
     asked = {"question": "?", "turns": [{"value": "!"}]}
     lines(tmp_path, {"input": asked, "set": "scene", "picture": "one"}, {"input": "?", "set": "scene"})
     form = {"question": "input.question", "answer": "input.turns.0.value", "image": "picture"}
-    one, two = opened(tmp_path, file="rows.jsonl", named="{set}/{picture}.png", **form)
+    one, two = opened(tmp_path, file="rows.jsonl", named="{set}/{picture}.png", sized=True, **form)
     assert (one.reference.question, one.reference.answers) == ("?", ("!",))
     assert one.media[0].path == tmp_path / "scene" / "one.png"
+    size = (one.reference.fields["width"], one.reference.fields["height"])
+    assert size == PIL.Image.open(one.media[0].path).size and "width" not in two.reference.fields
     assert (two.reference.question, two.reference.answers, two.media) == ("", (), ())
 
 

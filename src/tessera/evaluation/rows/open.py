@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from tessera.evaluation.benchmarks.benchmark import DataForm
 from tessera.evaluation.rows.answers import reference
 from tessera.evaluation.rows.files import as_kit, open_files
-from tessera.evaluation.rows.item import Item
+from tessera.evaluation.rows.item import Item, MediaFile
 from tessera.evaluation.rows.joined import Joined
 from tessera.evaluation.rows.lookup import Lookup, Place, doubles, write_lookup
 from tessera.evaluation.rows.pictures import PATHS, MediaOfRows
 from tessera.evaluation.rows.row import Row, holds_bytes, is_missing, written
 from tessera.evaluation.rows.store import PictureStore
 from tessera.evaluation.rows.table import TableRows
+from tessera.imaging.decode import read_size
 from tessera.records.files.cache import cached_folder, map_table
 from tessera.runtime.shown import counted, shown
 
@@ -93,7 +94,9 @@ class Items(Sequence[Item]):
     def _item(self, place: int) -> Item:
         number, row = self._row(place)
         whole = replace(row, values={**dict.fromkeys(self._facts["columns"]), **row.values})
-        return Item(self._index(row, number), reference(whole, self._form), self._media.of(row))
+        media = self._media.of(row)
+        told = _with_size(whole, media) if self._form.sized else whole
+        return Item(self._index(row, number), reference(told, self._form), media)
 
     def _row(self, place: int) -> tuple[int, Row]:
         """The row of a question, and its number among all rows, from 1."""
@@ -224,3 +227,12 @@ class Items(Sequence[Item]):
                     f"{self._index(two, 0)!r:.80} stands in {first}, too",
                     remedy,
                 )
+
+
+def _with_size(row: Row, media: Sequence[MediaFile]) -> Row:
+    """The row with `width` and `height` of its first picture, in pixels, in place of any of its own."""
+    picture = next((one.path for one in media if one.kind == "image"), None)
+    if picture is None:
+        return row
+    width, height = read_size(picture)
+    return replace(row, values={**row.values, "width": width, "height": height})
