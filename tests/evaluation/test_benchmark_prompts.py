@@ -167,7 +167,8 @@ CASES: list[tuple[str, str, int, str, Mapping[str, str], dict[str, Any], str]] =
         "Which?",
         TWO,
         {},
-        "<image>\nWhich? The choices are listed below:\n(A) cat\n(B) dog\nSelect the best answer to the above "
+        "<image>\nWhich? The choices are listed below:\n(A) cat\n(B) dog\n"
+        "Select the best answer to the above "
         "multiple-choice question based on the image. Respond with only the letter (A, B, C, D, or E) of the "
         "correct option. \nThe best answer is:",
     ),
