@@ -212,6 +212,46 @@ def test_lines_with_named_pictures(tmp_path: Path) -> None:
     assert [media.path.name for media in two.media] == ["1.png", "2.png"]
 
 
+def parquet(folder: Path, rows: list[dict[str, Any]], name: str) -> None:
+    pytest.importorskip("pyarrow")
+    import pyarrow
+    import pyarrow.parquet
+
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), folder / name, row_group_size=2)
+
+
+def test_shards_of_parquet_with_pictures_in_them(tmp_path: Path) -> None:
+    held = {"bytes": RED, "path": "red.png"}
+    first = {"id": "a", "question": "<image 1> or <image 2>?", "image_1": held}
+    first |= {"image_2": {"bytes": BLUE, "path": None}, "options": None, "answer": None}
+    choice = {"id": "b", "image_2": None, "options": "['x', 'y']", "answer": "B"}
+    rows = [first, first | choice, first | choice | {"id": "c", "options": "[]", "answer": "['8/3', '2.67']"}]
+    parquet(tmp_path, rows[:2], "sets/art/val-00000-of-00002.parquet")
+    parquet(tmp_path, rows[2:], "sets/art/val-00001-of-00002.parquet")
+    form = {"index": "id", "image": ["image_1", "image_2"], "options": "options"}
+    for file in ("sets/art", "sets/*/val-*.parquet"):
+        items = opened(tmp_path, file=file, **form)
+        assert [item.index for item in items] == ["a", "b", "c"]
+        assert [len(item.media) for item in items] == [2, 1, 1]
+        assert [media.path.read_bytes() for media in items[0].media] == [RED, BLUE]
+        assert items[1].reference.options == {"A": "x", "B": "y"} and items[1].reference.answers == ("B",)
+        assert items[2].reference.answers == ("8/3", "2.67")
+        # A column of any row is one of all rows: a prompt may name it.
+        assert items[0].reference.fields["options"] is None
+        assert items[0].reference.fields["split"] == "val" and "image_1" not in items[0].reference.fields
+
+
+def test_lists_of_pictures_and_of_answers_in_parquet(tmp_path: Path) -> None:
+    pictures = [{"bytes": RED, "path": None}, {"bytes": BLUE, "path": None}]
+    row = {"images": pictures, "question": "?", "answers": ["nokia"] * 10, "choices": ["x", "y"], "answer": 1}
+    parquet(tmp_path, [row], "rows.parquet")
+    form = {"file": "rows.parquet", "image": "images", "options": "choices"}
+    (item,) = opened(tmp_path, **form, answer=["answers", "answer"])
+    assert len(item.media) == 2 and item.reference.answers == ("nokia",) * 10
+    assert opened(tmp_path, **form, answer_is="index")[0].reference.answers == ("B",)
+
+
 ANSWERS: list[tuple[Any, tuple[str, ...]]] = [
     ("yes", ("yes",)),
     (14, ("14",)),
@@ -298,6 +338,9 @@ def test_an_object_that_holds_the_rows(tmp_path: Path) -> None:
     (item,) = opened(tmp_path, file="val.json", records="data.items", **form)
     assert item.index == "5" and [media.path.name for media in item.media] == ["p0.png", "p1.png"]
     (tmp_path / "vet.json").write_text(json.dumps({"v1_0": {"question": "?"}, "v1_1": {"question": "!"}}))
+    lines(tmp_path, {"question": "?", "image": "p0", "folder": "."})
+    form = {"image": "image", "named": "{folder}/{}.png"}
+    assert opened(tmp_path, file="rows.jsonl", **form)[0].media[0].path.name == "p0.png"
     assert [i.index for i in opened(tmp_path, file="vet.json", index="key")] == ["v1_0", "v1_1"]
 
 
@@ -307,9 +350,11 @@ def test_columns_deep_in_objects_and_names_of_several_columns(tmp_path: Path) ->
     asked = {"question": "?", "turns": [{"value": "!"}]}
     lines(tmp_path, {"input": asked, "set": "scene", "picture": "one"}, {"input": "?", "set": "scene"})
     form = {"question": "input.question", "answer": "input.turns.0.value", "image": "picture"}
-    one, two = opened(tmp_path, file="rows.jsonl", named="{set}/{picture}.png", **form)
+    one, two = opened(tmp_path, file="rows.jsonl", named="{set}/{picture}.png", sized=True, **form)
     assert (one.reference.question, one.reference.answers) == ("?", ("!",))
     assert one.media[0].path == tmp_path / "scene" / "one.png"
+    size = (one.reference.fields["width"], one.reference.fields["height"])
+    assert size == PIL.Image.open(one.media[0].path).size and "width" not in two.reference.fields
     assert (two.reference.question, two.reference.answers, two.media) == ("", (), ())
 
 

@@ -94,6 +94,8 @@ class DataForm(Declared):
     which becomes the letter"""
     image: Names = ()
     """columns with pictures: base64, bytes, paths, lists of these"""
+    sized: bool = False
+    """the first picture's own size becomes the columns `width` and `height`, which boxes in pixels need"""
     video: str | None = None
     """column with a clip: a file or a folder of frames"""
     start: str | None = None

@@ -6,7 +6,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from tessera.evaluation.benchmarks.benchmark import DataForm
-from tessera.evaluation.rows.row import Row, is_missing, list_in, written
+from tessera.evaluation.rows.row import Row, holds_bytes, is_missing, list_in, written
 from tessera.scoring.verdict import Reference
 
 INNER = ("answer", "answers", "caption", "text", "raw")
@@ -26,7 +26,7 @@ def reference(row: Row, form: DataForm) -> Reference:
     fields = {
         form.rename.get(k, k): _plain(v)
         for k, v in row.values.items()
-        if k not in left_out and not _holds_bytes(v)
+        if k not in left_out and not holds_bytes(v)
     }
     return Reference(answers, options, "" if question is None else written(question), fields)
 
@@ -89,15 +89,6 @@ def _letter(row: Row, column: str, answer: str, kind: str, options: Mapping[str,
             column, f"{answer!r:.80} is no {kind} of an option ({known:.120})", "correct it, or 'answer_is'"
         )
     return found[0]
-
-
-def _holds_bytes(value: Any) -> bool:
-    """Whether a value is a picture in bytes, or a list or an object with one in it."""
-    if isinstance(value, list):
-        return any(map(_holds_bytes, value))
-    if isinstance(value, Mapping):
-        return any(map(_holds_bytes, value.values()))
-    return isinstance(value, bytes | bytearray)
 
 
 def _plain(value: Any) -> Any:

@@ -27,7 +27,7 @@ KEY = "key"
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 
 
-class _Lines(JsonFile):
+class RowLines(JsonFile):
     """A file of rows: a lone one may hold lists of objects, which a lone record may not."""
 
     def _check_single(self, table: Path) -> None:
@@ -124,9 +124,9 @@ def open_rows(file: Path, records: str | None, pandas: bool = False) -> Containe
     if ending == ".parquet":
         return ParquetRows(file)
     if ending == ".json" and (records or _is_object(file)):
-        return _Lines(_lines_of(file, records))
+        return RowLines(_lines_of(file, records))
     if ending in (".json", ".jsonl"):
-        return _Lines(file)
+        return RowLines(file)
     raise ValueError(f"{shown(file)}: rows are read from {', '.join(ENDINGS)}; write one of these")
 
 

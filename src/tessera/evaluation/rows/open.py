@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -14,13 +15,14 @@ from numpy.typing import NDArray
 from tessera.evaluation.benchmarks.benchmark import DataForm
 from tessera.evaluation.rows.answers import reference
 from tessera.evaluation.rows.files import as_kit, open_files
-from tessera.evaluation.rows.item import Item
+from tessera.evaluation.rows.item import Item, MediaFile
 from tessera.evaluation.rows.joined import Joined
 from tessera.evaluation.rows.lookup import Lookup, Place, doubles, write_lookup
 from tessera.evaluation.rows.pictures import PATHS, MediaOfRows
-from tessera.evaluation.rows.row import Row, is_missing, written
+from tessera.evaluation.rows.row import Row, holds_bytes, is_missing, written
 from tessera.evaluation.rows.store import PictureStore
 from tessera.evaluation.rows.table import TableRows
+from tessera.imaging.decode import read_size
 from tessera.records.files.cache import cached_folder, map_table
 from tessera.runtime.shown import counted, shown
 
@@ -68,15 +70,33 @@ class Items(Sequence[Item]):
     @property
     def notes(self) -> list[str]:
         """What a reader should know of how the data were read: rows left out, cells that became others."""
-        form, (gone,) = self._form, json.loads((self._folder / "facts.json").read_bytes())
+        form, gone = self._form, self._facts["without_picture"]
         told = [f"{counted(gone, 'row')} without a picture left out, as that kit does"] if gone else []
         named = {form.question, *form.answer, *form.options, *(form.index or ())}
         tables = ((file.file.name, file.rows) for file in self._files if isinstance(file.rows, TableRows))
         return told + [f"{name}: {note}" for name, table in tables for note in table.notes(named)]
 
+    def row(self, place: int) -> tuple[str, dict[str, Any]]:
+        """Index of a question, and its columns as the file has them but for pictures: what other tools need.
+
+        Of another file than that kit's, first the columns of that kit: index, question, A, B, … and answer.
+        """
+        number, row = self._row(place)
+        index, whole = self._index(row, number), {**dict.fromkeys(self._facts["columns"]), **row.values}
+        own = {k: v for k, v in whole.items() if k not in self._form.image and not holds_bytes(v)}
+        if self._kit:
+            return index, {"index": index} | own
+        known = reference(row, self._form)
+        answer = list(known.answers) if len(known.answers) > 1 else next(iter(known.answers), None)
+        told = {"index": index, "question": known.question, **known.options, "answer": answer}
+        return index, told | {k: v for k, v in own.items() if k not in told}
+
     def _item(self, place: int) -> Item:
         number, row = self._row(place)
-        return Item(self._index(row, number), reference(row, self._form), self._media.of(row))
+        whole = replace(row, values={**dict.fromkeys(self._facts["columns"]), **row.values})
+        media = self._media.of(row)
+        told = _with_size(whole, media) if self._form.sized else whole
+        return Item(self._index(row, number), reference(told, self._form), media)
 
     def _row(self, place: int) -> tuple[int, Row]:
         """The row of a question, and its number among all rows, from 1."""
@@ -114,6 +134,12 @@ class Items(Sequence[Item]):
         return cached_folder("questions", f"1 {form} {columns} {stamps}", self._build)
 
     @cached_property
+    def _facts(self) -> dict[str, Any]:
+        """Columns of all rows in order, and how many were left out."""
+        facts: dict[str, Any] = json.loads((self._folder / "facts.json").read_bytes())
+        return facts
+
+    @cached_property
     def _kept(self) -> NDArray[np.int64]:
         """File, row in it, and number among all rows of every question: int64 [N, 3], memory-mapped."""
         return map_table(self._folder / "kept", 3)
@@ -141,7 +167,7 @@ class Items(Sequence[Item]):
 
     def _build(self, folder: Path) -> None:
         """Look at all rows once: which are kept, and by what index each is found."""
-        seen: set[str] = set()
+        seen: dict[str, None] = {}
         found: dict[str, set[str]] = {name: set() for name in self._form.where}
         names: list[tuple[str, Place]] = []
         number = gone = 0
@@ -149,7 +175,7 @@ class Items(Sequence[Item]):
             for at, file in enumerate(self._files):
                 for local in range(len(file.rows)):
                     row, number = self._read((at, local)), number + 1
-                    seen |= row.values.keys()
+                    seen |= dict.fromkeys(row.values)
                     if self._form.index is not None:
                         names.append((self._index(row, number), (at, local)))
                     if not self._wanted(row, found):
@@ -160,7 +186,8 @@ class Items(Sequence[Item]):
                     np.array([at, local, number], np.int64).tofile(kept)
         self._check(seen, number, found, (folder / "kept").stat().st_size)
         self._check_once(write_lookup(folder / "names", names))
-        (folder / "facts.json").write_text(json.dumps([gone]))
+        facts = {"without_picture": gone, "columns": list(seen)}
+        (folder / "facts.json").write_text(json.dumps(facts))
 
     def _wanted(self, row: Row, found: dict[str, set[str]]) -> bool:
         """Whether a row passes the filters; `found` gathers what stands in their columns."""
@@ -174,14 +201,14 @@ class Items(Sequence[Item]):
             wanted = wanted and not texts.isdisjoint(map(str, allowed))
         return wanted
 
-    def _check(self, seen: set[str], rows: int, found: dict[str, set[str]], kept: int) -> None:
+    def _check(self, seen: dict[str, None], rows: int, found: dict[str, set[str]], kept: int) -> None:
         """ValueError for files without rows, columns that no row has, and filters that leave nothing."""
         files = ", ".join(file.file.name for file in self._files)
         if not rows:
             raise ValueError(f"{shown(files, bare=True)}: no rows; is it the right file?")
         for what, columns in self._declared().items():
-            if seen.isdisjoint(columns):
-                has = ", ".join(sorted(seen))
+            if not seen.keys() & set(columns):
+                has = ", ".join(seen)
                 told = f"no column {shown(' or '.join(columns))}, which '{what.split()[0]}' of the form names"
                 raise ValueError(f"{shown(files, bare=True)}: {told}; it has {shown(has, bare=True)}")
         if not kept:
@@ -200,3 +227,12 @@ class Items(Sequence[Item]):
                     f"{self._index(two, 0)!r:.80} stands in {first}, too",
                     remedy,
                 )
+
+
+def _with_size(row: Row, media: Sequence[MediaFile]) -> Row:
+    """The row with `width` and `height` of its first picture, in pixels, in place of any of its own."""
+    picture = next((one.path for one in media if one.kind == "image"), None)
+    if picture is None:
+        return row
+    width, height = read_size(picture)
+    return replace(row, values={**row.values, "width": width, "height": height})

@@ -61,3 +61,12 @@ def written(value: object) -> str:
     if isinstance(value, list | dict | tuple):
         return json.dumps(value, ensure_ascii=False, default=str)
     return str(value)
+
+
+def holds_bytes(value: Any) -> bool:
+    """Whether a value is a picture in bytes, or a list or an object with one in it."""
+    if isinstance(value, list):
+        return any(map(holds_bytes, value))
+    if isinstance(value, Mapping):
+        return any(map(holds_bytes, value.values()))
+    return isinstance(value, bytes | bytearray)
