@@ -43,7 +43,8 @@ TABLE: dict[str, set[str]] = {room: allowed for level in LEVELS for room, allowe
     "train": BELOW_TRAIN,
     "recipes": BELOW_TRAIN | {"train", "engine", "align", "evaluation"},
     "align": BELOW_TRAIN | {"train", "engine", "pages"},
-    "evaluation": {"engine", "records", "scoring", "playground", "pages", "chat", "imaging", "runtime"},
+    "evaluation": {"engine", "curation", "records", "scoring", "playground", "pages"}
+    | {"chat", "imaging", "runtime"},
     "serve": {"engine", "scoring", "chat", "imaging", "runtime"},
 }
 """Room → rooms it may import; `cli` may import anything and nobody imports `cli`."""

@@ -3,41 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from jinja2 import StrictUndefined
-from jinja2.sandbox import SandboxedEnvironment
 
-from tessera.evaluation.benchmarks.benchmark import Benchmark, Choice
 from tessera.evaluation.benchmarks.catalogue import (
     all_benchmarks,
     expand_names,
     find_benchmark,
     known_names,
 )
+from tessera.evaluation.benchmarks.presets import PRESETS, resolve
+from tessera.evaluation.benchmarks.prompts import write_question
+from tessera.evaluation.rows.item import Item, MediaFile
+from tessera.scoring.registry import SCORERS, aggregate, scorer
+from tessera.scoring.verdict import Reference
 
 ALL = all_benchmarks()
-ROW = {
-    "question": "What is it?",
-    "options": {"A": "a cat", "B": "two dogs"},
-    "images": 2,
+FIELDS: dict[str, Any] = {
     "hint": "Look.",
     "query": "Hint: look.\nQuestion: What is it?",
     "question_type": "multi_choice",
     "answer_type": "integer",
     "precision": 1,
+    "subject": "world_history",
+    "task": "count",
+    "input": {"context": "A: a cat\nB: two dogs"},
+    "source": "OE_MM_maths_en_COMP",
 }
-"""Columns that prompts may use."""
+"""Columns that prompts use."""
+OPTIONS = {"A": "a cat", "B": "two dogs", "C": "no", "D": "yes"}
 
 
 @pytest.fixture
 def folder(repo_root: Path) -> Path:
     return repo_root / "src" / "tessera" / "assets" / "benchmarks"
-
-
-def _choices(benchmark: Benchmark) -> list[Choice]:
-    own = (rules.scorer for rules in benchmark.presets.values())
-    return [benchmark.scorer, benchmark.aggregate, *(choice for choice in own if choice is not None)]
 
 
 def test_files_are_called_as_their_benchmarks(folder: Path) -> None:
@@ -48,7 +48,7 @@ def test_files_are_called_as_their_benchmarks(folder: Path) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_a_benchmark_is_whole(name: str) -> None:
     benchmark = ALL[name]
-    assert benchmark.about and benchmark.metric and benchmark.url and benchmark.questions
+    assert benchmark.about and benchmark.metric and benchmark.url
     assert set(benchmark.presets) <= {"official", "vlmevalkit", "lmms-eval"}
     for rules in benchmark.presets.values():
         assert rules.data is None or rules.data in benchmark.data
@@ -58,12 +58,26 @@ def test_a_benchmark_is_whole(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_prompts_render(name: str) -> None:
-    environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
-    for rules in ALL[name].presets.values():
-        if rules.prompt is not None:
-            text = environment.from_string(rules.prompt).render(ROW)
-            assert text.strip() and "{" not in text and "}" not in text
+def test_every_preset_asks_something(name: str) -> None:
+    benchmark = ALL[name]
+    clip = any(form.video for form in benchmark.data.values())
+    text_only = not clip and not any(form.image for form in benchmark.data.values())
+    media = [] if text_only else [MediaFile(Path("a.mp4" if clip else "a.jpg"), "video" if clip else "image")]
+    item = Item("1", Reference(("A",), OPTIONS, "What is it?", FIELDS), tuple(media))
+    for preset in PRESETS:
+        rules = resolve(benchmark, preset)
+        text = write_question(item, rules)
+        assert "{{" not in text and "{%" not in text and "\n\n\n" not in text
+        assert len(text) > 15 or "{{ question }}" in rules.prompt
+
+
+@pytest.mark.skipif(not SCORERS, reason="no scorer has a name yet")
+@pytest.mark.parametrize("name", ALL)
+def test_scorers_and_aggregates_are_there(name: str) -> None:
+    for preset in PRESETS:
+        rules = resolve(ALL[name], preset)
+        for make, chosen in ((scorer, dict(rules.scorer)), (aggregate, dict(rules.aggregate))):
+            make(chosen.pop("name"), chosen)
 
 
 def test_names_and_suites_lead_to_benchmarks() -> None:

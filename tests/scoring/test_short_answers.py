@@ -131,7 +131,8 @@ def test_means_and_sums() -> None:
     assert total(by=["split"])(four) == {"overall": 2.5, "split=a": 2, "split=b": 0.5}
     assert math.isnan(mean()([])["overall"])
     with pytest.raises(ValueError, match="no question has a column 'kind': give one of level, split"):
-        mean(by=["kind"])(four)
+        mean(of_groups="kind")(four)
+    assert mean(by=["kind"])(four) == mean()(four)
     assert set(AGGREGATES) >= {"mean", "sum"}
 
 

@@ -2,5 +2,5 @@
 
 Read `tasks` (which questions), then `runner` (ask, grade, add up), `interval` (how sure a share is) and
 `report` (the figures handed to room `pages`).
-This room knows neither training nor records: a run's losses and packs reach the report as plain values.
+This room does not know training: a run's losses and packs reach the report as plain values.
 """

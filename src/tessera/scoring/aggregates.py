@@ -15,6 +15,7 @@ from tessera.scoring.verdict import OVERALL, Graded
 class Mean:
     """Mean of the scores, and of the questions of every value of some columns, named `column=value`.
 
+    A column that the data lack has no figures: not every form of a benchmark has all of them.
     without: column → values; questions with one of them do not count for the headline. answered: empty
     answers do not count for it. summed: the sum in place of the mean.
     """
@@ -35,6 +36,7 @@ class Mean:
         return {OVERALL: self._ratio(graded, counted)} | {
             f"{column}={value}": self._ratio(graded, [at in members for at in range(len(graded))])
             for column in self.by
+            if any(one.reference.fields.get(column) is not None for one in graded)
             for value, members in places_by(graded, column).items()
         }
 
@@ -103,6 +105,10 @@ class Consecutive:
     def __call__(self, graded: Sequence[Graded], /) -> Mapping[str, float]:
         """Every figure."""
         return self.plain([*self._decided(graded)])
+
+    def together(self, graded: Sequence[Graded], /) -> Sequence[int]:
+        """Numbers of the runs."""
+        return [at // self.of for at in range(len(graded))]
 
     def _decided(self, graded: Sequence[Graded]) -> Iterator[Graded]:
         for start in range(0, len(graded) - self.of + 1, self.of):

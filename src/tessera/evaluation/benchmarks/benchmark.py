@@ -44,28 +44,71 @@ class Choice(Declared):
         return dict(self.model_extra or {})
 
 
-class DataForm(Declared):
-    """One form in which the questions may lie on the disk, below the data root.
+class Beside(Declared):
+    """Another file whose rows complete those of the first: VQAv2 has answers apart from questions."""
 
-    file: one or several; the ending says how they are read (.tsv, .csv, .jsonl, .json, .parquet; a folder of
-    parquet or JSON files). `human=path` puts `human` into the column `split` of that file's rows.
+    file: str
+    match: dict[str, str]
+    """one column of the questions → the column of equal values there"""
+    take: dict[str, str]
+    """column there → the name it gets here"""
+    records: str | None = None
+    """key of the list in a JSON object; dots go deeper"""
+    many: bool = False
+    """several rows belong to a question: what is taken are lists (captions of a picture)"""
+
+
+class DataForm(Declared):
+    """One form in which the questions may lie on the disk, below the data root. docs/benchmark_data.md
+
+    file: one or several, also patterns; the ending says how they are read (.tsv, .csv, .jsonl, .json,
+    .parquet; a folder of parquet or JSON files). `human=path` puts `human` into the column `split` of that
+    file's rows.
     """
 
     file: Names
     media: str = ""
     """folder that named pictures and clips stand below, relative to the root"""
-    index: str | None = None
-    """column that names a question; the line's number without one"""
+    folders: dict[str, str] = Field(default_factory=dict)
+    """value of `split` → folder of its clips and pictures, below `media`"""
+    named: str = "{}"
+    """file's name of what a picture or clip is called: `{}.jpg`, `COCO_val2014_{:012d}.jpg`; columns of the
+    row by their names: `{dataset}/{scene_name}.mp4`"""
+    paths: Literal["below", "anywhere"] = "below"
+    """absolute paths outside `media` are refused, or followed"""
+    rules: Literal["vlmevalkit", "own"] | None = None
+    """None: vlmevalkit for .tsv, own for all else.
+
+    vlmevalkit, as that kit reads and shows its data: pandas' types of columns (007 is 7, None and NA are
+    missing), rows without a picture are left out, a picture whose `image_path` ends in .jpg is a JPEG anew.
+    own: cells of a table are texts, only an empty one is missing; bytes of pictures stay as they are.
+    """
+    index: Names | None = None
+    """column that names a question, or several that do together (a/b); the line's number without one"""
     question: str = "question"
+    """dots go deeper here and in the columns below: `input.question`, `conversations.0.value`"""
     answer: Names = ("answer",)
     """column with the right answer, or a list of them; the first of several columns that a row has"""
+    answer_is: Literal["text", "letter", "index", "number", "option"] = "text"
+    """what stands there: text as it is; an option's letter, index (from 0), number (from 1) or text, each of
+    which becomes the letter"""
     image: Names = ()
     """columns with pictures: base64, bytes, paths, lists of these"""
+    sized: bool = False
+    """the first picture's own size becomes the columns `width` and `height`, which boxes in pixels need"""
     video: str | None = None
+    """column with a clip: a file or a folder of frames"""
+    start: str | None = None
+    """column with the second in which the clip begins"""
+    end: str | None = None
+    """column with the second in which it ends"""
+    fps: float | None = Field(default=None, gt=0)
+    """frames a second of folders of frames"""
     options: Names = ()
     """columns with the options in order, named A, B, … whatever their names; or one column with a list"""
     records: str | None = None
     """key of the list in a JSON object; dots go deeper"""
+    beside: Beside | None = None
     where: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     """rows are kept whose columns have one of these values"""
     rename: dict[str, str] = Field(default_factory=dict)
@@ -76,12 +119,15 @@ class PresetRules(Declared):
     """How questions are asked and judged. What is None comes from the preset's rules for the kind."""
 
     prompt: str | None = None
-    """Jinja: question, options (letter → text), images (how many), every column; `<image>` marks a picture"""
+    """Jinja: question, options (letter → text), images and frames (how many), every column; `<image>` marks a
+    picture"""
     cot: str | None = None
     """the same that asks for reasoning; `prompt` is what would be asked without; the answer is in a box"""
     system: str | None = None
     tiles: int | None = Field(default=None, ge=1)
     """most of a picture, before all pictures share `total_tiles`"""
+    total_tiles: int | None = Field(default=None, ge=1)
+    """all pictures of a question share so many"""
     first_enlarged: bool | None = None
     """the first picture is drawn twice as wide and high (MMMU)"""
     joined: bool | None = None
@@ -90,6 +136,7 @@ class PresetRules(Declared):
     new_tokens: int | None = Field(default=None, ge=1)
     min_new_tokens: int | None = Field(default=None, ge=1)
     scorer: Choice | None = None
+    aggregate: Choice | None = None
     data: str | None = None
     """the form of the data that is taken first where several are there"""
 

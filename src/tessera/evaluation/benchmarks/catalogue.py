@@ -34,6 +34,14 @@ def all_benchmarks() -> dict[str, Benchmark]:
     return {name: _shipped(name) for name in _files()}
 
 
+def benchmark_groups() -> dict[str, list[str]]:
+    """Folder of `assets/benchmarks` → names of the benchmarks in it."""
+    groups: dict[str, list[str]] = {}
+    for name, file in _files().items():
+        groups.setdefault(file.parent.name, []).append(name)
+    return groups
+
+
 def known_names() -> Catalogue:
     """The other names and the suites that ship."""
     return _load(Catalogue, _FOLDER / "names.yaml")
@@ -102,6 +110,8 @@ def _beside(benchmark: Benchmark, folder: Path) -> Benchmark:
         return f"{split}{equals}{folder / path}"
 
     def moved(form: DataForm) -> DataForm:
-        return form.model_copy(update={"file": tuple(map(below, form.file)), "media": below(form.media)})
+        beside = form.beside and form.beside.model_copy(update={"file": below(form.beside.file)})
+        files = {"file": tuple(map(below, form.file)), "media": below(form.media)}
+        return form.model_copy(update=files | {"beside": beside})
 
     return benchmark.model_copy(update={"data": {name: moved(form) for name, form in benchmark.data.items()}})

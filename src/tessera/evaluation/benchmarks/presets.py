@@ -55,6 +55,7 @@ class ResolvedRules(Declared):
     new_tokens: int
     min_new_tokens: int | None
     scorer: dict[str, Any]
+    aggregate: dict[str, Any]
     data: str | None
 
 
@@ -83,10 +84,14 @@ def resolve(benchmark: Benchmark, given: str) -> ResolvedRules:
     found: dict[str, Any] = {}
     for layer in layers:
         found = {name: value for name, value in layer if value is not None} | found
-    chosen = found.get("scorer", benchmark.scorer)
+    chosen = {
+        "scorer": found.get("scorer", benchmark.scorer).model_dump(),
+        "aggregate": found.get("aggregate", benchmark.aggregate).model_dump(),
+    }
     open_fields: Mapping[str, Any] = dict.fromkeys(
         ("cot", "system", "tiles", "frames", "min_new_tokens", "data")
     )
     usual = {"prompt": "{{ question }}", "first_enlarged": False, "joined": False, "new_tokens": 1024}
-    own = {"preset": preset.label, "total_tiles": preset.total_tiles, "several": preset.several}
-    return ResolvedRules(**{**open_fields, **usual, **found, **own, "scorer": chosen.model_dump()})
+    own = {"preset": preset.label, "several": preset.several}
+    shared = {"total_tiles": preset.total_tiles}
+    return ResolvedRules(**{**open_fields, **usual, **shared, **found, **own, **chosen})

@@ -28,6 +28,7 @@ def write_question(item: Item, rules: ResolvedRules, blind: bool = False, reason
     """
     images = sum(media.kind == "image" for media in item.media)
     row = {"question": item.reference.question, "options": dict(item.reference.options), "images": images}
+    row["frames"] = rules.frames
     told = USUAL | {name: _plain(value) for name, value in item.reference.fields.items()} | row
     try:
         asked = compiled(rules.prompt).render(told)

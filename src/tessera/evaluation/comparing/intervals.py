@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,15 @@ class Intervals(Mapping[str, tuple[float, float]]):
         figures = {name: asdict(found) for name, found in self.estimates.items()}
         return {"questions": self.questions, "units": self.units, "figures": figures}
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Intervals:
+        """What `as_json` gave; null stands for NaN. KeyError or TypeError for anything else."""
+        figures: dict[str, Estimate] = {}
+        for name, told in values["figures"].items():
+            known: dict[str, Any] = {key: math.nan if value is None else value for key, value in told.items()}
+            figures[name] = Estimate(**known)
+        return cls(figures, int(values["questions"]), int(values["units"]))
+
 
 def interval_of(
     graded: Sequence[Graded],
@@ -88,7 +98,7 @@ def interval_of(
     """
     if not graded:
         raise ValueError("graded: no questions; an interval needs at least one")
-    figures, units = aggregate(graded), number_units(graded, unit)
+    figures, units = aggregate(graded), number_units(graded, unit, aggregate)
     ratios = aggregate.ratios(graded) if isinstance(aggregate, RatioAggregate) else {}
     found = {
         name: _of_ratio(ratios[name], value, units, draws, derive_seed(seed, name))
@@ -208,5 +218,5 @@ def from_halves(value: float, drawn: Floats, units: NDArray[np.int64]) -> Estima
     if len(known) < FEW_DRAWS:
         low, high = value - NORMAL * error, value + NORMAL * error
         return Estimate(value, low, high, error, f"spread of {len(drawn)} halves")
-    low, high = bounds_of(value + (known - value) * spread)
+    low, high = bounds_of(value + (known - known.mean()) * spread)
     return Estimate(value, low, high, error, f"{len(drawn)} halves")

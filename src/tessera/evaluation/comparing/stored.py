@@ -8,14 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tessera.evaluation.comparing.resampling import Unit, same_media, unit_of
 from tessera.runtime.config import first_fault
 from tessera.runtime.json_file import MAX_BYTES, read_object
 from tessera.runtime.shown import shown
 from tessera.scoring.verdict import Graded, Reference, Verdict
 
 ANSWERS, RESULT = "predictions.jsonl", "result.json"
+CLIPS = (".mp4", ".mkv", ".avi", ".webm", ".mov", ".gif", "")
+"""Endings of clips; a path without one is a folder of frames."""
 REMEDY = "run the evaluation to its end, or name another folder"
 
 
@@ -26,12 +29,19 @@ class _Stored(BaseModel):
 
 
 class StoredMedia(_Stored):
-    """A picture, a clip or a folder of frames that a question is about."""
+    """A picture, a clip or a folder of frames that a question is about; stored as its path, or with all."""
 
     path: Path
     kind: str = "image"
     start: float | None = None
     end: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, given: Any) -> Any:
+        if not isinstance(given, str):
+            return given
+        return {"path": given, "kind": "image" if Path(given).suffix.lower() not in CLIPS else "video"}
 
 
 class StoredAnswer(_Stored):
@@ -73,7 +83,12 @@ class StoredResult(_Stored):
     model: str = ""
     figures: dict[str, float | None] = Field(default_factory=dict)
     intervals: dict[str, Any] = Field(default_factory=dict)
+    estimates: dict[str, Any] = Field(default_factory=dict)
     settings: dict[str, Any] = Field(default_factory=dict)
+    title: str = ""
+    metric: str = ""
+    published: dict[str, dict[str, float]] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -93,6 +108,13 @@ class StoredRun:
     def graded(self) -> list[Graded]:
         """All answers, in the order of the file."""
         return [answer.graded for answer in self.answers]
+
+    @property
+    def unit(self) -> Unit:
+        """What belongs together: equal values of the benchmark's column, or else the same pictures."""
+        named = unit_of(self.result.settings.get("unit"))
+        files = {answer.index: [str(media.path) for media in answer.media] for answer in self.answers}
+        return named or same_media(files)
 
     @classmethod
     def read(cls, folder: Path) -> StoredRun:

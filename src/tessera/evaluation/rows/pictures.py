@@ -1,0 +1,143 @@
+"""Pictures and clips of a row as files: those that are named, and those that stand in the row itself."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tessera.evaluation.benchmarks.benchmark import DataForm
+from tessera.evaluation.rows.item import MediaFile
+from tessera.evaluation.rows.row import Row, is_missing, list_in, written
+from tessera.evaluation.rows.store import PictureStore
+from tessera.imaging.pictures.sources import inline_bytes, naked_bytes
+from tessera.records.files.places import OutsideRoot, inside, is_url
+from tessera.runtime.shown import shown
+
+LONGEST_INDEX = 64
+"""Characters up to which a picture column may hold the index of another row (VLMEvalKit image_base.py)."""
+MOST = 1024
+"""Most pictures of a row."""
+PATHS = "image_path"
+"""Column of names beside, or instead of, pictures in base64 (VLMEvalKit)."""
+FindRow = Callable[[str], Row | None]
+
+
+class MediaOfRows:
+    """Finds and keeps the media of rows. `find` gives the row of an index."""
+
+    def __init__(self, form: DataForm, root: Path, store: PictureStore, rules: str, find: FindRow) -> None:
+        self._form, self._root, self._store, self._find = form, root / form.media, store, find
+        self._kit = rules == "vlmevalkit"
+
+    def of(self, row: Row) -> tuple[MediaFile, ...]:
+        """Pictures in the order of their columns, then the clip. ValueError naming row, column and remedy."""
+        found = []
+        for column in self._form.image:
+            if not is_missing(value := row.values.get(column)):
+                found += self._pictures(row, column, value, shared=True)
+        if not found and self._kit and self._form.image and not is_missing(named := row.values.get(PATHS)):
+            found += self._pictures(row, PATHS, named, shared=False)
+        if len(found) > MOST:
+            raise row.fault(self._form.image[0], f"{len(found)} pictures", f"{MOST} are read; split the row")
+        if self._form.video and not is_missing(value := row.values.get(self._form.video)):
+            found.append(self._clip(row, self._form.video, value))
+        return tuple(found)
+
+    def _pictures(self, row: Row, column: str, value: Any, shared: bool) -> list[MediaFile]:
+        if shared and isinstance(value, str | int) and len(text := str(value)) <= LONGEST_INDEX:
+            other = self._find(text)
+            if other is not None and (other.file, other.line) != (row.file, row.line):
+                return self._shared(row, column, text, other)
+        entries = listed if (listed := list_in(value)) is not None else [value]
+        names = self._names(row, len(entries)) if shared else []
+        held = [self._picture(row, column, e, names[n] if names else "") for n, e in enumerate(entries)]
+        return [MediaFile(path) for path in held]
+
+    def _shared(self, row: Row, column: str, text: str, other: Row) -> list[MediaFile]:
+        """The pictures of another row; its own must stand in it."""
+        value = other.values.get(column)
+        if is_missing(value) or (
+            isinstance(value, str) and len(value) <= LONGEST_INDEX and self._find(value)
+        ):
+            raise row.fault(column, f"row {shown(text)} has no picture of its own", "name a row that has one")
+        return self._pictures(other, column, value, shared=True)
+
+    def _names(self, row: Row, count: int) -> list[str]:
+        """The names under which that kit would save so many pictures; none where they don't matter."""
+        if not self._kit or is_missing(value := row.values.get(PATHS)):
+            return []
+        names = [written(name) for name in list_in(value) or [value]]
+        if len(names) != count:
+            raise row.fault(PATHS, f"{len(names)} names for {count} pictures", "name each of them")
+        return names
+
+    def _picture(self, row: Row, column: str, value: Any, name: str) -> Path:
+        """The file of one picture, from bytes, base64, a data: address, an object of these, or a name."""
+        if isinstance(value, Mapping):
+            value = next(
+                (value[key] for key in ("bytes", "path", "url") if not is_missing(value.get(key))), None
+            )
+        try:
+            data = bytes(value) if isinstance(value, bytes | bytearray) else _inline(value)
+            if data is not None:
+                return self._store.keep_encoded(data, name) if name else self._store.keep(data)
+        except ValueError as error:
+            raise row.fault(column, shown(error), "replace the picture") from error
+        return self._file(row, column, value, folders=False)
+
+    def _clip(self, row: Row, column: str, value: Any) -> MediaFile:
+        form = self._form
+        start, end = (self._second(row, name) if name else None for name in (form.start, form.end))
+        path = self._file(row, column, value, folders=True)
+        return MediaFile(path, "video", start, end, form.fps if path.is_dir() else None)
+
+    def _second(self, row: Row, column: str) -> float | None:
+        value = row.values.get(column)
+        if is_missing(value):
+            return None
+        try:
+            second = float(str(value))
+        except ValueError:
+            second = -1.0
+        if not 0 <= second < float("inf"):
+            raise row.fault(column, f"{shown(value)} is no second of a clip", "write a number from 0 up")
+        return second
+
+    def _file(self, row: Row, column: str, value: Any, folders: bool) -> Path:
+        """The file of a name, which must be there and stand below the media folder."""
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise row.fault(
+                column, f"{shown(value)} is neither a name nor a picture", "correct 'image' of the form"
+            )
+        if isinstance(value, str) and is_url(value) and not value.lower().startswith("file://"):
+            raise row.fault(
+                column, f"{shown(value)} is on the web", "fetch it and name the file: nothing is fetched here"
+            )
+        root = self._root / self._form.folders.get(str(row.values.get("split")), "")
+        try:
+            name = self._form.named.format(value, **row.values)
+            found = (
+                Path(name) if self._form.paths == "anywhere" and os.path.isabs(name) else inside(root, name)
+            )
+        except OutsideRoot as error:
+            raise row.fault(column, str(error), "set 'media' of the form, or 'paths: anywhere'") from error
+        except (ValueError, LookupError, AttributeError) as error:
+            raise row.fault(
+                column, f"{self._form.named!r} takes no {shown(value)}", "correct 'named' of the form"
+            ) from error
+        try:
+            there = os.path.isfile(found) or (folders and os.path.isdir(found))
+        except ValueError:  # a NUL
+            there = False
+        if not there:
+            raise row.fault(
+                column, f"no file {shown(Path(found))}", "put it there, or set 'media' of the form"
+            )
+        return Path(found)
+
+
+def _inline(value: Any) -> bytes | None:
+    """The bytes of a picture that a text holds; None for another text. ValueError for a broken one."""
+    if not isinstance(value, str):
+        return None
+    return inline_bytes(value) if value[:5].lower() == "data:" else naked_bytes(value)

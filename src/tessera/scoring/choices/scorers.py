@@ -1,0 +1,173 @@
+"""Scorers of options: by a rule, and the two benchmarks whose right answer is more than a letter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from tessera.scoring.choices import by_prefix, first_sign
+from tessera.scoring.choices.inferred import Inference
+from tessera.scoring.choices.mmmu import LetterParser
+from tessera.scoring.choices.open_answers import is_right, said_in
+from tessera.scoring.choices.pick import Options, Pick, Rule, drawn
+from tessera.scoring.choices.ranked import mmbench, one_letter, ranked
+from tessera.scoring.settings import one_of
+from tessera.scoring.verdict import Reference, Scorer, Verdict
+
+_NEWEST, _MIDDLE = Inference(), Inference(announced=False)
+_OLDEST = Inference(near_end=False, announced=False)
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "official": first_sign.official,
+        "official-scienceqa": first_sign.science_qa,
+        "official-seed": first_sign.seed_bench,
+        "official-mme-realworld": by_prefix.official_real_world,
+        "vlmevalkit": _NEWEST,
+        "vlmevalkit@2025-08": _MIDDLE,
+        "vlmevalkit@2025-07": _OLDEST,
+        "vlmevalkit-mme-realworld": by_prefix.tagged_real_world,
+        "vlmevalkit-videomme": by_prefix.video_mme(_NEWEST),
+        "lmms-eval": ranked,
+        "lmms-eval-mmbench": mmbench,
+        "lmms-eval-ai2d": first_sign.letter_line,
+        "lmms-eval-scienceqa": first_sign.letter_or_stop,
+        "lmms-eval-seed": first_sign.first_sign,
+        "lmms-eval-longvideobench": by_prefix.drawing,
+        "lmms-eval-mme-realworld": by_prefix.real_world,
+        "mmmu": LetterParser(),
+        "mmmu-pro": LetterParser(loose=True, announced=True),
+        "lmms-eval-mmmu": LetterParser(loose=True),
+    }
+)
+"""How a letter is found. A month behind @ is that of the peer's change before which the rule held on."""
+MMMU_RULES: Mapping[str, Rule] = MappingProxyType(
+    {name: rule for name, rule in RULES.items() if isinstance(rule, Inference | LetterParser)}
+    | {"official": first_sign.official, "lmms-eval": RULES["lmms-eval-mmmu"]}
+)
+_LETTER = re.compile(r"\(?([A-Za-z])\)?[.:]?")
+OTHERS = "Other Answers"
+"""The second choice that VLMEvalKit gives an open question."""
+
+
+def choice_scorer(
+    rules: str = "official", answer: str = "letter", letters: str = "", guess: int | None = None
+) -> Scorer:
+    """1 where the picked letter is a right one.
+
+    rules: see `RULES`. answer: how the data name the right option: letter (also `(a)`), index from 0, or its
+    text. letters: the options where the question's text holds them, such as ABCD. guess: a seed; where a peer
+    draws at random, the letter that it draws right after seeding.
+    """
+    rule = RULES[one_of("rules", rules, RULES)]
+    named = _ANSWERS[one_of("answer", answer, _ANSWERS)]
+    _check_guess(guess, rule)
+
+    def score(prediction: str, reference: Reference, /) -> Verdict:
+        options = reference.options or dict.fromkeys(letters, "")
+        return _verdict(
+            rule(prediction, options), [named(text, options) for text in reference.answers], guess
+        )
+
+    return score
+
+
+def mmmu_scorer(rules: str = "official", guess: int | None = None) -> Scorer:
+    """MMMU: letters by a rule, answers without options by the published parser.
+
+    With VLMEvalKit's rules an open question has two choices: the right answer, and `Other Answers`.
+    """
+    rule = MMMU_RULES[one_of("rules", rules, MMMU_RULES)]
+    _check_guess(guess, rule)
+    two_choices = isinstance(rule, Inference)
+
+    def score(prediction: str, reference: Reference, /) -> Verdict:
+        if reference.options:
+            return _verdict(rule(prediction, reference.options), reference.answers, guess)
+        if two_choices:
+            answer = reference.answers[0] if len(reference.answers) == 1 else str(list(reference.answers))
+            right = answer if len(answer) == 1 and "A" <= answer <= "Z" else "A"
+            return _verdict(rule(prediction, {"A": answer, "B": OTHERS}), [right], guess)
+        said = said_in(prediction)
+        right_one = is_right(said, reference.answers)
+        shown = "; ".join(dict.fromkeys(str(one).strip() for one in said))
+        return Verdict(float(right_one), shown, "among what is said" if right_one else "not among it")
+
+    return score
+
+
+def mvbench_scorer(rules: str = "official") -> Scorer:
+    """The first word, dots removed, is within the first word of `(A) text`, or the other way round.
+
+    An empty first word is within any word and counts, as published (MVBench, `check_ans`). rules: vlmevalkit
+    strips the answer first; official takes out `Answer: `; lmms-eval looks for one letter.
+    """
+    readers = {"official": _unanswered, "vlmevalkit": str.strip, "lmms-eval": None}
+    reader = readers[one_of("rules", rules, readers)]
+
+    def score(prediction: str, reference: Reference, /) -> Verdict:
+        rights = [_marked(text, reference.options) for text in reference.answers]
+        if reader is None:
+            letter = one_letter(prediction)
+            return Verdict(float(f"({letter.lower()})" in rights), letter, "one letter")
+        said = reader(prediction).lower().split(" ")[0]
+        hit = any(said.replace(".", "") in right or right in said for right in rights)
+        return Verdict(float(hit), said, "first word")
+
+    return score
+
+
+def _unanswered(text: str) -> str:
+    return text.replace("Answer: ", "")
+
+
+def _marked(answer: str, options: Options) -> str:
+    """`(a)` of a letter, of the text of an option, or of `(A) text`."""
+    texts = {text: letter for letter, text in options.items()}
+    letter = answer if answer in options else texts.get(answer)
+    return f"({letter.lower()})" if letter else answer.lower().strip().split(" ")[0]
+
+
+def _check_guess(guess: int | None, rule: Rule) -> None:
+    if guess is None:
+        return
+    if isinstance(guess, bool) or not isinstance(guess, int):
+        raise ValueError(f"guess: {guess!r} is no seed; give a whole number, or nothing for no guess")
+    if not rule("", {"A": "a text"}).undecided:
+        raise ValueError("guess: these rules never draw at random; leave it out")
+
+
+def _verdict(pick: Pick, right: list[str] | tuple[str, ...], guess: int | None) -> Verdict:
+    undecided = list(pick.undecided)
+    if undecided and guess is not None:
+        pick = drawn(pick, guess)
+    parts = {"undecided": undecided, "right": list(right)} if undecided else {}
+    return Verdict(float(pick.letter in right), pick.letter, pick.why, parts)
+
+
+def _letter(answer: str, options: Options) -> str:
+    found = _LETTER.fullmatch(answer.strip())
+    return found[1].upper() if found else answer
+
+
+def _by_index(answer: str, options: Options) -> str:
+    letters = list(options)
+    try:
+        return letters[int(answer)] if int(answer) >= 0 else letters[len(letters)]
+    except (ValueError, IndexError):
+        raise ValueError(
+            f"answer: {answer[:40]!r} is no index of the {len(letters)} options; set the scorer's `answer` "
+            "to letter or text"
+        ) from None
+
+
+def _by_text(answer: str, options: Options) -> str:
+    for letter, text in options.items():
+        if text == answer:
+            return letter
+    raise ValueError(f"answer: no option is {answer[:80]!r}; set the scorer's `answer` to letter or index")
+
+
+_ANSWERS: Mapping[str, Callable[[str, Options], str]] = MappingProxyType(
+    {"letter": _letter, "index": _by_index, "text": _by_text}
+)
