@@ -31,7 +31,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_json_and_page(model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "report.html"
-    arguments = ["--model", str(model_folder), "--count", "2", "--tasks", "count", "order", "--blind"]
+    arguments = [str(model_folder), "--count", "2", "--tasks", "count", "order", "--blind"]
     assert main(["evaluate", *arguments, "--json", "--out", str(page)]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert set(shown["picture"]["tasks"]) == {"count", "order"} == set(shown["blind"]["tasks"])
@@ -40,13 +40,13 @@ def test_json_and_page(model_folder: Path, tmp_path: Path, capsys: pytest.Captur
 
 
 def test_table(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["evaluate", "--model", str(model_folder), "--count", "2", "--tasks", "count"]) == 0
+    assert main(["evaluate", str(model_folder), "--count", "2", "--tasks", "count"]) == 0
     shown = capsys.readouterr().out
     assert "count" in shown and "mean, one picture" in shown and "tokens/s" in shown
 
 
 def test_unknown_task_is_one_line(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["evaluate", "--model", str(model_folder), "--tasks", "colour"]) == 2
+    assert main(["evaluate", str(model_folder), "--tasks", "colour"]) == 2
     assert "colour unknown; choose from attribute" in capsys.readouterr().err
 
 
@@ -54,7 +54,7 @@ def test_majority_with_its_curve(
     model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "report.html"
-    words = ["evaluate", "--model", str(model_folder), "--count", "3", "--tasks", "count", "reason"]
+    words = ["evaluate", str(model_folder), "--count", "3", "--tasks", "count", "reason"]
     words += ["--majority", "4", "--new-tokens", "6"]
     assert main([*words, "--json", "--blind", "--out", str(page)]) == 0
     shown = json.loads(capsys.readouterr().out)
@@ -78,7 +78,6 @@ def test_best_of_by_a_critic(
     monkeypatch.setattr(ProcessCritic, "open", lambda *_, **__: ShortestCritic())
     words = [
         "evaluate",
-        "--model",
         str(model_folder),
         "--count",
         "2",

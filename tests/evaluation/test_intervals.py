@@ -1,6 +1,7 @@
 """Intervals and standard errors: against closed forms, double sums and simulation."""
 
 import math
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from tessera.evaluation.comparing.intervals import interval_of, ratio_error, standard_error
 from tessera.evaluation.comparing.resampling import halves, number_units, unit_of
 from tessera.evaluation.interval import wilson_interval
+from tessera.scoring.aggregates import consecutive
 from tessera.scoring.ratio import Ratio
-from tessera.scoring.verdict import OVERALL
+from tessera.scoring.verdict import OVERALL, Graded
+from tessera.scoring.yes_no.figures import HallusionAccuracies, MmeSums
 from tests.evaluation.graded import ComputedMean, Mean, graded
 
 SCORES = st.lists(
@@ -163,3 +166,49 @@ def test_sums_are_no_means() -> None:
     points = interval_of(graded(scores), lambda found: {OVERALL: sum(g.verdict.score for g in found)})
     assert points.estimates[OVERALL].error == pytest.approx(1.01 * mean.error)
     assert points[OVERALL] == pytest.approx((1.01 * mean.low, 1.01 * mean.high), abs=1.0)
+
+
+def mme_answers(random_: np.random.Generator, pictures: int) -> list[Graded]:
+    """Two questions a picture, both easy or both hard; the pictures of two categories in turn."""
+    easy = np.repeat(random_.random(pictures) < 0.7, 2)
+    right = (random_.random(2 * pictures) < np.where(easy, 0.95, 0.4)).astype(float).tolist()
+    kinds = [("OCR", "code_reasoning")[at // 2 % 2] for at in range(2 * pictures)]
+    return graded(right, [at // 2 for at in range(2 * pictures)], category=kinds)
+
+
+@pytest.mark.parametrize("picture", [None, "picture"])
+def test_pairs_of_mme_are_drawn_whole_without_being_told(picture: str | None) -> None:
+    """Its standard error is the spread of the figure over 300 fresh samples."""
+    figures = MmeSums("category", picture)
+    random_ = np.random.default_rng(1)
+    fresh = np.std([figures(mme_answers(random_, 80))[OVERALL] for _ in range(300)])
+    estimates = [interval_of(mme_answers(random_, 80), figures, draws=200) for _ in range(5)]
+    assert {found.units for found in estimates} == {80}
+    assert np.mean([found.estimates[OVERALL].error for found in estimates]) == pytest.approx(fresh, rel=0.15)
+    assert all(
+        low < found.estimates[OVERALL].value < high for found in estimates for low, high in [found[OVERALL]]
+    )
+
+
+def test_sets_of_hallusionbench_and_runs_of_crpe() -> None:
+    rows = graded([1] * 8, set_id=[*"00112233"], figure_id=[0] * 8, question_id=[0] * 8)
+    assert number_units(rows, None, HallusionAccuracies()).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert number_units(graded([1] * 6), None, consecutive(4)).tolist() == [0, 0, 0, 0, 1, 1]
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12))
+def test_units_and_groups_together(pairs: list[tuple[int, int]]) -> None:
+    """Whatever is linked through either is one unit: by spreading the least number until nothing changes."""
+
+    class Grouping(Mean):
+        def groups(self, graded: Sequence[Graded], /) -> list[int]:
+            return [two for _, two in pairs]
+
+    answers = graded([1] * len(pairs), [f"p{one}" for one, _ in pairs])
+    numbers = list(range(len(pairs)))
+    for _ in pairs:
+        for i, j in product(range(len(pairs)), repeat=2):
+            if pairs[i][0] == pairs[j][0] or pairs[i][1] == pairs[j][1]:
+                numbers[i] = numbers[j] = min(numbers[i], numbers[j])
+    found = number_units(answers, unit_of("picture"), Grouping()).tolist()
+    assert [found.index(n) for n in found] == numbers

@@ -250,6 +250,13 @@ class Encoder:
             limit = part.tiles - 1 if self.tiling.thumbnail and part.tiles > 1 else part.tiles
         return self.tiling.limited(limit, "image.max_tiles")
 
+    def _tilings(self, part: Image, share: int) -> list[tuple[PictureSource, Tiling]]:
+        """The part's pictures, each with how it is cut."""
+        first = self._picture_tiling(part, share)
+        limit = part.joined_tiles
+        rest = first if limit is None else self.tiling.limited(limit, "image.joined_tiles")
+        return [(part.source, first), *((source, rest) for source in part.joined)]
+
     def _grid(self, part: Image | Video, share: int) -> tuple[int, int] | None:
         if isinstance(part, Video) or part.joined:
             return None
@@ -259,16 +266,18 @@ class Encoder:
     def _count(self, part: Image | Video, share: int) -> tuple[int, ...]:
         if isinstance(part, Video):
             return (1,) * len(clip_frames(part, self.frames, self.max_frames))
-        tiling = self._picture_tiling(part, share)
         reading = part.reading or self.pictures
-        sizes = (read_size(source, reading=reading) for source in (part.source, *part.joined))
-        return (_expected(part, sum(count_tiles(*size, tiling) for size in sizes)),)
+        counts = [
+            count_tiles(*read_size(source, reading=reading), tiling)
+            for source, tiling in self._tilings(part, share)
+        ]
+        return (_expected(part, sum(counts)),)
 
     def _cut(self, part: Image | Video, share: int) -> list[npt.NDArray[np.uint8]]:
         """Tiles uint8 [n, S, S, 3] of a picture, or of every frame of a clip."""
         if isinstance(part, Image):
-            tiling = self._picture_tiling(part, share)
-            tiles = [self._tiles(source, tiling, part.reading) for source in (part.source, *part.joined)]
+            each = self._tilings(part, share)
+            tiles = [self._tiles(source, tiling, part.reading) for source, tiling in each]
             _expected(part, sum(map(len, tiles)))
             return [np.concatenate(tiles) if part.joined else tiles[0]]
         single = Tiling(tile_side=self.tiling.tile_side, min_tiles=1, max_tiles=1, thumbnail=False)

@@ -33,7 +33,8 @@ class Image:
     """One picture: a path, encoded bytes or a decoded picture. `max_tiles` overrides the encoder's limit.
 
     `tiles` asks for exactly so many, the thumbnail included, as a `num_patches_list` of the model cards does.
-    `joined` are further pictures whose tiles follow under the same placeholder, the cards' combined pictures.
+    `joined` are further pictures whose tiles follow under the same placeholder, the cards' combined pictures,
+    of at most `joined_tiles` each (None: as many as the first).
     `reading`: how the files become RGB; None leaves it to the encoder.
     """
 
@@ -41,6 +42,7 @@ class Image:
     max_tiles: int | None = None
     tiles: int | None = None
     joined: tuple[PictureSource, ...] = ()
+    joined_tiles: int | None = None
     reading: PictureReading | None = None
 
 

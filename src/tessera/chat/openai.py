@@ -52,9 +52,10 @@ def read_messages(
     """A conversation from `[{"role": ..., "content": text or [part, ...]}, ...]`.
 
     Parts: `text`; `image_url` (a file, file: or data: address, or base64 alone; `detail` low is one tile,
-    high and auto leave the model's own rule; `max_tiles` sets a limit) or `image` (these, bytes, an open file
-    or a PIL picture); `video_url` or `video` (a file, a folder of frames or a list of pictures), with
-    `start`, `end` (seconds), `frames` and `fps` (so many a second, and `frames` at the most).
+    high and auto leave the model's own rule; `max_tiles` sets a limit; the tiles of pictures in `joined`,
+    `joined_tiles` each, follow under the same mark) or `image` (these, bytes, an open file or a
+    PIL picture); `video_url` or `video` (a file, a folder of frames or a list of pictures), with `start`,
+    `end` (seconds), `frames` and `fps` (so many a second, and `frames` at the most).
     `input_text`, `output_text` and `input_image` are names of the same. `weight: 0` leaves answers untrained.
     `tool_calls` of the assistant and messages of the role `tool` become text (`tool_calls.py`).
     root: relative paths start here, and no path may lead out of it. fetch: opens http(s) addresses, which are
@@ -129,12 +130,28 @@ class MessageReader(ABC):
             value, options = self._named(f"{where}.{kind}", "image", told)
             limit = self._limit(where, options)
             source = self.picture(f"{where}.{kind}", value)
-            return None if source is None else Image(source, limit)
+            return None if source is None else self._image(where, source, limit, options)
         elif kind in CLIPS:
             return self._clip(f"{where}.{kind}", *self._named(f"{where}.{kind}", "video", told))
         else:
             self.fault(f"{where}.type", f"{shown(kind)} is unknown; use one of {', '.join(PART_TYPES)}")
         return None
+
+    def _image(
+        self, where: str, source: PictureSource, limit: int | None, options: Mapping[str, Any]
+    ) -> Image:
+        """A picture, and those that share its mark."""
+        given, tiles = options.get("joined") or (), options.get("joined_tiles")
+        if not isinstance(given, list | tuple) or any(map(on_the_web, given)):
+            self.fault(f"{where}.joined", f"{shown(given)} is no list of files or data: addresses")
+            return Image(source, limit)
+        if tiles is not None and (problem := tiles_problem(tiles)):
+            self.fault(f"{where}.joined_tiles", problem)
+            tiles = None
+        read = [self.picture(f"{where}.joined[{number}]", each) for number, each in enumerate(given)]
+        return Image(
+            source, limit, joined=tuple(each for each in read if each is not None), joined_tiles=tiles
+        )
 
     def _named(
         self, where: str, medium: Medium, entry: Mapping[str, Any]

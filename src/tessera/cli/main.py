@@ -61,7 +61,9 @@ VERBS = {
     "graft": Verb("put a trained ViT on another language model", "training.graft:GraftCommand"),
     "inspect": Verb("show how a picture becomes tiles and tokens", "inspect:InspectCommand"),
     "demo": Verb("train and measure the scale model (10 minutes)", "training.demo:DemoCommand"),
-    "evaluate": Verb("measure a model on held-out playground tasks", "evaluate:EvaluateCommand"),
+    "evaluate": Verb(
+        "measure a model on benchmarks, or on drawn tasks", "evaluation.command:EvaluateCommand"
+    ),
     "playground": Verb("write drawn pictures with known answers", "playground:PlaygroundCommand"),
     "data": Verb("check, preview, pack, filter and build training data", DATA),
     "prefer": Verb("make preference data: sample, score, pair", PREFER),

@@ -106,6 +106,10 @@ class Consecutive:
         """Every figure."""
         return self.plain([*self._decided(graded)])
 
+    def groups(self, graded: Sequence[Graded], /) -> Sequence[int]:
+        """Numbers of the runs."""
+        return [at // self.of for at in range(len(graded))]
+
     def _decided(self, graded: Sequence[Graded]) -> Iterator[Graded]:
         for start in range(0, len(graded) - self.of + 1, self.of):
             run = graded[start : start + self.of]

@@ -1,6 +1,6 @@
-"""Figures that are ratios of two sums over the questions: other draws of these are figured at once."""
+"""What an aggregate tells of its making, so that intervals of its figures are right and quick."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -34,4 +34,15 @@ class RatioAggregate(Protocol):
 
     def ratios(self, graded: Sequence[Graded], /) -> Mapping[str, Ratio]:
         """Figures by the names that calling it gives them."""
+        ...
+
+
+@runtime_checkable
+class GroupingAggregate(Protocol):
+    """An aggregate that judges some questions together, such as both of a picture: they are drawn whole."""
+
+    def __call__(self, graded: Sequence[Graded], /) -> Mapping[str, float]: ...
+
+    def groups(self, graded: Sequence[Graded], /) -> Sequence[Hashable]:
+        """Of every question in order: equal for those that belong together."""
         ...

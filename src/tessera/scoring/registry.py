@@ -7,11 +7,15 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from tessera.scoring.texts import named as texts
 from tessera.scoring.verdict import Aggregate, Scorer
 
 Made = TypeVar("Made")
-SCORERS: dict[str, Callable[..., Scorer]] = {}
-AGGREGATES: dict[str, Callable[..., Aggregate]] = {}
+ROOMS = (texts,)
+SCORERS: Mapping[str, Callable[..., Scorer]] = {k: v for room in ROOMS for k, v in room.SCORERS.items()}
+AGGREGATES: Mapping[str, Callable[..., Aggregate]] = {
+    k: v for room in ROOMS for k, v in room.AGGREGATES.items()
+}
 
 
 def scorer(name: str, settings: Mapping[str, Any]) -> Scorer:

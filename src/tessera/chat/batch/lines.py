@@ -89,7 +89,10 @@ class BatchReplies:
         self.prompt_tokens += used.get("prompt_tokens") or 0
         self.cached_tokens += (used.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
 
-    def __getitem__(self, name: str) -> BatchReply:
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    def __getitem__(self, name: str, /) -> BatchReply:
         """One of them; that there is none is a fault of it."""
         if (place := self._places.get(name)) is None:
             return BatchReply(fault="it was not asked yet")

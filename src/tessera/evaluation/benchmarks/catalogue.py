@@ -34,6 +34,14 @@ def all_benchmarks() -> dict[str, Benchmark]:
     return {name: _shipped(name) for name in _files()}
 
 
+def benchmark_groups() -> dict[str, list[str]]:
+    """Folder of `assets/benchmarks` → names of the benchmarks in it."""
+    groups: dict[str, list[str]] = {}
+    for name, file in _files().items():
+        groups.setdefault(file.parent.name, []).append(name)
+    return groups
+
+
 def known_names() -> Catalogue:
     """The other names and the suites that ship."""
     return _load(Catalogue, _FOLDER / "names.yaml")

@@ -203,7 +203,10 @@ def differing(one: StoredResult, two: StoredResult) -> dict[str, tuple[Any, Any]
     }
 
 
-_MEASURED = ("figures", "intervals", "benchmark", "seconds", "robustness")
+_MEASURED = (
+    *("figures", "intervals", "estimates", "benchmark", "title", "metric", "seconds", "robustness", "notes"),
+    *("published", "questions", "answered", "faults", "cut", "answer_tokens"),
+)
 """What a result tells beside its settings."""
 
 

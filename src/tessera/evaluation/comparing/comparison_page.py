@@ -21,12 +21,17 @@ def comparison_page(comparison: RunComparison) -> HtmlPage:
     """Figures, flips by category, other settings, and cards with filters by kind and category."""
     chosen = {kind: [f for f in comparison.flips if f.kind == kind] for kind in FLIP_KINDS}
     cards = [flip for flips in chosen.values() for flip in evenly(flips, MOST_CARDS)]
-    told = [f"{min(len(flips), MOST_CARDS)} of {len(flips):,} {kind}" for kind, flips in chosen.items()]
+    told = [
+        f"{min(len(flips), MOST_CARDS)} of {len(flips):,} {kind}" for kind, flips in chosen.items() if flips
+    ]
     sections = (
         ("Difference", _figures(comparison)),
         ("Set differently", _settings(comparison)),
         ("Questions that flipped", [_flipped(comparison)]),
-        ("Looked at one by one", [f"Shown, evenly chosen: {', '.join(told)}.", *_cards(cards, comparison)]),
+        (
+            "Looked at one by one",
+            [f"Shown, evenly chosen: {', '.join(told) or 'none'}.", *_cards(cards, comparison)],
+        ),
     )
     kinds = [kind for kind in FLIP_KINDS if chosen[kind]]
     categories = sorted({flip.category for flip in cards} - {""})

@@ -63,7 +63,7 @@ def differences_of(
     if not one or [g.index for g in one] != [g.index for g in two]:
         raise ValueError("one, two: other questions, or none; match them first")
     before, after = aggregate(one), aggregate(two)
-    units = number_units(one, unit)
+    units = number_units(one, unit, aggregate)
     both = _ratios(aggregate, one, two)
     names = [name for name in before if name in after]
     found = {

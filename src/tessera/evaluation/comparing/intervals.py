@@ -98,7 +98,7 @@ def interval_of(
     """
     if not graded:
         raise ValueError("graded: no questions; an interval needs at least one")
-    figures, units = aggregate(graded), number_units(graded, unit)
+    figures, units = aggregate(graded), number_units(graded, unit, aggregate)
     ratios = aggregate.ratios(graded) if isinstance(aggregate, RatioAggregate) else {}
     found = {
         name: _of_ratio(ratios[name], value, units, draws, derive_seed(seed, name))
@@ -218,5 +218,5 @@ def from_halves(value: float, drawn: Floats, units: NDArray[np.int64]) -> Estima
     if len(known) < FEW_DRAWS:
         low, high = value - NORMAL * error, value + NORMAL * error
         return Estimate(value, low, high, error, f"spread of {len(drawn)} halves")
-    low, high = bounds_of(value + (known - value) * spread)
+    low, high = bounds_of(value + (known - known.mean()) * spread)
     return Estimate(value, low, high, error, f"{len(drawn)} halves")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tessera.scoring.verdict import Graded
+from tessera.scoring.ratio import GroupingAggregate
+from tessera.scoring.verdict import Aggregate, Graded
 
 Floats: TypeAlias = NDArray[np.float64]
 Unit: TypeAlias = Callable[[Graded], str]
@@ -32,12 +33,35 @@ def unit_of(column: str | None) -> Unit | None:
     return name
 
 
-def number_units(graded: Sequence[Graded], unit: Unit | None) -> NDArray[np.int64]:
-    """int64 [N]: the unit of each question, in order of appearance."""
-    if unit is None:
+def number_units(
+    graded: Sequence[Graded], unit: Unit | None, aggregate: Aggregate | None = None
+) -> NDArray[np.int64]:
+    """int64 [N]: the unit of each question, in order of appearance.
+
+    Questions that the aggregate judges together are one unit, too.
+    """
+    names: list[Sequence[Hashable]] = [] if unit is None else [[unit(one) for one in graded]]
+    if isinstance(aggregate, GroupingAggregate):
+        names.append(aggregate.groups(graded))
+    if not names:
         return np.arange(len(graded))
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(unit(one), len(numbers)) for one in graded], dtype=np.int64)
+    numbers: dict[Hashable, int] = {}
+    joined = names[0] if len(names) == 1 else _joined(*names)
+    return np.array([numbers.setdefault(name, len(numbers)) for name in joined], dtype=np.int64)
+
+
+def _joined(one: Sequence[Hashable], two: Sequence[Hashable]) -> list[Hashable]:
+    """Names under which whatever shares a name in either list is together."""
+    above: dict[Hashable, Hashable] = {}
+
+    def top(name: Hashable) -> Hashable:
+        while (higher := above.setdefault(name, name)) != name:
+            above[name] = name = above[higher]
+        return name
+
+    for first, second in zip(one, two, strict=True):
+        above[top((0, first))] = top((1, second))
+    return [top((0, first)) for first in one]
 
 
 def unit_sums(columns: Sequence[Sequence[float]], units: NDArray[np.int64]) -> Floats:

@@ -68,7 +68,7 @@ def run_page(run: StoredRun, report: RunReport) -> HtmlPage:
         ("Beside published scores", _published(report)),
         ("Figures", [_figures(report.intervals)]),
         ("What the score hides", _robustness(report.robustness)),
-        ("Replies", [f"Shown, evenly chosen: {', '.join(told)}.", SampleCards(cards)]),
+        ("Replies", [f"Shown, evenly chosen: {', '.join(told)}.", SampleCards(cards, narrow=True)]),
         ("Settings", [_settings(run)]),
     )
     filters = {

@@ -83,8 +83,13 @@ class BenchmarkAsking:
     def _media(self, item: Item) -> list[dict[str, Any]]:
         """Pictures, then clips, each kind in the data's order: as the marks meet them."""
         pictures = [media for media in item.media if media.kind == "image"]
-        limit = self.limit(len(pictures))
-        shown = [self._picture(media, limit, number) for number, media in enumerate(pictures)]
+        if self.rules.joined and pictures:
+            rest = [str(media.path.resolve()) for media in pictures[1:]]
+            first = self._picture(pictures[0], self.rules.tiles, 0)
+            shown = [first | {"joined": rest, "joined_tiles": 1}] if rest else [first]
+        else:
+            limit = self.limit(len(pictures))
+            shown = [self._picture(media, limit, number) for number, media in enumerate(pictures)]
         clips = [self._clip(media) for media in item.media if media.kind != "image"]
         return shown + clips
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
-from tessera.chat.batch.lines import BatchReplies, BatchReply, name_of
+from tessera.chat.batch.lines import BatchReply, name_of
 from tessera.evaluation.rows.item import Item
 from tessera.evaluation.running.asking import BenchmarkAsking
 from tessera.scoring.reasoned.extraction import FinalAnswer
@@ -24,6 +24,12 @@ from tessera.scoring.verdict import Graded, Scorer, Verdict
 
 Rate = Callable[[Sequence[dict[str, Any]], Sequence[str]], Sequence[Rated]]
 """What a critic makes of responses to messages."""
+
+
+class Replies(Protocol):
+    """Replies by the names of their requests."""
+
+    def __getitem__(self, name: str, /) -> BatchReply: ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class BenchmarkGrading:
     describe: Callable[[Sequence[dict[str, Any]]], dict[str, Any]] | None = None
     """what else is known of a request's messages: tiles, tokens"""
 
-    def row(self, item: Item, replies: BatchReplies) -> AnsweredRow:
+    def row(self, item: Item, replies: Replies) -> AnsweredRow:
         """Of one question. Candidates that failed are left out; a question without any has a fault."""
         told = [replies[name_of(item.index, number)] for number in range(self.asking.candidates)]
         sound = [reply for reply in told if not reply.fault]
@@ -74,7 +80,7 @@ class BenchmarkGrading:
             }
         return AnsweredRow(graded, line)
 
-    def rows(self, items: Sequence[Item], replies: BatchReplies) -> Iterator[AnsweredRow]:
+    def rows(self, items: Sequence[Item], replies: Replies) -> Iterator[AnsweredRow]:
         """Of all, one after another."""
         return (self.row(item, replies) for item in items)
 
@@ -108,7 +114,7 @@ class BenchmarkGrading:
             "score": verdict.score,
             "why": verdict.why,
             "parts": dict(verdict.parts),
-            "media": [str(media.path.resolve()) for media in item.media],
+            "media": [asdict(media) | {"path": str(media.path.resolve())} for media in item.media],
             "tokens": sum(reply.tokens for reply in replies),
             "finish": replies[0].finish if replies else None,
             "fields": {name: value for name, value in reference.fields.items() if _plain(value)},

@@ -91,27 +91,45 @@ def yes_no_figures(by: str | Sequence[str] = ()) -> Aggregate:
     return figures
 
 
-def mme_figures(category: str = "category", picture: str | None = None) -> Aggregate:
+@dataclass(frozen=True)
+class MmeSums:
     """Accuracy × 100 plus the share of pictures with both questions right × 100, of each category, and sums.
 
     picture: column that both questions of a picture share; without it they stand one after the other within
     the category, as the official files have them. `OVERALL` is perception plus cognition.
     """
 
-    def figures(graded: Sequence[Graded], /) -> Mapping[str, float]:
+    category: str = "category"
+    picture: str | None = None
+
+    def __call__(self, graded: Sequence[Graded], /) -> Mapping[str, float]:
+        """Sums, and the figure of every category."""
         found = {}
-        for name, members in by_column(graded, category).items():
-            pictures = by_column(members, picture).values() if picture else [members]
-            pairs = [pair for questions in pictures for pair in _pairs(questions)]
-            both = [float(len(pair) == 2 and all(scores_of(pair))) for pair in pairs]
+        for name, members in by_column(graded, self.category).items():
+            both = [float(len(pair) == 2 and all(scores_of(pair))) for pair in self._pairs(members)]
             found[name] = percent(scores_of(members)) + percent(both)
         sums = {
             "perception": sum(found.get(name, 0.0) for name in PERCEPTION),
             "cognition": sum(found.get(name, 0.0) for name in COGNITION),
         }
-        return {OVERALL: sum(sums.values())} | sums | {f"{category}={name}": found[name] for name in found}
+        return {OVERALL: sum(sums.values())} | sums | {f"{self.category}={n}": found[n] for n in found}
 
-    return figures
+    def groups(self, graded: Sequence[Graded], /) -> Sequence[int]:
+        """Equal for the questions of a pair."""
+        categories = by_column(graded, self.category).values()
+        pairs = enumerate(pair for members in categories for pair in self._pairs(members))
+        numbers = {each.index: number for number, pair in pairs for each in pair}
+        return [numbers[each.index] for each in graded]
+
+    def _pairs(self, members: Sequence[Graded]) -> list[list[Graded]]:
+        """Of a category."""
+        pictures = by_column(members, self.picture).values() if self.picture else [members]
+        return [pair for questions in pictures for pair in _pairs(questions)]
+
+
+def mme_figures(category: str = "category", picture: str | None = None) -> MmeSums:
+    """See `MmeSums`."""
+    return MmeSums(category, picture)
 
 
 def pope_figures(category: str | None = "category", rules: str = "official") -> Aggregate:
@@ -142,7 +160,7 @@ def pope_figures(category: str | None = "category", rules: str = "official") -> 
     return figures
 
 
-def hallusion_figures() -> Aggregate:
+class HallusionAccuracies:
     """aAcc (questions), fAcc (figures whose questions are all right), qAcc (questions right of all figures).
 
     `OVERALL` is their mean, × 100. The set, figure and question stand in columns `set_id`, `figure_id` and
@@ -150,7 +168,8 @@ def hallusion_figures() -> Aggregate:
     numbers apart.
     """
 
-    def figures(graded: Sequence[Graded], /) -> Mapping[str, float]:
+    def __call__(self, graded: Sequence[Graded], /) -> Mapping[str, float]:
+        """All three, also of every category."""
         found = _three(graded)
         for name in ("category", "l2-category"):
             if all(name in each.reference.fields for each in graded):
@@ -160,7 +179,14 @@ def hallusion_figures() -> Aggregate:
                     }
         return found
 
-    return figures
+    def groups(self, graded: Sequence[Graded], /) -> Sequence[tuple[str, str]]:
+        """Sets: what figures and questions have in common."""
+        return [_set_of(each) for each in graded]
+
+
+def hallusion_figures() -> HallusionAccuracies:
+    """See `HallusionAccuracies`."""
+    return HallusionAccuracies()
 
 
 def amber_figures(category: str = "category") -> Aggregate:
@@ -209,11 +235,14 @@ def _sets(graded: Sequence[Graded], name: str, place: int) -> list[float]:
     """1 for each set of answers that are all right; a set shares category, set and the column `name`."""
     sets: dict[tuple[str, str, str], bool] = {}
     for each in graded:
-        fields = each.reference.fields
-        group = str(fields.get("l2-category", fields.get("subcategory", "")))
-        key = group, _of_index(each, "set_id", 3), _of_index(each, name, place)
+        key = *_set_of(each), _of_index(each, name, place)
         sets[key] = sets.get(key, True) and each.verdict.score == 1
     return [float(right) for right in sets.values()]
+
+
+def _set_of(each: Graded) -> tuple[str, str]:
+    fields = each.reference.fields
+    return str(fields.get("l2-category", fields.get("subcategory", ""))), _of_index(each, "set_id", 3)
 
 
 def _of_index(each: Graded, name: str, place: int) -> str:

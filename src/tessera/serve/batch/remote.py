@@ -69,6 +69,8 @@ class RemoteRunner:
     def _with_file(self, part: Any) -> Any:
         if not isinstance(part, dict):
             return part
+        if isinstance(joined := part.get("joined"), list):
+            part = part | {"joined": [self._address(str(each)) for each in joined]}
         for name in (*PICTURES, *CLIPS):
             named = part.get(name)
             if isinstance(named, str):

@@ -13,8 +13,8 @@ HARMLESS = {"name", "refusal", "annotations", "audio", "function_call", "reasoni
 """Of an answer that comes back, or of no meaning to these models. A thought that comes back is left out."""
 MESSAGE = {"role", "content", "tool_calls", "tool_call_id"} | HARMLESS
 OPTIONS = {"url", "path", "detail", "max_tiles", "start", "end", "video_start", "video_end", "frames"}
-OPTIONS |= {"nframes", "fps"}
-PART = {"type", "text", "annotations", "cache_control", *PICTURES, *CLIPS} | OPTIONS
+OPTIONS |= {"nframes", "fps", "joined", "joined_tiles"}
+PART = {"type", "text", "annotations", "cache_control", "line_break", *PICTURES, *CLIPS} | OPTIONS
 
 
 def check_names(where: str, message: object) -> None:

@@ -1,25 +1,22 @@
-"""`tessera evaluate`: accuracy on held-out playground tasks, as a table, as JSON, as a page."""
+"""Accuracy on held-out playground tasks, as a table, as JSON, as a page."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-import tyro
 from rich.table import Table
 
 import tessera
-from tessera.align.prompts import PROMPTS, write_prompt
+from tessera.align.prompts import write_prompt
 from tessera.align.test_time.answering import scores_of
-from tessera.align.test_time.settings import USUAL_TOKENS, CandidateSampling
+from tessera.align.test_time.settings import USUAL_TOKENS
 from tessera.checkpoints.adapter import find_with_adapter
 from tessera.checkpoints.load import Loaded, load_checkpoint
 from tessera.checkpoints.shipped import shipped_folder
-from tessera.cli.command import ReportingCommand
-from tessera.cli.serving.selecting import SelectionArguments
+from tessera.cli.evaluation.command import EvaluateCommand
 from tessera.cli.terminal.tables import Terminal, figures_table
 from tessera.engine.engine import Engine
 from tessera.engine.sampling.options import Sampling
@@ -32,7 +29,6 @@ from tessera.playground.scene import ALL_TASKS, SINGLE_PICTURE_TASKS
 from tessera.playground.talk import Mode
 from tessera.runtime.device import choose_device, choose_dtype
 from tessera.runtime.progress import progress_bars
-from tessera.runtime.shown import shown
 from tessera.scoring.selection.rule import SelectionRule
 
 LABELS = ("with picture", "text only")
@@ -40,71 +36,38 @@ WIDE = 110
 """Columns of a terminal in which the table has room to say what a task asks for."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvaluateCommand(ReportingCommand):
-    """Measure a model on held-out questions about drawn pictures and clips."""
+@dataclass(frozen=True)
+class DrawnEvaluation:
+    """What `tessera evaluate` does without --on."""
 
-    model: str | None = None
-    """Checkpoint folder, or a model's name; the shipped scale model by default."""
-    adapter: Path | None = None
-    """Folder of a LoRA adapter, as PEFT saves it, to merge into the model."""
-    count: int = 200
-    """Questions per task."""
-    tasks: tuple[str, ...] = ()
-    """Tasks to run, also `clock` and `reason`; those of the shipped mixture by default."""
-    level: int = 2
-    """How hard the pictures are: 1 easy, 2 standard, 3 harder."""
-    blind: bool = False
-    """Ask every question a second time without its picture: the text-only baseline."""
-    cot: str | None = None
-    """Prompt that asks for reasoning, such as en_v2; by default questions are asked as they are."""
-    selecting: Annotated[SelectionArguments, tyro.conf.arg(name="")] = SelectionArguments()
-    asking: Annotated[CandidateSampling, tyro.conf.arg(name="")] = CandidateSampling()
-    batch: int = 64
-    """Questions answered together."""
-    device: str = "auto"
-    """Where to run: auto, cpu, cuda."""
-    dtype: str = "float32"
-    """Number format of the weights."""
-    out: Path | None = None
-    """Write a report page (HTML) here."""
-
-    def targets(self) -> Mapping[Path, bool]:
-        return {self.out: False} if self.out else {}
+    command: EvaluateCommand
 
     def run(self) -> int:
-        if self.selects:
-            self._check()
-        device = choose_device(self.device)
-        folder, adapter = find_with_adapter(self.model or shipped_folder(), self.adapter)
-        loaded = load_checkpoint(folder, device, choose_dtype(self.dtype, device), adapter=adapter)
-        measure = self.measure_chosen if self.selects else self.measure
+        """Measure, write the page, tell."""
+        given, loading = self.command, self.command.loading
+        if given.endpoint is not None:
+            raise ValueError(
+                "--endpoint: drawn tasks run a model here; name benchmarks by --on, or leave it out"
+            )
+        device = choose_device(loading.device)
+        folder, adapter = find_with_adapter(given.model or shipped_folder(), loading.adapter)
+        dtype = choose_dtype("float32" if loading.dtype == "auto" else loading.dtype, device)
+        loaded = load_checkpoint(folder, device, dtype, adapter=adapter)
+        measure = self.measure_chosen if given.selects else self.measure
         results, curve = measure(loaded, "picture")
-        baseline = measure(loaded, "blind")[0] if self.blind else None
-        if self.out:
-            write_page(self.out, report_page(page(self.device, loaded, results, baseline, curve)))
+        baseline = measure(loaded, "blind")[0] if given.blind else None
+        if given.out:
+            write_page(given.out, report_page(page(loading.device, loaded, results, baseline, curve)))
         told = {"curve": curve_json(curve)} if curve else {}
-        self.tell(
+        given.tell(
             lambda: {"picture": results.summary(), "blind": baseline.summary() if baseline else None} | told,
             lambda: self.show(results, baseline, curve),
         )
         return 0
 
     @property
-    def selects(self) -> bool:
-        """Whether answers are read by a prompt's rule, or chosen among several."""
-        return self.cot is not None or self.selecting.number > 1
-
-    def _check(self) -> None:
-        """ValueError for settings that can't be, before the model is opened."""
-        self.selecting.check()
-        counts = {self.selecting.best_of, self.selecting.majority} - {None}
-        if len(counts) > 1:
-            raise ValueError("--best-of and --majority: give one number, both are read off one sampling")
-        if self.cot is not None and self.cot not in PROMPTS:
-            raise ValueError(f"--cot {shown(self.cot)}: choose one of {', '.join(PROMPTS)}")
-        if self.selecting.number > 1 and not self.asking.temperature:
-            raise ValueError("--temperature 0: all candidates would be alike; give one above 0")
+    def _count(self) -> int:
+        return 200 if self.command.count is None else self.command.count
 
     @contextmanager
     def _asked(self, mode: Mode) -> Iterator[dict[str, Any]]:
@@ -112,35 +75,37 @@ class EvaluateCommand(ReportingCommand):
         with progress_bars() as bars:
             label = LABELS[mode == "blind"]
             yield {
-                "level": self.level,
-                "batch": self.batch,
+                "level": self.command.level,
+                "batch": self.command.batch,
                 "progress": lambda _, done, total: bars(label, done, total),
             }
 
     def measure(self, loaded: Loaded, mode: Mode) -> tuple[TaskResults, Sequence[CurvePoint]]:
         """One evaluation."""
         with self._asked(mode) as asked:
-            return evaluate(Engine.of(loaded), loaded.encoder, self.tasks, self.count, mode, **asked), ()
+            return evaluate(
+                Engine.of(loaded), loaded.encoder, self.command.tasks, self._count, mode, **asked
+            ), ()
 
     def measure_chosen(self, loaded: Loaded, mode: Mode) -> tuple[TaskResults, Sequence[CurvePoint]]:
         """One evaluation of what is chosen among several candidates."""
         with self._asked(mode) as asked:
             asking = self._asking(loaded)
             found = evaluate_candidates(
-                Engine.of(loaded), loaded.encoder, asking, self.tasks, self.count, mode, **asked
+                Engine.of(loaded), loaded.encoder, asking, self.command.tasks, self._count, mode, **asked
             )
         curve = found.curve(self._rules) if found.n > 1 else ()
-        return found.chosen(self.selecting.rule), curve
+        return found.chosen(self.command.selecting.rule), curve
 
     @property
     def _rules(self) -> dict[str, SelectionRule]:
         """Rules of the curve: what was asked for, and what else the same candidates tell."""
-        chosen = self.selecting
+        chosen = self.command.selecting
         rules = {"majority": SelectionRule("majority", chosen.vote, chosen.ties)}
         return rules | ({} if chosen.critic is None else {"best of": SelectionRule("best_of")})
 
     def _asking(self, loaded: Loaded) -> CandidateAsking:
-        version, chosen, asking = self.cot, self.selecting, self.asking
+        version, chosen, asking = self.command.cot, self.command.selecting, self.command.asking
         weighed = "logprob" in (chosen.vote, chosen.ties)
         sampling = Sampling(
             temperature=asking.temperature,
@@ -150,7 +115,7 @@ class EvaluateCommand(ReportingCommand):
             max_new_tokens=asking.new_tokens or self._usual_tokens(loaded),
             logprobs=0 if weighed else None,
         )
-        critic = chosen.open(self.device)
+        critic = chosen.open(self.command.loading.device)
         return CandidateAsking(
             chosen.number,
             sampling,
@@ -163,8 +128,8 @@ class EvaluateCommand(ReportingCommand):
 
     def _usual_tokens(self, loaded: Loaded) -> int:
         """Room for reasoning, or for answers to the tasks as they are."""
-        if self.cot is None:
-            return most_tokens(choose_tasks(self.tasks))
+        if self.command.cot is None:
+            return most_tokens(choose_tasks(self.command.tasks))
         return min(USUAL_TOKENS, loaded.family.model.decoder.longest_context // 2)
 
     def show(
@@ -176,7 +141,9 @@ class EvaluateCommand(ReportingCommand):
         if curve:
             console.print(curve_table(curve))
         print(f"{results.tokens_per_second:,.0f} tokens/s (prompts and answers)")
-        print(f"report: {self.out}" if self.out else "a page with pictures: --out report.html")
+        print(
+            f"report: {self.command.out}" if self.command.out else "a page with pictures: --out report.html"
+        )
 
 
 def accuracy_table(
