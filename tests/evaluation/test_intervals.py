@@ -201,7 +201,7 @@ def test_units_and_groups_together(pairs: list[tuple[int, int]]) -> None:
     """Whatever is linked through either is one unit: by spreading the least number until nothing changes."""
 
     class Grouping(Mean):
-        def groups(self, graded: Sequence[Graded], /) -> list[int]:
+        def together(self, graded: Sequence[Graded], /) -> list[int]:
             return [two for _, two in pairs]
 
     answers = graded([1] * len(pairs), [f"p{one}" for one, _ in pairs])

@@ -106,7 +106,7 @@ class Consecutive:
         """Every figure."""
         return self.plain([*self._decided(graded)])
 
-    def groups(self, graded: Sequence[Graded], /) -> Sequence[int]:
+    def together(self, graded: Sequence[Graded], /) -> Sequence[int]:
         """Numbers of the runs."""
         return [at // self.of for at in range(len(graded))]
 

@@ -43,6 +43,6 @@ class GroupingAggregate(Protocol):
 
     def __call__(self, graded: Sequence[Graded], /) -> Mapping[str, float]: ...
 
-    def groups(self, graded: Sequence[Graded], /) -> Sequence[Hashable]:
+    def together(self, graded: Sequence[Graded], /) -> Sequence[Hashable]:
         """Of every question in order: equal for those that belong together."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -33,6 +33,12 @@ def unit_of(column: str | None) -> Unit | None:
     return name
 
 
+def same_media(files: Mapping[str, Sequence[str]]) -> Unit:
+    """Questions about the same pictures and clips are one unit. files: index → their paths, if any."""
+    names = {index: "\0".join(paths) for index, paths in files.items() if paths}
+    return lambda graded: names.get(graded.index) or f"index {graded.index}"
+
+
 def number_units(
     graded: Sequence[Graded], unit: Unit | None, aggregate: Aggregate | None = None
 ) -> NDArray[np.int64]:
@@ -42,7 +48,7 @@ def number_units(
     """
     names: list[Sequence[Hashable]] = [] if unit is None else [[unit(one) for one in graded]]
     if isinstance(aggregate, GroupingAggregate):
-        names.append(aggregate.groups(graded))
+        names.append(aggregate.together(graded))
     if not names:
         return np.arange(len(graded))
     numbers: dict[Hashable, int] = {}

@@ -114,7 +114,7 @@ class MmeSums:
         }
         return {OVERALL: sum(sums.values())} | sums | {f"{self.category}={n}": found[n] for n in found}
 
-    def groups(self, graded: Sequence[Graded], /) -> Sequence[int]:
+    def together(self, graded: Sequence[Graded], /) -> Sequence[int]:
         """Equal for the questions of a pair."""
         categories = by_column(graded, self.category).values()
         pairs = enumerate(pair for members in categories for pair in self._pairs(members))
@@ -179,7 +179,7 @@ class HallusionAccuracies:
                     }
         return found
 
-    def groups(self, graded: Sequence[Graded], /) -> Sequence[tuple[str, str]]:
+    def together(self, graded: Sequence[Graded], /) -> Sequence[tuple[str, str]]:
         """Sets: what figures and questions have in common."""
         return [_set_of(each) for each in graded]
 
