@@ -16,7 +16,7 @@ from tessera.scoring.verdict import Aggregate, Scorer
 from tessera.scoring.yes_no import named as yes_no
 
 Made = TypeVar("Made")
-ROOMS = (texts, choices, yes_no, grounding, maths, judged)
+ROOMS = (choices, grounding, judged, maths, texts, yes_no)
 SCORERS: Mapping[str, Callable[..., Scorer]] = {k: v for room in ROOMS for k, v in room.SCORERS.items()}
 AGGREGATES: Mapping[str, Callable[..., Aggregate]] = {
     k: v for room in ROOMS for k, v in room.AGGREGATES.items()
