@@ -89,6 +89,7 @@ class StoredResult(_Stored):
     metric: str = ""
     published: dict[str, dict[str, float]] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    robustness: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tessera.evaluation.comparing.intervals import Intervals, interval_of
+from tessera.evaluation.comparing.resampling import same_media
+from tessera.evaluation.robustness.summary import robustness_of
 from tessera.evaluation.running.folder import write_predictions, write_result
 from tessera.evaluation.running.grading import BenchmarkGrading, Replies
 from tessera.evaluation.running.plan import BenchmarkPlan
@@ -26,11 +28,14 @@ class RunOutcome:
     blind: bool = False
     graded: list[Graded] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    cut: int = 0
-    """answers that ended because their tokens ran out"""
+    media: dict[str, list[str]] = field(default_factory=dict)
+    """files of each question"""
+    cut_off: list[str] = field(default_factory=list)
+    """indexes of answers that ended because their tokens ran out"""
     tokens: int = 0
     figures: Mapping[str, float] = field(default_factory=dict)
     intervals: Intervals | None = None
+    robustness: Mapping[str, Intervals] = field(default_factory=dict)
 
     @property
     def headline(self) -> float | None:
@@ -42,8 +47,8 @@ class RunOutcome:
         told = [f"not answered: {fault}" for fault in self.faults[:MOST_FAULTS]]
         if len(self.faults) > MOST_FAULTS:
             told.append(f"and {len(self.faults) - MOST_FAULTS} more without an answer")
-        if self.cut:
-            told.append(f"{self.cut} answers were cut off by new_tokens")
+        if self.cut_off:
+            told.append(f"{len(self.cut_off)} answers were cut off by new_tokens")
         unread = sum(graded.verdict.extracted is None for graded in self.graded)
         if unread:
             told.append(f"in {unread} answers nothing could be read")
@@ -73,7 +78,9 @@ def figured(outcome: RunOutcome, settings: Mapping[str, Any]) -> RunOutcome:
     plan = outcome.plan
     if outcome.graded:
         outcome.figures = dict(plan.aggregate(outcome.graded))
-        outcome.intervals = interval_of(outcome.graded, plan.aggregate, plan.unit)
+        unit = plan.unit or same_media(outcome.media)
+        outcome.intervals = interval_of(outcome.graded, plan.aggregate, unit)
+        outcome.robustness = robustness_of(outcome.graded, unit, frozenset(outcome.cut_off))
     write_result(outcome.folder, _values(outcome, settings))
     return outcome
 
@@ -88,7 +95,9 @@ def _lines(
             outcome.faults.append(f"question {row.graded.index}: {row.fault}")
             continue
         outcome.graded.append(row.graded)
-        outcome.cut += row.line["finish"] == "length"
+        outcome.media[row.graded.index] = row.line["media"]
+        if row.line["finish"] == "length":
+            outcome.cut_off.append(row.graded.index)
         outcome.tokens += row.line["tokens"]
         yield row.line
 
@@ -108,7 +117,7 @@ def _values(outcome: RunOutcome, settings: Mapping[str, Any]) -> dict[str, Any]:
         "questions": len(outcome.plan.items),
         "answered": len(outcome.graded),
         "faults": outcome.faults[:100],
-        "cut": outcome.cut,
+        "robustness": {name: found.as_json() for name, found in outcome.robustness.items()},
         "answer_tokens": outcome.tokens,
         "notes": outcome.words(),
         "published": benchmark.published,
