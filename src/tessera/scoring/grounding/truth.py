@@ -17,11 +17,16 @@ Size = tuple[float, float]
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
+_CORNERS = (("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2"), ("x1", "y1", "x2", "y2"))
+"""Names that four columns have in published files."""
+
+
 @dataclass(frozen=True)
 class BoxColumns:
     """Where the right box and the picture's size stand.
 
-    box: a column with four numbers (a list, or text), or four columns; without it the answers are read.
+    box: a column with four numbers (a list, or text), or four columns; where the data have none of it
+    `bbox_x1` … or `x1` …, else the answers are read.
     form: xyxy, or xywh. unit: pixels, share (0..1), or thousand. size: a column with width and height, in
     place of two columns.
     """
@@ -72,7 +77,8 @@ class BoxColumns:
         box = self.box
         given: Any = fields.get(box) if isinstance(box, str) else [fields.get(name) for name in box]
         if given is None:
-            given = " ".join(reference.answers)
+            columns = next((four for four in _CORNERS if all(name in fields for name in four)), ())
+            given = [fields[name] for name in columns] or " ".join(reference.answers)
         numbers = _floats(given)
         if len(numbers) != 4:
             raise ValueError(f"right box: {self.box!r} holds {str(given)[:60]!r}; give four finite numbers")
