@@ -149,7 +149,8 @@ def test_a_table_of_choices(tmp_path: Path) -> None:
     assert [item.index for item in items] == ["3", "1000003", "5"]
     # A column of whole numbers with gaps is one of real numbers, as in that kit's prompts.
     assert first.reference.options == {"A": "red", "C": "1", "D": "2.0"}
-    assert first.reference.fields["hint"] is None and "image" not in first.reference.fields
+    assert first.reference.fields["hint"] is None
+    assert first.reference.fields["image"] == second.reference.fields["image"] == first.media[0].path.name
     assert first.media == second.media != third.media
     assert first.media[0].path.read_bytes() == RED and third.media[0].path.read_bytes() == BLUE
     assert items[-1] == third and items[1:] == [second, third]
@@ -208,7 +209,12 @@ def test_lines_with_named_pictures(tmp_path: Path) -> None:
     one, two = opened(tmp_path, file="rows.jsonl", **form, rename={"sent": "phrase"})
     assert (one.index, one.reference.question) == ("7", "left one")
     assert one.reference.answers == ("[1.5, 2, 3, 4]",)
-    assert one.reference.fields == {"phrase": "left one", "bbox": [1.5, 2, 3, 4], "question_id": 7}
+    assert one.reference.fields == {
+        "image": "1.png",
+        "phrase": "left one",
+        "bbox": [1.5, 2, 3, 4],
+        "question_id": 7,
+    }
     assert [media.path.name for media in two.media] == ["1.png", "2.png"]
 
 
@@ -409,7 +415,7 @@ def test_clips_with_bounds_and_folders_of_frames(tmp_path: Path) -> None:
         "media": "video",
     }
     first, second = opened(tmp_path, file="json", **form)
-    assert first.media == (MediaFile(frames, "video", 1.5, 3.0, 3),)
+    assert first.media == (MediaFile(frames, "video", 4.5, 9.0),)
     assert second.media == (MediaFile(tmp_path / "video" / "a.mp4", "video"),)
     assert first.reference.answers == ("A",) and second.reference.answers == ("B",)
     assert second.reference.fields["split"] == "order"
@@ -455,6 +461,20 @@ def test_faults_name_file_row_column_and_remedy(
     with pytest.raises(ValueError, match=message) as caught:
         list(opened(tmp_path, file="rows.jsonl", **form))
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 900
+
+
+def test_tables_without_a_header(tmp_path: Path) -> None:
+    for task in ("count", "color"):
+        (tmp_path / task).mkdir()
+        (tmp_path / task / "1.png").write_bytes(RED)
+        (tmp_path / f"{task}.txt").write_text('1.png\tIs it "red"?\tYes\n1.png\tIs it blue?\tNo\n')
+    form = {"columns": ["image", "question", "answer"], "image": "image", "named": "{split}/{}"}
+    items = opened(tmp_path, file="*.txt", **form)
+    assert [item.reference.answers for item in items] == [("Yes",), ("No",)] * 2
+    assert items[2].reference.fields["split"] == "count" and items[2].media[0].path.parent.name == "count"
+    assert items[0].reference.question == 'Is it "red"?' and items[0].reference.fields["image"] == "1.png"
+    with pytest.raises(ValueError, match=r"count.txt: rows are read from"):
+        opened(tmp_path, file="count.txt")
 
 
 TEXTS = [

@@ -1,7 +1,7 @@
 """`tessera playground OUT`: drawn pictures with known answers on disk, in InternVL's format.
 
 The folder holds a meta file, one JSONL file per suite and the pictures: an example of what `tessera train`
-takes as your own data, and something to train on.
+takes as your own data, and something to train on. With `--benchmarks` it holds small benchmarks instead.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from typing import Annotated
 import tyro
 
 from tessera.cli.command import Command
+from tessera.evaluation.drawn.benchmarks import write_benchmarks
 from tessera.playground.scene import SUITES
 from tessera.records.export import write_dataset
 from tessera.runtime.shown import counted
@@ -35,11 +36,18 @@ class PlaygroundCommand(Command):
     """Side of the pictures in pixels."""
     seed: int = 0
     """Another seed gives other pictures."""
+    benchmarks: int = 0
+    """So many held-out questions each in the files of ChartQA, DocVQA, MMBench, RefCOCO, POPE, OCRBench,
+    MVBench and MME instead, for `tessera evaluate --on OUT/chartqa.yaml ...`."""
 
     def targets(self) -> Mapping[Path, bool]:
         return {self.out: True}
 
     def run(self) -> int:
+        if self.benchmarks:
+            for declared in write_benchmarks(self.out, self.benchmarks):
+                print(declared)
+            return 0
         mix, size = dict.fromkeys(self.suite, 1.0), (self.side, self.side)
         written = write_dataset(self.out, mix, self.count, self.seed, size, self.level, self.questions)
         print(f"{counted(written.records, 'record')} in {', '.join(map(str, written.annotations))}")

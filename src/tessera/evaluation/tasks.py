@@ -51,15 +51,22 @@ def heldout_items(
     """`count` questions of a task, one a scene; a smaller count gives the beginning of a larger one."""
     if count < 1:
         raise ValueError(f"count: {count} questions per task; give at least 1")
-    return tuple(islice(_items(task, level, size), count))
+    suites = TASK_SUITES[choose_tasks([task])[0]]
+    return tuple(islice(heldout_questions(task, suites, lambda q: q.task == task, level, size), count))
 
 
-def _items(task: str, level: int, size: tuple[int, int]) -> Iterator[HeldoutItem]:
-    """Endless questions of a task, its suites in turn."""
-    balance, suites = _Balance(), TASK_SUITES[choose_tasks([task])[0]]
+def heldout_questions(
+    name: str,
+    suites: Sequence[str],
+    wanted: Callable[[Question], bool],
+    level: int = 2,
+    size: tuple[int, int] = (64, 64),
+) -> Iterator[HeldoutItem]:
+    """Endless wanted questions, the suites in turn; other scenes for each `name`."""
+    balance = _Balance()
     for index, suite in enumerate(cycle(suites)):
-        scene = draw_scene(suite, derive_seed("heldout", task, index), size, level)
-        question = balance.choose([q for q in scene.questions if q.task == task])
+        scene = draw_scene(suite, derive_seed("heldout", name, index), size, level)
+        question = balance.choose(list(filter(wanted, scene.questions)))
         if question is not None:
             yield HeldoutItem(scene, question)
 

@@ -67,6 +67,8 @@ class DataForm(Declared):
     """
 
     file: Names
+    columns: Names = ()
+    """names of the columns of tables without a header (tabs in a .txt)"""
     media: str = ""
     """folder that named pictures and clips stand below, relative to the root"""
     folders: dict[str, str] = Field(default_factory=dict)
@@ -103,7 +105,7 @@ class DataForm(Declared):
     end: str | None = None
     """column with the second in which it ends"""
     fps: float | None = Field(default=None, gt=0)
-    """frames a second of folders of frames"""
+    """frames a second of folders of frames, by which `start` and `end` are found in them"""
     options: Names = ()
     """columns with the options in order, named A, B, … whatever their names; or one column with a list"""
     records: str | None = None

@@ -131,7 +131,7 @@ def compare_runs(
             f"the runs are of {shown(one.result.benchmark)} and {shown(two.result.benchmark)}; "
             "compare runs of one benchmark"
         )
-    pairs, unmatched = match(one.answers, two.answers)
+    pairs, unmatched = match(one.scored, two.scored)
     if not pairs:
         raise ValueError(
             f"{shown(one.folder)} and {shown(two.folder)} share no question: {'; '.join(unmatched.told())}"

@@ -57,7 +57,7 @@ class RunReport:
 def run_page(run: StoredRun, report: RunReport) -> HtmlPage:
     """Headline, published scores, figures, what a score hides, cards with filters, settings."""
     column = category_column(run.graded)
-    kinds = {kind: [one for one in run.answers if kind_of(one) == kind] for kind in KINDS}
+    kinds = {kind: [one for one in run.scored if kind_of(one) == kind] for kind in KINDS}
     cards = [
         answer_card(one, (kind, category_of(one.graded, column)))
         for kind, answers in kinds.items()
@@ -74,7 +74,7 @@ def run_page(run: StoredRun, report: RunReport) -> HtmlPage:
     )
     filters = {
         "verdict": [kind for kind in KINDS if kinds[kind]],
-        "category": sorted({category_of(one.graded, column) for one in run.answers} - {""}),
+        "category": sorted({category_of(one.graded, column) for one in run.scored} - {""}),
     }
     return HtmlPage(report.title, run.result.name, sections, filters)
 

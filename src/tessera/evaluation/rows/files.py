@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def open_files(form: DataForm, root: Path) -> list[RowFile]:
         several = len(files) > 1 or files[0].parent == root / pattern
         for file in files:
             told = split or (split_of(file) if several else None)
-            rows = open_rows(file, form.records, as_kit(file, form))
+            rows = open_rows(file, form.records, as_kit(file, form), form.columns)
             found.append(RowFile(file, rows, told, bool(split), deep))
     return found
 
@@ -112,15 +113,15 @@ def _paths(place: Path) -> list[Path]:
     return [Path(file) for file in expand(place)]
 
 
-def open_rows(file: Path, records: str | None, pandas: bool = False) -> Container:
-    """The rows of one file. pandas: of a table, with columns as pandas types them."""
+def open_rows(file: Path, records: str | None, pandas: bool = False, header: Sequence[str] = ()) -> Container:
+    """The rows of one file. pandas, header: of a table, columns as pandas types them, and their names."""
     if not file.is_file():
         raise ValueError(f"no file {shown(file)}; put it there, or correct 'file' of the form")
     ending = file.suffix.lower()
     if records and ending != ".json":
         raise ValueError(f"{shown(file)}: 'records' is for an object in .json; leave it out of the form")
-    if ending in DELIMITERS:
-        return TableRows(file, pandas)
+    if ending in DELIMITERS and (header or ending != ".txt"):
+        return TableRows(file, pandas, header)
     if ending == ".parquet":
         return ParquetRows(file)
     if ending == ".json" and (records or _is_object(file)):

@@ -9,16 +9,12 @@ from tessera.scoring.verdict import Reference
 
 @dataclass(frozen=True)
 class MediaFile:
-    """A picture, a clip, or a folder of frames; `start` and `end` in seconds bound a clip.
-
-    fps: frames a second of a folder of frames, where the data say it.
-    """
+    """A picture, a clip, or a folder of frames; `start` and `end` in seconds bound a clip."""
 
     path: Path
     kind: Literal["image", "video"] = "image"
     start: float | None = None
     end: float | None = None
-    fps: float | None = None
 
 
 @dataclass(frozen=True)

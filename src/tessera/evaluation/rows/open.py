@@ -96,7 +96,12 @@ class Items(Sequence[Item]):
         whole = replace(row, values={**dict.fromkeys(self._facts["columns"]), **row.values})
         media = self._media.of(row)
         told = _with_size(whole, media) if self._form.sized else whole
-        return Item(self._index(row, number), reference(told, self._form), media)
+        known = reference(told, self._form)
+        if len(self._form.image) == 1 and media:
+            # What the pictures are called: questions about one picture are known by it.
+            column = self._form.rename.get(self._form.image[0], self._form.image[0])
+            known = replace(known, fields={column: self._media.names(row, media), **known.fields})
+        return Item(self._index(row, number), known, media)
 
     def _row(self, place: int) -> tuple[int, Row]:
         """The row of a question, and its number among all rows, from 1."""

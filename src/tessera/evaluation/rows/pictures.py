@@ -1,7 +1,7 @@
 """Pictures and clips of a row as files: those that are named, and those that stand in the row itself."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,15 @@ class MediaOfRows:
         if self._form.video and not is_missing(value := row.values.get(self._form.video)):
             found.append(self._clip(row, self._form.video, value))
         return tuple(found)
+
+    def names(self, row: Row, media: Sequence[MediaFile]) -> str | list[str]:
+        """What a row's pictures are called: as it names them, and by their content where they stand in it."""
+        value = row.values.get(self._form.image[0])
+        named = list_in(value) or [value]
+        files = [file.path for file in media if file.kind == "image"]
+        apart = len(named) == len(files) and not any(self._store.holds(file) for file in files)
+        texts = [written(name) for name in named] if apart else [file.name for file in files]
+        return texts[0] if len(texts) == 1 else texts
 
     def _pictures(self, row: Row, column: str, value: Any, shared: bool) -> list[MediaFile]:
         if shared and isinstance(value, str | int) and len(text := str(value)) <= LONGEST_INDEX:
@@ -89,7 +98,10 @@ class MediaOfRows:
         form = self._form
         start, end = (self._second(row, name) if name else None for name in (form.start, form.end))
         path = self._file(row, column, value, folders=True)
-        return MediaFile(path, "video", start, end, form.fps if path.is_dir() else None)
+        if form.fps and path.is_dir():
+            # A folder's frames have no clock: they are shown one a second.
+            start, end = (None if second is None else second * form.fps for second in (start, end))
+        return MediaFile(path, "video", start, end)
 
     def _second(self, row: Row, column: str) -> float | None:
         value = row.values.get(column)

@@ -49,6 +49,10 @@ class PictureStore:
             (stored if stored.mode == "CMYK" else picture).save(written, format=kind)
         return self._write(digest, ENDINGS.get(kind, kind.lower()), written.getvalue())
 
+    def holds(self, file: Path) -> bool:
+        """Whether a file is one of this store."""
+        return file.is_relative_to(self._folder)
+
     def _known(self, digest: str) -> Path | None:
         return next(iter(self._place(digest).glob(f"{digest}.*")), None)
 

@@ -6,7 +6,7 @@ may have gigabytes, and the libraries that read such tables keep all of it in me
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -19,7 +19,7 @@ from tessera.records.files.cache import cached_folder, map_table
 from tessera.records.readers.container import BYTE_ORDER_MARK, Container
 from tessera.runtime.shown import shown
 
-DELIMITERS = {".tsv": "\t", ".csv": ","}
+DELIMITERS = {".tsv": "\t", ".csv": ",", ".txt": "\t"}
 MOST_BYTES = 2**29
 """Longest row: some dozen pictures in base64."""
 
@@ -27,18 +27,19 @@ MOST_BYTES = 2**29
 class TableRows(Container):
     """Rows of a table with a header, by number.
 
-    pandas: cells are what pandas makes of their columns; else texts. ValueError for a file that is no such
-    table, naming line and remedy.
+    pandas: cells are what pandas makes of their columns; else texts. header: of a file without one.
+    ValueError for a file that is no such table, naming line and remedy.
     """
 
-    def __init__(self, file: Path, pandas: bool) -> None:
+    def __init__(self, file: Path, pandas: bool, header: Sequence[str] = ()) -> None:
         super().__init__(file)
+        self._given = list(header)
         self._path, self._pandas, self._delimiter = file, pandas, DELIMITERS[file.suffix.lower()]
         csv.field_size_limit(MOST_BYTES)
 
     @cached_property
     def _folder(self) -> Path:
-        return cached_folder("table", f"1 {self.stamp()}", lambda fresh: self._scan(fresh))
+        return cached_folder("table", f"1 {self._given} {self.stamp()}", lambda fresh: self._scan(fresh))
 
     @cached_property
     def _facts(self) -> dict[str, Any]:
@@ -106,7 +107,7 @@ class TableRows(Container):
         """Bounds of all rows, and what the cells of each column are."""
         with self._path.open("rb") as stream, (folder / "bounds").open("wb") as bounds:
             rows = _Rows(self, stream)
-            header = self._header(rows)
+            header = self._given or self._header(rows)
             columns = [Column() for _ in header]
             for start, end, line, cells in rows:
                 if len(cells) > len(header):
