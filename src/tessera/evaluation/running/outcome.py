@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tessera.evaluation.comparing.intervals import Intervals, interval_of
-from tessera.evaluation.comparing.resampling import same_media
+from tessera.evaluation.comparing.resampling import Unit, same_media
 from tessera.evaluation.robustness.summary import robustness_of, unrotated
 from tessera.evaluation.running.folder import write_predictions, write_result
 from tessera.evaluation.running.grading import BenchmarkGrading, Replies
@@ -40,6 +40,11 @@ class RunOutcome:
     """indexes of answers that ended because their tokens ran out"""
     notes: list[str] = field(default_factory=list)
     """further lines for people"""
+
+    @property
+    def unit(self) -> Unit:
+        """What belongs together: equal values of the benchmark's column, or else the same pictures."""
+        return self.plan.unit or same_media(self.media)
 
     @property
     def headline(self) -> float | None:
@@ -76,9 +81,8 @@ def settle(
     if outcome.graded:
         judged, cut = unrotated(outcome.graded), frozenset(outcome.cut_off)
         outcome.figures = dict(plan.aggregate(judged))
-        unit = plan.unit or same_media(outcome.media)
-        outcome.intervals = interval_of(judged, plan.aggregate, unit)
-        outcome.robustness = robustness_of(outcome.graded, unit, cut)
+        outcome.intervals = interval_of(judged, plan.aggregate, outcome.unit)
+        outcome.robustness = robustness_of(outcome.graded, outcome.unit, cut)
     return outcome
 
 
