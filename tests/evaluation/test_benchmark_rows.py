@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import multiprocessing
 import zlib
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,34 @@ def test_several_pictures_in_a_cell(tmp_path: Path, write: Any) -> None:
     first, second = opened(tmp_path, index="index", image="image")
     assert [media.path.read_bytes() for media in first.media] == [RED, BLUE]
     assert second.media == first.media
+
+
+def test_several_large_pictures_in_a_cell(tmp_path: Path) -> None:
+    """Some megabytes of base64 in one list: no parser sees them."""
+    large = [picture(color, side=900, kind="BMP") for color in ("red", "blue")]
+    table(tmp_path, ["index", "image", "question"], [0, str([in_text(data) for data in large]), "?"])
+    (item,) = opened(tmp_path, index="index", image="image")
+    assert [media.path.read_bytes() for media in item.media] == large
+
+
+def keep_pictures(folder: Path) -> None:
+    """What a process does that shares a store."""
+    for _ in opened(folder, index="index", image="image"):
+        pass
+
+
+def test_processes_share_a_store(tmp_path: Path) -> None:
+    rows = [[n, in_text(picture(side=8 + n % 5)), "?"] for n in range(60)]
+    table(tmp_path, ["index", "image", "question"], *rows)
+    spawn = multiprocessing.get_context("spawn")
+    others = [spawn.Process(target=keep_pictures, args=(tmp_path,)) for _ in range(2)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+    assert [other.exitcode for other in others] == [0, 0]
+    kept = [file for file in (tmp_path / "store").rglob("*") if file.is_file()]
+    assert len(kept) == 5 and all(PIL.Image.open(file).size[0] in range(8, 13) for file in kept)
 
 
 def test_a_jpg_name_is_a_second_encoding(tmp_path: Path) -> None:
