@@ -12,7 +12,7 @@ from typing import Any
 import PIL.Image
 import pytest
 
-from tessera.evaluation.benchmarks.benchmark import DataForm
+from tessera.evaluation.benchmarks.benchmark import Benchmark, DataForm
 from tessera.evaluation.rows.item import MediaFile
 from tessera.evaluation.rows.open import Items, open_items
 from tessera.evaluation.rows.table import TableRows
@@ -128,8 +128,8 @@ def test_what_the_kits_rules_change_is_told(tmp_path: Path) -> None:
     assert [item.index for item in items] == ["7", "8"]
     assert items[0].reference.answers == ()
     assert items.notes == [
-        "rows.tsv: column 'id': 1 cell such as '007' read as 7",
-        "rows.tsv: column 'answer': 1 cell 'None' read as missing",
+        "rows.tsv: read as missing, as pandas does: answer (1 cells, 'None')",
+        "rows.tsv: read as numbers, as pandas does: id (1 cells, '007' as 7)",
     ]
 
 
@@ -143,7 +143,7 @@ def test_a_table_of_choices(tmp_path: Path) -> None:
     ]
     table(tmp_path, header, *rows)
     items = opened(tmp_path, **MMBENCH)
-    numbers = "rows.tsv: column 'D': 2 cells such as '2' read as 2.0"
+    numbers = "rows.tsv: read as numbers, as pandas does: D (2 cells, '2' as 2.0)"
     assert len(items) == 3
     assert items.notes == ["1 row without a picture left out, as that kit does", numbers]
     first, second, third = items
@@ -164,6 +164,22 @@ def test_pictures_are_written_when_they_are_read(tmp_path: Path) -> None:
     assert len(items) == 2 and not (tmp_path / "store").exists()
     again = list(items)
     assert list(items) == again == list(opened(tmp_path, index="index", image="image"))
+
+
+def test_a_short_declaration_of_ones_own(tmp_path: Path) -> None:
+    """Five lines: cells stay as they stand, and a column `index` names the rows."""
+    rows = [
+        ["007", in_text(RED), "?", "None", "1", "A"],
+        ["8", "007", "?", "x", "2", "B"],
+        ["9", "", "?", "x", "y", "A"],
+    ]
+    table(tmp_path, ["index", "image", "question", "A", "B", "answer"], *rows)
+    told = {"name": "own", "kind": "choice", "data": "rows.tsv", "scorer": "choice"}
+    (form,) = Benchmark.model_validate(told).data.values()
+    items = open_items(form, tmp_path, tmp_path / "store")
+    assert [item.index for item in items] == ["007", "8", "9"] and items.notes == []
+    assert items[0].reference.options == {"A": "None", "B": "1"}
+    assert items[0].media == items[1].media != items[2].media == ()
 
 
 @pytest.mark.parametrize("write", [str, json.dumps])
