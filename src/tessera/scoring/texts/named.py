@@ -12,6 +12,7 @@ from tessera.scoring.texts.ocr import ocrbench, ocrbench_points
 from tessera.scoring.texts.remote_sensing import rsvqa, rsvqa_means
 from tessera.scoring.texts.solutions import gsm8k, math_answer
 from tessera.scoring.texts.spatial import mra, vsi
+from tessera.scoring.texts.vcr import VcrMeans, vcr
 from tessera.scoring.texts.vqa import vqa
 from tessera.scoring.verdict import Aggregate, Scorer
 
@@ -23,6 +24,7 @@ SCORERS: Mapping[str, Callable[..., Scorer]] = {
     "exact_match": exact_match,
     "contains": contains,
     "ocrbench": ocrbench,
+    "vcr": vcr,
     "mirb": mirb,
     "rsvqa": rsvqa,
     "mra": mra,
@@ -39,5 +41,6 @@ AGGREGATES: Mapping[str, Callable[..., Aggregate]] = {
     "consecutive": consecutive,
     "ocrbench": ocrbench_points,
     "mirb": mirb_means,
+    "vcr": VcrMeans,
     "rsvqa": rsvqa_means,
 }
