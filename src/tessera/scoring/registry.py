@@ -7,11 +7,16 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from tessera.scoring.choices import named as choices
+from tessera.scoring.grounding import named as grounding
+from tessera.scoring.judged import named as judged
+from tessera.scoring.maths import named as maths
 from tessera.scoring.texts import named as texts
 from tessera.scoring.verdict import Aggregate, Scorer
+from tessera.scoring.yes_no import named as yes_no
 
 Made = TypeVar("Made")
-ROOMS = (texts,)
+ROOMS = (choices, grounding, judged, maths, texts, yes_no)
 SCORERS: Mapping[str, Callable[..., Scorer]] = {k: v for room in ROOMS for k, v in room.SCORERS.items()}
 AGGREGATES: Mapping[str, Callable[..., Aggregate]] = {
     k: v for room in ROOMS for k, v in room.AGGREGATES.items()

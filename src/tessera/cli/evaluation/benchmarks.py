@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import tessera
 from tessera.align.prompts import write_prompt
 from tessera.chat.openai import read_messages
 from tessera.cli.evaluation.asked_model import AskedModel
+from tessera.cli.evaluation.beside import tell_gain, tell_seen
 from tessera.cli.evaluation.command import PRESET_COT
 from tessera.cli.evaluation.shards import Shard
 from tessera.cli.evaluation.tables import results_table
@@ -20,9 +21,12 @@ from tessera.cli.preference.sample import STOPPED
 from tessera.cli.terminal.tables import Terminal
 from tessera.engine.sampling.options import Sampling
 from tessera.evaluation.benchmarks.catalogue import expand_names, find_benchmark
-from tessera.evaluation.running.asking import BenchmarkAsking
-from tessera.evaluation.running.grading import BenchmarkGrading
-from tessera.evaluation.running.outcome import RunOutcome, settle
+from tessera.evaluation.predictions.given import GivenReplies, read_predictions
+from tessera.evaluation.rows.open import Items
+from tessera.evaluation.running.asking import GREEDY, BenchmarkAsking
+from tessera.evaluation.running.grading import BenchmarkGrading, Replies
+from tessera.evaluation.running.outcome import RunOutcome, leave, settle
+from tessera.evaluation.running.page import export_run
 from tessera.evaluation.running.plan import BenchmarkPlan, data_root
 from tessera.runtime.progress import progress_bars
 
@@ -40,14 +44,13 @@ class BenchmarkEvaluation:
         """The exit code: 1 where a question has no answer."""
         _ = self._asked
         plans = [self._plan(name) for name in expand_names(self.command.on)]
-        outcomes = []
+        outcomes: list[RunOutcome] = []
         for plan in plans:
-            for blind in (False, True) if self.command.blind else (False,):
-                outcome = self._evaluate(plan, blind)
-                if outcome is None:
-                    return STOPPED
-                outcomes.append(outcome)
-        self.command.tell(lambda: [self._values(each) for each in outcomes], lambda: self._show(outcomes))
+            found = list(self._outcomes(plan))
+            if None in found:
+                return STOPPED
+            outcomes += [outcome for outcome in found if outcome is not None]
+        self.command.tell(lambda: [values(each) for each in outcomes], lambda: self._show(outcomes))
         return 1 if any(outcome.faults for outcome in outcomes) else 0
 
     @cached_property
@@ -70,16 +73,29 @@ class BenchmarkEvaluation:
         plan = BenchmarkPlan.of(benchmark, given.preset, root, folder, given.form)
         if given.count is not None and given.count < len(plan.items):
             plan = plan.only(range(given.count))
+        if given.export and not isinstance(plan.items, Items):
+            raise ValueError("--export: other harnesses read whole benchmarks; leave --count out")
         self._asking(plan, False).prompt(plan.items[0])  # a prompt that fails does so here
-        return plan
+        return replace(plan, all_orders=given.order)
+
+    def _outcomes(self, plan: BenchmarkPlan) -> Iterator[RunOutcome | None]:
+        """Of a benchmark, and of it without pictures; None where it was stopped, or shards are at work."""
+        outcome = self._evaluate(plan, False)
+        yield outcome
+        blind = self._evaluate(plan, True) if self.command.blind and outcome else None
+        if blind is not None and outcome is not None:
+            tell_gain(outcome, blind)
+            self._leave(blind)
+            yield blind
+        if outcome is not None:
+            if self.command.seen_in is not None:
+                with progress_bars() as bars:
+                    tell_seen(outcome, self.command.seen_in, 0, bars)
+            self._leave(outcome)
 
     def _asking(self, plan: BenchmarkPlan, blind: bool) -> BenchmarkAsking:
-        given, sampled = self.command, self.command.asking
-        named = self._version
-        sampling = Sampling(
-            temperature=sampled.temperature, top_k=sampled.top_k, top_p=sampled.top_p, seed=sampled.seed
-        )
-        greedy = Sampling(temperature=0.0)
+        given, sampled, named = self.command, self.command.asking, self._version
+        drawn = {name: getattr(sampled, name) for name in ("temperature", "top_k", "top_p", "seed")}
         weighed = "logprob" in (given.selecting.vote, given.selecting.ties)
         return BenchmarkAsking(
             plan.rules,
@@ -88,7 +104,7 @@ class BenchmarkEvaluation:
             reasoning=given.cot == PRESET_COT,
             wording=None if named is None else partial(write_prompt, version=named, pictures=0),
             candidates=given.selecting.number,
-            sampling=sampling if given.selecting.number > 1 else greedy,
+            sampling=Sampling(**drawn) if given.selecting.number > 1 else GREEDY,
             greedy_first=sampled.greedy_first,
             new_tokens=sampled.new_tokens or self._asked.room(plan.rules.new_tokens),
             tiles=self._asked.ours,
@@ -97,20 +113,28 @@ class BenchmarkEvaluation:
 
     def _evaluate(self, plan: BenchmarkPlan, blind: bool) -> RunOutcome | None:
         """Ask and judge; None where the run was stopped, or other shards are still at work."""
-        given, asking = self.command, self._asking(plan, blind)
+        asking = self._asking(plan, blind)
         folder = plan.folder / "blind" if blind else plan.folder
         folder.mkdir(parents=True, exist_ok=True)
-        shard = Shard.read(given.shard)
-        requests = (request for item in shard.of(plan.items) for request in asking.requests(item))
-        if given.all_answered(shard.file(folder), requests, Path("/"), plan.rules.new_tokens) is None:
-            return None
         with ExitStack() as stack:
-            replies = shard.replies(folder, stack)
+            replies = self._replies(plan, folder, asking, stack)
             if replies is None:
                 return None
-            grading = self._grading(plan, asking)
             bars = stack.enter_context(progress_bars())
-            return settle(plan, folder, grading, replies, self._settings(blind, asking.new_tokens), bars)
+            return settle(plan, folder, self._grading(plan, asking), replies, bars)
+
+    def _replies(
+        self, plan: BenchmarkPlan, folder: Path, asking: BenchmarkAsking, stack: ExitStack
+    ) -> Replies | None:
+        """Those of a file that was given, or what is answered now."""
+        given = self.command
+        if given.predictions is not None:
+            return GivenReplies(read_predictions(given.predictions, plan.items))
+        shard = Shard.read(given.shard)
+        requests = (request for item in shard.of(plan.asked) for request in asking.requests(item))
+        if given.all_answered(shard.file(folder), requests, Path("/"), plan.rules.new_tokens) is None:
+            return None
+        return shard.replies(folder, stack)
 
     def _grading(self, plan: BenchmarkPlan, asking: BenchmarkAsking) -> BenchmarkGrading:
         given = self.command
@@ -131,36 +155,46 @@ class BenchmarkEvaluation:
             describe=self._asked.describe(),
         )
 
-    def _settings(self, blind: bool, tokens: int | None) -> dict[str, Any]:
-        """What figures depend on beside the benchmark."""
-        given = self.command
-        chosen = given.selecting
-        several = {"candidates": chosen.number, "rule": vars(chosen.rule), "critic": chosen.critic}
-        told: dict[str, Any] = {"model": self._asked.name, "tessera": tessera.__version__, "blind": blind}
-        told |= {
-            "cot": given.cot,
-            "count": given.count,
-            "new_tokens": tokens,
-            "tiles_told": self._asked.ours,
-        }
-        return told | (several | given.asking.model_dump() if chosen.number > 1 else {})
+    def _leave(self, outcome: RunOutcome) -> None:
+        """Figures, the page, and predictions in other forms."""
+        plan = outcome.plan
+        leave(outcome, self._settings(outcome))
+        if self.command.export and isinstance(plan.items, Items):
+            dataset = Path(plan.benchmark.data[plan.form].file[0]).stem
+            files = export_run(outcome.folder, plan.items, dataset, self.command.export)
+            outcome.notes += [f"written for others: {file}" for file in files]
 
-    def _values(self, outcome: RunOutcome) -> dict[str, Any]:
-        intervals = outcome.intervals
-        return {
-            "benchmark": outcome.plan.benchmark.name,
-            "preset": outcome.plan.rules.preset,
-            "figures": dict(outcome.figures),
-            "intervals": {} if intervals is None else {name: list(pair) for name, pair in intervals.items()},
-            "answered": len(outcome.graded),
-            "questions": len(outcome.plan.items),
-            "notes": outcome.words(),
-            "folder": outcome.folder,
-        }
+    def _settings(self, outcome: RunOutcome) -> dict[str, Any]:
+        """What figures depend on beside the benchmark."""
+        given, who, chosen = self.command, self._asked, self.command.selecting
+        told: dict[str, Any] = {"model": who.name, "tessera": tessera.__version__, "blind": outcome.blind}
+        told |= {"cot": given.cot, "count": given.count, "tiles_told": who.ours}
+        told["new_tokens"] = self._asking(outcome.plan, outcome.blind).new_tokens
+        if given.predictions is not None:
+            told["predictions"] = str(given.predictions)
+        several = {"candidates": chosen.number, "rule": vars(chosen.rule), "critic": chosen.critic}
+        return told | (several | given.asking.model_dump() if chosen.number > 1 else {})
 
     def _show(self, outcomes: Sequence[RunOutcome]) -> None:
         Terminal().print(results_table(outcomes))
         for outcome in outcomes:
             for told in outcome.words():
                 print(f"{outcome.plan.benchmark.name}: {told}")
-        print(f"predictions and figures: {self.folder}")
+        print(f"predictions, figures and pages: {self.folder}")
+
+
+def values(outcome: RunOutcome) -> dict[str, Any]:
+    """Plain values for --json."""
+    intervals = outcome.intervals
+    return {
+        "benchmark": outcome.plan.benchmark.name,
+        "blind": outcome.blind,
+        "preset": outcome.plan.rules.preset,
+        "figures": dict(outcome.figures),
+        "intervals": {} if intervals is None else {name: list(pair) for name, pair in intervals.items()},
+        "robustness": {name: dict(found) for name, found in outcome.robustness.items()},
+        "answered": len(outcome.graded),
+        "questions": len(outcome.plan.items),
+        "notes": outcome.words(),
+        "folder": outcome.folder,
+    }

@@ -13,6 +13,7 @@ from tessera.align.prompts import PROMPTS
 from tessera.align.test_time.settings import CandidateSampling
 from tessera.cli.preference.sample import RequestingCommand
 from tessera.cli.serving.selecting import SelectionArguments
+from tessera.evaluation.running.page import ExportForm
 from tessera.runtime.http import RequestLimits
 from tessera.runtime.shown import shown
 
@@ -52,6 +53,8 @@ class EvaluateCommand(RequestingCommand):
     """Folders of two runs: paired differences with intervals, and the questions that flipped."""
     predictions: Path | None = None
     """With --on: score this file of answers in place of asking (ours, VLMEvalKit's, lmms-eval's)."""
+    export: tuple[ExportForm, ...] = ()
+    """With --on: write predictions for others, too: xlsx, tsv, json (VLMEvalKit's); lmms-eval."""
     order: bool = False
     """With --on: ask choices in rotated orders, too, and tell how often the answer stays."""
     seen_in: Path | None = None
@@ -82,6 +85,10 @@ class EvaluateCommand(RequestingCommand):
             from tessera.cli.evaluation.comparing import compare_runs_of
 
             return compare_runs_of(self)
+        if self.explain is not None:
+            from tessera.cli.evaluation.explaining import explain_answer
+
+            return explain_answer(self)
         if self.list:
             from tessera.cli.evaluation.listing import list_benchmarks
 

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from tessera.evaluation.comparing.intervals import Intervals, interval_of
+from tessera.evaluation.comparing.resampling import Unit, same_media
+from tessera.evaluation.robustness.summary import robustness_of, unrotated
 from tessera.evaluation.running.folder import write_predictions, write_result
 from tessera.evaluation.running.grading import BenchmarkGrading, Replies
+from tessera.evaluation.running.page import write_run_page
 from tessera.evaluation.running.plan import BenchmarkPlan
 from tessera.runtime.progress import Bars, silent
+from tessera.runtime.shown import counted
 from tessera.scoring.verdict import OVERALL, Graded
 
 MOST_FAULTS = 3
@@ -26,11 +30,21 @@ class RunOutcome:
     blind: bool = False
     graded: list[Graded] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    cut: int = 0
-    """answers that ended because their tokens ran out"""
     tokens: int = 0
     figures: Mapping[str, float] = field(default_factory=dict)
     intervals: Intervals | None = None
+    robustness: Mapping[str, Intervals] = field(default_factory=dict)
+    media: dict[str, list[str]] = field(default_factory=dict)
+    """files of each question's pictures and clips"""
+    cut_off: set[str] = field(default_factory=set)
+    """indexes of answers that ended because their tokens ran out"""
+    notes: list[str] = field(default_factory=list)
+    """further lines for people"""
+
+    @property
+    def unit(self) -> Unit:
+        """What belongs together: equal values of the benchmark's column, or else the same pictures."""
+        return self.plan.unit or same_media(self.media)
 
     @property
     def headline(self) -> float | None:
@@ -42,16 +56,16 @@ class RunOutcome:
         told = [f"not answered: {fault}" for fault in self.faults[:MOST_FAULTS]]
         if len(self.faults) > MOST_FAULTS:
             told.append(f"and {len(self.faults) - MOST_FAULTS} more without an answer")
-        if self.cut:
-            told.append(f"{self.cut} answers were cut off by new_tokens")
+        if self.cut_off:
+            told.append(f"{counted(len(self.cut_off), 'answer')} cut off: the most new tokens were reached")
         unread = sum(graded.verdict.extracted is None for graded in self.graded)
         if unread:
-            told.append(f"in {unread} answers nothing could be read")
+            told.append(f"in {counted(unread, 'answer')} nothing could be read")
         expected = self.plan.benchmark.questions
         asked = len(self.plan.items)
         if expected is not None and asked != expected:
             told.append(f"{asked} questions; the published figure has {expected}")
-        return told
+        return told + self.notes
 
 
 def settle(
@@ -59,36 +73,39 @@ def settle(
     folder: Path,
     grading: BenchmarkGrading,
     replies: Replies,
-    settings: Mapping[str, Any],
     bars: Bars = silent,
 ) -> RunOutcome:
-    """Judge all answers, write both files of the run's folder, and add up. Verdicts stay in memory."""
+    """Judge all answers, keep them in the folder line by line, and add up. Verdicts stay in memory."""
     outcome = RunOutcome(plan, folder, grading.asking.blind)
     write_predictions(folder, _lines(outcome, grading, replies, bars))
-    return figured(outcome, settings)
-
-
-def figured(outcome: RunOutcome, settings: Mapping[str, Any]) -> RunOutcome:
-    """With its figures, written to the run's folder."""
-    plan = outcome.plan
     if outcome.graded:
-        outcome.figures = dict(plan.aggregate(outcome.graded))
-        outcome.intervals = interval_of(outcome.graded, plan.aggregate, plan.unit)
-    write_result(outcome.folder, _values(outcome, settings))
+        judged, cut = unrotated(outcome.graded), frozenset(outcome.cut_off)
+        outcome.figures = dict(plan.aggregate(judged))
+        outcome.intervals = interval_of(judged, plan.aggregate, outcome.unit)
+        outcome.robustness = robustness_of(outcome.graded, outcome.unit, cut)
     return outcome
+
+
+def leave(outcome: RunOutcome, settings: Mapping[str, Any]) -> None:
+    """Figures and settings in `result.json`, and the page."""
+    write_result(outcome.folder, _values(outcome, settings))
+    if outcome.graded:
+        write_run_page(outcome.folder)
 
 
 def _lines(
     outcome: RunOutcome, grading: BenchmarkGrading, replies: Replies, bars: Bars
 ) -> Iterator[dict[str, Any]]:
-    items = outcome.plan.items
+    items = outcome.plan.asked
     for number, row in enumerate(grading.rows(items, replies), 1):
         bars(f"{outcome.plan.benchmark.name}: judged", number, len(items))
         if row.fault:
             outcome.faults.append(f"question {row.graded.index}: {row.fault}")
             continue
         outcome.graded.append(row.graded)
-        outcome.cut += row.line["finish"] == "length"
+        outcome.media[row.graded.index] = row.line["media"]
+        if row.line["finish"] == "length":
+            outcome.cut_off.add(row.graded.index)
         outcome.tokens += row.line["tokens"]
         yield row.line
 
@@ -108,7 +125,8 @@ def _values(outcome: RunOutcome, settings: Mapping[str, Any]) -> dict[str, Any]:
         "questions": len(outcome.plan.items),
         "answered": len(outcome.graded),
         "faults": outcome.faults[:100],
-        "cut": outcome.cut,
+        "cut": len(outcome.cut_off),
+        "robustness": {name: found.as_json() for name, found in outcome.robustness.items()},
         "answer_tokens": outcome.tokens,
         "notes": outcome.words(),
         "published": benchmark.published,

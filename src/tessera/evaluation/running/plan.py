@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tessera.evaluation.benchmarks.presets import ResolvedRules, resolve
 from tessera.evaluation.comparing.resampling import Unit, unit_of
 from tessera.evaluation.rows.item import Item
 from tessera.evaluation.rows.open import open_items
+from tessera.evaluation.running.orders import InAllOrders
 from tessera.runtime.shown import shown
 from tessera.scoring.registry import aggregate, scorer
 from tessera.scoring.verdict import Aggregate, Scorer
@@ -32,6 +34,13 @@ class BenchmarkPlan:
     folder: Path
     scorer: Scorer
     aggregate: Aggregate
+    all_orders: bool = False
+    """choices are asked in every order of their options, too"""
+
+    @cached_property
+    def asked(self) -> Sequence[Item]:
+        """What is asked: the questions, and where it is wanted their other orders."""
+        return InAllOrders.of(self.items) if self.all_orders else self.items
 
     @classmethod
     def of(
