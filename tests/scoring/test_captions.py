@@ -118,7 +118,10 @@ def test_small_cases_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "told"),
-    [({"rules": "bert"}, "give one of official, lmms-eval, vlmevalkit"), ({"headline": "SPICE"}, "give one of CIDEr, BLEU-1")],
+    [
+        ({"rules": "bert"}, "give one of official, lmms-eval, vlmevalkit"),
+        ({"headline": "SPICE"}, "give one of CIDEr, BLEU-1"),
+    ],
 )
 def test_settings_are_checked(settings: dict[str, str], told: str) -> None:
     with pytest.raises(ValueError, match=told):

@@ -1,4 +1,4 @@
-"""VCR: words that are partly covered in a picture, each blank against the likest run of words of the reply."""
+"""VCR: words that are covered in part, each blank against the likest run of words of the reply."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,12 @@ _SPEAKER = "Assistant: "
 
 
 def vcr(language: str = "en", rules: str = "vlmevalkit") -> Callable[[str, Reference], Verdict]:
-    """Every answer is a blank of its own. The score is the share of blanks that are exactly right; parts hold
-    both measures of every blank.
+    """Every answer is a blank of its own; the score is the share of blanks that are exactly right.
 
-    language: en (words as spaCy divides them) or zh (single signs). rules: vlmevalkit, official (the same), or
-    lmms-eval, which does not look for `Assistant: `. A reply that refuses has nothing right.
+    Parts hold both measures of every blank.
+
+    language: en (words as spaCy divides them) or zh (single signs). rules: vlmevalkit, official (the same),
+    or lmms-eval, which does not look for `Assistant: `. A reply that refuses has nothing right.
     """
     words = {"en": english_words, "zh": _signs}[one_of("language", language, ("en", "zh"))]
     glue = " " if language == "en" else ""
