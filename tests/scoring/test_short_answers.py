@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tessera.scoring.aggregates import mean, total
 from tessera.scoring.texts.edits import edit_distance
-from tessera.scoring.texts.english_words import english_words
 from tessera.scoring.texts.named import AGGREGATES, SCORERS
+from tessera.scoring.texts.tasks.english_words import english_words
 from tessera.scoring.verdict import Graded, Reference, Verdict
 
 SIGNS = str.maketrans({"⏎": "\n", "␣": " ", "⇥": "\t", "∅": ""})

@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 
 from tessera.scoring.ratio import Ratio
 from tessera.scoring.settings import one_of
-from tessera.scoring.texts.english_words import english_words
+from tessera.scoring.texts.tasks.english_words import english_words
 from tessera.scoring.verdict import OVERALL, Graded, Reference, Verdict
 
 FIGURES = ("exact_match", "jaccard")
