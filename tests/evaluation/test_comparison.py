@@ -21,7 +21,7 @@ from tests.pages.markup import check_well_formed
 
 def compared(tmp_path: Path, one: list[dict], two: list[dict], **settings: object) -> RunComparison:  # type: ignore[type-arg]
     runs = [StoredRun.read(write_run(tmp_path / name, lines)) for name, lines in (("one", one), ("two", two))]
-    return compare_runs(*runs, Mean(), unit_of("picture"), **settings)  # type: ignore[misc,arg-type]
+    return compare_runs(*runs, Mean(), unit=unit_of("picture"), **settings)  # type: ignore[misc,arg-type]
 
 
 def test_questions_that_flipped(tmp_path: Path) -> None:
@@ -97,14 +97,14 @@ def test_several_benchmarks(tmp_path: Path) -> None:
             write_run(tmp_path / run / name, [line(1, 1), line(2, run == "b")], benchmark=name)
     asked = []
     found = compare_folders(
-        tmp_path / "a", tmp_path / "b", lambda result: asked.append(result.benchmark) or (Mean(), None)
+        tmp_path / "a", tmp_path / "b", lambda result: asked.append(result.benchmark) or Mean()
     )
     assert sorted(found.runs) == sorted(asked) == ["mme", "pope"]
     assert (found.only_one, found.only_two) == (["seed"], ["gqa"])
     assert found.runs["mme"].headline.difference == 50
     write_run(tmp_path / "c" / "other", [line(1, 1)], benchmark="other")
     with pytest.raises(ValueError, match="has other: none is in both"):
-        compare_folders(tmp_path / "a", tmp_path / "c", lambda result: (Mean(), None))
+        compare_folders(tmp_path / "a", tmp_path / "c", lambda result: Mean())
 
 
 def test_page(tmp_path: Path) -> None:
@@ -148,3 +148,22 @@ def test_cards_are_bounded_and_even(tmp_path: Path) -> None:
     )
     assert page.count("<article") == 80 and "80 of 999 lost" in page
     assert evenly(range(10), 4) == [0, 2, 5, 7] and np.ptp(np.diff(evenly(range(999), 80))) <= 1
+
+
+def test_questions_about_the_same_picture_are_a_unit(tmp_path: Path) -> None:
+    """Where the benchmark names no column, the files of pictures decide; texts stand alone."""
+    media = [{"media": [f"/{n // 3}.png"]} for n in range(9)] + [{"media": []}] * 2
+    runs = [
+        StoredRun.read(write_run(tmp_path / name, [line(n, n % 2, **media[n]) for n in range(11)]))
+        for name in ("one", "two")
+    ]
+    assert compare_runs(*runs, Mean()).units == 5
+    named = [
+        StoredRun.read(
+            write_run(
+                tmp_path / name, [line(n, 1, fields={"x": n % 2}) for n in range(4)], settings={"unit": "x"}
+            )
+        )
+        for name in ("three", "four")
+    ]
+    assert compare_runs(*named, Mean()).units == 2

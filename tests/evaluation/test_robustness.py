@@ -1,18 +1,16 @@
 """What a score hides: loops, bias to yes, the order of options, questions that need no picture."""
 
 import math
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessera.evaluation.robustness.blind import gain_over_blind, without_media
+from tessera.evaluation.robustness.blind import gain_over_blind
 from tessera.evaluation.robustness.option_order import MARK, OptionOrder, rotated, rotations_of
 from tessera.evaluation.robustness.replies import ReplyFaults, repeats_itself
 from tessera.evaluation.robustness.summary import robustness_of, unrotated
 from tessera.evaluation.robustness.yes_bias import YesBias
-from tessera.evaluation.rows.item import Item, MediaFile
 from tessera.scoring.verdict import OVERALL, Graded, Reference, Verdict
 from tests.evaluation.graded import Mean, graded
 
@@ -165,15 +163,12 @@ def test_questions_of_a_picture_are_no_orders() -> None:
     assert OptionOrder(lambda one: "picture")(answers) == {}
 
 
-def test_without_pictures() -> None:
-    items = [Item("1", Reference(("a",)), (MediaFile(Path("x.png")),)), Item("2", Reference(("b",)))]
-    assert [(item.index, item.media) for item in without_media(items)] == [("1", ())]
-
-
 def test_gain_over_blind() -> None:
     seen, blind = graded([1, 1, 1, 0]), graded([0, 1, 0, 0])[:3]
     gain = gain_over_blind(blind, seen, Mean())[OVERALL]
     assert gain.difference == pytest.approx(200 / 3) and gain.one == pytest.approx(100 / 3)
+    with pytest.raises(ValueError, match="no question was answered both"):
+        gain_over_blind([], seen, Mean())
 
 
 def test_summary_leaves_out_what_does_not_apply() -> None:

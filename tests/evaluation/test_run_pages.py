@@ -35,8 +35,9 @@ def test_page(tmp_path: Path) -> None:
         published=published,
         settings={"tiles": 6, "scorer": {"name": "pope"}},
         notes=["2 answers were cut off"],
+        robustness={name: found.as_json() for name, found in robustness_of(graded([1, 0])).items()},
     )
-    page = render(run_page(run, RunReport.of(run, robustness_of(run.graded))))
+    page = render(run_page(run, RunReport.of(run)))
     check_well_formed(page)
     for words in (
         "POPE &lt;val&gt;",

@@ -7,6 +7,7 @@ from pathlib import Path
 from tessera.evaluation.comparing.differences import FigureDifference
 from tessera.evaluation.robustness.blind import gain_over_blind
 from tessera.evaluation.robustness.contamination import known_questions, look_through, scores_by_seen
+from tessera.evaluation.robustness.summary import unrotated
 from tessera.evaluation.running.outcome import RunOutcome
 from tessera.records.manifest import read_meta
 from tessera.records.open import open_sources
@@ -18,7 +19,7 @@ def tell_gain(outcome: RunOutcome, blind: RunOutcome) -> None:
     """A note on what pictures add to the headline, paired."""
     plan = outcome.plan
     try:
-        gains = gain_over_blind(blind.graded, outcome.graded, plan.aggregate, plan.unit)
+        gains = gain_over_blind(blind.graded, unrotated(outcome.graded), plan.aggregate, outcome.unit)
     except ValueError as error:  # no question has a picture
         outcome.notes.append(f"text only: {error}")
         return
@@ -35,9 +36,8 @@ def tell_seen(outcome: RunOutcome, meta: Path, workers: int, bars: Bars) -> None
     if not report.seen:
         outcome.notes.append(f"none of {report.questions:,} questions seen in {report.records:,} records")
         return
-    groups = scores_by_seen(
-        outcome.graded, set(report.pictured) or set(report.seen), plan.aggregate, plan.unit
-    )
+    seen = set(report.pictured) or set(report.seen)
+    groups = scores_by_seen(unrotated(outcome.graded), seen, plan.aggregate, outcome.unit)
     told = (
         f"{found.estimates[OVERALL].value:.1f} ({found.questions} {name})" for name, found in groups.items()
     )

@@ -10,7 +10,6 @@ from rich.table import Table
 from tessera.cli.terminal.tables import Terminal, figures_table
 from tessera.evaluation.comparing.comparison import FolderComparison, RunComparison, compare_folders
 from tessera.evaluation.comparing.comparison_page import FIGURE_HEAD, comparison_page, figure_cells
-from tessera.evaluation.comparing.resampling import Unit, unit_of
 from tessera.evaluation.comparing.stored import StoredResult
 from tessera.pages.page import write_page
 from tessera.runtime.shown import shown
@@ -28,19 +27,19 @@ def compare_runs_of(command: EvaluateCommand) -> int:
     if len(command.compare) != 2:
         raise ValueError(f"--compare: {len(command.compare)} folders; give those of two runs")
     one, two = command.compare
-    compared = compare_folders(one, two, judging_of)
+    compared = compare_folders(one, two, aggregate_of)
     pages = _pages(command.out, compared)
     command.tell(lambda: compared.as_json() | {"pages": pages}, lambda: _show(compared, pages))
     return 0
 
 
-def judging_of(result: StoredResult) -> tuple[Aggregate, Unit | None]:
-    """The aggregate of a run, and what belongs together in it. ValueError where the run doesn't say."""
+def aggregate_of(result: StoredResult) -> Aggregate:
+    """The aggregate of a run. ValueError where the run doesn't say."""
     told = dict(result.settings.get("aggregate") or {})
     name = told.pop("name", None)
     if name is None:
         raise ValueError(f"run of {shown(result.benchmark)}: settings.aggregate is missing; run it again")
-    return aggregate(name, told), unit_of(result.settings.get("unit"))
+    return aggregate(name, told)
 
 
 def _pages(out: Path | None, compared: FolderComparison) -> list[Path]:

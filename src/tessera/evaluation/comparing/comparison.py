@@ -114,8 +114,8 @@ def compare_runs(
     one: StoredRun,
     two: StoredRun,
     aggregate: Aggregate,
-    unit: Unit | None = None,
     *,
+    unit: Unit | None = None,
     category: str | None = None,
     seed: int = 0,
     draws: int = DRAWS,
@@ -123,21 +123,23 @@ def compare_runs(
 ) -> RunComparison:
     """Compare the questions that both runs asked. ValueError for two benchmarks and without such a question.
 
-    Questions are matched by index; those whose text or right answers differ are told and left out.
+    Questions are matched by index; those whose text or right answers differ are told and left out. unit:
+    None takes the first run's own.
     """
     if one.result.benchmark != two.result.benchmark:
         raise ValueError(
             f"the runs are of {shown(one.result.benchmark)} and {shown(two.result.benchmark)}; "
             "compare runs of one benchmark"
         )
-    pairs, unmatched = match(one.answers, two.answers)
+    pairs, unmatched = match(one.scored, two.scored)
     if not pairs:
         raise ValueError(
             f"{shown(one.folder)} and {shown(two.folder)} share no question: {'; '.join(unmatched.told())}"
         )
     first, second = ([pair[side].graded for pair in pairs] for side in (0, 1))
+    unit = unit or one.unit
     figures = differences_of(first, second, aggregate, unit, seed, draws, seconds)
-    units = int(number_units(first, unit).max()) + 1
+    units = int(number_units(first, unit, aggregate).max()) + 1
     settings = differing(one.result, two.result)
     flips = flips_of(pairs, category or category_column(first))
     return RunComparison(
@@ -190,24 +192,11 @@ def category_of(graded: Graded, column: str | None) -> str:
 
 
 def differing(one: StoredResult, two: StoredResult) -> dict[str, tuple[Any, Any]]:
-    """Settings with other values in both runs, by name; None where one of them has none."""
-    sides = [
-        flat({name: value for name, value in run.model_dump(mode="json").items() if name not in _MEASURED})
-        for run in (one, two)
-    ]
+    """Model, preset and settings with other values in both runs; None where one of them has none."""
+    sides = [{"model": run.model, "preset": run.preset} | flat(run.settings) for run in (one, two)]
     names = dict.fromkeys(name for side in sides for name in side)
-    return {
-        name.removeprefix("settings."): (sides[0].get(name), sides[1].get(name))
-        for name in names
-        if sides[0].get(name) != sides[1].get(name)
-    }
-
-
-_MEASURED = (
-    *("figures", "intervals", "estimates", "benchmark", "title", "metric", "seconds", "robustness", "notes"),
-    *("published", "questions", "answered", "faults", "cut", "answer_tokens"),
-)
-"""What a result tells beside its settings."""
+    both = {name: (sides[0].get(name), sides[1].get(name)) for name in names}
+    return {name: values for name, values in both.items() if values[0] != values[1]}
 
 
 def few(names: Sequence[str]) -> str:
@@ -233,12 +222,12 @@ class FolderComparison:
 def compare_folders(
     one: Path,
     two: Path,
-    judging: Callable[[StoredResult], tuple[Aggregate, Unit | None]],
+    aggregate_of: Callable[[StoredResult], Aggregate],
     **options: Any,
 ) -> FolderComparison:
     """Compare every benchmark that both folders have a run of. ValueError when there is none.
 
-    judging: a run to its benchmark's aggregate and unit. options: those of `compare_runs`.
+    aggregate_of: a run to its benchmark's aggregate. options: those of `compare_runs`.
     """
     first, second = find_runs(one), find_runs(two)
     shared = [name for name in first if name in second]
@@ -249,7 +238,7 @@ def compare_folders(
     runs = {}
     for name in shared:
         before, after = StoredRun.read(first[name]), StoredRun.read(second[name])
-        runs[name] = compare_runs(before, after, *judging(before.result), **options)
+        runs[name] = compare_runs(before, after, aggregate_of(before.result), **options)
     return FolderComparison(
         runs, [name for name in first if name not in second], [name for name in second if name not in first]
     )

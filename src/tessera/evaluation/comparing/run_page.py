@@ -37,11 +37,12 @@ class RunReport:
     notes: Sequence[str] = ()
 
     @classmethod
-    def of(cls, run: StoredRun, robustness: Mapping[str, Intervals] | None = None) -> RunReport:
+    def of(cls, run: StoredRun) -> RunReport:
         """From `result.json`. ValueError where it has no figures."""
         told = run.result
         try:
             intervals = Intervals.from_json(told.estimates)
+            robustness = {name: Intervals.from_json(found) for name, found in told.robustness.items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             where = f"{shown(run.folder / RESULT)}: estimates"
             raise ValueError(
@@ -50,13 +51,13 @@ class RunReport:
         if not intervals:
             raise ValueError(f"{shown(run.folder / RESULT)}: estimates: no figures; score the run again")
         title = told.title or told.benchmark
-        return cls(title, intervals, told.metric, told.published, robustness or {}, told.notes)
+        return cls(title, intervals, told.metric, told.published, robustness, told.notes)
 
 
 def run_page(run: StoredRun, report: RunReport) -> HtmlPage:
     """Headline, published scores, figures, what a score hides, cards with filters, settings."""
     column = category_column(run.graded)
-    kinds = {kind: [one for one in run.answers if kind_of(one) == kind] for kind in KINDS}
+    kinds = {kind: [one for one in run.scored if kind_of(one) == kind] for kind in KINDS}
     cards = [
         answer_card(one, (kind, category_of(one.graded, column)))
         for kind, answers in kinds.items()
@@ -73,7 +74,7 @@ def run_page(run: StoredRun, report: RunReport) -> HtmlPage:
     )
     filters = {
         "verdict": [kind for kind in KINDS if kinds[kind]],
-        "category": sorted({category_of(one.graded, column) for one in run.answers} - {""}),
+        "category": sorted({category_of(one.graded, column) for one in run.scored} - {""}),
     }
     return HtmlPage(report.title, run.result.name, sections, filters)
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tessera.evaluation.comparing.resampling import Unit, same_media, unit_of
+from tessera.evaluation.robustness.option_order import MARK
 from tessera.runtime.config import first_fault
 from tessera.runtime.json_file import MAX_BYTES, read_object
 from tessera.runtime.shown import shown
@@ -89,6 +90,7 @@ class StoredResult(_Stored):
     metric: str = ""
     published: dict[str, dict[str, float]] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    robustness: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -105,9 +107,14 @@ class StoredRun:
     answers: Sequence[StoredAnswer]
 
     @property
+    def scored(self) -> list[StoredAnswer]:
+        """Answers that count for the score: not those to questions asked again with rotated options."""
+        return [answer for answer in self.answers if MARK not in answer.index]
+
+    @property
     def graded(self) -> list[Graded]:
-        """All answers, in the order of the file."""
-        return [answer.graded for answer in self.answers]
+        """Answers that count, in the order of the file."""
+        return [answer.graded for answer in self.scored]
 
     @property
     def unit(self) -> Unit:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tessera.evaluation.comparing.intervals import Intervals, interval_of
+from tessera.evaluation.comparing.resampling import Unit, same_media
 from tessera.evaluation.robustness.summary import robustness_of, unrotated
 from tessera.evaluation.running.folder import write_predictions, write_result
 from tessera.evaluation.running.grading import BenchmarkGrading, Replies
@@ -33,10 +34,17 @@ class RunOutcome:
     figures: Mapping[str, float] = field(default_factory=dict)
     intervals: Intervals | None = None
     robustness: Mapping[str, Intervals] = field(default_factory=dict)
+    media: dict[str, list[str]] = field(default_factory=dict)
+    """files of each question's pictures and clips"""
     cut_off: set[str] = field(default_factory=set)
     """indexes of answers that ended because their tokens ran out"""
     notes: list[str] = field(default_factory=list)
     """further lines for people"""
+
+    @property
+    def unit(self) -> Unit:
+        """What belongs together: equal values of the benchmark's column, or else the same pictures."""
+        return self.plan.unit or same_media(self.media)
 
     @property
     def headline(self) -> float | None:
@@ -73,8 +81,8 @@ def settle(
     if outcome.graded:
         judged, cut = unrotated(outcome.graded), frozenset(outcome.cut_off)
         outcome.figures = dict(plan.aggregate(judged))
-        outcome.intervals = interval_of(judged, plan.aggregate, plan.unit)
-        outcome.robustness = robustness_of(outcome.graded, plan.unit, cut)
+        outcome.intervals = interval_of(judged, plan.aggregate, outcome.unit)
+        outcome.robustness = robustness_of(outcome.graded, outcome.unit, cut)
     return outcome
 
 
@@ -82,7 +90,7 @@ def leave(outcome: RunOutcome, settings: Mapping[str, Any]) -> None:
     """Figures and settings in `result.json`, and the page."""
     write_result(outcome.folder, _values(outcome, settings))
     if outcome.graded:
-        write_run_page(outcome.folder, outcome.robustness)
+        write_run_page(outcome.folder)
 
 
 def _lines(
@@ -95,6 +103,7 @@ def _lines(
             outcome.faults.append(f"question {row.graded.index}: {row.fault}")
             continue
         outcome.graded.append(row.graded)
+        outcome.media[row.graded.index] = row.line["media"]
         if row.line["finish"] == "length":
             outcome.cut_off.add(row.graded.index)
         outcome.tokens += row.line["tokens"]

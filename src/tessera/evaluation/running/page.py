@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from tessera.evaluation.comparing.intervals import Intervals
 from tessera.evaluation.comparing.run_page import RunReport, run_page
 from tessera.evaluation.comparing.stored import StoredAnswer, StoredRun
 from tessera.evaluation.predictions.lmms_eval import (
@@ -24,10 +23,10 @@ PAGE = "page.html"
 ExportForm = Literal["xlsx", "tsv", "json", "lmms-eval"]
 
 
-def write_run_page(folder: Path, robustness: Mapping[str, Intervals]) -> Path:
+def write_run_page(folder: Path) -> Path:
     """The page beside `predictions.jsonl` and `result.json`, from what these say."""
     run = StoredRun.read(folder)
-    write_page(folder / PAGE, run_page(run, RunReport.of(run, robustness)))
+    write_page(folder / PAGE, run_page(run, RunReport.of(run)))
     return folder / PAGE
 
 
