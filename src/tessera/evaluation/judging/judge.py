@@ -23,12 +23,22 @@ from tessera.scoring.yes_no.said import OTHER, one_of_both
 _FOLDER = Path(__file__).resolve().parents[2] / "assets" / "judges"
 _ENDINGS = (".yaml", ".yml", ".json")
 _BEST_OF_PAIR = 10
+_NO_REPLIES: Mapping[str, str] = MappingProxyType({})
 _LETTER = Inference()
 Reads = Literal[
-    *("answer", "letter", "yes_no", "pair"),
-    *("share", "first_share", "rating", "preference", "points", "same", "graded"),
+    "answer",
+    "letter",
+    "yes_no",
+    "pair",
+    "share",
+    "first_share",
+    "rating",
+    "preference",
+    "points",
+    "same",
+    "graded",
 ]
-"""How a reply is read: an answer, letter, or yes or no that the benchmark's scorer then judges; two marks; or a
+"""How a reply is read: an answer, a letter, or yes or no, for the benchmark's scorer to judge; two marks; or a
 mark by its name in `scoring/judged/replies.py`."""
 
 
@@ -76,11 +86,11 @@ def judge_rules(name: str | Path) -> JudgeRules:
     """The rules of this name, or of your own file. ValueError with what there is, or with the fault."""
     path = Path(name)
     if path.suffix.lower() in _ENDINGS:
-        return load_declared(JudgeRules, path)
+        return load_declared(JudgeRules, path, "judge file")
     known = judge_names()
     if str(name) not in known:
-        raise ValueError(f"judge {shown(str(name))} is unknown: give one of {', '.join(known)}, or a .yaml file")
-    return load_declared(JudgeRules, _FOLDER / f"{name}.yaml")
+        raise ValueError(f"judge {shown(str(name))} is unknown: give one of {', '.join(known)}, or a file")
+    return load_declared(JudgeRules, _FOLDER / f"{name}.yaml", "judge file")
 
 
 def judge_names() -> list[str]:
@@ -89,7 +99,7 @@ def judge_names() -> list[str]:
 
 
 def questions(
-    rules: JudgeRules, graded: Sequence[Graded], replies: Mapping[str, str] = MappingProxyType({}), call: int = 0
+    rules: JudgeRules, graded: Sequence[Graded], replies: Mapping[str, str] = _NO_REPLIES, call: int = 0
 ) -> list[JudgeQuestion]:
     """What is still to be asked: answers without a reply that can be read; none once all calls are made.
 
@@ -100,8 +110,7 @@ def questions(
     temperature = rules.temperature + call * rules.warmer
     return [
         JudgeQuestion(
-            *(each.index, _asked(rules, each), rules.system),
-            *(temperature, rules.new_tokens, rules.pictures),
+            each.index, _asked(rules, each), rules.system, temperature, rules.new_tokens, rules.pictures
         )
         for each in graded
         if asks_about(rules, each) and not _readable(rules, each, replies)
@@ -128,8 +137,7 @@ def verdicts(
         raise ValueError(f"judge {rules.name}: its replies are answers; give the benchmark's scorer")
     told = f"judge {judge}" if judge else "judge"
     return [
-        replace(each, verdict=_verdict(rules, each, replies, scorer, told)) if asks_about(rules, each) else each
-        for each in graded
+        _judged(rules, each, replies, scorer, told) if asks_about(rules, each) else each for each in graded
     ]
 
 
@@ -146,7 +154,7 @@ def _asked(rules: JudgeRules, each: Graded) -> str:
         return compiled(rules.prompt).render(USUAL | dict(reference.fields) | row)
     except jinja2.TemplateError as error:
         raise ValueError(
-            f"judge {rules.name}, question {each.index}: {error}; the data lack it, or the prompt needs a default"
+            f"judge {rules.name}, question {each.index}: {error}; the prompt needs it, or a default for it"
         ) from error
 
 
@@ -162,6 +170,12 @@ def _read(reads: str, each: Graded, reply: str) -> Any:
     if reads in _RESCORED:
         return _RESCORED[reads](reply)
     return pair(reply) if reads == "pair" else MARKS[reads](reply)
+
+
+def _judged(
+    rules: JudgeRules, each: Graded, replies: Mapping[str, str], scorer: Scorer | None, told: str
+) -> Graded:
+    return replace(each, verdict=_verdict(rules, each, replies, scorer, told))
 
 
 def _verdict(
