@@ -364,6 +364,26 @@ def test_columns_deep_in_objects_and_names_of_several_columns(tmp_path: Path) ->
     assert (two.reference.question, two.reference.answers, two.media) == ("", (), ())
 
 
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        (["A. a cat", "B. two"], {"A": "a cat", "B": "two"}),
+        (["(A) 1.5", "(B) A: 2"], {"A": "1.5", "B": "A: 2"}),
+        ("A: x\nB: y (left)\n", {"A": "x", "B": "y (left)"}),
+        (["A. a", "C. c"], {"A": "A. a", "B": "C. c"}),
+        (["A. a"], {"A": "A. a"}),
+        (["a", "B. b"], {"A": "a", "B": "B. b"}),
+        ("(a) left (b) right", {"A": "left", "B": "right"}),
+    ],
+)
+def test_letters_in_front_of_options_go_where_each_has_its_own(
+    tmp_path: Path, given: object, options: dict[str, str]
+) -> None:
+    lines(tmp_path, {"question": "?", "choices": given})
+    (item,) = opened(tmp_path, file="rows.jsonl", options="choices")
+    assert item.reference.options == options
+
+
 BESIDE = {"file": "ann.json", "records": "annotations", "match": {"id": "image_id"}}
 
 

@@ -11,6 +11,7 @@ from tessera.scoring.verdict import Reference
 
 INNER = ("answer", "answers", "caption", "text", "raw")
 """Keys under which an answer stands that is an object."""
+_MARKED = re.compile(r"\s*\(?([A-Za-z])[).:]\s*(.*?)\s*", re.DOTALL)
 _BRACKETED = re.compile(r"\(([A-Za-z])\)\s*(.*?)\s*(?=\([A-Za-z]\)|$)", re.DOTALL)
 
 
@@ -42,17 +43,30 @@ def _options(row: Row, form: DataForm) -> dict[str, str]:
 
 
 def _listed_options(row: Row, column: str) -> dict[str, str] | None:
-    """The options of one column: a list, an object of letters, or `(a) … (b) …`; None for a lone text."""
+    """The options of one column: a list, an object of letters, lines, or `(a) … (b) …`; None for a lone text.
+
+    Letters in front (`A. …`, `(A) …`, `A: …`) go where every option has its own.
+    """
     value = row.values.get(column)
     if isinstance(value, Mapping):
         return {str(letter): written(text) for letter, text in value.items() if not is_missing(text)}
     if (listed := list_in(value)) is not None:
         if len(listed) > len(ascii_uppercase):
             raise row.fault(column, f"{len(listed)} options", "26 can be named, A to Z")
-        return {letter: written(text) for letter, text in zip(ascii_uppercase, listed, strict=False)}
+        texts = [*map(written, listed)]
+        return _unmarked(texts) or dict(zip(ascii_uppercase, texts, strict=False))
+    if isinstance(value, str) and (lines := _unmarked(value.splitlines())):
+        return lines
     if isinstance(value, str) and len(found := _BRACKETED.findall(value)) > 1:
         return {letter.upper(): text for letter, text in found}
     return None
+
+
+def _unmarked(texts: list[str]) -> dict[str, str]:
+    """Several texts without the letters in front; nothing unless each begins with its own."""
+    marked = [_MARKED.fullmatch(text) for text in texts]
+    found = {mark[1].upper(): mark[2] for mark in marked if mark}
+    return found if len(texts) > 1 and [*found] == [*ascii_uppercase[: len(texts)]] else {}
 
 
 def _texts(value: Any) -> tuple[str, ...]:
