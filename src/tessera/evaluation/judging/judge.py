@@ -38,8 +38,8 @@ Reads = Literal[
     "same",
     "graded",
 ]
-"""How a reply is read: an answer, a letter, or yes or no, for the benchmark's scorer to judge; two marks; or a
-mark by its name in `scoring/judged/replies.py`."""
+"""How a reply is read: an answer, a letter, or yes or no, for the benchmark's scorer to judge; two marks; or
+one by its name in `scoring/judged/replies.py`."""
 
 
 class JudgeRules(Declared):
