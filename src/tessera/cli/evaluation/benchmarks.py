@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -15,7 +15,7 @@ from tessera.chat.openai import read_messages
 from tessera.cli.evaluation.asked_model import AskedModel
 from tessera.cli.evaluation.beside import tell_gain, tell_seen
 from tessera.cli.evaluation.command import PRESET_COT
-from tessera.cli.evaluation.shards import Shard
+from tessera.cli.evaluation.shards import OthersAtWork, Shard
 from tessera.cli.evaluation.tables import results_table
 from tessera.cli.preference.sample import STOPPED
 from tessera.cli.terminal.tables import Terminal
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from tessera.cli.evaluation.command import EvaluateCommand
 
 
+class Stopped(Exception):
+    """The user stopped the run; it can go on."""
+
+
 @dataclass(frozen=True)
 class BenchmarkEvaluation:
     """What `tessera evaluate --on` does."""
@@ -45,11 +49,17 @@ class BenchmarkEvaluation:
         _ = self._asked
         plans = [self._plan(name) for name in expand_names(self.command.on)]
         outcomes: list[RunOutcome] = []
+        waiting: list[str] = []
         for plan in plans:
-            found = list(self._outcomes(plan))
-            if None in found:
+            try:
+                outcomes += self._outcomes(plan)
+            except OthersAtWork as others:
+                waiting.append(f"{plan.benchmark.name}: {others}")
+            except Stopped:
                 return STOPPED
-            outcomes += [outcome for outcome in found if outcome is not None]
+        if waiting:
+            self.command.tell(lambda: {"waiting": waiting}, lambda: print("\n".join(waiting)))
+            return 0
         self.command.tell(lambda: [values(each) for each in outcomes], lambda: self._show(outcomes))
         return 1 if any(outcome.faults for outcome in outcomes) else 0
 
@@ -78,20 +88,18 @@ class BenchmarkEvaluation:
         self._asking(plan, False).prompt(plan.items[0])  # a prompt that fails does so here
         return replace(plan, all_orders=given.order)
 
-    def _outcomes(self, plan: BenchmarkPlan) -> Iterator[RunOutcome | None]:
-        """Of a benchmark, and of it without pictures; None where it was stopped, or shards are at work."""
+    def _outcomes(self, plan: BenchmarkPlan) -> list[RunOutcome]:
+        """Of a benchmark, and of it without pictures."""
         outcome = self._evaluate(plan, False)
-        yield outcome
-        blind = self._evaluate(plan, True) if self.command.blind and outcome else None
-        if blind is not None and outcome is not None:
-            tell_gain(outcome, blind)
-            self._leave(blind)
-            yield blind
-        if outcome is not None:
-            if self.command.seen_in is not None:
-                with progress_bars() as bars:
-                    tell_seen(outcome, self.command.seen_in, 0, bars)
-            self._leave(outcome)
+        blind = [self._evaluate(plan, True)] if self.command.blind else []
+        for other in blind:
+            tell_gain(outcome, other)
+        if self.command.seen_in is not None:
+            with progress_bars() as bars:
+                tell_seen(outcome, self.command.seen_in, 0, bars)
+        for each in (outcome, *blind):
+            self._leave(each)
+        return [outcome, *blind]
 
     def _asking(self, plan: BenchmarkPlan, blind: bool) -> BenchmarkAsking:
         given, sampled, named = self.command, self.command.asking, self._version
@@ -111,21 +119,19 @@ class BenchmarkEvaluation:
             wanted={"logprobs": True} if weighed else {},
         )
 
-    def _evaluate(self, plan: BenchmarkPlan, blind: bool) -> RunOutcome | None:
-        """Ask and judge; None where the run was stopped, or other shards are still at work."""
+    def _evaluate(self, plan: BenchmarkPlan, blind: bool) -> RunOutcome:
+        """Ask and judge. Stopped where the run was stopped, OthersAtWork where other shards are not done."""
         asking = self._asking(plan, blind)
         folder = plan.folder / "blind" if blind else plan.folder
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             replies = self._replies(plan, folder, asking, stack)
-            if replies is None:
-                return None
             bars = stack.enter_context(progress_bars())
             return settle(plan, folder, self._grading(plan, asking), replies, bars)
 
     def _replies(
         self, plan: BenchmarkPlan, folder: Path, asking: BenchmarkAsking, stack: ExitStack
-    ) -> Replies | None:
+    ) -> Replies:
         """Those of a file that was given, or what is answered now."""
         given = self.command
         if given.predictions is not None:
@@ -133,7 +139,7 @@ class BenchmarkEvaluation:
         shard = Shard.read(given.shard)
         requests = (request for item in shard.of(plan.asked) for request in asking.requests(item))
         if given.all_answered(shard.file(folder), requests, Path("/"), plan.rules.new_tokens) is None:
-            return None
+            raise Stopped
         return shard.replies(folder, stack)
 
     def _grading(self, plan: BenchmarkPlan, asking: BenchmarkAsking) -> BenchmarkGrading:

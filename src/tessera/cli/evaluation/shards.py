@@ -12,12 +12,19 @@ from tessera.evaluation.rows.item import Item
 from tessera.runtime.shown import shown
 
 
+class OthersAtWork(Exception):
+    """Other shards are not done."""
+
+
 @dataclass(frozen=True)
 class Shard:
     """The number-th of `count`, from 1: every count-th question."""
 
     number: int = 1
     count: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
 
     @classmethod
     def read(cls, given: str | None) -> Shard:
@@ -37,13 +44,13 @@ class Shard:
         """What its requests and answers are named after."""
         return folder / (f"shard_{self.number}_of_{self.count}" if self.count > 1 else "asked")
 
-    def replies(self, folder: Path, stack: ExitStack) -> ShardReplies | None:
-        """The answers of all shards; None where another is not done."""
-        files = [Shard(number, self.count).file(folder) for number in range(1, self.count + 1)]
-        for file in files:
-            asked, answers = (file.with_name(f"{file.name}.{end}") for end in ("requests", "answers"))
-            if not answers.is_file() or _lines(answers) < _lines(asked):
-                return None
+    def replies(self, folder: Path, stack: ExitStack) -> ShardReplies:
+        """The answers of all shards. OthersAtWork where another is not done."""
+        shards = [Shard(number, self.count) for number in range(1, self.count + 1)]
+        files = [shard.file(folder) for shard in shards]
+        if missing := [str(shard) for shard, file in zip(shards, files, strict=True) if not _done(file)]:
+            told = f"shard {self} is done; the last of the others scores all: --shard {', '.join(missing)}"
+            raise OthersAtWork(told)
         each = [stack.enter_context(BatchReplies(file.with_name(f"{file.name}.answers"))) for file in files]
         return ShardReplies(each)
 
@@ -58,6 +65,11 @@ class ShardReplies:
         """One of them; that there is none is a fault of it."""
         found = [file[name] for file in self._files if name in file]
         return found[0] if found else self._files[0][name]
+
+
+def _done(file: Path) -> bool:
+    asked, answers = (file.with_name(f"{file.name}.{end}") for end in ("requests", "answers"))
+    return answers.is_file() and asked.is_file() and _lines(answers) == _lines(asked)
 
 
 def _lines(file: Path) -> int:

@@ -103,7 +103,7 @@ def _lines(
             outcome.faults.append(f"question {row.graded.index}: {row.fault}")
             continue
         outcome.graded.append(row.graded)
-        outcome.media[row.graded.index] = row.line["media"]
+        outcome.media[row.graded.index] = [media["path"] for media in row.line["media"]]
         if row.line["finish"] == "length":
             outcome.cut_off.add(row.graded.index)
         outcome.tokens += row.line["tokens"]
