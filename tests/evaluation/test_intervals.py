@@ -212,3 +212,18 @@ def test_units_and_groups_together(pairs: list[tuple[int, int]]) -> None:
                 numbers[i] = numbers[j] = min(numbers[i], numbers[j])
     found = number_units(answers, unit_of("picture"), Grouping()).tolist()
     assert [found.index(n) for n in found] == numbers
+
+
+def test_bounds_of_computed_figures_stay_where_figures_can_be() -> None:
+    """A recall of 100 %, and 0 in halves that have none to find, once had bounds from 100.2 to 100.2."""
+
+    def recall(found: Sequence[Graded]) -> dict[str, float]:
+        asked = [one.verdict.score for one in found if one.reference.fields["category"] == "yes"]
+        return {OVERALL: 100 * sum(asked) / len(asked) if asked else 0.0}
+
+    kinds = ["yes"] * 8 + ["no"] * 40
+    assert interval_of(graded([1] * 48, category=kinds), recall)[OVERALL] == (100, 100)
+    low, high = interval_of(graded([1, 1, 1, 0] * 12, category=kinds), recall)[OVERALL]
+    assert 0 <= low < 75 < high <= 100
+    spread = interval_of(graded([1] * 23 + [0]), ComputedMean(), seconds=0).estimates[OVERALL]
+    assert spread.high <= 100 and spread.how == "spread of 40 halves"

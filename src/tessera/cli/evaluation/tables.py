@@ -20,8 +20,9 @@ def results_table(outcomes: Sequence[RunOutcome]) -> Table:
     for outcome in outcomes:
         benchmark = outcome.plan.benchmark
         name = f"{benchmark.name}, no pictures" if outcome.blind else benchmark.name
+        asked = outcome.intervals.questions if outcome.intervals else 0
         metric = benchmark.metric or outcome.plan.rules.scorer["name"]
-        table.add_row(name, metric, *cells(outcome, OVERALL), str(len(outcome.graded)), style="bold")
+        table.add_row(name, metric, *cells(outcome, OVERALL), str(asked), style="bold")
         others = [figure for figure in outcome.figures if figure != OVERALL]
         for figure in others[:MOST_FIGURES]:
             table.add_row(f"  {figure}", "", *cells(outcome, figure), "")

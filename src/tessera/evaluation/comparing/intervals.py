@@ -215,8 +215,11 @@ def from_halves(value: float, drawn: Floats, units: NDArray[np.int64]) -> Estima
         return Estimate(value, math.nan, math.nan, math.nan, "too few questions")
     spread = half_spread(count)
     error = float(known.std(ddof=1)) * spread
+    least, most = min(float(known.min()), value), max(float(known.max()), value)
     if len(known) < FEW_DRAWS:
-        low, high = value - NORMAL * error, value + NORMAL * error
-        return Estimate(value, low, high, error, f"spread of {len(drawn)} halves")
-    low, high = bounds_of(value + (known - known.mean()) * spread)
-    return Estimate(value, low, high, error, f"{len(drawn)} halves")
+        low, high, how = value - NORMAL * error, value + NORMAL * error, f"spread of {len(drawn)} halves"
+    else:
+        low, high = bounds_of(value + (known - np.median(known)) * spread)
+        how = f"{len(drawn)} halves"
+    # No half was beyond: a share of 98 % has no bound above 100.
+    return Estimate(value, max(low, least), min(high, most), error, how)
