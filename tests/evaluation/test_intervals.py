@@ -148,7 +148,9 @@ def test_one_question_has_no_computed_interval() -> None:
 def test_units_by_column_and_without_a_value() -> None:
     answers = graded([1, 1, 1, 1, 1], picture=["x", None, "x", None, ""])
     assert number_units(answers, unit_of("picture")).tolist() == [0, 1, 0, 2, 3]
-    assert unit_of(None) is None
+    files = {str(n): ["a.png"] for n in (1, 2, 3)}
+    assert number_units(answers, unit_of("picture", files)).tolist() == [0, 1, 0, 1, 2]
+    assert number_units(answers, unit_of(None)).tolist() == [0, 1, 2, 3, 4]
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=30), st.integers(0, 9))
