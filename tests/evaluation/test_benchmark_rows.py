@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import multiprocessing
 import zlib
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import PIL.Image
 import pytest
 
-from tessera.evaluation.benchmarks.benchmark import DataForm
+from tessera.evaluation.benchmarks.benchmark import Benchmark, DataForm
 from tessera.evaluation.rows.item import MediaFile
 from tessera.evaluation.rows.open import Items, open_items
 from tessera.evaluation.rows.table import TableRows
@@ -127,8 +128,8 @@ def test_what_the_kits_rules_change_is_told(tmp_path: Path) -> None:
     assert [item.index for item in items] == ["7", "8"]
     assert items[0].reference.answers == ()
     assert items.notes == [
-        "rows.tsv: column 'id': 1 cell such as '007' read as 7",
-        "rows.tsv: column 'answer': 1 cell 'None' read as missing",
+        "rows.tsv: read as missing, as pandas does: answer (1 cells, 'None')",
+        "rows.tsv: read as numbers, as pandas does: id (1 cells, '007' as 7)",
     ]
 
 
@@ -142,7 +143,7 @@ def test_a_table_of_choices(tmp_path: Path) -> None:
     ]
     table(tmp_path, header, *rows)
     items = opened(tmp_path, **MMBENCH)
-    numbers = "rows.tsv: column 'D': 2 cells such as '2' read as 2.0"
+    numbers = "rows.tsv: read as numbers, as pandas does: D (2 cells, '2' as 2.0)"
     assert len(items) == 3
     assert items.notes == ["1 row without a picture left out, as that kit does", numbers]
     first, second, third = items
@@ -165,6 +166,22 @@ def test_pictures_are_written_when_they_are_read(tmp_path: Path) -> None:
     assert list(items) == again == list(opened(tmp_path, index="index", image="image"))
 
 
+def test_a_short_declaration_of_ones_own(tmp_path: Path) -> None:
+    """Five lines: cells stay as they stand, and a column `index` names the rows."""
+    rows = [
+        ["007", in_text(RED), "?", "None", "1", "A"],
+        ["8", "007", "?", "x", "2", "B"],
+        ["9", "", "?", "x", "y", "A"],
+    ]
+    table(tmp_path, ["index", "image", "question", "A", "B", "answer"], *rows)
+    told = {"name": "own", "kind": "choice", "data": "rows.tsv", "scorer": "choice"}
+    (form,) = Benchmark.model_validate(told).data.values()
+    items = open_items(form, tmp_path, tmp_path / "store")
+    assert [item.index for item in items] == ["007", "8", "9"] and items.notes == []
+    assert items[0].reference.options == {"A": "None", "B": "1"}
+    assert items[0].media == items[1].media != items[2].media == ()
+
+
 @pytest.mark.parametrize("write", [str, json.dumps])
 def test_several_pictures_in_a_cell(tmp_path: Path, write: Any) -> None:
     cell = write([in_text(RED), in_text(BLUE)])
@@ -172,6 +189,34 @@ def test_several_pictures_in_a_cell(tmp_path: Path, write: Any) -> None:
     first, second = opened(tmp_path, index="index", image="image")
     assert [media.path.read_bytes() for media in first.media] == [RED, BLUE]
     assert second.media == first.media
+
+
+def test_several_large_pictures_in_a_cell(tmp_path: Path) -> None:
+    """Some megabytes of base64 in one list: no parser sees them."""
+    large = [picture(color, side=900, kind="BMP") for color in ("red", "blue")]
+    table(tmp_path, ["index", "image", "question"], [0, str([in_text(data) for data in large]), "?"])
+    (item,) = opened(tmp_path, index="index", image="image")
+    assert [media.path.read_bytes() for media in item.media] == large
+
+
+def keep_pictures(folder: Path) -> None:
+    """What a process does that shares a store."""
+    for _ in opened(folder, index="index", image="image"):
+        pass
+
+
+def test_processes_share_a_store(tmp_path: Path) -> None:
+    rows = [[n, in_text(picture(side=8 + n % 5)), "?"] for n in range(60)]
+    table(tmp_path, ["index", "image", "question"], *rows)
+    spawn = multiprocessing.get_context("spawn")
+    others = [spawn.Process(target=keep_pictures, args=(tmp_path,)) for _ in range(2)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+    assert [other.exitcode for other in others] == [0, 0]
+    kept = [file for file in (tmp_path / "store").rglob("*") if file.is_file()]
+    assert len(kept) == 5 and all(PIL.Image.open(file).size[0] in range(8, 13) for file in kept)
 
 
 def test_a_jpg_name_is_a_second_encoding(tmp_path: Path) -> None:

@@ -86,7 +86,8 @@ class DataForm(Declared):
     own: cells of a table are texts, only an empty one is missing; bytes of pictures stay as they are.
     """
     index: Names | None = None
-    """column that names a question, or several that do together (a/b); the line's number without one"""
+    """column that names a question, or several that do together (a/b); without one a table's `index`, or the
+    line's number"""
     question: str = "question"
     """dots go deeper here and in the columns below: `input.question`, `conversations.0.value`"""
     answer: Names = ("answer",)
@@ -189,5 +190,6 @@ class Benchmark(Declared):
         given = {**given, "title": given.get("title") or given.get("name", "")}
         if isinstance(given.get("data"), str):
             options = "A-Z" if given.get("kind") == "choice" else ()
-            given["data"] = {"own": {"file": given["data"], "image": "image", "options": options}}
+            form = {"file": given["data"], "options": options, "rules": "own"}
+            given["data"] = {"own": form | ({} if given.get("kind") == "text" else {"image": "image"})}
         return given

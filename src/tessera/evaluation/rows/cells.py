@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tessera.runtime.shown import counted
-
 Kind = Literal["text", "whole", "real", "truth"]
 Value = str | int | float | bool | None
 
@@ -82,12 +80,12 @@ class Column:
         return "truth" if self.truth and not self.whole else "text"
 
     @property
-    def changes(self) -> list[str]:
-        """What becomes of cells that are not kept as they stand, in words."""
-        told = [f"{counted(n, 'cell')} {word!r} read as missing" for word, n in self.words.items()]
+    def changes(self) -> list[tuple[str, int, str]]:
+        """Kinds of cells that are not kept as they stand: one of each, how many, and what becomes of them."""
+        told = [(word, self.words.total(), "missing") for word, _ in self.words.most_common(1)]
         if numbers := self.other.get(self.kind):
-            count, one = sum(numbers.values()), next(iter(numbers))
-            told.append(f"{counted(count, 'cell')} such as {one!r} read as {_READ[self.kind](one)!r}")
+            one = next(iter(numbers))
+            told.append((one, sum(numbers.values()), str(_READ[self.kind](one))))
         return told
 
 

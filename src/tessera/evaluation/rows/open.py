@@ -24,6 +24,7 @@ from tessera.evaluation.rows.store import PictureStore
 from tessera.evaluation.rows.table import TableRows
 from tessera.imaging.decode import read_size
 from tessera.records.files.cache import cached_folder, map_table
+from tessera.records.readers.container import Container
 from tessera.runtime.shown import counted, shown
 
 MOST_NAMED = 12
@@ -44,6 +45,7 @@ class Items(Sequence[Item]):
 
     def __init__(self, form: DataForm, root: Path, store: Path) -> None:
         self._form, self._files = form, open_files(form, root)
+        self._named = form.index or _usual_index(self._files[0].rows)
         self._joined = Joined(form.beside, root) if form.beside else None
         self._kit = as_kit(self._files[0].file, form)
         rules = "vlmevalkit" if self._kit else "own"
@@ -72,7 +74,7 @@ class Items(Sequence[Item]):
         """What a reader should know of how the data were read: rows left out, cells that became others."""
         form, gone = self._form, self._facts["without_picture"]
         told = [f"{counted(gone, 'row')} without a picture left out, as that kit does"] if gone else []
-        named = {form.question, *form.answer, *form.options, *(form.index or ())}
+        named = {form.question, *form.answer, *form.options, *self._named}
         tables = ((file.file.name, file.rows) for file in self._files if isinstance(file.rows, TableRows))
         return told + [f"{name}: {note}" for name, table in tables for note in table.notes(named)]
 
@@ -114,16 +116,16 @@ class Items(Sequence[Item]):
         return row if self._joined is None else self._joined.complete(row)
 
     def _index(self, row: Row, number: int) -> str:
-        if self._form.index is None:
+        if not self._named:
             return str(number)
-        for column in self._form.index:
+        for column in self._named:
             if is_missing(row.values.get(column)):
                 raise row.fault(
                     column,
                     "no index",
                     "give each row one, or leave 'index' out of the form: rows are counted",
                 )
-        return "/".join(written(row.values[column]) for column in self._form.index)
+        return "/".join(written(row.values[column]) for column in self._named)
 
     def _find(self, index: str) -> Row | None:
         """The row that has an index, whether it is kept or not."""
@@ -161,7 +163,7 @@ class Items(Sequence[Item]):
             name: getattr(form, name) for name in ("question", "answer", "video", "start", "end")
         }
         groups = {key: value for key, value in named.items() if key in form.model_fields_set and value}
-        groups |= {f"index {name}": name for name in form.index or ()}
+        groups |= {f"index {name}": name for name in self._named}
         groups |= {f"where {name}": name for name in form.where} | {
             f"rename {name}": name for name in form.rename
         }
@@ -181,7 +183,7 @@ class Items(Sequence[Item]):
                 for local in range(len(file.rows)):
                     row, number = self._read((at, local)), number + 1
                     seen |= dict.fromkeys(row.values)
-                    if self._form.index is not None:
+                    if self._named:
                         names.append((self._index(row, number), (at, local)))
                     if not self._wanted(row, found):
                         continue
@@ -228,7 +230,7 @@ class Items(Sequence[Item]):
                 first = f"{shown(one.file, bare=True)}:{one.line}"
                 remedy = "name several columns ('index: [split, id]'), or leave 'index' out: rows are counted"
                 raise two.fault(
-                    ", ".join(self._form.index or ()),
+                    ", ".join(self._named),
                     f"{self._index(two, 0)!r:.80} stands in {first}, too",
                     remedy,
                 )
@@ -241,3 +243,8 @@ def _with_size(row: Row, media: Sequence[MediaFile]) -> Row:
         return row
     width, height = read_size(picture)
     return replace(row, values={**row.values, "width": width, "height": height})
+
+
+def _usual_index(rows: Container) -> tuple[str, ...]:
+    """What names the rows of a file if the form says nothing."""
+    return ("index",) if isinstance(rows, TableRows) and "index" in rows.header else ()

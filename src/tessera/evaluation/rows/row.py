@@ -3,6 +3,7 @@
 import ast
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,8 @@ from tessera.records.files.places import Location
 from tessera.runtime.shown import shown
 
 LONGEST_LIST = 2**20
-"""Characters of a list that is written as text."""
+"""Characters of a list that is parsed whole."""
+_ENTRY = re.compile(r"""\s*+(?:'([^'\\]*+)'|"([^"\\]*+)")\s*+([,\]])""")
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,34 @@ def is_missing(value: object) -> bool:
 
 
 def list_in(value: object) -> list[Any] | None:
-    """A list, or the list that a text holds as JSON or Python writes it; None for anything else."""
+    """A list, or the list that a text holds as JSON or Python writes it; None for anything else.
+
+    Of a text longer than LONGEST_LIST, such as several pictures, the entries must be plain texts in quotes.
+    """
     if isinstance(value, list | tuple):
         return list(value)
     text = value.strip() if isinstance(value, str) else ""
-    if len(text) > LONGEST_LIST or not (text.startswith("[") and text.endswith("]")):
+    if not (text.startswith("[") and text.endswith("]")):
         return None
+    if len(text) > LONGEST_LIST:
+        return _quoted(text)
     for read in (json.loads, ast.literal_eval):
         try:
             found = read(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
             continue
         return found if isinstance(found, list) else None
+    return None
+
+
+def _quoted(text: str) -> list[Any] | None:
+    """The texts of a list that holds nothing else; a parser would take many times its size."""
+    found, at = [], 1
+    while match := _ENTRY.match(text, at):
+        found.append(match[1] if match[1] is not None else match[2])
+        at = match.end()
+        if match[3] == "]":
+            return found if at == len(text) else None
     return None
 
 

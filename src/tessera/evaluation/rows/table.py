@@ -39,7 +39,7 @@ class TableRows(Container):
 
     @cached_property
     def _folder(self) -> Path:
-        return cached_folder("table", f"1 {self._given} {self.stamp()}", lambda fresh: self._scan(fresh))
+        return cached_folder("table", f"2 {self._given} {self.stamp()}", lambda fresh: self._scan(fresh))
 
     @cached_property
     def _facts(self) -> dict[str, Any]:
@@ -64,11 +64,14 @@ class TableRows(Container):
         return found
 
     def notes(self, columns: set[str]) -> list[str]:
-        """What pandas' rules change in these columns, in words."""
-        changes = zip(self.header, self._facts["changes"], strict=True) if self._pandas else ()
-        return [
-            f"column {name!r}: {told}" for name, all_told in changes if name in columns for told in all_told
-        ]
+        """What pandas' rules change in these columns, in words: a line for gaps, and one for numbers."""
+        found: dict[bool, list[str]] = {True: [], False: []}
+        for name, changes in zip(self.header, self._facts["changes"], strict=True):
+            for cell, count, becomes in changes if self._pandas and name in columns else ():
+                what = repr(cell) if becomes == "missing" else f"{cell!r} as {becomes}"
+                found[becomes == "missing"].append(f"{name} ({count} cells, {what})")
+        heads = {True: "read as missing, as pandas does", False: "read as numbers, as pandas does"}
+        return [f"{heads[kind]}: {', '.join(told)}" for kind, told in found.items() if told]
 
     def __len__(self) -> int:
         return len(self._bounds)

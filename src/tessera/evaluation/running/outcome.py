@@ -10,6 +10,7 @@ from typing import Any
 from tessera.evaluation.comparing.intervals import Intervals, interval_of
 from tessera.evaluation.comparing.resampling import Unit, unit_of
 from tessera.evaluation.robustness.summary import robustness_of, unrotated
+from tessera.evaluation.rows.open import Items
 from tessera.evaluation.running.folder import write_predictions, write_result
 from tessera.evaluation.running.grading import BenchmarkGrading, Replies
 from tessera.evaluation.running.page import write_run_page
@@ -65,7 +66,8 @@ class RunOutcome:
         asked = len(self.plan.items)
         if expected is not None and asked != expected:
             told.append(f"{asked} questions; the published figure has {expected}")
-        return told + self.notes
+        read = self.plan.items.notes if isinstance(self.plan.items, Items) else []
+        return told + read + self.notes
 
 
 def settle(
