@@ -82,7 +82,7 @@ def test_a_line_sees_the_one_behind_it() -> None:
             + [0.3207807135730643, 0.565686703080833],
         ),
         (
-            {"tokens": "plain"},
+            {"rules": "vlmevalkit"},
             [1.4085092676024815, 0.6297017414153193, 0.542208948672582, 0.4106119718885785]
             + [0.2535053652700497, 0.47309786120220565],
         ),
@@ -118,7 +118,10 @@ def test_small_cases_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "told"),
-    [({"tokens": "bert"}, "give one of ptb, plain"), ({"headline": "SPICE"}, "give one of CIDEr, BLEU-1")],
+    [
+        ({"rules": "bert"}, "give one of official, lmms-eval, vlmevalkit"),
+        ({"headline": "SPICE"}, "give one of CIDEr, BLEU-1"),
+    ],
 )
 def test_settings_are_checked(settings: dict[str, str], told: str) -> None:
     with pytest.raises(ValueError, match=told):
@@ -129,7 +132,7 @@ def test_settings_are_checked(settings: dict[str, str], told: str) -> None:
 
 def test_one_caption_alone_has_its_rouge() -> None:
     assert SCORERS["caption"]()("The Dog.", Reference(("the dog",))).score == 1
-    assert SCORERS["caption"](tokens="plain")("The Dog.", Reference(("the dog",))).score == 0
+    assert SCORERS["caption"](rules="vlmevalkit")("The Dog.", Reference(("the dog",))).score == 0
     assert SCORERS["caption"]()("x", Reference(())).why == "no reference"
 
 

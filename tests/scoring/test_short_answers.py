@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tessera.scoring.aggregates import mean, total
 from tessera.scoring.texts.edits import edit_distance
 from tessera.scoring.texts.named import AGGREGATES, SCORERS
+from tessera.scoring.texts.tasks.english_words import english_words
 from tessera.scoring.verdict import Graded, Reference, Verdict
 
 SIGNS = str.maketrans({"⏎": "\n", "␣": " ", "⇥": "\t", "∅": ""})
@@ -193,6 +194,58 @@ def test_ratios_are_the_figures() -> None:
     ):
         figures = aggregate(four)
         assert all(ratio.value == figures[name] for name, ratio in aggregate.ratios(four).items())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("It's a well-known U.S. law.", "It|'s|a|well|-|known|U.S.|law|."),
+        ("He can't, won't; cannot!", "He|ca|n't|,|wo|n't|;|can|not|!"),
+        ("(born 3 May 1950)", "(|born|3|May|1950|)"),
+        ("$1,234.5 or 50% or 10km", "$|1,234.5|or|50|%|or|10|km"),
+        ("New York's 5th Ave. at 5p.m.", "New|York|'s|5th|Ave|.|at|5|p.m."),
+        ("J. R. R. Tolkien et al.", "J.|R.|R.|Tolkien|et|al|."),
+        ("win—she: 3–2 on/off a,b end.Next", "win|—|she|:|3–2|on|/|off|a|,|b|end|.|Next"),
+        ("wait... :) www.a.com x@y.org", "wait|...|:)|www.a.com|x@y.org"),
+        ("a  b\nc", "a| |b|\n|c"),
+        ("“Best” 'x' ’tis it’s", "“|Best|”|'|x|'|’|tis|it|’s"),
+        ("25°C. 5+3 2020", "25|°|C|.|5|+|3|2020"),
+        ("", ""),
+    ],
+)
+def test_words_are_divided_as_spacy_does(text: str, words: str) -> None:
+    """Recorded answers of its English rules, version 3.8.18."""
+    assert english_words(text) == [word for word in words.split("|") if word]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said", "blanks", "exact", "jaccard"),
+    [
+        ({}, "the film was released in May", ["film was released"], [1], [1]),
+        ({}, "the film is released in May", ["film was released"], [0], [0.5]),
+        ({}, "released", ["film was released"], [0], [0]),
+        ({}, "nothing alike here", ["film was"], [0], [0]),
+        ({}, "I'm sorry, film was", ["film was"], [0], [0]),
+        ({}, "I cannot read it: film was", ["film was"], [0], [0]),
+        ({}, "sorry Assistant: film was", ["film was"], [1], [1]),
+        ({"rules": "lmms-eval"}, "sorry Assistant: film was", ["film was"], [0], [0]),
+        ({}, "a film was shown", ["film was", "was not"], [1, 0], [1, 1 / 3]),
+        ({}, "", ["x"], [0], [0]),
+        ({"language": "zh"}, "他在北京大学读书", ["北京大学", "大学生活"], [1, 0], [1, 1 / 3]),
+        ({"language": "zh"}, "无法识别 北京", ["北京"], [0], [0]),
+    ],
+)
+def test_covered_words(settings: Any, said: str, blanks: list[str], exact: Any, jaccard: Any) -> None:
+    verdict = SCORERS["vcr"](**settings)(said, Reference(tuple(blanks)))
+    assert verdict.parts["exact_match"] == exact and verdict.parts["jaccard"] == pytest.approx(jaccard)
+    assert verdict.score == sum(exact) / len(exact)
+
+
+def test_covered_words_count_by_blank_not_by_question() -> None:
+    judge = SCORERS["vcr"]()
+    rows = [Reference(("a b",)), Reference(("a b", "c d", "e f"))]
+    found = AGGREGATES["vcr"]()([Graded("", "a b", judge("a b", row), row) for row in rows])
+    assert found == {"overall": 50, "exact_match": 50, "jaccard": 50}
 
 
 CALL = '<tool_call>\n{"name": "zoom", "arguments": {"x": 1, "y": [2]}}\n</tool_call>'

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from tessera.scoring.captions import named as captions
 from tessera.scoring.choices import named as choices
 from tessera.scoring.grounding import named as grounding
 from tessera.scoring.judged import named as judged
@@ -16,7 +17,7 @@ from tessera.scoring.verdict import Aggregate, Scorer
 from tessera.scoring.yes_no import named as yes_no
 
 Made = TypeVar("Made")
-ROOMS = (choices, grounding, judged, maths, texts, yes_no)
+ROOMS = (captions, choices, grounding, judged, maths, texts, yes_no)
 SCORERS: Mapping[str, Callable[..., Scorer]] = {k: v for room in ROOMS for k, v in room.SCORERS.items()}
 AGGREGATES: Mapping[str, Callable[..., Aggregate]] = {
     k: v for room in ROOMS for k, v in room.AGGREGATES.items()

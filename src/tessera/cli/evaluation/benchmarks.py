@@ -15,6 +15,7 @@ from tessera.chat.openai import read_messages
 from tessera.cli.evaluation.asked_model import AskedModel
 from tessera.cli.evaluation.beside import tell_gain, tell_seen
 from tessera.cli.evaluation.command import PRESET_COT
+from tessera.cli.evaluation.running_score import RunningScore
 from tessera.cli.evaluation.shards import OthersAtWork, Shard
 from tessera.cli.evaluation.tables import results_table
 from tessera.cli.preference.sample import STOPPED
@@ -138,7 +139,9 @@ class BenchmarkEvaluation:
             return GivenReplies(read_predictions(given.predictions, plan.items))
         shard = Shard.read(given.shard)
         requests = (request for item in shard.of(plan.asked) for request in asking.requests(item))
-        if given.all_answered(shard.file(folder), requests, Path("/"), plan.rules.new_tokens) is None:
+        watch = RunningScore(plan, self._grading(plan, asking)) if asking.candidates == 1 else None
+        file, longest = shard.file(folder), plan.rules.new_tokens
+        if given.all_answered(file, requests, Path("/"), longest, watch) is None:
             raise Stopped
         return shard.replies(folder, stack)
 

@@ -12,7 +12,7 @@ import tyro
 from tessera.align.asking import AskedRecord, Questions, ResponseSampling, requests, response_record
 from tessera.align.prompts import PROMPTS, version_for, write_prompt
 from tessera.chat.batch.lines import BatchReplies, name_of
-from tessera.cli.serving.answering import AnsweringCommand, Defaults
+from tessera.cli.serving.answering import AnsweringCommand, Defaults, Watch
 from tessera.records.writing import json_line
 from tessera.runtime.atomic import atomic_write
 from tessera.runtime.disk import disk_faults
@@ -74,12 +74,17 @@ class RequestingCommand(AnsweringCommand):
         return 1 if outcome.faults else 0
 
     def all_answered(
-        self, file: Path, requests: Iterator[dict[str, Any]], media: Path, longest: int = Defaults.new_tokens
+        self,
+        file: Path,
+        requests: Iterator[dict[str, Any]],
+        media: Path,
+        longest: int = Defaults.new_tokens,
+        watch: Watch | None = None,
     ) -> Path | None:
         """The file of answers, which stands beside `file` like the requests; None, and told, when stopped."""
         asked, answers = (file.with_name(f"{file.name}.{end}") for end in ("requests", "answers"))
         write_lines(asked, requests)
-        counts, stop = self.answered(asked, answers, media, Defaults(new_tokens=longest), again=True)
+        counts, stop = self.answered(asked, answers, media, Defaults(new_tokens=longest), True, watch)
         if stop.asked and counts.done < counts.requests:
             self.tell(lambda: {"left": counts.requests - counts.done}, lambda: None)
             return None

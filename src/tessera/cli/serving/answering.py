@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Protocol
 
 import tyro
 
@@ -67,11 +68,18 @@ class AnsweringCommand(ReportingCommand):
     """Memory and steps of the engine."""
 
     def answered(
-        self, requests: Path, output: Path, media: Path, defaults: Defaults, again: bool = False
+        self,
+        requests: Path,
+        output: Path,
+        media: Path,
+        defaults: Defaults,
+        again: bool = False,
+        watch: Watch | None = None,
     ) -> tuple[BatchCounts, Stop]:
         """Have a file answered; what an earlier run answered is kept, its errors unless `again`.
 
-        media: folder of files that are named, if --media-root says nothing.
+        media: folder of files that are named, if --media-root says nothing. watch: hears of every answer, and
+        says something beside the bar.
         """
         self.at_least(at_once=1, max_batch=1)
         if self.endpoint is not None and self.model is not None:
@@ -80,13 +88,13 @@ class AnsweringCommand(ReportingCommand):
             )
         settings = self._settings(media, defaults)
         asked = BatchFile(requests, self._asked_of(defaults))
-        with AnswerFile(output, asked.lines, again) as answers:
+        with AnswerFile(output, asked.lines, again, watch.heard if watch else None) as answers:
             counts = BatchCounts(len(asked.lines), len(answers.done))
             if counts.kept == counts.requests:
                 return counts, Stop()
             if self.endpoint is not None:
-                return self._ask_server(self.endpoint, asked, answers, settings)
-            return self._ask_model(asked, answers, settings)
+                return self._ask_server(self.endpoint, asked, answers, settings, watch)
+            return self._ask_model(asked, answers, settings, watch)
 
     def _settings(self, media: Path, defaults: Defaults) -> ServeSettings:
         """All but the model's name. ValueError for what cannot be."""
@@ -109,7 +117,7 @@ class AnsweringCommand(ReportingCommand):
         return repr((called(self.model), self.name, *chosen, sorted(loading.items())))
 
     def _ask_model(
-        self, asked: BatchFile, answers: AnswerFile, settings: ServeSettings
+        self, asked: BatchFile, answers: AnswerFile, settings: ServeSettings, watch: Watch | None
     ) -> tuple[BatchCounts, Stop]:
         model = self._opened
         settings = settings.model_copy(update={"name": self.name or called(self.model) or model.family.name})
@@ -121,7 +129,7 @@ class AnsweringCommand(ReportingCommand):
             front = Front(model, service, settings)
             try:
                 runner = BatchRunner(build_app(front), self.at_once)
-                return asyncio.run(runner.run(asked, answers, Pace(bars), stop)), stop
+                return asyncio.run(runner.run(asked, answers, Pace(bars, watch), stop)), stop
             finally:
                 front.preparer.close()
 
@@ -131,7 +139,12 @@ class AnsweringCommand(ReportingCommand):
         return ChatModel(tessera.load(self.model, **asdict(self.loading)).loaded, self.max_batch, self.engine)
 
     def _ask_server(
-        self, address: str, asked: BatchFile, answers: AnswerFile, settings: ServeSettings
+        self,
+        address: str,
+        asked: BatchFile,
+        answers: AnswerFile,
+        settings: ServeSettings,
+        watch: Watch | None,
     ) -> tuple[BatchCounts, Stop]:
         with (
             closing(Endpoint(address, os.environ.get(KEY), self.http)) as endpoint,
@@ -140,21 +153,33 @@ class AnsweringCommand(ReportingCommand):
         ):
             assert settings.media_root is not None
             runner = RemoteRunner(endpoint, self.name or endpoint.first_model(), settings.media_root)
-            return runner.run(asked, answers, Pace(bars), stop), stop
+            return runner.run(asked, answers, Pace(bars, watch), stop), stop
+
+
+class Watch(Protocol):
+    """Hears of every answer as it comes."""
+
+    def heard(self, line: Mapping[str, Any], /) -> None:
+        """A line of the file of answers."""
+
+    def note(self) -> str:
+        """What stands beside the bar."""
+        ...
 
 
 class Pace:
     """Shows how far a batch is, and how fast it goes."""
 
-    def __init__(self, bars: Bars) -> None:
-        self._bars, self._begun = bars, time.monotonic()
+    def __init__(self, bars: Bars, watch: Watch | None = None) -> None:
+        self._bars, self._begun, self._watch = bars, time.monotonic(), watch
 
     def __call__(self, counts: BatchCounts) -> None:
         """One more answer."""
         seconds = max(time.monotonic() - self._begun, 1e-3)
         answers, tokens = (counts.done - counts.kept) / seconds, counts.answer_tokens / seconds
         failed = f", {counts.failed} failed" if counts.failed else ""
-        note = f"{answers:.1f} answers/s, {tokens:.0f} tokens/s{failed}"
+        told = f", {self._watch.note()}" if self._watch is not None else ""
+        note = f"{answers:.1f} answers/s, {tokens:.0f} tokens/s{failed}{told}"
         self._bars("answers", counts.done, counts.requests, note)
 
 

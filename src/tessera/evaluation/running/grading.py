@@ -20,7 +20,7 @@ from tessera.scoring.selection.responses import (
     read_answer,
 )
 from tessera.scoring.selection.rule import SelectionRule
-from tessera.scoring.verdict import Graded, Scorer, Verdict
+from tessera.scoring.verdict import Graded, Reference, Scorer, Verdict
 
 Rate = Callable[[Sequence[dict[str, Any]], Sequence[str]], Sequence[Rated]]
 """What a critic makes of responses to messages."""
@@ -67,8 +67,7 @@ class BenchmarkGrading:
             nothing = Graded(item.index, "", Verdict(0.0, None, "not answered"), item.reference)
             return AnsweredRow(nothing, self._line(item, nothing, "", []), told[0].fault)
         said, chosen = self._chosen(item, sound)
-        prediction = said if self.keep_thought else said.rpartition("</think>")[2].strip()
-        verdict = self.scorer(self._answer(prediction), item.reference)
+        prediction, verdict = self.judged(said, item.reference)
         graded = Graded(item.index, prediction, verdict, item.reference)
         line = self._line(item, graded, said, sound)
         if chosen is not None:
@@ -79,6 +78,11 @@ class BenchmarkGrading:
                 "scores": [each.score for each in chosen.candidates],
             }
         return AnsweredRow(graded, line)
+
+    def judged(self, said: str, reference: Reference) -> tuple[str, Verdict]:
+        """What counts as the answer in what was said, and its verdict."""
+        prediction = said if self.keep_thought else said.rpartition("</think>")[2].strip()
+        return prediction, self.scorer(self._answer(prediction), reference)
 
     def rows(self, items: Sequence[Item], replies: Replies) -> Iterator[AnsweredRow]:
         """Of all, one after another."""

@@ -50,7 +50,8 @@ class BenchmarkPlan:
         rules = resolve(benchmark, preset)
         settings = dict(rules.scorer)
         judged = scorer(settings.pop("name"), settings)
-        added = aggregate(benchmark.aggregate.name, benchmark.aggregate.settings)
+        figures = dict(rules.aggregate)
+        added = aggregate(figures.pop("name"), figures)
         name, found = choose_form(benchmark, rules, root, form)
         items = open_items(found, root, folder / "pictures")
         if not len(items):
@@ -69,8 +70,7 @@ class BenchmarkPlan:
     def settings(self) -> dict[str, Any]:
         """What figures depend on beside the model."""
         held = self.rules.model_dump(exclude_none=True)
-        added: dict[str, Any] = {"aggregate": self.benchmark.aggregate.model_dump(), "form": self.form}
-        added["unit"] = self.benchmark.unit
+        added = {"form": self.form, "unit": self.benchmark.unit}
         return {**held, **added, "data": list(self.benchmark.data[self.form].file)}
 
 

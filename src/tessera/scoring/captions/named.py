@@ -10,17 +10,18 @@ from tessera.scoring.settings import flag, one_of
 from tessera.scoring.verdict import OVERALL, Aggregate, Graded, Reference, Scorer, Verdict
 
 FIGURES = ("CIDEr", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L")
-_TOKENS = ("ptb", "plain")
+RULES = ("official", "lmms-eval", "vlmevalkit")
+"""All but the last divide words as pycocoevalcap does; VLMEvalKit takes the texts as they stand."""
 
 
-def caption(tokens: str = "ptb") -> Scorer:
+def caption(rules: str = "official") -> Scorer:
     """ROUGE-L of one caption, 0..1; the figures that papers quote need the corpus: aggregate `captions`."""
-    one_of("tokens", tokens, _TOKENS)
+    one_of("rules", rules, RULES)
 
     def score(prediction: str, reference: Reference, /) -> Verdict:
         if not reference.answers:
             return Verdict(0.0, prediction, "no reference")
-        (said,), (meant,) = _divided([prediction], [reference.answers], tokens)
+        (said,), (meant,) = _divided([prediction], [reference.answers], rules)
         value = rouge_l(said, meant)
         return Verdict(value, said, f"ROUGE-L {value:.3f} of {len(meant)} references")
 
@@ -28,15 +29,15 @@ def caption(tokens: str = "ptb") -> Scorer:
 
 
 def captions(
-    tokens: str = "ptb", headline: str = "CIDEr", clipped: bool = True, percent: bool = True
+    rules: str = "official", headline: str = "CIDEr", clipped: bool = True, percent: bool = True
 ) -> Aggregate:
     """BLEU-1 to BLEU-4, ROUGE-L and CIDEr of a corpus; the headline stands under `OVERALL`, too.
 
-    tokens: `ptb` divides words as pycocoevalcap does (InternVL, lmms-eval), `plain` at white space, case and
-    punctuation as they are (VLMEvalKit). clipped: False for CIDEr without the changes of CIDEr-D. percent:
-    times 100. Questions without references do not count.
+    rules: official and lmms-eval divide words as pycocoevalcap does, vlmevalkit at white space, with case and
+    punctuation as they are. clipped: False for CIDEr without the changes of CIDEr-D. percent: times 100.
+    Questions without references do not count.
     """
-    one_of("tokens", tokens, _TOKENS)
+    one_of("rules", rules, RULES)
     one_of("headline", headline, FIGURES)
     in_d, scale = flag("clipped", clipped), 100.0 if flag("percent", percent) else 1.0
 
@@ -45,7 +46,7 @@ def captions(
         if not rows:
             raise ValueError("captions: no question has a reference (answers); nothing can be compared")
         said, meant = _divided(
-            [one.prediction for one in rows], [one.reference.answers for one in rows], tokens
+            [one.prediction for one in rows], [one.reference.answers for one in rows], rules
         )
         each = [cider(said, meant, in_d), [*map(rouge_l, said, meant)]]
         of_pictures, of_order = (sum(values) / len(rows) for values in each)
@@ -56,9 +57,9 @@ def captions(
 
 
 def _divided(
-    said: Sequence[str], meant: Sequence[Sequence[str]], tokens: str
+    said: Sequence[str], meant: Sequence[Sequence[str]], rules: str
 ) -> tuple[list[str], list[list[str]]]:
-    if tokens == "plain":
+    if rules == "vlmevalkit":
         return [*said], [[*texts] for texts in meant]
     words = iter(ptb_lines([text for texts in meant for text in texts]))
     return ptb_lines(said), [[next(words) for _ in texts] for texts in meant]

@@ -20,8 +20,8 @@ from tessera.scoring.captions.ptb_tables import (
     NUMERALS,
     SENTENCES,
     TITLES,
-    signs,
 )
+from tessera.scoring.ranges import ranges
 
 DROPPED = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
 """Punctuation that pycocoevalcap takes away; brackets stay, since its list has them in capitals."""
@@ -31,8 +31,8 @@ _WRITTEN = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-"
 }
 """Words that are written otherwise."""
 
-_L = rf"[^\W\d_{signs(NUMERALS)}]"
-_A = rf"(?:{_L}|[{signs(MARKS)}\u00ad]|&[aeiouAEIOU](?:acute|grave|uml);)"
+_L = rf"[^\W\d_{ranges(NUMERALS)}]"
+_A = rf"(?:{_L}|[{ranges(MARKS)}\u00ad]|&[aeiouAEIOU](?:acute|grave|uml);)"
 _APO = r"(?:['’\x92]|&apos;)"
 _TICK = r"(?:['’\x92`‘‛\x91]|&apos;)"
 _NUM = r"(?:\d*(?:[.,:\u00ad\u066b\u066c]\d+)+|\d+)"
@@ -99,7 +99,7 @@ _SPLIT = frozenset(("cannot", "gonna", "gotta", "lemme", "gimme", "wanna"))
 _CURLY = re.compile("’|\x92|&apos;")
 _LOOK = 40
 """Signs of the next text that can matter."""
-_ALONE = re.compile(rf"[!-~\u2044{signs(KEPT)}{signs(MARKS)}]")
+_ALONE = re.compile(rf"[!-~\u2044{ranges(KEPT)}{ranges(MARKS)}]")
 
 
 def ptb_lines(texts: Sequence[str]) -> list[str]:

@@ -1,7 +1,5 @@
 """Tables of the Stanford tokenizer, found by trying: every sign, every short word before a full stop."""
 
-import re
-
 KEPT = """A1 A5-A9 AC AE-B4 B6-B9 BF D7 F7 37E 387 589 5BE 5C0 5C3 5C6 5F3-5F4 600-603 606-60C 614 61B
 61E-61F 66A 66D 6D4 700-70D 7F6-7F8 964-965 E3F E4F 1FBD 2016-2017 201A 201E-2023 2030-2038 203B
 203E-2042 2070 2074-207E 2080-208E 20A4 2100-2101 2103-2106 2108-2109 2114 2116-2118 211E-2123
@@ -57,11 +55,3 @@ ENDINGS = (
     + ("ps|py|sql|tar|txt|wav|x|xml|zip")
 )
 """Of files whose names may begin with digits."""
-
-
-def signs(ranges: str) -> str:
-    """Ranges of code points as the inside of a character class."""
-    ends = (entry.partition("-")[::2] for entry in ranges.split())
-    return "".join(
-        f"{re.escape(chr(int(one, 16)))}-{re.escape(chr(int(two or one, 16)))}" for one, two in ends
-    )

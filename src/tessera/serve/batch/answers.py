@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -21,16 +21,22 @@ BEGINNING = b'{"id":"batch_req_'
 OTHER = "name another file, or remove this one"
 
 
+Heard = Callable[[Mapping[str, Any]], object]
+
+
 class AnswerFile:
     """Answers to `asked` (requests by their custom_id). Those that are there are kept; `done` counts them.
 
     A last line that was torn by an interruption is cut off. again: errors are taken out, to be asked again.
+    heard: told of every further answer, as its line stands in the file.
     Raises ValueError naming the line for a file that holds something else, or answers to other requests; also
     when another process writes it.
     """
 
-    def __init__(self, path: Path, asked: Mapping[str, BatchLine], again: bool = False) -> None:
-        self.path, self.done = path, set[str]()
+    def __init__(
+        self, path: Path, asked: Mapping[str, BatchLine], again: bool = False, heard: Heard | None = None
+    ) -> None:
+        self.path, self.done, self._heard = path, set[str](), heard
         with disk_faults(path), ExitStack() as unless_sound:
             if again:
                 unless_sound.callback(os.close, _locked(path))
@@ -64,6 +70,8 @@ class AnswerFile:
                 raise
         self._size = whole
         self.done.add(line.custom_id)
+        if self._heard is not None:
+            self._heard(told)
 
     def _read(self, asked: Mapping[str, BatchLine]) -> int:
         """Take in the answers that are there and cut off what was torn; the size of what stays."""
