@@ -44,7 +44,7 @@ def benchmark_groups() -> dict[str, list[str]]:
 
 def known_names() -> Catalogue:
     """The other names and the suites that ship."""
-    return _load(Catalogue, _FOLDER / "names.yaml")
+    return load_declared(Catalogue, _FOLDER / "names.yaml")
 
 
 def find_benchmark(name: str | Path) -> Benchmark:
@@ -54,7 +54,7 @@ def find_benchmark(name: str | Path) -> Benchmark:
     """
     path = Path(name)
     if path.suffix.lower() in _ENDINGS:
-        return _beside(_load(Benchmark, path), path.absolute().parent)
+        return _beside(load_declared(Benchmark, path), path.absolute().parent)
     plain = _plain(str(name))
     plain = known_names().aliases.get(plain, plain)
     if plain not in _files():
@@ -89,16 +89,17 @@ def _files() -> Mapping[str, Path]:
 
 @cache
 def _shipped(name: str) -> Benchmark:
-    return _load(Benchmark, _files()[name])
+    return load_declared(Benchmark, _files()[name])
 
 
-def _load(kind: type[_Read], file: Path) -> _Read:
+def load_declared(kind: type[_Read], file: Path, what: str = "benchmark file") -> _Read:
+    """What a file declares. ValueError naming file, field, value and the fields there are."""
     found: dict[str, Any] = read_mapping(file)
     try:
         return kind(**found)
     except ValidationError as error:
         raise ValueError(
-            f"benchmark file {shown(file)}: {first_fault(error)}; fields: {', '.join(kind.model_fields)}"
+            f"{what} {shown(file)}: {first_fault(error)}; fields: {', '.join(kind.model_fields)}"
         ) from error
 
 
