@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessera.scoring.choices.figures import circular_figures, mmmu_figures
-from tessera.scoring.choices.scorers import MMMU_RULES, RULES, choice_scorer, mmmu_scorer, mvbench_scorer
+from tessera.scoring.choices.scorers import (
+    MMMU_RULES,
+    RULES,
+    choice_scorer,
+    mantis_scorer,
+    mmmu_scorer,
+    mvbench_scorer,
+)
 from tessera.scoring.verdict import OVERALL, Graded, Reference, Verdict
 
 FOUR = {"A": "red", "B": "a blue car", "C": "green", "D": "blue"}
@@ -289,6 +296,20 @@ def test_mvbench_compares_first_words(said: str, official: int, vlmevalkit: int)
         asked = Reference((answer,), {"A": "red", "B": "blue", "C": "green"})
         assert mvbench_scorer()(said, asked).score == official
         assert mvbench_scorer("vlmevalkit")(said, asked).score == vlmevalkit
+
+
+MANTIS = [
+    ("B", 1), ("(B)", 1), ("blue", 1), ("(B) blue", 1), ("b", 0), ("B.", 0), ("Blue", 0), (" B", 0),
+    ("C", 0), ("", 0), ("(BB)", 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "score"), MANTIS)
+def test_mantis_takes_a_letter_or_a_whole_option(said: str, score: int) -> None:
+    asked = Reference(("B",), {"A": "red", "B": "blue", "C": "green"})
+    assert mantis_scorer()(said, asked).score == score
+    assert mantis_scorer()(said.upper(), Reference((said.lower(),))).score == 1
+    assert mantis_scorer()(said + ".", Reference((said,))).score == 0
 
 
 def turns(scores: dict[str, float], **fields: object) -> list[Graded]:

@@ -46,6 +46,7 @@ MMMU_RULES: Mapping[str, Rule] = MappingProxyType(
     | {"official": first_sign.official, "lmms-eval": RULES["lmms-eval-mmmu"]}
 )
 _LETTER = re.compile(r"\(?([A-Za-z])\)?[.:]?")
+_BRACKETED = re.compile(r"\((.)\)", re.DOTALL)
 OTHERS = "Other Answers"
 """The second choice that VLMEvalKit gives an open question."""
 
@@ -113,6 +114,28 @@ def mvbench_scorer(rules: str = "official") -> Scorer:
         said = reader(prediction).lower().split(" ")[0]
         hit = any(said.replace(".", "") in right or right in said for right in rights)
         return Verdict(float(hit), said, "first word")
+
+    return score
+
+
+def mantis_scorer(rules: str = "official") -> Scorer:
+    """The letter, `(B)`, or the whole text of the option; without options the same text in any case.
+
+    Nothing is stripped (Mantis-Eval in the official harness).
+    """
+    one_of("rules", rules, ("official",))
+
+    def score(prediction: str, reference: Reference, /) -> Verdict:
+        options = reference.options
+        if not options:
+            hit = prediction.lower() in [answer.lower() for answer in reference.answers]
+            return Verdict(float(hit), prediction, "the whole text")
+        found = _BRACKETED.fullmatch(prediction)
+        said = found[1] if found else prediction
+        rights = [_letter(answer, options) for answer in reference.answers]
+        texts = [options[letter] for letter in rights if letter in options]
+        marked = [f"({letter}) {options[letter]}" for letter in rights if letter in options]
+        return Verdict(float(said in [*rights, *texts, *marked]), said, "letter or whole option")
 
     return score
 
