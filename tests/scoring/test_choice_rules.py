@@ -283,19 +283,23 @@ def test_options_within_the_question_are_named_by_the_letters_setting() -> None:
     assert choice_scorer("vlmevalkit", letters="AB")("B", Reference(("B",))).score == 1
 
 
-MVBENCH = [
-    ("(B) blue", 1, 1), ("B", 1, 1), ("B.", 1, 1), ("b", 1, 1), ("(b", 1, 1), ("C", 0, 0),
-    ("Answer: B", 1, 0), ("", 1, 1), (" C", 1, 0), ("blue", 0, 0), ("(B)blue", 1, 1), ("The B", 0, 0),
-    (".", 1, 1), ("(", 1, 1),
+MVBENCH = [  # answer, official, VLMEvalKit's MVBench and MLVU, lmms-eval
+    ("(B) blue", 1, 1, 1, 1), ("B", 1, 1, 1, 1), ("B.", 1, 1, 1, 1), ("b", 1, 1, 0, 1), ("(b", 1, 1, 0, 1),
+    ("C", 0, 0, 0, 0), ("Answer: B", 1, 1, 1, 1), ("", 1, 1, 0, 0), (" C", 1, 0, 0, 0),
+    ("blue", 0, 1, 1, 0), ("(B)blue", 1, 1, 1, 1), ("The B", 0, 1, 1, 1), (".", 1, 1, 0, 0),
+    ("(", 1, 1, 0, 0), ("C) but B)", 0, 0, 0, 0), ("x (B)", 0, 1, 1, 1), (") B", 1, 1, 1, 1),
+    ("B. blue", 1, 1, 1, 1), ("a blue one", 0, 1, 1, 0), ("Z", 0, 0, 0, 0), ("(b) blue", 1, 1, 1, 1),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("said", "official", "vlmevalkit"), MVBENCH)
-def test_mvbench_compares_first_words(said: str, official: int, vlmevalkit: int) -> None:
+@pytest.mark.parametrize(("said", "official", "kit", "mlvu", "lmms"), MVBENCH)
+def test_mvbench_compares_first_words(said: str, official: int, kit: int, mlvu: int, lmms: int) -> None:
     for answer in ("B", "blue", "(B) blue"):
         asked = Reference((answer,), {"A": "red", "B": "blue", "C": "green"})
         assert mvbench_scorer()(said, asked).score == official
-        assert mvbench_scorer("vlmevalkit")(said, asked).score == vlmevalkit
+        assert mvbench_scorer("vlmevalkit")(said, asked).score == kit
+        assert mvbench_scorer("vlmevalkit-mlvu")(said, asked).score == mlvu
+        assert mvbench_scorer("lmms-eval")(said, asked).score == lmms
 
 
 MANTIS = [
