@@ -34,6 +34,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "lmms-eval-ai2d": first_sign.letter_line,
         "lmms-eval-scienceqa": first_sign.letter_or_stop,
         "lmms-eval-seed": first_sign.first_sign,
+        "lmms-eval-muirbench": first_sign.letter_or_all,
+        "lmms-eval-blink": first_sign.first_letter,
         "lmms-eval-longvideobench": by_prefix.drawing,
         "lmms-eval-mme-realworld": by_prefix.real_world,
         "mmmu": LetterParser(),
