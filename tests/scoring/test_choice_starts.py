@@ -7,9 +7,11 @@ from tessera.scoring.verdict import Reference
 
 OPTIONS = {"A": "a cat", "B": "two dogs"}
 MUIR = [("A", "A"), (" a ", "A"), ("A. a cat", "A"), ("  B.", "B"), ("b. two", None), ("(A)", None)]
-MUIR += [("A.", "A"), ("A cat", None), ("", None), ("答案A", None), ("Answer: A.", None), ("A.B.", "A"), ("\nB\n", "B")]
+MUIR += [("A.", "A"), ("A cat", None), ("", None), ("答案A", None), ("A.B.", "A")]
+MUIR += [("Answer: A.", None), ("\nB\n", "B")]
 BLINK = [("A", "A"), ("b", "B"), ("(A)", "A"), ("( (b) x", "B"), ("B) two", "B"), ("A answer", "A")]
-BLINK += [("  a.", "A"), ("The answer is A", "T"), ("Both", "B"), ("1. A", None), ("", None), ("答案A", None), ("[A]", None)]
+BLINK += [("  a.", "A"), ("The answer is A", "T"), ("Both", "B"), ("1. A", None), ("", None)]
+BLINK += [("答案A", None), ("[A]", None)]
 
 
 @pytest.mark.parametrize(("rules", "said", "letter"), [("lmms-eval-muirbench", *case) for case in MUIR])
