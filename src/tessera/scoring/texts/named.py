@@ -7,6 +7,7 @@ from tessera.scoring.texts.calls import tool_call
 from tessera.scoring.texts.edits import anls
 from tessera.scoring.texts.matching import contains, crpe, exact, exact_match
 from tessera.scoring.texts.numbers import relaxed
+from tessera.scoring.texts.tasks.mantis import mantis
 from tessera.scoring.texts.tasks.mirb import mirb, mirb_means
 from tessera.scoring.texts.tasks.ocr import ocrbench, ocrbench_points
 from tessera.scoring.texts.tasks.remote_sensing import rsvqa, rsvqa_means
@@ -26,6 +27,7 @@ SCORERS: Mapping[str, Callable[..., Scorer]] = {
     "ocrbench": ocrbench,
     "vcr": vcr,
     "mirb": mirb,
+    "mantis": mantis,
     "rsvqa": rsvqa,
     "mra": mra,
     "vsi": vsi,
