@@ -12,11 +12,14 @@ import tyro
 from tessera.align.prompts import PROMPTS
 from tessera.align.test_time.settings import CandidateSampling
 from tessera.cli.preference.sample import RequestingCommand
+from tessera.cli.serving.answering import Defaults
 from tessera.cli.serving.selecting import SelectionArguments
 from tessera.evaluation.running.page import ExportForm
 from tessera.runtime.http import RequestLimits
 from tessera.runtime.shown import shown
 
+WEIGHTS = (".safetensors", ".bin", ".pt", ".json")
+"""Endings of a checkpoint's files."""
 PRESET_COT = "preset"
 """Asks for reasoning as the preset does."""
 
@@ -100,6 +103,15 @@ class EvaluateCommand(RequestingCommand):
         from tessera.cli.evaluation.drawn import DrawnEvaluation
 
         return DrawnEvaluation(self).run()
+
+    def _asked_of(self, defaults: Defaults) -> str:
+        """What answers depend on, the weights included: a model that was trained on is another one."""
+        folder = Path(self.model) if self.model else None
+        if self.endpoint is not None or folder is None or not folder.is_dir():
+            return super()._asked_of(defaults)
+        found = sorted(file for file in folder.iterdir() if file.suffix in WEIGHTS)
+        stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in found]
+        return f"{super()._asked_of(defaults)} {stamps}"
 
     @property
     def selects(self) -> bool:
