@@ -194,3 +194,21 @@ def test_shards_are_disjoint_and_whole() -> None:
     items: Any = list(range(10))
     parts = [list(Shard(number, 3).of(items)) for number in (1, 2, 3)]
     assert sorted(sum(parts, [])) == items and max(map(len, parts)) - min(map(len, parts)) == 1
+
+
+def test_a_judge_decides_what_rules_leave_open(
+    folder: Path, served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = HEAD.format(kind="open", options="", scorer="judged").replace("name: mine", "name: judged")
+    (folder / "judged.yaml").write_text(text + "judge: mmvet\n")
+    words = ("--on", folder / "judged.yaml", "--to", tmp_path, "--count", "3")
+    (told,) = evaluate(capsys, *words)
+    assert not told["figures"] and "only a judge can score them: --judge ADDRESS" in told["notes"][-1]
+    # An untrained model says nothing that can be read: asked three times, and told.
+    assert main(["evaluate", *map(str, words), "--judge", served.address, "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert "judge nano: 3 of 3 answers" in told["notes"]
+    result = json.loads((tmp_path / "judged/result.json").read_text())
+    assert result["settings"]["judge"]["model"] == "nano" and result["settings"]["judge"]["rules"] == "mmvet"
+    assert (tmp_path / "judged/judge_3.answers").is_file()
+    assert all("judge nano" in line["why"] for line in lines(tmp_path / "judged/predictions.jsonl"))

@@ -15,6 +15,7 @@ from tessera.chat.openai import read_messages
 from tessera.cli.evaluation.asked_model import AskedModel
 from tessera.cli.evaluation.beside import tell_gain, tell_seen
 from tessera.cli.evaluation.command import PRESET_COT
+from tessera.cli.evaluation.judging import JudgeStopped, judge_outcome
 from tessera.cli.evaluation.running_score import RunningScore
 from tessera.cli.evaluation.shards import OthersAtWork, Shard
 from tessera.cli.evaluation.tables import results_table
@@ -56,7 +57,7 @@ class BenchmarkEvaluation:
                 outcomes += self._outcomes(plan)
             except OthersAtWork as others:
                 waiting.append(f"{plan.benchmark.name}: {others}")
-            except Stopped:
+            except (Stopped, JudgeStopped):
                 return STOPPED
         if waiting:
             self.command.tell(lambda: {"waiting": waiting}, lambda: print("\n".join(waiting)))
@@ -128,7 +129,8 @@ class BenchmarkEvaluation:
         with ExitStack() as stack:
             replies = self._replies(plan, folder, asking, stack)
             bars = stack.enter_context(progress_bars())
-            return settle(plan, folder, self._grading(plan, asking), replies, bars)
+            outcome = settle(plan, folder, self._grading(plan, asking), replies, bars)
+        return judge_outcome(self.command, outcome)
 
     def _replies(
         self, plan: BenchmarkPlan, folder: Path, asking: BenchmarkAsking, stack: ExitStack

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tessera.evaluation.comparing.intervals import Intervals, interval_of
 from tessera.evaluation.comparing.resampling import Unit, same_media
 from tessera.evaluation.robustness.summary import robustness_of, unrotated
 from tessera.evaluation.rows.open import Items
-from tessera.evaluation.running.folder import write_predictions, write_result
+from tessera.evaluation.running.folder import PREDICTIONS, write_predictions, write_result
 from tessera.evaluation.running.grading import BenchmarkGrading, Replies
 from tessera.evaluation.running.page import write_run_page
 from tessera.evaluation.running.plan import BenchmarkPlan
@@ -39,6 +40,8 @@ class RunOutcome:
     """files of each question's pictures and clips"""
     cut_off: set[str] = field(default_factory=set)
     """indexes of answers that ended because their tokens ran out"""
+    judge: dict[str, Any] = field(default_factory=dict)
+    """who judged, and by which rules; empty where rules alone did"""
     notes: list[str] = field(default_factory=list)
     """further lines for people"""
 
@@ -80,10 +83,31 @@ def settle(
     """Judge all answers, keep them in the folder line by line, and add up. Verdicts stay in memory."""
     outcome = RunOutcome(plan, folder, grading.asking.blind)
     write_predictions(folder, _lines(outcome, grading, replies, bars))
+    return _figured(outcome)
+
+
+def judged_anew(outcome: RunOutcome, graded: Sequence[Graded]) -> RunOutcome:
+    """With other verdicts on the same answers, as a judge gives them; the lines in the folder follow."""
+    outcome.graded = list(graded)
+    file = outcome.folder / PREDICTIONS
+    anew = {one.index: one.verdict for one in graded}
+
+    def lines() -> Iterator[dict[str, Any]]:
+        with file.open(encoding="utf-8") as stream:
+            for line in map(json.loads, stream):
+                verdict = anew[line["index"]]
+                yield line | asdict(verdict)
+
+    write_predictions(outcome.folder, lines())
+    return _figured(outcome)
+
+
+def _figured(outcome: RunOutcome) -> RunOutcome:
+    """With figures, intervals and what stands beside them."""
     if outcome.graded:
         judged, cut = unrotated(outcome.graded), frozenset(outcome.cut_off)
-        outcome.figures = dict(plan.aggregate(judged))
-        outcome.intervals = interval_of(judged, plan.aggregate, outcome.unit)
+        outcome.figures = dict(outcome.plan.aggregate(judged))
+        outcome.intervals = interval_of(judged, outcome.plan.aggregate, outcome.unit)
         outcome.robustness = robustness_of(outcome.graded, outcome.unit, cut)
     return outcome
 
@@ -91,7 +115,7 @@ def settle(
 def leave(outcome: RunOutcome, settings: Mapping[str, Any]) -> None:
     """Figures and settings in `result.json`, and the page."""
     write_result(outcome.folder, _values(outcome, settings))
-    if outcome.graded:
+    if outcome.intervals is not None:
         write_run_page(outcome.folder)
 
 
@@ -132,5 +156,5 @@ def _values(outcome: RunOutcome, settings: Mapping[str, Any]) -> dict[str, Any]:
         "answer_tokens": outcome.tokens,
         "notes": outcome.words(),
         "published": benchmark.published,
-        "settings": {**outcome.plan.settings(), **settings},
+        "settings": {**outcome.plan.settings(), **settings, "judge": outcome.judge or None},
     }
