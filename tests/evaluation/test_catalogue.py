@@ -71,7 +71,7 @@ def test_every_preset_asks_something(name: str) -> None:
         assert len(text) > 15 or "{{ question }}" in rules.prompt
 
 
-ELSEWHERE = {"caption", "captions", "judged", "llava_bench", "mantis", "mathverse", "mathvision", "mathvista"}
+ELSEWHERE = {"caption", "captions", "judged", "llava_bench", "mathverse", "mathvision", "mathvista"}
 ELSEWHERE |= {"mmhal", "mmvet", "olympiadbench", "vcr", "wildvision"}
 """Names whose rooms are not in the registry yet."""
 

@@ -167,3 +167,18 @@ def test_questions_about_the_same_picture_are_a_unit(tmp_path: Path) -> None:
         for name in ("three", "four")
     ]
     assert compare_runs(*named, Mean()).units == 2
+
+
+def test_runs_that_number_questions_differently(tmp_path: Path) -> None:
+    """Two forms of ChartQA's data: lines from 1, and the table's index from 0."""
+    one = [line(n + 1, n % 2, question=f"What is bar {n}?") for n in range(8)]
+    two = [line(n, 1, question=f"What is  bar {n}?") for n in range(8)] + [line(20, 1)] * 1
+    one.append(line(30, 1, question="Twice?"))
+    one.append(line(31, 1, question="Twice?"))
+    two.append(line(32, 1, question="Twice?"))
+    found = compared(tmp_path, one, two)
+    assert found.by_words and found.questions == 8 and found.headline.difference == 50
+    assert [flip.one.index for flip in found.flips] == ["1", "3", "5", "7"]
+    assert found.unmatched.told() == ["2 in the first run alone: 30, 31", "2 in the second run alone: 20, 32"]
+    assert "matched by their words" in render(comparison_page(found))
+    assert not compared(tmp_path / "again", one, one).by_words

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessera.evaluation.comparing.chance import exchange_ratios, mcnemar
+from tessera.evaluation.comparing.chance import exchange_ratios, mcnemar, normal_chance
 from tessera.evaluation.comparing.differences import differences_of
 from tessera.evaluation.comparing.resampling import unit_of
 from tessera.scoring.verdict import OVERALL
@@ -107,3 +107,17 @@ def test_sums_differ_by_sums() -> None:
     mean = differences_of(one, two, ComputedMean())[OVERALL]
     assert (found.difference, found.p) == (5, mean.p)
     assert (found.low, found.high) == pytest.approx((0.4 * mean.low, 0.4 * mean.high))
+
+
+def test_without_time_p_is_from_the_standard_error() -> None:
+    random = np.random.default_rng(5)
+    one = random.random(100)
+    two = np.clip(one + random.normal(0.02, 0.1, 100), 0, 1)
+    quick, slow = (
+        differences_of(graded(one.tolist()), graded(two.tolist()), ComputedMean(), seconds=seconds)[OVERALL]
+        for seconds in (0, 1e6)
+    )
+    assert quick.how == "spread of 20 halves, normal" and slow.how == "1000 halves, random exchange"
+    assert quick.p == pytest.approx(slow.p, abs=0.15)
+    assert normal_chance(1.96, 1.0) == pytest.approx(0.05, abs=1e-4) and normal_chance(0.0, 0.0) == 1
+    assert math.isnan(normal_chance(1.0, 0.0))

@@ -9,15 +9,10 @@ import pytest
 
 from tessera.evaluation.comparing.differences import differences_of
 from tessera.evaluation.comparing.intervals import interval_of
-from tessera.scoring.choices import named as choices
-from tessera.scoring.grounding import named as grounding
 from tessera.scoring.ratio import RatioAggregate
-from tessera.scoring.texts import named as texts
+from tessera.scoring.registry import AGGREGATES
 from tessera.scoring.verdict import OVERALL, Aggregate, Graded, Reference, Verdict
-from tessera.scoring.yes_no import named as yes_no
 
-ROOMS = (texts, choices, yes_no, grounding)
-FACTORIES = {name: make for room in ROOMS for name, make in room.AGGREGATES.items()}
 SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
     "mean": ({}, {"by": ["category", "split"]}, {"percent": False}, {"of_groups": "category"}),
     "sum": ({}, {"by": "split"}),
@@ -29,10 +24,10 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
     "pope": tuple({"rules": rules} for rules in ("official", "vlmevalkit", "lmms-eval")),
     "yes_no": ({}, {"by": "category"}),
 }
-CASES = [(name, settings) for name in sorted(FACTORIES) for settings in SETTINGS.get(name, ({},))]
+CASES = [(name, settings) for name in sorted(AGGREGATES) for settings in SETTINGS.get(name, ({},))]
 
 
-def answers(seed: int, count: int = 240) -> list[Graded]:
+def answers(seed: int, count: int = 120) -> list[Graded]:
     """Right or wrong, yes or no, boxes: whatever aggregates ask for, in every column they may look into."""
     random, found = np.random.default_rng(seed), []
     for at in range(count):
@@ -52,6 +47,8 @@ def answers(seed: int, count: int = 240) -> list[Graded]:
         }
         sets = {"set_id": at // 8, "figure_id": at // 2 % 4, "question_id": at % 2, "picture": at // 2}
         parts = {"right": right, "said": said, "iou": float(random.random()), "label": said}
+        parts |= {"mark": float(random.integers(-2, 3)), "pair": random.integers(1, 11, 2).tolist()}
+        parts |= {"exact_match": [float(said == right)] * 2, "jaccard": [float(random.random())] * 2}
         verdict = Verdict(float(said == right), said, parts=parts)
         found.append(Graded(str(at), said, verdict, Reference((right,), fields=kinds | sets)))
     return found
@@ -59,7 +56,7 @@ def answers(seed: int, count: int = 240) -> list[Graded]:
 
 @pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
 def test_figures_and_their_intervals(name: str, settings: dict[str, Any]) -> None:
-    make: Callable[..., Aggregate] = FACTORIES[name]
+    make: Callable[..., Aggregate] = AGGREGATES[name]
     figures, one, two = make(**settings), answers(1), answers(2)
     told = figures(one)
     assert OVERALL in told and all(isinstance(value, float | int) for value in told.values())
@@ -68,13 +65,13 @@ def test_figures_and_their_intervals(name: str, settings: dict[str, Any]) -> Non
         assert {n: r.value for n, r in ratios.items()} == pytest.approx(
             {n: told[n] for n in ratios}, nan_ok=True
         )
-    found = interval_of(one, figures, draws=60)
+    found = interval_of(one, figures, draws=40)
     for figure, value in told.items():
         low, high = found[figure]
         if not math.isnan(low):
             assert low - 1e-9 <= value <= high + 1e-9, figure
     low, high = found[OVERALL]
     assert low < told[OVERALL] < high
-    changed = differences_of(one, two, figures, draws=60)[OVERALL]
+    changed = differences_of(one, two, figures, draws=40)[OVERALL]
     assert changed.difference == pytest.approx(figures(two)[OVERALL] - told[OVERALL])
     assert changed.low < changed.difference < changed.high and 0 < changed.p <= 1

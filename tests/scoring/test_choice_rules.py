@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessera.scoring.choices.figures import circular_figures, mmmu_figures
-from tessera.scoring.choices.scorers import MMMU_RULES, RULES, choice_scorer, mmmu_scorer, mvbench_scorer
+from tessera.scoring.choices.scorers import (
+    MMMU_RULES,
+    RULES,
+    choice_scorer,
+    mantis_scorer,
+    mmmu_scorer,
+    mvbench_scorer,
+)
 from tessera.scoring.verdict import OVERALL, Graded, Reference, Verdict
 
 FOUR = {"A": "red", "B": "a blue car", "C": "green", "D": "blue"}
@@ -276,19 +283,37 @@ def test_options_within_the_question_are_named_by_the_letters_setting() -> None:
     assert choice_scorer("vlmevalkit", letters="AB")("B", Reference(("B",))).score == 1
 
 
-MVBENCH = [
-    ("(B) blue", 1, 1), ("B", 1, 1), ("B.", 1, 1), ("b", 1, 1), ("(b", 1, 1), ("C", 0, 0),
-    ("Answer: B", 1, 0), ("", 1, 1), (" C", 1, 0), ("blue", 0, 0), ("(B)blue", 1, 1), ("The B", 0, 0),
-    (".", 1, 1), ("(", 1, 1),
+MVBENCH = [  # answer, official, VLMEvalKit's MVBench and MLVU, lmms-eval
+    ("(B) blue", 1, 1, 1, 1), ("B", 1, 1, 1, 1), ("B.", 1, 1, 1, 1), ("b", 1, 1, 0, 1), ("(b", 1, 1, 0, 1),
+    ("C", 0, 0, 0, 0), ("Answer: B", 1, 1, 1, 1), ("", 1, 1, 0, 0), (" C", 1, 0, 0, 0),
+    ("blue", 0, 1, 1, 0), ("(B)blue", 1, 1, 1, 1), ("The B", 0, 1, 1, 1), (".", 1, 1, 0, 0),
+    ("(", 1, 1, 0, 0), ("C) but B)", 0, 0, 0, 0), ("x (B)", 0, 1, 1, 1), (") B", 1, 1, 1, 1),
+    ("B. blue", 1, 1, 1, 1), ("a blue one", 0, 1, 1, 0), ("Z", 0, 0, 0, 0), ("(b) blue", 1, 1, 1, 1),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("said", "official", "vlmevalkit"), MVBENCH)
-def test_mvbench_compares_first_words(said: str, official: int, vlmevalkit: int) -> None:
+@pytest.mark.parametrize(("said", "official", "kit", "mlvu", "lmms"), MVBENCH)
+def test_mvbench_compares_first_words(said: str, official: int, kit: int, mlvu: int, lmms: int) -> None:
     for answer in ("B", "blue", "(B) blue"):
         asked = Reference((answer,), {"A": "red", "B": "blue", "C": "green"})
         assert mvbench_scorer()(said, asked).score == official
-        assert mvbench_scorer("vlmevalkit")(said, asked).score == vlmevalkit
+        assert mvbench_scorer("vlmevalkit")(said, asked).score == kit
+        assert mvbench_scorer("vlmevalkit-mlvu")(said, asked).score == mlvu
+        assert mvbench_scorer("lmms-eval")(said, asked).score == lmms
+
+
+MANTIS = [
+    ("B", 1), ("(B)", 1), ("blue", 1), ("(B) blue", 1), ("b", 0), ("B.", 0), ("Blue", 0), (" B", 0),
+    ("C", 0), ("", 0), ("(BB)", 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "score"), MANTIS)
+def test_mantis_takes_a_letter_or_a_whole_option(said: str, score: int) -> None:
+    asked = Reference(("B",), {"A": "red", "B": "blue", "C": "green"})
+    assert mantis_scorer()(said, asked).score == score
+    assert mantis_scorer()(said.upper(), Reference((said.lower(),))).score == 1
+    assert mantis_scorer()(said + ".", Reference((said,))).score == 0
 
 
 def turns(scores: dict[str, float], **fields: object) -> list[Graded]:

@@ -102,6 +102,27 @@ def test_equal_by_value(said: str, right: str, same: int) -> None:
     assert mathvision_scorer()(said, Reference((right,))).score == same
 
 
+STANDARD = [  # reply, answer, what is found, right
+    ("B", "B", "b", 1), ("The answer is (B).", "B", "b", 1), ("B\n8/11 of it", "B", "b", 1),
+    ("so 8/11", "B", r"so8/11", 0), ("the answer is 8/11. Then", "B", r"\frac{8}{11}", 1),
+    (r"\boxed{8/11}", "B", r"\frac{8}{11}", 1), ("x = 5", "5", "5", 1),
+    (r"\boxed{3} or \boxed{4}", "4", "4", 1), (r"\boxed{\frac{1}{2}}", "0.5", r"\frac{1}{2}", 1),
+    ("it is 12.50", "12.5", "12.50", 1), ("12.504", "12.5", "12.504", 1), ("12.506", "12.5", "12.506", 0),
+    ("5km", "5", "5", 1), ("5 units", "5", "5", 1), ("50%", "50", "50%", 0), (r"50\%", "50", "50", 1),
+    ("(1, 2)", "(1,2.0)", "(1,2)", 1), ("[1,2]", "(1,2)", "[1,2]", 0),
+    (r"\sqrt2", r"\sqrt{2}", r"\sqrt{2}", 1), (r"\sqrt{4}", "2", r"\sqrt{4}", 1), ("", "0", "", 0),
+    ("X+1", "x+1", "x+1", 1), (r"30^\circ", "30", "30", 1), ("a} b", "a", "a", 1),
+    ("The answer is: 7\nok", "7", "7", 1), (r"about \approx 3.14159", r"3.14", "3.14159", 1),
+    ("$7$", "7", "7", 1), (".5", "0.5", r"\frac{1}{2}", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "answer", "found", "right"), STANDARD)
+def test_mathvisions_own_rule(said: str, answer: str, found: str, right: int) -> None:
+    verdict = mathvision_scorer("lmms-eval")(said, Reference((answer,), CHOICES if answer == "B" else {}))
+    assert (verdict.extracted, verdict.score) == (found, right)
+
+
 def test_mathvision_and_mathverse_by_letters() -> None:
     asked = Reference(("B",), CHOICES)
     assert mathvision_scorer()("The answer is B", asked).score == 1

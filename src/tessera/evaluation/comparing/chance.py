@@ -14,6 +14,7 @@ from tessera.evaluation.comparing.resampling import AT_A_TIME, Floats, distinct
 FLIPS = 10_000
 """Random exchanges behind a p value, so none is below 0.0001."""
 LEAST_FLIPS = 99
+"""Fewer tell no p value."""
 _MOST_KINDS = 1 << 27
 _EQUAL = 1e-9
 """Differences that only rounding tells apart count as equal."""
@@ -63,19 +64,28 @@ def exchange_runs(
     draws: int,
     seconds: float,
 ) -> dict[str, float]:
-    """p values of differences that must be computed anew for each exchange, at least 99 of them.
+    """p values of differences that must be computed anew for each exchange; none where time is too short.
 
     differences: which questions are exchanged, bool [N], to the differences by figure.
     """
     began, drawn = time.monotonic(), {name: list[float]() for name in seen}
     count = int(units.max()) + 1
     for done in range(draws):
-        if done >= LEAST_FLIPS and time.monotonic() - began > seconds:
+        if time.monotonic() - began > seconds:
+            if done < LEAST_FLIPS:
+                return {}
             break
         found = differences(random.integers(0, 2, count).astype(bool)[units])
         for name, values in drawn.items():
             values.append(abs(found.get(name, math.nan)))
     return {name: share_as_large(abs(seen[name]), values) for name, values in drawn.items()}
+
+
+def normal_chance(difference: float, error: float) -> float:
+    """Two-sided p value of a difference by its standard error; NaN without one."""
+    if not difference:
+        return 1.0
+    return math.erfc(abs(difference) / (error * math.sqrt(2))) if error > 0 else math.nan
 
 
 def share_as_large(seen: float, drawn: Sequence[float]) -> float:

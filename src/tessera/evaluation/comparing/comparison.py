@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ CATEGORIES = ("category", "task", "type", "subject", "question_type", "l2-catego
 """Columns that sort questions; the first that a benchmark has is taken unless another is named."""
 NAMED = 10
 """Questions that are named in a message or in JSON; all are counted."""
+Pair = tuple[StoredAnswer, StoredAnswer]
 FlipKind = Literal["gained", "lost", "other answer"]
 FLIP_KINDS: tuple[FlipKind, ...] = ("gained", "lost", "other answer")
 
@@ -64,6 +65,7 @@ class RunComparison:
     """What two runs of a benchmark have in common, and where they differ.
 
     figures: paired, the second less the first. flips: largest change first. settings: name → both values.
+    by_words: questions were matched by their words, since the runs number them differently.
     """
 
     benchmark: str
@@ -71,6 +73,7 @@ class RunComparison:
     two: StoredResult
     questions: int
     units: int
+    by_words: bool
     figures: Mapping[str, FigureDifference]
     flips: Sequence[Flip]
     unmatched: Unmatched
@@ -96,6 +99,7 @@ class RunComparison:
             "runs": [self.one.model_dump(mode="json"), self.two.model_dump(mode="json")],
             "questions": self.questions,
             "units": self.units,
+            "by_words": self.by_words,
             "figures": {name: asdict(figure) for name, figure in self.figures.items()},
             "settings": {name: list(values) for name, values in self.settings.items()},
             "unmatched": {name: list(names) for name, names in vars(self.unmatched).items()},
@@ -123,42 +127,68 @@ def compare_runs(
 ) -> RunComparison:
     """Compare the questions that both runs asked. ValueError for two benchmarks and without such a question.
 
-    Questions are matched by index; those whose text or right answers differ are told and left out. unit:
-    None takes the first run's own.
+    Questions are matched by index, or by their words where the runs number them differently; those whose
+    text or right answers differ are told and left out. unit: None takes the first run's own.
     """
     if one.result.benchmark != two.result.benchmark:
         raise ValueError(
             f"the runs are of {shown(one.result.benchmark)} and {shown(two.result.benchmark)}; "
             "compare runs of one benchmark"
         )
-    pairs, unmatched = match(one.scored, two.scored)
+    pairs, unmatched, by_words = match(one.scored, two.scored)
     if not pairs:
         raise ValueError(
             f"{shown(one.folder)} and {shown(two.folder)} share no question: {'; '.join(unmatched.told())}"
         )
-    first, second = ([pair[side].graded for pair in pairs] for side in (0, 1))
+    first = [answer.graded for answer, _ in pairs]
+    # Another form of the data may name categories differently.
+    second = [
+        replace(answer.graded, index=known.index, reference=known.graded.reference) for known, answer in pairs
+    ]
     unit = unit or one.unit
     figures = differences_of(first, second, aggregate, unit, seed, draws, seconds)
     units = int(number_units(first, unit, aggregate).max()) + 1
     settings = differing(one.result, two.result)
     flips = flips_of(pairs, category or category_column(first))
     return RunComparison(
-        one.result.benchmark, one.result, two.result, len(pairs), units, figures, flips, unmatched, settings
+        *(one.result.benchmark, one.result, two.result, len(pairs), units),
+        *(by_words, figures, flips, unmatched, settings),
     )
 
 
-def match(
-    one: Sequence[StoredAnswer], two: Sequence[StoredAnswer]
-) -> tuple[list[tuple[StoredAnswer, StoredAnswer]], Unmatched]:
-    """Pairs of answers to the same question, in the first run's order, and the questions without a pair."""
-    other = {answer.index: answer for answer in two}
-    known = {answer.index for answer in one}
-    both = [(answer, other[answer.index]) for answer in one if answer.index in other]
+def match(one: Sequence[StoredAnswer], two: Sequence[StoredAnswer]) -> tuple[list[Pair], Unmatched, bool]:
+    """Pairs of answers to the same question in the first run's order, the others, and whether words decided.
+
+    Words decide where less than half would be paired by index. A question whose words are there twice in a
+    run is left out then.
+    """
+    pairs, unmatched = _paired(one, two, lambda answer: answer.index)
+    if 2 * len(pairs) < min(len(one), len(two)):
+        twice = {
+            words for run in (one, two) for words, count in Counter(map(_asked, run)).items() if count > 1
+        }
+        once = [[answer for answer in run if _asked(answer) not in twice] for run in (one, two)]
+        by_words, _ = _paired(once[0], once[1], _asked)
+        if len(by_words) > len(pairs):
+            known = [{pair[side].index for pair in by_words} for side in (0, 1)]
+            rest = [
+                [a.index for a in run if a.index not in k] for run, k in zip((one, two), known, strict=True)
+            ]
+            return by_words, Unmatched(*rest), True
+    return pairs, unmatched, False
+
+
+def _paired(
+    one: Sequence[StoredAnswer], two: Sequence[StoredAnswer], key: Callable[[StoredAnswer], object]
+) -> tuple[list[Pair], Unmatched]:
+    """By equal keys, each once in a run; pairs that ask another thing are altered."""
+    other, known = {key(answer): answer for answer in two}, {key(answer) for answer in one}
+    both = [(answer, other[key(answer)]) for answer in one if key(answer) in other]
     pairs = [pair for pair in both if _asked(pair[0]) == _asked(pair[1])]
     same = {answer.index for answer, _ in pairs}
     return pairs, Unmatched(
-        [answer.index for answer in one if answer.index not in other],
-        [answer.index for answer in two if answer.index not in known],
+        [answer.index for answer in one if key(answer) not in other],
+        [answer.index for answer in two if key(answer) not in known],
         [answer.index for answer, _ in both if answer.index not in same],
     )
 
@@ -168,7 +198,7 @@ def _asked(answer: StoredAnswer) -> tuple[object, ...]:
     return " ".join(answer.question.split()), answer.answers, tuple(answer.options.items())
 
 
-def flips_of(pairs: Iterable[tuple[StoredAnswer, StoredAnswer]], category: str | None) -> list[Flip]:
+def flips_of(pairs: Iterable[Pair], category: str | None) -> list[Flip]:
     """Questions that changed, those with the largest change first, in the runs' order among equals."""
     found = []
     for one, two in pairs:

@@ -59,7 +59,9 @@ def _figures(comparison: RunComparison) -> list[PageBlock]:
         f"{counted(comparison.questions, 'question')} in both runs{drawn}. Second less first; p is how often "
         "chance alone gives a difference as large. Figures of many categories: some are below 0.05 by chance."
     )
-    return [Table(FIGURE_HEAD, rows, strong=(OVERALL,)), note, *comparison.unmatched.told()]
+    words = ["The runs number questions differently: they were matched by their words."]
+    told = [*(words if comparison.by_words else []), *comparison.unmatched.told()]
+    return [Table(FIGURE_HEAD, rows, strong=(OVERALL,)), note, *told]
 
 
 def _settings(comparison: RunComparison) -> list[PageBlock]:

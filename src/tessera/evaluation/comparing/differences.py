@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tessera.evaluation.comparing.chance import exchange_ratios, exchange_runs, mcnemar
+from tessera.evaluation.comparing.chance import exchange_ratios, exchange_runs, mcnemar, normal_chance
 from tessera.evaluation.comparing.intervals import (
     DRAWS,
     SECONDS,
@@ -58,7 +58,8 @@ def differences_of(
     """Paired differences of all figures that both have. ValueError unless the same questions come in order.
 
     Ratios: bootstrap of pairs, random exchange of the runs; shares of questions that stand alone: McNemar's
-    exact test. Other figures: halves and exchanges that are computed anew, within `seconds`.
+    exact test. Other figures: halves and exchanges that are computed anew, within `seconds`; where these are
+    too few, p is from the standard error.
     """
     if not one or [g.index for g in one] != [g.index for g in two]:
         raise ValueError("one, two: other questions, or none; match them first")
@@ -131,8 +132,9 @@ def _computed(
     found = {}
     for name, (before, after) in figures.items():
         bounds = from_halves(seen[name], drawn[f"1 {name}"] - drawn[f"0 {name}"], units)
-        how = f"{bounds.how}, random exchange"
-        found[name] = FigureDifference(before, after, seen[name], bounds.low, bounds.high, chances[name], how)
+        p = chances.get(name, normal_chance(seen[name], bounds.error))
+        how = f"{bounds.how}, {'random exchange' if name in chances else 'normal'}"
+        found[name] = FigureDifference(before, after, seen[name], bounds.low, bounds.high, p, how)
     return found
 
 

@@ -30,7 +30,7 @@ from tessera.scoring.verdict import Aggregate, Graded
 DRAWS = 1000
 SECONDS = 20.0
 """Time for the draws of figures that must be computed anew, such as CIDEr."""
-LEAST_DRAWS, FEW_DRAWS = 40, 200
+LEAST_DRAWS, FEW_DRAWS = 20, 200
 """Draws that are made however long they take; below the second, bounds come from their spread."""
 NORMAL = 1.959963984540054
 
@@ -93,7 +93,7 @@ def interval_of(
     """The 95 % interval of every figure.
 
     Shares of questions that stand alone: Wilson. Other ratios: bootstrap over units. Figures that are known
-    only by computing them: random halves of the units, as many as fit into `seconds` (at least 40).
+    only by computing them: random halves of the units, as many as fit into `seconds` (at least 20).
     ValueError without questions.
     """
     if not graded:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -21,22 +22,20 @@ AT_A_TIME = 1 << 22
 """Counts that are in memory at a time."""
 
 
-def unit_of(column: str | None) -> Unit | None:
-    """Questions with equal values of a column are one unit; one without a value stands alone."""
-    if column is None:
-        return None
+def unit_of(column: str | None, files: Mapping[str, Sequence[str]] = MappingProxyType({})) -> Unit:
+    """Questions with equal values of a column are one unit; without a value, those about the same pictures.
+
+    files: index → paths of pictures and clips. A question with neither stands alone.
+    """
 
     def name(graded: Graded) -> str:
-        value = graded.reference.fields.get(column)
-        return f"index {graded.index}" if value is None or value == "" else f"value {value}"
+        value = graded.reference.fields.get(column) if column else None
+        if value is not None and value != "":
+            return f"value {value}"
+        paths = files.get(graded.index)
+        return "\0".join(("pictures", *paths)) if paths else f"index {graded.index}"
 
     return name
-
-
-def same_media(files: Mapping[str, Sequence[str]]) -> Unit:
-    """Questions about the same pictures and clips are one unit. files: index → their paths, if any."""
-    names = {index: "\0".join(paths) for index, paths in files.items() if paths}
-    return lambda graded: names.get(graded.index) or f"index {graded.index}"
 
 
 def number_units(

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tessera.evaluation.comparing.resampling import Unit, same_media, unit_of
+from tessera.evaluation.comparing.resampling import Unit, unit_of
 from tessera.evaluation.robustness.option_order import MARK
 from tessera.runtime.config import first_fault
 from tessera.runtime.json_file import MAX_BYTES, read_object
@@ -119,9 +119,8 @@ class StoredRun:
     @property
     def unit(self) -> Unit:
         """What belongs together: equal values of the benchmark's column, or else the same pictures."""
-        named = unit_of(self.result.settings.get("unit"))
         files = {answer.index: [str(media.path) for media in answer.media] for answer in self.answers}
-        return named or same_media(files)
+        return unit_of(self.result.settings.get("unit"), files)
 
     @classmethod
     def read(cls, folder: Path) -> StoredRun:

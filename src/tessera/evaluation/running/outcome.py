@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tessera.evaluation.comparing.intervals import Intervals, interval_of
-from tessera.evaluation.comparing.resampling import Unit, same_media
+from tessera.evaluation.comparing.resampling import Unit, unit_of
 from tessera.evaluation.robustness.summary import robustness_of, unrotated
 from tessera.evaluation.rows.open import Items
 from tessera.evaluation.running.folder import PREDICTIONS, write_predictions, write_result
@@ -48,7 +48,7 @@ class RunOutcome:
     @property
     def unit(self) -> Unit:
         """What belongs together: equal values of the benchmark's column, or else the same pictures."""
-        return self.plan.unit or same_media(self.media)
+        return unit_of(self.plan.benchmark.unit, self.media)
 
     @property
     def headline(self) -> float | None:

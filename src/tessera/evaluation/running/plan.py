@@ -11,7 +11,6 @@ from typing import Any
 
 from tessera.evaluation.benchmarks.benchmark import Benchmark, DataForm
 from tessera.evaluation.benchmarks.presets import ResolvedRules, resolve
-from tessera.evaluation.comparing.resampling import Unit, unit_of
 from tessera.evaluation.rows.item import Item
 from tessera.evaluation.rows.open import open_items
 from tessera.evaluation.running.orders import InAllOrders
@@ -61,11 +60,6 @@ class BenchmarkPlan:
     def only(self, places: Sequence[int]) -> BenchmarkPlan:
         """With these questions alone."""
         return replace(self, items=ChosenItems(self.items, places))
-
-    @property
-    def unit(self) -> Unit | None:
-        """What belongs together in intervals; None where questions stand alone."""
-        return unit_of(self.benchmark.unit)
 
     def settings(self) -> dict[str, Any]:
         """What figures depend on beside the model."""

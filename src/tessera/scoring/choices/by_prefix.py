@@ -11,7 +11,7 @@ _JOINED = "The best option isThe correct option is"
 """A comma that is missing in two published lists makes one phrase of two."""
 _RIGHT = (*_FIRST, "The best option is", "The correct option is", "Best answer:", "Best option:")
 _OFFICIAL = (*_FIRST, _JOINED, "Best answer:", "Best option:")
-_VIDEO_MME = (*_FIRST, _JOINED, "Best answer:Best option:", "Answer:", "Option:")
+_VIDEO = (*_FIRST, _JOINED, "Best answer:Best option:", "Answer:", "Option:")
 _IN_TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
 
@@ -66,11 +66,11 @@ def drawing(prediction: str, options: Options) -> Pick:
     return Pick(found[0], "first capital") if found else Pick(None, "no capital", tuple(options))
 
 
-def video_mme(otherwise: Rule) -> Rule:
-    """Video-MME in VLMEvalKit: first capital A to D, then the general rule."""
+def of_video(letters: str, otherwise: Rule) -> Rule:
+    """Video-MME (A to D) and LongVideoBench (A to E) in VLMEvalKit: first capital, then the general rule."""
 
     def rule(prediction: str, options: Options) -> Pick:
-        found = re.search("[ABCD]", _without(prediction, _VIDEO_MME))
+        found = re.search(f"[{letters}]", _without(prediction, _VIDEO))
         return Pick(found[0], "first capital") if found else otherwise(prediction, options)
 
     return rule

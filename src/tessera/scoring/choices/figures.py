@@ -67,6 +67,10 @@ class Circular:
                 found[f"{name}={value}"] = Ratio(above, below)
         return found
 
+    def together(self, graded: Sequence[Graded], /) -> Sequence[int]:
+        """Rotations by their question."""
+        return [self._question(each) for each in graded]
+
     def _question(self, each: Graded) -> int:
         if self.group:
             return _whole(column(each, self.group), each)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from tessera.scoring.choices import by_prefix, first_sign
@@ -27,7 +27,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "vlmevalkit@2025-08": _MIDDLE,
         "vlmevalkit@2025-07": _OLDEST,
         "vlmevalkit-mme-realworld": by_prefix.tagged_real_world,
-        "vlmevalkit-videomme": by_prefix.video_mme(_NEWEST),
+        "vlmevalkit-videomme": by_prefix.of_video("ABCD", _NEWEST),
+        "vlmevalkit-longvideobench": by_prefix.of_video("ABCDE", _NEWEST),
         "lmms-eval": ranked,
         "lmms-eval-mmbench": mmbench,
         "lmms-eval-ai2d": first_sign.letter_line,
@@ -46,6 +47,7 @@ MMMU_RULES: Mapping[str, Rule] = MappingProxyType(
     | {"official": first_sign.official, "lmms-eval": RULES["lmms-eval-mmmu"]}
 )
 _LETTER = re.compile(r"\(?([A-Za-z])\)?[.:]?")
+_BRACKETED = re.compile(r"\((.)\)", re.DOTALL)
 OTHERS = "Other Answers"
 """The second choice that VLMEvalKit gives an open question."""
 
@@ -99,26 +101,68 @@ def mmmu_scorer(rules: str = "official", guess: int | None = None) -> Scorer:
 def mvbench_scorer(rules: str = "official") -> Scorer:
     """The first word, dots removed, is within the first word of `(A) text`, or the other way round.
 
-    An empty first word is within any word and counts, as published (MVBench, `check_ans`). rules: vlmevalkit
-    strips the answer first; official takes out `Answer: `; lmms-eval looks for one letter.
+    An empty first word is within any word and counts, as published (MVBench, `check_ans`); official takes out
+    `Answer: `. rules: vlmevalkit strips, and asks its rule for options otherwise; vlmevalkit-mlvu wants the
+    sign before the first `)`, or that rule; lmms-eval looks for one letter.
     """
-    readers = {"official": _unanswered, "vlmevalkit": str.strip, "lmms-eval": None}
-    reader = readers[one_of("rules", rules, readers)]
+    matches = _WORDS[one_of("rules", rules, _WORDS)]
 
     def score(prediction: str, reference: Reference, /) -> Verdict:
         rights = [_marked(text, reference.options) for text in reference.answers]
-        if reader is None:
-            letter = one_letter(prediction)
-            return Verdict(float(f"({letter.lower()})" in rights), letter, "one letter")
-        said = reader(prediction).lower().split(" ")[0]
-        hit = any(said.replace(".", "") in right or right in said for right in rights)
-        return Verdict(float(hit), said, "first word")
+        if matches(prediction, rights):
+            return Verdict(
+                1.0, prediction.strip()[:40], "first word" if rules != "lmms-eval" else "one letter"
+            )
+        if not rules.startswith("vlmevalkit"):
+            return Verdict(0.0, prediction.strip()[:40], "another word")
+        pick = _NEWEST(prediction, reference.options)
+        hit = pick.letter is not None and f"({pick.letter.lower()})" in rights
+        return Verdict(float(hit), pick.letter, pick.why)
 
     return score
 
 
-def _unanswered(text: str) -> str:
-    return text.replace("Answer: ", "")
+def _first_words(prediction: str, rights: Sequence[str]) -> bool:
+    said = prediction.lower().split(" ")[0]
+    return any(said.replace(".", "") in right or right in said for right in rights)
+
+
+def _before_bracket(prediction: str, rights: Sequence[str]) -> bool:
+    at = prediction.find(")")
+    said = prediction if at < 0 else prediction[at - 1 : at] if at else ""
+    return said.isupper() and f"({said.lower()})" in rights
+
+
+_WORDS: Mapping[str, Callable[[str, Sequence[str]], bool]] = MappingProxyType(
+    {
+        "official": lambda said, rights: _first_words(said.replace("Answer: ", ""), rights),
+        "vlmevalkit": lambda said, rights: _first_words(said.strip(), rights),
+        "vlmevalkit-mlvu": _before_bracket,
+        "lmms-eval": lambda said, rights: f"({one_letter(said).lower()})" in rights,
+    }
+)
+
+
+def mantis_scorer(rules: str = "official") -> Scorer:
+    """The letter, `(B)`, or the whole text of the option; without options the same text in any case.
+
+    Nothing is stripped (Mantis-Eval in the official harness).
+    """
+    one_of("rules", rules, ("official",))
+
+    def score(prediction: str, reference: Reference, /) -> Verdict:
+        options = reference.options
+        if not options:
+            hit = prediction.lower() in [answer.lower() for answer in reference.answers]
+            return Verdict(float(hit), prediction, "the whole text")
+        found = _BRACKETED.fullmatch(prediction)
+        said = found[1] if found else prediction
+        rights = [_letter(answer, options) for answer in reference.answers]
+        texts = [options[letter] for letter in rights if letter in options]
+        marked = [f"({letter}) {options[letter]}" for letter in rights if letter in options]
+        return Verdict(float(said in [*rights, *texts, *marked]), said, "letter or whole option")
+
+    return score
 
 
 def _marked(answer: str, options: Options) -> str:

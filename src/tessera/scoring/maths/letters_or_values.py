@@ -5,6 +5,7 @@ from __future__ import annotations
 from tessera.scoring.choices.inferred import Inference
 from tessera.scoring.choices.pick import Options
 from tessera.scoring.maths.mathvista import UNSURE
+from tessera.scoring.maths.standard import standard_scorer
 from tessera.scoring.maths.values import same_value
 from tessera.scoring.settings import one_of
 from tessera.scoring.thoughts import after_label, in_box
@@ -18,9 +19,10 @@ def mathvision_scorer(rules: str = "vlmevalkit") -> Scorer:
     """With options the letter that VLMEvalKit infers; without, the whole answer by value (`same_value`).
 
     Where neither is found the harness asks a judge for the answer: here the box and what follows `Answer:`
-    are tried, and the part `unsure` says so.
+    are tried, and the part `unsure` says so. rules: lmms-eval is the benchmark's own script (`standard`).
     """
-    one_of("rules", rules, ("vlmevalkit",))
+    if one_of("rules", rules, ("vlmevalkit", "lmms-eval")) == "lmms-eval":
+        return standard_scorer()
 
     def score(prediction: str, reference: Reference, /) -> Verdict:
         if reference.options:
