@@ -57,23 +57,6 @@ def test_short_answers(scorer: str, said: str, answers: str, score: str) -> None
     assert math.isclose(verdict.score, float(score), abs_tol=1e-11), verdict
 
 
-@pytest.mark.parametrize(
-    ("rules", "said", "score"),
-    [
-        *(("official", "yes", 0), ("official", "(A) no", 0), ("official", "no", 1), ("official", "(A)", 1)),
-        *(
-            ("lmms-eval", "The answer is (A).", 1),
-            ("lmms-eval", "answer: b", 0),
-            ("lmms-eval", "Answer: A x", 1),
-        ),
-        *(("lmms-eval", "no", 1), ("lmms-eval", "12", 0), ("lmms-eval", "Zebra", 0), ("lmms-eval", "", 0)),
-    ],
-)
-def test_options_of_mantis(rules: str, said: str, score: float) -> None:
-    given = Reference(("A",), {"A": "no", "B": "yes"}, fields={"question_type": "multi-choice"})
-    assert SCORERS["mantis"](rules=rules)(said, given).score == score
-
-
 def test_every_period_beyond_the_thirty_second_stays() -> None:
     """The scripts hand a flag over as the number of replacements; published scores have it."""
     judge = SCORERS["vqa"]()

@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping
 from tessera.scoring.aggregates import consecutive, grouped, mean, total
 from tessera.scoring.texts.calls import tool_call
 from tessera.scoring.texts.edits import anls
-from tessera.scoring.texts.matching import contains, crpe, exact, exact_match, mantis
+from tessera.scoring.texts.matching import contains, crpe, exact, exact_match
 from tessera.scoring.texts.numbers import relaxed
-from tessera.scoring.texts.tasks.mantis import mantis
 from tessera.scoring.texts.tasks.mirb import mirb, mirb_means
 from tessera.scoring.texts.tasks.ocr import ocrbench, ocrbench_points
 from tessera.scoring.texts.tasks.remote_sensing import rsvqa, rsvqa_means
@@ -27,12 +26,10 @@ SCORERS: Mapping[str, Callable[..., Scorer]] = {
     "ocrbench": ocrbench,
     "vcr": vcr,
     "mirb": mirb,
-    "mantis": mantis,
     "rsvqa": rsvqa,
     "mra": mra,
     "vsi": vsi,
     "crpe": crpe,
-    "mantis": mantis,
     "gsm8k": gsm8k,
     "math": math_answer,
     "tool_call": tool_call,
