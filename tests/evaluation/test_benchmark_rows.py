@@ -16,6 +16,7 @@ from tessera.evaluation.benchmarks.benchmark import Benchmark, DataForm
 from tessera.evaluation.rows.item import MediaFile
 from tessera.evaluation.rows.open import Items, open_items
 from tessera.evaluation.rows.table import TableRows
+from tessera.imaging.frames import frame_indices
 
 
 def picture(color: str = "red", kind: str = "PNG", mode: str = "RGB", side: int = 24) -> bytes:
@@ -461,7 +462,8 @@ def test_answers_of_another_file(tmp_path: Path) -> None:
 def test_clips_with_bounds_and_folders_of_frames(tmp_path: Path) -> None:
     frames = tmp_path / "video" / "shows" / "s1"
     frames.mkdir(parents=True)
-    (frames / "00001.jpg").write_bytes(picture(kind="JPEG"))
+    for number in range(1, 13):
+        (frames / f"{number:05d}.jpg").write_bytes(picture(kind="JPEG"))
     (tmp_path / "video" / "a.mp4").write_bytes(b"clip")
     for name, row in (
         ("order", {"video": "a.mp4", "question": "?", "candidates": ["x", "y"], "answer": "y"}),
@@ -480,7 +482,9 @@ def test_clips_with_bounds_and_folders_of_frames(tmp_path: Path) -> None:
         "media": "video",
     }
     first, second = opened(tmp_path, file="json", **form)
-    assert first.media == (MediaFile(frames, "video", 4.5, 9.0),)
+    # At 3 a second, 1.5 s is frame 4 (halves go to the even one) and 3 s is frame 9; they count from 1.
+    assert first.media == (MediaFile(frames, "video", 3.0, 8.0),)
+    assert frame_indices(12, 1.0, 3, 3.0, 8.0) == [3, 5, 6]
     assert second.media == (MediaFile(tmp_path / "video" / "a.mp4", "video"),)
     assert first.reference.answers == ("A",) and second.reference.answers == ("B",)
     assert second.reference.fields["split"] == "order"

@@ -59,6 +59,8 @@ def row_of(form: DataForm, parquet: bool, table: bool) -> dict[str, Any]:
         row.update(zip(form.options, ("one", "two"), strict=False))
     if form.video:
         row |= {form.video: "c.mp4", **{name: 1.5 for name in (form.start, form.end) if name}}
+    if form.columns:
+        row["split"] = "x"  # what the file is called
     for name in filter(None, (part[1] for part in Formatter().parse(form.named))):
         row.setdefault(name, "f")
     return row
@@ -75,6 +77,8 @@ def write(file: Path, form: DataForm, row: dict[str, Any]) -> None:
             writer = csv.DictWriter(stream, row.keys(), delimiter="\t" if ending == ".tsv" else ",")
             writer.writeheader()
             writer.writerow(row)
+    elif ending == ".txt":
+        file.write_text("\t".join(str(row[name]) for name in form.columns) + "\n")
     elif ending == ".json":
         found: Any = [row]
         for key in reversed((form.records or "").split(".") if form.records else []):

@@ -78,7 +78,7 @@ def open_files(form: DataForm, root: Path) -> list[RowFile]:
         if not equals or (root / entry).exists():
             split, pattern = "", entry
         files = _paths(root / pattern)
-        several = len(files) > 1 or files[0].parent == root / pattern
+        several = files[0].parent == root / pattern or any(sign in pattern for sign in "*{")
         for file in files:
             told = split or (split_of(file) if several else None)
             rows = open_rows(file, form.records, as_kit(file, form), form.columns)

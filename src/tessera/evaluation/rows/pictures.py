@@ -1,6 +1,7 @@
 """Pictures and clips of a row as files: those that are named, and those that stand in the row itself."""
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from tessera.evaluation.benchmarks.benchmark import DataForm
 from tessera.evaluation.rows.item import MediaFile
 from tessera.evaluation.rows.row import Row, is_missing, list_in, written
 from tessera.evaluation.rows.store import PictureStore
+from tessera.imaging.clips.stills import stills_of
 from tessera.imaging.pictures.sources import inline_bytes, naked_bytes
 from tessera.records.files.places import OutsideRoot, inside, is_url
 from tessera.runtime.shown import shown
@@ -99,8 +101,7 @@ class MediaOfRows:
         start, end = (self._second(row, name) if name else None for name in (form.start, form.end))
         path = self._file(row, column, value, folders=True)
         if form.fps and path.is_dir():
-            # A folder's frames have no clock: they are shown one a second.
-            start, end = (None if second is None else second * form.fps for second in (start, end))
+            start, end = _shown_at(path, form.fps, start), _shown_at(path, form.fps, end)
         return MediaFile(path, "video", start, end)
 
     def _second(self, row: Row, column: str) -> float | None:
@@ -146,6 +147,18 @@ class MediaOfRows:
                 column, f"no file {shown(Path(found))}", "put it there, or set 'media' of the form"
             )
         return Path(found)
+
+
+def _shown_at(folder: Path, rate: float, second: float | None) -> float | None:
+    """When a frame of a folder is shown, a frame a second: the one whose number is the second times `rate`.
+
+    Numbers begin where the folder's do, as MVBench counts them from 1 (evaluate_mvbench.py, `get_index`).
+    """
+    if second is None:
+        return None
+    begin = Path(str((stills_of(folder) or [""])[0])).stem
+    first = int(re.split(r"\D", begin, flags=re.ASCII)[-1] or 0)
+    return float(max(0, round(second * rate) - first))
 
 
 def _inline(value: Any) -> bytes | None:
