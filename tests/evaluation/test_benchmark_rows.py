@@ -304,6 +304,25 @@ def test_lists_of_pictures_and_of_answers_in_parquet(tmp_path: Path) -> None:
     assert opened(tmp_path, **form, answer_is="index")[0].reference.answers == ("B",)
 
 
+def test_numbers_are_names_where_they_make_names(tmp_path: Path) -> None:
+    """The picture 2 of question 1 is no question 2."""
+    for number, data in ((1, RED), (2, BLUE)):
+        (tmp_path / f"{number:03d}.png").write_bytes(data)
+    lines(tmp_path, {"id": 1, "image": 2, "question": "?"}, {"id": 2, "image": 1, "question": "?"})
+    form = {"index": "id", "image": "image", "named": "{:03d}.png"}
+    found = [item.media[0].path.read_bytes() for item in opened(tmp_path, file="rows.jsonl", **form)]
+    assert found == [BLUE, RED]
+
+
+def test_a_shared_picture_is_saved_under_the_rows_own_name(tmp_path: Path) -> None:
+    noisy = io.BytesIO()
+    PIL.Image.effect_noise((32, 32), 90).convert("RGB").save(noisy, format="PNG")
+    rows = [[1, in_text(noisy.getvalue()), "1.png", "?"], [2, "1", "2.jpg", "?"]]
+    table(tmp_path, ["index", "image", "image_path", "question"], *rows)
+    first, second = opened(tmp_path, index="index", image="image")
+    assert first.media[0].path.suffix == ".png" and second.media[0].path.suffix == ".jpg"
+
+
 ANSWERS: list[tuple[Any, tuple[str, ...]]] = [
     ("yes", ("yes",)),
     (14, ("14",)),
