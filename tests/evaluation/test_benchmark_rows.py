@@ -294,6 +294,24 @@ def test_shards_of_parquet_with_pictures_in_them(tmp_path: Path) -> None:
         assert items[0].reference.fields["split"] == "val" and "image_1" not in items[0].reference.fields
 
 
+def test_a_data_set_that_was_saved(tmp_path: Path) -> None:
+    """As `save_to_disk` leaves it: Arrow streams, and JSON that describes them."""
+    pyarrow = pytest.importorskip("pyarrow")
+    rows = [{"question": str(n), "image": {"bytes": RED, "path": None}, "answers": ["a"]} for n in range(150)]
+    batch = pyarrow.RecordBatch.from_pylist(rows)
+    (tmp_path / "val").mkdir()
+    for name in ("dataset_info.json", "state.json"):
+        (tmp_path / "val" / name).write_text("{}")
+    with pyarrow.ipc.new_stream(str(tmp_path / "val" / "data-00000-of-00001.arrow"), batch.schema) as out:
+        out.write_batch(batch)
+    items = opened(tmp_path, file="val", image="image", answer="answers")
+    assert [item.reference.question for item in items] == [str(n) for n in range(150)]
+    assert items[149].media[0].path.read_bytes() == RED and items[0].reference.answers == ("a",)
+    (tmp_path / "val" / "data-00000-of-00001.arrow").write_bytes(b"ARROW1 nothing")
+    with pytest.raises(ValueError, match="no readable Arrow stream"):
+        opened(tmp_path, file="val", image="image")
+
+
 def test_lists_of_pictures_and_of_answers_in_parquet(tmp_path: Path) -> None:
     pictures = [{"bytes": RED, "path": None}, {"bytes": BLUE, "path": None}]
     row = {"images": pictures, "question": "?", "answers": ["nokia"] * 10, "choices": ["x", "y"], "answer": 1}
