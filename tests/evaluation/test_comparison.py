@@ -176,9 +176,11 @@ def test_runs_that_number_questions_differently(tmp_path: Path) -> None:
     one.append(line(30, 1, question="Twice?"))
     one.append(line(31, 1, question="Twice?"))
     two.append(line(32, 1, question="Twice?"))
+    one[3:3] = [line(40, 1, question="Here and there?"), line(41, 0, question="Here and there?")]
+    two += [line(42, 1, question="Here and there?"), line(43, 1, question="Here and there?")]
     found = compared(tmp_path, one, two)
-    assert found.by_words and found.questions == 8 and found.headline.difference == 50
-    assert [flip.one.index for flip in found.flips] == ["1", "3", "5", "7"]
+    assert found.by_words and found.questions == 10 and found.headline.difference == 50
+    assert [flip.one.index for flip in found.flips] == ["1", "3", "41", "5", "7"]
     assert found.unmatched.told() == ["2 in the first run alone: 30, 31", "2 in the second run alone: 20, 32"]
     assert "matched by their words" in render(comparison_page(found))
     assert not compared(tmp_path / "again", one, one).by_words

@@ -62,8 +62,10 @@ def _show(compared: FolderComparison, pages: list[Path]) -> None:
         print(f"{name}: {run.questions} questions in both; flipped: {flips}")
         for told in run.unmatched.told():
             print(f"{name}: {told}")
-        if run.settings:
-            print(f"{name}: set differently: {', '.join(run.settings)}")
+        if run.by_words:
+            print(f"{name}: questions were matched by their words, the runs number them differently")
+        for setting, values in run.settings.items():
+            print(f"{name}: {setting}: {' -> '.join(shown(value, 40, bare=True) for value in values)}")
     for which, names in (("first", compared.only_one), ("second", compared.only_two)):
         if names:
             print(f"in the {which} run alone: {', '.join(names)}")
@@ -73,16 +75,20 @@ def _show(compared: FolderComparison, pages: list[Path]) -> None:
 
 
 def _table(compared: FolderComparison) -> Table:
-    table = figures_table("benchmark", *FIGURE_HEAD)
+    """A line for each headline, and below it the other figures; how p was found is on the page."""
+    table = figures_table("benchmark", *FIGURE_HEAD[1:-1])
+    table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     for name, run in compared.runs.items():
-        for figure in _first_figures(run):
-            table.add_row(name, figure, *figure_cells(run.figures[figure]))
-            name = ""
+        headline, *others = _first_figures(run)
+        table.add_row(name, *figure_cells(run.figures[headline])[:-1], style="bold")
+        for figure in others:
+            table.add_row(f"  {figure}", *figure_cells(run.figures[figure])[:-1])
+        if len(run.figures) > 1 + len(others):
+            table.add_row(f"  and {len(run.figures) - 1 - len(others)} more with --out or --json")
         table.add_section()
     return table
 
 
 def _first_figures(run: RunComparison) -> list[str]:
     """The headline, then the others up to a number."""
-    others = [figure for figure in run.figures if figure != OVERALL]
-    return [*(figure for figure in run.figures if figure == OVERALL), *others[:MOST_FIGURES]]
+    return sorted(run.figures, key=lambda figure: figure != OVERALL)[: 1 + MOST_FIGURES]

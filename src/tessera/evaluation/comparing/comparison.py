@@ -159,37 +159,46 @@ def compare_runs(
 def match(one: Sequence[StoredAnswer], two: Sequence[StoredAnswer]) -> tuple[list[Pair], Unmatched, bool]:
     """Pairs of answers to the same question in the first run's order, the others, and whether words decided.
 
-    Words decide where less than half would be paired by index. A question whose words are there twice in a
-    run is left out then.
+    Words decide where less than half would be paired by index. A question whose words are there several times
+    is paired in order, or left out where the runs have it differently often.
     """
-    pairs, unmatched = _paired(one, two, lambda answer: answer.index)
+    names = [[answer.index for answer in run] for run in (one, two)]
+    pairs, unmatched = _paired(one, two, names[0], names[1])
     if 2 * len(pairs) < min(len(one), len(two)):
-        twice = {
-            words for run in (one, two) for words, count in Counter(map(_asked, run)).items() if count > 1
-        }
-        once = [[answer for answer in run if _asked(answer) not in twice] for run in (one, two)]
-        by_words, _ = _paired(once[0], once[1], _asked)
+        by_words, others = _paired(one, two, _numbered(one, two), _numbered(two, one))
         if len(by_words) > len(pairs):
-            known = [{pair[side].index for pair in by_words} for side in (0, 1)]
-            rest = [
-                [a.index for a in run if a.index not in k] for run, k in zip((one, two), known, strict=True)
-            ]
-            return by_words, Unmatched(*rest), True
+            return by_words, others, True
     return pairs, unmatched, False
 
 
+def _numbered(run: Sequence[StoredAnswer], other: Sequence[StoredAnswer]) -> list[object]:
+    """Words of each question, how often they are there so far and in all: equal for the same question.
+
+    Those that the other run has differently often find no equal.
+    """
+    words = [_asked(answer) for answer in run]
+    often, so_far = Counter(words), Counter[object]()
+    known, found = Counter(map(_asked, other)), list[object]()
+    for each in words:
+        so_far[each] += 1
+        found.append((each, so_far[each]) if often[each] == known[each] else object())
+    return found
+
+
 def _paired(
-    one: Sequence[StoredAnswer], two: Sequence[StoredAnswer], key: Callable[[StoredAnswer], object]
+    one: Sequence[StoredAnswer],
+    two: Sequence[StoredAnswer],
+    names: Sequence[object],
+    others: Sequence[object],
 ) -> tuple[list[Pair], Unmatched]:
-    """By equal keys, each once in a run; pairs that ask another thing are altered."""
-    other, known = {key(answer): answer for answer in two}, {key(answer) for answer in one}
-    both = [(answer, other[key(answer)]) for answer in one if key(answer) in other]
-    pairs = [pair for pair in both if _asked(pair[0]) == _asked(pair[1])]
-    same = {answer.index for answer, _ in pairs}
-    return pairs, Unmatched(
-        [answer.index for answer in one if key(answer) not in other],
-        [answer.index for answer in two if key(answer) not in known],
-        [answer.index for answer, _ in both if answer.index not in same],
+    """Answers with equal names; pairs that ask another thing are altered."""
+    first, second = dict(zip(names, one, strict=True)), dict(zip(others, two, strict=True))
+    both = [(answer, second[name]) for name, answer in first.items() if name in second]
+    same = [_asked(before) == _asked(after) for before, after in both]
+    return [pair for pair, alike in zip(both, same, strict=True) if alike], Unmatched(
+        [answer.index for name, answer in first.items() if name not in second],
+        [answer.index for name, answer in second.items() if name not in first],
+        [before.index for (before, _), alike in zip(both, same, strict=True) if not alike],
     )
 
 
