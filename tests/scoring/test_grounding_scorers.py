@@ -226,3 +226,15 @@ def test_any_text_is_scored(text: str) -> None:
 def test_a_stretched_box_lies_in_the_picture(box: tuple[float, float, float, float]) -> None:
     x0, y0, x1, y1 = stretched(box, (200, 100))
     assert 0 <= x0 <= x1 <= 200 and 0 <= y0 <= y1 <= 100
+
+
+@pytest.mark.parametrize(
+    "text", ["[," * 10_000, "[" * 10_000, "[[1,2,3," * 3_000, "x=1 " * 10_000, "7" * 10_000]
+)
+def test_long_answers_end_at_once(text: str) -> None:
+    """The published expressions take minutes for some of these."""
+    reference = asked([20, 10, 150, 90])
+    for rules in ("official", "vlmevalkit", "lmms-eval"):
+        assert refcoco_scorer(rules)(text, reference).score == 0
+        click_scorer(rules)(text, reference)
+    assert rsvg_scorer()(text, reference).score == 0

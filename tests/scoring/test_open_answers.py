@@ -63,3 +63,9 @@ def test_an_open_question_as_two_choices(said: str, answer: str, score: int) -> 
 def test_a_number_that_is_the_answer_is_found_behind_the_key_word(text: str, number: int) -> None:
     line = " ".join(text.split()).replace("=", "").lower()
     assert is_right(said_in(f"{line}\nthe answer is {number}"), [str(number)])
+
+
+def test_long_answers_end_at_once() -> None:
+    """The published expressions take minutes for a long number."""
+    assert is_right(said_in("7" * 20_000 + "\nso 5"), ["5"])
+    assert not is_right(said_in("1." * 20_000), ["5"])

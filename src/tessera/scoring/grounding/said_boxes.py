@@ -11,8 +11,9 @@ from tessera.scoring.grounding.truth import Size
 
 NO_BOX: Box = (0.0, 0.0, 0.0, 0.0)
 """What the published scripts take for the box of an answer without one."""
-_FIRST = re.compile(r"\[*\[(.*?),(.*?),(.*?),(.*?)\]\]*")
-_LISTED = re.compile(r"\[*\[.*?,.*?,.*?,.*?\]\]*")
+_TO_COMMA = r"([^,\n]*+),"
+_FIRST = re.compile(rf"(?<!\[)\[++{_TO_COMMA}{_TO_COMMA}{_TO_COMMA}([^\]\n]*+)\]++")
+"""The published `[*[(.*?),(.*?),(.*?),(.*?)]]*` on one line, in time that doesn't explode."""
 _PLAIN = re.compile(r"\[\s*" + r",\s*".join([r"(-?\d+(?:\.\d+)?)"] * 4) + r"\s*\]")
 _NUMBER = r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?"
 _SPACED = re.compile(r"\[\s*" + r"(?:\s*,\s*|\s+)".join([f"({_NUMBER})"] * 4) + r"\s*\]")
@@ -22,7 +23,7 @@ _THOUSAND = 1000.0
 
 def official_box(prediction: str) -> Box | None:
     """The first four texts between brackets and commas on a line, if all are numbers that `float` reads."""
-    found = _FIRST.search(prediction)
+    found = _first(prediction)
     try:
         return _box(found.groups()) if found else None
     except ValueError:
@@ -44,7 +45,7 @@ def spaced_box(prediction: str) -> Box | None:
 
 def listed_box(prediction: str, size: Size) -> Box | None:
     """The first `[[a, b, c, d]]` that is JSON, from thousandths to pixels within the picture: DIOR-RSVG."""
-    found = _LISTED.search(prediction)
+    found = _first(prediction)
     try:
         x0, y0, x1, y1 = json.loads(found[0] if found else "")[0]
         return (
@@ -68,6 +69,12 @@ def stretched(box: Box, size: Size) -> Box:
     x = sorted((min(max(box[0], 0.0), wide), min(max(box[2], 0.0), wide)))
     y = sorted((min(max(box[1], 0.0), high), min(max(box[3], 0.0), high)))
     return x[0], y[0], x[1], y[1]
+
+
+def _first(prediction: str) -> re.Match[str] | None:
+    """The first match: on each line only up to its last bracket, without which there is none."""
+    lines = (line[: line.rfind("]") + 1] for line in prediction.split("\n"))
+    return next(filter(None, map(_FIRST.search, lines)), None)
 
 
 def _within(value: Any, side: float) -> float:

@@ -12,9 +12,7 @@ _CLICK = re.compile(r"x=([\d.]+), y=([\d.]+)")
 _TOKEN = r"-?\d+(?:\.\d+)?%?"
 _BOX_TAG = re.compile(r"<\s*bbox[^>]*>(.*?)<\s*/\s*bbox\s*>", re.IGNORECASE | re.DOTALL)
 _PAIR = re.compile(rf"[\[\(]\s*({_TOKEN})\s*(?:,|\s)\s*({_TOKEN})\s*[\]\)]")
-_NAMED = re.compile(
-    rf"['\"]?x['\"]?\s*[:=]\s*({_TOKEN}).*?['\"]?y['\"]?\s*[:=]\s*({_TOKEN})", re.IGNORECASE | re.DOTALL
-)
+_X, _Y = (re.compile(rf"['\"]?{name}['\"]?\s*[:=]\s*({_TOKEN})", re.IGNORECASE) for name in "xy")
 _BOX_WORDS = ("bbox", "box", "rect", "rectangle")
 _POINT_TAG = re.compile(r"<point[^>]*>(.*?)</point>", re.DOTALL)
 _TWO = re.compile(r"[\[\(]\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*[\]\)]")
@@ -44,8 +42,10 @@ def any_numbers(prediction: str) -> Point | None:
         inside = re.findall(_TOKEN, found[1])
         if len(inside) >= 4:
             return _middle(inside)
-    if found := _PAIR.search(prediction) or _NAMED.search(prediction):
+    if found := _PAIR.search(prediction):
         return _value(found[1]), _value(found[2])
+    if (across := _X.search(prediction)) and (down := _Y.search(prediction, across.end())):
+        return _value(across[1]), _value(down[1])
     numbers = re.findall(_TOKEN, prediction)
     if len(numbers) >= 4 and any(word in prediction.lower() for word in _BOX_WORDS):
         return _middle(numbers)

@@ -12,7 +12,7 @@ from tessera.scoring.reasoned.values import NoFormula, read_formula
 
 _CLOSE = 1e-6
 _LONGEST = 200
-_LARGEST_POWER = 512
+_MOST_BITS = 4096
 _ARITHMETIC = re.compile(
     r"(?:\\[dt]?frac(?=\s*\{)|\\cdot|\\times|\\div|\\left|\\right|\\[,;! ]|\^\{?\\circ\}?"
     r"|\d\.(?=\d)|[\d\s+\-*/^(){}$,])+"
@@ -70,13 +70,20 @@ def _value(node: ast.AST) -> complex:
         return _SIGNS[type(node.op)](_value(node.operand))
     if isinstance(node, ast.BinOp):
         left, right = _value(node.left), _value(node.right)
-        if isinstance(node.op, ast.Pow) and abs(right) <= _LARGEST_POWER:
-            return complex(left**right) if isinstance(left**right, complex) else left**right
+        if isinstance(node.op, ast.Pow):
+            return _power(left, right)
         if isinstance(node.op, ast.BitXor) and isinstance(left, int) and isinstance(right, int):
             return left ^ right
         if type(node.op) in _SIGNS:
             return _SIGNS[type(node.op)](left, right)
     raise ValueError("no arithmetic")
+
+
+def _power(left: complex, right: complex) -> complex:
+    if isinstance(left, int) and isinstance(right, int) and left.bit_length() * abs(right) > _MOST_BITS:
+        raise ValueError("too large a power")
+    power: complex = left**right
+    return power
 
 
 def _near(one: complex | None, two: complex | None) -> bool:
