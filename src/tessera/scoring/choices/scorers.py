@@ -146,9 +146,9 @@ _WORDS: Mapping[str, Callable[[str, Sequence[str]], bool]] = MappingProxyType(
 
 
 def mantis_scorer(rules: str = "official") -> Scorer:
-    """The letter, `(B)`, or the whole text of the option; without options the same text in any case.
+    """The letter, `(B)`, or the whole option `(B) text`; without options the same text in any case.
 
-    Nothing is stripped (Mantis-Eval in the official harness).
+    Nothing is stripped (Mantis-Eval in the official harness, whose options have their letters in the data).
     """
     one_of("rules", rules, ("official",))
 
@@ -160,9 +160,13 @@ def mantis_scorer(rules: str = "official") -> Scorer:
         found = _BRACKETED.fullmatch(prediction)
         said = found[1] if found else prediction
         rights = [_letter(answer, options) for answer in reference.answers]
-        texts = [options[letter] for letter in rights if letter in options]
-        marked = [f"({letter}) {options[letter]}" for letter in rights if letter in options]
-        return Verdict(float(said in [*rights, *texts, *marked]), said, "letter or whole option")
+        known = {
+            letter: options[letter].removeprefix(f"({letter})").strip()
+            for letter in rights
+            if letter in options
+        }
+        whole = [f"({letter}) {text}" for letter, text in known.items()]
+        return Verdict(float(said in [*rights, *whole]), said, "letter or whole option")
 
     return score
 
