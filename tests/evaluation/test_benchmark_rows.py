@@ -294,6 +294,24 @@ def test_shards_of_parquet_with_pictures_in_them(tmp_path: Path) -> None:
         assert items[0].reference.fields["split"] == "val" and "image_1" not in items[0].reference.fields
 
 
+def test_a_data_set_that_was_saved(tmp_path: Path) -> None:
+    """As `save_to_disk` leaves it: Arrow streams, and JSON that describes them."""
+    pyarrow = pytest.importorskip("pyarrow")
+    rows = [{"question": str(n), "image": {"bytes": RED, "path": None}, "answers": ["a"]} for n in range(150)]
+    batch = pyarrow.RecordBatch.from_pylist(rows)
+    (tmp_path / "val").mkdir()
+    for name in ("dataset_info.json", "state.json"):
+        (tmp_path / "val" / name).write_text("{}")
+    with pyarrow.ipc.new_stream(str(tmp_path / "val" / "data-00000-of-00001.arrow"), batch.schema) as out:
+        out.write_batch(batch)
+    items = opened(tmp_path, file="val", image="image", answer="answers")
+    assert [item.reference.question for item in items] == [str(n) for n in range(150)]
+    assert items[149].media[0].path.read_bytes() == RED and items[0].reference.answers == ("a",)
+    (tmp_path / "val" / "data-00000-of-00001.arrow").write_bytes(b"ARROW1 nothing")
+    with pytest.raises(ValueError, match="no readable Arrow stream"):
+        opened(tmp_path, file="val", image="image")
+
+
 def test_lists_of_pictures_and_of_answers_in_parquet(tmp_path: Path) -> None:
     pictures = [{"bytes": RED, "path": None}, {"bytes": BLUE, "path": None}]
     row = {"images": pictures, "question": "?", "answers": ["nokia"] * 10, "choices": ["x", "y"], "answer": 1}
@@ -302,6 +320,25 @@ def test_lists_of_pictures_and_of_answers_in_parquet(tmp_path: Path) -> None:
     (item,) = opened(tmp_path, **form, answer=["answers", "answer"])
     assert len(item.media) == 2 and item.reference.answers == ("nokia",) * 10
     assert opened(tmp_path, **form, answer_is="index")[0].reference.answers == ("B",)
+
+
+def test_numbers_are_names_where_they_make_names(tmp_path: Path) -> None:
+    """The picture 2 of question 1 is no question 2."""
+    for number, data in ((1, RED), (2, BLUE)):
+        (tmp_path / f"{number:03d}.png").write_bytes(data)
+    lines(tmp_path, {"id": 1, "image": 2, "question": "?"}, {"id": 2, "image": 1, "question": "?"})
+    form = {"index": "id", "image": "image", "named": "{:03d}.png"}
+    found = [item.media[0].path.read_bytes() for item in opened(tmp_path, file="rows.jsonl", **form)]
+    assert found == [BLUE, RED]
+
+
+def test_a_shared_picture_is_saved_under_the_rows_own_name(tmp_path: Path) -> None:
+    noisy = io.BytesIO()
+    PIL.Image.effect_noise((32, 32), 90).convert("RGB").save(noisy, format="PNG")
+    rows = [[1, in_text(noisy.getvalue()), "1.png", "?"], [2, "1", "2.jpg", "?"]]
+    table(tmp_path, ["index", "image", "image_path", "question"], *rows)
+    first, second = opened(tmp_path, index="index", image="image")
+    assert first.media[0].path.suffix == ".png" and second.media[0].path.suffix == ".jpg"
 
 
 ANSWERS: list[tuple[Any, tuple[str, ...]]] = [

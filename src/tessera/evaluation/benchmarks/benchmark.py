@@ -62,7 +62,7 @@ class DataForm(Declared):
     """One form in which the questions may lie on the disk, below the data root. docs/benchmark_data.md
 
     file: one or several, also patterns; the ending says how they are read (.tsv, .csv, .jsonl, .json,
-    .parquet; a folder of parquet or JSON files). `human=path` puts `human` into the column `split` of that
+    .parquet, .arrow; a folder of such files). `human=path` puts `human` into the column `split` of that
     file's rows.
     """
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tessera.evaluation.benchmarks.benchmark import DataForm
+from tessera.evaluation.rows.arrow_rows import ArrowRows
 from tessera.evaluation.rows.row import Row
 from tessera.evaluation.rows.table import DELIMITERS, TableRows
 from tessera.records.files.cache import cached_folder
@@ -19,7 +20,10 @@ from tessera.records.readers.parquet import ParquetRows
 from tessera.runtime.json_file import deeper_than
 from tessera.runtime.shown import shown
 
-ENDINGS = (*DELIMITERS, ".jsonl", ".json", ".parquet")
+_COLUMNS = {".parquet": ParquetRows, ".arrow": ArrowRows}
+_IN_FOLDERS = ({".arrow"}, {".parquet", ".json", ".jsonl"})
+"""Endings of the files that a folder stands for: Arrow's are described by others that are JSON."""
+ENDINGS = (*DELIMITERS, ".jsonl", ".json", *_COLUMNS)
 MOST_BYTES = 2**30
 """Largest JSON file that is one object: it is read whole, once."""
 DEEPEST = 64
@@ -102,12 +106,11 @@ def _paths(place: Path) -> list[Path]:
     if not place.exists() and local.is_file():
         return [local]
     if place.is_dir():
-        files = sorted(
-            file for file in place.iterdir() if file.suffix.lower() in (".parquet", ".json", ".jsonl")
-        )
-        if not files:
+        there = sorted(file for file in place.iterdir() if file.is_file())
+        kinds = ([file for file in there if file.suffix.lower() in endings] for endings in _IN_FOLDERS)
+        if (files := next(filter(None, kinds), None)) is None:
             raise ValueError(
-                f"{shown(place)}: a folder without .parquet, .json or .jsonl files; name the files"
+                f"{shown(place)}: a folder without .parquet, .arrow or .json files; name the files"
             )
         return files
     return [Path(file) for file in expand(place)]
@@ -122,8 +125,8 @@ def open_rows(file: Path, records: str | None, pandas: bool = False, header: Seq
         raise ValueError(f"{shown(file)}: 'records' is for an object in .json; leave it out of the form")
     if ending in DELIMITERS and (header or ending != ".txt"):
         return TableRows(file, pandas, header)
-    if ending == ".parquet":
-        return ParquetRows(file)
+    if ending in _COLUMNS:
+        return _COLUMNS[ending](file)
     if ending == ".json" and (records or _is_object(file)):
         return RowLines(_lines_of(file, records))
     if ending in (".json", ".jsonl"):

@@ -48,8 +48,10 @@ class Items(Sequence[Item]):
         self._named = form.index or _usual_index(self._files[0].rows)
         self._joined = Joined(form.beside, root) if form.beside else None
         self._kit = as_kit(self._files[0].file, form)
-        rules = "vlmevalkit" if self._kit else "own"
-        self._media = MediaOfRows(form, root, PictureStore(store), rules, self._find)
+        # Only tables name other rows' pictures; elsewhere, or in names of files, a number is a name.
+        shared = isinstance(self._files[0].rows, TableRows) and form.named == "{}"
+        find = self._find if shared else None
+        self._media = MediaOfRows(form, root, PictureStore(store), self._kit, find)
         _ = self._kept
 
     def __len__(self) -> int:

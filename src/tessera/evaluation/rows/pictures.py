@@ -25,20 +25,26 @@ FindRow = Callable[[str], Row | None]
 
 
 class MediaOfRows:
-    """Finds and keeps the media of rows. `find` gives the row of an index."""
+    """Finds and keeps the media of rows.
 
-    def __init__(self, form: DataForm, root: Path, store: PictureStore, rules: str, find: FindRow) -> None:
-        self._form, self._root, self._store, self._find = form, root / form.media, store, find
-        self._kit = rules == "vlmevalkit"
+    kit: pictures are seen as VLMEvalKit saves them. find: gives the row of an index, where rows may name
+    another one's pictures by it; None where they don't.
+    """
+
+    def __init__(
+        self, form: DataForm, root: Path, store: PictureStore, kit: bool, find: FindRow | None
+    ) -> None:
+        self._form, self._root, self._store = form, root / form.media, store
+        self._kit, self._find = kit, find
 
     def of(self, row: Row) -> tuple[MediaFile, ...]:
         """Pictures in the order of their columns, then the clip. ValueError naming row, column and remedy."""
         found = []
         for column in self._form.image:
             if not is_missing(value := row.values.get(column)):
-                found += self._pictures(row, column, value, shared=True)
+                found += self._pictures(row, column, value)
         if not found and self._kit and self._form.image and not is_missing(named := row.values.get(PATHS)):
-            found += self._pictures(row, PATHS, named, shared=False)
+            found += self._pictures(row, PATHS, named)
         if len(found) > MOST:
             raise row.fault(self._form.image[0], f"{len(found)} pictures", f"{MOST} are read; split the row")
         if self._form.video and not is_missing(value := row.values.get(self._form.video)):
@@ -54,29 +60,31 @@ class MediaOfRows:
         texts = [written(name) for name in named] if apart else [file.name for file in files]
         return texts[0] if len(texts) == 1 else texts
 
-    def _pictures(self, row: Row, column: str, value: Any, shared: bool) -> list[MediaFile]:
-        if shared and isinstance(value, str | int) and len(text := str(value)) <= LONGEST_INDEX:
-            other = self._find(text)
-            if other is not None and (other.file, other.line) != (row.file, row.line):
-                return self._shared(row, column, text, other)
-        entries = listed if (listed := list_in(value)) is not None else [value]
-        names = self._names(row, len(entries)) if shared else []
-        held = [self._picture(row, column, e, names[n] if names else "") for n, e in enumerate(entries)]
-        return [MediaFile(path) for path in held]
+    def _pictures(self, row: Row, column: str, value: Any) -> list[MediaFile]:
+        owner = self._owner(row, column, value)
+        held = owner.values[column]
+        entries = listed if (listed := list_in(held)) is not None else [held]
+        names = [""] * len(entries) if column == PATHS else self._names(row, len(entries))
+        pairs = zip(entries, names, strict=True)
+        return [MediaFile(self._picture(owner, column, entry, name)) for entry, name in pairs]
 
-    def _shared(self, row: Row, column: str, text: str, other: Row) -> list[MediaFile]:
-        """The pictures of another row; its own must stand in it."""
-        value = other.values.get(column)
-        if is_missing(value) or (
-            isinstance(value, str) and len(value) <= LONGEST_INDEX and self._find(value)
-        ):
-            raise row.fault(column, f"row {shown(text)} has no picture of its own", "name a row that has one")
-        return self._pictures(other, column, value, shared=True)
+    def _owner(self, row: Row, column: str, value: Any) -> Row:
+        """The row in which the pictures of a row stand: itself, or the one whose index it gives."""
+        if self._find is None or column == PATHS or not _is_short(value):
+            return row
+        other = self._find(str(value))
+        if other is None or (other.file, other.line) == (row.file, row.line):
+            return row
+        held = other.values.get(column)
+        if is_missing(held) or (_is_short(held) and self._find(str(held)) is not None):
+            told = f"row {shown(str(value))} has no picture of its own"
+            raise row.fault(column, told, "name a row that has one")
+        return other
 
     def _names(self, row: Row, count: int) -> list[str]:
-        """The names under which that kit would save so many pictures; none where they don't matter."""
+        """The names under which that kit would save so many pictures; empty where they don't matter."""
         if not self._kit or is_missing(value := row.values.get(PATHS)):
-            return []
+            return [""] * count
         names = [written(name) for name in list_in(value) or [value]]
         if len(names) != count:
             raise row.fault(PATHS, f"{len(names)} names for {count} pictures", "name each of them")
@@ -118,35 +126,39 @@ class MediaOfRows:
 
     def _file(self, row: Row, column: str, value: Any, folders: bool) -> Path:
         """The file of a name, which must be there and stand below the media folder."""
-        if isinstance(value, bool) or not isinstance(value, str | int):
-            raise row.fault(
-                column, f"{shown(value)} is neither a name nor a picture", "correct 'image' of the form"
-            )
-        if isinstance(value, str) and is_url(value) and not value.lower().startswith("file://"):
-            raise row.fault(
-                column, f"{shown(value)} is on the web", "fetch it and name the file: nothing is fetched here"
-            )
-        root = self._root / self._form.folders.get(str(row.values.get("split")), "")
-        try:
-            name = self._form.named.format(value, **row.values)
-            found = (
-                Path(name) if self._form.paths == "anywhere" and os.path.isabs(name) else inside(root, name)
-            )
-        except OutsideRoot as error:
-            raise row.fault(column, str(error), "set 'media' of the form, or 'paths: anywhere'") from error
-        except (ValueError, LookupError, AttributeError) as error:
-            raise row.fault(
-                column, f"{self._form.named!r} takes no {shown(value)}", "correct 'named' of the form"
-            ) from error
+        found = self._place(row, column, value)
         try:
             there = os.path.isfile(found) or (folders and os.path.isdir(found))
         except ValueError:  # a NUL
             there = False
         if not there:
-            raise row.fault(
-                column, f"no file {shown(Path(found))}", "put it there, or set 'media' of the form"
-            )
-        return Path(found)
+            remedy = "put it there, or set 'media' of the form"
+            raise row.fault(column, f"no file {shown(found)}", remedy)
+        return found
+
+    def _place(self, row: Row, column: str, value: Any) -> Path:
+        """Where the file of a name would be."""
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            what = f"{shown(value)} is neither a name nor a picture"
+            raise row.fault(column, what, "correct 'image' of the form")
+        if isinstance(value, str) and is_url(value) and not value.lower().startswith("file://"):
+            remedy = "fetch it and name the file: nothing is fetched here"
+            raise row.fault(column, f"{shown(value)} is on the web", remedy)
+        root = self._root / self._form.folders.get(str(row.values.get("split")), "")
+        try:
+            name = self._form.named.format(value, **row.values)
+            outside = self._form.paths == "anywhere" and os.path.isabs(name)
+            return Path(name) if outside else Path(inside(root, name))
+        except OutsideRoot as error:
+            raise row.fault(column, str(error), "set 'media' of the form, or 'paths: anywhere'") from error
+        except (ValueError, LookupError, AttributeError) as error:
+            what = f"{self._form.named!r} takes no {shown(value)}"
+            raise row.fault(column, what, "correct 'named' of the form") from error
+
+
+def _is_short(value: Any) -> bool:
+    """Whether a value may be the index of a row."""
+    return isinstance(value, str | int) and len(str(value)) <= LONGEST_INDEX
 
 
 def _shown_at(folder: Path, rate: float, second: float | None) -> float | None:
