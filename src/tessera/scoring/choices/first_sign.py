@@ -1,4 +1,4 @@
-"""Rules that look at the first signs of an answer: the official harness, and three of lmms-eval's tasks."""
+"""Rules that look at the first signs of an answer: the official harness, and five of lmms-eval's tasks."""
 
 import re
 import string
@@ -7,6 +7,7 @@ from tessera.scoring.choices.pick import Options, Pick, capital
 
 _NOTHING = "nothing found: the text itself"
 _LETTER_AND_STOP = re.compile(r"\s*([A-Z])\.")
+_FIRST_LETTER = re.compile(r"[(\s]*([A-Z])", re.IGNORECASE)
 _BARE = str.maketrans("", "", string.punctuation)
 
 
@@ -64,3 +65,16 @@ def letter_line(prediction: str, options: Options) -> Pick:
     found = _LETTER_AND_STOP.match(prediction)
     text = (found[1] if found else prediction).translate(_BARE)
     return Pick(capital(text) or None, "letter before a full stop" if found else "whole answer")
+
+
+def letter_or_all(prediction: str, options: Options) -> Pick:
+    """A capital before a full stop, else the whole answer in any case: MuirBench in lmms-eval."""
+    found = _LETTER_AND_STOP.match(prediction)
+    text = (found[1] if found else prediction).lower().strip()
+    return Pick(capital(text) or None, "letter before a full stop" if found else "whole answer")
+
+
+def first_letter(prediction: str, options: Options) -> Pick:
+    """The first letter behind brackets and spaces, also that of a word, in any case: BLINK in lmms-eval."""
+    found = _FIRST_LETTER.match(prediction.strip())
+    return Pick(found[1].upper() if found else None, "first letter" if found else "no letter in front")

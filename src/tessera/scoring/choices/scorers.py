@@ -34,6 +34,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "lmms-eval-ai2d": first_sign.letter_line,
         "lmms-eval-scienceqa": first_sign.letter_or_stop,
         "lmms-eval-seed": first_sign.first_sign,
+        "lmms-eval-muirbench": first_sign.letter_or_all,
+        "lmms-eval-blink": first_sign.first_letter,
         "lmms-eval-longvideobench": by_prefix.drawing,
         "lmms-eval-mme-realworld": by_prefix.real_world,
         "mmmu": LetterParser(),
@@ -144,9 +146,9 @@ _WORDS: Mapping[str, Callable[[str, Sequence[str]], bool]] = MappingProxyType(
 
 
 def mantis_scorer(rules: str = "official") -> Scorer:
-    """The letter, `(B)`, or the whole text of the option; without options the same text in any case.
+    """The letter, `(B)`, or the whole option `(B) text`; without options the same text in any case.
 
-    Nothing is stripped (Mantis-Eval in the official harness).
+    Nothing is stripped (Mantis-Eval in the official harness, whose options have their letters in the data).
     """
     one_of("rules", rules, ("official",))
 
@@ -158,9 +160,13 @@ def mantis_scorer(rules: str = "official") -> Scorer:
         found = _BRACKETED.fullmatch(prediction)
         said = found[1] if found else prediction
         rights = [_letter(answer, options) for answer in reference.answers]
-        texts = [options[letter] for letter in rights if letter in options]
-        marked = [f"({letter}) {options[letter]}" for letter in rights if letter in options]
-        return Verdict(float(said in [*rights, *texts, *marked]), said, "letter or whole option")
+        known = {
+            letter: options[letter].removeprefix(f"({letter})").strip()
+            for letter in rights
+            if letter in options
+        }
+        whole = [f"({letter}) {text}" for letter, text in known.items()]
+        return Verdict(float(said in [*rights, *whole]), said, "letter or whole option")
 
     return score
 

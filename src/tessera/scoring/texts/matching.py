@@ -141,29 +141,6 @@ def crpe() -> Callable[[str, Reference], Verdict]:
     return score
 
 
-def mantis() -> Callable[[str, Reference], Verdict]:
-    """Mantis-Eval as InternVL's script has it: the letter, also in brackets, or the whole option `(A) text`.
-
-    Without options equality without case. Answers are letters, or `(A)`.
-    """
-
-    def score(prediction: str, reference: Reference, /) -> Verdict:
-        options = reference.options
-        if not options:
-            right = any(prediction.lower() == answer.lower() for answer in reference.answers)
-            return Verdict(float(right), prediction, "the same" if right else "another answer")
-        bracketed = len(prediction) == 3 and prediction[0] == "(" and prediction[2] == ")"
-        said = prediction[1] if bracketed else prediction
-        for letter in (answer.strip("()") for answer in reference.answers):
-            text = options.get(letter, "").strip()
-            whole = text if text.startswith(f"({letter})") else f"({letter}) {text}"
-            if said in (letter, whole):
-                return Verdict(1.0, letter, "right")
-        return Verdict(0.0, said, "another option")
-
-    return score
-
-
 def _any_equal(of_prediction: Change, of_answer: Change) -> Callable[[str, Reference], Verdict]:
     def score(prediction: str, reference: Reference, /) -> Verdict:
         said = of_prediction(prediction)

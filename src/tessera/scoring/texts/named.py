@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from tessera.scoring.aggregates import consecutive, grouped, mean, total
 from tessera.scoring.texts.calls import tool_call
 from tessera.scoring.texts.edits import anls
-from tessera.scoring.texts.matching import contains, crpe, exact, exact_match, mantis
+from tessera.scoring.texts.matching import contains, crpe, exact, exact_match
 from tessera.scoring.texts.numbers import relaxed
 from tessera.scoring.texts.tasks.mirb import mirb, mirb_means
 from tessera.scoring.texts.tasks.ocr import ocrbench, ocrbench_points
@@ -30,7 +30,6 @@ SCORERS: Mapping[str, Callable[..., Scorer]] = {
     "mra": mra,
     "vsi": vsi,
     "crpe": crpe,
-    "mantis": mantis,
     "gsm8k": gsm8k,
     "math": math_answer,
     "tool_call": tool_call,

@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 
 from tessera.scoring.aggregates import GroupMean, grouped
-from tessera.scoring.settings import column_of
+from tessera.scoring.choices.open_answers import is_right, said_in
+from tessera.scoring.settings import column_of, one_of
 from tessera.scoring.verdict import Reference, Verdict
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -27,11 +28,15 @@ _NUMBER_OF = {
 }
 
 
-def mirb(column: str = "task") -> Callable[[str, Reference], Verdict]:
-    """The first line of the reply, or its first sentence, by the rule of the question's task.
+def mirb(rules: str = "official", column: str = "task") -> Callable[[str, Reference], Verdict]:
+    """Every task has its rule.
 
-    column: where the task stands. Tasks of no list ask for equality without case.
+    rules: official (the first line of the reply, or its first sentence, by the rule of the task in `column`;
+    tasks of no list ask for equality without case) or lmms-eval (letters A to E by `X.` at the start or
+    equality, all else as MMMU's open answers).
     """
+    if one_of("rules", rules, ("official", "lmms-eval")) == "lmms-eval":
+        return _as_mmmu
 
     def score(prediction: str, reference: Reference, /) -> Verdict:
         task = column_of(reference, column).removesuffix("_concat")
@@ -47,6 +52,18 @@ def mirb(column: str = "task") -> Callable[[str, Reference], Verdict]:
 def mirb_means(column: str = "task") -> GroupMean:
     """Every task, the groups, and the mean of the groups, × 100."""
     return grouped(column, GROUPS, others=False)
+
+
+def _as_mmmu(prediction: str, reference: Reference, /) -> Verdict:
+    for answer in reference.answers:
+        if answer in tuple("ABCDE"):
+            letter = re.match(r"\s*([A-Z])\.", prediction)
+            right = (letter[1] if letter else prediction) == answer
+        else:
+            right = is_right(said_in(prediction), [answer])
+        if right:
+            return Verdict(1.0, answer, "right")
+    return Verdict(0.0, prediction, "none of the answers")
 
 
 def _first_part(text: str) -> str:

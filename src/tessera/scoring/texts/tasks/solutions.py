@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from tessera.scoring.reasoned.expression import expression_score
 from tessera.scoring.reasoned.extraction import last_box
+from tessera.scoring.settings import one_of
+from tessera.scoring.texts.tasks.math_strings import answer_of, boxed, same_answer
 from tessera.scoring.verdict import Reference, Verdict
 
 _NUMBER = re.compile(r"-?\d+\.\d+|-?\d+")
@@ -32,13 +34,20 @@ def gsm8k() -> Callable[[str, Reference], Verdict]:
     return score
 
 
-def math_answer() -> Callable[[str, Reference], Verdict]:
-    """The last box, else what the last "answer is" announces, else the last line; formulas by their value."""
+def math_answer(rules: str = "official") -> Callable[[str, Reference], Verdict]:
+    """The final answer of a solution is that of the answer, a solution too or what its box holds.
+
+    rules: official (OpenCompass's MATHEvaluator, version 2: texts are compared) or values (the last box, else
+    what the last "answer is" announces, else the last line; formulas are compared by their values).
+    """
+    by_values = one_of("rules", rules, ("official", "values")) == "values"
+    same = expression_score if by_values else same_answer
 
     def score(prediction: str, reference: Reference, /) -> Verdict:
-        said = _final(prediction)
-        right = any(expression_score(said, _boxed(answer)) for answer in reference.answers)
-        return Verdict(float(right), said, "the same value" if right else "another value")
+        said = _final(prediction) if by_values else answer_of(prediction)
+        meant = [_boxed(answer) if by_values else boxed(answer) or answer for answer in reference.answers]
+        right = any(same(said, answer) for answer in meant)
+        return Verdict(float(right), said, "the same" if right else "another answer")
 
     return score
 
