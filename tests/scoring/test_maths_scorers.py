@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tessera.scoring.maths.figures import mathvista_figures
 from tessera.scoring.maths.letters_or_values import mathverse_scorer, mathvision_scorer
 from tessera.scoring.maths.mathvista import mathvista_scorer
 from tessera.scoring.maths.olympiad import olympiadbench_scorer, prepared, same_answers, tolerances
 from tessera.scoring.maths.values import python_value, same_value
-from tessera.scoring.verdict import Reference
+from tessera.scoring.verdict import OVERALL, Graded, Reference, Verdict
 
 CHOICES = {"A": "3/11", "B": "8/11", "C": "6/11", "D": "red"}
 
@@ -82,6 +83,21 @@ def test_what_only_a_judge_would_know_is_marked() -> None:
         mathvista_scorer()("12", Reference(("12",)))
     with pytest.raises(ValueError, match="rules is 'best': give one of official, vlmevalkit, lmms-eval"):
         mathvista_scorer("best")
+
+
+def test_mathvistas_figures_by_nested_columns_and_several_values() -> None:
+    rows = [
+        (1.0, {"metadata": {"task": "geometry", "skills": ["algebra", "logic"]}}),
+        (0.0, {"metadata": "{'task': 'geometry', 'skills': ['logic']}", "category": "general"}),
+        (1.0, {"task": "charts", "skills": "['logic']"}),
+        (1.0, {"skills": "[broken", "metadata": "{"}),
+    ]
+    graded = [Graded("1", "", Verdict(score), Reference((), fields=fields)) for score, fields in rows]
+    found = mathvista_figures()(graded)
+    assert found == {OVERALL: 75, "task=geometry": 50, "task=charts": 100, "category=general": 0} | {
+        "skills=algebra": 100, "skills=logic": pytest.approx(200 / 3), "skills=[broken": 100,
+    }  # fmt: skip
+    assert mathvista_figures("task")(graded).keys() == {OVERALL, "task=geometry", "task=charts"}
 
 
 VALUES = [

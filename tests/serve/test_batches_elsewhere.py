@@ -123,3 +123,20 @@ def test_from_the_command_line(served: Served, tmp_path: Path, capsys: pytest.Ca
     assert "has its own model" in capsys.readouterr().err
     assert main(["run", str(asked), "-o", str(tmp_path / "other"), "--endpoint", "nowhere"]) == 2
     assert "'nowhere' is no address" in capsys.readouterr().err
+
+
+def test_a_folder_of_frames_goes_along_in_its_order(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "clip").mkdir()
+    for number in (2, 10, 1):
+        tiny.picture(number, 64, 64).save(tmp_path / "clip" / f"frame_{number}.png")
+    clip = {"type": "video_url", "video_url": {"url": "clip"}, "frames": 3}
+    good = line("clip", {"messages": says(clip, "what?"), "max_tokens": 4})
+    (tmp_path / "empty").mkdir()
+    wrong = line("empty", {"messages": says(clip | {"video_url": {"url": "empty"}}, "what?")})
+    answered(served.address, write(tmp_path / "in", good, wrong), tmp_path / "out")
+    found = told(tmp_path / "out")
+    frames = [shows(tiny.picture(number, 64, 64))["image_url"]["url"] for number in (1, 2, 10)]
+    inline = {"messages": says({"type": "video", "video": frames, "frames": 3}, "what?"), "max_tokens": 4}
+    expected = served.post("/v1/chat/completions", inline).json()
+    assert found["clip"]["response"]["body"]["choices"] == expected["choices"]
+    assert "it holds no pictures" in found["empty"]["response"]["body"]["error"]["message"]

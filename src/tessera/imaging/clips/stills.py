@@ -24,7 +24,7 @@ def stills_of(source: VideoSource) -> Sequence[Source] | None:
         return source
     path = clip_path(source)
     with blamed(path, "no such file or folder; check the path", "missing"):
-        return _frame_paths(path) if path.is_dir() else None
+        return frame_paths(path) if path.is_dir() else None
 
 
 def are_frames(value: object) -> bool:
@@ -51,7 +51,7 @@ def clip_path(source: str | Path) -> Path:
         raise ClipError(f"video: {shown(error)}", "missing") from error
 
 
-def _frame_paths(folder: Path) -> list[Path]:
+def frame_paths(folder: Path) -> list[Path]:
     """The pictures of a folder by the number that ends their name: frame_2 before frame_10."""
     numbered: list[tuple[int, str, Path]] = []
     for path in folder.iterdir():

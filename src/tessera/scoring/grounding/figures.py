@@ -21,7 +21,7 @@ def box_figures(split: str | None = None) -> Aggregate:
         splits = by_column(graded, split) if split else {}
         parts = {f"{split}={name}": percent(scores_of(members)) for name, members in splits.items()}
         overall = sum(parts.values()) / len(parts) if parts else percent(scores_of(graded))
-        overlaps = [float(each.verdict.parts["iou"]) for each in graded]
+        overlaps = [float(each.verdict.parts.get("iou", 0.0)) for each in graded]
         shares = {f"at {least}": percent(float(iou >= least) for iou in overlaps) for least in _THRESHOLDS}
         return {OVERALL: overall} | parts | {"iou": percent(overlaps)} | shares
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from tessera.scoring.maths.figures import mathvista_figures
 from tessera.scoring.maths.letters_or_values import mathverse_scorer, mathvision_scorer
 from tessera.scoring.maths.mathvista import mathvista_scorer
 from tessera.scoring.maths.olympiad import olympiadbench_scorer
@@ -13,4 +14,4 @@ SCORERS: Mapping[str, Callable[..., Scorer]] = {
     "mathverse": mathverse_scorer,
     "olympiadbench": olympiadbench_scorer,
 }
-AGGREGATES: Mapping[str, Callable[..., Aggregate]] = {}
+AGGREGATES: Mapping[str, Callable[..., Aggregate]] = {"mathvista": mathvista_figures}

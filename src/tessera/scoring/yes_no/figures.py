@@ -9,7 +9,7 @@ from types import MappingProxyType
 from tessera.scoring.columns import by_column, column, percent, scores_of
 from tessera.scoring.settings import names, one_of
 from tessera.scoring.verdict import OVERALL, Aggregate, Graded
-from tessera.scoring.yes_no.said import NO, YES
+from tessera.scoring.yes_no.said import NO, OTHER, YES, right_answer
 
 PERCEPTION = (
     *("existence", "count", "position", "color", "posters"),
@@ -43,8 +43,8 @@ class YesNoCounts:
 
     @classmethod
     def of(cls, graded: Iterable[Graded]) -> YesNoCounts:
-        """From the parts that the scorers write."""
-        pairs = [(each.verdict.parts["right"], each.verdict.parts["said"]) for each in graded]
+        """From the parts that the scorers write; a question that nobody answered says neither."""
+        pairs = [(right_answer(each.reference), each.verdict.parts.get("said", OTHER)) for each in graded]
         return cls(
             hits=pairs.count((YES, YES)),
             false_alarms=pairs.count((NO, YES)),

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from tessera.scoring.texts.vqa_words import RULES as MARKS
 from tessera.scoring.texts.vqa_words import without_marks
+from tessera.scoring.verdict import Reference
 
 YES, NO, OTHER = "yes", "no", "other"
 _CHINESE = re.compile("[\u4e00-\u9fa5]")
@@ -50,6 +51,19 @@ def whole(prediction: str) -> str:
 def _at_begin(text: str) -> str:
     begin = text[:_BEGIN]
     return YES if YES in begin else NO if NO in begin else OTHER
+
+
+_ANSWERS: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(("yes", "1", "true"), YES) | dict.fromkeys(("no", "0", "false"), NO)
+)
+
+
+def right_answer(reference: Reference) -> str:
+    """Yes or no of Yes, No, 1, 0, true or false in any case; ValueError for any other answer."""
+    answer = reference.answers[0].strip().rstrip(".").lower() if reference.answers else ""
+    if answer not in _ANSWERS:
+        raise ValueError(f"answer: {answer[:40]!r} is neither yes nor no; the question needs one of both")
+    return _ANSWERS[answer]
 
 
 RULES: Mapping[str, Callable[[str], str]] = MappingProxyType(

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
 from tessera.scoring.settings import one_of
 from tessera.scoring.verdict import Reference, Scorer, Verdict
-from tessera.scoring.yes_no.said import NO, OTHER, RULES, YES
-
-_ANSWERS: Mapping[str, str] = MappingProxyType(
-    dict.fromkeys(("yes", "1", "true"), YES) | dict.fromkeys(("no", "0", "false"), NO)
-)
+from tessera.scoring.yes_no.said import OTHER, RULES, right_answer
 
 
 def yes_no_scorer(rules: str = "vlmevalkit") -> Scorer:
@@ -22,7 +17,7 @@ def yes_no_scorer(rules: str = "vlmevalkit") -> Scorer:
     rule = RULES[one_of("rules", rules, RULES)]
 
     def score(prediction: str, reference: Reference, /) -> Verdict:
-        said, right = rule(prediction), _right(reference)
+        said, right = rule(prediction), right_answer(reference)
         why = "neither yes nor no" if said == OTHER else "says " + said
         found = None if said == OTHER else said
         return Verdict(float(said == right), found, why, {"said": said, "right": right})
@@ -41,10 +36,3 @@ def _by_house(official: str, lmms_eval: str) -> Callable[..., Scorer]:
 
 mme_scorer = _by_house("official-mme", "lmms-eval-mme")
 pope_scorer = _by_house("official-pope", "lmms-eval-pope")
-
-
-def _right(reference: Reference) -> str:
-    answer = reference.answers[0].strip().rstrip(".").lower() if reference.answers else ""
-    if answer not in _ANSWERS:
-        raise ValueError(f"answer: {answer[:40]!r} is neither yes nor no; the question needs one of both")
-    return _ANSWERS[answer]

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tessera.chat.openai import CLIPS, PICTURES
+from tessera.imaging.clips.container import ClipError
+from tessera.imaging.clips.stills import frame_paths
 from tessera.runtime.disk import disk_faults
 from tessera.runtime.http import Endpoint, RequestError
 from tessera.runtime.interrupt import Stop
@@ -79,7 +81,8 @@ class RemoteRunner:
                 return part | {name: named | {"url": self._address(named["url"])}}
         return part
 
-    def _address(self, name: str) -> str:
+    def _address(self, name: str) -> str | list[str]:
+        """A file as data; a folder of frames as a list of them, in their order."""
         if name.startswith(ADDRESSES):
             return name
         file = (self._root / name.removeprefix("file://")).resolve()
@@ -87,6 +90,14 @@ class RemoteRunner:
             raise ApiFault(
                 400, f"{name!r} lies outside of the media root; name another root", "forbidden_file"
             )
+        if file.is_dir():
+            try:
+                return [self._data(frame, name) for frame in frame_paths(file)]
+            except ClipError as error:
+                raise ApiFault(400, f"{name!r}: {error}", "unreadable_file") from error
+        return self._data(file, name)
+
+    def _data(self, file: Path, name: str) -> str:
         try:
             with disk_faults(file):
                 content = base64.b64encode(file.read_bytes()).decode()
