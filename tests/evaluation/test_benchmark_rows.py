@@ -5,12 +5,15 @@ import csv
 import io
 import json
 import multiprocessing
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
 
 import PIL.Image
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tessera.evaluation.benchmarks.benchmark import Benchmark, DataForm
 from tessera.evaluation.rows.item import MediaFile
@@ -46,6 +49,8 @@ def opened(folder: Path, **form: Any) -> Items:
 
 RED, BLUE = picture("red"), picture("blue")
 MMBENCH: dict[str, Any] = {"index": "index", "image": "image", "options": ["A", "B", "C", "D"]}
+
+CELLS = st.sampled_from("ab\"'\t,\n\r 1中\u2028\x85\0")
 
 # What pandas 3.1.1 makes of a column with these cells.
 COLUMNS: list[tuple[list[str], list[Any]]] = [
@@ -113,6 +118,22 @@ def test_quotes_blank_lines_and_line_ends(tmp_path: Path, text: str, rows: list[
     assert [list(found.record(k).values()) for k in range(len(found))] == rows
     # In any order: a row is found by its offset, not by those before it.
     assert [list(found.record(k).values()) for k in reversed(range(len(found)))] == rows[::-1]
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.lists(st.text(CELLS, max_size=6), min_size=2, max_size=2), max_size=6), st.sampled_from("\t,")
+)
+def test_what_is_written_is_read(rows: list[list[str]], sign: str) -> None:
+    """Whatever cells hold: quotes, tabs, line breaks; an empty one is missing."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / ("rows.tsv" if sign == "\t" else "rows.csv")
+        with file.open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream, delimiter=sign, quoting=csv.QUOTE_ALL).writerows([["a", "b"], *rows])
+        found = TableRows(file, pandas=False)
+        assert [list(found.record(k).values()) for k in range(len(found))] == [
+            [cell or None for cell in row] for row in rows
+        ]
 
 
 def test_own_rules_keep_every_cell(tmp_path: Path) -> None:
@@ -307,9 +328,10 @@ def test_a_data_set_that_was_saved(tmp_path: Path) -> None:
     items = opened(tmp_path, file="val", image="image", answer="answers")
     assert [item.reference.question for item in items] == [str(n) for n in range(150)]
     assert items[149].media[0].path.read_bytes() == RED and items[0].reference.answers == ("a",)
-    (tmp_path / "val" / "data-00000-of-00001.arrow").write_bytes(b"ARROW1 nothing")
-    with pytest.raises(ValueError, match="no readable Arrow stream"):
-        opened(tmp_path, file="val", image="image")
+    for data in (b"", b"ARROW1 nothing", b"\xff" * 99, b"\xff\xff\xff\xff\x10\0\0\0" + b"x" * 16):
+        (tmp_path / "val" / "data-00000-of-00001.arrow").write_bytes(data)
+        with pytest.raises(ValueError, match="no readable Arrow stream"):
+            opened(tmp_path, file="val", image="image")
 
 
 def test_lists_of_pictures_and_of_answers_in_parquet(tmp_path: Path) -> None:
@@ -377,6 +399,9 @@ OPTIONS: list[tuple[Any, dict[str, str]]] = [
     ({"A": "x", "C": "y", "D": None}, {"A": "x", "C": "y"}),
     ("(a) Open (b) Closed", {"A": "Open", "B": "Closed"}),
     ([1, 2.5], {"A": "1", "B": "2.5"}),
+    ("['x' \"it's\"\n 'z' ]", {"A": "x", "B": "it's", "C": "z"}),
+    ("['x, y' 'z']", {"A": "x, y", "B": "z"}),
+    ("['lone']", {"A": "lone"}),
     ("[]", {}),
     (None, {}),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -140,7 +140,7 @@ class BenchmarkEvaluation:
         if given.predictions is not None:
             return GivenReplies(read_predictions(given.predictions, plan.items))
         shard = Shard.read(given.shard)
-        requests = (request for item in shard.of(plan.asked) for request in asking.requests(item))
+        requests = _requests(shard, plan, asking)
         watch = RunningScore(plan, self._grading(plan, asking)) if asking.candidates == 1 else None
         file, longest = shard.file(folder), plan.rules.new_tokens
         if given.all_answered(file, requests, Path("/"), longest, watch) is None:
@@ -194,6 +194,15 @@ class BenchmarkEvaluation:
             for told in outcome.words():
                 print(f"{outcome.plan.benchmark.name}: {told}")
         print(f"predictions, figures and pages: {self.folder}")
+
+
+def _requests(shard: Shard, plan: BenchmarkPlan, asking: BenchmarkAsking) -> Iterator[dict[str, Any]]:
+    """All of a shard; pictures that stand in the data are written to files on the way."""
+    total = len(range(shard.number - 1, len(plan.asked), shard.count))
+    with progress_bars() as bars:
+        for number, item in enumerate(shard.of(plan.asked), 1):
+            yield from asking.requests(item)
+            bars(f"{plan.benchmark.name}: questions read", number, total)
 
 
 def values(outcome: RunOutcome) -> dict[str, Any]:

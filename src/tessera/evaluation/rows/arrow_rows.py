@@ -1,5 +1,6 @@
 """Data sets as Hugging Face's library saves them: Arrow streams, looked up by row."""
 
+import errno
 from functools import cached_property
 from pathlib import Path
 
@@ -43,6 +44,8 @@ def write_rows(file: Location, folder: Path) -> None:
                     out.write_batch(part)
                     rows += part.num_rows
                     ends.write(np.array([rows], np.int64).tobytes())
-    except (pyarrow.ArrowException, ValueError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # the cache's, not the file's
+            raise
         detail = f"no readable Arrow stream ({shown(error, 300)}); save the data set again, or as parquet"
         raise ValueError(f"{shown(file, bare=True)}: {detail}") from error

@@ -13,7 +13,11 @@ from tessera.runtime.shown import shown
 
 LONGEST_LIST = 2**20
 """Characters of a list that is parsed whole."""
-_ENTRY = re.compile(r"""\s*+(?:'([^'\\]*+)'|"([^"\\]*+)")\s*+([,\]])""")
+_PLAIN = r"""(?:'([^'\\]*+)'|"([^"\\]*+)")"""
+_TEXT = re.compile(_PLAIN)
+_SPACED = re.compile(rf"\[\s*+({_PLAIN}(?:\s++{_PLAIN})++)\s*+\]")
+"""Texts with nothing but space between, as numpy prints an array; Python would join them."""
+_ENTRY = re.compile(rf"\s*+{_PLAIN}\s*+([,\]])")
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ def is_missing(value: object) -> bool:
 
 
 def list_in(value: object) -> list[Any] | None:
-    """A list, or the list that a text holds as JSON or Python writes it; None for anything else.
+    """A list, or the list that a text holds as JSON, Python or numpy writes it; None for anything else.
 
     Of a text longer than LONGEST_LIST, such as several pictures, the entries must be plain texts in quotes.
     """
@@ -52,6 +56,8 @@ def list_in(value: object) -> list[Any] | None:
         return None
     if len(text) > LONGEST_LIST:
         return _quoted(text)
+    if spaced := _SPACED.fullmatch(text):
+        return [one or two for one, two in _TEXT.findall(spaced[1])]
     for read in (json.loads, ast.literal_eval):
         try:
             found = read(text)
