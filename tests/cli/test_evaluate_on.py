@@ -83,6 +83,21 @@ def test_from_a_table_to_a_page(folder: Path, tmp_path: Path, capsys: pytest.Cap
     assert compared["figures"]["overall"]["difference"] == 0 and not compared["flips"]
 
 
+def test_what_counts_as_said(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Thoughts unless they are kept; white space outside where the preset's harness looks at it."""
+    own, told = folder / "said.yaml", tmp_path / "told.jsonl"
+    own.write_text(HEAD.format(kind="short", options="", scorer="relaxed, rules: lmms-eval"))
+    with (folder / "mine.tsv").open(newline="") as rows, told.open("w") as stream:
+        for row in csv.DictReader(rows, delimiter="\t"):
+            said = f"<think>9</think>{row['answer']}"
+            stream.write(json.dumps({"index": row["index"], "prediction": said}) + "\n")
+    words = ("--on", own, "--to", tmp_path, "--predictions", told)
+    assert evaluate(capsys, *words)[0]["figures"]["overall"] == 100
+    assert evaluate(capsys, *words, "--keep-thought")[0]["figures"]["overall"] == 0
+    told.write_text(told.read_text().replace("<think>9</think>", "").replace('"}', '\\n"}'))
+    assert evaluate(capsys, *words, "--preset", "lmms-eval")[0]["figures"]["overall"] == 100
+
+
 def test_shards_make_one_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["evaluate", "--on", str(folder / "mine.yaml"), "--to", str(tmp_path / "parts"), "--shard"]
     assert main([*words, "2/2"]) == 0

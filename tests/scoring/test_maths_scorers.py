@@ -47,6 +47,13 @@ def test_mathvista_chooses(said: str, official: str, lmms: str, letter: str | No
     assert ("unsure" in found.parts) is (letter is None)
 
 
+def test_mathvista_takes_the_letter_that_the_data_name() -> None:
+    fields = {"question_type": "multi_choice", "answer_type": "text", "answer_option": "C"}
+    twice = Reference(("5",), {"A": "5", "B": "6", "C": "5"}, fields=fields)
+    kit = mathvista_scorer("vlmevalkit")
+    assert [kit(said, twice).score for said in ("A", "B", "C", "5")] == [0, 0, 1, 0]
+
+
 NUMBERS = [  # reply, answer, type, precision, official, lmms-eval, VLMEvalKit
     ("12", "12", "integer", None, 1, 1, 1), (" 12 ", "12", "integer", None, 1, 1, 1),
     ("12.0", "12", "integer", None, 1, 1, 0), ("12.9", "12", "integer", None, 1, 1, 0),

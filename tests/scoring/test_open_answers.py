@@ -59,6 +59,13 @@ def test_an_open_question_as_two_choices(said: str, answer: str, score: int) -> 
     assert mmmu_scorer("vlmevalkit")(said, Reference((answer,))).score == score
 
 
+def test_a_question_without_its_first_option_is_open_to_that_kit() -> None:
+    """pandas reads an option that is None as missing."""
+    score = mmmu_scorer("vlmevalkit")
+    asked = Reference(("C",), {"B": "two", "C": "three"})
+    assert [score(said, asked).score for said in ("C", "three", "B", "other answers")] == [1, 1, 0, 0]
+
+
 @given(st.text(max_size=60), st.integers(-(10**6), 10**6))
 def test_a_number_that_is_the_answer_is_found_behind_the_key_word(text: str, number: int) -> None:
     line = " ".join(text.split()).replace("=", "").lower()

@@ -163,6 +163,8 @@ class BenchmarkEvaluation:
             version=self._version,
             rule=given.selecting.rule,
             rate=None if critic is None else rate,
+            keep_thought=given.keep_thought,
+            stripped=plan.rules.stripped,
             describe=self._asked.describe(),
         )
 
@@ -182,6 +184,7 @@ class BenchmarkEvaluation:
         given, who, chosen = self.command, self._asked, self.command.selecting
         told: dict[str, Any] = {"model": who.name, "tessera": tessera.__version__, "blind": outcome.blind}
         told |= {"cot": given.cot, "count": given.count, "tiles_told": who.ours}
+        told["keep_thought"] = given.keep_thought
         told["new_tokens"] = self._asking(outcome.plan, outcome.blind).new_tokens
         if given.predictions is not None:
             told["predictions"] = str(given.predictions)

@@ -72,6 +72,8 @@ class EvaluateCommand(RequestingCommand):
     """Ask every question a second time without its picture: the text-only baseline."""
     cot: str | None = None
     """Prompt that asks for reasoning: such as en_v2, or `preset` for the preset's own."""
+    keep_thought: bool = False
+    """With --on: what stands in <think> is judged, too, as VLMEvalKit does without SPLIT_THINK."""
     selecting: Annotated[SelectionArguments, tyro.conf.arg(name="")] = SelectionArguments()
     asking: Annotated[CandidateSampling, tyro.conf.arg(name="")] = CandidateSampling()
     batch: int = 64

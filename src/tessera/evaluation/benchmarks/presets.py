@@ -29,6 +29,8 @@ class Preset(Declared):
     """preset that answers for benchmarks which this one's harness doesn't have"""
     several: Literal["numbered", "spaced"] = "numbered"
     """how several pictures stand in front where the prompt doesn't: `Image-1: <image>` a line, or one line"""
+    stripped: bool = False
+    """white space around a reply goes before it is judged"""
     rules: PresetRules
     kinds: dict[Kind, PresetRules]
 
@@ -49,6 +51,7 @@ class ResolvedRules(Declared):
     tiles: int | None
     total_tiles: int | None
     several: Literal["numbered", "spaced"]
+    stripped: bool
     first_enlarged: bool
     joined: bool
     frames: int | None
@@ -92,6 +95,6 @@ def resolve(benchmark: Benchmark, given: str) -> ResolvedRules:
         ("cot", "system", "tiles", "frames", "min_new_tokens", "data")
     )
     usual = {"prompt": "{{ question }}", "first_enlarged": False, "joined": False, "new_tokens": 1024}
-    own = {"preset": preset.label, "several": preset.several}
+    own = {"preset": preset.label, "several": preset.several, "stripped": preset.stripped}
     shared = {"total_tiles": preset.total_tiles}
     return ResolvedRules(**{**open_fields, **usual, **shared, **found, **own, **chosen})

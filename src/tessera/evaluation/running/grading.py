@@ -47,7 +47,8 @@ class BenchmarkGrading:
     """How replies become verdicts.
 
     reasoned: answers stand behind reasoning, found by the rules of `version`, or in a box. rule, rate: how
-    one of several candidates is chosen. keep_thought: what stands in <think> counts as said.
+    one of several candidates is chosen. keep_thought: what stands in <think> counts as said. stripped: white
+    space around a reply does not count.
     """
 
     scorer: Scorer
@@ -57,6 +58,7 @@ class BenchmarkGrading:
     rule: SelectionRule = field(default_factory=SelectionRule)
     rate: Rate | None = None
     keep_thought: bool = False
+    stripped: bool = False
     describe: Callable[[Sequence[dict[str, Any]]], dict[str, Any]] | None = None
     """what else is known of a request's messages: tiles, tokens"""
 
@@ -83,7 +85,8 @@ class BenchmarkGrading:
     def judged(self, said: str, reference: Reference) -> tuple[str, Verdict]:
         """What counts as the answer in what was said, and its verdict."""
         prediction = said if self.keep_thought else without_thought(said)
-        return prediction, self.scorer(self._answer(prediction), reference)
+        answer = self._answer(prediction)
+        return prediction, self.scorer(answer.strip() if self.stripped else answer, reference)
 
     def rows(self, items: Sequence[Item], replies: Replies) -> Iterator[AnsweredRow]:
         """Of all, one after another."""

@@ -86,12 +86,13 @@ def mmmu_scorer(rules: str = "official", guess: int | None = None) -> Scorer:
     two_choices = isinstance(rule, Inference)
 
     def score(prediction: str, reference: Reference, /) -> Verdict:
-        if reference.options:
-            return _verdict(rule(prediction, reference.options), reference.answers, guess)
-        if two_choices:
+        if two_choices and "A" not in reference.options:
             answer = reference.answers[0] if len(reference.answers) == 1 else str(list(reference.answers))
             right = answer if len(answer) == 1 and "A" <= answer <= "Z" else "A"
-            return _verdict(rule(prediction, {"A": answer, "B": OTHERS}), [right], guess)
+            two = {"A": answer, "B": OTHERS}
+            return _verdict(rule(prediction, two | {**reference.options} | two), [right], guess)
+        if reference.options:
+            return _verdict(rule(prediction, reference.options), reference.answers, guess)
         said = said_in(prediction)
         right_one = is_right(said, reference.answers)
         shown = "; ".join(dict.fromkeys(str(one).strip() for one in said))

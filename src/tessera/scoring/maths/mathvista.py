@@ -31,6 +31,8 @@ class Problem:
     choices: tuple[str, ...]
     precision: Any
     answer: str
+    letter: str | None = None
+    """of the right choice, where the data say it: several may have the same text"""
 
     @classmethod
     def of(cls, reference: Reference) -> Problem:
@@ -43,7 +45,8 @@ class Problem:
                 "(integer, float, list, text)"
             )
         kind = str(fields.get("question_type", _MULTIPLE if choices else "free_form"))
-        return cls(kind, answer_type, choices, fields.get("precision"), reference.answers[0])
+        letter = fields.get("answer_option")
+        return cls(kind, answer_type, choices, fields.get("precision"), reference.answers[0], letter)
 
 
 def mathvista_scorer(rules: str = "official") -> Scorer:
@@ -121,7 +124,8 @@ def _vlmevalkit(prediction: str, problem: Problem) -> Verdict:
     if problem.question_type == _MULTIPLE:
         options = dict(zip(string.ascii_uppercase, problem.choices, strict=False))
         pick = Inference()(prediction, options)
-        right = next((letter for letter, text in options.items() if text == problem.answer), problem.answer)
+        named = (letter for letter, text in options.items() if text == problem.answer)
+        right = problem.letter or next(named, problem.answer)
         return _verdict(pick.letter, pick.letter == right, pick.letter is None, pick.why)
     number: Mapping[str, Callable[[str], float]] = {"integer": int, "float": float}
     kind = number.get(problem.answer_type)
