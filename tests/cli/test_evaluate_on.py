@@ -7,12 +7,15 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tessera.align.critics.critic import Judged
+from tessera.align.critics.process import ProcessCritic
+from tessera.checkpoints.shipped import shipped_folder
 from tessera.cli.evaluation.shards import Shard
 from tessera.cli.main import main
 from tessera.evaluation.tasks import heldout_items
@@ -212,3 +215,28 @@ def test_a_judge_decides_what_rules_leave_open(
     assert result["settings"]["judge"]["model"] == "nano" and result["settings"]["judge"]["rules"] == "mmvet"
     assert (tmp_path / "judged/judge_3.answers").is_file()
     assert all("judge nano" in line["why"] for line in lines(tmp_path / "judged/predictions.jsonl"))
+
+
+def test_best_of_by_a_critic_and_a_vote(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class LongestCritic:
+        def score(self, conversation: Any, responses: Sequence[str]) -> list[Judged]:
+            assert conversation.messages[-1].role == "user" and len(conversation.media) == 1
+            return [Judged(float(len(response))) for response in responses]
+
+    monkeypatch.setattr(ProcessCritic, "open", lambda *_, **__: LongestCritic())
+    words = ("--on", folder / "mine.yaml", "--count", "3", "--new-tokens", "8", "--temperature", "2")
+    best = ("--best-of", "4", "--critic", shipped_folder())
+    (told,) = evaluate(capsys, *words, *best, "--to", tmp_path / "best")
+    assert told["answered"] == 3
+    for line in lines(tmp_path / "best/mine/predictions.jsonl"):
+        chosen = line["selection"]
+        assert chosen["scores"][chosen["chosen"]] == max(chosen["scores"]) and len(chosen["scores"]) == 4
+    settings = json.loads((tmp_path / "best/mine/result.json").read_text())["settings"]
+    assert settings["candidates"] == 4 and settings["rule"]["method"] == "best_of"
+    evaluate(capsys, *words, "--majority", "5", "--to", tmp_path / "vote")
+    for line in lines(tmp_path / "vote/mine/predictions.jsonl"):
+        answers = line["selection"]["answers"]
+        most = max(map(answers.count, answers))
+        assert answers.count(answers[line["selection"]["chosen"]]) == most

@@ -8,6 +8,7 @@ from typing import Any
 import PIL.Image
 import pytest
 
+from tessera.chat.cards import from_card_call
 from tessera.chat.message import Image, Text, Video
 from tessera.chat.openai import read_messages
 from tessera.engine.sampling.options import Sampling
@@ -17,6 +18,7 @@ from tessera.evaluation.benchmarks.prompts import write_question
 from tessera.evaluation.rows.item import Item, MediaFile
 from tessera.evaluation.running.asking import BenchmarkAsking
 from tessera.scoring.verdict import Reference
+from tests.engine import tiny
 
 DIRECT = "Answer with the option's letter from the given choices directly."
 REGION = (
@@ -170,3 +172,23 @@ def test_candidates_draw_with_seeds_of_their_own(tmp_path: Path) -> None:
     first, *others = (request["body"] for request in asking.requests(item("Q?")))
     assert first["temperature"] == 0.0 and "seed" not in first and first["max_tokens"] == 4096
     assert len({body["seed"] for body in others}) == 2 and {body["temperature"] for body in others} == {0.7}
+
+
+@pytest.mark.parametrize("preset", ["official", "vlmevalkit", "lmms-eval"])
+@pytest.mark.parametrize("pictures", [0, 1, 2, 3])
+def test_tokens_are_those_of_the_cards_call(preset: str, pictures: int, tmp_path: Path) -> None:
+    """What harnesses hand to `model.chat` as one text, with a limit of tiles for every picture."""
+    files = [tmp_path / f"{number}.png" for number in range(pictures)]
+    for number, file in enumerate(files):
+        tiny.picture(number, 90 + 40 * number, 60).save(file)
+    rules = resolve(benchmark("choice", presets={preset: {"tiles": 4}}), preset)
+    media = tuple(map(MediaFile, files))
+    asked = Item("1", Reference((), {"A": "x", "B": "y"}, "What?"), media)
+    asking = BenchmarkAsking(rules, tmp_path)
+    told = read_messages(asking.messages(asked))
+    card = from_card_call(write_question(asked, rules), files, max_tiles=4)
+    ours, theirs = (tiny.encoder().encode(talk, generate=True) for talk in (told, card))
+    assert ours.ids.tolist() == theirs.ids.tolist()
+    assert len(ours.tiles) == len(theirs.tiles) and all(
+        (one == two).all() for one, two in zip(ours.tiles, theirs.tiles, strict=True)
+    )
