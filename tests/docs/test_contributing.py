@@ -20,7 +20,7 @@ ASKED = [
     "preference loss",
     "reward head",
     "audio encoder",
-    "TSV benchmark",
+    "benchmark",
     "quantisation",
     "vision encoder",
     "connector",
