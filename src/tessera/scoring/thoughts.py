@@ -1,7 +1,9 @@
-r"""What stands around an answer: a thought part before it, a `\boxed{…}` or a label that holds it."""
+r"""What stands around an answer: a thought part before it, a `\boxed{…}` or a label that holds it.
+
+The sources are on docs/facts/evaluation.md.
+"""
 
 import re
-from collections.abc import Callable, Mapping
 
 _END = "</think>"
 _BOX = "\\boxed{"
@@ -37,11 +39,3 @@ def after_label(text: str) -> str:
     """
     found = _LABEL.search(text)
     return (found[1] if found else text).strip()
-
-
-CLEANERS: Mapping[str, Callable[[str], str]] = {
-    "thought": without_thought,
-    "box": in_box,
-    "label": after_label,
-}
-"""By the name that a preset gives; the sources are on docs/facts/evaluation.md."""

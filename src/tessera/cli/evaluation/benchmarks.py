@@ -172,7 +172,9 @@ class BenchmarkEvaluation:
         leave(outcome, self._settings(outcome))
         if self.command.export and isinstance(plan.items, Items):
             dataset = Path(plan.benchmark.data[plan.form].file[0]).stem
-            files = export_run(outcome.folder, plan.items, dataset, self.command.export)
+            files = export_run(
+                outcome.folder, plan.items, dataset, self.command.export, plan.benchmark.export
+            )
             outcome.notes += [f"written for others: {file}" for file in files]
 
     def _settings(self, outcome: RunOutcome) -> dict[str, Any]:

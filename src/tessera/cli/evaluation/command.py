@@ -57,7 +57,7 @@ class EvaluateCommand(RequestingCommand):
     predictions: Path | None = None
     """With --on: score this file of answers in place of asking (ours, VLMEvalKit's, lmms-eval's)."""
     export: tuple[ExportForm, ...] = ()
-    """With --on: write predictions for others, too: xlsx, tsv, json (VLMEvalKit's); lmms-eval."""
+    """With --on: write predictions for others, too: xlsx, tsv, json (VLMEvalKit's); lmms-eval; server."""
     order: bool = False
     """With --on: ask choices in rotated orders, too, and tell how often the answer stays."""
     seen_in: Path | None = None

@@ -20,6 +20,7 @@ from tessera.scoring.selection.responses import (
     read_answer,
 )
 from tessera.scoring.selection.rule import SelectionRule
+from tessera.scoring.thoughts import without_thought
 from tessera.scoring.verdict import Graded, Reference, Scorer, Verdict
 
 Rate = Callable[[Sequence[dict[str, Any]], Sequence[str]], Sequence[Rated]]
@@ -81,7 +82,7 @@ class BenchmarkGrading:
 
     def judged(self, said: str, reference: Reference) -> tuple[str, Verdict]:
         """What counts as the answer in what was said, and its verdict."""
-        prediction = said if self.keep_thought else said.rpartition("</think>")[2].strip()
+        prediction = said if self.keep_thought else without_thought(said)
         return prediction, self.scorer(self._answer(prediction), reference)
 
     def rows(self, items: Sequence[Item], replies: Replies) -> Iterator[AnsweredRow]:

@@ -15,12 +15,14 @@ from tessera.evaluation.predictions.lmms_eval import (
     write_results,
     write_samples,
 )
+from tessera.evaluation.predictions.servers import LETTERS, ServerAnswer, server_text
 from tessera.evaluation.predictions.vlmevalkit import UNANSWERED, kit_file, kit_rows, write_kit_table
 from tessera.evaluation.rows.open import Items
 from tessera.pages.page import write_page
+from tessera.runtime.atomic import atomic_write
 
 PAGE = "page.html"
-ExportForm = Literal["xlsx", "tsv", "json", "lmms-eval"]
+ExportForm = Literal["xlsx", "tsv", "json", "lmms-eval", "server"]
 
 
 def write_run_page(folder: Path) -> Path:
@@ -30,16 +32,22 @@ def write_run_page(folder: Path) -> Path:
     return folder / PAGE
 
 
-def export_run(folder: Path, items: Items, dataset: str, forms: Sequence[ExportForm]) -> list[Path]:
-    """Predictions in the forms that are named: VLMEvalKit's tables (by kind), lmms-eval's samples.
+def export_run(
+    folder: Path, items: Items, dataset: str, forms: Sequence[ExportForm], server: str | None = None
+) -> list[Path]:
+    """Predictions in the forms that are named: VLMEvalKit's tables, lmms-eval's samples, a server's.
 
-    dataset: its name in that kit, the stem of its file. A question without an answer keeps its row.
+    dataset: its name in that kit, the stem of its file. A question without an answer keeps its row. server:
+    the benchmark's `export`; ValueError where its server's form is asked for and it has none.
     """
     run = StoredRun.read(folder)
     model = run.result.model or "model"
     told = {answer.index: answer.prediction for answer in run.answers}
     written = []
     for form in forms:
+        if form == "server":
+            written.append(_server_file(folder, items, run, server))
+            continue
         if form != "lmms-eval":
             file = kit_file(folder, model, dataset, form)
             write_kit_table(file, kit_rows(items, told, UNANSWERED))
@@ -53,6 +61,28 @@ def export_run(folder: Path, items: Items, dataset: str, forms: Sequence[ExportF
         write_results(results, run.result.benchmark, figures, len(items), moment, model, settings)
         written += [samples, results]
     return written
+
+
+def _server_file(folder: Path, items: Items, run: StoredRun, form: str | None) -> Path:
+    name = run.result.benchmark
+    if form is None:
+        raise ValueError(f"--export server: {name} has no server that scores it; leave it out")
+    answers = [
+        ServerAnswer(
+            *(one.index, one.prediction, one.extracted, one.question, one.answers),
+            picture=one.media[0].path.name if one.media else "",
+        )
+        for one in run.answers
+    ]
+    if form == LETTERS:
+        file = folder / f"{name}_server.xlsx"
+        told = {one.index: one.prediction if one.extracted is None else one.extracted for one in answers}
+        write_kit_table(file, kit_rows(items, told, UNANSWERED))
+        return file
+    file = folder / f"{name}_server.{'jsonl' if form == 'humaneval' else 'json'}"
+    with atomic_write(file) as stream:
+        stream.write(server_text(form, answers).encode())
+    return file
 
 
 def _samples(items: Items, answers: Mapping[str, StoredAnswer]) -> Iterator[AnswerSample]:
