@@ -625,12 +625,37 @@ def test_faults_of_tables(tmp_path: Path, data: bytes, message: str) -> None:
         opened(tmp_path)
 
 
+def test_another_form_of_the_same_file_is_looked_at_anew(tmp_path: Path) -> None:
+    """A form that was found sound says nothing of one whose column is misspelt."""
+    lines(tmp_path, {"id": 1, "text": "a"}, {"id": 2, "text": "b"})
+    assert [item.reference.question for item in opened(tmp_path, file="rows.jsonl", question="text")] == [
+        "a",
+        "b",
+    ]
+    with pytest.raises(ValueError, match="no column 'txet'"):
+        opened(tmp_path, file="rows.jsonl", question="txet")
+    lines(tmp_path, {"id": 1, "text": "c"})
+    assert [item.reference.question for item in opened(tmp_path, file="rows.jsonl", question="text")] == ["c"]
+
+
 def test_an_index_that_stands_twice(tmp_path: Path) -> None:
     table(tmp_path, ["index", "question"], [1, "a"], [2, "b"], [1, "c"])
     with pytest.raises(
         ValueError, match=r"column 'index': '1' stands in .*rows.tsv:2, too; name several columns"
     ):
         opened(tmp_path, index="index")
+
+
+def test_an_index_need_not_be_the_filtered_rows_own(tmp_path: Path) -> None:
+    """Rows that are left out may repeat one, or have none; a gap in a column of numbers makes 1 be 1.0."""
+    rows = [[1, "a", "x", "1"], [1, "b", "y", ""], ["", "c", "y", ""]]
+    table(tmp_path, ["index", "question", "split", "level"], *rows)
+    assert [i.reference.question for i in opened(tmp_path, index="index", where={"split": ["x"]})] == ["a"]
+    assert [i.reference.question for i in opened(tmp_path, index="index", where={"level": [1]})] == ["a"]
+    gap = opened(tmp_path, index="question", where={"level": [None]})
+    assert [i.reference.question for i in gap] == ["b", "c"]
+    with pytest.raises(ValueError, match=r"rows.tsv:4: column 'index': no index"):
+        opened(tmp_path, index="index", where={"split": ["y"]})
 
 
 def test_an_index_that_leads_nowhere(tmp_path: Path) -> None:

@@ -122,11 +122,8 @@ class Items(Sequence[Item]):
             return str(number)
         for column in self._named:
             if is_missing(row.values.get(column)):
-                raise row.fault(
-                    column,
-                    "no index",
-                    "give each row one, or leave 'index' out of the form: rows are counted",
-                )
+                remedy = "give each row one, or leave 'index' out of the form: rows are counted"
+                raise row.fault(column, "no index", remedy)
         return "/".join(written(row.values[column]) for column in self._named)
 
     def _find(self, index: str) -> Row | None:
@@ -136,11 +133,12 @@ class Items(Sequence[Item]):
 
     @cached_property
     def _folder(self) -> Path:
-        form = self._form.model_dump_json(include={"file", "index", "where", "rules", "image", "records"})
-        columns = sorted(self._declared())
         stamps = [file.rows.stamp() for file in self._files]
         stamps += [self._joined.stamp()] if self._joined else []
-        return cached_folder("questions", f"1 {form} {columns} {stamps}", self._build)
+        # pydantic's own JSON refuses file names that are not UTF-8.
+        form = json.dumps(self._form.model_dump(), default=str)
+        said = sorted(self._form.model_fields_set)
+        return cached_folder("questions", f"3 {form} {said} {stamps}", self._build)
 
     @cached_property
     def _facts(self) -> dict[str, Any]:
@@ -158,68 +156,68 @@ class Items(Sequence[Item]):
         """All rows by index, whether they are kept or not; none without an index."""
         return Lookup(self._folder / "names")
 
-    def _declared(self) -> dict[str, tuple[str, ...]]:
-        """Columns that the form names, one at least of each group must be there."""
+    def _declared(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Fields of the form with the columns that they name, of which one at least must be there."""
         form = self._form
-        named: dict[str, Any] = {
-            name: getattr(form, name) for name in ("question", "answer", "video", "start", "end")
-        }
-        groups = {key: value for key, value in named.items() if key in form.model_fields_set and value}
-        groups |= {f"index {name}": name for name in self._named}
-        groups |= {f"where {name}": name for name in form.where} | {
-            f"rename {name}": name for name in form.rename
-        }
-        groups |= {key: value for key in ("image", "options") if (value := getattr(form, key))}
-        if self._kit and form.image:
-            groups["image"] = (*form.image, PATHS)
-        return {key: (value,) if isinstance(value, str) else tuple(value) for key, value in groups.items()}
+        for name in ("question", "answer", "video", "start", "end", "options", "image"):
+            value = getattr(form, name)
+            if value and name in form.model_fields_set:
+                columns = (value,) if isinstance(value, str) else tuple(value)
+                yield name, (*columns, PATHS) if name == "image" and self._kit else columns
+        for name, each in (("index", self._named), ("where", form.where), ("rename", form.rename)):
+            yield from ((name, (column,)) for column in each)
 
     def _build(self, folder: Path) -> None:
         """Look at all rows once: which are kept, and by what index each is found."""
         seen: dict[str, None] = {}
         found: dict[str, set[str]] = {name: set() for name in self._form.where}
-        names: list[tuple[str, Place]] = []
-        number = gone = 0
+        all_names, kept_names = list[tuple[str, Place]](), list[tuple[str, Place]]()
+        gone, number = 0, 0
         with (folder / "kept").open("wb") as kept:
-            for at, file in enumerate(self._files):
-                for local in range(len(file.rows)):
-                    row, number = self._read((at, local)), number + 1
-                    seen |= dict.fromkeys(row.values)
-                    if self._named:
-                        names.append((self._index(row, number), (at, local)))
-                    if not self._wanted(row, found):
-                        continue
-                    if self._kit and self._form.image and row.get(*self._form.image, PATHS) is None:
-                        gone += 1
-                        continue
-                    np.array([at, local, number], np.int64).tofile(kept)
-        self._check(seen, number, found, (folder / "kept").stat().st_size)
-        self._check_once(write_lookup(folder / "names", names))
+            for number, (place, row) in enumerate(self._rows(), 1):
+                seen |= dict.fromkeys(row.values)
+                if self._named and not any(is_missing(row.values.get(name)) for name in self._named):
+                    all_names.append((self._index(row, number), place))
+                if not self._wanted(row, found):
+                    continue
+                if self._kit and self._form.image and row.get(*self._form.image, PATHS) is None:
+                    gone += 1
+                    continue
+                kept_names.append((self._index(row, number), place))
+                np.array([*place, number], np.int64).tofile(kept)
+        self._check(seen, number, found, bool(kept_names))
+        self._check_once(write_lookup(folder / "names", kept_names))
+        write_lookup(folder / "names", all_names)
         facts = {"without_picture": gone, "columns": list(seen)}
         (folder / "facts.json").write_text(json.dumps(facts))
+
+    def _rows(self) -> Iterator[tuple[Place, Row]]:
+        """All rows of all files."""
+        for at, file in enumerate(self._files):
+            for local in range(len(file.rows)):
+                yield (at, local), self._read((at, local))
 
     def _wanted(self, row: Row, found: dict[str, set[str]]) -> bool:
         """Whether a row passes the filters; `found` gathers what stands in their columns."""
         wanted = True
         for name, allowed in self._form.where.items():
             value = row.values.get(name)
-            held = value if isinstance(value, list) else [None if is_missing(value) else value]
-            texts = {str(entry) for entry in held}
+            texts = set(map(_said, value if isinstance(value, list) else [value]))
             if len(found[name]) < MOST_NAMED:
                 found[name] |= texts
-            wanted = wanted and not texts.isdisjoint(map(str, allowed))
+            wanted = wanted and not texts.isdisjoint(map(_said, allowed))
         return wanted
 
-    def _check(self, seen: dict[str, None], rows: int, found: dict[str, set[str]], kept: int) -> None:
+    def _check(self, seen: dict[str, None], rows: int, found: dict[str, set[str]], kept: bool) -> None:
         """ValueError for files without rows, columns that no row has, and filters that leave nothing."""
         files = ", ".join(file.file.name for file in self._files)
         if not rows:
             raise ValueError(f"{shown(files, bare=True)}: no rows; is it the right file?")
-        for what, columns in self._declared().items():
+        for field, columns in self._declared():
             if not seen.keys() & set(columns):
-                has = ", ".join(seen)
-                told = f"no column {shown(' or '.join(columns))}, which '{what.split()[0]}' of the form names"
-                raise ValueError(f"{shown(files, bare=True)}: {told}; it has {shown(has, bare=True)}")
+                told = f"no column {shown(' or '.join(columns))}, which '{field}' of the form names"
+                has = shown(", ".join(seen), bare=True)
+                raise ValueError(f"{shown(files, bare=True)}: {told}; it has {has}")
         if not kept:
             told = "; ".join(f"{name}: {', '.join(sorted(values))}" for name, values in found.items())
             remedy = f"correct 'where'; there are {shown(told, bare=True)}" if told else "rows need pictures"
@@ -231,11 +229,8 @@ class Items(Sequence[Item]):
             if self._index(one, 0) == self._index(two, 0):
                 first = f"{shown(one.file, bare=True)}:{one.line}"
                 remedy = "name several columns ('index: [split, id]'), or leave 'index' out: rows are counted"
-                raise two.fault(
-                    ", ".join(self._named),
-                    f"{self._index(two, 0)!r:.80} stands in {first}, too",
-                    remedy,
-                )
+                what = f"{self._index(two, 0)!r:.80} stands in {first}, too"
+                raise two.fault(", ".join(self._named), what, remedy)
 
 
 def _with_size(row: Row, media: Sequence[MediaFile]) -> Row:
@@ -250,3 +245,10 @@ def _with_size(row: Row, media: Sequence[MediaFile]) -> Row:
 def _usual_index(rows: Container) -> tuple[str, ...]:
     """What names the rows of a file if the form says nothing."""
     return ("index",) if isinstance(rows, TableRows) and "index" in rows.header else ()
+
+
+def _said(value: Any) -> str:
+    """A value as filters compare it: 1.0 is 1, and all gaps are alike."""
+    if is_missing(value):
+        return "None"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
