@@ -39,7 +39,8 @@ def read_mapping(file: Path, what: str = "meta file", holds: str = _NAMES_FILES)
         raise ValueError(f"{name}: nested too deep, or an anchor that holds itself; write it flat") from error
     # SafeLoader passes what it can't make of `!!int ""` and its like on as these.
     except (json.JSONDecodeError, UnicodeDecodeError, yaml.YAMLError, LookupError, AttributeError) as error:
-        raise ValueError(f"{name}: not {kind} in UTF-8: {_where(error)}; {_hint(data, what, holds)}") from error
+        hint = _hint(data, what, holds)
+        raise ValueError(f"{name}: not {kind} in UTF-8: {_where(error)}; {hint}") from error
     except ValueError as error:
         raise ValueError(f"{name}: {shown(error)}; correct the {what}") from error
     entries = value if isinstance(value, dict) else {}
