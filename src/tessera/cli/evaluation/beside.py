@@ -32,6 +32,7 @@ def tell_seen(outcome: RunOutcome, meta: Path, workers: int, bars: Bars) -> None
     """Notes on questions that stand in training data, and the headline with and without them."""
     plan = outcome.plan
     report = look_through(known_questions(plan.items), open_sources(read_meta(meta)), workers, bars)
+    outcome.seen = report.as_json()
     outcome.notes += [f"WARNING, {told}" for told in report.told()] if report.seen else []
     if not report.seen:
         outcome.notes.append(f"none of {report.questions:,} questions seen in {report.records:,} records")

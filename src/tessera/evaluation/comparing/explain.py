@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tessera.evaluation.comparing.comparison import few
+from tessera.evaluation.comparing.matching import few
 from tessera.evaluation.comparing.stored import ANSWERS, StoredAnswer, read_answers, read_result
 from tessera.runtime.shown import shown
 

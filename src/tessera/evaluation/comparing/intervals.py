@@ -132,7 +132,7 @@ def ratio_error(ratio: Ratio, units: NDArray[np.int64]) -> float:
     if count < 2 or not total:
         return math.nan
     parts = (above - float(above.sum()) / total * below)[counted] * count / total
-    # S/(n(n-1)) + (sum over units of (sum)^2 - S)/n^2, so written that no rounding makes it negative.
+    # S/(n(n-1)) + (sum over units of (sum)^2 - S)/n^2, written as a sum of squares.
     alone, together = float((parts**2).sum()), float((np.bincount(units[counted], parts) ** 2).sum())
     return ratio.scale * math.sqrt(alone / (count - 1) + together) / count
 

@@ -36,6 +36,8 @@ class RunOutcome:
     figures: Mapping[str, float] = field(default_factory=dict)
     intervals: Intervals | None = None
     robustness: Mapping[str, Intervals] = field(default_factory=dict)
+    seen: Mapping[str, Any] = field(default_factory=dict)
+    """which questions stand in training data; empty where nobody looked"""
     media: dict[str, list[str]] = field(default_factory=dict)
     """files of each question's pictures and clips"""
     cut_off: set[str] = field(default_factory=set)
@@ -153,6 +155,7 @@ def _values(outcome: RunOutcome, settings: Mapping[str, Any]) -> dict[str, Any]:
         "faults": outcome.faults[:100],
         "cut": len(outcome.cut_off),
         "robustness": {name: found.as_json() for name, found in outcome.robustness.items()},
+        "seen": dict(outcome.seen),
         "answer_tokens": outcome.tokens,
         "notes": outcome.words(),
         "published": benchmark.published,
