@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from tessera.cli.evaluation.command import EvaluateCommand
 
 
+ROTATED = "circular"
+"""Aggregate of benchmarks whose data hold every rotation of the options."""
+
+
 class Stopped(Exception):
     """The user stopped the run; it can go on."""
 
@@ -88,7 +92,7 @@ class BenchmarkEvaluation:
         if given.export and not isinstance(plan.items, Items):
             raise ValueError("--export: other harnesses read whole benchmarks; leave --count out")
         self._asking(plan, False).prompt(plan.items[0])  # a prompt that fails does so here
-        return replace(plan, all_orders=given.order)
+        return replace(plan, all_orders=given.order and benchmark.aggregate.name != ROTATED)
 
     def _outcomes(self, plan: BenchmarkPlan) -> list[RunOutcome]:
         """Of a benchmark, and of it without pictures."""
@@ -99,6 +103,8 @@ class BenchmarkEvaluation:
         if self.command.seen_in is not None:
             with progress_bars() as bars:
                 tell_seen(outcome, self.command.seen_in, 0, bars)
+        if self.command.order and not plan.all_orders:
+            outcome.notes.append("--order asked nothing more: the benchmark holds rotations itself")
         for each in (outcome, *blind):
             self._leave(each)
         return [outcome, *blind]
