@@ -28,8 +28,9 @@ _ANYWHERE = re.compile(rf"{_HELD}(?![A-Za-z])")
 
 
 def last_letter(text: str) -> str | None:
-    """In `<answer>`; before `</answer>` or `</think>`; alone, in front or once in one of the last lines; behind
-    an announcement; the only capital of all. None where none of these finds one.
+    """In `<answer>`; before `</answer>` or `</think>`; in one of the last lines; announced; or the only one.
+
+    In a line a letter stands alone, in front, or is the only capital. None where none of these finds one.
 
     >>> last_letter("A is left of B.\\nSo it must be C")
     'C'
