@@ -177,7 +177,8 @@ class BenchmarkEvaluation:
         plan = outcome.plan
         leave(outcome, self._settings(outcome))
         if self.command.export and isinstance(plan.items, Items):
-            dataset = Path(plan.benchmark.data[plan.form].file[0]).stem
+            file = Path(plan.benchmark.data[plan.form].file[0])
+            dataset = file.stem if file.suffix == ".tsv" else plan.benchmark.name  # a table is called as it
             files = export_run(
                 outcome.folder, plan.items, dataset, self.command.export, plan.benchmark.export
             )
