@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from tessera.evaluation.running.asking import GREEDY, BenchmarkAsking
 from tessera.evaluation.running.grading import BenchmarkGrading, Replies
 from tessera.evaluation.running.outcome import RunOutcome, leave, settle
 from tessera.evaluation.running.page import export_run
-from tessera.evaluation.running.plan import BenchmarkPlan, data_root
+from tessera.evaluation.running.plan import BenchmarkPlan, DataMissing, data_root
 from tessera.runtime.progress import progress_bars
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class BenchmarkEvaluation:
     def run(self) -> int:
         """The exit code: 1 where a question has no answer."""
         _ = self._asked
-        plans = [self._plan(name) for name in expand_names(self.command.on)]
+        plans = self._plans()
         outcomes: list[RunOutcome] = []
         waiting: list[str] = []
         for plan in plans:
@@ -82,6 +83,23 @@ class BenchmarkEvaluation:
     def _version(self) -> str | None:
         """Of a prompt that asks for reasoning by its name."""
         return None if self.command.cot == PRESET_COT else self.command.cot
+
+    def _plans(self) -> list[BenchmarkPlan]:
+        """Of all that are named; of a suite those whose data are here, the others are told."""
+        plans, missing = [], []
+        for name in expand_names(self.command.on):
+            try:
+                plans.append(self._plan(name))
+            except DataMissing as error:
+                if name in self.command.on:
+                    raise
+                missing.append((name, error))
+        if not plans:
+            raise missing[0][1]
+        if missing:
+            names = ", ".join(name for name, _ in missing)
+            print(f"without data, left out: {names}", file=sys.stderr)
+        return plans
 
     def _plan(self, name: str) -> BenchmarkPlan:
         given, benchmark = self.command, find_benchmark(name)
