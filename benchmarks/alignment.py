@@ -3,10 +3,11 @@
     python benchmarks/alignment.py runs/alignment --seed 0      # again for 1 and 2; goes on where it ended
     python benchmarks/alignment.py runs/alignment --table       # the rows of all seeds as a table
 
-A seed trains a policy of its own (`scale_model/reasoning`), asks it 1,200 drawn questions four times each
-with `tessera prefer sample`, scores and pairs with `prefer score` and `prefer pair`, and trains the policy on
-these pairs by each method for equally many steps on equal packs (`scale_model/aligned`). All are asked
-the same 600 questions, greedily, which were drawn for nothing else. A row of `rows.jsonl` is one model.
+A seed trains a policy of its own (`scale_model/reasoning`), asks it `--questions` drawn questions
+`--responses` times each with `tessera prefer sample`, scores and pairs with `prefer score` and `prefer pair`,
+and trains the policy on these pairs by each method for equally many steps on equal packs
+(`scale_model/aligned`). All are asked the same 600 questions, greedily, which were drawn for nothing else.
+A row of `rows.jsonl` is one model.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ LOOKED_AT, ASKED = 600, 600
 """Held-out questions that settings were chosen on, and those behind them that are measured."""
 SPOKEN = {"generation": 1.0, "preference": 0.0, "quality": 0.0, "reference": "none"}
 COMPARED = {"generation": 0.0, "preference": 1.0, "quality": 0.0}
+RATED = COMPARED | {"preference": 0.0, "quality": 1.0}
 METHODS: dict[str, dict[str, Any]] = {
     "sft": SPOKEN,
     "sft_clean": SPOKEN,
@@ -45,23 +47,28 @@ METHODS: dict[str, dict[str, Any]] = {
     "mpo_20_clean": {"generation": 20.0},
     "mpo": {},
     "mpo_clean": {},
+    "mpo_slow": {},
     "dpo": COMPARED,
-    "bco": COMPARED | {"preference": 0.0, "quality": 1.0},
+    "dpo_slow": COMPARED,
+    "bco": RATED,
+    "bco_slow": RATED,
 }
 """Fields of the objective that differ from MPO's: sft learns the chosen answers alone, mpo_20 weighs them 20
 times as much as published, and clean ones take only pairs whose chosen answer has no wrong step."""
+RATES = {"mpo_slow": 2e-5, "dpo_slow": 1e-5, "bco_slow": 1e-5}
+"""Learning rates other than the recipe's 2e-4."""
 POLICY = "policy"
 
 
-def run(seed: int, folder: Path, methods: list[str], steps: int) -> None:
-    """All of one seed; what is there already is not made again."""
+def run(seed: int, folder: Path, methods: list[str], steps: int, asked: tuple[int, int]) -> None:
+    """All of one seed; what is there already is not made again. asked: questions, and answers of each."""
     home = folder / str(seed)
     policy, pairs = home / "policy/0_reasoning", home / "pairs/meta.json"
     if not policy.is_dir():
         call("train", "scale_model/reasoning", "--out", policy.parent, "--seed", seed)
     if not pairs.is_file():
-        write_questions(home, seed)
-        sampling = ("--prompt", "plain", "--responses", RESPONSES, "--new-tokens", 96, "--seed", seed)
+        write_questions(home, seed, asked[0])
+        sampling = ("--prompt", "plain", "--responses", asked[1], "--new-tokens", 96, "--seed", seed)
         call(
             "prefer",
             "sample",
@@ -92,7 +99,7 @@ def call(*words: object) -> None:
         raise SystemExit(f"tessera {' '.join(map(str, words))}: exit code {code}")
 
 
-def write_questions(folder: Path, seed: int, count: int = QUESTIONS) -> None:
+def write_questions(folder: Path, seed: int, count: int) -> None:
     """Questions about new drawings, one a picture, with the answer and the solution."""
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     with (folder / "questions.jsonl").open("w") as stream:
@@ -113,7 +120,9 @@ def align(home: Path, policy: Path, pairs: Path, name: str, seed: int, steps: in
     if name.endswith("clean"):
         pairs = cleaned(home, pairs)
     fields = [word for key, value in METHODS[name].items() for word in (f"--stages.0.objective.{key}", value)]
-    given = ("--start.checkpoint", policy, "--stages.0.sources.0.meta", pairs, "--stages.0.steps", steps)
+    given = ["--start.checkpoint", policy, "--stages.0.sources.0.meta", pairs, "--stages.0.steps", steps]
+    if name in RATES:
+        given += ["--stages.0.rules.0.learning_rate", RATES[name]]
     call("train", "scale_model/aligned", "--out", out, *given, "--seed", seed, *fields)
     return out / "0_aligned"
 
@@ -201,10 +210,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--questions", type=int, default=QUESTIONS)
+    parser.add_argument("--responses", type=int, default=RESPONSES)
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args()
     if asked.seed is not None:
-        run(asked.seed, asked.folder, asked.methods, asked.steps)
+        counts = (asked.questions, asked.responses)
+        run(asked.seed, asked.folder, asked.methods, asked.steps, counts)
     if asked.table:
         print(table(rows(asked.folder)))
 

@@ -200,6 +200,19 @@ def test_a_benchmark_file_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureF
         assert told in capsys.readouterr().err
 
 
+def test_of_a_suite_what_is_here(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = (folder / "mine.tsv").read_text().replace("\tA\tB\tC\n", "\tD\tE\tF\n", 1)
+    (tmp_path / "OCRBench.tsv").write_text(kept)
+    words = ["--data", str(tmp_path), "--to", str(tmp_path / "run"), "--new-tokens", "4"]
+    assert main(["evaluate", "--on", "open_compass", *words, "--json"]) == 0
+    found = capsys.readouterr()
+    assert [each["benchmark"] for each in json.loads(found.out)] == ["ocrbench"]
+    assert "12 questions; the published figure has 1000" in found.out
+    assert "without data, left out: mmbench_test_en_v11" in found.err
+    assert main(["evaluate", "--on", "screenspot", *words]) == 2
+    assert "screenspot_mobile: its data are not below" in capsys.readouterr().err
+
+
 def test_the_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "InternVL3-8B", "--list", "--data", str(tmp_path)]) == 0
     assert "mmmu_val" in capsys.readouterr().out

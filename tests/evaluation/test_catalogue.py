@@ -128,6 +128,9 @@ def test_files_of_several_parts_stand_beside_their_own(tmp_path: Path) -> None:
         (("scorer:", "judges: none\nscorer:"), "judges"),
         (("name: mine", "name: My Own"), "name = 'My Own'"),
         (("questions.tsv", "{own: {fil: a.tsv}}"), "fil"),
+        ((OWN, ""), "expected an object; it has fields such as name, title"),
+        ((OWN, "- name: mine\n"), "it holds records; it has fields such as name"),
+        ((OWN, "name: a\nname: b\n"), "'name' stands twice"),
     ],
 )
 def test_a_wrong_file_says_what_is_wrong(tmp_path: Path, change: tuple[str, str], told: str) -> None:

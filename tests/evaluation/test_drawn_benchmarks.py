@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tessera.cli.main import main
 from tessera.evaluation.benchmarks.benchmark import Benchmark
 from tessera.evaluation.benchmarks.catalogue import find_benchmark
 from tessera.evaluation.drawn.benchmarks import WRITERS, write_benchmarks
@@ -105,3 +106,10 @@ def test_the_same_count_gives_the_same_files(drawn: Path, tmp_path: Path) -> Non
             assert (tmp_path / name).read_bytes() == (drawn / name).read_bytes(), name
     with pytest.raises(ValueError, match="benchmarks: 0 questions of each; give at least 1"):
         write_benchmarks(tmp_path, 0)
+
+
+def test_the_command_names_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["playground", str(tmp_path / "drawn"), "--benchmarks", "2"]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / "drawn" / f"{name}.yaml") for name in WRITERS]
+    assert main(["playground", str(tmp_path / "none"), "--benchmarks", "-1"]) != 0
+    assert "give at least 1" in capsys.readouterr().err

@@ -228,6 +228,8 @@ LIMITS = [
     ("ocrbench", "official", (24, 64, 4096)),
     ("mmmu_val", "official", (6, None, 10)),
     ("mmmu_val", "vlmevalkit", (12, 64, 4096)),
+    ("mmmu_pro_standard", "official", (12, None, 4096)),
+    ("ocrvqa_test", "vlmevalkit", (12, 64, 4096)),
     ("mme", "official", (6, None, 20)),
     ("mathvista", "official", (6, None, 4096)),
     ("mantis", "official", (6, 6, 50)),

@@ -134,9 +134,9 @@ def test_remote_annotations_and_roots_stay_text(tmp_path: Path) -> None:
         ("a: {annotation: a.jsonl, 3: x, name: y}", r"a: unknown keys 3, name; allowed"),
         ("a: !!python/object/apply:os.system [ls]", r"manifest.yaml: not YAML in UTF-8"),
         ("a: *gone", r"manifest.yaml: not YAML in UTF-8"),
-        ("- a", r"expected an object of dataset name"),
-        ("", r"expected an object of dataset name"),
-        ("x-photos: {annotation: a.jsonl}", r"expected an object of dataset name"),
+        ("- a", r"expected an object; "),
+        ("", r"expected an object; "),
+        ("x-photos: {annotation: a.jsonl}", r"expected an object; "),
     ],
 )
 def test_errors_of_yaml_name_their_place(tmp_path: Path, text: str, message: str) -> None:

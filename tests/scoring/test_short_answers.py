@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,68 @@ def slow_distance(one: str, two: str) -> int:
         for at, other in enumerate(one):
             row.append(above[at] if sign == other else 1 + min(above[at], above[at + 1], row[-1]))
     return row[-1]
+
+
+def decimal(text: str) -> Decimal | None:
+    """Our numbers in the table below, without floats."""
+    try:
+        return Decimal(text.rstrip("%")) / (100 if text.endswith("%") else 1)
+    except InvalidOperation:
+        return None
+
+
+@pytest.mark.parametrize("rules", ["official", "vlmevalkit", "lmms-eval"])
+@pytest.mark.parametrize("target", ["100", "-20", "0.5", "12.5%", "0", "abc", "2000", "1e2"])
+def test_relaxed_on_a_grid(rules: str, target: str) -> None:
+    """A tolerance is a share of the right number; InternVL's script takes it of the predicted one."""
+    numbers = [
+        "0",
+        "95",
+        "95.2",
+        "95.3",
+        "104.9",
+        "105",
+        "105.3",
+        "-19",
+        "-21",
+        "-21.1",
+        "20",
+        "0.476",
+        "0.52",
+    ]
+    for said in [*numbers, "50%", "12%", "13.2%", "0.125", "ABC", "abc ", "1900", "1904.7", "1,00", ""]:
+        text = said if rules == "lmms-eval" else said.strip()
+        value, right = decimal(text), decimal(target)
+        over = value if rules == "official" else right
+        if value is not None and right is not None and over:
+            expected = abs(value - right) <= abs(over) * Decimal("0.05")
+        else:
+            expected = text.lower() == target.lower()
+        found = SCORERS["relaxed"](rules=rules)(said, Reference((target,))).score
+        assert found == expected, (said, target)
+
+
+@pytest.mark.parametrize("people", range(11))
+@pytest.mark.parametrize("rules", ["official", "vlmevalkit", "lmms-eval", "lmms-eval-vqav2", "organisers"])
+def test_accuracy_by_how_many_people_agree(rules: str, people: int) -> None:
+    """The mean over leaving one out is a third of the matches, less a tenth of what the leaving takes."""
+    answers = ("red",) * people + tuple(f"other {at}" for at in range(10 - people))
+    inside, outside = min(1, (people - 1) / 3), min(1, people / 3)
+    expected = (people * inside + (10 - people) * outside) / 10
+    assert SCORERS["vqa"](rules=rules)("Red" if people < 10 else "red", Reference(answers)).score == (
+        pytest.approx(expected)
+    )
+
+
+@given(st.text(alphabet="ab cé中", max_size=12), st.text(alphabet="ab cé中", max_size=12))
+def test_similarity_is_the_same_from_both_sides(one: str, two: str) -> None:
+    """And never below the threshold; strangers keep nothing."""
+    score = SCORERS["anls"]()(one, Reference((two,))).score
+    assert score == SCORERS["anls"]()(two, Reference((one,))).score
+    assert score == 0 or score >= 0.5
+    length = max(len(one), len(two))
+    plain = 1 - slow_distance(" ".join(one.split()), " ".join(two.split())) / length if length else 1
+    assert score == (plain if plain >= 0.5 else 0)
 
 
 @given(TEXTS, TEXTS)

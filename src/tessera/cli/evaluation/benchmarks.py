@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -29,11 +30,15 @@ from tessera.evaluation.running.asking import GREEDY, BenchmarkAsking
 from tessera.evaluation.running.grading import BenchmarkGrading, Replies
 from tessera.evaluation.running.outcome import RunOutcome, leave, settle
 from tessera.evaluation.running.page import export_run
-from tessera.evaluation.running.plan import BenchmarkPlan, data_root
+from tessera.evaluation.running.plan import BenchmarkPlan, DataMissing, data_root
 from tessera.runtime.progress import progress_bars
 
 if TYPE_CHECKING:
     from tessera.cli.evaluation.command import EvaluateCommand
+
+
+ROTATED = "circular"
+"""Aggregate of benchmarks whose data hold every rotation of the options."""
 
 
 class Stopped(Exception):
@@ -49,7 +54,7 @@ class BenchmarkEvaluation:
     def run(self) -> int:
         """The exit code: 1 where a question has no answer."""
         _ = self._asked
-        plans = [self._plan(name) for name in expand_names(self.command.on)]
+        plans = self._plans()
         outcomes: list[RunOutcome] = []
         waiting: list[str] = []
         for plan in plans:
@@ -79,6 +84,23 @@ class BenchmarkEvaluation:
         """Of a prompt that asks for reasoning by its name."""
         return None if self.command.cot == PRESET_COT else self.command.cot
 
+    def _plans(self) -> list[BenchmarkPlan]:
+        """Of all that are named; of a suite those whose data are here, the others are told."""
+        plans, missing = [], []
+        for name in expand_names(self.command.on):
+            try:
+                plans.append(self._plan(name))
+            except DataMissing as error:
+                if name in self.command.on:
+                    raise
+                missing.append((name, error))
+        if not plans:
+            raise missing[0][1]
+        if missing:
+            names = ", ".join(name for name, _ in missing)
+            print(f"without data, left out: {names}", file=sys.stderr)
+        return plans
+
     def _plan(self, name: str) -> BenchmarkPlan:
         given, benchmark = self.command, find_benchmark(name)
         root, folder = data_root(given.data), self.folder / benchmark.name
@@ -88,7 +110,7 @@ class BenchmarkEvaluation:
         if given.export and not isinstance(plan.items, Items):
             raise ValueError("--export: other harnesses read whole benchmarks; leave --count out")
         self._asking(plan, False).prompt(plan.items[0])  # a prompt that fails does so here
-        return replace(plan, all_orders=given.order)
+        return replace(plan, all_orders=given.order and benchmark.aggregate.name != ROTATED)
 
     def _outcomes(self, plan: BenchmarkPlan) -> list[RunOutcome]:
         """Of a benchmark, and of it without pictures."""
@@ -99,6 +121,8 @@ class BenchmarkEvaluation:
         if self.command.seen_in is not None:
             with progress_bars() as bars:
                 tell_seen(outcome, self.command.seen_in, 0, bars)
+        if self.command.order and not plan.all_orders:
+            outcome.notes.append("--order asked nothing more: the benchmark holds rotations itself")
         for each in (outcome, *blind):
             self._leave(each)
         return [outcome, *blind]
@@ -173,7 +197,8 @@ class BenchmarkEvaluation:
         plan = outcome.plan
         leave(outcome, self._settings(outcome))
         if self.command.export and isinstance(plan.items, Items):
-            dataset = Path(plan.benchmark.data[plan.form].file[0]).stem
+            file = Path(plan.benchmark.data[plan.form].file[0])
+            dataset = file.stem if file.suffix == ".tsv" else plan.benchmark.name  # a table is called as it
             files = export_run(
                 outcome.folder, plan.items, dataset, self.command.export, plan.benchmark.export
             )

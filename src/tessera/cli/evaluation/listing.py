@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from tessera.cli.terminal.tables import Terminal, figures_table
 from tessera.evaluation.benchmarks.benchmark import Benchmark
 from tessera.evaluation.benchmarks.catalogue import all_benchmarks, expand_names, find_benchmark
+from tessera.evaluation.benchmarks.presets import PRESETS, ResolvedRules, resolve
 from tessera.evaluation.running.plan import data_root, missing
+from tessera.runtime.shown import shown
 
 if TYPE_CHECKING:
     from tessera.cli.evaluation.command import EvaluateCommand
@@ -60,12 +62,22 @@ def published(benchmark: Benchmark, model: str | None) -> str:
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
+def in_words(rules: ResolvedRules) -> str:
+    """How a preset asks and judges."""
+    scorer = dict(rules.scorer)
+    name, settings = scorer.pop("name"), ", ".join(f"{key} {value}" for key, value in scorer.items())
+    asks = f"{rules.tiles or 'any'} tiles, {rules.new_tokens} tokens, scorer {name}"
+    return f"{rules.preset}, {asks}{f' ({settings})' if settings else ''}, prompt {shown(rules.prompt)}"
+
+
 def _show_one(benchmark: Benchmark, root: Path) -> None:
     print(f"{benchmark.name}: {benchmark.title}\n{benchmark.about}")
     for name, form in benchmark.data.items():
         gone = missing(form, root)
         state = f"missing {', '.join(gone[:3])}" if gone else "here"
         print(f"  data, {name}: {', '.join(form.file)} ({state})")
+    for preset in PRESETS:
+        print(f"  {preset}: {in_words(resolve(benchmark, preset))}")
     if not benchmark.published:
         return
     table = figures_table("model", *benchmark.published)

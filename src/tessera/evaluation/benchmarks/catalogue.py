@@ -94,7 +94,8 @@ def _shipped(name: str) -> Benchmark:
 
 def load_declared(kind: type[_Read], file: Path, what: str = "benchmark file") -> _Read:
     """What a file declares. ValueError naming file, field, value and the fields there are."""
-    found: dict[str, Any] = read_mapping(file)
+    holds = f"it has fields such as {', '.join(list(kind.model_fields)[:4])}"
+    found: dict[str, Any] = read_mapping(file, what, holds)
     try:
         return kind(**found)
     except ValidationError as error:

@@ -103,7 +103,7 @@ def _documents(folder: Path, count: int) -> None:
 
 def _choices(folder: Path, count: int) -> None:
     """MMBench: rotations follow the first rows, and name the first one's picture by its index."""
-    kinds = ("color", "shape", "size", "count")
+    kinds = ("color", "shape", "size")  # the official matcher takes one sign, such as a count, for a letter
     turns: list[list[Row]] = []
     for number, row in enumerate(choices("mmbench", "shapes", kinds, count)):
         question = row.item.question

@@ -67,6 +67,8 @@ class RunOutcome:
         unread = sum(graded.verdict.extracted is None for graded in self.graded)
         if unread:
             told.append(f"in {counted(unread, 'answer')} nothing could be read")
+        if self.graded and not any(graded.reference.answers for graded in self.graded):
+            told.append("the data have no answers: the score says nothing, a server has to give it")
         expected = self.plan.benchmark.questions
         asked = len(self.plan.items)
         if expected is not None and asked != expected:

@@ -22,6 +22,10 @@ ROOTS = ("TESSERA_DATA", "LMUData")
 """Environment variables that name the folder of benchmark files."""
 
 
+class DataMissing(ValueError):
+    """No form of a benchmark's data is there."""
+
+
 @dataclass(frozen=True)
 class BenchmarkPlan:
     """One benchmark, ready to be asked. form: name of the form in which its data lie here."""
@@ -99,7 +103,7 @@ def choose_form(
 ) -> tuple[str, DataForm]:
     """The form in which the data are there: the wanted one, else the preset's, else the first.
 
-    ValueError naming what is missing and where it was looked for.
+    DataMissing names what was looked for and where.
     """
     if wanted is not None and wanted not in benchmark.data:
         raise ValueError(f"--form {shown(wanted)}: {benchmark.name} has {', '.join(benchmark.data)}")
@@ -110,7 +114,7 @@ def choose_form(
             return name, benchmark.data[name]
     asked = "; ".join(f"{name}: {', '.join(missing(benchmark.data[name], root)[:3])}" for name in names)
     where = f"; to be had at {benchmark.url}" if benchmark.url else ""
-    raise ValueError(
+    raise DataMissing(
         f"{benchmark.name}: its data are not below {shown(root)} ({asked}){where}; "
         "put them there, or name their folder by --data"
     )

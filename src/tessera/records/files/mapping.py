@@ -20,16 +20,17 @@ _NAMES_FILES = f"a manifest names the files of records: {EXAMPLE}"
 _RECORDS = (".jsonl", ".parquet", ".tar", ".csv", ".tsv")
 
 
-def read_mapping(file: Path) -> dict[str, Any]:
+def read_mapping(file: Path, what: str = "meta file", holds: str = _NAMES_FILES) -> dict[str, Any]:
     """The object in a `.json`, `.yaml` or `.yml` file; another ending is read as JSON.
 
     YAML's anchors, aliases and merge keys work; top keys that begin with `x-` only hold anchors and are left
-    out. ValueError naming file, place and remedy.
+    out. what, holds: what errors call the file, and what they say belongs into it. ValueError naming file,
+    place and remedy.
     """
-    name = f"meta file {shown(file)}"
+    name = f"{what} {shown(file)}"
     is_yaml = file.suffix.lower() in (".yaml", ".yml")
     kind = "YAML" if is_yaml else "JSON"
-    data = _content(file, name)
+    data = _content(file, name, holds)
     try:
         # Some editors put a byte order mark in front.
         text = data.decode("utf-8-sig")
@@ -38,15 +39,16 @@ def read_mapping(file: Path) -> dict[str, Any]:
         raise ValueError(f"{name}: nested too deep, or an anchor that holds itself; write it flat") from error
     # SafeLoader passes what it can't make of `!!int ""` and its like on as these.
     except (json.JSONDecodeError, UnicodeDecodeError, yaml.YAMLError, LookupError, AttributeError) as error:
-        raise ValueError(f"{name}: not {kind} in UTF-8: {_where(error)}; {_hint(data)}") from error
+        hint = _hint(data, what, holds)
+        raise ValueError(f"{name}: not {kind} in UTF-8: {_where(error)}; {hint}") from error
     except ValueError as error:
-        raise ValueError(f"{name}: {shown(error)}; correct the meta file") from error
+        raise ValueError(f"{name}: {shown(error)}; correct the {what}") from error
     entries = value if isinstance(value, dict) else {}
     found = {key: entry for key, entry in entries.items() if not (is_yaml and str(key).startswith("x-"))}
     if not found or "conversations" in found or "messages" in found:
         records = isinstance(value, list) or bool(found)
-        what = "it holds records; " if records else ""
-        raise ValueError(f"{name}: expected an object of dataset name -> entry; {what}{_NAMES_FILES}")
+        told = "it holds records; " if records else ""
+        raise ValueError(f"{name}: expected an object; {told}{holds}")
     for key in found:
         # YAML reads `2024:` as a number and `yes:` as a truth value.
         if not isinstance(key, str):
@@ -54,14 +56,14 @@ def read_mapping(file: Path) -> dict[str, Any]:
     return found
 
 
-def _content(file: Path, name: str) -> bytes:
+def _content(file: Path, name: str, holds: str) -> bytes:
     """The bytes of the file. ValueError for what can be no manifest, before it is read."""
     if file.is_dir():
-        raise ValueError(f"{name}: is a folder; {_NAMES_FILES}")
+        raise ValueError(f"{name}: is a folder; {holds}")
     if not file.is_file():
         raise ValueError(f"{name}: no such file; check the path")
     if file.suffix.lower() in _RECORDS:
-        raise ValueError(f"{name}: holds records; {_NAMES_FILES}")
+        raise ValueError(f"{name}: holds records; {holds}")
     try:
         if file.stat().st_size > MOST_BYTES:
             raise ValueError(f"{name}: more than {MOST_BYTES} bytes; is it the annotation itself?")
@@ -77,7 +79,7 @@ def _where(error: Exception) -> str:
     return shown(" ".join(str(error).split()), bare=True)
 
 
-def _hint(data: bytes) -> str:
+def _hint(data: bytes, what: str, holds: str) -> str:
     """What to do about a file that can't be parsed."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or data[:64].count(b"\0") > 16:
         return "it is UTF-16: save it as UTF-8"
@@ -85,8 +87,8 @@ def _hint(data: bytes) -> str:
     if len(lines) == 2 and all(
         line.strip().startswith(b"{") and line.strip().endswith(b"}") for line in lines
     ):
-        return f"it holds records, an object a line; {_NAMES_FILES}"
-    return "correct the meta file"
+        return f"it holds records, an object a line; {holds}"
+    return f"correct the {what}"
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -38,9 +38,10 @@ def same_value(said: str, right: str) -> bool:
     `2^3` is 1 for Python, 8 for LaTeX.
     """
     said, right = said.lower().strip(), right.lower().strip()
-    if said == right or (said == "a" and python_value(right) is not None):
+    if said == right:
         return True
-    return any(_near(value(said), value(right)) for value in (python_value, latex_value))
+    values = [(value(said), value(right)) for value in (python_value, latex_value)]
+    return any(_near(*pair) or (said == "a" and pair[1] is not None) for pair in values)
 
 
 def python_value(text: str) -> complex | None:

@@ -44,7 +44,8 @@ class YesNoCounts:
     @classmethod
     def of(cls, graded: Iterable[Graded]) -> YesNoCounts:
         """From the parts that the scorers write; a question that nobody answered says neither."""
-        pairs = [(right_answer(each.reference), each.verdict.parts.get("said", OTHER)) for each in graded]
+        parts = [(each.verdict.parts, each.reference) for each in graded]
+        pairs = [(told.get("right") or right_answer(asked), told.get("said", OTHER)) for told, asked in parts]
         return cls(
             hits=pairs.count((YES, YES)),
             false_alarms=pairs.count((NO, YES)),

@@ -59,6 +59,8 @@ _FACES = """:) :-) :)) :-)) :))) :-))) (: (-: =) (= :] :-] [: [-: [= =] :o) (o: 
 <3 <33 <333 </3 (^_^) (-_-) (._.) (>_<) (*_*) (¬_¬) ಠ_ಠ ಠ︵ಠ (ಠ_ಠ) ¯\\(ツ)/¯ (╯°□°）╯︵┻━┻ ><(((*>"""
 _LONGEST = 12
 """Most parts of a known word."""
+_FARTHEST = 32
+"""Signs that a mark at the end may reach back, and what must stand before it."""
 _URL = re.compile(
     r"(?:[\w+.-]{2,}://)?(?:\S+(?::\S*)?@)?"
     r"(?:(?!(?:10|127)(?:\.\d{1,3}){3})(?!(?:169\.254|192\.168)(?:\.\d{1,3}){2})(?!172\.(?:1[6-9]|2\d|3[01])(?:\.\d{1,3}){2})(?:[1-9]\d?|1\d\d|2[01]\d|22[0-3])"
@@ -100,9 +102,11 @@ def _joined(words: list[str]) -> list[str]:
         if "".join(words[start:end]) in marked
     ]
     taken: dict[int, int] = {}
+    used = bytearray(len(words))
     for _, start, end in sorted(spans):
-        if not any(start < last and first < end for first, last in taken.items()):
+        if not any(used[start:end]):
             taken[start] = end
+            used[start:end] = b"\1" * (end - start)
     for start, end in sorted(taken.items(), reverse=True):
         words[start:end] = _known()["".join(words[start:end])]
     return words
@@ -161,9 +165,12 @@ def _front(piece: str) -> int:
 
 def _back(piece: str) -> int:
     """How many signs at the end are a mark, a unit or money behind a number, or a full stop."""
-    found = _patterns()[2].search(piece)
+    if piece.endswith(".."):
+        return len(piece) - len(piece.rstrip("."))
+    tail = piece[-_FARTHEST:]  # so that a long piece is not read again for each of its marks
+    found = _patterns()[2].search(tail)
     if found:
-        return len(piece) - found.start()
+        return len(tail) - found.start()
     if not piece.endswith(".") or len(piece) < 2:
         return 0
     last, two = piece[-2], piece[-3:-1]
@@ -179,7 +186,7 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
     front = rf"§|%|=|—|–|\+(?![0-9])|{_PUNCTUATION}|\.\.+|[{quotes}]|{_MONEY}|[{icons}]"
     units = "|".join(map(re.escape, _UNITS.split()))
     back = (
-        rf"(?:(?:……|{_PUNCTUATION}|\.\.+|[{quotes}{icons}—–]|['’][sS]|(?<=[0-9])(?:\+|{_MONEY}|{units})"
+        rf"(?:(?:……|{_PUNCTUATION}|[{quotes}{icons}—–]|['’][sS]|(?<=[0-9])(?:\+|{_MONEY}|{units})"
         r"|(?<=°[FfCcKk])\.))\Z"
     )
     within = _WITHIN.format(icons=icons, quotes=quotes, letter=r"[^\W\d_]")

@@ -107,7 +107,8 @@ def _stripped(text: str) -> str:
     text = re.sub(r"\\mbox{.*?}", "", text)
     if "j" in text and "i" not in text:
         text = text.replace("j", "i")
-    text = re.sub(r"(\d+)\.0+$", r"\1", re.sub(r"(\d+)\.0+([^\d])", r"\1\2", text))
+    if ".0" in text:
+        text = re.sub(r"(?<=\d)\.0+$", "", re.sub(r"(?<=\d)\.0+(?=[^\d])", "", text))
     if not text:
         return text
     text = "0" + text if text[0] == "." else text

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from tessera.scoring.settings import column_of, names, one_of
+from tessera.scoring.texts.tasks.last_letter import behind_thought, last_letter
 from tessera.scoring.verdict import Reference, Verdict
 
 NUMERIC = ("object_abs_distance", "object_counting", "object_size_estimation", "room_size_estimation")
@@ -29,8 +30,6 @@ _TAGGED = re.compile(
 )
 _TO_TWENTY = re.compile(rf"\b({'|'.join(_SMALL.split())})\b", re.IGNORECASE)
 _UNSEEN = re.compile("[\u200b\u200c\u200d\ufeff]")
-_THOUGHT_ENDS = re.compile(r"</\s*think\s*>", re.IGNORECASE)
-_THOUGHT_BEGINS = re.compile(r"<\s*think\s*>", re.IGNORECASE)
 
 
 def relative_accuracy(value: float, answer: float, signed: bool = True) -> float:
@@ -70,14 +69,17 @@ def mra(rules: str = "official") -> Callable[[str, Reference], Verdict]:
 def vsi(
     rules: str = "official", column: str = "question_type", numeric: object = NUMERIC
 ) -> Callable[[str, Reference], Verdict]:
-    """Numbers as `mra` for the types in `numeric`; for all others the first word must be the letter."""
-    read = READERS[one_of("rules", rules, ("official", "lmms-eval"))]
+    """Numbers as `mra` for the types in `numeric`; for all others a letter.
+
+    rules: official and lmms-eval take the first word for the letter, vlmevalkit the last one that is found.
+    """
+    read = READERS[one_of("rules", rules, READERS)]
     kinds = names("numeric", numeric)
 
     def score(prediction: str, reference: Reference, /) -> Verdict:
         if column_of(reference, column) in kinds:
-            return _accuracy(read(prediction), reference, signed=True)
-        said = first_word(prediction)
+            return _accuracy(read(prediction), reference, rules != "vlmevalkit")
+        said = (last_letter(prediction) or "") if rules == "vlmevalkit" else first_word(prediction)
         right = any(said.lower() == answer.lower() for answer in reference.answers)
         return Verdict(float(right), said, "right" if right else "another letter")
 
@@ -135,15 +137,8 @@ def _last_number(text: str) -> float | None:
     text = _TO_TWENTY.sub(lambda found: str(_VALUES[found[1].lower()]), _UNSEEN.sub("", text.strip()))
     if tagged := _TAGGED.search(text):
         return float(tagged[1])
-    numbers = _NUMBERS.findall(_behind_thought(text)) or _NUMBERS.findall(text)
+    numbers = _NUMBERS.findall(behind_thought(text)) or _NUMBERS.findall(text)
     return float(numbers[-1]) if numbers else None
-
-
-def _behind_thought(text: str) -> str:
-    for mark in (_THOUGHT_ENDS, _THOUGHT_BEGINS):
-        if found := [*mark.finditer(text)]:
-            return text[found[-1].end() :].strip()
-    return text
 
 
 READERS: Mapping[str, Callable[[str], float | None]] = {
