@@ -13,6 +13,7 @@ from tessera.scoring.choices.scorers import (
     MMMU_RULES,
     RULES,
     choice_scorer,
+    letter_or_text_scorer,
     mantis_scorer,
     mmmu_scorer,
     mvbench_scorer,
@@ -300,6 +301,29 @@ def test_mvbench_compares_first_words(said: str, official: int, kit: int, mlvu: 
         assert mvbench_scorer("vlmevalkit")(said, asked).score == kit
         assert mvbench_scorer("vlmevalkit-mlvu")(said, asked).score == mlvu
         assert mvbench_scorer("lmms-eval")(said, asked).score == lmms
+
+
+LETTER_OR_TEXT = [  # reply, right, score
+    ("A", "A", 1), ("The answer is B.", "B", 1), ("the B", "B", 1), ("b", "B", 0), ("(C)", " c", 1),
+    ("A B", "A", 1), ("A B", "B", 0), ("North%", "North", 0), ("north..", "North", 1), (" 2. ", "2", 1),
+    ("2", "2.", 0), ("E", "E", 1), ("", "A", 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "right", "score"), LETTER_OR_TEXT)
+def test_an_answer_that_is_a_letter_or_a_text(said: str, right: str, score: int) -> None:
+    assert letter_or_text_scorer()(said, Reference((right,))).score == score
+
+
+SPACED = [  # reply, letter
+    ("A", "A"), ("\nA", "A"), ("(B) or (C)", "B"), ("(B) or C (C)", "C"), ("-D", None), ("It is A, so", None),
+    ("xB.x", "B"), ("not A but D", "D"), ("it is a picture of 120 in all", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "letter"), SPACED)
+def test_mmt_looks_for_letters_between_spaces(said: str, letter: str | None) -> None:
+    assert letter_of("lmms-eval-mmt", said, FOUR) == (letter or "-")
 
 
 MANTIS = [

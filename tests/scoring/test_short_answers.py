@@ -337,3 +337,16 @@ CALL = '<tool_call>\n{"name": "zoom", "arguments": {"x": 1, "y": [2]}}\n</tool_c
 )
 def test_calls_of_functions(said: str, meant: str, settings: Any, score: float) -> None:
     assert SCORERS["tool_call"](**settings)(said, Reference((meant,))).score == score
+
+
+CRPE = [  # reply, whether it means B by lmms-eval's filter
+    ("B", 1), ("b.", 1), ("B. red cat", 1), ("the red cat", 1), ("red", 0), ("A red cat", 1),
+    ("(B)", 1), ("", 0), ("<think>dog</think> B", 1), ("<answer>red cat</answer> dog", 1), ("dog or red cat", 0),
+    ("B D", 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "score"), CRPE)
+def test_crpe_finds_the_text_of_an_option_in_the_question(said: str, score: int) -> None:
+    asked = Reference(("B",), question="What?\nA. dog\nB. red cat\nC. sun-dial")
+    assert SCORERS["crpe"]("lmms-eval")(said, asked).score == score

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from tessera.scoring.choices import by_prefix, first_sign
 from tessera.scoring.choices.inferred import Inference
-from tessera.scoring.choices.mmmu import LetterParser
+from tessera.scoring.choices.mmmu import LOOSE, SPACED, LetterParser
 from tessera.scoring.choices.open_answers import is_right, said_in
 from tessera.scoring.choices.pick import Options, Pick, Rule, drawn
 from tessera.scoring.choices.ranked import mmbench, one_letter, ranked
@@ -17,6 +17,7 @@ from tessera.scoring.verdict import Reference, Scorer, Verdict
 
 _NEWEST, _MIDDLE = Inference(), Inference(announced=False)
 _OLDEST = Inference(near_end=False, announced=False)
+_SPACED = LetterParser(SPACED, texts=False)
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "official": first_sign.official,
@@ -39,8 +40,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "lmms-eval-longvideobench": by_prefix.drawing,
         "lmms-eval-mme-realworld": by_prefix.real_world,
         "mmmu": LetterParser(),
-        "mmmu-pro": LetterParser(loose=True, announced=True),
-        "lmms-eval-mmmu": LetterParser(loose=True),
+        "mmmu-pro": LetterParser(LOOSE, announced=True),
+        "lmms-eval-mmmu": LetterParser(LOOSE),
+        "lmms-eval-mmt": lambda said, options: _SPACED(said.strip(), options),
     }
 )
 """How a letter is found. A month behind @ is that of the peer's change before which the rule held on."""
@@ -97,6 +99,25 @@ def mmmu_scorer(rules: str = "official", guess: int | None = None) -> Scorer:
         right_one = is_right(said, reference.answers)
         shown = "; ".join(dict.fromkeys(str(one).strip() for one in said))
         return Verdict(float(right_one), shown, "among what is said" if right_one else "not among it")
+
+    return score
+
+
+def letter_or_text_scorer(rules: str = "lmms-eval", letters: str = "ABCD") -> Scorer:
+    """A right answer that is one of the letters asks for the letter; any other for the text, in any case.
+
+    The letter as lmms-eval ranks them; the text stripped, without full stops at its end (RealWorldQA there).
+    """
+    one_of("rules", rules, ("lmms-eval",))
+    options = dict.fromkeys(letters, "")
+
+    def score(prediction: str, reference: Reference, /) -> Verdict:
+        rights = [answer.strip() for answer in reference.answers]
+        if any(answer.upper() in options for answer in rights):
+            return _verdict(ranked(prediction, options), [answer.upper() for answer in rights], None)
+        said = prediction.lower().strip().rstrip(".")
+        right = said in [answer.lower() for answer in rights]
+        return Verdict(float(right), said, "the whole text" if right else "another text")
 
     return score
 

@@ -12,6 +12,9 @@ from tessera.scoring.verdict import Reference, Verdict
 Change = Callable[[str], str]
 _WORDS = VQA_RULES["organisers"]
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_MARKS = re.compile(r"[^\w\s]")
+_OPTION = re.compile(r"\b([A-Z])\.\s+([^\n]*)")
+"""A letter and a text, as a question has its options."""
 _NO_DIGITS = str.maketrans("", "", string.digits)
 
 
@@ -120,12 +123,15 @@ def contains(rules: str = "official") -> Callable[[str, Reference], Verdict]:
     return score
 
 
-def crpe() -> Callable[[str, Reference], Verdict]:
-    """CRPE as VLMEvalKit has it: the first sign is that of the answer.
+def crpe(rules: str = "vlmevalkit") -> Callable[[str, Reference], Verdict]:
+    """CRPE. vlmevalkit: the first sign is that of the answer.
 
     A longer reply that begins with none of A to D must hold the answer's text, which is all behind its first
-    four signs.
+    four signs. lmms-eval: the letter of the first text of an option that the question has, else all of the
+    reply, without case and punctuation.
     """
+    if one_of("rules", rules, ("vlmevalkit", "lmms-eval")) == "lmms-eval":
+        return _letter_of_text
 
     def score(prediction: str, reference: Reference, /) -> Verdict:
         (first, longer), letters = (prediction[:1], len(prediction) > 1), tuple("ABCD")
@@ -139,6 +145,19 @@ def crpe() -> Callable[[str, Reference], Verdict]:
         return Verdict(0.0, first or None, "none of the answers")
 
     return score
+
+
+def _letter_of_text(prediction: str, reference: Reference, /) -> Verdict:
+    for tag in ("think", "thought"):
+        prediction = re.sub(rf"<{tag}>.*?</{tag}>", "", prediction, flags=re.DOTALL).strip()
+    tagged = re.search("<answer>(.*?)</answer>", prediction, re.DOTALL)
+    said = _MARKS.sub("", tagged[1] if tagged else prediction).strip()
+    letters = {text.strip(): letter for letter, text in _OPTION.findall(reference.question)}
+    if letters and (found := re.search("|".join(map(re.escape, letters)), said)):
+        said = letters[found[0]]
+    bare = said.lower().translate(_NO_PUNCTUATION)
+    right = bare in [answer.lower().translate(_NO_PUNCTUATION) for answer in reference.answers]
+    return Verdict(float(right), said, "right" if right else "none of the answers")
 
 
 def _any_equal(of_prediction: Change, of_answer: Change) -> Callable[[str, Reference], Verdict]:
