@@ -90,7 +90,9 @@ def runnable(words: list[str], model: Path) -> list[str]:
             arguments += ["--start.checkpoint", str(model)]
     elif verb == "tune":
         arguments = [str(model) if word == "shipped" else word for word in arguments] + SHORTER["tune"]
-    elif verb in ("chat", "answer", "evaluate"):
+    elif verb == "evaluate":
+        arguments += SHORTER["evaluate"]
+    elif verb in ("chat", "answer"):
         arguments += [] if "--model" in arguments else ["--model", str(model)]
         arguments += SHORTER.get(verb, ["--max-new-tokens", "4"])
     elif verb == "prefer" and arguments[0] == "sample":

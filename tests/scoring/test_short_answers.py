@@ -341,8 +341,8 @@ def test_calls_of_functions(said: str, meant: str, settings: Any, score: float) 
 
 CRPE = [  # reply, whether it means B by lmms-eval's filter
     ("B", 1), ("b.", 1), ("B. red cat", 1), ("the red cat", 1), ("red", 0), ("A red cat", 1),
-    ("(B)", 1), ("", 0), ("<think>dog</think> B", 1), ("<answer>red cat</answer> dog", 1), ("dog or red cat", 0),
-    ("B D", 0),
+    ("(B)", 1), ("", 0), ("<think>dog</think> B", 1), ("<answer>red cat</answer> dog", 1),
+    ("dog or red cat", 0), ("B D", 0),
 ]  # fmt: skip
 
 
