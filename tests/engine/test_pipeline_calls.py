@@ -163,7 +163,7 @@ def test_what_a_configuration_asks_for(pipe: Pipeline) -> None:
     [
         ({"topk": 3}, "topk = 3: no such setting; did you mean top_k"),
         ({"bad_words": ["x"]}, "give bad_token_ids"),
-        ({"min_new_tokens": 3}, "min_new_tokens = 3: not offered"),
+        ({"output_logits": "all"}, "output_logits = 'all': not offered"),
         ({"n": 2}, "n = 2: only 1"),
         ({"max_new_tokens": "many"}, "max_new_tokens = 'many'"),
         ({"stop_words": "end"}, "stop_words = 'end'"),

@@ -37,3 +37,29 @@ def test_an_unknown_token_is_told_before_anything_is_computed() -> None:
     engine = Engine(tiny.model(), tiny.tokenizer(), STOPS)
     with pytest.raises(ValueError, match="logit_bias names token 100000"):
         engine.generate(tiny.mixed_prompts()[:1], Sampling(logit_bias=((100_000, 1.0),)))
+
+
+@pytest.mark.parametrize("drawn", [{}, {"temperature": 1.5, "seed": 3}])
+def test_no_answer_ends_before_its_least_tokens(drawn: dict[str, float]) -> None:
+    """Half of all tokens end an answer; transformers' `min_new_tokens` forbids these until then, too."""
+    stops = tuple(range(0, 300, 2))
+    engine, prompt = Engine(tiny.model(), tiny.tokenizer(), STOPS), tiny.mixed_prompts()[0]
+    least = Sampling(max_new_tokens=12, min_new_tokens=7, stop_token_ids=stops, **drawn)
+    (done,) = engine.generate([prompt], least)
+    slow = generate_slowly(tiny.model(), tiny.tokenizer(), STOPS, prompt, least)
+    assert done.ids == slow.ids and len(done.ids) >= 7
+    assert not set(done.ids[:7]) & {*stops, *STOPS}
+    (free,) = engine.generate([prompt], least.model_copy(update={"min_new_tokens": 0}))
+    assert len(free.ids) < 7, "the case would show nothing"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"min_new_tokens": -1}, "min_new_tokens = -1: give 0 for off"),
+        ({"min_new_tokens": 9, "max_new_tokens": 8}, "9: more than max_new_tokens = 8; give fewer"),
+    ],
+)
+def test_least_tokens_that_cannot_be(given: dict[str, int], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Sampling(**given)

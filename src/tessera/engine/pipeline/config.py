@@ -27,6 +27,8 @@ class GenerationConfig(Config):
     """only 1, as there"""
     max_new_tokens: int = 512
     """most tokens of an answer; unless given, fewer where the context is nearly full"""
+    min_new_tokens: int | None = None
+    """no token ends the answer before it has so many"""
     do_sample: bool = False
     """draw tokens, in place of taking the best"""
     top_p: float = 1.0
@@ -73,6 +75,7 @@ class GenerationConfig(Config):
         """The same in the words of `ChatModel.prompt`; `max_new_tokens` only where it was given."""
         found: dict[str, Any] = {
             "repetition_penalty": self.repetition_penalty,
+            "min_new_tokens": self.min_new_tokens or 0,
             "ignore_eos": self.ignore_eos,
             "stop": tuple(self.stop_words or ()),
             "stop_token_ids": tuple(self.stop_token_ids or ()),
@@ -92,7 +95,6 @@ class GenerationConfig(Config):
 _OURS = "not offered here; leave it out"
 NOT_OFFERED: Mapping[str, tuple[Any, str]] = {
     "bad_words": (None, "not offered here; give bad_token_ids"),
-    "min_new_tokens": (None, _OURS),
     "skip_special_tokens": (True, "open the model with content_tokens=... for tokens that answers show"),
     "spaces_between_special_tokens": (True, _OURS),
     "logits_processors": (None, _OURS),

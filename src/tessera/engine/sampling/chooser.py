@@ -1,6 +1,6 @@
 """One request's side of the choice: what it asks for, its random stream, and where its answer stands."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,11 +27,17 @@ class Chooser:
     """How one request's tokens are chosen: what it asks for, its random stream, and what it has said.
 
     prompt: ids of the prompt. vocabulary: number of tokens. guide: where the answer stands in its grammar.
+    ends: tokens that end the answer.
     Raises ValueError for a token that is none.
     """
 
     def __init__(
-        self, sampling: Sampling, prompt: Sequence[int], vocabulary: int, guide: Guide | None = None
+        self,
+        sampling: Sampling,
+        prompt: Sequence[int],
+        vocabulary: int,
+        guide: Guide | None = None,
+        ends: Collection[int] = (),
     ) -> None:
         for name, ids in (
             ("logit_bias", [token for token, _ in sampling.logit_bias]),
@@ -40,7 +46,7 @@ class Chooser:
             if odd := [token for token in ids if not 0 <= token < vocabulary]:
                 raise ValueError(f"{name} names token {shown(odd[0])}: give ids from 0 to {vocabulary - 1}")
         self.sampling, self.guide = sampling, guide
-        self.penalties = Penalties(sampling, prompt)
+        self.penalties = Penalties(sampling, prompt, ends)
         self._watch = LoopWatch(sampling.end_loops) if sampling.end_loops else None
         self._generator = torch.Generator().manual_seed(sampling.seed)  # on the CPU on every machine
 
@@ -68,7 +74,7 @@ class Choosers:
     """Makes the choosers of one engine's requests. `stop_ids`: the model's own tokens of ending."""
 
     def __init__(self, tokenizer: Tokenizer, stop_ids: frozenset[int]) -> None:
-        self._vocabulary = tokenizer.vocab_size
+        self._vocabulary, self._stop_ids = tokenizer.vocab_size, stop_ids
         self._grammars = Grammars(tokenizer, stop_ids)
 
     def chooser(self, sampling: Sampling, prompt: Sequence[int]) -> Chooser:
@@ -79,4 +85,4 @@ class Choosers:
         """
         grammar = sampling.grammar
         guide = None if grammar is None else self._grammars.guide(grammar, sampling.begun)
-        return Chooser(sampling, prompt, self._vocabulary, guide)
+        return Chooser(sampling, prompt, self._vocabulary, guide, sampling.ending(self._stop_ids))

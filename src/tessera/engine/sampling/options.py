@@ -48,6 +48,8 @@ class Sampling(Config):
     """Strings that end the answer; they are not part of it."""
     stop_token_ids: tuple[int, ...] = ()
     """Tokens that end the answer beside the model's own; they are not part of it."""
+    min_new_tokens: int = 0
+    """No token ends the answer before it has so many."""
     ignore_eos: bool = False
     """The model's own tokens of ending do not end the answer: for measurements of fixed length."""
     logprobs: int | None = None
@@ -80,6 +82,11 @@ class Sampling(Config):
                 raise ValueError(f"{name} = {shown(value)}: {remedy}")
         if self.ignore_eos and self.grammar:
             raise ValueError("ignore_eos: an answer with a grammar ends where the grammar does; leave it out")
+        if self.min_new_tokens and self.grammar:
+            raise ValueError("min_new_tokens: an answer with a grammar ends where the grammar does")
+        if self.min_new_tokens > self.max_new_tokens:
+            told = f"min_new_tokens = {self.min_new_tokens}: more than max_new_tokens = {self.max_new_tokens}"
+            raise ValueError(f"{told}; give fewer")
         return self
 
     @property
@@ -103,6 +110,7 @@ class Sampling(Config):
 
 RANGES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "max_new_tokens": (lambda count: count >= 1, "give at least 1"),
+    "min_new_tokens": (lambda count: count >= 0, "give 0 for off or a number of tokens"),
     "temperature": (lambda heat: 0 <= heat < math.inf, "give 0 for greedy or a positive number"),
     "top_k": (lambda count: count >= 0, "give 0 for off or at least 1"),
     "top_p": (lambda share: 0 < share <= 1, "give a share above 0 and up to 1"),
@@ -142,6 +150,7 @@ class SamplingOptions(TypedDict, total=False):
     seed: int
     stop: tuple[str, ...]
     stop_token_ids: tuple[int, ...]
+    min_new_tokens: int
     ignore_eos: bool
     logprobs: int | None
     grammar: Grammar | Mapping[str, Any] | None

@@ -108,6 +108,9 @@ class BenchmarkAsking:
     def _chosen(self, place: Sequence[str | int]) -> dict[str, Any]:
         """How tokens are chosen: the best ones, or drawn with a seed of this place."""
         tokens = {"max_tokens": self.new_tokens or self.rules.new_tokens}
+        least = self.rules.min_new_tokens
+        if least is not None and self.tiles:
+            tokens["min_tokens"] = min(least, tokens["max_tokens"])
         if self.sampling.temperature == 0 or (self.greedy_first and place[1] == 0):
             return {"temperature": 0.0, **tokens, **self.wanted}
         drawn = {"temperature": self.sampling.temperature, "top_p": self.sampling.top_p}

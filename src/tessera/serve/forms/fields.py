@@ -49,6 +49,8 @@ class SampledBody(BaseModel):
     seed: int | None = None
     stop: str | list[str] = []
     stop_token_ids: list[int] = []
+    min_tokens: int = 0
+    """no token ends the answer before it has so many"""
     ignore_eos: bool = False
     end_loops: bool = False
     """end an answer that repeats itself, with the reason "repetition" """
@@ -91,6 +93,7 @@ class SampledBody(BaseModel):
             "seed": secrets.randbelow(2**63) if self.seed is None else self.seed,
             "stop": tuple(stops),
             "stop_token_ids": tuple(self.stop_token_ids),
+            "min_new_tokens": self.min_tokens,
             "ignore_eos": self.ignore_eos,
             "end_loops": self.end_loops,
         }
