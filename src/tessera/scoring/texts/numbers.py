@@ -1,5 +1,6 @@
 """Numbers within a share of the right one: ChartQA's relaxed accuracy."""
 
+import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -12,16 +13,18 @@ class RelaxedRules:
     """What differs between the scripts.
 
     of_answer: the tolerance is a share of the right number. False repeats InternVL's script, which hands
-    prediction and answer over in the wrong order: a share of the predicted one.
+    prediction and answer over in the wrong order: a share of the predicted one. listed: an answer that is
+    written as a list, such as `[2010, 2011]`, is several.
     """
 
     of_answer: bool = True
     stripped: bool = True
+    listed: bool = False
 
 
 RULES: Mapping[str, RelaxedRules] = {
     "official": RelaxedRules(of_answer=False),
-    "vlmevalkit": RelaxedRules(),
+    "vlmevalkit": RelaxedRules(listed=True),
     "lmms-eval": RelaxedRules(stripped=False),
 }
 
@@ -55,9 +58,19 @@ def relaxed(tolerance: float = 0.05, rules: str = "official") -> Callable[[str, 
 
     def score(prediction: str, reference: Reference, /) -> Verdict:
         said = prediction.strip() if chosen.stripped else prediction
-        for answer in reference.answers:
+        known = reference.answers
+        for answer in [one for text in known for one in _entries(text)] if chosen.listed else known:
             if near(said, answer, share) if chosen.of_answer else near(answer, said, share):
                 return Verdict(1.0, said, f"as {answer[:60]!r}, within {share:.0%}")
         return Verdict(0.0, said, "none of the answers")
 
     return score
+
+
+def _entries(text: str) -> list[str]:
+    """Those of a list as Python writes it; else the text itself."""
+    try:
+        read = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return [text]
+    return [*map(str, read)] if isinstance(read, list) else [text]
