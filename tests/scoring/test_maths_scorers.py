@@ -179,6 +179,25 @@ def test_parts_pair_off(said: str, right: str, same: int) -> None:
     assert same_answers(said, right) is bool(same)
 
 
+WRITTEN = [  # reply, answer, same in VLMEvalKit, same to the organisers
+    (r"\dfrac{1}{2}", r"\frac{1}{2}", 1, 1), (r"\frac12", r"\frac{1}{2}", 1, 1),
+    ("a/b", r"\frac{a}{b}", 1, 1), (r"2\cdot x", "2x", 1, 1),
+    (r"2\times 3", r"2\cdot 3", 1, 1), ("x^2", "x^{2}", 1, 1), ("(x)", "x", 1, 1),
+    (r"2\pi", r"2 \pi", 1, 1), ("x=5", "5", 1, 1), ("0.50", "0.5", 1, 1), ("x+1", "1+x", 0, 1),
+    (r"\sqrt{4}", "2", 0, 1), (r"\frac{2}{4}", r"\frac{1}{2}", 0, 1), (r"\frac{1}{2}", "0.5", 0, 1),
+    ("3+2", "5", 0, 1), ("6", "5", 0, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "right", "kit", "official"), WRITTEN)
+def test_olympiads_expressions_are_written_alike_or_equal(
+    said: str, right: str, kit: int, official: int
+) -> None:
+    asked = Reference((right,), fields={"source": "OE_TO_maths_en_COMP"})
+    assert olympiadbench_scorer()(said, asked).score == kit
+    assert olympiadbench_scorer("official")(said, asked).score == official
+
+
 def test_olympiads_tolerances_and_announcements() -> None:
     asked = Reference(("['1.41']",), fields={"source": "OE_TO_maths_en_COMP", "error": "1e-2"})
     assert olympiadbench_scorer()(r"So the final answer is \boxed{1.4142}", asked).score == 1
@@ -190,8 +209,8 @@ def test_olympiads_tolerances_and_announcements() -> None:
     assert tolerances("1e-1,,2") == [0.1, 1e-8, 2.0] and tolerances(None) == [1e-8]
     with pytest.raises(ValueError, match="error: 'some' is no tolerance"):
         tolerances("some")
-    with pytest.raises(ValueError, match="rules is 'official': give vlmevalkit"):
-        olympiadbench_scorer("official")
+    with pytest.raises(ValueError, match="rules is 'best': give one of vlmevalkit, official"):
+        olympiadbench_scorer("best")
     assert prepared(r"the \boxed{a}, \boxed{{b}}.") == "a,{b}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tessera.scoring.reasoned.expression import expression_score, plain_formula
 from tessera.scoring.reasoned.values import Formula, NoFormula, read_formula
+from tessera.scoring.settings import one_of
 from tessera.scoring.verdict import Reference, Scorer, Verdict
 
 PRECISION = 1e-8
@@ -30,6 +31,13 @@ _CHANGED = (
     ),
     *(("\\sim", "="), ("^\\prime", "'"), ("^{\\prime}", "'"), ("^\\circ", ""), ("%", "")),
 )
+_ALIKE = (
+    *((r"\\[dt]frac", r"\\frac"), (r"\\frac\s*(\w)\s*(\w)", r"\\frac{\1}{\2}")),
+    *((r"\\(?:times|cdot)(?![a-z])", "*"), (r"\s+", ""), (r"(?<!\d)\*|\*(?!\d)", "")),
+    (r"\\frac\{(\w+)\}\{(\w+)\}", r"\1/\2"),
+    *((r"(?<![\w}])\{(\w+)\}", r"\1"), (r"^\(([^()]*)\)$", r"\1")),
+)
+"""What is the same formula to a reader of LaTeX that computes nothing."""
 _OUTER = "\n$,.:;^_=+`!@#$%^&*~，。"
 
 
@@ -37,17 +45,17 @@ def olympiadbench_scorer(rules: str = "vlmevalkit", source: str = "source", erro
     """1 where all parts of the answer pair off with all parts of the right one.
 
     source: column whose text holds `zh` for Chinese questions. error: column with the tolerance, or one for
-    each part between commas. rules: only those of the organisers, which VLMEvalKit uses.
+    each part between commas. rules: official (the organisers': expressions are equal by their values), or
+    vlmevalkit, whose copy breaks off there: expressions must be written alike, numbers and equations not.
     """
-    if rules != "vlmevalkit":
-        raise ValueError(f"rules is {rules!r:.80}: give vlmevalkit")
+    values = one_of("rules", rules, ("vlmevalkit", "official")) == "official"
 
     def score(prediction: str, reference: Reference, /) -> Verdict:
         fields = reference.fields
         said = final_answer(prediction, "zh" in str(fields.get(source, "")))
         tuples = "Tuple" in str(fields.get("answer_type", ""))
         right = ",".join(map(_unlisted, reference.answers))
-        same = same_answers(said, right, [PRECISION] if tuples else tolerances(fields.get(error)))
+        same = same_answers(said, right, [PRECISION] if tuples else tolerances(fields.get(error)), values)
         return Verdict(float(same), said.strip(), "every part has its match" if same else "parts differ")
 
     return score
@@ -78,8 +86,13 @@ def tolerances(given: object) -> list[float]:
         ) from None
 
 
-def same_answers(said: str, right: str, precisions: Sequence[float] = (PRECISION,)) -> bool:
-    """Whether the parts of both pair off, in any order; a `\\pm` is two parts."""
+def same_answers(
+    said: str, right: str, precisions: Sequence[float] = (PRECISION,), values: bool = True
+) -> bool:
+    """Whether the parts of both pair off, in any order; a `\\pm` is two parts.
+
+    values: expressions are compared by their values, else as they are written.
+    """
     try:
         said, right = prepared(said), prepared(right)
     except ValueError:
@@ -94,7 +107,7 @@ def same_answers(said: str, right: str, precisions: Sequence[float] = (PRECISION
     while ones:
         at = (at + 1) % len(ones)
         precision = left[min(at, len(left) - 1)]
-        match = next((two for two in twos if _same_part(ones[at], two, precision)), None)
+        match = next((two for two in twos if _same_part(ones[at], two, precision, values)), None)
         if match is None:
             return False
         ones.remove(ones[at])
@@ -145,29 +158,29 @@ def _parts(text: str) -> list[str]:
     ]
 
 
-def _same_part(one: str, two: str, precision: float) -> bool:
+def _same_part(one: str, two: str, precision: float, values: bool) -> bool:
     if one == two:
         return one != ""
     if _is_interval(one) and _is_interval(two):
-        return _same_intervals(one, two, precision)
+        return _same_intervals(one, two, precision, values)
     if _same_number(one, two, precision):
         return True
     if "=" in one and "=" in two:
         return bool(expression_score(one, two))
-    return _same_expression(one, two, precision)
+    return _same_expression(one, two, precision, values)
 
 
 def _is_interval(text: str) -> bool:
     return text.startswith(("(", "[")) and text.endswith((")", "]"))
 
 
-def _same_intervals(one: str, two: str, precision: float) -> bool:
+def _same_intervals(one: str, two: str, precision: float, values: bool) -> bool:
     ones, twos = one.split("\\cup"), two.split("\\cup")
     return len(ones) == len(twos) and all(
         a[:1] == b[:1]
         and a[-1:] == b[-1:]
         and all(
-            _same_expression(x, y, precision)
+            _same_expression(x, y, precision, values)
             for x, y in zip(a.strip("[]()").split(","), b.strip("[]()").split(","), strict=False)
         )
         for a, b in zip(ones, twos, strict=True)
@@ -183,11 +196,11 @@ def _same_number(one: str, two: str, precision: float) -> bool:
     return any(abs(each - other) <= precision * _SLACK for each in (value / 100, value, value * 100))
 
 
-def _same_expression(one: str, two: str, precision: float) -> bool:
+def _same_expression(one: str, two: str, precision: float, values: bool) -> bool:
     """What stands behind the first `=` of each: numbers within the tolerance, formulas by their values."""
     one, two = (text.split("=")[1].strip() if "=" in text else text.strip() for text in (one, two))
-    if one == two:
-        return True
+    if one == two or not values:
+        return _written(one) == _written(two)
     if one.endswith("\\") or two.endswith("\\"):  # what is left of `50\%` is no LaTeX to the organisers
         return False
     numbers = _constant(one), _constant(two)
@@ -195,6 +208,13 @@ def _same_expression(one: str, two: str, precision: float) -> bool:
         long = max(len(one), len(two)) > _LONGEST
         return not long and abs(numbers[0] - numbers[1]) <= precision * _SLACK
     return bool(numbers[0] is None and numbers[1] is None and expression_score(one, two))
+
+
+def _written(text: str) -> str:
+    """One way to write fractions, products, powers and brackets of a single name or number; no spaces."""
+    for pattern, kept in _ALIKE:
+        text = re.sub(pattern, kept, text)
+    return text
 
 
 def _constant(text: str) -> complex | None:
