@@ -9,8 +9,6 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
 import pytest
 
 from tessera.evaluation.benchmarks.benchmark import DataForm
@@ -71,7 +69,9 @@ def write(file: Path, form: DataForm, row: dict[str, Any]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     ending = file.suffix
     if ending == ".parquet":
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), file)
+        pyarrow = pytest.importorskip("pyarrow", reason="the extra `parquet` is not installed")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pyarrow.Table.from_pylist([row]), file)
     elif ending in (".tsv", ".csv"):
         with file.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, row.keys(), delimiter="\t" if ending == ".tsv" else ",")

@@ -126,7 +126,7 @@ def test_manifests_and_plain_files_become_two_manifests(tmp_path: Path) -> None:
 
 
 def test_data_that_is_none_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="data: no file .*nowhere"):
+    with pytest.raises(ValueError, match="data: no file .*give a manifest"):
         read_data([str(tmp_path / "nowhere.jsonl")])
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(ValueError, match=r"a\.txt.* ends in none of \.yaml, \.jsonl"):

@@ -240,7 +240,8 @@ class Encoder:
         label = frame_pattern(self.frame_label)
         return MediaSpan(tiles, tuple(label.format(index=i + 1) for i in range(len(tiles))))
 
-    def _picture_tiling(self, part: Image, share: int) -> Tiling:
+    def _tilings(self, part: Image, share: int) -> list[tuple[PictureSource, Tiling]]:
+        """The part's pictures, each with how it is cut."""
         limit = share if part.max_tiles is None else part.max_tiles
         if part.tiles is not None and (problem := tiles_problem(part.tiles)):
             raise ValueError(f"image.tiles: {problem}")
@@ -248,20 +249,17 @@ class Encoder:
             # A grid that wins among more candidates wins among those of its own area and below, too: the
             # number of tiles alone tells which grid the caller's `max_num` gave.
             limit = part.tiles - 1 if self.tiling.thumbnail and part.tiles > 1 else part.tiles
-        return self.tiling.limited(limit, "image.max_tiles")
-
-    def _tilings(self, part: Image, share: int) -> list[tuple[PictureSource, Tiling]]:
-        """The part's pictures, each with how it is cut."""
-        first = self._picture_tiling(part, share)
-        limit = part.joined_tiles
-        rest = first if limit is None else self.tiling.limited(limit, "image.joined_tiles")
+        first = self.tiling.limited(limit, "image.max_tiles")
+        least = part.joined_tiles
+        rest = first if least is None else self.tiling.limited(least, "image.joined_tiles")
         return [(part.source, first), *((source, rest) for source in part.joined)]
 
     def _grid(self, part: Image | Video, share: int) -> tuple[int, int] | None:
         if isinstance(part, Video) or part.joined:
             return None
         size = read_size(part.source, reading=part.reading or self.pictures)
-        return choose_grid(*size, self._picture_tiling(part, share))
+        ((_, tiling),) = self._tilings(part, share)
+        return choose_grid(*size, tiling)
 
     def _count(self, part: Image | Video, share: int) -> tuple[int, ...]:
         if isinstance(part, Video):
