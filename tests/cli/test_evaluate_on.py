@@ -200,6 +200,25 @@ def test_a_benchmark_file_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureF
         assert told in capsys.readouterr().err
 
 
+def test_columns_that_are_not_there_are_told_before_a_model_is_asked(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = HEAD.format(kind="open", options="", scorer="exact_match")
+    own = folder / "lacking.yaml"
+    rows = [row.split("\t") for row in (folder / "mine.tsv").read_text().splitlines()]
+    blank = [rows[0], *([*row[:2], "", *row[3:]] for row in rows[1:])]
+    (folder / "blank.tsv").write_text("\n".join(map("\t".join, blank)))
+    for text, told in (
+        (head + "aggregate: {name: mean, of_groups: subject}\n", "no question has a column 'subject'"),
+        (head.replace("mine.tsv", "blank.tsv"), "no words in column 'question' of the first rows"),
+        (head.replace("image: image", "image: image, question: text"), "no column 'text'"),
+    ):
+        own.write_text(text)
+        assert main(["evaluate", "--on", str(own), "--to", str(tmp_path)]) == 2
+        assert told in capsys.readouterr().err
+    assert not list(tmp_path.glob("*/asked.*"))
+
+
 def test_of_a_suite_what_is_here(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = (folder / "mine.tsv").read_text().replace("\tA\tB\tC\n", "\tD\tE\tF\n", 1)
     (tmp_path / "OCRBench.tsv").write_text(kept)

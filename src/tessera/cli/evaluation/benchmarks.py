@@ -110,6 +110,7 @@ class BenchmarkEvaluation:
         if given.export and not isinstance(plan.items, Items):
             raise ValueError("--export: other harnesses read whole benchmarks; leave --count out")
         self._asking(plan, False).prompt(plan.items[0])  # a prompt that fails does so here
+        plan.rehearse()
         return replace(plan, all_orders=given.order and benchmark.aggregate.name != ROTATED)
 
     def _outcomes(self, plan: BenchmarkPlan) -> list[RunOutcome]:

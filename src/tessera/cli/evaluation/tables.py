@@ -17,6 +17,8 @@ MOST_FIGURES = 12
 def results_table(outcomes: Sequence[RunOutcome]) -> Table:
     """A line for each benchmark, and below it its other figures."""
     table = figures_table("benchmark", "metric", "score", "95 %", "n")
+    for number in (2, 3, 4):
+        table.columns[number].no_wrap = True
     for outcome in outcomes:
         benchmark = outcome.plan.benchmark
         name = f"{benchmark.name}, no pictures" if outcome.blind else benchmark.name

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import jinja2
+from jinja2 import meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tessera.chat.message import IMAGE_MARK
@@ -82,13 +83,23 @@ def _plain(value: Any) -> Any:
     return "" if value is None else value
 
 
+def names_in(source: str) -> set[str]:
+    """What a prompt names: question, options, columns."""
+    return meta.find_undeclared_variables(_environment().parse(source))
+
+
 @cache
 def compiled(source: str) -> jinja2.Template:
     """A template; names that a row doesn't have are errors. ValueError for one that can't be read."""
+    try:
+        return _environment().from_string(source)
+    except jinja2.TemplateSyntaxError as error:
+        raise ValueError(f"prompt {shown(source)}: {error}; correct it") from error
+
+
+@cache
+def _environment() -> jinja2.Environment:
     environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     environment.tests["chinese"] = lambda text: _CHINESE.search(text) is not None
     environment.filters["strip"] = str.strip
-    try:
-        return environment.from_string(source)
-    except jinja2.TemplateSyntaxError as error:
-        raise ValueError(f"prompt {shown(source)}: {error}; correct it") from error
+    return environment

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,15 +11,20 @@ from typing import Any
 
 from tessera.evaluation.benchmarks.benchmark import Benchmark, DataForm
 from tessera.evaluation.benchmarks.presets import ResolvedRules, resolve
+from tessera.evaluation.benchmarks.prompts import names_in
 from tessera.evaluation.rows.item import Item
 from tessera.evaluation.rows.open import open_items
 from tessera.evaluation.running.orders import InAllOrders
 from tessera.runtime.shown import shown
 from tessera.scoring.registry import aggregate, scorer
-from tessera.scoring.verdict import Aggregate, Scorer
+from tessera.scoring.verdict import Aggregate, Graded, Scorer
 
 ROOTS = ("TESSERA_DATA", "LMUData")
 """Environment variables that name the folder of benchmark files."""
+
+
+REHEARSED = 24
+"""Questions on which a run is tried before it begins."""
 
 
 class DataMissing(ValueError):
@@ -60,6 +65,22 @@ class BenchmarkPlan:
         if not len(items):
             raise ValueError(f"{benchmark.name}: its data hold no question; look at 'where' of form {name}")
         return cls(benchmark, rules, name, items, folder, judged, added)
+
+    def rehearse(self) -> None:
+        """ValueError for what would fail at the end: columns that prompt or aggregate name in vain."""
+        first, name = self.items[:REHEARSED], self.benchmark.name
+        column = self.benchmark.data[self.form].question
+        if "question" in names_in(self.rules.prompt) and not any(item.reference.question for item in first):
+            remedy = "name the column with the questions by 'question' of the form"
+            raise ValueError(f"{name}: no words in column {column!r} of the first rows; {remedy}")
+        try:
+            self.aggregate(self._unanswered(first))
+        except ValueError:  # which may come of seeing a part
+            self.aggregate(self._unanswered(self.items))
+
+    def _unanswered(self, items: Iterable[Item]) -> list[Graded]:
+        """Questions as if nothing was said to them."""
+        return [Graded(each.index, "", self.scorer("", each.reference), each.reference) for each in items]
 
     def only(self, places: Sequence[int]) -> BenchmarkPlan:
         """With these questions alone."""
