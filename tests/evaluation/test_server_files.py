@@ -66,5 +66,5 @@ def test_a_runs_file_for_its_server(tmp_path: Path) -> None:
     (file,) = export_run(tmp_path, items, "mine", ["server"], "vizwiz")
     assert file.name == "mine_server.json"
     assert json.loads(file.read_text()) == [{"image": "p.jpg", "answer": "a dog"}]
-    with pytest.raises(ValueError, match="--export server: mine has no server that scores it"):
+    with pytest.raises(ValueError, match="mine has no server that scores it"):
         export_run(tmp_path, items, "mine", ["server"])

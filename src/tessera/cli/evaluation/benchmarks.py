@@ -16,7 +16,7 @@ from tessera.chat.openai import read_messages
 from tessera.cli.evaluation.asked_model import AskedModel
 from tessera.cli.evaluation.beside import tell_gain, tell_seen
 from tessera.cli.evaluation.command import PRESET_COT
-from tessera.cli.evaluation.judging import JudgeStopped, judge_outcome
+from tessera.cli.evaluation.judging import RunStopped, judge_outcome
 from tessera.cli.evaluation.running_score import RunningScore
 from tessera.cli.evaluation.shards import OthersAtWork, Shard
 from tessera.cli.evaluation.tables import results_table
@@ -41,10 +41,6 @@ ROTATED = "circular"
 """Aggregate of benchmarks whose data hold every rotation of the options."""
 
 
-class Stopped(Exception):
-    """The user stopped the run; it can go on."""
-
-
 @dataclass(frozen=True)
 class BenchmarkEvaluation:
     """What `tessera evaluate --on` does."""
@@ -62,7 +58,7 @@ class BenchmarkEvaluation:
                 outcomes += self._outcomes(plan)
             except OthersAtWork as others:
                 waiting.append(f"{plan.benchmark.name}: {others}")
-            except (Stopped, JudgeStopped):
+            except RunStopped:
                 return STOPPED
         if waiting:
             self.command.tell(lambda: {"waiting": waiting}, lambda: print("\n".join(waiting)))
@@ -109,9 +105,11 @@ class BenchmarkEvaluation:
             plan = plan.only(range(given.count))
         if given.export and not isinstance(plan.items, Items):
             raise ValueError("--export: other harnesses read whole benchmarks; leave --count out")
+        if "server" in given.export and benchmark.export is None:
+            raise ValueError(f"--export server: {benchmark.name} has no server that scores it; leave it out")
         self._asking(plan, False).prompt(plan.items[0])  # a prompt that fails does so here
         plan.rehearse()
-        return replace(plan, all_orders=given.order and benchmark.aggregate.name != ROTATED)
+        return replace(plan, all_orders=given.order and plan.rules.aggregate["name"] != ROTATED)
 
     def _outcomes(self, plan: BenchmarkPlan) -> list[RunOutcome]:
         """Of a benchmark, and of it without pictures."""
@@ -147,7 +145,7 @@ class BenchmarkEvaluation:
         )
 
     def _evaluate(self, plan: BenchmarkPlan, blind: bool) -> RunOutcome:
-        """Ask and judge. Stopped where the run was stopped, OthersAtWork where other shards are not done."""
+        """Ask and judge. RunStopped when stopped, OthersAtWork where other shards are not done."""
         asking = self._asking(plan, blind)
         folder = plan.folder / "blind" if blind else plan.folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -169,7 +167,7 @@ class BenchmarkEvaluation:
         watch = RunningScore(plan, self._grading(plan, asking)) if asking.candidates == 1 else None
         file, longest = shard.file(folder), plan.rules.new_tokens
         if given.all_answered(file, requests, Path("/"), longest, watch) is None:
-            raise Stopped
+            raise RunStopped
         return shard.replies(folder, stack)
 
     def _grading(self, plan: BenchmarkPlan, asking: BenchmarkAsking) -> BenchmarkGrading:

@@ -21,14 +21,14 @@ BY_KIND = {"choice": "mcq", "yes_no": "yes_no"}
 """What a judge is asked about benchmarks that name none, where there is one."""
 
 
-class JudgeStopped(Exception):
-    """The user stopped the run while the judge was asked."""
+class RunStopped(Exception):
+    """The user stopped the run; it can go on."""
 
 
 def judge_outcome(command: EvaluateCommand, outcome: RunOutcome) -> RunOutcome:
     """The outcome with a judge's verdicts, or with a note that there was none though the benchmark has one.
 
-    JudgeStopped where the run was stopped; what the judge said is kept.
+    RunStopped where the run was stopped; what the judge said is kept.
     """
     benchmark = outcome.plan.benchmark
     name = benchmark.judge or (BY_KIND.get(benchmark.kind) if command.judge else None)
@@ -66,7 +66,7 @@ def _replies(asking: EvaluateCommand, rules: JudgeRules, outcome: RunOutcome) ->
         file = outcome.folder / f"judge_{call + 1}"
         answers = asking.all_answered(file, _requests(left, call, outcome.media), Path("/"), rules.new_tokens)
         if answers is None:
-            raise JudgeStopped
+            raise RunStopped
         with BatchReplies(answers) as found:
             said = {each.index: found[name_of(each.index, call)] for each in left}
         replies |= {index: reply.text for index, reply in said.items() if not reply.fault}

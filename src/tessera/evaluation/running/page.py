@@ -38,7 +38,7 @@ def export_run(
     """Predictions in the forms that are named: VLMEvalKit's tables, lmms-eval's samples, a server's.
 
     dataset: its name in that kit, the stem of its file. A question without an answer keeps its row. server:
-    the benchmark's `export`; ValueError where its server's form is asked for and it has none.
+    the benchmark's `export`, which the form "server" needs.
     """
     run = StoredRun.read(folder)
     model = run.result.model or "model"
@@ -66,7 +66,7 @@ def export_run(
 def _server_file(folder: Path, items: Items, run: StoredRun, form: str | None) -> Path:
     name = run.result.benchmark
     if form is None:
-        raise ValueError(f"--export server: {name} has no server that scores it; leave it out")
+        raise ValueError(f"{name} has no server that scores it")
     answers = [
         ServerAnswer(
             *(one.index, one.prediction, one.extracted, one.question, one.answers),
