@@ -219,6 +219,17 @@ def test_columns_that_are_not_there_are_told_before_a_model_is_asked(
     assert not list(tmp_path.glob("*/asked.*"))
 
 
+def test_reasoning_has_room(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A preset's ten tokens for a word would cut every reasoned answer off."""
+    own = folder / "short.yaml"
+    own.write_text(HEAD.format(kind="short", options="", scorer="exact_match") + "presets: {official: {}}\n")
+    for more, tokens in (((), 100), (("--cot", "en_v2"), 2048), (("--cot", "preset"), 2048)):
+        to = tmp_path / str(len(more) and more[1])
+        evaluate(capsys, "--on", own, "--to", to, "--count", "1", *more)
+        (request,) = lines(to / "mine/asked.requests")
+        assert request["body"]["max_tokens"] == tokens
+
+
 def test_of_a_suite_what_is_here(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = (folder / "mine.tsv").read_text().replace("\tA\tB\tC\n", "\tD\tE\tF\n", 1)
     (tmp_path / "OCRBench.tsv").write_text(kept)

@@ -83,6 +83,9 @@ def test_reasoning_replaces_the_request_for_a_letter() -> None:
     asked = write_question(item("Q?", 0, ("x", "y")), rules, reasoning=True)
     assert asked.startswith("Q?\nA. x\nB. y\nAnswer the preceding multiple choice question.")
     assert DIRECT not in asked and r"'Answer: \boxed{$LETTER}'" in asked
+    own = resolve(benchmark("short", presets={"official": {}}), "official")
+    asked = write_question(item("Q?", 0), own, reasoning=True)
+    assert asked.endswith('please use the format "Final answer: .."\n\nQuestion:\n\nQ?')
     with pytest.raises(ValueError, match="preset lmms-eval@.* has no prompt that asks for reasoning"):
         write_question(item("Q?"), resolve(benchmark("choice"), "lmms-eval"), reasoning=True)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import tessera
 from tessera.align.prompts import write_prompt
+from tessera.align.test_time.settings import USUAL_TOKENS
 from tessera.chat.openai import read_messages
 from tessera.cli.evaluation.asked_model import AskedModel
 from tessera.cli.evaluation.beside import tell_gain, tell_seen
@@ -80,6 +81,11 @@ class BenchmarkEvaluation:
         """Of a prompt that asks for reasoning by its name."""
         return None if self.command.cot == PRESET_COT else self.command.cot
 
+    def _longest(self, plan: BenchmarkPlan) -> int:
+        """Tokens of an answer as the preset has them; reasoning needs more than an answer in a word."""
+        preset = plan.rules.new_tokens
+        return preset if self.command.cot is None else max(preset, USUAL_TOKENS)
+
     def _plans(self) -> list[BenchmarkPlan]:
         """Of all that are named; of a suite those whose data are here, the others are told."""
         plans, missing = [], []
@@ -139,7 +145,7 @@ class BenchmarkEvaluation:
             candidates=given.selecting.number,
             sampling=Sampling(**drawn) if given.selecting.number > 1 else GREEDY,
             greedy_first=sampled.greedy_first,
-            new_tokens=sampled.new_tokens or self._asked.room(plan.rules.new_tokens),
+            new_tokens=sampled.new_tokens or self._asked.room(self._longest(plan)),
             tiles=self._asked.ours,
             wanted={"logprobs": True} if weighed else {},
         )
@@ -165,8 +171,8 @@ class BenchmarkEvaluation:
         shard = Shard.read(given.shard)
         requests = _requests(shard, plan, asking)
         watch = RunningScore(plan, self._grading(plan, asking)) if asking.candidates == 1 else None
-        file, longest = shard.file(folder), plan.rules.new_tokens
-        if given.all_answered(file, requests, Path("/"), longest, watch) is None:
+        file = shard.file(folder)
+        if given.all_answered(file, requests, Path("/"), self._longest(plan), watch) is None:
             raise RunStopped
         return shard.replies(folder, stack)
 
