@@ -10,6 +10,8 @@ from tessera.imaging.decode import decode_image, open_lazily
 from tessera.runtime.atomic import atomic_write
 
 ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif", "JPEG2000": "jp2"}
+USUAL = ("png", "jpg", "webp")
+"""Endings that are looked for first."""
 LOSSY = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
@@ -54,7 +56,11 @@ class PictureStore:
         return file.is_relative_to(self._folder)
 
     def _known(self, digest: str) -> Path | None:
-        return next(iter(self._place(digest).glob(f"{digest}.*")), None)
+        place = self._place(digest)
+        for ending in USUAL:  # a pattern takes ten times as long
+            if os.path.isfile(file := f"{place}/{digest}.{ending}"):
+                return Path(file)
+        return next(iter(place.glob(f"{digest}.*")), None)
 
     def _place(self, digest: str) -> Path:
         return self._folder / digest[:2]
