@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tessera.scoring.verdict import Graded
+from tessera.scoring.verdict import Graded, Reference
 
 
 def column(each: Graded, name: str) -> str:
@@ -16,6 +16,15 @@ def column(each: Graded, name: str) -> str:
         return each.index
     known = ", ".join(sorted(fields)) or "none"
     raise ValueError(f"question {each.index[:40]!r} has no column {name!r}: give one of {known}")
+
+
+def column_of(reference: Reference, name: str) -> str:
+    """What a question has in a column, as text; ValueError where it has none."""
+    value = reference.fields.get(name)
+    if value is None:
+        known = ", ".join(sorted(reference.fields)) or "none"
+        raise ValueError(f"the question has no column {name!r}; its columns: {known:.200}")
+    return str(value)
 
 
 def by_column(graded: Iterable[Graded], name: str) -> dict[str, list[Graded]]:

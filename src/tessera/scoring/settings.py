@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 
-from tessera.scoring.verdict import Reference
-
 
 def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
     """The value; ValueError with what is allowed for any other."""
@@ -46,12 +44,3 @@ def grouping(name: str, value: object) -> dict[str, tuple[str, ...]]:
             raise ValueError(f"{name}.{key!s:.40} is {entry!r:.80}: give a value or a list of values")
         found[str(key)] = tuple(map(str, listed))
     return found
-
-
-def column_of(reference: Reference, name: str) -> str:
-    """What a question has in a column, as text; ValueError where it has none."""
-    value = reference.fields.get(name)
-    if value is None:
-        known = ", ".join(sorted(reference.fields)) or "none"
-        raise ValueError(f"the question has no column {name!r}; its columns: {known:.200}")
-    return str(value)

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 
 from tessera.scoring.aggregates import GroupMean, grouped
 from tessera.scoring.choices.open_answers import is_right, said_in
-from tessera.scoring.settings import column_of, one_of
+from tessera.scoring.columns import column_of
+from tessera.scoring.settings import one_of
 from tessera.scoring.verdict import Reference, Verdict
 
 GROUPS: Mapping[str, tuple[str, ...]] = {

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from tessera.scoring.aggregates import GroupMean, grouped_sum
-from tessera.scoring.settings import column_of, one_of
+from tessera.scoring.columns import column_of
+from tessera.scoring.settings import one_of
 from tessera.scoring.verdict import Reference, Verdict
 
 FORMULAS = "Handwritten Mathematical Expression Recognition"

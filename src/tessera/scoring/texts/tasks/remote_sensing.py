@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tessera.scoring.aggregates import Mean
-from tessera.scoring.settings import column_of
+from tessera.scoring.columns import column_of
 from tessera.scoring.verdict import Reference, Verdict
 
 COUNT, AREA = "count", "area"

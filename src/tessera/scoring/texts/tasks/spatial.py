@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tessera.scoring.settings import column_of, names, one_of
+from tessera.scoring.columns import column_of
+from tessera.scoring.settings import names, one_of
 from tessera.scoring.texts.tasks.last_letter import behind_thought, last_letter
 from tessera.scoring.verdict import Reference, Verdict
 
