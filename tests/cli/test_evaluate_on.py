@@ -265,6 +265,8 @@ def test_a_judge_decides_what_rules_leave_open(
     words = ("--on", folder / "judged.yaml", "--to", tmp_path, "--count", "3")
     (told,) = evaluate(capsys, *words)
     assert not told["figures"] and "only a judge can score them: --judge ADDRESS" in told["notes"][-1]
+    (ruled,) = evaluate(capsys, "--on", folder / "mine.yaml", *words[2:], "--judge", "http://localhost:9")
+    assert "--judge was not asked: open answers are scored by rules" in ruled["notes"]
     # An untrained model says nothing that can be read: asked three times, and told.
     assert main(["evaluate", *map(str, words), "--judge", served.address, "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)

@@ -32,6 +32,8 @@ def judge_outcome(command: EvaluateCommand, outcome: RunOutcome) -> RunOutcome:
     """
     benchmark = outcome.plan.benchmark
     name = benchmark.judge or (BY_KIND.get(benchmark.kind) if command.judge else None)
+    if name is None and command.judge is not None:
+        outcome.notes.append(f"--judge was not asked: {benchmark.kind} answers are scored by rules")
     if name is None or not outcome.graded:
         return outcome
     rules = judge_rules(name)
