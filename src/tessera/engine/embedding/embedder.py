@@ -12,8 +12,8 @@ from tessera.chat.message import PictureSource
 Fit = Literal["square", "crop"]
 """How a picture becomes the square that the encoder takes.
 
-square: resized to it whatever its shape, as retrieval was published; crop: short side to the square's side and
-the middle cut out, as classification and video were (docs/facts/embedding.md)."""
+square: resized to it whatever its shape, as retrieval was published; crop: short side to the square's side
+and the middle cut out, as classification and video were (docs/facts/embedding.md)."""
 
 
 @runtime_checkable
