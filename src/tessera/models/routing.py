@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 
-class Split(NamedTuple):
+class TokenSplit(NamedTuple):
     """Rows int64 of the text and of the pictures, and the place [T] of each row behind text and pictures."""
 
     text: torch.Tensor
@@ -20,7 +20,7 @@ class Split(NamedTuple):
     back: torch.Tensor
 
     @classmethod
-    def of(cls, visual: torch.Tensor, device: torch.device) -> Split:
+    def of(cls, visual: torch.Tensor, device: torch.device) -> TokenSplit:
         """By a mask bool [T]; on a host it is sorted without waiting for `device`, where the rows go."""
         rows, pictures = (~visual).nonzero()[:, 0], visual.nonzero()[:, 0]
         back = torch.empty(len(visual), dtype=torch.int64, device=visual.device)
@@ -32,28 +32,30 @@ class Routes(NamedTuple):
     """How a stream is split, and how those of its rows are that the last block is asked for; None: all of
     them are text."""
 
-    tokens: Split | None
-    asked: Split | None
+    tokens: TokenSplit | None
+    asked: TokenSplit | None
 
     @classmethod
     def of(cls, visual: torch.Tensor, rows: torch.Tensor | None, device: torch.device) -> Routes | None:
         """By a mask bool [T] and the rows int64 [R] that are asked for, None for all. None where text is all
         there is; with gradients that is a split, too, so that experts without rows get theirs."""
         learns = torch.is_grad_enabled()
-        tokens = Split.of(visual, device) if learns or bool(visual.any()) else None
+        tokens = TokenSplit.of(visual, device) if learns or bool(visual.any()) else None
         if tokens is None or rows is None:
             return tokens and cls(tokens, tokens)
         # Rows without values, where memory is planned, ask at text.
         asked = visual.new_zeros(len(rows)) if rows.is_meta else visual[rows.to(visual.device)]
-        return cls(tokens, Split.of(asked, device) if learns or bool(asked.any()) else None)
+        return cls(tokens, TokenSplit.of(asked, device) if learns or bool(asked.any()) else None)
 
     def to(self, device: torch.device) -> Routes:
         """The same on another device."""
-        moved = (split and Split(*(rows.to(device) for rows in split)) for split in self)
+        moved = (split and TokenSplit(*(rows.to(device) for rows in split)) for split in self)
         return Routes(*moved)
 
 
-def routed(x: torch.Tensor, split: Split | None, text: nn.Module, visual: nn.Module | None) -> torch.Tensor:
+def routed(
+    x: torch.Tensor, split: TokenSplit | None, text: nn.Module, visual: nn.Module | None
+) -> torch.Tensor:
     """x [T, D] to [T, E], each row by the one module that it belongs to; all by `text` without a split.
 
     A trained module without rows takes part with a zero: where weights are spread over processes, all of
