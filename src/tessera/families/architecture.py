@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import SpecialTokens
-from tessera.families.keymap import OWN, KeyMap
+from tessera.families.keymap import OWN, KeyMap, Shape
 from tessera.models.config import DecoderConfig, ModelConfig, VisionConfig
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ class EncoderReading:
     std: tuple[float, float, float]
 
 
+EncoderByShapes = Callable[[Mapping[str, Shape], Mapping[str, Any]], EncoderReading | None]
+
+
 class PublishedLayout(Protocol):
     """One published way to lay out a checkpoint folder; a module of the family folder."""
 
@@ -89,6 +92,9 @@ class Architecture:
     """By name (`official`, `transformers`); Tessera's own layout needs no declaration."""
     encoders: Mapping[str, Callable[[Path], EncoderReading]] = field(default_factory=dict)
     """`model_type` in the folder of a vision encoder alone -> what reads that."""
+    encoder_by_shapes: EncoderByShapes = lambda *_: None
+    """What knows a vision encoder by the shapes of its tensors alone: stored key -> shape, and fields of its
+    config that somebody has said beside."""
     templates: Mapping[str, Template] = field(default_factory=dict)
     tokens: SpecialTokens = SpecialTokens()
     """What the tokenizer of every member has."""
