@@ -129,9 +129,9 @@ class VisionTransformer(TileEncoder):
         class token.
 
         Numbers count the depth + 1 states: 0 is the embeddings, -1 the last layer. What lies above the
-        highest one is not run. ValueError for a number that this depth doesn't have.
+        highest one is not run. ValueError as `state_number` raises it.
         """
-        numbers = [self._number(one) for one in wanted]
+        numbers = [self.state_number(one) for one in wanted]
         x: torch.Tensor = self.embeddings(pixels)
         layout = Packed((x.shape[1],) * len(x), causal=False)
         found = {0: x} if 0 in numbers else {}
@@ -141,7 +141,8 @@ class VisionTransformer(TileEncoder):
                 found[number] = x
         return [found[number] for number in numbers]
 
-    def _number(self, layer: int) -> int:
+    def state_number(self, layer: int) -> int:
+        """A number from 0 to the depth. ValueError for one that this depth doesn't have."""
         depth = len(self.layers)
         if not -depth - 1 <= layer <= depth:
             raise ValueError(f"layer {layer}: this ViT has states 0..{depth} (or -1..-{depth + 1})")
