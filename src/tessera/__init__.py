@@ -87,8 +87,8 @@ def load_vision(
 
     name_or_folder: a ViT alone or any model that has one, as a folder, as a name such as
     "OpenGVLab/InternViT-300M-448px-V2_5", or as one file of weights (.pth of the code for classification);
-    None is the small one that ships here. dtype: "auto" is the stored one (float16 becomes bfloat16 on a CPU).
-    config: fields such as num_attention_heads for a file of weights that has no config.json beside it.
+    None is the small one that ships here. dtype: "auto" is the stored one (float16 becomes bfloat16 on a
+    CPU). config: fields such as num_attention_heads for a file of weights that has no config.json beside it.
 
         vit = tessera.load_vision("OpenGVLab/InternViT-300M-448px-V2_5")
         found = vit("cat.jpg", size=(448, 896), layers=(-4, -1))

@@ -1,4 +1,4 @@
-"""`tessera.load_vision`: every form in which an InternViT lies about, against transformers and a slow oracle."""
+"""`tessera.load_vision`: every form of an InternViT, against transformers and a slow oracle."""
 
 from __future__ import annotations
 
@@ -44,9 +44,18 @@ def large_weights() -> Stored:
         block = {
             **{f"attn.{norm}.weight": 1 + drawn(24) for norm in ("q_norm", "k_norm")},
             **{f"{norm}.weight": 1 + drawn(24) for norm in ("norm1", "norm2")},
-            **{"attn.qkv.weight": drawn(72, 24), "attn.proj.weight": drawn(24, 24), "attn.proj.bias": drawn(24)},
+            **{
+                "attn.qkv.weight": drawn(72, 24),
+                "attn.proj.weight": drawn(24, 24),
+                "attn.proj.bias": drawn(24),
+            },
             **{"mlp.fc1.weight": drawn(40, 24), "mlp.fc1.bias": drawn(40)},
-            **{"mlp.fc2.weight": drawn(24, 40), "mlp.fc2.bias": drawn(24), "ls1": drawn(24), "ls2": drawn(24)},
+            **{
+                "mlp.fc2.weight": drawn(24, 40),
+                "mlp.fc2.bias": drawn(24),
+                "ls1": drawn(24),
+                "ls2": drawn(24),
+            },
         }
         found |= {f"encoder.layers.{layer}.{name}": tensor for name, tensor in block.items()}
     return found
@@ -123,7 +132,9 @@ def test_as_transformers_computes_at_any_size(size: tuple[int, int], tmp_path: P
         close(ours, other)
     close(found.pooler_output, wanted.last_hidden_state[:, 0])
     close(found.patches.flatten(1, 2), wanted.last_hidden_state[:, 1:])
-    assert found.patches.shape == (3, size[0] // 4, size[1] // 4, 24) and found.grid == found.patches.shape[1:3]
+    assert (
+        found.patches.shape == (3, size[0] // 4, size[1] // 4, 24) and found.grid == found.patches.shape[1:3]
+    )
     close(found.layers[1].flatten(1, 2), wanted.hidden_states[1][:, 1:])
 
 
@@ -160,7 +171,9 @@ def test_forms_of_the_large_one(form: str, tmp_path: Path) -> None:
         assert found is not None
         for ours, wanted in zip(found, oracle(weights, pixels), strict=True):
             close(ours, wanted)
-    assert "vision encoder" in repr(encoder) and encoder.config.qk_normalization and not encoder.config.qkv_bias
+    assert (
+        "vision encoder" in repr(encoder) and encoder.config.qk_normalization and not encoder.config.qkv_bias
+    )
 
 
 @pytest.mark.parametrize("layout", ["tessera", "official", "transformers", "no tokenizer"])

@@ -1,4 +1,4 @@
-"""Vision encoders of the catalogue: counts against the modules and what was published; what they open with."""
+"""Vision encoders of the catalogue: counts against the modules and what was published, and their use."""
 
 from __future__ import annotations
 

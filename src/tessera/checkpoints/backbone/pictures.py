@@ -18,7 +18,7 @@ Fit = Literal["round", "pad"]
 """What happens to sides that are no multiple of the patch: resized to the nearest multiple, or filled up with
 the mean colour below and to the right."""
 Size = int | tuple[int, int] | Literal["own"] | None
-"""Side of a square, (height, width), the picture's own size, or None for the square that it was trained on."""
+"""Side of a square, (height, width), a picture's own size, or None for the square of the training."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ class Pixels:
             return height, width
         if self.fit is None and any(side % self.patch for side in size):
             raise ValueError(
-                f"size {size[0]} x {size[1]} (height x width) is no multiple of the patch, {self.patch}: give "
-                "fit='round' to resize to the nearest, or fit='pad' to fill up below and to the right"
+                f"size {size[0]} x {size[1]} (height x width) is no multiple of the patch, {self.patch}: "
+                "give fit='round' to resize to the nearest, or fit='pad' to fill up below and to the right"
             )
         return size
 
@@ -122,7 +122,7 @@ def as_pictures(given: object) -> Iterator[PIL.Image.Image]:
 def _of_array(array: np.ndarray[Any, Any]) -> Iterator[PIL.Image.Image]:
     if array.dtype != np.uint8 or array.ndim not in (3, 4) or array.shape[-1] != 3:
         raise ValueError(
-            f"an array {array.dtype} {array.shape} is no picture: give uint8 RGB [H, W, 3] or [N, H, W, 3], or "
-            "normalised pixels as a float tensor [N, 3, H, W]"
+            f"an array {array.dtype} {array.shape} is no picture: give uint8 RGB [H, W, 3] or [N, H, W, 3], "
+            "or normalised pixels as a float tensor [N, 3, H, W]"
         )
     yield from map(PIL.Image.fromarray, array[None] if array.ndim == 3 else array)

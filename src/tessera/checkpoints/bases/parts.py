@@ -169,9 +169,7 @@ def _loose(folder: Path) -> Path:
     return files[0] if len(files) == 1 else folder
 
 
-def _without_tokenizer(
-    folder: Path, content: Mapping[str, Any]
-) -> Callable[[Path], EncoderReading] | None:
+def _without_tokenizer(folder: Path, content: Mapping[str, Any]) -> Callable[[Path], EncoderReading] | None:
     """What reads the encoder of a whole model whose tokenizer is not there: none is needed to see."""
     nested = content.get("vision_config")
     if any((folder / name).is_file() for name in TOKENIZER_FILES) or not isinstance(nested, Mapping):

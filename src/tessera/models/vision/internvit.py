@@ -145,7 +145,9 @@ class VisionTransformer(TileEncoder):
         """A number from 0 to the depth. ValueError for one that this depth doesn't have."""
         depth = len(self.layers)
         if not -depth - 1 <= layer <= depth:
-            raise ValueError(f"layers (select_layer) = {layer}: this ViT has states 0..{depth} (or -1..-{depth + 1})")
+            raise ValueError(
+                f"layers (select_layer) = {layer}: this ViT has states 0..{depth} (or -1..-{depth + 1})"
+            )
         return layer % (depth + 1)
 
     def forward(self, pixels: torch.Tensor, select_layer: int = -1) -> torch.Tensor:
