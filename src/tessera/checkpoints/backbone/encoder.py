@@ -65,9 +65,9 @@ class VisionEncoder:
 
         Pictures are paths, bytes, PIL, uint8 arrays [H, W, 3], or a sequence of these. size: a side,
         (height, width) in pixels, "own", or None for the square of its training; pixels keep theirs. fit:
-        what is done with sides that are no multiple of the patch; None is an error. layers: numbers of states, 0
-        the embeddings, -1 the last. batch_size: pictures that go through together; None goes by the device.
-        ValueError naming what can't be read or used; for pictures of several sizes use `stream`.
+        what is done with sides that are no multiple of the patch; None is an error. layers: numbers of
+        states, 0 the embeddings, -1 the last. batch_size: pictures that go through together; None goes by
+        the device. ValueError naming what can't be read or used; for pictures of several sizes use `stream`.
         """
         parts = list(
             self.stream(
