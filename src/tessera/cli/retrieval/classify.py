@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 from rich.table import Table
 
-from tessera.cli.retrieval.pair_model import PairCommand, require_there
+from tessera.cli.retrieval.pair_model import EmbeddingCommand, require_there
 from tessera.cli.terminal.tables import Terminal, figures_table, say
 from tessera.engine.embedding.classes import Guess, class_weights, classify
 from tessera.engine.embedding.prompts import PLACE, Language, checked_prompts, published_prompts, read_prompts
@@ -23,7 +23,7 @@ from tessera.scoring.ranking.classes import ClassFigures
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifyCommand(PairCommand):
+class ClassifyCommand(EmbeddingCommand):
     """Say which of some classes pictures show. A model of pictures and texts needs no training for that."""
 
     pictures: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PICTURES")]

@@ -12,7 +12,7 @@ from tessera.runtime.shown import shown
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairCommand(ReportingCommand):
+class EmbeddingCommand(ReportingCommand):
     """A command that asks a model of pictures and texts in one space."""
 
     model: str

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 from rich.table import Table
 
-from tessera.cli.retrieval.pair_model import PairCommand, require_there
+from tessera.cli.retrieval.pair_model import EmbeddingCommand, require_there
 from tessera.cli.terminal.tables import Terminal, figures_table, say
 from tessera.engine.embedding.clips import FRAMES
 from tessera.engine.embedding.embedder import Embedder
@@ -29,7 +29,7 @@ MOST_TOLD = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrieveCommand(PairCommand):
+class RetrieveCommand(EmbeddingCommand):
     """Find pictures and clips by texts, texts by pictures, pictures by pictures. Or measure how well."""
 
     place: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="PLACE")]

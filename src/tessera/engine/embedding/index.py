@@ -16,7 +16,7 @@ from torch import Tensor
 from tessera.engine.embedding.batches import batches
 from tessera.engine.embedding.clips import embed_clip
 from tessera.engine.embedding.embedder import Embedder
-from tessera.engine.embedding.items import Item
+from tessera.engine.embedding.items import IndexedItem
 from tessera.runtime.disk import disk_faults, sync
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.shown import shown
@@ -48,7 +48,7 @@ class EmbeddingIndex:
     """Items and their unit rows float32 [N, W], and how these were made."""
 
     made: Made
-    items: tuple[Item, ...]
+    items: tuple[IndexedItem, ...]
     rows: Tensor
 
     def save(self, file: Path) -> None:
@@ -78,7 +78,7 @@ def read_index(file: Path) -> EmbeddingIndex:
                 raise ValueError("it is no index of this package")
             rows, names = stored.get_tensor("rows"), stored.get_tensor("items")
         lines = names.numpy().tobytes().decode("utf-8", "surrogatepass").split("\n")
-        items = tuple(Item(*json.loads(line)) for line in lines)
+        items = tuple(IndexedItem(*json.loads(line)) for line in lines)
         made = Made(about["model"], about["fingerprint"], about["mode"], int(about["frames"]))
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"index: {shown(file)} cannot be read ({shown(error)}); remove it") from error
@@ -108,7 +108,7 @@ class Refreshed:
 def refresh(
     embedder: Embedder,
     folder: Path,
-    items: Sequence[Item],
+    items: Sequence[IndexedItem],
     made: Made,
     old: EmbeddingIndex | None = None,
     progress: Progress = silent,
@@ -134,12 +134,12 @@ def refresh(
 
 
 def _rows(
-    embedder: Embedder, folder: Path, items: Sequence[Item], made: Made, progress: Progress
-) -> tuple[dict[Item, Tensor], list[str]]:
+    embedder: Embedder, folder: Path, items: Sequence[IndexedItem], made: Made, progress: Progress
+) -> tuple[dict[IndexedItem, Tensor], list[str]]:
     """Row of each item, and what is wrong with those that have none."""
-    rows: dict[Item, Tensor] = {}
+    rows: dict[IndexedItem, Tensor] = {}
     faults: list[str] = []
-    makers: dict[str, Callable[[list[Item]], Iterator[tuple[Item, Tensor | ValueError]]]] = {
+    makers: dict[str, Callable[[list[IndexedItem]], Iterator[tuple[IndexedItem, Tensor | ValueError]]]] = {
         "picture": lambda some: _pictures(embedder, folder, some, made.mode),
         "clip": lambda some: _clips(embedder, folder, some, made),
         "text": lambda some: iter(zip(some, embedder.embed_texts([item.name for item in some]), strict=True)),
@@ -156,8 +156,8 @@ def _rows(
 
 
 def _pictures(
-    embedder: Embedder, folder: Path, items: list[Item], mode: str
-) -> Iterator[tuple[Item, Tensor | ValueError]]:
+    embedder: Embedder, folder: Path, items: list[IndexedItem], mode: str
+) -> Iterator[tuple[IndexedItem, Tensor | ValueError]]:
     """All together; where one of them cannot be read, each alone."""
     try:
         rows = embedder.embed_images([folder / item.name for item in items], mode)
@@ -171,8 +171,8 @@ def _pictures(
 
 
 def _clips(
-    embedder: Embedder, folder: Path, items: list[Item], made: Made
-) -> Iterator[tuple[Item, Tensor | ValueError]]:
+    embedder: Embedder, folder: Path, items: list[IndexedItem], made: Made
+) -> Iterator[tuple[IndexedItem, Tensor | ValueError]]:
     for item in items:
         try:
             row: Tensor | ValueError = embed_clip(embedder, folder / item.name, made.frames, made.mode)

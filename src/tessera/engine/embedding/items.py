@@ -22,7 +22,7 @@ MOST_LINE = 2**20
 
 
 @dataclass(frozen=True)
-class Item:
+class IndexedItem:
     """One thing that can be found: a file by its path below the folder, or a text."""
 
     kind: Kind
@@ -32,7 +32,7 @@ class Item:
     modified_ns: int = 0
 
 
-def items_of(place: Path) -> tuple[Item, ...]:
+def items_of(place: Path) -> tuple[IndexedItem, ...]:
     """Everything below a folder that is a picture or a clip, by path; or every caption of a JSONL file.
 
     Hidden files and folders are left out. Raises ValueError when nothing is there.
@@ -50,16 +50,16 @@ def items_of(place: Path) -> tuple[Item, ...]:
     return found
 
 
-def _files(folder: Path) -> Iterator[Item]:
+def _files(folder: Path) -> Iterator[IndexedItem]:
     paths = (path for path in folder.rglob("*") if path.suffix.lower() in PICTURES | CLIPS)
     for name, path in sorted((path.relative_to(folder).as_posix(), path) for path in paths):
         if path.is_file() and not any(part.startswith(".") for part in Path(name).parts):
             facts = path.stat()
             kind: Kind = "clip" if path.suffix.lower() in CLIPS else "picture"
-            yield Item(kind, name, facts.st_size, facts.st_mtime_ns)
+            yield IndexedItem(kind, name, facts.st_size, facts.st_mtime_ns)
 
 
-def _texts(file: Path) -> Iterator[Item]:
+def _texts(file: Path) -> Iterator[IndexedItem]:
     """Captions in order, each once."""
     seen: set[str] = set()
     with file.open(encoding="utf-8") as lines:
@@ -67,7 +67,7 @@ def _texts(file: Path) -> Iterator[Item]:
             for text in _captions(file, number, line) if line.strip() else ():
                 if text not in seen:
                     seen.add(text)
-                    yield Item("text", text)
+                    yield IndexedItem("text", text)
 
 
 def _captions(file: Path, number: int, line: str) -> list[str]:

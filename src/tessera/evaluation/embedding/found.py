@@ -10,7 +10,7 @@ import PIL.Image
 from torch import Tensor
 
 from tessera.engine.embedding.index import EmbeddingIndex
-from tessera.engine.embedding.items import Item
+from tessera.engine.embedding.items import IndexedItem
 from tessera.engine.embedding.nearest import nearest
 from tessera.imaging.decode import decode_image
 from tessera.imaging.video import probe_video, read_frames
@@ -25,7 +25,7 @@ SIDE = 320
 class Hit:
     """An item that was found, and the product of its unit row with the query's."""
 
-    item: Item
+    item: IndexedItem
     score: float
 
 
