@@ -21,6 +21,8 @@ def coded(
     container = av.open(written, "w", format=form)
     pictures = container.add_stream("mpeg4", rate=10) if with_picture else None
     sound = container.add_stream(codec, rate=rate) if channels else None
+    if sound is not None:
+        sound.layout = "mono" if len(channels) == 1 else "stereo"
     if pictures is not None:
         pictures.width = pictures.height = 32
         for _ in range(5):
@@ -39,7 +41,6 @@ def _add(
     channels: list[NDArray[np.float32]],
     rate: int,
 ) -> None:
-    stream.layout = "mono" if len(channels) == 1 else "stereo"
     frame = av.AudioFrame.from_ndarray(np.stack(channels), format="fltp", layout=stream.layout.name)
     frame.rate = rate
     size = stream.codec_context.frame_size or 0
