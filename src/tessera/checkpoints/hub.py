@@ -18,7 +18,7 @@ from tessera.checkpoints.files.folder import (
     SINGLE_BIN,
     read_index,
 )
-from tessera.families.catalogue import form_in, get_entry, require_openable
+from tessera.families.catalogue import form_in, get_released, require_openable
 
 CONFIG_FILES = ("config.json", own.CONFIG_FILE)
 TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "vocab.json")
@@ -61,9 +61,11 @@ def hub_name(name: str, alone: bool = False) -> str:
         return name
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
         try:
-            entry = get_entry(name)
+            entry = get_released(name)
         except ValueError as error:
             raise ValueError(f"no folder {name!r} here; {error}") from error
+        if not alone:
+            require_openable(entry.hub)
         return f"{entry.hub}{form_in(name)}"
     raise ValueError(f"{name}: no such folder; give a checkpoint folder, owner/name of the hub, or a name")
 

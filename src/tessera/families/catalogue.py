@@ -6,8 +6,9 @@ import difflib
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tessera.families.entry import OWNER, Entry
+from tessera.families.entry import OWNER, Component, Entry, Released
 from tessera.families.internvl import catalogue as internvl
+from tessera.families.mono import catalogue as mono
 from tessera.models.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 FORMS = ("-hf", "-AWQ")
 """transformers' layout, and linears in 4 bits."""
-CATALOGUES = (internvl,)
+CATALOGUES = (internvl, mono)
 """The catalogue of every family folder."""
 
 
@@ -27,12 +28,23 @@ def entries() -> tuple[Entry, ...]:
 
 
 @cache
-def _by_name() -> dict[str, Entry]:
-    return {_key(entry.name): entry for entry in entries()}
+def components() -> tuple[Component, ...]:
+    """Every released model that does not chat."""
+    return tuple(component for catalogue in CATALOGUES for component in catalogue.COMPONENTS)
 
 
-def get_entry(name: str) -> Entry:
-    """The entry of a name; owner, capitals, and the `-hf` and `-AWQ` of other forms do not matter.
+def released() -> tuple[Released, ...]:
+    """Chat models, then the others."""
+    return (*entries(), *components())
+
+
+@cache
+def _by_name() -> dict[str, Released]:
+    return {_key(entry.name): entry for entry in released()}
+
+
+def get_released(name: str) -> Released:
+    """What was released under a name; owner, capitals, and the `-hf` and `-AWQ` of other forms do not matter.
 
     Raises ValueError with the reason for a published model that is not opened, else with the nearest names.
     """
@@ -45,11 +57,24 @@ def get_entry(name: str) -> Entry:
     raise ValueError(f"model: {name!r} is not in the catalogue; {hint}")
 
 
+def get_entry(name: str) -> Entry:
+    """The chat model of a name. Raises ValueError as `get_released` does, and for what does not chat."""
+    found = get_released(name)
+    if isinstance(found, Entry):
+        return found
+    assert isinstance(found, Component)
+    raise ValueError(f"model: {found.name} is a {found.kind}, which does not chat; it opens so: {found.use}")
+
+
 def require_openable(name: str) -> None:
-    """ValueError with the reason for a published model, given as owner/name, that is not opened."""
+    """ValueError with the reason for a published model, given as owner/name, that is not opened as a whole
+    one."""
     owner, _, short = name.partition("/")
     if owner.lower() == OWNER.lower() and (reason := refusal(short)):
         raise ValueError(f"model: {short} {reason}")
+    found = _by_name().get(_key(name))
+    if isinstance(found, Component) and found.purpose == "vision encoder":
+        raise ValueError(f"model: {found.name} is a ViT alone, which does not chat; it opens so: {found.use}")
 
 
 def refusal(name: str) -> str | None:

@@ -15,8 +15,9 @@ from tessera.families.internvl.catalogue import (
 )
 from tessera.families.internvl.catalogue.refused import refusal
 from tessera.families.internvl.catalogue.toy import TOYS
+from tessera.families.internvl.catalogue.vision_models import COMPONENTS
 
-__all__ = ["ENTRIES", "GENERATIONS", "TOYS", "refusal"]
+__all__ = ["COMPONENTS", "ENTRIES", "GENERATIONS", "TOYS", "refusal"]
 
 GENERATIONS = (
     internvl_1_1,
