@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import pickle
 
 import numpy as np
@@ -56,11 +57,15 @@ def require_equal(found: Completion, expected: Completion) -> None:
         torch.testing.assert_close(one.states, other.states, atol=1e-5, rtol=1e-5)
 
 
+@functools.cache
+def expected_of(name: str) -> list[Completion]:
+    return [slowly(prompt, SAMPLINGS[name]) for prompt in linked.prompts()]
+
+
 @pytest.mark.parametrize("limits", LIMITS)
 @pytest.mark.parametrize("name", SAMPLINGS)
 def test_states_equal_the_slow_reference(name: str, limits: str) -> None:
-    sampling = SAMPLINGS[name]
-    expected = [slowly(prompt, sampling) for prompt in linked.prompts()]
+    sampling, expected = SAMPLINGS[name], expected_of(name)
     engine = linked.engine(LIMITS[limits])
     found = engine.generate(linked.prompts(), sampling)
     for one, other in zip(found, expected, strict=True):
