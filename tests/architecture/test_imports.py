@@ -17,24 +17,31 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / "tessera"
 
 LEVELS: tuple[dict[str, set[str]], ...] = (
     {"runtime": set()},
-    {"nn": {"runtime"}, "imaging": {"runtime"}, "scoring": set(), "pages": set()},
-    {"models": {"nn", "runtime"}, "chat": {"imaging", "runtime"}},
     {
-        "families": {"models", "nn", "chat", "imaging", "runtime"},
-        "playground": {"chat", "imaging", "runtime"},
+        "nn": {"runtime"},
+        "imaging": {"runtime"},
+        "audio": {"runtime"},
+        "scoring": set(),
+        "pages": set(),
+    },
+    {"models": {"nn", "runtime"}, "chat": {"imaging", "audio", "runtime"}},
+    {
+        "families": {"models", "nn", "chat", "imaging", "audio", "runtime"},
+        "playground": {"chat", "imaging", "audio", "runtime"},
         "peers": {"models", "chat", "imaging", "runtime"},
     },
     {
-        "records": {"chat", "imaging", "playground", "runtime"},
-        "checkpoints": {"families", "models", "nn", "chat", "imaging", "runtime"},
+        "records": {"chat", "imaging", "audio", "playground", "runtime"},
+        "checkpoints": {"families", "models", "nn", "chat", "imaging", "audio", "runtime"},
     },
     {
-        "packing": {"records", "chat", "imaging", "runtime"},
-        "annotations": {"records", "chat", "imaging", "playground", "runtime"},
+        "packing": {"records", "chat", "imaging", "audio", "runtime"},
+        "annotations": {"records", "chat", "imaging", "audio", "playground", "runtime"},
     },
     {
-        "curation": {"packing", "records", "pages", "scoring", "chat", "imaging", "playground", "runtime"},
-        "engine": {"checkpoints", "families", "models", "nn", "chat", "imaging", "runtime"},
+        "curation": {"packing", "records", "pages", "scoring", "playground"}
+        | {"chat", "imaging", "audio", "runtime"},
+        "engine": {"checkpoints", "families", "models", "nn", "chat", "imaging", "audio", "runtime"},
     },
 )
 """Level → room → rooms it may import, all of them on lower levels."""
@@ -44,8 +51,8 @@ TABLE: dict[str, set[str]] = {room: allowed for level in LEVELS for room, allowe
     "recipes": BELOW_TRAIN | {"train", "engine", "align", "evaluation"},
     "align": BELOW_TRAIN | {"train", "engine", "pages"},
     "evaluation": {"engine", "curation", "records", "scoring", "playground", "pages"}
-    | {"chat", "imaging", "runtime"},
-    "serve": {"engine", "scoring", "chat", "imaging", "runtime"},
+    | {"chat", "imaging", "audio", "runtime"},
+    "serve": {"engine", "scoring", "chat", "imaging", "audio", "runtime"},
 }
 """Room → rooms it may import; `cli` may import anything and nobody imports `cli`."""
 

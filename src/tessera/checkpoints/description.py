@@ -47,7 +47,7 @@ def published_layout(folder: Path) -> tuple[Architecture, LayoutName, PublishedL
             or f"{shown(folder)} holds neither {own.CONFIG_FILE} nor {CONFIG_FILE}: "
             "copy the checkpoint's config beside the weights"
         )
-    architecture, name, layout = find_layout(read_object(path).get("model_type"), str(path))
+    architecture, name, layout = find_layout(read_object(path), str(path))
     return architecture, layout_name(name), layout
 
 

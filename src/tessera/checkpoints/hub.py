@@ -18,7 +18,7 @@ from tessera.checkpoints.files.folder import (
     SINGLE_BIN,
     read_index,
 )
-from tessera.families.catalogue import form_in, get_entry, require_openable
+from tessera.families.catalogue import form_in, get_released, require_openable
 
 CONFIG_FILES = ("config.json", own.CONFIG_FILE)
 TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "vocab.json")
@@ -61,7 +61,7 @@ def hub_name(name: str, alone: bool = False) -> str:
         return name
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
         try:
-            entry = get_entry(name)
+            entry = get_released(name)
         except ValueError as error:
             raise ValueError(f"no folder {name!r} here; {error}") from error
         return f"{entry.hub}{form_in(name)}"

@@ -1,6 +1,6 @@
 """One page about a released model: parts, prompt, files, licences, and what it takes to run it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import ceil
 
 from rich.console import Console
@@ -9,7 +9,7 @@ from rich.table import Table
 
 from tessera.chat.frame_labels import FRAME_LABELS
 from tessera.chat.templates import get_template
-from tessera.families.entry import Entry
+from tessera.families.entry import Component, Entry, Released
 from tessera.models.accounting import Stored, kv_cache_bytes_per_token
 
 GPUS = (8, 12, 16, 24, 32, 48, 80, 141)
@@ -30,20 +30,29 @@ TRANSFORMERS_FILES = (
     "preprocessor_config.json"
 )
 PART_NAMES = {"vision": "ViT", "decoder": "language model"}
+LICENSED = {"vision": "ViT, connector", "language_model": "language model"}
 Rows = Iterator[tuple[str, str]]
 
 
-def show_page(entry: Entry, console: Console) -> None:
+def show_page(one: Released, console: Console) -> None:
     """Print the page."""
-    console.print(f"[bold]{entry.name}[/]   generation {entry.generation}", highlight=False)
-    sections = {
-        "Parts": _parts(entry),
-        "Pictures": _pictures(entry),
-        "Files": _files(entry),
-        "Licences": _licences(entry),
-        "To run it": _running(entry),
-        "Notes": _notes(entry),
+    console.print(f"[bold]{one.name}[/]   generation {one.generation}, {one.kind}", highlight=False)
+    _show({"Parts": _parts(one)}, console)
+    if isinstance(one, Entry):
+        _show({"Pictures": _pictures(one)}, console)
+        console.print("\n[bold]Prompt[/]  [dim](a picture of the most squares; × means repetition)[/]")
+        prompt = prompt_example(one).rstrip("\n")
+        console.print(prompt, markup=False, highlight=False, soft_wrap=True, style="cyan")
+    below = {
+        "Files": _files(one),
+        "Licences": _licences(one),
+        "To run it": _running(one),
+        "Notes": _notes(one),
     }
+    _show(below, console)
+
+
+def _show(sections: Mapping[str, Rows], console: Console) -> None:
     for title, rows in sections.items():
         grid = Table.grid(padding=(0, 2), pad_edge=True)
         grid.add_column(min_width=15, style="dim", no_wrap=True)
@@ -53,10 +62,6 @@ def show_page(entry: Entry, console: Console) -> None:
         if grid.row_count:
             console.print(f"\n[bold]{title}[/]")
             console.print(grid, highlight=False)
-        if title == "Pictures":
-            console.print("\n[bold]Prompt[/]  [dim](a picture of the most squares; × means repetition)[/]")
-            prompt = prompt_example(entry).rstrip("\n")
-            console.print(prompt, markup=False, highlight=False, soft_wrap=True, style="cyan")
 
 
 def prompt_example(entry: Entry) -> str:
@@ -76,14 +81,21 @@ def suggest_device(gigabytes: float) -> str:
     return f"{count} GPUs of {LARGEST_COMMON} GB (device_map='split')"
 
 
-def _parts(entry: Entry) -> Rows:
-    counts = entry.parameters()
-    named = {
-        "vision": f"{entry.vision.name}: ",
-        "decoder": f"{entry.language.name} ({entry.model.decoder.architecture} files): ",
-    }
-    for part, described in entry.model.describe_parts().items():
+def _parts(one: Released) -> Rows:
+    counts, named = one.parameters(), {}
+    if isinstance(one, Entry):
+        language = f"{one.language.name} ({one.model.decoder.architecture} files): "
+        named = {"vision": f"{one.vision.name}: ", "decoder": language}
+    for part, described in one.model.describe_parts().items():
         yield PART_NAMES.get(part, part), f"{named.get(part, '')}{_count(counts[part])}, {described}"
+    if isinstance(one, Entry):
+        yield from _text(one)
+    figures = {name.replace("decoder", "language model"): f for name, f in one.published.parts().items()}
+    published = ", ".join(f"{name} {figure}B" for name, figure in figures.items())
+    yield "parameters", f"{_count(counts['total'])}; published: {published} ({one.published.source})"
+
+
+def _text(entry: Entry) -> Rows:
     decoder, language = entry.model.decoder, entry.language
     vocabulary = f"{decoder.vocab_size:,} rows, {language.tokenizer}; <IMG_CONTEXT> is {language.image_token}"
     yield "vocabulary", vocabulary
@@ -91,9 +103,6 @@ def _parts(entry: Entry) -> Rows:
     stretched = f", {scaling.kind} scaling × {scaling.factor:g}" if scaling else ""
     base = f"rotary base {decoder.rope_theta:,.0f}"
     yield "positions", f"{decoder.max_position_embeddings:,}, {base}{stretched}"
-    named = {name.replace("decoder", "language model"): f for name, f in entry.published.parts().items()}
-    published = ", ".join(f"{name} {figure}B" for name, figure in named.items())
-    yield "parameters", f"{_count(counts['total'])}; published: {published} ({entry.published.source})"
 
 
 def _pictures(entry: Entry) -> Rows:
@@ -108,39 +117,45 @@ def _pictures(entry: Entry) -> Rows:
     yield "template", f"{entry.template}; answers end with {stops}"
 
 
-def _files(entry: Entry) -> Rows:
-    missing = " (not found in public)" if "repository" in entry.unverified else ""
-    weights = f"config.json, {entry.weight_files} with their index"
-    tokenizer = f"{TOKENIZER_FILES[entry.language.tokenizer]}, {TOKENIZER_SETTINGS}"
-    yield "official", f"{entry.hub}{missing}: {weights}, {tokenizer}"
-    if "transformers" in entry.layouts:
-        yield "transformers", f"{entry.layouts['transformers']}: {TRANSFORMERS_FILES}"
+def _files(one: Released) -> Rows:
+    missing = " (not found in public)" if "repository" in one.unverified else ""
+    weights = f"config.json, {one.weight_files} with their index"
+    if not isinstance(one, Entry):
+        yield "official", f"{one.hub}{missing}: {weights}"
+        return
+    tokenizer = f"{TOKENIZER_FILES[one.language.tokenizer]}, {TOKENIZER_SETTINGS}"
+    yield "official", f"{one.hub}{missing}: {weights}, {tokenizer}"
+    if "transformers" in one.layouts:
+        yield "transformers", f"{one.layouts['transformers']}: {TRANSFORMERS_FILES}"
 
 
-def _licences(entry: Entry) -> Rows:
-    yield "repository", entry.card_licence or "not checked: see its model card"
-    yield "ViT, connector", entry.vision.licence
-    yield "language model", entry.language.licence
+def _licences(one: Released) -> Rows:
+    yield "repository", one.card_licence or "not checked: see its model card"
+    for part, licence in one.licences.items():
+        yield LICENSED.get(part, part), licence
 
 
-def _running(entry: Entry) -> Rows:
-    cache = kv_cache_bytes_per_token(entry.model)
+def _running(one: Released) -> Rows:
+    cache = kv_cache_bytes_per_token(one.model) if isinstance(one, Entry) else 0
     kinds: dict[Stored, str] = {"bf16": "", "int8": " (connector, head and embeddings stay in bf16)"}
     for kind, words in kinds.items():
-        weights = entry.bytes_to_load(kind) / 1e9
+        weights = one.bytes_to_load(kind) / 1e9
         whole = weights + cache * CONTEXT / 1e9 + WORKING_GB
         places = f"{suggest_device(whole)}, or a CPU with {whole:.0f} GB free"
-        yield f"weights {kind}", f"{weights:.1f} GB{words}: {places}"
-    size = f"{cache * 1000 / 1e6:,.0f} MB per 1,000 tokens"
-    yield "cache", f"{size}; the suggestions allow for {CONTEXT:,} tokens"
-    yield "try", f'tessera chat PICTURE --model {entry.name} "Describe the picture."'
+        yield f"weights {kind}", f"{weights:.1f} GB{words if cache else ''}: {places}"
+    if isinstance(one, Entry):
+        size = f"{cache * 1000 / 1e6:,.0f} MB per 1,000 tokens"
+        yield "cache", f"{size}; the suggestions allow for {CONTEXT:,} tokens"
+        yield "try", f'tessera chat PICTURE --model {one.name} "Describe the picture."'
+    elif isinstance(one, Component):
+        yield "try", one.use
 
 
-def _notes(entry: Entry) -> Rows:
-    for note in entry.notes:
+def _notes(one: Released) -> Rows:
+    for note in one.notes:
         yield "", note
-    if entry.doubts:
-        yield "unverified", f"{'; '.join(entry.doubts)} (a checkpoint's own config.json is what counts)"
+    if one.doubts:
+        yield "unverified", f"{'; '.join(one.doubts)} (a checkpoint's own config.json is what counts)"
 
 
 def _count(parameters: int) -> str:

@@ -15,8 +15,8 @@ from rich.table import Column, Table
 from tessera.cli.command import WordsCommand
 from tessera.cli.model_page import show_page
 from tessera.cli.terminal.tables import Terminal
-from tessera.families.catalogue import entries, get_entry
-from tessera.families.entry import Entry
+from tessera.families.catalogue import get_released, released
+from tessera.families.entry import Component, Entry, Released
 from tessera.models.accounting import kv_cache_bytes_per_token
 from tessera.runtime.shown import counted
 
@@ -30,12 +30,12 @@ CAPTION = (
 
 @dataclass(frozen=True, kw_only=True)
 class ModelsCommand(WordsCommand):
-    """List the released chat models, or show the page of one."""
+    """List the released models, or show the page of one."""
 
     words: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[WORDS]")] = ()
     """A name for its page; else words that must all occur (name, ViT, language model, template)."""
     generation: str | None = None
-    """Only this generation: 1.1, 1.2, 1.5, 2, 2.5, 3, 3.5."""
+    """Only this generation: 1, 1.1, 1.2, 1.5, 2, 2.5, 3, 3.5."""
     max_params: float | None = None
     """Only models of up to so many billion parameters."""
 
@@ -46,7 +46,7 @@ class ModelsCommand(WordsCommand):
         if (single := _named(self.words)) is not None:
             self.tell(lambda: describe(single), lambda: show_page(single, console))
             return 0
-        found = choose(entries(), self.words, self.generation, self.max_params)
+        found = choose(released(), self.words, self.generation, self.max_params)
         caption = f"\n[dim]{counted(len(found), 'model')}. {CAPTION}[/]"
         self.tell(
             lambda: [describe(entry) for entry in found],
@@ -56,14 +56,14 @@ class ModelsCommand(WordsCommand):
 
 
 def choose(
-    among: Iterable[Entry], words: Sequence[str], generation: str | None, max_params: float | None
-) -> list[Entry]:
-    """Entries that pass every filter. Raises ValueError saying which filters left nothing."""
+    among: Iterable[Released], words: Sequence[str], generation: str | None, max_params: float | None
+) -> list[Released]:
+    """Models that pass every filter. Raises ValueError saying which filters left nothing."""
     kept = [entry for entry in among if _holds(entry, words)]
     if not kept and len(words) == 1:
-        get_entry(words[0])  # raises with the nearest names, or why a published name is not opened
+        get_released(words[0])  # raises with the nearest names, or why a published name is not opened
     if generation is not None:
-        known = sorted({entry.generation for entry in entries()}, key=float)
+        known = sorted({entry.generation for entry in released()}, key=float)
         wanted = generation.removesuffix(".0")
         if wanted not in known:
             raise ValueError(f"--generation: {generation!r} is unknown; choose one of {', '.join(known)}")
@@ -75,7 +75,7 @@ def choose(
     return kept
 
 
-def models_table(chosen: Sequence[Entry]) -> Table:
+def models_table(chosen: Sequence[Released]) -> Table:
     """A row per size; variants that differ in weights alone stand below its name."""
     right: Any = {"justify": "right", "no_wrap": True}
     table = Table(
@@ -96,70 +96,74 @@ def models_table(chosen: Sequence[Entry]) -> Table:
     for group in _groups(chosen):
         first = group[0]
         sizes = [f"{first.bytes_to_load(kind) / 1e9:.1f}" for kind in ("bf16", "int8")]
-        table.add_row(
-            _names(group),
-            first.generation,
-            first.vision.label,
-            first.language.name,
-            f"{first.parameters()['total'] / 1e9:.1f}B",
-            first.template,
-            first.squares,
-            *sizes,
-        )
+        vision, language, template, squares = _words(first)
+        size = f"{first.parameters()['total'] / 1e9:.1f}B"
+        table.add_row(_names(group), first.generation, vision, language, size, template, squares, *sizes)
     return table
 
 
-def describe(entry: Entry) -> dict[str, Any]:
-    """Everything of an entry that a script may want, as JSON types."""
+def _words(one: Released) -> tuple[str, str, str, str]:
+    """ViT, language model, template and tiles, as far as a model has them."""
+    if isinstance(one, Entry):
+        return one.vision.label, one.language.name, one.template, one.squares
+    assert isinstance(one, Component)
+    return one.vision, one.language or "none", f"({one.kind})", "1"
+
+
+def describe(one: Released) -> dict[str, Any]:
+    """Everything of a model that a script may want, as JSON types."""
     return {
-        "name": entry.name,
-        "hub": entry.hub,
+        "name": one.name,
+        "hub": one.hub,
+        "kind": one.kind,
+        "generation": one.generation,
+        "parameters": one.parameters(),
+        "published_billions": one.published.parts(),
+        "published_source": one.published.source,
+        "bytes": {"bf16": one.bytes_to_load("bf16"), "int8": one.bytes_to_load("int8")},
+        **(_chat_model(one) if isinstance(one, Entry) else {}),
+        "licences": {"repository": one.card_licence or None, **dict(one.licences)},
+        "notes": list(one.notes),
+        "unverified": list(one.doubts),
+    }
+
+
+def _chat_model(entry: Entry) -> dict[str, Any]:
+    return {
         "layouts": dict(entry.layouts),
-        "generation": entry.generation,
         "vision": entry.vision.name,
         "language_model": entry.language.name,
-        "parameters": entry.parameters(),
-        "published_billions": entry.published.parts(),
-        "published_source": entry.published.source,
         "template": entry.template,
         "tiles": entry.squares,
         "tokens_per_tile": entry.tokens_per_tile,
         "largest_picture_tokens": entry.picture_tokens,
-        "bytes": {"bf16": entry.bytes_to_load("bf16"), "int8": entry.bytes_to_load("int8")},
         "cache_bytes_per_token": kv_cache_bytes_per_token(entry.model),
-        "licences": {
-            "repository": entry.card_licence or None,
-            "vision": entry.vision.licence,
-            "language_model": entry.language.licence,
-        },
-        "notes": list(entry.notes),
-        "unverified": list(entry.doubts),
     }
 
 
-def _named(words: Sequence[str]) -> Entry | None:
-    """The entry that one word names in full."""
+def _named(words: Sequence[str]) -> Released | None:
+    """The model that one word names in full."""
     if len(words) == 1:
         with suppress(ValueError):
-            return get_entry(words[0])
+            return get_released(words[0])
     return None
 
 
-def _holds(entry: Entry, words: Sequence[str]) -> bool:
-    parts = (entry.name, entry.vision.name, entry.vision.label, entry.language.name, entry.template)
+def _holds(one: Released, words: Sequence[str]) -> bool:
+    parts = (one.name, one.kind, *_words(one), *((one.vision.name,) if isinstance(one, Entry) else ()))
     text = " ".join(parts).lower()
     return all(word.lower() in text or word.lower().replace(".", "_") in text for word in words)
 
 
-def _groups(chosen: Sequence[Entry]) -> list[list[Entry]]:
+def _groups(chosen: Sequence[Released]) -> list[list[Released]]:
     """Entries with the same base and the same parts, in order."""
-    groups: dict[tuple[str, str, str], list[Entry]] = {}
-    for entry in chosen:
-        groups.setdefault((entry.base, entry.language.name, entry.template), []).append(entry)
+    groups: dict[tuple[str, ...], list[Released]] = {}
+    for one in chosen:
+        groups.setdefault((one.base, *_words(one)[1:3]), []).append(one)
     return list(groups.values())
 
 
-def _names(group: Sequence[Entry]) -> str:
+def _names(group: Sequence[Released]) -> str:
     """The name of a row: one entry in full, several as the base and their suffixes."""
     if len(group) == 1:
         return group[0].name

@@ -63,6 +63,9 @@ class PublishedLayout(Protocol):
     LORA_RANKS: Mapping[str, str]
     """First word of a stored key -> key of config.json that holds the rank of its LoRA matrices."""
 
+    def reads(self, config: Mapping[str, Any]) -> bool:
+        """Whether a config.json of this `model_type` is this layout's; several may share the type."""
+
     def read_config(self, folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
         """The member that the folder describes; `keys` are the tensors in its files, empty when unknown.
 

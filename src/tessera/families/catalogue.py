@@ -6,7 +6,7 @@ import difflib
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tessera.families.entry import OWNER, Entry
+from tessera.families.entry import OWNER, Component, Entry, Released
 from tessera.families.internvl import catalogue as internvl
 from tessera.models.config import ModelConfig
 
@@ -27,12 +27,23 @@ def entries() -> tuple[Entry, ...]:
 
 
 @cache
-def _by_name() -> dict[str, Entry]:
-    return {_key(entry.name): entry for entry in entries()}
+def components() -> tuple[Component, ...]:
+    """Every released model that does not chat."""
+    return tuple(component for catalogue in CATALOGUES for component in catalogue.COMPONENTS)
 
 
-def get_entry(name: str) -> Entry:
-    """The entry of a name; owner, capitals, and the `-hf` and `-AWQ` of other forms do not matter.
+def released() -> tuple[Released, ...]:
+    """Chat models, then the others."""
+    return (*entries(), *components())
+
+
+@cache
+def _by_name() -> dict[str, Released]:
+    return {_key(entry.name): entry for entry in released()}
+
+
+def get_released(name: str) -> Released:
+    """What was released under a name; owner, capitals, and the `-hf` and `-AWQ` of other forms do not matter.
 
     Raises ValueError with the reason for a published model that is not opened, else with the nearest names.
     """
@@ -43,6 +54,15 @@ def get_entry(name: str) -> Entry:
     near = nearest_names(name)
     hint = f"did you mean {', '.join(near)}?" if near else "`tessera models` lists the names"
     raise ValueError(f"model: {name!r} is not in the catalogue; {hint}")
+
+
+def get_entry(name: str) -> Entry:
+    """The chat model of a name. Raises ValueError as `get_released` does, and for what does not chat."""
+    found = get_released(name)
+    if isinstance(found, Entry):
+        return found
+    assert isinstance(found, Component)
+    raise ValueError(f"model: {found.name} is a {found.kind}, which does not chat; it opens so: {found.use}")
 
 
 def require_openable(name: str) -> None:

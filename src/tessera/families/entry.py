@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tessera.imaging.grid import Tiling
-from tessera.models.accounting import Stored, bytes_to_load, count_parameters
+from tessera.models.accounting import Counted, Stored, bytes_to_load, count_parameters, count_parts
 from tessera.models.config import DecoderConfig, ModelConfig, VisionConfig
 
 if TYPE_CHECKING:
@@ -73,31 +75,21 @@ ONE_SQUARE = Tiling(max_tiles=1, thumbnail=False, dynamic=False)
 """How 1.1 and 1.2 take a picture: squeezed into one square."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A released model. Cheap to make; `family()` gives what opens it.
-
-    `base` and `suffix` make the name: variants of one size differ in their weights alone. `vision` and
-    `language` say which parts were put together, `model` what they are made of.
-    """
+@dataclass(frozen=True, kw_only=True)
+class Released(ABC):
+    """A released model of any kind. `base` and `suffix` make the name: variants of one size differ in their
+    weights alone."""
 
     base: str
     generation: str
     architecture: str
     """Name of the family folder that builds it."""
-    vision: VisionModel
-    language: LanguageModel
-    model: ModelConfig
-    template: str
+    model: Counted
     published: Published
     suffix: str = ""
-    tiling: Tiling = Tiling()
-    frame_label: str = "training"
     card_licence: str = ""
     """Licence tag of the repository, where we saw it."""
     weight_files: str = "model-*.safetensors"
-    transformers_repository: str = ""
-    """Repository in the layout of transformers, where one is published."""
     notes: tuple[str, ...] = ()
     unverified: tuple[str, ...] = ()
     """Fields of this entry that we could not read in a released file."""
@@ -113,6 +105,80 @@ class Entry:
         return f"{OWNER}/{self.name}"
 
     @property
+    def doubts(self) -> tuple[str, ...]:
+        """Every field that stays unverified."""
+        return self.unverified
+
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """What it is for, in a word or two."""
+
+    @property
+    @abstractmethod
+    def licences(self) -> Mapping[str, str]:
+        """Licence of each part."""
+
+    def parameters(self) -> dict[str, int]:
+        """Weights by part and `total`."""
+        return count_parts(self.model)
+
+    def bytes_to_load(self, kind: Stored = "bf16") -> int:
+        """Bytes of the weights in memory; int8 shrinks the matrices of the blocks alone."""
+        return bytes_to_load(self.model, kind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component(Released):
+    """A released model that does not chat."""
+
+    purpose: Literal["vision encoder", "contrastive pair"]
+    vision: str
+    """Its picture side in a word, for the table: 300M or 6B."""
+    language: str = ""
+    """Its text side."""
+    licence: str = "MIT"
+    use: str
+    """How it is opened and used: a line of Python or of a shell."""
+
+    @property
+    def kind(self) -> str:
+        """Its purpose."""
+        return self.purpose
+
+    @property
+    def licences(self) -> Mapping[str, str]:
+        """One for all parts."""
+        return {"weights": self.licence}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry(Released):
+    """A released chat model. Cheap to make; `family()` gives what opens it.
+
+    `vision` and `language` say which parts were put together, `model` what they are made of.
+    """
+
+    vision: VisionModel
+    language: LanguageModel
+    model: ModelConfig
+    template: str
+    tiling: Tiling = Tiling()
+    frame_label: str = "training"
+    transformers_repository: str = ""
+    """Repository in the layout of transformers, where one is published."""
+
+    @property
+    def kind(self) -> str:
+        """What all entries are."""
+        return "chat model"
+
+    @property
+    def licences(self) -> Mapping[str, str]:
+        """Of the ViT, with the connector, and of the language model."""
+        return {"vision": self.vision.licence, "language_model": self.language.licence}
+
+    @property
     def layouts(self) -> dict[Layout, str]:
         """Published layouts and their repositories."""
         found: dict[Layout, str] = {"official": self.hub}
@@ -122,7 +188,7 @@ class Entry:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Every field that stays unverified, those of the language model as `language.field`."""
+        """Those of the language model as `language.field`."""
         return (*self.unverified, *(f"language.{name}" for name in self.language.unverified))
 
     @property
@@ -143,10 +209,6 @@ class Entry:
     def parameters(self) -> dict[str, int]:
         """Weights by part: vision, connector, decoder, embeddings (part of decoder) and total."""
         return count_parameters(self.model)
-
-    def bytes_to_load(self, kind: Stored = "bf16") -> int:
-        """Bytes of the weights in memory; int8 shrinks the matrices of the blocks alone."""
-        return bytes_to_load(self.model, kind)
 
     def family(self) -> Family:
         """Everything needed to build the model and to write its prompts."""

@@ -1,10 +1,10 @@
-"""The declared architectures by name, and by the `model_type` of a checkpoint's config.json."""
+"""The declared architectures by name, and by the content of a checkpoint's config.json."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tessera.runtime.shown import shown
 
@@ -28,7 +28,8 @@ def architectures() -> dict[str, Architecture]:
     """Every architecture by name, the package's own first."""
     from tessera.families.internvl.architecture import INTERNVL
 
-    return {INTERNVL.name: INTERNVL, **_REGISTERED}
+    own = (INTERNVL,)
+    return {**{each.name: each for each in own}, **_REGISTERED}
 
 
 def get_architecture(name: str) -> Architecture:
@@ -39,16 +40,18 @@ def get_architecture(name: str) -> Architecture:
     return found
 
 
-def find_layout(model_type: object, where: str) -> tuple[Architecture, str, PublishedLayout]:
-    """Who reads a config.json of this `model_type`: architecture, name of the layout, and its reader.
+def find_layout(config: Mapping[str, Any], where: str) -> tuple[Architecture, str, PublishedLayout]:
+    """Who reads the content of a config.json: architecture, name of the layout, and its reader.
 
+    Several layouts may share a `model_type`: of those that read the content, the first family's comes last.
     Raises ValueError, naming the file `where`, when nobody does.
     """
+    model_type = config.get("model_type")
     every = [(found, *named) for found in architectures().values() for named in found.layouts.items()]
-    for architecture, name, layout in every:
-        if model_type == layout.MODEL_TYPE:
-            return architecture, name, layout
-    known = " and ".join(layout.MODEL_TYPE for *_, layout in every)
+    alike = [one for one in every if model_type == one[2].MODEL_TYPE and one[2].reads(config)]
+    if alike:
+        return next((one for one in alike if one[0].name != FIRST), alike[0])
+    known = " and ".join(dict.fromkeys(layout.MODEL_TYPE for *_, layout in every))
     raise ValueError(
         f"{where}: model_type = {shown(model_type)} is unknown; this version opens {known}, so give an "
         "InternVL chat model in the original, transformers' or Tessera's layout"

@@ -6,8 +6,9 @@ them against modules on the meta device.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 if TYPE_CHECKING:
     import torch
@@ -51,17 +52,32 @@ def matrix(rows: int, columns: int, bias: bool = False) -> Weights:
     return Weights(rows * columns + (rows if bias else 0), rows * columns, rows)
 
 
-def count_parameters(config: ModelConfig) -> dict[str, int]:
-    """Parameters of each part and `total`, which is all of them.
+class Counted(Protocol):
+    """A config whose parts count their own weights."""
 
-    `embeddings` is the input embedding matrix, which `decoder` has in it. A head tied to it counts once.
-    """
+    def part_weights(self) -> Mapping[str, Weights]:
+        """Weights of each part, by its name."""
+
+    def describe_parts(self) -> Mapping[str, str]:
+        """One line about each part, under the same names."""
+
+
+def count_parts(config: Counted) -> dict[str, int]:
+    """Parameters of each part and `total`, which is all of them."""
     parts = {name: weights.total for name, weights in config.part_weights().items()}
+    return {**parts, "total": sum(parts.values())}
+
+
+def count_parameters(config: ModelConfig) -> dict[str, int]:
+    """`count_parts` of a chat model, and `embeddings`, the input embedding matrix, which `decoder` has in it.
+    A head tied to it counts once."""
+    parts = count_parts(config)
+    total = parts.pop("total")
     embeddings = config.decoder.vocab_size * config.decoder.hidden_size
-    return {**parts, "embeddings": embeddings, "total": sum(parts.values())}
+    return {**parts, "embeddings": embeddings, "total": total}
 
 
-def bytes_to_load(config: ModelConfig, stored: Stored) -> int:
+def bytes_to_load(config: Counted, stored: Stored) -> int:
     """Bytes of all weights once loaded, int8 and int4 as `load_checkpoint(linears=...)` makes them.
 
     Raises ValueError for another word.

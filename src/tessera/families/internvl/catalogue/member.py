@@ -32,7 +32,15 @@ def member(
         select_layer=select_layer,
         ps_version=ps_version,
     )
-    return Entry(base, generation, "internvl", vision, language, model, **fields)
+    return Entry(
+        base=base,
+        generation=generation,
+        architecture="internvl",
+        vision=vision,
+        language=language,
+        model=model,
+        **fields,
+    )
 
 
 def stages(members: Iterable[Entry], *suffixes: str) -> Iterator[Entry]:

@@ -47,6 +47,11 @@ def key_table(family: Family) -> KeyMap:
     return official_table(published_kind(decoder), decoder.head_width)
 
 
+def reads(config: Mapping[str, Any]) -> bool:
+    """Every one of its `model_type` that no other family takes."""
+    return config.get("model_type") == MODEL_TYPE
+
+
 def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
     """The family that config.json describes."""
     file = ConfigFile(folder, tokenizer, keys)

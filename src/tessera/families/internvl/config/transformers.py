@@ -58,6 +58,11 @@ def key_table(family: Family) -> KeyMap:
     return transformers_table(text_kind(family.model.decoder))
 
 
+def reads(config: Mapping[str, Any]) -> bool:
+    """Every one of its `model_type` that no other family takes."""
+    return config.get("model_type") == MODEL_TYPE
+
+
 def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
     """The family that config.json and the processor's files describe."""
     file = ConfigFile(folder, tokenizer, keys)
