@@ -32,6 +32,9 @@ class PairConfig(Config):
     cross_attention_frequency: Size = 2
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Of the contrastive loss of stage 2."""
+    bos_token_id: int = 1
+    eos_token_id: int = 2
+    """Ids before and behind every text that is embedded."""
     mean: tuple[Finite, Finite, Finite] = IMAGENET_MEAN
     std: tuple[Positive, Positive, Positive] = IMAGENET_STD
 
