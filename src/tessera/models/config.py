@@ -106,6 +106,8 @@ class DecoderConfig(Config):
     qk_norm: bool = False
     """RMS norm over each head of query and key before the rotation (Qwen3)."""
     tie_word_embeddings: bool = False
+    visual_experts: bool = False
+    """A second feed-forward in every block, of the same shape, for tokens of pictures (Mono-InternVL)."""
     max_position_embeddings: Length = 32768
     rope_scaling: RopeScaling | None = None
 
@@ -159,22 +161,23 @@ class DecoderConfig(Config):
     def description(self) -> str:
         """Layers and widths, for people."""
         norm = ", QK-norm" if self.qk_norm else ""
+        twice = " for text and again for pictures" if self.visual_experts else ""
         return (
             f"{self.num_hidden_layers} layers of {self.hidden_size} channels, {self.num_attention_heads} "
             f"heads, {self.num_key_value_heads} for keys and values, feed-forward "
-            f"{self.intermediate_size}{norm}"
+            f"{self.intermediate_size}{twice}{norm}"
         )
 
     def weights(self) -> Weights:
         """Weights of embeddings, blocks, last norm and output head; a tied head counts once."""
         width, heads = self.hidden_size, self.num_attention_heads
         queries, keys = heads * self.head_width, self.num_key_value_heads * self.head_width
+        forward = matrix(self.intermediate_size, width) * 2 + matrix(width, self.intermediate_size)
         block = (
             matrix(queries, width, self.attention_bias)
             + matrix(keys, width, self.attention_bias) * 2
             + matrix(width, queries)
-            + matrix(self.intermediate_size, width) * 2
-            + matrix(width, self.intermediate_size)
+            + forward * (1 + self.visual_experts)
             + Weights(2 * width + (2 * self.head_width if self.qk_norm else 0))
         )
         tables = 1 if self.tie_word_embeddings else 2
