@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from tessera.align.test_time.model import SelectingModel
     from tessera.chat.message import Video
     from tessera.engine.chat_model import ChatModel
+    from tessera.engine.pair.model import PairModel
     from tessera.engine.pipeline.config import GenerationConfig
     from tessera.engine.pipeline.pipe import Pipeline
     from tessera.imaging.pictures.reading import PictureReading
 
 __version__ = "0.1.0"
-__all__ = ["ChatModel", "GenerationConfig", "Video", "load", "pipeline"]
+__all__ = ["ChatModel", "GenerationConfig", "PairModel", "Video", "load", "pipeline"]
 
 
 def load(
@@ -54,10 +55,28 @@ def load(
 
     What was opened is the one line `repr(model)`, also logged at INFO by the logger "tessera". Raises
     ValueError naming file, key and remedy for a checkpoint that cannot be opened. docs/open.md has examples.
+
+    A folder of 1.0's contrastive pair opens as a `PairModel`, which embeds and captions (docs/pair.md).
     """
+    from typing import cast
+
     from tessera.align.test_time.model import SelectingModel
     from tessera.engine.opening import open_model
+    from tessera.engine.pair.opening import find_pair_folder, open_pair
 
+    if not unknown and (folder := find_pair_folder(name_or_folder)) is not None:
+        others: dict[str, Any] = {"device_map": device_map, "adapter": adapter, "frame_label": frame_label}
+        others |= {"pictures": pictures, "content_tokens": content_tokens}
+        pair = open_pair(
+            folder,
+            device,
+            dtype,
+            load_in_8bit=load_in_8bit,
+            load_in_4bit=load_in_4bit,
+            merge_lora=merge_lora,
+            others=others,
+        )
+        return cast(SelectingModel, pair)  # chat models are the rule, and what type checkers should see
     return open_model(
         name_or_folder,
         device,
@@ -93,6 +112,7 @@ def __getattr__(name: str) -> Any:
     places = {
         "Video": "tessera.chat.message",
         "ChatModel": "tessera.engine.chat_model",
+        "PairModel": "tessera.engine.pair.model",
         "GenerationConfig": "tessera.engine.pipeline.config",
     }
     if name not in places:

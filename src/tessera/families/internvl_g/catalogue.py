@@ -57,7 +57,7 @@ def _pair(suffix: str, side: int, *notes: str) -> Component:
         vision="6B",
         language="QLLaMA-8B",
         notes=(
-            "embeds pictures (InternVL-C, or -G with the queries) and texts in one space, and writes captions",
+            "embeds pictures (InternVL-C, or -G with queries) and texts in one space, writes captions",
             *notes,
         ),
         unverified=("weight_files", "qllama_config.rms_norm_eps", "qllama_config.vocab_size"),
@@ -80,7 +80,9 @@ def refusal(name: str) -> str | None:
     return None
 
 
-def _toy(pixels: tuple[int, int], vit: tuple[int, int, int, int], text: DecoderConfig, **heads: int) -> PairConfig:
+def _toy(
+    pixels: tuple[int, int], vit: tuple[int, int, int, int], text: DecoderConfig, **heads: int
+) -> PairConfig:
     """pixels: sides of tile and patch. vit: width, layers, heads, feed-forward width."""
     names = ("image_size", "patch_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
     sizes = dict(zip((*names, "intermediate_size"), (*pixels, *vit), strict=True))

@@ -1,4 +1,4 @@
-"""config.json of the pair: model_type `internvl` with vision_config and qllama_config (docs/facts/pair.md)."""
+"""The pair's config.json: model_type `internvl`, vision_config and qllama_config (docs/facts/pair.md)."""
 
 from __future__ import annotations
 

@@ -43,7 +43,8 @@ class PairConfig(Config):
         for part, width in (("vision", self.vision.hidden_size), ("qllama", self.qllama.hidden_size)):
             if width % self.attn_pool_num_heads:
                 raise ValueError(
-                    f"attn_pool_num_heads {self.attn_pool_num_heads} does not divide {part}.hidden_size {width}"
+                    f"attn_pool_num_heads {self.attn_pool_num_heads} does not divide "
+                    f"{part}.hidden_size {width}"
                 )
         return self
 
@@ -68,7 +69,7 @@ class PairConfig(Config):
             f"{vision.num_attention_heads} heads, {vision.image_size} px",
             "qllama": f"{self.qllama.description}; {self.num_query_token} queries read the picture in "
             f"every {self.cross_attention_frequency}. layer",
-            "heads": f"attention pooling of both to {self.clip_embed_dim} channels, text projection, matching",
+            "heads": f"attention pooling of both to {self.clip_embed_dim} channels, projection of texts",
         }
 
     def part_weights(self) -> dict[str, Weights]:

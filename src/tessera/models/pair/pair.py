@@ -40,7 +40,7 @@ class Pair(nn.Module):
         self.itm_head = nn.Linear(width, 2)
 
     def look(self, tiles: torch.Tensor) -> torch.Tensor:
-        """uint8 tiles [N, S, S, 3], on any device, to the ViT's last states [N, 1 + P, D], class token first."""
+        """uint8 tiles [N, S, S, 3], on any device, to the ViT's last states [N, 1 + P, D]."""
         like = self.vision.like
         pixels = normalise(tiles.to(like.device), self.config.mean, self.config.std, like.dtype)
         states: torch.Tensor = self.vision(pixels)
@@ -58,7 +58,7 @@ class Pair(nn.Module):
         return read.unflatten(0, (count, each))
 
     def project_images(self, states: torch.Tensor, mode: Mode = "c") -> torch.Tensor:
-        """The ViT's states [N, P, Dv] to [N, W]: the head's output for "c", a sum of two unit rows for "g"."""
+        """The ViT's states [N, P, Dv] to [N, W]: of the head for "c", a sum of two unit rows for "g"."""
         seen: torch.Tensor = self.clip_projector(states)
         if mode == "c":
             return seen

@@ -15,9 +15,7 @@ from tessera.nn.attention.pieces import Pieces
 Task = Literal["matching", "contrast", "generation"]
 
 
-def mixed(
-    queries: int, sets: Sequence[int | None], tasks: Sequence[Task], lengths: Sequence[int]
-) -> Pieces:
+def mixed(queries: int, sets: Sequence[int | None], tasks: Sequence[Task], lengths: Sequence[int]) -> Pieces:
     """The stream of query sets and then texts.
 
     queries: Q of each set. sets: which query set belongs to each text; None for a text alone. tasks, lengths:

@@ -67,7 +67,7 @@ def attend(
     """
     if isinstance(layout, Pieces) and rows is None and kernel is not REFERENCE:
         if cache is not None:
-            cache.append(layer, key, value, layout.kept("written", key.device, lambda: layout.written))
+            cache.append(layer, key, value, layout.written)
         return attend_pieces(query, key, value, layout)
     if kernel is None:
         known = isinstance(layout, Packed | Branched | Paged)
@@ -92,9 +92,7 @@ def attend(
     return kernel.attention(query, *cache.stream(layer, layout), layout)
 
 
-def attend_across(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, count: int
-) -> torch.Tensor:
+def attend_across(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, count: int) -> torch.Tensor:
     """`count` sets of queries, each against keys of its own, all of which it sees.
 
     query `[count * Q, H, C]`, key and value `[count * L, K, C]`; returns `[count * Q, H, C]`.

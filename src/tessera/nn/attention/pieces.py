@@ -65,7 +65,7 @@ class Pieces(Layout):
         own = (owner[:, None] == owner) & (~causal | (place[:, None] >= place))
         return own | table[owner][:, owner]
 
-    @property
+    @cached_property
     def written(self) -> Paged:
         """Where a cache takes the pieces' keys. ValueError without pages."""
         if self.pages is None:
