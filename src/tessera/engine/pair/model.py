@@ -100,7 +100,7 @@ class PairModel:
 
     def scale(self) -> float:
         """exp(logit_scale)."""
-        return float(self.model.scale())
+        return float(self.model.scale().detach())
 
     def similarity(
         self, images: Sequence[PictureSource], texts: Sequence[str], mode: str = "c", *, fit: Fit = "square"

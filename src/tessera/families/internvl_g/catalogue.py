@@ -87,9 +87,11 @@ def _toy(
     names = ("image_size", "patch_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
     sizes = dict(zip((*names, "intermediate_size"), (*pixels, *vit), strict=True))
     kind = {"norm_type": "rms_norm", "qk_normalization": True, "qkv_bias": False}
-    return PairConfig(vision=VisionConfig.model_validate(sizes | kind), qllama=text, **heads)
+    return PairConfig(vision=VisionConfig.model_validate(sizes | kind), qllama=text, **ENDS, **heads)
 
 
+ENDS = {"bos_token_id": 1051, "eos_token_id": 1052}
+"""`<|im_start|>` and `<|im_end|>` of the tokenizer that ships here."""
 TOY_PAIRS: Mapping[str, PairConfig] = {
     # The scale model's ViT shape, and a decoder of its size: 8 queries, 3.8 million weights.
     "scale_pair": _toy(

@@ -33,7 +33,7 @@ class Pair(nn.Module):
         self.vision = VisionTransformer(config.vision)
         self.qllama = Qllama(config)
         self.query_tokens = nn.Parameter(torch.zeros(1, config.num_query_token, width))
-        self.text_projection = nn.Parameter(torch.empty(width, space))
+        self.text_projection = nn.Parameter(torch.empty(width, space).normal_(0, width**-0.5))
         self.logit_scale = nn.Parameter(torch.tensor(-math.log(TEMPERATURE)))
         self.clip_projector = AttentionPooling(sight, config.attn_pool_num_heads, space)
         self.clip_projector2 = AttentionPooling(width, config.attn_pool_num_heads, space)
