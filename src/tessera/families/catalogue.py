@@ -67,10 +67,14 @@ def get_entry(name: str) -> Entry:
 
 
 def require_openable(name: str) -> None:
-    """ValueError with the reason for a published model, given as owner/name, that is not opened."""
+    """ValueError with the reason for a published model, given as owner/name, that is not opened as a whole
+    one."""
     owner, _, short = name.partition("/")
     if owner.lower() == OWNER.lower() and (reason := refusal(short)):
         raise ValueError(f"model: {short} {reason}")
+    found = _by_name().get(_key(name))
+    if isinstance(found, Component) and found.purpose == "vision encoder":
+        raise ValueError(f"model: {found.name} is a ViT alone, which does not chat; it opens so: {found.use}")
 
 
 def refusal(name: str) -> str | None:

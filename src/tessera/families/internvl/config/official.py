@@ -114,9 +114,13 @@ def _read_tiling(config: Section, size: int) -> Tiling:
 
 
 def read_encoder(folder: Path) -> EncoderReading:
-    """A released InternViT alone."""
-    pixels = read_processor(folder)
-    return EncoderReading(_vision(Section.of(folder / CONFIG_FILE)), pixels.mean, pixels.std)
+    """A released InternViT alone, or the one of a model."""
+    pixels, content = read_processor(folder), Section.of(folder / CONFIG_FILE)
+    nested = content.section("vision_config") if "vision_config" in content else content
+    stored = _vision(nested)
+    size = content.without_nulls("force_image_size").whole("force_image_size", stored.image_size)
+    vision = content.build(VisionConfig, **stored.model_dump() | {"image_size": size})
+    return EncoderReading(vision, pixels.mean, pixels.std, stored.grid)
 
 
 def _vision(config: Section) -> VisionConfig:
