@@ -59,29 +59,15 @@ def load(
 
     A folder of 1.0's contrastive pair opens as a `PairModel`, which embeds and captions (docs/pair.md).
     """
-    from typing import cast
-
     from tessera.align.test_time.model import SelectingModel
-    from tessera.engine.opening import open_model
-    from tessera.engine.pair.opening import find_pair_folder, open_pair
+    from tessera.engine.pair.opening import open_what_it_is
 
-    if not unknown and (folder := find_pair_folder(name_or_folder)) is not None:
-        others: dict[str, Any] = {"device_map": device_map, "adapter": adapter, "frame_label": frame_label}
-        others |= {"pictures": pictures, "content_tokens": content_tokens}
-        pair = open_pair(
-            folder,
-            device,
-            dtype,
-            load_in_8bit=load_in_8bit,
-            load_in_4bit=load_in_4bit,
-            merge_lora=merge_lora,
-            others=others,
-        )
-        return cast(SelectingModel, pair)  # chat models are the rule, and what type checkers should see
-    return open_model(
+    return open_what_it_is(
         name_or_folder,
-        device,
-        dtype,
+        SelectingModel,
+        unknown,
+        device=device,
+        dtype=dtype,
         load_in_8bit=load_in_8bit,
         load_in_4bit=load_in_4bit,
         device_map=device_map,
@@ -90,8 +76,6 @@ def load(
         frame_label=frame_label,
         pictures=pictures,
         content_tokens=content_tokens,
-        unknown=unknown,
-        made=SelectingModel,
     )
 
 
