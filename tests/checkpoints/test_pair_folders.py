@@ -23,7 +23,7 @@ from tessera.checkpoints.shipped import shipped_folder
 from tessera.families.catalogue import get_entry
 from tessera.families.pair_texts import TextRules
 from tessera.families.pairs import PairReading, get_pair
-from tessera.models.pair.pair import Pair
+from tessera.models.pair.pair import QllamaPair
 from tessera.models.vision.internvit import resize_positions
 from tests.parity import released_pair as released
 
@@ -215,7 +215,7 @@ def test_toys_and_released_sizes() -> None:
     with pytest.raises(ValueError, match="InternVL2-8B is a chat model, not a pair"):
         get_pair("InternVL2-8B")
     for name, toy in family.toys.items():
-        model = Pair(toy)
+        model = QllamaPair(toy)
         counted = sum(weights.total for weights in toy.part_weights().values())
         assert counted == sum(p.numel() for p in model.parameters()), name
         with pytest.raises(ValueError, match="describes another model"):

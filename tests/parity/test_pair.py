@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from transformers import LlamaConfig, LlamaModel
 
 from tessera.families.pairs import pair_families
-from tessera.models.pair.pair import Pair
+from tessera.models.pair.pair import QllamaPair
 from tessera.models.pair.qllama import Sight
 from tessera.models.pair.streams import Task, mixed
 from tessera.nn.attention.layout import Packed
@@ -20,18 +20,18 @@ TASKS: tuple[Task, ...] = ("matching", "contrast", "generation")
 LENGTHS = (5, 1, 8)
 
 
-def opened(weights: released.State, folder: Path) -> Pair:
+def opened(weights: released.State, folder: Path) -> QllamaPair:
     """Our model with weights under the released names, by the key table and nothing else."""
     (family,) = pair_families()
     released.write(folder, weights, released.config())
-    model = Pair(family.layout.read_config(folder, None).config)
+    model = QllamaPair(family.layout.read_config(folder, None).config)
     groups = {name: family.layout.key_table().group(name) for name, _ in model.named_parameters()}
     model.load_state_dict({name: weights[group.stored[0]] for name, group in groups.items()})
     return model.eval()
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pair, released.State]:
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[QllamaPair, released.State]:
     weights = released.state()
     return opened(weights, tmp_path_factory.mktemp("pair")), weights
 
@@ -41,7 +41,7 @@ def texts(*lengths: int) -> list[torch.Tensor]:
     return [torch.randint(3, 101, (length,), generator=generator) for length in lengths]
 
 
-def test_text_alone_is_a_llama(pair: tuple[Pair, released.State]) -> None:
+def test_text_alone_is_a_llama(pair: tuple[QllamaPair, released.State]) -> None:
     """LlamaModel knows no cross-attention: a text that no query reads does not meet it."""
     model, weights = pair
     llama = LlamaModel(LlamaConfig(**released.TEXT, vocab_size=101, rms_norm_eps=1e-6, pad_token_id=0)).eval()
@@ -80,7 +80,7 @@ def test_the_three_masks(task: Task) -> None:
     assert layout.positions().tolist() == list(range(9))
 
 
-def test_one_pass_over_three_copies(pair: tuple[Pair, released.State]) -> None:
+def test_one_pass_over_three_copies(pair: tuple[QllamaPair, released.State]) -> None:
     """Two pictures, three tasks each: states as of three rectangles with their masks, gradients too.
 
     Contrast and generation share one query set of a picture, for its queries see no text in either.
@@ -103,7 +103,7 @@ def test_one_pass_over_three_copies(pair: tuple[Pair, released.State]) -> None:
         torch.testing.assert_close(tails[text], expected[queries:], rtol=1e-5, atol=1e-5)
 
 
-def test_pictures_in_both_modes(pair: tuple[Pair, released.State]) -> None:
+def test_pictures_in_both_modes(pair: tuple[QllamaPair, released.State]) -> None:
     model, weights = pair
     tiles = torch.randint(
         0, 256, (3, 56, 56, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)

@@ -21,7 +21,7 @@ from tessera.models.accounting import count_parts
 from tessera.models.config import POSITIONS
 from tessera.models.initialise import without_memory
 from tessera.models.pair.config import PairConfig
-from tessera.models.pair.pair import Pair
+from tessera.models.pair.pair import QllamaPair
 from tessera.nn.linear import LinearKind
 from tessera.runtime.json_file import read_object
 from tessera.runtime.shown import shown
@@ -32,7 +32,7 @@ class LoadedPair:
     """A pair, ready for use; the model is in evaluation mode."""
 
     reading: PairReading
-    model: Pair
+    model: QllamaPair
     tokenizer: Tokenizer
     family: PairFamily
     folder: Path
@@ -111,10 +111,10 @@ def load_pair(
     )
 
 
-def empty_pair(config: PairConfig) -> Pair:
+def empty_pair(config: PairConfig) -> QllamaPair:
     """The model on the meta device: shapes and names, no memory."""
     with without_memory():
-        return Pair(config)
+        return QllamaPair(config)
 
 
 def _check_ids(folder: Path, tokenizer: Tokenizer, config: PairConfig) -> None:

@@ -11,12 +11,12 @@ from tessera.checkpoints.files.shards import MAX_SHARD_BYTES, write_shards
 from tessera.checkpoints.save import TOKENIZER_FILES
 from tessera.checkpoints.weights import tensors_of, write_as
 from tessera.families.pairs import PairFamily, PairReading
-from tessera.models.pair.pair import Pair
+from tessera.models.pair.pair import QllamaPair
 
 
 def save_pair(
     folder: str | Path,
-    model: Pair,
+    model: QllamaPair,
     family: PairFamily,
     reading: PairReading,
     tokenizer: Tokenizer,

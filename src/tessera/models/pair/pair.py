@@ -23,7 +23,7 @@ TEMPERATURE = 0.07
 """With which training starts: `logit_scale` is the log of its inverse."""
 
 
-class Pair(nn.Module):
+class QllamaPair(nn.Module):
     """Names of parts follow the released files, but for the ViT's."""
 
     def __init__(self, config: PairConfig) -> None:
