@@ -12,8 +12,8 @@ MOST = 20_000
 
 @torch.no_grad()
 def feature_colours(maps: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Patch features [h, w, D] of one or several pictures to uint8 [h, w, 3]; alike patches have alike colours
-    in all of them. Fewer than three directions leave colours at 0."""
+    """Patch features [h, w, D] of several pictures to uint8 [h, w, 3]; alike patches have alike colours in
+    all of them. Fewer than three directions leave colours at 0."""
     flat = torch.cat([one.flatten(0, 1) for one in maps]).float().cpu()
     mean = flat.mean(0)
     some = flat[:: max(1, len(flat) // MOST)] - mean
