@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tessera.families.entry import OWNER, Component, Entry, Released
 from tessera.families.internvl import catalogue as internvl
+from tessera.families.omni import catalogue as omni
 from tessera.models.config import ModelConfig
 
 if TYPE_CHECKING:

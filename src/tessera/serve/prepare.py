@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tessera.chat.encoder import Encoded
-from tessera.chat.message import ClipSource, Conversation, Image, Part, PictureSource, Text, Video
+from tessera.chat.message import Audio, ClipSource, Conversation, Image, Part, PictureSource, Text, Video
 from tessera.chat.positions import v2pe_positions
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.request import ChatRequest, place_prompt
@@ -235,7 +235,7 @@ def _with_files(part: Part, found: dict[str, bytes], files: RequestFiles) -> Par
         return part
     if isinstance(part, Video) and isinstance(part.source, str):
         return replace(part, source=files.write(found[part.source]))
-    if isinstance(part, Image):
+    if isinstance(part, Image | Audio):
         return replace(part, source=found[part.source]) if isinstance(part.source, str) else part
     frames = part.source if isinstance(part.source, tuple) else ()
     fetched = tuple(found[frame] if isinstance(frame, str) else frame for frame in frames)
