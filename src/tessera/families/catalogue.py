@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from tessera.families.entry import OWNER, Component, Entry, Released
 from tessera.families.internvl import catalogue as internvl
+<<<<<<< HEAD
 from tessera.families.omni import catalogue as omni
+=======
+from tessera.families.mono import catalogue as mono
+>>>>>>> main
 from tessera.models.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
 
 FORMS = ("-hf", "-AWQ")
 """transformers' layout, and linears in 4 bits."""
-CATALOGUES = (internvl,)
+CATALOGUES = (internvl, mono, omni)
 """The catalogue of every family folder."""
 
 
