@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from tessera.families.entry import OWNER, Component, Entry, Released
 from tessera.families.internvl import catalogue as internvl
-<<<<<<< HEAD
-from tessera.families.omni import catalogue as omni
-=======
 from tessera.families.mono import catalogue as mono
->>>>>>> main
+from tessera.families.omni import catalogue as omni
 from tessera.models.config import ModelConfig
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class OmniConfig(VLMConfig):
-    """InternVL with Whisper's encoder (`audio`) and the MLP behind it (`audio_connector`, official `mlp2`)."""
+    """InternVL with Whisper's encoder (`audio`) and the MLP behind it (`audio_connector`, `mlp2`)."""
 
     audio: AudioConfig
     audio_token_id: int
