@@ -31,18 +31,18 @@ def with_ears(model: ModelConfig, audio: AudioConfig) -> OmniConfig:
     return OmniConfig(**dict(model) | {"decoder": decoder, "audio": audio, "audio_token_id": rows + 2})
 
 
+OMNI = with_ears(EIGHT.model, AudioConfig())
 ENTRIES: tuple[Entry, ...] = (
     replace(
         EIGHT,
         base="InternOmni",
         architecture=ARCHITECTURE,
-        model=with_ears(EIGHT.model, AudioConfig()),
+        language=EIGHT.language.varied({"vocab_size": OMNI.decoder.vocab_size}, unverified=("vocabulary",)),
+        model=OMNI,
         published=Published("8.7", "0.304", source="internvl.github.io/blog/2024-07-27-InternOmni"),
         card_licence="",
         notes=("InternVL2-8B and the encoder of Whisper-large-v3 (Apache-2.0), joined by mlp2",),
-        unverified=(
-            *("vocabulary", "audio_tokens", "audio.pool", "audio.pool_before_norm", "audio.mask_padding"),
-        ),
+        unverified=("audio tokens", "audio.pool", "audio.pool_before_norm", "audio.mask_padding"),
     ),
 )
 COMPONENTS: tuple[Component, ...] = ()
