@@ -45,7 +45,7 @@ from tessera.train.update.optimizers import Optimizer, OptimizerConfig
 from tessera.train.update.rules import Rule, assign
 from tessera.train.update.wrapping import wrap
 from tessera.train.watch.evaluation import Answers, EvaluationSpec
-from tests.train import tiny
+from tests.train import mono, tiny
 from tests.train.pair_data import preference_recipe, write_pairs
 
 
@@ -58,6 +58,7 @@ def _factors(dropout: float) -> tuple[Rule, ...]:
 ASKED = EvaluationSpec(tasks=("clock", "count"), every=2, count=3, most_tokens=6)
 MUON = OptimizerConfig(kind="muon", ema=0.9)
 FULL: dict[str, Any] = {"rules": (tiny.ALL,), "optimizer": OptimizerConfig()}
+EXPERTS = FULL | {"model": mono.model, "drop_path": None}
 CASES: dict[str, dict[str, Any]] = {
     "sharded": FULL,
     "sharded by token": FULL | {"averaging": "token"},
@@ -71,6 +72,10 @@ CASES: dict[str, dict[str, Any]] = {
     "tokens shared": FULL | {"parallel": Parallel(sequence=2)},
     "tokens shared, factors": FULL | {"parallel": Parallel(sequence=2), "rules": _factors(0.0)},
     "matrices shared": FULL | {"parallel": Parallel(tensor=2)},
+    "experts, sharded": EXPERTS,
+    "experts, sharded factors": EXPERTS | {"rules": _factors(0.0)},
+    "experts, tokens shared": EXPERTS | {"parallel": Parallel(sequence=2), "recompute": "blocks"},
+    "experts, matrices shared": EXPERTS | {"parallel": Parallel(tensor=2)},
 }
 """Settings of `steps`."""
 
@@ -84,7 +89,8 @@ def packs(averaging: Any = "square") -> list[list[Pack]]:
 
 def steps(mesh: ProcessMesh, settings: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Losses and norms of these steps, the held-out loss, and the weights behind them."""
-    model, masters = tiny.model(), Masters(settings.get("precision", "float32"))
+    model = settings.get("model", tiny.model)()
+    masters = Masters(settings.get("precision", "float32"))
     rules: Sequence[Rule] = settings["rules"]
     blocks = model.decoder.layers
     for path, module in list(blocks.named_modules()) if "linears" in settings else ():
