@@ -40,6 +40,11 @@ class Template:
     answer_end: str = ""
     strip: bool = False
     extra_stops: tuple[str, ...] = ()
+    picture_first: bool = False
+    """A turn's one picture comes before its words, on a line of its own; training strips those (LLaVA)."""
+    captions: bool = False
+    """For training alone: one picture and its caption, of whose question no word is written; the caption ends
+    with `stop` as text, no token."""
     tokens: SpecialTokens = SpecialTokens()
 
     @property
