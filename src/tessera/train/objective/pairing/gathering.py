@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from tessera.train.parallel.ranks import Ranks, join
+from tessera.train.parallel.ranks import ALONE, Ranks, join
 
 
 class _Gathered(torch.autograd.Function):
@@ -40,4 +40,4 @@ def gather(rows: torch.Tensor, ranks: Ranks) -> torch.Tensor:
 
 def together(training: bool) -> Ranks:
     """The processes whose batches are contrasted with each other: all that train, one alone else."""
-    return join() if training else Ranks()
+    return join() if training else ALONE

@@ -25,8 +25,8 @@ from tessera.train.objective.learner import Start, base_folder
 
 FRESH = "scale_pair"
 QUERY_SPREAD = 0.02
-"""Deviation of fresh queries. Zeros, as the released class makes them, would stay alike for long: they ask the
-same and differ by their positions alone, which only texts see."""
+"""Deviation of fresh queries. Zeros, as the released class makes them, would stay alike for long: they ask
+the same and differ by their positions alone, which only texts see."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from tessera.train.objective.pairing.gathering import gather
-from tessera.train.parallel.ranks import Ranks
+from tessera.train.parallel.ranks import ALONE, Ranks
 
 
 def contrastive_loss(
@@ -18,7 +18,7 @@ def contrastive_loss(
     image_ids: torch.Tensor | None = None,
     counted: torch.Tensor | None = None,
     smoothing: float = 0.0,
-    ranks: Ranks = Ranks(),
+    ranks: Ranks = ALONE,
 ) -> torch.Tensor:
     """Mean over this process's rows of both directions' cross-entropy, against rows of all processes.
 

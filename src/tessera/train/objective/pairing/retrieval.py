@@ -1,4 +1,4 @@
-"""The fine-tune for retrieval: contrast of both image branches with soft targets, and matching; no captions."""
+"""The fine-tune for retrieval: contrast of both image branches with soft targets, and matching."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class PairStream:
     """Pairs by their number, each a pure function of it.
 
     Files alone: every record once a pass, in an order of its own in each. Beside drawn sources, or where a
-    manifest gives weights: sources by their weights, and a record of one at random.
+    manifest gives weights or repeats: sources by their weights, and a record of one at random.
     """
 
     drawn: tuple[PlaygroundSource, ...]
@@ -67,7 +67,7 @@ class PairStream:
             epoch, place = divmod(number, self.size)
             return self.record(int(_order(self.size, derive_seed("pass", self.seed, epoch))[place]))
         rng = Random(derive_seed("pair", self.seed, number))
-        sources = [*self.drawn, *self.files]
+        sources: list[PlaygroundSource | WeightedSource] = [*self.drawn, *self.files]
         source = rng.choices(sources, [each.weight for each in sources])[0]
         if isinstance(source, PlaygroundSource):
             return self._drawn(source, rng, number)
@@ -82,14 +82,14 @@ class PairStream:
 
     @property
     def _weighted(self) -> bool:
-        return any(
-            isinstance(e.source, RecordReader) and e.source.spec.weight is not None for e in self.files
+        readers = [each.source for each in self.files if isinstance(each.source, RecordReader)]
+        return any(reader.spec.weight is not None for reader in readers) or any(
+            each.repeat != 1 for each in self.files
         )
 
     def _drawn(self, source: PlaygroundSource, rng: Random, number: int) -> PictureText:
-        suite, level = (
-            rng.choices(list(shares), list(shares.values()))[0] for shares in (source.suites, source.levels)
-        )
+        suite = rng.choices(list(source.suites), list(source.suites.values()))[0]
+        level = rng.choices(list(source.levels), list(source.levels.values()))[0]
         scene = draw_scene(suite, derive_seed("pair", self.seed, number, "scene"), level=level)
         (part,) = scene.media
         assert isinstance(part, Image)  # `open_pairs` asked
@@ -158,8 +158,8 @@ def open_pairs(data: StageData, clean: bool, progress: Progress) -> Checked:
         odd = [s for s in getattr(source, "suites", ()) if not shows_one_picture(s)]
         if odd:
             raise ValueError(
-                f"stage {data.name!r}: source {source.name!r}: suites {', '.join(odd)} show a clip or several "
-                "pictures, and pairs have one; leave them out of `suites`"
+                f"stage {data.name!r}: suites {', '.join(odd)} show a clip or several pictures, and pairs "
+                "have one; leave them out of `suites`"
             )
     manifests = [source for source in data.sources if not isinstance(source, PlaygroundSource)]
     checked: list[WeightedSource] = []

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from tessera.models.pair.pair import QllamaPair
 from tessera.models.pair.qllama import Sight
 from tessera.models.pair.streams import Task, mixed
+from tessera.nn.cross_entropy import cross_entropy_sum
 from tessera.train.objective.pairing.batches import TextPairBatch, TextRows
 from tessera.train.objective.pairing.gathering import together
 from tessera.train.objective.pairing.losses import contrastive_loss, generation_rows, matching_loss
@@ -111,5 +112,7 @@ class PairTasksObjective(PairStage):
 def caption_loss(model: QllamaPair, states: torch.Tensor, captions: TextRows, prompt: int) -> torch.Tensor:
     """Mean cross-entropy of every token behind the prompt, eos included; only these meet the vocabulary."""
     learned, before = generation_rows(captions.lengths, prompt)
-    logits = model.qllama.logits(states[before.to(states.device)])
-    return F.cross_entropy(logits.float(), captions.ids[learned].to(logits.device))
+    rows, targets = states[before.to(states.device)], captions.ids[learned].to(states.device)
+    ones = torch.ones(len(rows), device=rows.device)
+    head, vocabulary = model.qllama.lm_head, model.config.qllama.vocab_size
+    return cross_entropy_sum(head, rows, targets, ones, vocabulary) / len(rows)
