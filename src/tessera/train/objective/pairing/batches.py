@@ -74,21 +74,25 @@ class TextPairMaker:
     tasks: bool = False
 
     def __call__(self, number: int) -> TextPairBatch:
-        """The batch of a number."""
-        pairs = [self.stream[number * self.pictures + n] for n in range(self.pictures)]
-        rng = Random(derive_seed("pictures", self.stream.seed, number))
+        """The batch of a number. What is random in it follows from the number of each picture alone."""
+        places = range(number * self.pictures, (number + 1) * self.pictures)
+        pairs = [self.stream[place] for place in places]
+        draws = [Random(derive_seed("picture", self.stream.seed, place)) for place in places]
+        squares = [self._pixels(*each) for each in zip(pairs, draws, strict=True)]
         batch = TextPairBatch(
             number=number,
-            tiles=torch.from_numpy(np.stack([self._pixels(pair, rng) for pair in pairs])),
-            kept=self._kept(number),
+            tiles=torch.from_numpy(np.stack(squares)),
+            kept=torch.tensor([self._kept(rng) for rng in draws]) if self.masked else None,
             image_ids=torch.tensor([derive_seed("image", pair.image_id) % 2**62 for pair in pairs]),
             contrast=TextRows.of(self.texts.contrast(pair.caption) for pair in pairs),
             empty=(len(self.texts.contrast("")), len(self.texts.matching(""))),
         )
-        return self._with_tasks(batch, pairs, rng) if self.tasks else batch
+        return self._with_tasks(batch, pairs, draws) if self.tasks else batch
 
-    def _with_tasks(self, batch: TextPairBatch, pairs: list[PictureText], rng: Random) -> TextPairBatch:
-        others = [self._other(pair, pairs, rng) for pair in pairs]
+    def _with_tasks(
+        self, batch: TextPairBatch, pairs: list[PictureText], draws: list[Random]
+    ) -> TextPairBatch:
+        others = [self._other(*each) for each in zip(pairs, draws, strict=True)]
         captions = [self.texts.caption(pair.caption) for pair in pairs]
         return replace(
             batch,
@@ -101,22 +105,15 @@ class TextPairMaker:
     def _pixels(self, pair: PictureText, rng: Random) -> np.ndarray:
         return self.crops.square(decode_image(pair.image, reading=pair.reading), self.side, rng)
 
-    def _kept(self, number: int) -> torch.Tensor | None:
-        """Which patches of each picture are seen, in order; drawn from the number of the batch."""
-        if not self.masked:
-            return None
+    def _kept(self, rng: Random) -> list[int]:
+        """Which patches of a picture are seen, in order."""
         patches = (self.side // self.patch) ** 2
-        count = max(1, round(patches * (1 - self.masked)))
-        generator = torch.Generator().manual_seed(derive_seed("mask", self.stream.seed, number) % 2**63)
-        noise = torch.rand(self.pictures, patches, generator=generator)
-        return noise.topk(count, dim=1).indices.sort(1).values
+        return sorted(rng.sample(range(patches), max(1, round(patches * (1 - self.masked)))))
 
-    def _other(self, pair: PictureText, pairs: list[PictureText], rng: Random) -> str:
-        """The caption of a picture with another `image_id`, uniformly drawn: of all records, or, where
-        pictures are drawn without end, of the batch."""
+    def _other(self, pair: PictureText, rng: Random) -> str:
+        """The caption of a picture with another `image_id`, uniformly drawn."""
         for _ in range(TRIES):
-            among = self.stream.files and not self.stream.drawn
-            other = self.stream.record(rng.randrange(self.stream.size)) if among else rng.choice(pairs)
+            other = self.stream.any(rng)
             if other.image_id != pair.image_id:
                 return other.caption
         raise ValueError(

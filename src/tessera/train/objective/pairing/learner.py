@@ -10,10 +10,12 @@ from typing import Self
 import torch
 
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
+from tessera.checkpoints.bases.parts import VisionBase
 from tessera.checkpoints.description import CARD_FILE
 from tessera.checkpoints.pair.loading import load_pair
 from tessera.checkpoints.pair.saving import write_pair
 from tessera.checkpoints.shipped import shipped_folder
+from tessera.checkpoints.surgery import part_tensors
 from tessera.families.pair_texts import PairTexts, TextRules
 from tessera.families.pairs import PairFamily, PairReading, get_pair
 from tessera.models.initialise import initialise
@@ -47,7 +49,8 @@ class PairModelLearner:
     @classmethod
     def start(cls, start: Start, seed: int, still: Callable[[str], bool] | None = None) -> Self:
         """`start.checkpoint`: the folder of a pair, or a run that made one; else a fresh `start.family`, a
-        toy, with the tokenizer that ships here. `start.image_size`: another side of the square.
+        toy, with the tokenizer that ships here, its ViT that of `start.vision` where one is given.
+        `start.image_size`: another side of the square.
 
         ValueError for settings of chat models.
         """
@@ -56,17 +59,20 @@ class PairModelLearner:
             loaded = load_pair(base_folder(start.checkpoint, "model"), merge_lora=True)
             made = cls(loaded.model, loaded.tokenizer, loaded.family, loaded.reading)
         else:
-            made = cls._fresh(start.family or FRESH, seed)
+            made = cls._fresh(start.family or FRESH, start.vision, seed)
         return made if start.image_size is None else made._resized(start.image_size)
 
     @classmethod
-    def _fresh(cls, name: str, seed: int) -> Self:
+    def _fresh(cls, name: str, vision: str | None, seed: int) -> Self:
         family, config = get_pair(name)
+        base = VisionBase.find(base_folder(vision, "vision")) if vision else None
         if name not in family.toys:
             raise ValueError(
                 f"start.family = {name!r}: a released size begins from its files; give start.checkpoint, or "
                 f"one of {', '.join(family.toys)}"
             )
+        if base is not None:
+            config = config.model_copy(update={"vision": base.config, **base.pixels})
         model = QllamaPair(config)
         draw = derive_seed("initialise", seed) % 2**31
         initialise(model, draw)
@@ -74,6 +80,12 @@ class PairModelLearner:
         with torch.no_grad():
             model.text_projection.normal_(0, config.qllama.hidden_size**-0.5, generator=generator)
             model.query_tokens.normal_(0, QUERY_SPREAD, generator=generator)
+            if base is not None:
+                own = dict(model.named_parameters())
+                for key, value in part_tensors(
+                    model.vision, "vision", base.folder, base.resized(base.config.grid)
+                ):
+                    own[key].copy_(value)
         tokenizer = load_tokenizer(shipped_folder("tokenizer"))
         return cls(model, tokenizer, family, PairReading(name, config, TextRules()))
 
@@ -97,7 +109,9 @@ class PairModelLearner:
 
 
 def _require_of_pairs(start: Start) -> None:
-    for name in ("adapter", "vision", "decoder", "template", "select_layer", "content_tokens"):
+    if start.checkpoint and start.vision:
+        raise ValueError(f"start.vision = {start.vision!r}: a whole pair keeps its ViT; leave one out")
+    for name in ("adapter", "decoder", "template", "select_layer", "content_tokens"):
         if (value := getattr(start, name)) is not None:
             raise ValueError(
                 f"start.{name} = {value!r}: a pair is trained; give start.checkpoint or leave it"

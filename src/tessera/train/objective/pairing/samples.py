@@ -28,6 +28,8 @@ from tessera.train.objective.contract import Checked, Sources, StageData
 from tessera.train.objective.pairs import shows_one_picture
 
 MOST_WORDS = 50
+FAR = 2**40
+"""Drawn pairs never end: any number below it is one of them."""
 IDENTITY = "image_id"
 """Key of a record: pictures that share it show the same, so their captions fit each other."""
 
@@ -74,6 +76,10 @@ class PairStream:
         place = self.files.index(source)
         before = sum(_size(each) for each in self.files[:place])
         return self.record(before + rng.randrange(_size(source)))
+
+    def any(self, rng: Random) -> PictureText:
+        """One of all pairs."""
+        return self[rng.randrange(FAR)] if self.drawn else self.record(rng.randrange(self.size))
 
     @property
     def size(self) -> int:
