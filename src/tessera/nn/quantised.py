@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any, cast
 
 import torch
@@ -144,6 +145,16 @@ class QuantisedLinear(nn.Module):
     def _parts(self, size: int) -> Iterator[slice]:
         step = max(1, SLICE_BYTES // (self.in_features * size))
         return (slice(start, start + step) for start in range(0, self.out_features, step))
+
+    def cut(self, count: int) -> Iterator[QuantisedLinear]:
+        """Layers of equal shares of the rows, which keep the memory of this one."""
+        by_rows = self._buffers.keys() - self._non_persistent_buffers_set
+        shares = {name: each.chunk(count) for name in by_rows if (each := self._buffers[name]) is not None}
+        for number in range(count):
+            layer = copy(self)
+            layer._buffers = self._buffers | {name: parts[number] for name, parts in shares.items()}
+            layer.out_features = self.out_features // count
+            yield layer
 
     def extra_repr(self) -> str:
         """Sizes, as nn.Linear shows them."""
