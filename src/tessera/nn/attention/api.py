@@ -10,6 +10,7 @@ from torch import nn
 from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.cpu.kernel import cached_cpu_attention, cpu_attention
 from tessera.nn.attention.layout import Branched, Layout, Packed, Paged, Rows
+from tessera.nn.attention.limited import UNLIMITED, Limits, limited_attention
 from tessera.nn.attention.reference import reference_attention
 from tessera.nn.attention.sdpa import sdpa_attention
 from tessera.nn.attention.varlen import runs_varlen, varlen_attention
@@ -55,13 +56,15 @@ def attend(
     layer: int = 0,
     rows: Rows = None,
     kernel: Kernel | None = None,
+    limits: Limits = UNLIMITED,
 ) -> torch.Tensor:
     """Attention of each token to the tokens that the layout lets it see.
 
     query `[T, H, C]`, key and value `[T, K, C]` with `H % K == 0`; returns `[T, H, C]`. A `Paged` layout
     needs a cache, to which the new keys and values of `layer` are appended. With `rows`, which of a `Paged`
     layout must be the last place of each sequence, query and result hold these alone, `[R, H, C]`. `kernel`
-    None takes the fastest. Raises ValueError for a `Paged` layout without a cache or with other rows.
+    None takes the fastest. `limits`: a window and sinks, which no kernel but the reference knows: plain
+    products then. Raises ValueError for a `Paged` layout without a cache or with other rows.
     """
     if kernel is None:
         known = isinstance(layout, Packed | Branched | Paged)
@@ -70,6 +73,8 @@ def attend(
         each = layout.key_rows(key.device)
         key, value = key.index_select(0, each), value.index_select(0, each)
     if not isinstance(layout, Paged):
+        if not limits.none:
+            return _limited(query, key, value, layout, limits, rows, kernel)
         return kernel.attention(query, key, value, layout, rows)
     if cache is None:
         raise ValueError("cache = None: a Paged layout continues cached sequences; pass the KVCache")
@@ -80,18 +85,37 @@ def attend(
         raise ValueError(
             f"rows: {len(query)} for {layout.total} sequences; ask a Paged layout at the last place of each"
         )
+    if not limits.none and kernel is not REFERENCE:
+        return limited_attention(query, cache.sequences(layer, layout), layout, limits)
+    if not limits.none:
+        return _limited(query, *cache.stream(layer, layout), layout, limits, None, kernel)
     if kernel.cached is not None:
         pools = cache.keys[layer], cache.values[layer]
         return kernel.cached(query, pools, layout, partial(cache.sequences, layer))
     return kernel.attention(query, *cache.stream(layer, layout), layout)
 
 
+def _limited(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    layout: Layout,
+    limits: Limits,
+    rows: Rows,
+    kernel: Kernel,
+) -> torch.Tensor:
+    if kernel is REFERENCE:
+        return reference_attention(query, key, value, layout, rows, limits)
+    past = zip(key.split(layout.key_lengths), value.split(layout.key_lengths), strict=True)
+    return limited_attention(query, list(past), layout, limits, rows)
+
+
 class Attend(nn.Module):
     """`attend` of one layer as a module without weights: what compiled blocks leave to the interpreter."""
 
-    def __init__(self, layer: int = 0) -> None:
+    def __init__(self, layer: int = 0, window: int | None = None) -> None:
         super().__init__()
-        self.layer = layer
+        self.layer, self.window = layer, window
 
     def forward(
         self,
@@ -101,6 +125,8 @@ class Attend(nn.Module):
         layout: Layout,
         cache: KVCache | None = None,
         rows: Rows = None,
+        sinks: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """As `attend`."""
-        return attend(query, key, value, layout, cache, self.layer, rows)
+        """As `attend`; sinks [H]."""
+        limits = UNLIMITED if self.window is None and sinks is None else Limits(self.window, sinks)
+        return attend(query, key, value, layout, cache, self.layer, rows, limits=limits)

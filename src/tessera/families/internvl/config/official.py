@@ -44,7 +44,7 @@ VISION_DEFAULTS: dict[str, Any] = {
 def key_table(family: Family) -> KeyMap:
     """By the language model whose class a new folder names."""
     decoder = family.model.decoder
-    return official_table(published_kind(decoder), decoder.head_width)
+    return official_table(published_kind(decoder), decoder.head_width, decoder.expert_count)
 
 
 def reads(config: Mapping[str, Any]) -> bool:
@@ -62,7 +62,7 @@ def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Re
     tied = config.section("llm_config").flag(TIED)
     decoder, keymap = file.decoder(
         "llm_config",
-        lambda read: official_table(read.architecture, read.head_width),
+        lambda read: official_table(read.architecture, read.head_width, read.expert_count, keys),
         {f"llm_config.{TIED}": tied},
         tied,
     )
