@@ -23,8 +23,9 @@ from tessera.runtime.shown import counted
 WIDTH = 100
 """Columns of the output where it is no terminal; the table fits them."""
 CAPTION = (
-    "size: parameters; tiles: squares of a picture, besides a thumbnail; bf16, int8: GB of\n"
-    "weights. Endings below a name are variants with the same parts. A page: tessera models NAME"
+    "size: parameters, A those that a token meets; tiles: squares of a picture, besides a thumbnail;\n"
+    "bf16, int8: GB of weights. Endings below a name are variants with the same parts.\n"
+    "A page: tessera models NAME"
 )
 
 
@@ -97,9 +98,16 @@ def models_table(chosen: Sequence[Released]) -> Table:
         first = group[0]
         sizes = [f"{first.bytes_to_load(kind) / 1e9:.1f}" for kind in ("bf16", "int8")]
         vision, language, template, squares = _words(first)
-        size = f"{first.parameters()['total'] / 1e9:.1f}B"
+        size = f"{first.parameters()['total'] / 1e9:.1f}B" + _active(first)
         table.add_row(_names(group), first.generation, vision, language, size, template, squares, *sizes)
     return table
+
+
+def _active(one: Released) -> str:
+    """Below the size, what of it a token meets, where that is less."""
+    if not isinstance(one, Entry) or one.model.decoder.experts is None:
+        return ""
+    return f"\nA{one.active / 1e9:.1f}B"
 
 
 def _words(one: Released) -> tuple[str, str, str, str]:
@@ -133,6 +141,7 @@ def _chat_model(entry: Entry) -> dict[str, Any]:
         "layouts": dict(entry.layouts),
         "vision": entry.vision.name,
         "language_model": entry.language.name,
+        "active_parameters": entry.active,
         "template": entry.template,
         "tiles": entry.squares,
         "tokens_per_tile": entry.tokens_per_tile,

@@ -20,8 +20,8 @@ class KeyRule:
     """Prefixes of own names beside prefixes of stored names; what follows them agrees.
 
     `#` stands for a layer number. One beside one is another name. Several beside one: the rows of the several
-    lie behind each other in the one. `head_width`: the one is InternLM2's `wqkv`, see `Group`. `stack`: the one
-    has a dimension for experts.
+    lie behind each other in the one. `head_width`: the one is InternLM2's `wqkv`, see `Group`. `stack`: the
+    one has a dimension for experts.
     """
 
     own: tuple[str, ...]
@@ -49,8 +49,8 @@ class KeyRule:
 
 @dataclass(frozen=True)
 class Stack:
-    """One stored tensor [E, out, in] of so many experts, whose rows lie behind each other in ours, [E * out, in];
-    `turned` it is [E, in, out]. A bias is [E, out]."""
+    """One stored tensor [E, out, in] of so many experts, whose rows lie behind each other in ours,
+    [E * out, in]; `turned` it is [E, in, out]. A bias is [E, out]."""
 
     experts: int
     turned: bool = False

@@ -84,15 +84,13 @@ class VisionConfig(Config):
         return block * self.num_hidden_layers + Weights(patches + width + (1 + self.grid**2) * width)
 
 
-DecoderKind = Literal[
-    "llama", "internlm2", "internlm3", "qwen2", "qwen3", "phi3", "qwen3_moe", "gpt_oss"
-]
+DecoderKind = Literal["llama", "internlm2", "internlm3", "qwen2", "qwen3", "phi3", "qwen3_moe", "gpt_oss"]
 """Whose file format a decoder is published in; the arithmetic follows from the other fields alone."""
 
 
 class DecoderConfig(Config):
-    """One decoder for LLaMA, Yi, InternLM2/3, Qwen2/2.5/3, Phi-3 (docs/facts/models.md), Qwen3-MoE and GPT-OSS
-    (docs/facts/moe.md)."""
+    """One decoder for LLaMA, Yi, InternLM2/3, Qwen2/2.5/3, Phi-3 (docs/facts/models.md), Qwen3-MoE and
+    GPT-OSS (docs/facts/moe.md)."""
 
     architecture: DecoderKind = "qwen2"
     vocab_size: Size

@@ -81,7 +81,7 @@ def _llama3(frequencies: torch.Tensor, scaling: RopeScaling) -> torch.Tensor:
 
 
 def _yarn(periods: torch.Tensor, theta: float, scaling: RopeScaling) -> torch.Tensor:
-    """As llama3, but the blend is linear in the channel; its ends are rounded outwards to whole ones, or not."""
+    """As llama3, but the blend is linear in the channel; `truncate` rounds its ends outwards."""
     channels = 2 * len(periods)
 
     def channel_of(turns: float) -> float:

@@ -1,7 +1,8 @@
 """Blocks of a model through `torch.compile`: norms, activations, rotations and sums as few kernels.
 
-Attention and experts stay outside of the graphs. A layout, and the number of rows of an expert, differ from
-pack to pack, and what a graph reads of them would be compiled anew each time. Blocks of one kind share a graph, so a model of any depth compiles few.
+Attention and experts stay outside of the graphs. A layout, and how many rows an expert has, differ from pack
+to pack, and what a graph reads of them would be compiled anew each time. Blocks of one kind share a graph, so
+a model of any depth compiles few.
 """
 
 from collections.abc import Iterator

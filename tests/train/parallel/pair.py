@@ -67,6 +67,8 @@ CASES: dict[str, dict[str, Any]] = {
     "sharded factors": FULL | {"rules": _factors(0.1)},
     "sharded factors on int8": FULL | {"rules": _factors(0.1), "linears": "int8"},
     "sharded in bfloat16": FULL | {"precision": "bfloat16"},
+    "sharded experts": FULL | {"family": "nano_moe"},
+    "sharded experts, recomputed": FULL | {"family": "nano_moe", "recompute": "blocks"},
     "copies": FULL | {"parallel": Parallel(replicate=2, shard=1)},
     "tokens shared": FULL | {"parallel": Parallel(sequence=2)},
     "tokens shared, factors": FULL | {"parallel": Parallel(sequence=2), "rules": _factors(0.0)},
@@ -84,7 +86,8 @@ def packs(averaging: Any = "square") -> list[list[Pack]]:
 
 def steps(mesh: ProcessMesh, settings: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Losses and norms of these steps, the held-out loss, and the weights behind them."""
-    model, masters = tiny.model(), Masters(settings.get("precision", "float32"))
+    family: str = settings.get("family", "nano_model")
+    model, masters = tiny.model(family=family), Masters(settings.get("precision", "float32"))
     rules: Sequence[Rule] = settings["rules"]
     blocks = model.decoder.layers
     for path, module in list(blocks.named_modules()) if "linears" in settings else ():

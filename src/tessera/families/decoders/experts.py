@@ -89,16 +89,16 @@ def expert_kind(decoder: DecoderConfig) -> DecoderKind | None:
         return None
     known = experts is not None and decoder.attention_output_bias == decoder.attention_bias
     if known and experts is not None:
-        if experts.gate == "silu" and decoder.qk_norm and not limited and not experts.bias:
-            if experts.shares != "chosen":
-                return "qwen3_moe"
+        plain = experts.gate == "silu" and not experts.bias and experts.shares != "chosen"
+        if plain and decoder.qk_norm and not limited:
+            return "qwen3_moe"
         usual = experts.bias and experts.shares == "chosen" and not decoder.qk_norm
         everywhere = experts.layers(decoder.num_hidden_layers) == decoder.num_hidden_layers
         if experts.gate == "clamped" and usual and decoder.attention_sinks and everywhere:
             return "gpt_oss"
     raise ValueError(
-        "decoder.experts, attention_sinks, sliding_layers and attention_output_bias are those of no published "
-        "class (Qwen3-MoE, GPT-OSS); save in layout 'tessera'"
+        "decoder.experts, attention_sinks, sliding_layers and attention_output_bias are those of no "
+        "published class (Qwen3-MoE, GPT-OSS); save in layout 'tessera'"
     )
 
 

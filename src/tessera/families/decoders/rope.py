@@ -18,9 +18,7 @@ KIND_FIELDS = {
 """What a kind has beside the factor; these three also name the trained length."""
 
 
-GPT_OSS_ROPE = RopeScaling(
-    kind="yarn", factor=32.0, original_max_position_embeddings=4096, truncate=False
-)
+GPT_OSS_ROPE = RopeScaling(kind="yarn", factor=32.0, original_max_position_embeddings=4096, truncate=False)
 """What GPT-OSS's class takes where a file says nothing."""
 
 

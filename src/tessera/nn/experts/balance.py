@@ -11,7 +11,7 @@ from tessera.nn.experts.routing import Router
 
 @contextmanager
 def router_scores(model: nn.Module) -> Iterator[list[torch.Tensor]]:
-    """Inside, the list takes what every router says of its tokens, float32 [T, E], in the order of the layers.
+    """Inside, the list takes what every router says of its tokens, float32 [T, E], layer by layer.
 
     Leave it before the backward pass: blocks that compute again would be heard twice.
     """
@@ -30,8 +30,8 @@ def balance_loss(
 ) -> torch.Tensor:
     """E times the sum over experts of the share of tokens that they get and their mean probability: float32.
 
-    scores [T, E] of each layer; both means are over the tokens of all layers, as in transformers. counted bool
-    [T]: tokens that count, None for all; padding does not. An even choice of k experts gives k.
+    scores [T, E] of each layer; both means are over the tokens of all layers, as in transformers. counted
+    bool [T]: tokens that count, None for all; padding does not. An even choice of k experts gives k.
     """
     device, experts = scores[0].device, scores[0].shape[-1]
     taken, probability = (torch.zeros(experts, device=device) for _ in range(2))

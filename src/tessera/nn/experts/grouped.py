@@ -14,13 +14,25 @@ ALIGNED = 16
 """Bytes at which rows must begin for PyTorch's grouped product on CUDA."""
 
 
+def rows_of_each(taken: torch.Tensor, experts: int) -> torch.Tensor:
+    """int64 [E]: how many rows of taken int64 [R] go to each expert. On the meta device, where there are no
+    numbers, the first has all."""
+    if taken.device.type == "meta":
+        return torch.tensor([len(taken)] + [0] * (experts - 1), device="cpu")
+    return torch.bincount(taken, minlength=experts)
+
+
 def expert_rows(
-    rows: torch.Tensor, counts: torch.Tensor, stacks: tuple[nn.Module, nn.Module], gate: Gate, cuts: tuple[Cut, Cut]
+    rows: torch.Tensor,
+    counts: torch.Tensor,
+    stacks: tuple[nn.Module, nn.Module],
+    gate: Gate,
+    cuts: tuple[Cut, Cut],
 ) -> torch.Tensor:
     """Rows [R, D], those of the first expert first, to [R, D]. counts int64 [E]: rows of each expert.
 
-    On CUDA in bfloat16 all experts are one call of `F.grouped_mm`, and nothing waits for the device; elsewhere
-    the experts that have rows take turns.
+    On CUDA in bfloat16 all experts are one call of `F.grouped_mm`, and nothing waits for the device;
+    elsewhere the experts that have rows take turns.
     """
     first, last = stacks
     if grouped_here(rows, stacks):
@@ -29,9 +41,7 @@ def expert_rows(
     sizes: list[int] = counts.tolist()
     one, other = (expert_product(stack, len(sizes), cut) for stack, cut in zip(stacks, cuts, strict=True))
     parts = [
-        other(number, gate(one(number, part)))
-        for number, part in enumerate(rows.split(sizes))
-        if len(part)
+        other(number, gate(one(number, part))) for number, part in enumerate(rows.split(sizes)) if len(part)
     ]
     return torch.cat(parts) if parts else rows
 
@@ -48,7 +58,7 @@ def grouped_here(rows: torch.Tensor, stacks: tuple[nn.Module, nn.Module]) -> boo
 def grouped_product(
     rows: torch.Tensor, stack: nn.Module, counts: torch.Tensor, ends: torch.Tensor
 ) -> torch.Tensor:
-    """Rows [R, in] to [R, out], each by the matrix of its expert; ends int32 [E]: where each one's rows end."""
+    """Rows [R, in] to [R, out], each by the matrix of its expert; ends int32 [E]: where an expert's end."""
     assert isinstance(stack, nn.Linear)
     weight = stack.weight.unflatten(0, (len(counts), -1))  # [E, out, in]
     out: torch.Tensor = F.grouped_mm(rows, weight.transpose(1, 2), offs=ends)

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tessera.nn.experts.grouped import Gate, expert_rows
+from tessera.nn.experts.grouped import Gate, expert_rows, rows_of_each
 from tessera.nn.experts.kinds import Shares
 from tessera.nn.experts.routing import Router, choose_experts
 from tessera.nn.experts.stack import Cut, ExpertStack
@@ -27,7 +27,8 @@ def clamped_gate(alpha: float, limit: float) -> Gate:
 
 
 class Experts(nn.Module):
-    """All experts of a block: `gate_up_proj` [E * 2 I, D] and `down_proj` [E * D, I], an expert's rows together.
+    """All experts of a block: `gate_up_proj` [E * 2 I, D] and `down_proj` [E * D, I], an expert's rows
+    together.
 
     Of an expert's rows in `gate_up_proj` the gate's come first (`silu`), or the two take turns (`clamped`).
     """
@@ -44,7 +45,7 @@ class Experts(nn.Module):
         taken = chosen.flatten()
         order = taken.argsort(stable=True)  # rows of the first expert first
         rows = x.index_select(0, order // chosen.shape[1])
-        counts = torch.bincount(taken, minlength=self.count)
+        counts = rows_of_each(taken, self.count)
         out = expert_rows(rows, counts, (self.gate_up_proj, self.down_proj), self.gate, self._cuts)
         out = out * shares.flatten()[order, None].to(out.dtype)
         back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))

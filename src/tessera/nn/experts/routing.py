@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from tessera.nn.experts.kinds import Shares
 
+
 @dataclass(frozen=True)
 class Choice:
     """Of each token its experts int64 [T, k], the best first, and their shares float32 [T, k]."""
@@ -20,7 +21,7 @@ class Choice:
 
 
 class Router(nn.Module):
-    """Scores of all experts for each token, with a bias in GPT-OSS. It is never packed, quantised or wrapped."""
+    """Scores of all experts for each token, with a bias in GPT-OSS; never packed, quantised or wrapped."""
 
     def __init__(self, width: int, experts: int, bias: bool) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""The matrices of all experts of a block, one below the other: what is cut by rows is a matrix of one expert.
+"""The matrices of all experts of a block, one below the other: some rows of it are the matrix of one expert.
 
-As rows of one linear they are read, quantised and shared out like every other matrix. A forward pass reads the
-rows of those experts that got tokens, and no others.
+As rows of one linear they are read, quantised and shared out like every other matrix. A forward pass reads
+the rows of those experts that got tokens, and no others.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def expert_product(stack: nn.Module, count: int, cut: Cut) -> Product:
         return lambda number, rows: layers[number](rows)
     if not isinstance(stack, nn.Linear):
         raise ValueError(
-            f"experts: {type(stack).__name__} in place of a stack of experts; LoRA takes matrices of attention "
-            "alone: name them in the rule's pattern"
+            f"experts: {type(stack).__name__} in place of a stack of experts; LoRA takes matrices of "
+            "attention alone: name them in the rule's pattern"
         )
     weight, bias = stack.weight.unflatten(0, (count, -1)), None
     if stack.bias is not None:
@@ -70,5 +70,7 @@ def expert_product(stack: nn.Module, count: int, cut: Cut) -> Product:
     if torch.is_grad_enabled() and weight.requires_grad:
         # The gradient of a cut is a whole stack of zeros: one for all experts, not one for each.
         weights, biases = weight.unbind(), None if bias is None else bias.unbind()
-        return lambda number, rows: F.linear(rows, weights[number], None if biases is None else biases[number])
+        return lambda number, rows: F.linear(
+            rows, weights[number], None if biases is None else biases[number]
+        )
     return lambda number, rows: F.linear(rows, weight[number], None if bias is None else bias[number])
