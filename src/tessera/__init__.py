@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 
     from tessera.align.test_time.model import SelectingModel
     from tessera.chat.message import Video
+    from tessera.checkpoints.backbone.encoder import VisionEncoder
     from tessera.engine.chat_model import ChatModel
     from tessera.engine.pipeline.config import GenerationConfig
     from tessera.engine.pipeline.pipe import Pipeline
     from tessera.imaging.pictures.reading import PictureReading
 
 __version__ = "0.1.0"
-__all__ = ["ChatModel", "GenerationConfig", "Video", "load", "pipeline"]
+__all__ = ["ChatModel", "GenerationConfig", "Video", "load", "load_vision", "pipeline"]
 
 
 def load(
@@ -73,6 +74,33 @@ def load(
         unknown=unknown,
         made=SelectingModel,
     )
+
+
+def load_vision(
+    name_or_folder: str | Path | None = None,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    *,
+    config: Mapping[str, Any] | None = None,
+) -> VisionEncoder:
+    """Open an InternViT as a backbone: pictures to patch features of any layer, at any resolution.
+
+    name_or_folder: a ViT alone or any model that has one, as a folder, as a name such as
+    "OpenGVLab/InternViT-300M-448px-V2_5", or as one file of weights (.pth of the code for classification);
+    None is the small one that ships here. dtype: "auto" is the stored one (float16 becomes bfloat16 on a
+    CPU). config: fields such as num_attention_heads for a file of weights that has no config.json beside it.
+
+        vit = tessera.load_vision("OpenGVLab/InternViT-300M-448px-V2_5")
+        found = vit("cat.jpg", size=(448, 896), layers=(-4, -1))
+        found.patches        # [1, 32, 64, 1024]
+        found.layers[-4]     # the same, three layers below
+        found.pooler_output  # [1, 1024], the class token
+
+    Raises ValueError naming file, key and remedy for what cannot be opened. docs/backbone.md has more.
+    """
+    from tessera.checkpoints.backbone.opening import open_vision
+
+    return open_vision(name_or_folder, device, dtype, config=config)
 
 
 def pipeline(model_path: str | Path | None = None, **options: Any) -> Pipeline:

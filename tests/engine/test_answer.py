@@ -166,7 +166,7 @@ def test_the_cards_order_of_arguments_is_named(model: ChatModel) -> None:
         (None, {"torch_dtype": "bfloat16"}, "torch_dtype = 'bfloat16': no such setting; give dtype="),
         (None, {"trust_remote_code": True}, "not needed here; leave it out"),
         (None, {"devise": "cpu"}, "did you mean device"),
-        ("opengvlab/Mono-InternVL-2B", {}, "has no ViT"),
+        ("opengvlab/Mono-InternVL-1.5-2B", {}, "adds visual experts to attention"),
         ("InternVL3_5-30B-A3B", {}, "is a mixture of experts"),
     ],
 )

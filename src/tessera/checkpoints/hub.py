@@ -64,6 +64,8 @@ def hub_name(name: str, alone: bool = False) -> str:
             entry = get_released(name)
         except ValueError as error:
             raise ValueError(f"no folder {name!r} here; {error}") from error
+        if not alone:
+            require_openable(entry.hub)
         return f"{entry.hub}{form_in(name)}"
     raise ValueError(f"{name}: no such folder; give a checkpoint folder, owner/name of the hub, or a name")
 

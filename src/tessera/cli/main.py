@@ -48,6 +48,8 @@ RECIPE_FIELDS = (
 VERBS = {
     "chat": Verb("ask a model about pictures and clips", "chat:ChatCommand"),
     "answer": Verb("answer by the best, or the most, of several candidates", "serving.answer:AnswerCommand"),
+    "classify": Verb("say what pictures show, of classes in words", "retrieval.classify:ClassifyCommand"),
+    "retrieve": Verb("find pictures by texts, texts by pictures", "retrieval.retrieve:RetrieveCommand"),
     "models": Verb("list the released models; describe one", "models:ModelsCommand"),
     "serve": Verb("serve a model to OpenAI's clients", "serving.serve:ServeCommand"),
     "run": Verb("answer a file of requests, as OpenAI's batches are", "serving.run:RunFileCommand"),

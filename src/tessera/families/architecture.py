@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import SpecialTokens
-from tessera.families.keymap import OWN, KeyMap
+from tessera.families.keymap import OWN, KeyMap, Shape
 from tessera.models.config import DecoderConfig, ModelConfig, VisionConfig
 
 if TYPE_CHECKING:
@@ -46,11 +46,17 @@ class Reading:
 
 @dataclass(frozen=True)
 class EncoderReading:
-    """What the folder of a vision encoder alone says: its config, and the pixels that it was trained on."""
+    """What a folder says of a vision encoder, alone or in a model: its config, and the pixels that it was
+    trained on."""
 
     config: VisionConfig
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    stored_grid: int | None = None
+    """Patches along a side of the stored position embedding, where the config has others."""
+
+
+EncoderByShapes = Callable[[Mapping[str, Shape], Mapping[str, Any]], EncoderReading | None]
 
 
 class PublishedLayout(Protocol):
@@ -91,7 +97,11 @@ class Architecture:
     layouts: Mapping[str, PublishedLayout] = field(default_factory=dict)
     """By name (`official`, `transformers`); Tessera's own layout needs no declaration."""
     encoders: Mapping[str, Callable[[Path], EncoderReading]] = field(default_factory=dict)
-    """`model_type` in the folder of a vision encoder alone -> what reads that."""
+    """`model_type` of a vision encoder -> what reads it from its own folder's config.json, or from the
+    `vision_config` in that of a model."""
+    encoder_by_shapes: EncoderByShapes = lambda *_: None
+    """What knows a vision encoder by the shapes of its tensors alone: stored key -> shape, and fields of its
+    config that somebody has said beside."""
     templates: Mapping[str, Template] = field(default_factory=dict)
     tokens: SpecialTokens = SpecialTokens()
     """What the tokenizer of every member has."""

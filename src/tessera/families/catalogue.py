@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tessera.families.entry import OWNER, Component, Entry, Released
 from tessera.families.internvl import catalogue as internvl
+from tessera.families.mono import catalogue as mono
 from tessera.models.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 FORMS = ("-hf", "-AWQ")
 """transformers' layout, and linears in 4 bits."""
-CATALOGUES = (internvl,)
+CATALOGUES = (internvl, mono)
 """The catalogue of every family folder."""
 
 
@@ -66,10 +67,14 @@ def get_entry(name: str) -> Entry:
 
 
 def require_openable(name: str) -> None:
-    """ValueError with the reason for a published model, given as owner/name, that is not opened."""
+    """ValueError with the reason for a published model, given as owner/name, that is not opened as a whole
+    one."""
     owner, _, short = name.partition("/")
     if owner.lower() == OWNER.lower() and (reason := refusal(short)):
         raise ValueError(f"model: {short} {reason}")
+    found = _by_name().get(_key(name))
+    if isinstance(found, Component) and found.purpose == "vision encoder":
+        raise ValueError(f"model: {found.name} is a ViT alone, which does not chat; it opens so: {found.use}")
 
 
 def refusal(name: str) -> str | None:

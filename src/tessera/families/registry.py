@@ -27,8 +27,9 @@ def register(architecture: Architecture) -> None:
 def architectures() -> dict[str, Architecture]:
     """Every architecture by name, the package's own first."""
     from tessera.families.internvl.architecture import INTERNVL
+    from tessera.families.mono.architecture import MONO
 
-    own = (INTERNVL,)
+    own = (INTERNVL, MONO)
     return {**{each.name: each for each in own}, **_REGISTERED}
 
 

@@ -83,6 +83,17 @@ def frames_by_rate(
     return list(dict.fromkeys(min(_shown_at(instant, fps, times), last) for instant in instants))
 
 
+def spread_frames(total: int, count: int) -> list[int]:
+    """The middles of `count` stretches of a clip, by the rule of video retrieval (docs/facts/embedding.md).
+
+    Numbers ascend and do not repeat: fewer come from a clip that has fewer frames, and where the stretches,
+    rounded up, reach beyond its end. Raises ValueError when a number is out of range.
+    """
+    _check(total, count)
+    stretch = math.ceil(total / count)
+    return [start + min(stretch // 2, total - 1 - start) for start in range(0, total, stretch)]
+
+
 def seconds_to_frames(
     total: int, fps: float, start: float | None, end: float | None, times: Times | None
 ) -> tuple[int, int]:

@@ -118,6 +118,8 @@ class DecoderConfig(Config):
     qk_norm: bool = False
     """RMS norm over each head of query and key before the rotation (Qwen3)."""
     tie_word_embeddings: bool = False
+    visual_experts: bool = False
+    """A second feed-forward in every block, of the same shape, for tokens of pictures (Mono-InternVL)."""
     max_position_embeddings: Length = 32768
     rope_scaling: RopeScaling | None = None
 
@@ -130,6 +132,8 @@ class DecoderConfig(Config):
             raise ValueError(f"hidden_size {self.hidden_size} is less than num_attention_heads")
         if self.rope_scaling and self.rope_scaling.kind == "longrope":
             self._check_longrope(self.rope_scaling)
+        if self.experts is not None and self.visual_experts:
+            raise ValueError("visual_experts with experts: no decoder has both; leave one out")
         if self.sliding_layers and self.sliding_window is None:
             raise ValueError("sliding_layers without sliding_window: say how many tokens they see")
         return self
@@ -176,7 +180,8 @@ class DecoderConfig(Config):
         more += ", attention sinks" if self.attention_sinks else ""
         if self.sliding_layers:
             more += f", {len(self.sliding_layers)} layers see {self.sliding_window} tokens"
-        parts = f"feed-forward {self.intermediate_size}"
+        twice = " for text and again for pictures" if self.visual_experts else ""
+        parts = f"feed-forward {self.intermediate_size}{twice}"
         if experts := self.experts:
             parts = f"{experts.count} experts of {experts.intermediate_size}, {experts.top_k} for a token"
         return (
@@ -197,6 +202,7 @@ class DecoderConfig(Config):
         """Weights of embeddings, blocks, last norm and output head; a tied head counts once."""
         width, heads = self.hidden_size, self.num_attention_heads
         queries, keys = heads * self.head_width, self.num_key_value_heads * self.head_width
+        forward = matrix(self.intermediate_size, width) * 2 + matrix(width, self.intermediate_size)
         block = (
             matrix(queries, width, self.attention_bias)
             + matrix(keys, width, self.attention_bias) * 2
@@ -204,7 +210,7 @@ class DecoderConfig(Config):
             + Weights(2 * width + (2 * self.head_width if self.qk_norm else 0))
             + Weights(heads if self.attention_sinks else 0)
         )
-        dense = matrix(self.intermediate_size, width) * 2 + matrix(width, self.intermediate_size)
+        dense = forward * (1 + self.visual_experts)
         depth, sparse = self.num_hidden_layers, self._sparse
         inner = dense * (depth - sparse)
         if self.experts is not None:

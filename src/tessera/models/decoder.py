@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from tessera.models.config import DecoderConfig
+from tessera.models.routing import Routes, routed
 from tessera.nn.attention.api import Attend
 from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.layout import Layout
@@ -71,13 +72,15 @@ class DecoderAttention(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Pre-norm attention, and a gated MLP or experts."""
+    """Pre-norm attention, and a gated MLP or experts; with visual experts a second MLP, for tokens of
+    pictures."""
 
     def __init__(self, config: DecoderConfig, layer: int) -> None:
         super().__init__()
         width, eps = config.hidden_size, config.rms_norm_eps
         self.self_attn = DecoderAttention(config, layer)
         self.mlp = _feed_forward(config, layer)
+        self.mlp_visual = GatedMLP(width, config.intermediate_size) if config.visual_experts else None
         self.input_layernorm = RMSNorm(width, eps)
         self.post_attention_layernorm = RMSNorm(width, eps)
 
@@ -88,19 +91,21 @@ class DecoderBlock(nn.Module):
         layout: Layout,
         cache: KVCache | None = None,
         rows: torch.Tensor | None = None,
+        routes: Routes | None = None,
     ) -> torch.Tensor:
-        """[T, D] to [T, D], or to [R, D] of the given rows alone."""
-        done = None if rows is not None and len(rows) < len(x) else self._at_once(x, tables, layout, cache)
+        """[T, D] to [T, D], or to [R, D] of the given rows alone. `routes`: which tokens are of pictures."""
+        some = routes is not None or (rows is not None and len(rows) < len(x))
+        done = None if some else self._at_once(x, tables, layout, cache)
         if done is not None:
             return done
         x = choose(x, rows) + self.self_attn(self.input_layernorm(x), tables, layout, cache, rows)
-        out: torch.Tensor = x + self.mlp(self.post_attention_layernorm(x))
-        return out
+        asked = None if routes is None else routes.tokens if rows is None else routes.asked
+        return x + routed(self.post_attention_layernorm(x), asked, self.mlp, self.mlp_visual)
 
     def _at_once(
         self, x: torch.Tensor, tables: Tables, layout: Layout, cache: KVCache | None
     ) -> torch.Tensor | None:
-        """The same in one call, for the newest tokens on a CPU; None elsewhere."""
+        """The same in one call, for the newest tokens of text on a CPU; None elsewhere."""
         if cache is None or len(x) != len(layout.lengths) or (parts := self.parts) is None:
             return None
         return newest_tokens(parts, x, tables, layout, cache, self.self_attn.attend.layer)
@@ -164,6 +169,7 @@ class Decoder(nn.Module):
         cache: KVCache | None = None,
         rows: torch.Tensor | None = None,
         reach: torch.Tensor | None = None,
+        visual: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Embeddings [T, D] to final hidden states [T, D]; positions float [T] default to the layout's.
 
@@ -173,6 +179,8 @@ class Decoder(nn.Module):
         `rows` int64 [R], ascending, names the only states that are wanted, [R, D]: the last block computes
         keys and values for all tokens and everything else for these alone.
 
+        `visual` bool [T], on any device: the tokens of pictures, which visual experts take; None for none.
+
         Blocks may lie on several devices: states and tables move where the next block's `input_layernorm`
         lies, which is where the cache's pages of that block must lie, and leave on the device of `norm`.
         """
@@ -181,16 +189,20 @@ class Decoder(nn.Module):
         if positions is None:
             positions = layout.positions(embeddings.device)
         tables = self._tables(positions.to(embeddings.device), layout, embeddings.dtype, reach)
-        copies = {embeddings.device: tables}  # each device gets its tables once, however often x comes by
+        routes = None if visual is None or not self.routes else Routes.of(visual, rows, embeddings.device)
+        # Each device gets its tables and routes once, however often x comes by.
+        copies = {embeddings.device: (tables, routes)}
         x = embeddings
         last = len(self.layers) - 1
         for number, (layer, device) in enumerate(zip(self.layers, self.layer_devices, strict=True)):
             if device != x.device:
                 x = x.to(device)
                 if device not in copies:
-                    copies[device] = (tables[0].to(device), tables[1].to(device))
+                    moved = (tables[0].to(device), tables[1].to(device))
+                    copies[device] = (moved, routes and routes.to(device))
             wanted = rows.to(device) if rows is not None and number == last else None
-            x = run_block(layer, self.recompute, x, copies[device], layout, cache, wanted)
+            there, routed_there = copies[device]
+            x = run_block(layer, self.recompute, x, there, layout, cache, wanted, routed_there)
         out: torch.Tensor = self.norm(x.to(self.norm.weight.device))
         return out
 
@@ -206,6 +218,11 @@ class Decoder(nn.Module):
         width, theta = self.config.head_width, self.config.rope_theta
         cosine, sine = rotary_tables(positions, width, theta, self.scaling, reach)
         return cosine.to(dtype), sine.to(dtype)  # once, not in every block
+
+    @property
+    def routes(self) -> bool:
+        """Whether tokens of pictures take a way of their own, so that `visual` matters."""
+        return self.config.visual_experts
 
     @property
     def layer_devices(self) -> tuple[torch.device, ...]:

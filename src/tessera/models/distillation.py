@@ -43,7 +43,8 @@ class Teacher:
         if (own.device, own.dtype) != (like.device, like.dtype):
             self.vit.to(like.device, like.dtype)
         pixels = normalise(tiles, self.config.mean, self.config.std, like.dtype)
-        return self.vit.last_states(pixels, self.config.layers, self.config.top)
+        top = self.config.top
+        return self.vit.states(pixels, range(top, top - self.config.layers, -1))
 
 
 class Distiller(nn.Module):
@@ -99,7 +100,7 @@ class Distiller(nn.Module):
         """uint8 tiles [N, S, S, 3] to float32 [N]: the mean of 1 - cosine over states and layers."""
         wanted = self.teacher.states(tiles, self.vision.like)
         pixels = normalise(tiles, self.mean, self.std, self.vision.like.dtype)
-        found = self.vision.last_states(pixels, len(wanted))
+        found = self.vision.states(pixels, range(-1, -1 - len(wanted), -1))
         if self.projection_heads:
             found = [head(state) for head, state in zip(self.projection_heads, found, strict=True)]
         pairs = zip(found, wanted, strict=True)

@@ -105,7 +105,8 @@ class VLM(nn.Module):
 
         Parts and blocks may lie on several devices (`Decoder.forward`); inputs may come from any."""
         embeddings = self.embed(ids, tiles, features, spare)
-        hidden: torch.Tensor = self.decoder(embeddings, layout, positions, cache, rows, reach)
+        visual = ids == self.config.image_token_id if self.decoder.routes else None
+        hidden: torch.Tensor = self.decoder(embeddings, layout, positions, cache, rows, reach, visual)
         return hidden
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """What a folder says of the encoder or the decoder in it: alone, a saved part, or in a whole model."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -9,10 +10,13 @@ import torch
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.checkpoints import own
 from tessera.checkpoints.description import CONFIG_FILE
+from tessera.checkpoints.files.folder import holds_weights
 from tessera.checkpoints.files.shards import ShardReader
+from tessera.checkpoints.files.weight_files import LOOSE
+from tessera.checkpoints.hub import TOKENIZER_FILES
 from tessera.checkpoints.load import read_description
 from tessera.checkpoints.surgery import PART_FILE, saved_config
-from tessera.families.architecture import StoredGrid
+from tessera.families.architecture import EncoderReading, StoredGrid
 from tessera.families.decoders.config import read_language_model
 from tessera.families.family import Family
 from tessera.families.registry import architectures, find_encoder
@@ -23,7 +27,6 @@ from tessera.models.config import (
     POSITIONS,
     DecoderConfig,
     VisionConfig,
-    VLMConfig,
 )
 from tessera.runtime.json_file import read_object
 from tessera.runtime.shown import shown
@@ -34,6 +37,7 @@ class VisionBase:
     """A vision encoder in a folder."""
 
     folder: Path
+    """Of its weights; or the one file that holds them."""
     config: VisionConfig
     stored_grid: int
     """Patches along a side for which the position embedding is stored."""
@@ -47,28 +51,59 @@ class VisionBase:
         return StoredGrid(POSITIONS, self.stored_grid, grid)
 
     @classmethod
-    def find(cls, folder: Path) -> Self:
-        """ValueError for a folder that holds none, naming what can be given."""
+    def find(cls, folder: Path, said: Mapping[str, Any] | None = None) -> Self:
+        """In a folder, or in one file of weights. `said`: fields of its config, where none lies beside it.
+
+        ValueError for what holds no encoder, naming what can be given.
+        """
         if (folder / PART_FILE).is_file():
             config = VisionConfig.model_validate(saved_config("vision", folder)[1])
             return cls(folder, config, config.grid, {"mean": IMAGENET_MEAN, "std": IMAGENET_STD})
-        model_type = _model_type(folder)
+        weights = _loose(folder)
+        if folder.is_file() or (weights != folder and not (folder / CONFIG_FILE).is_file()):
+            return cls._by_shapes(weights, said or {})
+        content = {} if own.describes(folder) else _content(folder)
+        model_type = content.get("model_type")
         if read := find_encoder(model_type):
-            said = read(folder)
-            _require_held(folder, said.config.weights())
-            return cls(folder, said.config, said.config.grid, {"mean": said.mean, "std": said.std})
+            found = read(folder)
+            _require_held(weights, found.config.weights())
+            return cls._read(weights, found)
         if not _is_whole(folder, model_type):
             raise ValueError(
                 f"{shown(folder)}: {CONFIG_FILE} says model_type = {shown(model_type)}, which is no vision "
                 "encoder that is read here; give an InternViT, a model that has one, or a saved part"
             )
+        if nested := _without_tokenizer(folder, content):
+            return cls._read(folder, nested(folder))
+        return cls._in_whole(folder)
+
+    @classmethod
+    def _read(cls, weights: Path, said: EncoderReading) -> Self:
+        grid = said.config.grid if said.stored_grid is None else said.stored_grid
+        return cls(weights, said.config, grid, {"mean": said.mean, "std": said.std})
+
+    @classmethod
+    def _by_shapes(cls, weights: Path, said: Mapping[str, Any]) -> Self:
+        with ShardReader(weights) as reader:
+            shapes = {key: reader.shape(key) for key in reader.files}
+        for architecture in architectures().values():
+            if found := architecture.encoder_by_shapes(shapes, said):
+                return cls._read(weights, found)
+        raise ValueError(
+            f"{shown(weights)}: no key belongs to an InternViT (the first is {shown(next(iter(shapes), ''))})"
+            "; give the file or the folder of one, or a model that has one"
+        )
+
+    @classmethod
+    def _in_whole(cls, folder: Path) -> Self:
         found = read_description(folder)
         model = found.family.model
-        if not isinstance(model, VLMConfig):
+        vision = getattr(model, "vision", None)
+        if not isinstance(vision, VisionConfig):
             raise ValueError(f"{shown(folder)}: {found.family.name} has no InternViT; give another model")
-        grid = model.vision.grid if found.stored_grid is None else found.stored_grid.stored
+        grid = vision.grid if found.stored_grid is None else found.stored_grid.stored
         pixels = model.model_dump(include={"mean", "std"})
-        return cls(folder, model.vision, grid, pixels, found.family)
+        return cls(folder, vision, grid, pixels, found.family)
 
 
 @dataclass(frozen=True)
@@ -126,16 +161,34 @@ def _require_held(folder: Path, weights: Weights) -> None:
         )
 
 
-def _model_type(folder: Path) -> object:
-    path = folder / CONFIG_FILE
-    if own.describes(folder):
+def _loose(folder: Path) -> Path:
+    """The one file that holds an encoder's weights in a folder where nothing else does; else the folder."""
+    if not folder.is_dir() or holds_weights(folder):
+        return folder
+    files = [path for ending in LOOSE for path in sorted(folder.glob(f"*{ending}"))]
+    return files[0] if len(files) == 1 else folder
+
+
+def _without_tokenizer(folder: Path, content: Mapping[str, Any]) -> Callable[[Path], EncoderReading] | None:
+    """What reads the encoder of a whole model whose tokenizer is not there: none is needed to see."""
+    nested = content.get("vision_config")
+    if any((folder / name).is_file() for name in TOKENIZER_FILES) or not isinstance(nested, Mapping):
         return None
+    return find_encoder(nested.get("model_type"))
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG_FILE
     if not path.is_file():
         raise ValueError(
             f"{shown(folder)} holds neither {CONFIG_FILE} nor {own.CONFIG_FILE} nor {PART_FILE}: give the "
             "folder of a model, or of a part of one"
         )
-    return read_object(path).get("model_type")
+    return read_object(path)
+
+
+def _model_type(folder: Path) -> object:
+    return None if own.describes(folder) else _content(folder).get("model_type")
 
 
 def _is_whole(folder: Path, model_type: object) -> bool:

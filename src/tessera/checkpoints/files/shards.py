@@ -44,15 +44,17 @@ class TensorSource(ABC):
 
 
 class ShardReader(TensorSource):
-    """Tensors of a folder by key.
+    """Tensors of a folder by key, or those of one file.
 
     One file is mapped at a time: whoever reads the keys in the order of their files never has more than one
     shard in memory beside what was copied.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        found, self.notes = find_weights(self.folder)
+        root = Path(folder)
+        alone = root.is_file()
+        self.folder = root.parent if alone else root
+        found, self.notes = (WeightSet(frozenset((root.name,))), ()) if alone else find_weights(root)
         self._name = ""
         self._handle: WeightFile | None = None
         self.files = self._key_table(found)

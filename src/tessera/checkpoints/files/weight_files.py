@@ -28,6 +28,10 @@ MAPPED = {
     "U8": torch.uint8,
 }
 """safetensors' names of what weights are made of."""
+LOOSE = (".pth", ".pt")
+"""Endings of one file that holds a vision encoder, as code for classification and segmentation saves it."""
+WRAPPERS = ("module", "state_dict", "model")
+"""Under which of its entries such a file has the tensors."""
 
 
 BROKEN = (
@@ -109,6 +113,8 @@ def _load_weights_only(path: Path) -> dict[str, torch.Tensor]:
             f"{shown(path)} is damaged or in torch's format of before 1.6 ({shown(error)}): "
             "fetch it again, or save it once more with a newer torch"
         ) from error
+    if path.suffix in LOOSE and isinstance(content, dict):
+        content = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict)), content)
     # Trainers save optimizer states under the same ending.
     if not isinstance(content, dict) or not all(
         isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items()

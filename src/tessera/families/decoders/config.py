@@ -34,6 +34,8 @@ BIAS_KEY: dict[str, str] = {
     **dict.fromkeys(("qwen3", "qwen3_moe", "gpt_oss"), "attention_bias"),
 }
 """Where a kind says whether query, key and value have biases; Qwen2 always has, the others never."""
+EXPERTS = "InternLM2VEForCausalLM"
+"""The class of InternLM2 with visual experts."""
 SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 """What every config has to say, under the same names here and there."""
 NULLS = (
@@ -50,11 +52,11 @@ THETA = {"gpt_oss": 150000.0}
 
 def _kind_of(config: Section) -> DecoderKind:
     names, model_type = config.texts("architectures"), config.text("model_type", "")
-    kind = CLASSES.get(names[0], "") if names else model_type
+    kind = "internlm2" if names[:1] == (EXPERTS,) else CLASSES.get(names[0], "") if names else model_type
     if kind not in CLASS_OF:
         raise ValueError(
             f"{config.where}: architectures = {shown(names[0]) if names else 'null'}, model_type = "
-            f"{shown(model_type)} cannot be opened; this version reads {', '.join(CLASSES)}"
+            f"{shown(model_type)} cannot be opened; this version reads {', '.join((*CLASSES, EXPERTS))}"
         )
     return kind  # type: ignore[return-value]  # the test above
 
@@ -82,6 +84,7 @@ def read_decoder(config: Section) -> DecoderConfig:
         attention_bias=kind == "qwen2"
         or (kind in BIAS_KEY and config.flag(BIAS_KEY[kind], kind == "gpt_oss")),
         qk_norm=kind in ("qwen3", "qwen3_moe"),
+        visual_experts=config.texts("architectures")[:1] == (EXPERTS,),
         max_position_embeddings=config.whole("max_position_embeddings", LENGTH.get(kind, 32768)),
         rope_scaling=read_scaling(config, GPT_OSS_ROPE if kind == "gpt_oss" else None),
         **read_experts(config, kind),
@@ -119,6 +122,13 @@ def published_kind(decoder: DecoderConfig) -> DecoderKind:
     """
     if found := expert_kind(decoder):
         return found
+    if decoder.visual_experts and (
+        decoder.attention_bias or decoder.qk_norm or decoder.architecture != "internlm2"
+    ):
+        raise ValueError(
+            f"visual_experts with files of {decoder.architecture}: the published class has them for "
+            "InternLM2 alone; use another layout"
+        )
     if decoder.qk_norm:
         if decoder.attention_bias:
             raise ValueError("attention_bias with qk_norm: no published class has both; use another layout")
@@ -133,7 +143,7 @@ def write_decoder(decoder: DecoderConfig, kind: DecoderKind, ids: dict[str, Any]
     """A nested config for the class of `kind`, without its rotary keys; `ids`: eos, bos and pad."""
     names = {*SIZES, "num_key_value_heads", "rms_norm_eps", "max_position_embeddings", "rope_theta"}
     section: dict[str, Any] = {
-        "architectures": [CLASS_OF[kind]],
+        "architectures": [EXPERTS if decoder.visual_experts else CLASS_OF[kind]],
         "model_type": kind,
         "hidden_act": "silu",
         **decoder.model_dump(include=names),

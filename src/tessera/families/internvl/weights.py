@@ -38,6 +38,20 @@ def _vision_transformers(prefix: str) -> list[KeyRule]:
     return [fused, *renamed(rows)]
 
 
+def _vision_classification(prefix: str) -> list[KeyRule]:
+    """InternViT in the authors' code for classification and segmentation: timm's names
+    (docs/facts/backbone.md)."""
+    rows = {
+        "vision.embeddings.class_embedding": f"{prefix}cls_token",
+        "vision.embeddings.position_embedding": f"{prefix}pos_embed",
+        "vision.embeddings.patch_embedding.": f"{prefix}patch_embed.proj.",
+        f"{VIT}ls1": f"{prefix}blocks.#.ls1.gamma",
+        f"{VIT}ls2": f"{prefix}blocks.#.ls2.gamma",
+        VIT: f"{prefix}blocks.#.",
+    }
+    return renamed(rows)
+
+
 def _connector(norm: str, first: str, second: str) -> list[KeyRule]:
     return renamed({"connector.norm.": norm, "connector.linear_1.": first, "connector.linear_2.": second})
 
@@ -79,7 +93,8 @@ def transformers_table(kind: DecoderKind, keys: Collection[str] = (), experts: i
 
 
 def part_tables(part: str, decoder: DecoderConfig | None, keys: Collection[str]) -> Iterator[KeyMap]:
-    """Whole checkpoints of both layouts, and a released InternViT alone, from its authors or transformers."""
+    """Whole checkpoints of both layouts, and a released InternViT alone, from its authors (in chat models, or
+    in classification and segmentation) or transformers."""
     kinds: list[DecoderKind] = [decoder.architecture, "llama"] if decoder else ["llama"]
     width, experts = (decoder.head_width, decoder.expert_count) if decoder else (0, 0)
     for kind in dict.fromkeys(kinds):
@@ -88,6 +103,8 @@ def part_tables(part: str, decoder: DecoderConfig | None, keys: Collection[str])
     if part == "vision":
         yield KeyMap(_vision(""))
         yield KeyMap(_vision_transformers(""))
+        yield KeyMap(_vision_classification(""))
+        yield KeyMap(_vision_classification("backbone."))
 
 
 CARD_NAMES = (

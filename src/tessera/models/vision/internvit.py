@@ -3,6 +3,8 @@
 Source: docs/facts/architecture.md. `N` tiles, `S` side in pixels, `P` patches per tile, `D` width.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -122,30 +124,35 @@ class VisionTransformer(TileEncoder):
         self.embeddings = PatchEmbedding(config)
         self.layers = nn.ModuleList(VisionBlock(config, rate) for rate in rates)
 
-    def last_states(self, pixels: torch.Tensor, count: int, top: int = -1) -> list[torch.Tensor]:
-        """Normalised pixels float [N, 3, S, S] to `count` states [N, 1 + P, D], from `top` downwards."""
-        states: list[torch.Tensor] = [self(pixels, top % (len(self.layers) + 1) - count + 1)]
-        layout = Packed((states[0].shape[1],) * len(pixels), causal=False)
-        above = top % (len(self.layers) + 1)
-        for layer in self.layers[above - count + 1 : above]:
-            states.append(run_block(layer, self.recompute, states[-1], layout))
-        return states[::-1]
+    def states(self, pixels: torch.Tensor, wanted: Sequence[int]) -> list[torch.Tensor]:
+        """Normalised pixels float [N, 3, H, W] to the `wanted` states [N, 1 + P, D]; entry 0 of P + 1 is the
+        class token.
 
-    def forward(self, pixels: torch.Tensor, select_layer: int = -1) -> torch.Tensor:
-        """Normalised pixels float [N, 3, S, S] to states [N, 1 + P, D]; entry 0 of P + 1 is the class token.
-
-        `select_layer` indexes the depth + 1 states (0 is the embeddings, -1 the last layer).
+        Numbers count the depth + 1 states: 0 is the embeddings, -1 the last layer. What lies above the
+        highest one is not run. ValueError as `state_number` raises it.
         """
-        depth = len(self.layers)
-        if not -depth - 1 <= select_layer <= depth:
-            raise ValueError(
-                f"select_layer = {select_layer}: this ViT has states 0..{depth} (or -1..-{depth + 1})"
-            )
+        numbers = [self.state_number(one) for one in wanted]
         x: torch.Tensor = self.embeddings(pixels)
         layout = Packed((x.shape[1],) * len(x), causal=False)
-        for layer in self.layers[: select_layer % (depth + 1)]:
+        found = {0: x} if 0 in numbers else {}
+        for number, layer in enumerate(self.layers[: max(numbers)], 1):
             x = run_block(layer, self.recompute, x, layout)
-        return x
+            if number in numbers:
+                found[number] = x
+        return [found[number] for number in numbers]
+
+    def state_number(self, layer: int) -> int:
+        """A number from 0 to the depth. ValueError for one that this depth doesn't have."""
+        depth = len(self.layers)
+        if not -depth - 1 <= layer <= depth:
+            raise ValueError(
+                f"layers (select_layer) = {layer}: this ViT has states 0..{depth} (or -1..-{depth + 1})"
+            )
+        return layer % (depth + 1)
+
+    def forward(self, pixels: torch.Tensor, select_layer: int = -1) -> torch.Tensor:
+        """Normalised pixels float [N, 3, H, W] to one of `states` [N, 1 + P, D]."""
+        return self.states(pixels, (select_layer,))[0]
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Normalised pixels [N, 3, S, S] to patch states [N, P, D], the class token dropped."""

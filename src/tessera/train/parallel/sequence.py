@@ -16,6 +16,7 @@ from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
 
 from tessera.models.decoder import Decoder
+from tessera.models.routing import Routes, TokenSplit
 from tessera.train.parallel.heads import require_shares
 
 
@@ -29,6 +30,8 @@ def share_tokens(decoder: Decoder, mesh: DeviceMesh) -> None:
     shared[0].register_forward_pre_hook(exchange.scatter)
     last.register_forward_pre_hook(exchange.gather)
     for block in shared:
+        if decoder.routes:
+            block.register_forward_pre_hook(exchange.route)
         for name in ("q_proj", "k_proj", "v_proj"):
             block.get_submodule(f"self_attn.{name}").register_forward_hook(exchange.to_heads)
         block.get_submodule("self_attn.o_proj").register_forward_pre_hook(exchange.to_tokens)
@@ -41,6 +44,8 @@ class _Exchange:
         self.group, self.size, self.rank = group, size, rank
         self._total = 0
         """Tokens of the stream whose forward and backward pass run."""
+        self._routes: tuple[Routes, Routes] | None = None
+        """Those of the stream, and what this process has of them."""
 
     def scatter(self, _: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Of x [T, D] this process's tokens, [t, D]."""
@@ -48,6 +53,19 @@ class _Exchange:
         self._total = len(x)
         share = -(-len(x) // self.size)
         return _filled(x, share * self.size)[share * self.rank :][:share], *others
+
+    def route(self, _: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Which of this process's tokens are of pictures, instead of the stream's."""
+        *others, routes = args
+        if routes is None:
+            return args
+        if self._routes is None or self._routes[0] is not routes:
+            device, share = routes.tokens.back.device, -(-self._total // self.size)
+            visual = torch.zeros(share * self.size, dtype=torch.bool, device=device)
+            visual[routes.tokens.visual] = True
+            own = TokenSplit.of(visual[share * self.rank :][:share], device)
+            self._routes = routes, Routes(own, own)
+        return *others, self._routes[1]
 
     def gather(self, _: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """x [t, D] of all processes to [T, D]."""

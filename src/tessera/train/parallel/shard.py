@@ -62,7 +62,7 @@ def _share(model: nn.Module, stacks: Mapping[str, nn.ModuleList], mesh: ProcessM
                 fully_shard(block, mesh=mesh.weights, mp_policy=policy)
     with around("", model):
         root = fully_shard(model, mesh=mesh.weights, mp_policy=policy)
-    for stack in stacks.values():
+    for stack in filter(len, stacks.values()):  # a patch embedding has no blocks
         # Else what ran before it is fetched again: another thing in each process, behind `leading`.
         stack[0].set_modules_to_backward_prefetch([root])  # type: ignore[operator]
     for module in model.modules():

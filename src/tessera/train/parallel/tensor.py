@@ -27,12 +27,17 @@ def share_matrices(decoder: Decoder, mesh: DeviceMesh) -> None:
     ValueError when heads or inner width don't divide, or when a linear is no plain one.
     """
     require_shares("tensor", mesh.size(), decoder.config, decoder.config.intermediate_size)
+    experts = tuple(name.replace("mlp.", "mlp_visual.") for name in (*CUT, *JOINED) if "mlp." in name)
+    names = (*CUT, *JOINED, *(experts if decoder.config.visual_experts else ()))
     for number, block in enumerate(decoder.layers):
-        for name in (*CUT, *JOINED):
+        for name in names:
             if type(found := block.get_submodule(name)) is not nn.Linear:
                 raise ValueError(
                     f"parallel.tensor = {mesh.size()}: layer {number}, {name} is {type(found).__name__}; "
                     "only plain matrices are shared: use shard for LoRA and quantised bases"
                 )
-        plan: dict[str, ParallelStyle] = {name: ColwiseParallel() for name in CUT}
-        parallelize_module(block, mesh, plan | {name: RowwiseParallel() for name in JOINED})
+        joined = tuple(name.rpartition(".")[2] for name in JOINED)
+        plan: dict[str, ParallelStyle] = {
+            name: RowwiseParallel() if name.endswith(joined) else ColwiseParallel() for name in names
+        }
+        parallelize_module(block, mesh, plan)

@@ -4,7 +4,6 @@ Read `language_models` and `vision_models` first: the parts; then a generation; 
 Nothing here knows tensors or files: configs, words and published figures.
 """
 
-from tessera.families.entry import Component
 from tessera.families.internvl.catalogue import (
     internvl_1_1,
     internvl_1_2,
@@ -16,6 +15,7 @@ from tessera.families.internvl.catalogue import (
 )
 from tessera.families.internvl.catalogue.refused import refusal
 from tessera.families.internvl.catalogue.toy import TOYS
+from tessera.families.internvl.catalogue.vision_models import COMPONENTS
 
 __all__ = ["COMPONENTS", "ENTRIES", "GENERATIONS", "TOYS", "refusal"]
 
@@ -31,5 +31,3 @@ GENERATIONS = (
 """Oldest first."""
 ENTRIES = tuple(entry for generation in GENERATIONS for entry in generation.ENTRIES)
 """Every released chat model, variants of a size together."""
-COMPONENTS: tuple[Component, ...] = ()
-"""Every released model that does not chat."""

@@ -8,9 +8,7 @@ REFUSED: tuple[tuple[str, str], ...] = (
     (r"InternVL3_5-.*-Flash", ROUTER),
     (r"InternVL-14B-.*", "is the contrastive and generative pair of 1.0 (QLLaMA), not a chat model"),
     (r"InternVL-Chat-ViT-6B-Vicuna-.*|InternVL-Chat-(13B|19B).*", "is 1.0 in LLaVA's code and file format"),
-    (r"InternViT-.*", "is a ViT alone; see `tessera models` for the chat models it stands in"),
     (r"InternOmni", "also hears; its audio part is not read"),
-    (r"Mono-InternVL-.*", "has no ViT; its visual experts are not read"),
     (r"InternVL2-Pro|InternVL2-Llama3-76B-MPO", "was described, but its weights were never published"),
 )
 """Pattern of the whole name (without owner) and why it does not open."""

@@ -4,7 +4,7 @@ docs/facts/key_names.md).
 One class name stands for chat and for reward models (VisualPRM): their tensors are the same.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,23 +55,34 @@ def reads(config: Mapping[str, Any]) -> bool:
 def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
     """The family that config.json describes."""
     file = ConfigFile(folder, tokenizer, keys)
+
+    def table(decoder: DecoderConfig) -> KeyMap:
+        return official_table(decoder.architecture, decoder.head_width, decoder.expert_count, keys)
+
+    return read_as(file, folder, VLMConfig, _vision, table)
+
+
+def read_as(
+    file: ConfigFile,
+    folder: Path,
+    model_class: type[VLMConfig],
+    vision_of: Callable[[Section], VisionConfig],
+    table: Callable[[DecoderConfig], KeyMap],
+    **said_of_family: Any,
+) -> Reading:
+    """The same for a family with another vision part, read by `vision_of`, and its own key table."""
     config = file.content
     if config.flag("pad2square"):
         raise config.wrong("pad2square", "this is not supported; no released model uses it")
-    vision, stored_grid = _read_vision(file)
+    vision, stored_grid = _read_vision(file, vision_of)
     tied = config.section("llm_config").flag(TIED)
-    decoder, keymap = file.decoder(
-        "llm_config",
-        lambda read: official_table(read.architecture, read.head_width, read.expert_count, keys),
-        {f"llm_config.{TIED}": tied},
-        tied,
-    )
+    decoder, keymap = file.decoder("llm_config", table, {f"llm_config.{TIED}": tied}, tied)
     pixels = read_processor(folder)
     model = config.build(
-        VLMConfig,
+        model_class,
         vision=vision,
         decoder=decoder,
-        image_token_id=tokenizer.token_id(IMG_CONTEXT),
+        image_token_id=file.tokenizer.token_id(IMG_CONTEXT),
         select_layer=config.whole("select_layer", -1),
         downsample_ratio=config.number("downsample_ratio", 0.5),
         ps_version=config.text("ps_version", "v1"),
@@ -82,9 +93,8 @@ def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Re
     said = config.without_nulls("system_message")
     system_text = said.text("system_message") if "system_message" in said else None
     tiling = _read_tiling(config, model.tile_side)
-    return file.reading(
-        keymap, stored_grid, model=model, tiling=tiling, template=template, system_text=system_text
-    )
+    fields = {"model": model, "tiling": tiling, "template": template, "system_text": system_text}
+    return file.reading(keymap, stored_grid, **fields, **said_of_family)
 
 
 def _template(file: ConfigFile) -> str:
@@ -114,9 +124,13 @@ def _read_tiling(config: Section, size: int) -> Tiling:
 
 
 def read_encoder(folder: Path) -> EncoderReading:
-    """A released InternViT alone."""
-    pixels = read_processor(folder)
-    return EncoderReading(_vision(Section.of(folder / CONFIG_FILE)), pixels.mean, pixels.std)
+    """A released InternViT alone, or the one of a model."""
+    pixels, content = read_processor(folder), Section.of(folder / CONFIG_FILE)
+    nested = content.section("vision_config") if "vision_config" in content else content
+    stored = _vision(nested)
+    size = content.without_nulls("force_image_size").whole("force_image_size", stored.image_size)
+    vision = content.build(VisionConfig, **stored.model_dump() | {"image_size": size})
+    return EncoderReading(vision, pixels.mean, pixels.std, stored.grid)
 
 
 def _vision(config: Section) -> VisionConfig:
@@ -127,9 +141,11 @@ def _vision(config: Section) -> VisionConfig:
     return config.build(VisionConfig, **VISION_DEFAULTS | said)
 
 
-def _read_vision(file: ConfigFile) -> tuple[VisionConfig, StoredGrid | None]:
+def _read_vision(
+    file: ConfigFile, vision_of: Callable[[Section], VisionConfig]
+) -> tuple[VisionConfig, StoredGrid | None]:
     """InternViT, and the grid of the stored position embedding where it is another."""
-    stored = _vision(file.content.section("vision_config"))
+    stored = vision_of(file.content.section("vision_config"))
     size = file.content.whole("force_image_size", stored.image_size)
     if size == stored.image_size:
         return stored, None
@@ -137,7 +153,7 @@ def _read_vision(file: ConfigFile) -> tuple[VisionConfig, StoredGrid | None]:
         f"force_image_size = {size} but vision_config.image_size = {stored.image_size}: "
         "the position embedding is resized"
     )
-    vision = file.content.build(VisionConfig, **stored.model_dump() | {"image_size": size})
+    vision = file.content.build(type(stored), **stored.model_dump() | {"image_size": size})
     return vision, StoredGrid(POSITIONS, stored.grid, vision.grid)
 
 

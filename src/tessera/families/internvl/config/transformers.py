@@ -104,8 +104,9 @@ def _refuse_others(config: Section, settings: Mapping[str, Any]) -> None:
 
 
 def read_encoder(folder: Path) -> EncoderReading:
-    """InternViT alone."""
-    pixels, config = read_processor(folder), Section.of(folder / CONFIG_FILE)
+    """InternViT alone, or the one of a model."""
+    pixels, content = read_processor(folder), Section.of(folder / CONFIG_FILE)
+    config = content.section("vision_config") if "vision_config" in content else content
     _refuse_others(config, FIXED["vision_config"])
     return EncoderReading(_read_vision(config, Section(config.where)), pixels.mean, pixels.std)
 
