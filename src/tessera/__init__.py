@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from tessera.chat.message import Video
     from tessera.checkpoints.backbone.encoder import VisionEncoder
     from tessera.engine.chat_model import ChatModel
+    from tessera.engine.pair.model import PairModel
     from tessera.engine.pipeline.config import GenerationConfig
     from tessera.engine.pipeline.pipe import Pipeline
     from tessera.imaging.pictures.reading import PictureReading
 
 __version__ = "0.1.0"
-__all__ = ["ChatModel", "GenerationConfig", "Video", "load", "load_vision", "pipeline"]
+__all__ = ["ChatModel", "GenerationConfig", "PairModel", "Video", "load", "load_vision", "pipeline"]
 
 
 def load(
@@ -55,14 +56,18 @@ def load(
 
     What was opened is the one line `repr(model)`, also logged at INFO by the logger "tessera". Raises
     ValueError naming file, key and remedy for a checkpoint that cannot be opened. docs/open.md has examples.
+
+    A folder of 1.0's contrastive pair opens as a `PairModel`, which embeds and captions (docs/pair.md).
     """
     from tessera.align.test_time.model import SelectingModel
-    from tessera.engine.opening import open_model
+    from tessera.engine.pair.opening import open_what_it_is
 
-    return open_model(
+    return open_what_it_is(
         name_or_folder,
-        device,
-        dtype,
+        SelectingModel,
+        unknown,
+        device=device,
+        dtype=dtype,
         load_in_8bit=load_in_8bit,
         load_in_4bit=load_in_4bit,
         device_map=device_map,
@@ -71,8 +76,6 @@ def load(
         frame_label=frame_label,
         pictures=pictures,
         content_tokens=content_tokens,
-        unknown=unknown,
-        made=SelectingModel,
     )
 
 
@@ -121,6 +124,7 @@ def __getattr__(name: str) -> Any:
     places = {
         "Video": "tessera.chat.message",
         "ChatModel": "tessera.engine.chat_model",
+        "PairModel": "tessera.engine.pair.model",
         "GenerationConfig": "tessera.engine.pipeline.config",
     }
     if name not in places:

@@ -141,6 +141,6 @@ def test_health_metrics_and_the_list_of_endpoints(served: Served) -> None:
 
 
 def test_paths_and_methods_that_are_not_there(served: Served) -> None:
-    for method, path, status in (("GET", "/v1/embeddings", 404), ("GET", "/v1/chat/completions", 405)):
+    for method, path, status in (("GET", "/v1/images", 404), ("GET", "/v1/chat/completions", 405)):
         reply = served.http.request(method, path)
         assert reply.status_code == status and "GET / lists" in reply.json()["error"]["message"]

@@ -214,7 +214,7 @@ def open_weights(
     with ShardReader(root) as reader:
         with with_known_reason(root):
             found = published_layout(root)  # before the weights: a folder of something else is named as such
-            source, notes = _views(reader, dtype, merge_lora, found[2].LORA_RANKS if found else {})
+            source, notes = stored_views(reader, dtype, merge_lora, found[2].LORA_RANKS if found else {})
             stored = source if isinstance(source, StoredCodes) else None
             described = describe(root, source.files)
             if grid := described.stored_grid:
@@ -264,7 +264,7 @@ def _check_linears(model: VLM, groups: Iterable[Group], stored: StoredCodes | No
             )
 
 
-def _views(
+def stored_views(
     reader: ShardReader, dtype: torch.dtype | None, merge_lora: bool, rank_keys: Mapping[str, str]
 ) -> tuple[TensorSource, list[str]]:
     """The files' tensors with LoRA merged and 8-bit weights as floats, and what is to be said about it."""

@@ -9,8 +9,9 @@ from torch import nn
 
 from tessera.checkpoints.files.shards import IGNORED_ENDINGS, ShardReader, TensorSource
 from tessera.families.keymap import Group, KeyMap
-from tessera.models.accounting import count_parameters
+from tessera.models.accounting import count_parts
 from tessera.models.config import ModelConfig
+from tessera.models.pair.config import PairConfig
 from tessera.nn.linear import PackedLinear
 from tessera.runtime.shown import shown
 
@@ -24,10 +25,10 @@ def stored_keys(expected: Iterable[str], keymap: KeyMap) -> dict[str, Group]:
 READABLE = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
-def check_size(config: ModelConfig, reader: ShardReader) -> None:
+def check_size(config: ModelConfig | PairConfig, reader: ShardReader) -> None:
     """A model that the files cannot hold is refused before it is built, which costs memory and time even
     without weights. ValueError naming both sizes."""
-    wanted, layers = count_parameters(config)["total"], _layers(config.model_dump())
+    wanted, layers = count_parts(config)["total"], _layers(config.model_dump())
     held, tensors = reader.size_on_disk(), len(reader.files)
     # No format has less than half a byte a number, and every layer has tensors of its own.
     if wanted > 2 * held or layers > tensors:

@@ -72,7 +72,7 @@ def open_model(
     loaded = load_checkpoint(
         folder,
         place,
-        _dtype(folder, dtype, place),
+        stored_dtype(folder, dtype, place),
         linears=asked or ("packed" if place.type == "cpu" else "plain"),
         as_stored=True,
         devices=devices,
@@ -108,7 +108,7 @@ def _reading(pictures: PictureReading | Mapping[str, Any] | None) -> PictureRead
         raise ValueError(f"pictures.{error}") from error
 
 
-def _dtype(folder: Path, wanted: str | torch.dtype, device: torch.device) -> torch.dtype | None:
+def stored_dtype(folder: Path, wanted: str | torch.dtype, device: torch.device) -> torch.dtype | None:
     """The number format by name; "auto" is the stored one, but never float16 on a CPU."""
     if isinstance(wanted, torch.dtype):
         wanted = str(wanted).removeprefix("torch.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tessera.families.entry import OWNER, Component, Entry, Released
 from tessera.families.internvl import catalogue as internvl
+from tessera.families.internvl_g import catalogue as internvl_g
 from tessera.families.mono import catalogue as mono
 from tessera.models.config import ModelConfig
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 FORMS = ("-hf", "-AWQ")
 """transformers' layout, and linears in 4 bits."""
-CATALOGUES = (internvl, mono)
+CATALOGUES = (internvl, internvl_g, mono)
 """The catalogue of every family folder."""
 
 

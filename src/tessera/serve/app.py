@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from tessera.runtime.shown import shown
@@ -24,6 +24,7 @@ from tessera.serve.forms.responses import ResponseBody, ResponsesForm
 from tessera.serve.forms.tokenize import TokenizeBody, tokenized
 from tessera.serve.front import Front, MakeForm
 from tessera.serve.http.body import parse
+from tessera.serve.http.entrance import Entrance
 from tessera.serve.http.keys import ApiKeys
 from tessera.serve.http.layers import CountLayer, JsonReply, KeyLayer, refusal
 from tessera.serve.page.routes import page, page_files, wants_page
@@ -46,7 +47,26 @@ def build_app(front: Front) -> Starlette:
     chat = AnswerRoute(front, lambda body: ChatForm(ChatBody.read(body), settings, tokenizer))
     raw = AnswerRoute(front, lambda body: CompletionForm(CompletionBody.read(body), settings, tokenizer))
     response = AnswerRoute(front, lambda body: ResponsesForm(ResponseBody.read(body), settings, tokenizer))
-    layers = [Middleware(CountLayer, meters=front.meters, seconds=settings.limits.send_seconds)]
+    routes = [
+        Route("/", _root),
+        page_files(),
+        Route("/health", _health(front)),
+        Route("/metrics", _metrics(front)),
+        Route("/v1/models", _models(front)),
+        Route("/v1/models/{name:path}", _models(front)),
+        Route("/v1/chat/completions", chat, methods=["POST"]),
+        Route("/v1/completions", raw, methods=["POST"]),
+        Route("/v1/responses", response, methods=["POST"]),
+        Route("/v1/embeddings", _no_pair, methods=["POST"]),
+        Route("/tokenize", _tokenize(front), methods=["POST"]),
+    ]
+    return surrounded(front, routes)
+
+
+def surrounded(entrance: Entrance, routes: Sequence[BaseRoute]) -> Starlette:
+    """Endpoints with what surrounds them: counting, keys, names of the server, and refusals in one shape."""
+    settings = entrance.settings
+    layers = [Middleware(CountLayer, meters=entrance.meters, seconds=settings.limits.send_seconds)]
     if settings.origins:
         layers.append(
             Middleware(
@@ -58,24 +78,17 @@ def build_app(front: Front) -> Starlette:
         )
     layers.append(Middleware(KeyLayer, keys=ApiKeys(settings.keys), hosts=settings.hosts))
     return Starlette(
-        routes=[
-            Route("/", _root),
-            page_files(),
-            Route("/health", _health(front)),
-            Route("/metrics", _metrics(front)),
-            Route("/v1/models", _models(front)),
-            Route("/v1/models/{name:path}", _models(front)),
-            Route("/v1/chat/completions", chat, methods=["POST"]),
-            Route("/v1/completions", raw, methods=["POST"]),
-            Route("/v1/responses", response, methods=["POST"]),
-            Route("/tokenize", _tokenize(front), methods=["POST"]),
-        ],
+        routes=routes,
         middleware=layers,
         exception_handlers={ApiFault: _fault, HTTPException: _http_fault, 500: _crash},
     )
 
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+NO_PAIR = (
+    "this server has a chat model, which makes no embeddings; serve a pair of pictures and texts, such as "
+)
+NO_PAIR += "OpenGVLab/InternVL-14B-224px, beside it"
 
 
 async def _root(request: Request) -> Response:
@@ -148,6 +161,10 @@ def _tokenize(front: Front) -> Handler:
             return JsonReply(await front.with_body(request.scope, request.receive, look))
 
     return tokenize
+
+
+async def _no_pair(request: Request) -> Response:
+    raise ApiFault(400, f"embeddings: {NO_PAIR}", "no_embeddings")
 
 
 async def _fault(request: Request, error: Exception) -> Response:

@@ -15,27 +15,24 @@ from tessera.engine.chat_model import ChatModel
 from tessera.engine.core.service import Service
 from tessera.engine.core.ticket import Ticket
 from tessera.scoring.selection.responses import ChosenResponse
-from tessera.serve.admission import Gate, Stock
 from tessera.serve.ask import AnswerForm, AnswerJob, Ask
 from tessera.serve.choosing import AskedSelection, Rater, chosen_among
 from tessera.serve.faults import ApiFault, invalid
 from tessera.serve.forms.grammars import asked_in
-from tessera.serve.http.body import declared_bytes, parse, read_body, unless_gone
+from tessera.serve.http.body import parse, unless_gone
+from tessera.serve.http.entrance import Entrance
 from tessera.serve.http.layers import JsonReply
-from tessera.serve.http.meters import Meters
 from tessera.serve.prepare import Preparer
 from tessera.serve.said import Said
 from tessera.serve.settings import ServeSettings
 from tessera.serve.tickets import Events, merged
 
-SMALL = 2**20
-"""Bytes of a body that comes in without waiting for others."""
 TINY = 2**13
 """Bytes of a body that is read at once: a thread that does it would take longer."""
 MakeForm = Callable[[dict[str, Any]], AnswerForm]
 
 
-class Front:
+class Front(Entrance):
     """Where requests come in. One model, one engine's service, one set of limits."""
 
     def __init__(
@@ -46,13 +43,9 @@ class Front:
         preparer: Preparer | None = None,
         critic: Rater | None = None,
     ) -> None:
-        limits, self.critic = settings.limits, critic
-        settings = settings.model_copy(update={"critic": critic is not None})
-        self.model, self.service, self.settings = model, service, settings
-        self.gate = Gate(limits.requests, limits.requests_per_key)
-        self.bodies = Stock(bytes=limits.total_bytes)
-        self.preparer = preparer or Preparer(model, settings)
-        self.meters = Meters()
+        super().__init__(settings.model_copy(update={"critic": critic is not None}))
+        self.model, self.service, self.critic = model, service, critic
+        self.preparer = preparer or Preparer(model, self.settings)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, make: MakeForm) -> None:
         """One request to an endpoint whose form is made of its body. ApiFault before anything was sent."""
@@ -65,19 +58,6 @@ class Front:
                 last = await unless_gone(receive, self._reply(form, jobs, owner, begun, send))
         for message in last:  # who has it may ask again at once, and finds the place free
             await send(message)
-
-    async def with_body(self, scope: Scope, receive: Receive, work: Callable[[bytes], Any]) -> Any:
-        """The result of a coroutine that is given the body; the body's bytes are counted until then."""
-        size = declared_bytes(scope, self.settings.limits)
-        async with self.bodies.hold(bytes=0 if size <= SMALL else size):
-            raw = await read_body(receive, self.settings.limits)
-            return await unless_gone(receive, work(raw))
-
-    def require_model(self, name: object) -> None:
-        """ApiFault when a request asks for another model; one that names none means this one."""
-        if name not in (None, self.settings.name):
-            message = f"model: this server has {self.settings.name!r} only (GET /v1/models)"
-            raise ApiFault(404, message, "model_not_found", "model")
 
     async def _prepared(
         self, raw: bytes, make: MakeForm, held: AsyncExitStack

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tessera.chat.encoder import Encoded
-from tessera.chat.message import ClipSource, Conversation, Image, Part, PictureSource, Text, Video
+from tessera.chat.message import Conversation, Video
 from tessera.chat.positions import v2pe_positions
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.request import ChatRequest, place_prompt
@@ -24,6 +24,7 @@ from tessera.serve.media.check import check_media
 from tessera.serve.media.files import RequestFiles
 from tessera.serve.media.reader import ServedReader
 from tessera.serve.media.remote import RemoteFiles
+from tessera.serve.media.talk import sources_of, with_files
 from tessera.serve.pool import WorkPool
 from tessera.serve.prompt_view import MediumView, PromptView
 from tessera.serve.settings import ServeSettings
@@ -112,12 +113,12 @@ class Preparer:
         reader = ServedReader(files, self.root, remote, limits.media, limits.parts)
         talk = await self._done(self.quick, files, reader.conversation, ask.messages or ())
         talk = ask.tools.told(talk, self.model.encoder.system)
-        addresses = [source for part in talk.media for source in _sources(part) if isinstance(source, str)]
+        addresses = [source for part in talk.media for source in sources_of(part) if isinstance(source, str)]
         if not addresses:
             return talk
         async with self.fetched.hold(bytes=self.limits.remote_bytes):
             found = await self.remote.fetch(addresses)
-        return talk.map_parts(lambda part: _with_files(part, found, files))
+        return talk.map_parts(lambda part: with_files(part, found, files))
 
     async def _enter(self, held: AsyncExitStack, sizes: Sequence[Size], ask: Ask) -> None:
         """Wait until there is room for all of them. What is told of each token takes memory, too."""
@@ -220,23 +221,3 @@ def _require(count: int, most: int, what: str) -> None:
         noun = what.removeprefix("total_")
         message = f"the request has {count:,} {noun}, more than {most:,} (limits.{what}); give fewer"
         raise ApiFault(400, message, f"too_many_{noun}")
-
-
-def _sources(part: Part) -> Sequence[PictureSource | ClipSource]:
-    """What a part is read from; web addresses are texts."""
-    if isinstance(part, Text):
-        return ()
-    return part.source if isinstance(part.source, tuple) else (part.source,)
-
-
-def _with_files(part: Part, found: dict[str, bytes], files: RequestFiles) -> Part:
-    """The part with what was fetched in the place of addresses; clips as files."""
-    if isinstance(part, Text):
-        return part
-    if isinstance(part, Video) and isinstance(part.source, str):
-        return replace(part, source=files.write(found[part.source]))
-    if isinstance(part, Image):
-        return replace(part, source=found[part.source]) if isinstance(part.source, str) else part
-    frames = part.source if isinstance(part.source, tuple) else ()
-    fetched = tuple(found[frame] if isinstance(frame, str) else frame for frame in frames)
-    return replace(part, source=fetched) if fetched else part

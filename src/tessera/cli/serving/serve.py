@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict, dataclass, fields
 from ipaddress import ip_address
 from pathlib import Path
+from socket import socket
 from typing import Annotated
 
 import tyro
@@ -19,9 +20,12 @@ from tessera.cli.serving.selecting import CriticArguments
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.core.limits import EngineLimits
 from tessera.engine.core.service import Service
+from tessera.engine.embedding.embedder import Embedder
 from tessera.peers.engines import EngineName
 from tessera.runtime.device import bound_product_caches
 from tessera.serve.app import build_app
+from tessera.serve.embedding.app import build_embedding_app
+from tessera.serve.embedding.work import EmbeddingFront
 from tessera.serve.front import Front
 from tessera.serve.http.keys import read_keys
 from tessera.serve.http.server import DrainingServer, bind
@@ -86,6 +90,8 @@ class ServeCommand(Command):
             settings = settings.model_copy(
                 update={"name": self.name or called(self.model) or model.family.name}
             )
+            if isinstance(model, Embedder):
+                return self.embeddings(model, settings, listening)
             with Service(ChatModel(model.loaded, self.max_batch, self.engine).engine) as service:
                 front = Front(model, service, settings, critic=self.critic.open(self.loading.device))
                 server = DrainingServer(build_app(front), front.gate, settings.limits, service.close)
@@ -94,6 +100,23 @@ class ServeCommand(Command):
                 front.preparer.close()
         finally:
             listening.close()
+        print("ended", file=sys.stderr)
+        return 0
+
+    def embeddings(self, model: Embedder, settings: ServeSettings, listening: socket) -> int:
+        """Serve a pair. ValueError for options that only go with answers."""
+        if self.critic != CriticArguments():
+            raise ValueError("--critic: rates answers, and a pair gives none; leave it out")
+        front = EmbeddingFront(model, settings)
+        server = DrainingServer(build_embedding_app(front), front.gate, settings.limits, front.close)
+        address = self._address(listening.getsockname()[1])
+        key = ' -H "Authorization: Bearer $KEY"' if settings.keys else ""
+        print(f"{model.name}\n\n{address}/v1 (model {settings.name!r})\n")
+        print(f"curl {address}/v1/embeddings{key} -H 'Content-Type: application/json' \\")
+        print(""" -d '{"input": "a red ball"}'""", flush=True)
+        self._warn(settings)
+        server.run([listening])
+        front.close()
         print("ended", file=sys.stderr)
         return 0
 
@@ -140,13 +163,19 @@ class ServeCommand(Command):
 
     def _tell(self, model: ChatModel, settings: ServeSettings, port: int) -> None:
         """What is served, where, an example, and what limits it."""
-        address = f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{port}"
+        address = self._address(port)
         key = ' -H "Authorization: Bearer $KEY"' if settings.keys else ""
         print(f"{model.summary}\n\n{address}/v1 (model {settings.name!r})\n")
         print(f"curl {address}/v1/chat/completions{key} -H 'Content-Type: application/json' \\")
         print(""" -d '{"messages": [{"role": "user", "content": "Hello"}]}'\n""")
         limits = settings.limits.model_dump(exclude_none=True)
         print("limits: " + ", ".join(f"{name} {value:,}" for name, value in limits.items()), flush=True)
+        self._warn(settings)
+
+    def _address(self, port: int) -> str:
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{port}"
+
+    def _warn(self, settings: ServeSettings) -> None:
         if not settings.keys and not is_loopback(self.host):
             note = "no API key: everybody who reaches this address may ask (--api-key-file)"
             print(f"note: {note}", file=sys.stderr)

@@ -11,8 +11,9 @@ from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.cpu.kernel import cached_cpu_attention, cpu_attention
 from tessera.nn.attention.layout import Branched, Layout, Packed, Paged, Rows
 from tessera.nn.attention.limited import UNLIMITED, Limits, limited_attention
+from tessera.nn.attention.pieces import Pieces, attend_pieces
 from tessera.nn.attention.reference import reference_attention
-from tessera.nn.attention.sdpa import sdpa_attention
+from tessera.nn.attention.sdpa import sdpa, sdpa_attention
 from tessera.nn.attention.varlen import runs_varlen, varlen_attention
 
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -63,9 +64,14 @@ def attend(
     query `[T, H, C]`, key and value `[T, K, C]` with `H % K == 0`; returns `[T, H, C]`. A `Paged` layout
     needs a cache, to which the new keys and values of `layer` are appended. With `rows`, which of a `Paged`
     layout must be the last place of each sequence, query and result hold these alone, `[R, H, C]`. `kernel`
-    None takes the fastest. `limits`: a window and sinks, which no kernel but the reference knows: plain
-    products then. Raises ValueError for a `Paged` layout without a cache or with other rows.
+    None takes the fastest. `Pieces` go their own way, whatever `kernel` says, and fill a cache that is given.
+    `limits`: a window and sinks, which no kernel but the reference knows: plain products then. Raises
+    ValueError for a `Paged` layout without a cache or with other rows.
     """
+    if isinstance(layout, Pieces) and rows is None and limits.none and kernel is not REFERENCE:
+        if cache is not None:
+            cache.append(layer, key, value, layout.written)
+        return attend_pieces(query, key, value, layout)
     if kernel is None:
         known = isinstance(layout, Packed | Branched | Paged)
         kernel = kernel_for(query.device, query.dtype, query.shape[-1]) if known else SDPA
@@ -108,6 +114,14 @@ def _limited(
         return reference_attention(query, key, value, layout, rows, limits)
     past = zip(key.split(layout.key_lengths), value.split(layout.key_lengths), strict=True)
     return limited_attention(query, list(past), layout, limits, rows)
+
+
+def attend_across(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, count: int) -> torch.Tensor:
+    """`count` sets of queries, each against keys of its own, all of which it sees.
+
+    query `[count * Q, H, C]`, key and value `[count * L, K, C]`; returns `[count * Q, H, C]`.
+    """
+    return sdpa(query, key, value, count)
 
 
 class Attend(nn.Module):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from tessera.nn.attention.layout import Layout, Rows
+from tessera.nn.attention.layout import Branched, Layout, Packed, Paged, Rows
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 QUERIES = 256
@@ -46,7 +46,9 @@ def limited_attention(
     query: torch.Tensor, past: Sequence[Pair], layout: Layout, limits: Limits, rows: Rows = None
 ) -> torch.Tensor:
     """query `[T, H, C]`, or `[R, H, C]` of the given rows; `past`: keys and values `[context + new, K, C]` of
-    each sequence; as the query is. ValueError for a layout that is not causal."""
+    each sequence; as the query is. ValueError for a layout of another kind, or one that is not causal."""
+    if not isinstance(layout, Packed | Branched | Paged):
+        raise ValueError(f"layout: {type(layout).__name__} of a layer with a window or sinks; take another")
     if not layout.causal:
         raise ValueError("causal = False: windows and sinks are those of causal layers")
     out = []

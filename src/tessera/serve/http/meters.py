@@ -18,8 +18,8 @@ from tessera.engine.core.loop import EngineStats
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Seconds: upper ends of a histogram's classes."""
 ROUTES = frozenset(
-    {"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/models", "/tokenize", "/health"}
-    | {"/metrics", "/"}
+    {"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/models", "/v1/embeddings"}
+    | {"/tokenize", "/health", "/metrics", "/"}
 )
 HELD = ("running", "waiting", "blocks_used", "blocks_free", "picture_bytes")
 """What the engine holds now; its other figures only grow."""
@@ -61,18 +61,19 @@ class Meters:
         self._answers[path if path in ROUTES else "other", status] += 1
         self._seconds.add(seconds)
 
-    def text(self, engine: EngineStats, inside: Mapping[str, int]) -> str:
-        """All figures. inside: name → how many or how much is inside now."""
+    def text(self, engine: EngineStats | None, inside: Mapping[str, int]) -> str:
+        """All figures. inside: name → how many or how much is inside now. engine: None where none writes."""
         lines = ["# TYPE tessera_http_answers_total counter"]
         for (path, status), count in sorted(self._answers.items()):
             lines.append(f'tessera_http_answers_total{{path="{path}",status="{status}"}} {count}')
         lines += self._seconds.lines("tessera_http_seconds")
         lines += self.first_token.lines("tessera_first_token_seconds")
         figures = {f"tessera_{name}": value for name, value in inside.items()}
-        figures |= {f"tessera_engine_{name}": getattr(engine, name) for name in HELD}
+        if engine is not None:
+            figures |= {f"tessera_engine_{name}": getattr(engine, name) for name in HELD}
         for name, value in figures.items():
             lines += [f"# TYPE {name} gauge", f"{name} {value}"]
-        for name in (field.name for field in fields(engine) if field.name not in HELD):
+        for name in (field.name for field in (fields(engine) if engine else ()) if field.name not in HELD):
             lines += [f"# TYPE tessera_engine_{name}_total counter"]
             lines += [f"tessera_engine_{name}_total {getattr(engine, name)}"]
         return "\n".join(lines) + "\n"

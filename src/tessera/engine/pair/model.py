@@ -1,0 +1,160 @@
+"""The pair as people hold it: pictures and texts in, vectors and captions out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tessera.chat.message import PictureSource
+from tessera.checkpoints.pair.loading import LoadedPair
+from tessera.engine.embedding.embedder import Fit
+from tessera.imaging.decode import decode_image
+from tessera.imaging.squares import to_square
+from tessera.models.pair.pair import MODES, Mode
+from tessera.models.vlm import PATCHES_AT_ONCE, PATCHES_AT_ONCE_ON_CPU
+from tessera.nn.attention.layout import Packed
+
+TEXT_TOKENS_AT_ONCE = 2**12
+SAMPLED = 2**10
+"""Numbers of a weight that its fingerprint takes."""
+
+
+class PairModel:
+    """InternVL 1.0's pair, as `tessera.load` opens it; an `Embedder` that also writes captions."""
+
+    def __init__(self, loaded: LoadedPair) -> None:
+        self.loaded = loaded
+        self.model, self.texts = loaded.model, loaded.texts
+
+    def __repr__(self) -> str:
+        return self.loaded.summary
+
+    @property
+    def name(self) -> str:
+        """What was opened."""
+        return self.loaded.reading.name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is odd about the folder and what was made of it."""
+        return self.loaded.notes
+
+    @property
+    def width(self) -> int:
+        """Numbers in a row."""
+        return self.loaded.config.clip_embed_dim
+
+    @property
+    def side(self) -> int:
+        """Side of the square, in pixels, that a picture becomes."""
+        return self.loaded.config.vision.image_size
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """`c`: the ViT alone, InternVL-C; `g`: with the queries, InternVL-G."""
+        return MODES
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of config, rules for texts, and some numbers of every weight with its dtype."""
+        said = self.loaded.config.model_dump_json() + self.loaded.reading.rules.model_dump_json()
+        digest = hashlib.sha256(said.encode())
+        for name, weight in sorted(self.model.state_dict().items()):
+            flat = weight.detach().flatten()
+            some = flat[:: max(1, len(flat) // SAMPLED)].float().cpu().contiguous()
+            digest.update(f"{name} {weight.dtype}".encode() + some.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def embed_images(
+        self, images: Sequence[PictureSource], mode: str = "c", *, fit: Fit = "square", unit: bool = True
+    ) -> torch.Tensor:
+        """Pictures to float32 [N, W] on the CPU; as `Embedder` says.
+
+        mode: "c" or "g". fit: squeezed into the square, as retrieval was published, or its middle, as
+        classification was. Without `unit` a row of "c" is what the head gives, one of "g" the sum of two unit
+        vectors. ValueError for another mode and for a picture that cannot be read, by its place.
+        """
+        chosen = _mode(mode)
+        with torch.inference_mode():
+            rows = [
+                self.model.project_images(self.model.look(tiles), chosen).float().cpu()
+                for tiles in self.squares(images, fit)
+            ]
+        return _rows(rows, self.width, unit)
+
+    def embed_texts(self, texts: Sequence[str], *, unit: bool = True) -> torch.Tensor:
+        """Texts without prefix to float32 [N, W] on the CPU, by the state of their end token."""
+        ids = [self.texts.contrast(_text(texts, place)) for place in range(len(texts))]
+        with torch.inference_mode():
+            rows = [self._project(part).float().cpu() for part in _portions(ids)]
+        return _rows(rows, self.width, unit)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens that are read of each text, prefix, begin and end included."""
+        return self.texts.count([_text(texts, place) for place in range(len(texts))])
+
+    def scale(self) -> float:
+        """exp(logit_scale)."""
+        return float(self.model.scale().detach())
+
+    def similarity(
+        self, images: Sequence[PictureSource], texts: Sequence[str], mode: str = "c", *, fit: Fit = "square"
+    ) -> torch.Tensor:
+        """float32 [N, M]: the scaled products of unit rows; a softmax over texts gives InternVL's odds."""
+        seen, read = self.embed_images(images, mode, fit=fit), self.embed_texts(texts)
+        return self.scale() * seen @ read.T
+
+    def squares(self, images: Sequence[PictureSource], fit: Fit = "square") -> Iterator[torch.Tensor]:
+        """uint8 [n, S, S, 3], as many pictures at a time as go through the ViT together."""
+        on_cpu = self.model.query_tokens.device.type == "cpu"
+        patches = PATCHES_AT_ONCE_ON_CPU if on_cpu else PATCHES_AT_ONCE
+        each = max(1, patches // self.model.vision.patches)
+        for start in range(0, len(images), each):
+            portion = range(start, min(start + each, len(images)))
+            yield torch.from_numpy(np.stack([self._square(images, place, fit) for place in portion]))
+
+    def _square(self, images: Sequence[PictureSource], place: int, fit: Fit) -> np.ndarray:
+        try:
+            return to_square(decode_image(images[place]), self.side, fit)
+        except ValueError as error:
+            raise ValueError(f"images[{place}]: {error}") from error
+
+    def _project(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        flat = torch.tensor([token for text in ids for token in text])
+        return self.model.project_texts(flat, Packed(tuple(map(len, ids))))
+
+
+def _mode(mode: str) -> Mode:
+    if mode not in MODES:
+        raise ValueError(f"mode = {mode!r}: give 'c' (the ViT alone) or 'g' (with the queries)")
+    return mode
+
+
+def _text(texts: Sequence[str], place: int) -> str:
+    """The text at a place; a string in the place of the list would be read letter by letter."""
+    if isinstance(texts, str) or not isinstance(texts[place], str):
+        what = "a string" if isinstance(texts, str) else f"{type(texts[place]).__name__} at {place}"
+        raise ValueError(f"texts holds {what}: give a list of strings")
+    return texts[place]
+
+
+def _portions(ids: Sequence[list[int]]) -> Iterator[list[list[int]]]:
+    """Texts in order, a few thousand tokens at a time."""
+    portion: list[list[int]] = []
+    for one in ids:
+        if portion and sum(map(len, portion)) + len(one) > TEXT_TOKENS_AT_ONCE:
+            yield portion
+            portion = []
+        portion.append(one)
+    if portion:
+        yield portion
+
+
+def _rows(rows: Sequence[torch.Tensor], width: int, unit: bool) -> torch.Tensor:
+    found = torch.cat(list(rows)) if rows else torch.zeros(0, width)
+    return F.normalize(found, dim=-1) if unit else found
