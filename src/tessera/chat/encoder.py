@@ -19,6 +19,7 @@ from tessera.chat.render import MediaSpan, Rendered, render
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokenizer.content import ContentTokens, content_names
+from tessera.chat.tokens import NO_SLOTS, LinkSlots
 from tessera.imaging.decode import decode_image, name_of, read_size
 from tessera.imaging.grid import Tiling, choose_grid, count_tiles, tiles_problem
 from tessera.imaging.pictures.losses import what_is_lost
@@ -58,6 +59,18 @@ class Encoded:
 
 
 @dataclass(frozen=True)
+class CutPicture:
+    """A picture as it is cut: width and height in pixels, columns and rows of its grid, tiles in all."""
+
+    source: PictureSource
+    reading: PictureReading
+    size: tuple[int, int]
+    columns: int
+    rows: int
+    tiles: int
+
+
+@dataclass(frozen=True)
 class Encoder:
     """Encodes conversations for one model.
 
@@ -69,6 +82,7 @@ class Encoder:
     trust_text: special strings in content become control tokens, as in the official code.
     content_tokens: special strings that content may hold as tokens, as `content_names` takes them; what the
     template writes is never among them.
+    slots: what stands behind the link tokens of answers.
     """
 
     tokenizer: Tokenizer
@@ -83,6 +97,7 @@ class Encoder:
     trust_text: bool = False
     pictures: PictureReading = PUBLISHED
     content_tokens: ContentTokens = "added"
+    slots: LinkSlots = NO_SLOTS
 
     def __post_init__(self) -> None:
         if missing := [token for token in self.template.tokens.all if not self.tokenizer.has_token(token)]:
@@ -127,6 +142,11 @@ class Encoder:
         """(columns, rows) in which every picture is cut; None for clips and joined pictures. Headers only."""
         share = conversation.share_tiles(self.tiling.max_tiles)
         return [self._grid(part, share) for part in conversation.media]
+
+    def cuts(self, conversation: Conversation) -> list[list[CutPicture]]:
+        """How the pictures of every part are cut, joined ones apart; none of a clip. Headers only."""
+        share = conversation.share_tiles(self.tiling.max_tiles)
+        return [self._cuts(part, share) if isinstance(part, Image) else [] for part in conversation.media]
 
     def measure(self, conversation: Conversation) -> Lengths:
         """Tokens, tiles and supervised tokens that `encode` will give; reads file headers only.
@@ -184,7 +204,8 @@ class Encoder:
         """The prompt as readable text, runs of placeholders as `<IMG_CONTEXT>*256`; headers only."""
         spans = self.spans(conversation)
         rendered = self._render(conversation, media=spans, generate=generate, prefill=prefill)
-        text = self.tokenizer.decode(rendered.ids, skip_special=False)
+        written = [number for number in rendered.ids if not self.slots.holds(number)]
+        text = self.tokenizer.decode(written, skip_special=False)
         context = self.template.tokens.context
         run = f"(?:{re.escape(context)})+"
         return re.sub(run, lambda m: f"{context}*{len(m[0]) // len(context)}", text)
@@ -220,7 +241,14 @@ class Encoder:
             "pictures": str(self.pictures),
             "trust_text": int(self.trust_text),
             "content_tokens": " ".join(sorted(self.tokenizer.content)),
+            **self._links(),
         }
+
+    def _links(self) -> dict[str, str | int | None]:
+        """The link tokens and their numbers of queries; nothing for most models."""
+        name = partial(self.tokenizer.decode, skip_special=False)
+        told = (f"{name([token])} {count}" for token, count in self.slots.counts)
+        return {"links": ", ".join(told)} if self.slots.counts else {}
 
     @property
     def _render(self) -> partial[Rendered]:
@@ -232,6 +260,7 @@ class Encoder:
             tokens_per_tile=self.tokens_per_tile,
             system_text=self.system_text,
             trust_text=self.trust_text,
+            slots=self.slots,
         )
 
     def _span(self, part: Image | Video, tiles: tuple[int, ...]) -> MediaSpan:
@@ -253,6 +282,16 @@ class Encoder:
         least = part.joined_tiles
         rest = first if least is None else self.tiling.limited(least, "image.joined_tiles")
         return [(part.source, first), *((source, rest) for source in part.joined)]
+
+    def _cuts(self, part: Image, share: int) -> list[CutPicture]:
+        reading = part.reading or self.pictures
+        found = []
+        for source, tiling in self._tilings(part, share):
+            size = read_size(source, reading=reading)
+            found.append(
+                CutPicture(source, reading, size, *choose_grid(*size, tiling), count_tiles(*size, tiling))
+            )
+        return found
 
     def _grid(self, part: Image | Video, share: int) -> tuple[int, int] | None:
         if isinstance(part, Video) or part.joined:

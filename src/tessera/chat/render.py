@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tessera.chat.message import Conversation, Message, Part, Text
 from tessera.chat.templates import Channels, Template
 from tessera.chat.tokenizer import Tokenizer
-from tessera.chat.tokens import SpecialTokens
+from tessera.chat.tokens import NO_SLOTS, LinkSlots, SpecialTokens
 
 ROLES = ("system", "user", "assistant")
 THOUGHT, THOUGHT_END = "<think>", "</think>"
@@ -40,15 +40,19 @@ class Rendered:
     """A prompt: `ids` in order and the half-open `spans` of supervised tokens.
 
     branches: where one prompt has several answers behind it, the tokens of each; together they end `ids`.
+    slots: numbers among `ids` that are never supervised, whatever the spans say.
     """
 
     ids: list[int]
     spans: list[tuple[int, int]]
     branches: tuple[int, ...] = ()
+    slots: LinkSlots = NO_SLOTS
 
     @property
     def trained(self) -> int:
         """Number of supervised tokens."""
+        if self.slots.counts:
+            return int(np.count_nonzero(self.arrays()[1]))
         return sum(stop - start for start, stop in self.spans)
 
     def arrays(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
@@ -56,14 +60,22 @@ class Rendered:
         weights = np.zeros(len(self.ids), dtype=np.float32)
         for start, stop in self.spans:
             weights[start:stop] = 1.0
-        return np.array(self.ids, dtype=np.int32), weights
+        ids = np.array(self.ids, dtype=np.int32)
+        if self.slots.counts:
+            weights[ids >= self.slots.first] = 0.0
+        return ids, weights
 
 
 class _Writer:
     """Ids written so far and the open run of text behind them."""
 
     def __init__(
-        self, tokenizer: Tokenizer, tokens: SpecialTokens, tokens_per_tile: int, trust_text: bool
+        self,
+        tokenizer: Tokenizer,
+        tokens: SpecialTokens,
+        tokens_per_tile: int,
+        trust_text: bool,
+        slots: LinkSlots,
     ) -> None:
         self.ids = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
         self.spans: list[tuple[int, int]] = []
@@ -72,7 +84,7 @@ class _Writer:
         """Cuts what a person or the model said: turn markers in it stay characters."""
         self.image_start, self.image_end = (tokenizer.token_id(text) for text in (tokens.start, tokens.end))
         self.tile = [tokenizer.token_id(tokens.context)] * tokens_per_tile
-        self._tokenizer = tokenizer
+        self._tokenizer, self._slots = tokenizer, slots
         self._run = ""
         self._left: int | None = None
 
@@ -89,6 +101,23 @@ class _Writer:
                 self.ids += self._tokenizer.opening(piece)
             self.ids.append(piece)
             self._left = piece
+
+    def said(self, text: str) -> Iterator[int | str]:
+        """What an answer says, cut, with the slots behind its link tokens."""
+        for piece in self.cut(text):
+            yield piece
+            if isinstance(piece, int):
+                yield from self._slots.behind(piece)
+
+    def began(self, text: str) -> list[int | str]:
+        """What an answer begins with, cut. ValueError for a link token, whose states nobody would get."""
+        pieces = self.cut(text)
+        if links := [piece for piece in pieces if isinstance(piece, int) and self._slots.behind(piece)]:
+            name = self._tokenizer.decode(links[:1], skip_special=False)
+            raise ValueError(
+                f"prefill: {name!r} is a link token, which the model writes itself; leave it out"
+            )
+        return pieces
 
     def position(self) -> int:
         """Tokens so far, the open run counted as if it ended here (the official mask counts so)."""
@@ -121,17 +150,19 @@ def render(
     generate: bool = False,
     trust_text: bool = False,
     prefill: str = "",
+    slots: LinkSlots = NO_SLOTS,
 ) -> Rendered:
     """Write a conversation down.
 
     media: one span per picture or clip, in order. system_text: None takes the template's; a leading system
     message overrides both. generate: end with the empty assistant role, ready for an answer; prefill: words
     that this answer begins with. trust_text: let special strings in content become control tokens, as the
-    official code does. Of a conversation with several answers these alone are supervised, those of earlier
-    turns belong to the prompt. ValueError says what is wrong with the conversation.
+    official code does. slots: of link tokens that answers hold. Of a conversation with several answers these
+    alone are supervised, those of earlier turns belong to the prompt. ValueError says what is wrong with the
+    conversation.
     """
     system, turns = _check(conversation, generate)
-    writer = _Writer(tokenizer, template.tokens, tokens_per_tile, trust_text)
+    writer = _Writer(tokenizer, template.tokens, tokens_per_tile, trust_text, slots)
     spans = iter(media)
     writer.write(writer.trusted(template.system_prefix))
     if system is not None:
@@ -158,13 +189,13 @@ def render(
     if generate:
         writer.write(writer.trusted(template.assistant_prefix))
         if prefill:
-            writer.write((*writer.trusted(template.answer_lead), *writer.cut(prefill)))
+            writer.write((*writer.trusted(template.answer_lead), *writer.began(prefill)))
     branches = _write_answers(writer, answers, template, strip)
     writer.close()
     if next(spans, None) is not None:
         parts = len(conversation.media)
         raise ValueError(f"media: {len(media)} spans for {parts} media parts; give one span each")
-    return Rendered(writer.ids, writer.spans, branches)
+    return Rendered(writer.ids, writer.spans, branches, slots)
 
 
 def _check(conversation: Conversation, generate: bool) -> tuple[Message | None, Sequence[Message]]:
@@ -280,8 +311,8 @@ def _write_answer(
     if template.channels is not None:
         answer = _write_thought(writer, answer, template.channels)
     stop = (earlier and template.earlier_stop) or template.stop
-    for trusted, text in ((True, template.answer_lead), (False, answer), (True, stop)):
-        writer.write(writer.trusted(text) if trusted else writer.cut(text))
+    writer.write(writer.trusted(template.answer_lead))
+    writer.write((*writer.said(answer), *writer.trusted(stop)))
     if message.trained:  # the stop is one token
         writer.spans.append((start, len(writer.ids) - (not message.end_trained)))
     writer.write(writer.trusted(template.answer_end))

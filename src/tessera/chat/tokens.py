@@ -1,6 +1,7 @@
 """Special strings of the series (docs/facts/tokens.md), always looked up by string, never by a fixed id."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 IMG_START = "<img>"
@@ -49,3 +50,36 @@ class AddedToken:
         """The token as tokenizer.json lists it."""
         sides = {"single_word": False, "lstrip": False, "rstrip": self.strips_right, "normalized": False}
         return {"id": self.id, "content": self.text, **sides, "special": self.special}
+
+
+@dataclass(frozen=True)
+class LinkSlots:
+    """What stands behind a link token in a stream of ids: a slot for each of its learned queries.
+
+    Slots are numbers from `first` on, above every row of the vocabulary: no text makes one, no model says
+    one.
+    counts: id of each link token and how many queries it has.
+    """
+
+    first: int = 0
+    counts: tuple[tuple[int, int], ...] = ()
+
+    @cached_property
+    def table(self) -> dict[int, range]:
+        """Id of a link token -> its slots."""
+        found, following = {}, self.first
+        for token, count in self.counts:
+            found[token] = range(following, following + count)
+            following += count
+        return found
+
+    def behind(self, token: int) -> range:
+        """The slots that follow a token, none behind most."""
+        return self.table.get(token, range(0))
+
+    def holds(self, number: int) -> bool:
+        """Whether a number of a stream is a slot."""
+        return bool(self.counts) and number >= self.first
+
+
+NO_SLOTS = LinkSlots()

@@ -26,6 +26,7 @@ from tessera.checkpoints.files.lora import MergedReader, is_lora
 from tessera.checkpoints.files.shards import ShardReader, TensorSource
 from tessera.checkpoints.files.views import Int8View, ResizedPositions, is_int8
 from tessera.checkpoints.fill import fill
+from tessera.checkpoints.links.weights import attach_links
 from tessera.checkpoints.lora.attaching import attach
 from tessera.checkpoints.quantised.awq import CODES, AwqView
 from tessera.checkpoints.quantised.form import CodedView, StoredCodes, form_of
@@ -79,9 +80,10 @@ class Loaded(Description):
         dtype = str(norm.dtype).removeprefix("torch.")
         quantised = {torch.int8: "int8", torch.uint8: "int4"}
         dtype = " and ".join((*sorted({quantised[t.dtype] for t in kept if t.dtype in quantised}), dtype))
+        links = "" if self.family.links is None else f" · links {self.family.links.label}"
         return (
             f"{self.family.name} · {self.layout} layout · {self.family.model.label} · "
-            f"{size} parameters · {dtype} on {places} · {attention}"
+            f"{size} parameters · {dtype} on {places} · {attention}{links}"
         )
 
 
@@ -194,6 +196,7 @@ def load_checkpoint(
         fill(opened.model, read, device, dtype, devices, linears, chosen, windows, codes)
         if apart and opened.adapter is not None:
             attach(opened.model, opened.adapter)
+    attach_links(opened.model, root, said.family, encoder.tokenizer)
     notes = said.notes if coded else (*said.notes, *opened.as_floats)
     told = vars(said) | {"tokenizer": encoder.tokenizer, "notes": notes}
     return Loaded(**told, model=opened.model.eval(), encoder=encoder, folder=root)

@@ -10,6 +10,7 @@ from tessera.chat.tokenizer import Tokenizer
 from tessera.checkpoints import own
 from tessera.checkpoints.description import CARD_FILE, LayoutName, layout_name
 from tessera.checkpoints.files.shards import MAX_SHARD_BYTES, write_shards
+from tessera.checkpoints.links.weights import LinksApart
 from tessera.checkpoints.weights import tensors_of, write_as
 from tessera.families.architecture import PublishedLayout
 from tessera.families.family import Family
@@ -62,9 +63,10 @@ def write_checkpoint(
     published = layout_for(family, layout)
     if published is not None:
         published.config_of(family, tokenizer)
-    root = Path(folder)
+    root, links = Path(folder), LinksApart(family, tokenizer)
     table = OWN if published is None else published.key_table(family)
-    write_shards(root, write_as(tensors, table), max_shard_bytes)
+    write_shards(root, write_as(links.rest(tensors), table), max_shard_bytes)
+    links.write(root)
     # Files of an earlier save, perhaps in another layout, would contradict the new one.
     made = {name for other in family.declaration.layouts.values() for name in other.FILES}
     for name in {own.CONFIG_FILE, CARD_FILE, *TOKENIZER_FILES, *made}:
@@ -92,6 +94,11 @@ def layout_for(family: Family, layout: LayoutName) -> PublishedLayout | None:
     """
     if layout_name(layout) == "tessera":
         return None
+    if family.links is not None:
+        raise ValueError(
+            f"layout = {layout!r}: link tokens ({family.links.label}) are kept in Tessera's own layout "
+            "alone; choose 'tessera'"
+        )
     layouts = family.declaration.layouts
     if layout not in layouts:
         known = ", ".join(map(repr, ("tessera", *layouts)))

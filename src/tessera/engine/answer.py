@@ -14,9 +14,12 @@ from tessera.chat.render import THOUGHT, THOUGHT_END
 from tessera.chat.tool_calls import CallStream, ToolCall, split_calls
 from tessera.engine.completion import TokenLogprob
 from tessera.engine.core.ticket import Event, Ticket
+from tessera.engine.links.linker import AnswerLink, Linker
 from tessera.engine.stream import held_back
 
 OPEN, CLOSE = THOUGHT, THOUGHT_END
+Begun = tuple[Ticket, bool, bool, Linker | None]
+"""An answer that is asked for; whether thought and words come apart, and calls; what binds its links."""
 
 
 class Answer(str):
@@ -24,16 +27,23 @@ class Answer(str):
 
     `thought` is what came before them, "" for most models; `whole` is all that was said, for histories.
     `logprobs` are those of all tokens that were said, where they were asked for. `calls`: functions that it
-    calls, where it was told of any.
+    calls, where it was told of any. `links`: its link tokens, with their states and what decoders make of
+    them; a copy in another process has none.
     """
 
     thought: str
     whole: str
     logprobs: tuple[TokenLogprob, ...]
     calls: tuple[ToolCall, ...]
+    links: tuple[AnswerLink, ...]
 
     def __new__(
-        cls, whole: str, apart: bool = True, logprobs: Iterable[TokenLogprob] = (), called: bool = False
+        cls,
+        whole: str,
+        apart: bool = True,
+        logprobs: Iterable[TokenLogprob] = (),
+        called: bool = False,
+        links: Iterable[AnswerLink] = (),
     ) -> Self:
         """From all that was said; `apart`: without the thought that it opens with and, where it was `called`
         for tools, without its calls."""
@@ -41,10 +51,11 @@ class Answer(str):
         words, calls = split_calls(words) if called and apart else (words, [])
         answer = super().__new__(cls, words)
         answer.thought, answer.whole, answer.logprobs = thought, whole, tuple(logprobs)
-        answer.calls = tuple(calls)
+        answer.calls, answer.links = tuple(calls), tuple(links)
         return answer
 
     def __reduce__(self) -> tuple[type[Answer], tuple[str, bool, tuple[TokenLogprob, ...], bool]]:
+        # Links hold on to the model and the question's pictures: they stay where they are.
         return type(self), (self.whole, self != self.whole, self.logprobs, bool(self.calls))
 
 
@@ -97,7 +108,10 @@ class ThoughtSplitter:
 class _Telling:
     """What has been said of an answer so far; thoughts go to `on_thought`, calls into the answer."""
 
-    def __init__(self, apart: bool, called: bool, on_thought: Callable[[str], object] | None) -> None:
+    def __init__(
+        self, apart: bool, called: bool, on_thought: Callable[[str], object] | None, linker: Linker | None
+    ) -> None:
+        self._linker, self._links = linker, list[AnswerLink]()
         self._apart, self._called, self._on_thought = apart, called, on_thought or (lambda _: None)
         self._calls = CallStream()
         self._whole, self._logprobs = "", list[TokenLogprob]()
@@ -106,13 +120,14 @@ class _Telling:
     @property
     def answer(self) -> Answer:
         """The answer as far as it has come."""
-        return Answer(self._whole, self._apart, self._logprobs, self._called)
+        return Answer(self._whole, self._apart, self._logprobs, self._called, self._links)
 
     def take(self, event: Event | None) -> str:
         """The words that an event makes certain; None: there is no other. ValueError for one that failed."""
         if event is not None:
             self._whole += event.piece
             self._logprobs += event.logprobs
+            self._links += self._linker.bind(event.links) if self._linker else ()
             if event.fault:
                 raise ValueError(event.fault)
             if not self._apart:
@@ -135,8 +150,9 @@ class AnswerStream(Iterator[str]):
         apart: bool,
         on_thought: Callable[[str], object] | None = None,
         called: bool = False,
+        linker: Linker | None = None,
     ) -> None:
-        self._telling = _Telling(apart, called, on_thought)
+        self._telling = _Telling(apart, called, on_thought, linker)
         told = map(self._telling.take, chain(events, (None,)))
         self._pieces = (piece for piece in told if piece)
 
@@ -150,11 +166,11 @@ class AnswerStream(Iterator[str]):
 
 
 class AsyncAnswerStream(AsyncIterator[str]):
-    """The same for coroutines. `begin` asks, and says whether thought and words come apart, and calls."""
+    """The same for coroutines. `begin` asks, and says what comes apart."""
 
     def __init__(
         self,
-        begin: Callable[[], Awaitable[tuple[Ticket, bool, bool]]],
+        begin: Callable[[], Awaitable[Begun]],
         on_thought: Callable[[str], object] | None = None,
     ) -> None:
         self._telling: _Telling | None = None
@@ -174,11 +190,11 @@ class AsyncAnswerStream(AsyncIterator[str]):
 
     async def _told(
         self,
-        begin: Callable[[], Awaitable[tuple[Ticket, bool, bool]]],
+        begin: Callable[[], Awaitable[Begun]],
         on_thought: Callable[[str], object] | None,
     ) -> AsyncGenerator[str]:
-        ticket, apart, called = await begin()
-        telling = self._telling = _Telling(apart, called, on_thought)
+        ticket, apart, called, linker = await begin()
+        telling = self._telling = _Telling(apart, called, on_thought, linker)
         try:
             async for event in ticket:
                 if words := telling.take(event):

@@ -5,14 +5,14 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Unpack, overload
 
 from tessera.chat.encoder import Encoded
 from tessera.chat.message import Conversation
 from tessera.chat.positions import require_increment
 from tessera.checkpoints.load import Loaded
-from tessera.engine.answer import Answer, AnswerStream, AsyncAnswerStream
+from tessera.engine.answer import Answer, AnswerStream, AsyncAnswerStream, Begun
 from tessera.engine.batch import FailedItems, check_items, made_ahead, named
 from tessera.engine.completion import Completion
 from tessera.engine.core.limits import EngineLimits
@@ -20,8 +20,12 @@ from tessera.engine.core.sequence import Sequence
 from tessera.engine.core.service import Service
 from tessera.engine.core.ticket import Ticket
 from tessera.engine.engine import Engine
+from tessera.engine.links.decoders import Decode, LinkDecoders
+from tessera.engine.links.linker import Linker
+from tessera.engine.links.masks import MaskDecoding
 from tessera.engine.request import ChatInput, ChatOptions, ChatRequest, Pictures, place_prompt
 from tessera.engine.sampling.options import Sampling, SamplingOptions
+from tessera.models.links.config import MASKS
 from tessera.runtime.progress import Progress, silent
 
 CARD_CALL = (
@@ -40,10 +44,13 @@ class Prompt:
     visual_increment: float
     called: bool = False
     """Whether the model was told of functions, and calls are told apart."""
+    linker: Linker | None = field(default=None, compare=False)
+    """Binds the links of its answer, where the model has link tokens."""
 
     def answer(self, done: Completion) -> Answer:
         """What `chat` says when it is completed so."""
-        return Answer(done.text, self.sampling.strip, done.logprobs, self.called)
+        links = self.linker.bind(done.links) if self.linker else ()
+        return Answer(done.text, self.sampling.strip, done.logprobs, self.called, links)
 
 
 class ChatModel:
@@ -60,7 +67,9 @@ class ChatModel:
 
     An answer is a string without white space around it and without the thought that thinking models open
     with: that is `answer.thought`; `answer.whole` is both, as histories keep it. `strip=False` gives that.
-    With `logprobs=n`, `answer.logprobs` tells how likely every token was, and the n best in its place.
+    With `logprobs=n`, `answer.logprobs` tells how likely every token was, and the n best in its place. Models
+    with link tokens give `answer.links` (docs/link.md): states, and what the decoders of `register_decoder`
+    make of them.
 
     `summary` says in one line what was opened; `notes` are harmless oddities and what was made of them.
     """
@@ -70,11 +79,23 @@ class ChatModel:
         self.family, self.tokenizer, self.encoder = loaded.family, loaded.tokenizer, loaded.encoder
         self.summary, self.notes = loaded.summary, loaded.notes
         self.engine = Engine.of(loaded, max_batch, limits)
+        self.decoders = LinkDecoders()
+        if loaded.model.links is not None and loaded.model.links.masks is not None:
+            self.register_decoder(MASKS, MaskDecoding(loaded.model))
         self._service: Service | None = None
         self._starting = threading.Lock()
 
     def __repr__(self) -> str:
         return self.summary
+
+    def register_decoder(self, name: str, decode: Decode) -> None:
+        """Let a decoder take the states of the link tokens that name it (docs/link.md).
+
+        ValueError for a name that none of them declares.
+        """
+        links = self.family.links
+        declared = {} if links is None else {link.token: link.decoder for link in links.tokens}
+        self.decoders.register(name, decode, declared)
 
     @overload
     def chat(
@@ -134,7 +155,7 @@ class ChatModel:
         """
         prompt = self.prompt(question, pictures, **options)
         events = self.engine.events(prompt.encoded, prompt.sampling, prompt.visual_increment)
-        return AnswerStream(events, prompt.sampling.strip, on_thought, prompt.called)
+        return AnswerStream(events, prompt.sampling.strip, on_thought, prompt.called, prompt.linker)
 
     async def achat(
         self, question: ChatInput, pictures: Pictures = (), **options: Unpack[ChatOptions]
@@ -159,9 +180,9 @@ class ChatModel:
     ) -> AsyncAnswerStream:
         """`stream` for coroutines, with `async for`. Mistakes are raised where the first piece is awaited."""
 
-        async def begin() -> tuple[Ticket, bool, bool]:
+        async def begin() -> Begun:
             prompt = await asyncio.to_thread(self.prompt, question, pictures, **options)
-            return self._submitted(prompt), prompt.sampling.strip, prompt.called
+            return self._submitted(prompt), prompt.sampling.strip, prompt.called, prompt.linker
 
         return AsyncAnswerStream(begin, on_thought)
 
@@ -196,16 +217,17 @@ class ChatModel:
         requests = [named(index, self._checked, one) for index, one in enumerate(given)]
         answers: dict[int, Answer] = {}
         faults: dict[int, str] = {}
-        apart: dict[int, tuple[bool, bool]] = {}
+        apart: dict[int, tuple[bool, bool, Linker | None]] = {}
 
         def ready(index: int) -> Sequence:
             prompt = named(index, self._prompt, requests[index])
-            apart[index] = prompt.sampling.strip, prompt.called
+            apart[index] = prompt.sampling.strip, prompt.called, prompt.linker
             return self.engine.sequence(prompt.encoded, prompt.sampling, prompt.visual_increment)
 
         for index, done in self.engine.answers(made_ahead(ready, range(len(requests)))):
-            strip, called = apart[index]
-            answers[index] = Answer(done.text, strip, done.logprobs, called)
+            strip, called, linker = apart.pop(index)
+            links = linker.bind(done.links) if linker else ()
+            answers[index] = Answer(done.text, strip, done.logprobs, called, links)
             if done.fault:
                 faults[index] = done.fault
             progress("answers", len(answers), len(requests))
@@ -242,7 +264,9 @@ class ChatModel:
         encoded = self.encoder.encode(talk, generate=True, most_visual=most, prefill=request.prefill)
         _, room = place_prompt("the prompt", encoded.ids, increment, request.wanted, self.family.model)
         sampling = request.fitted(room, self.encoder.template.stop)
-        return Prompt(talk, encoded, sampling, increment, bool(request.tools.tools))
+        parts = self.loaded.model.links
+        linker = None if parts is None else Linker(parts, self.decoders, self.encoder, talk, encoded)
+        return Prompt(talk, encoded, sampling, increment, bool(request.tools.tools), linker)
 
     def _checked(self, given: Mapping[str, Any]) -> ChatRequest:
         """A request whose options, marks, file headers and length are in order."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Self
+
+import torch
 
 Finish = Literal["stop", "length", "failed", "cancelled", "repetition"]
 
@@ -22,12 +24,25 @@ class TokenLogprob:
     top: tuple[tuple[int, float], ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Link:
+    """A link token of an answer and the last states of the queries behind it.
+
+    token: its id. place: its number among the answer's tokens. states: float32 [N, D], on the CPU.
+    """
+
+    token: int
+    place: int
+    states: torch.Tensor
+
+
 @dataclass(frozen=True)
 class Completion:
     """An answer. `ids` are its tokens without the token that ended it; `text` is cut at a stop string.
 
     `fault`: why it "failed", with what it had said by then; the others of its batch went on.
-    `logprobs`: one for each of `ids` where the sampling asks for them, else none.
+    `logprobs`: one for each of `ids` where the sampling asks for them, else none. `links`: one for each link
+    token, but for a last one behind which there was no room for its queries.
     """
 
     text: str
@@ -36,6 +51,7 @@ class Completion:
     prompt_tokens: int
     fault: str = ""
     logprobs: tuple[TokenLogprob, ...] = ()
+    links: tuple[Link, ...] = field(default=(), compare=False)
 
     def sound(self) -> Self:
         """The same; ValueError for one that failed."""

@@ -9,6 +9,7 @@ import torch
 
 from tessera.chat.encoder import Encoded
 from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tokens import NO_SLOTS, LinkSlots
 from tessera.checkpoints.load import Loaded
 from tessera.engine.completion import Completion
 from tessera.engine.core.limits import EngineLimits
@@ -42,6 +43,8 @@ class Engine:
     visual_increment: float = 1.0
     """Where a call gives none."""
     limits: EngineLimits = EngineLimits()
+    slots: LinkSlots = NO_SLOTS
+    """What stands behind the link tokens of answers."""
     loop: Loop = field(init=False, repr=False)
     choosers: Choosers = field(init=False, repr=False)
 
@@ -64,6 +67,7 @@ class Engine:
             family.name,
             family.visual_increment,
             limits or EngineLimits(),
+            loaded.encoder.slots,
         )
 
     def generate(
@@ -139,8 +143,9 @@ class Engine:
         increment = self.visual_increment if visual_increment is None else visual_increment
         positions = self._placed(prompt, sampling, increment, "the prompt")
         config = self.model.config
-        chooser = self.choosers.chooser(sampling, prompt.ids.tolist())
-        return Sequence(prompt, positions, chooser, self.tokenizer, config, self.stop_ids, owner)
+        asked = [number for number in prompt.ids.tolist() if not self.slots.holds(number)]
+        chooser = self.choosers.chooser(sampling, asked)
+        return Sequence(prompt, positions, chooser, self.tokenizer, config, self.stop_ids, owner, self.slots)
 
     def _placed(self, prompt: Encoded, sampling: Sampling, increment: float, where: str) -> torch.Tensor:
         """Positions float32 [T] of a prompt."""

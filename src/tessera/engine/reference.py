@@ -5,7 +5,8 @@ import torch
 from tessera.chat.encoder import Encoded
 from tessera.chat.positions import v2pe_positions
 from tessera.chat.tokenizer import Tokenizer
-from tessera.engine.completion import Completion, Finish, TokenLogprob
+from tessera.chat.tokens import NO_SLOTS, LinkSlots
+from tessera.engine.completion import Completion, Finish, Link, TokenLogprob
 from tessera.engine.sampling.choose import choose_rows, forbid
 from tessera.engine.sampling.chooser import Choosers
 from tessera.engine.sampling.options import Sampling
@@ -21,11 +22,13 @@ def generate_slowly(
     prompt: Encoded,
     sampling: Sampling,
     visual_increment: float = 1.0,
+    slots: LinkSlots = NO_SLOTS,
 ) -> Completion:
     """What `Engine.generate` must equal token for token."""
     ids = torch.from_numpy(prompt.ids).long()
     tiles = torch.from_numpy(prompt.tiles) if len(prompt.tiles) else None
-    chooser = Choosers(tokenizer, stop_ids).chooser(sampling, prompt.ids.tolist())
+    asked = [number for number in prompt.ids.tolist() if not slots.holds(number)]
+    chooser = Choosers(tokenizer, stop_ids).chooser(sampling, asked)
     ending = sampling.ending(stop_ids)
 
     def finished(finish: Finish) -> Completion:
@@ -33,16 +36,21 @@ def generate_slowly(
         ends = [text.index(stop) for stop in sampling.stop if stop in text]
         whole = sampling.begun + text[: min(ends, default=len(text))]
         words = whole.strip() if sampling.strip else whole
-        return Completion(words, tuple(answer), finish, len(prompt.ids), logprobs=tuple(logprobs))
+        told = tuple(logprobs)
+        found = tuple(Link(link, place, hidden()[first:last]) for link, place, first, last in links)
+        return Completion(words, tuple(answer), finish, len(prompt.ids), logprobs=told, links=found)
+
+    def hidden() -> torch.Tensor:
+        places = v2pe_positions(ids.numpy(), model.config.image_token_id, visual_increment)
+        out: torch.Tensor = model(ids, Packed((len(ids),)), torch.from_numpy(places), tiles)
+        return out
 
     answer: list[int] = []
     logprobs: list[TokenLogprob] = []
-    while len(answer) < sampling.max_new_tokens:
-        positions = torch.from_numpy(
-            v2pe_positions(ids.numpy(), model.config.image_token_id, visual_increment)
-        )
-        hidden = model(ids, Packed((len(ids),)), positions, tiles)
-        scores = forbid(model.logits(hidden[-1:]), model.config.image_token_id, tokenizer.vocab_size)
+    links: list[tuple[int, int, int, int]] = []
+    room = len(ids) + sampling.max_new_tokens
+    while len(ids) < room:
+        scores = forbid(model.logits(hidden()[-1:]), model.config.image_token_id, tokenizer.vocab_size)
         (choice,) = choose_rows(scores, [chooser])
         token = choice.token
         if token in ending:
@@ -53,6 +61,11 @@ def generate_slowly(
         ids = torch.cat((ids, torch.tensor([token])))
         if any(stop in tokenizer.decode(answer) for stop in sampling.stop):
             return finished("stop")
+        if behind := list(slots.behind(token)):
+            if len(ids) + len(behind) > room:
+                return finished("length")
+            links.append((token, len(answer) - 1, len(ids), len(ids) + len(behind)))
+            ids = torch.cat((ids, torch.tensor(behind)))
         if chooser.finish:
             return finished(chooser.finish)
     return finished("length")

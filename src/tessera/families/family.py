@@ -11,11 +11,14 @@ from tessera.chat.positions import require_increment
 from tessera.chat.templates import Template, get_template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokenizer.content import ContentTokens
+from tessera.chat.tokens import NO_SLOTS, LinkSlots
 from tessera.families.architecture import Architecture
 from tessera.families.registry import FIRST, get_architecture
 from tessera.imaging.grid import Tiling
 from tessera.models.config import ModelConfig
+from tessera.models.links.config import LinkConfig
 from tessera.runtime.config import Config
+from tessera.runtime.shown import shown
 
 
 class Family(Config):
@@ -38,6 +41,8 @@ class Family(Config):
     """Special strings that questions and answers may hold as tokens: added, all, or a list of names."""
     visual_increment: float = 1.0
     """Step of position from a visual token to the next with which the model is best asked (V2PE)."""
+    links: LinkConfig | None = None
+    """Tokens of answers that hand states to other decoders (docs/link.md)."""
 
     @field_validator("model", mode="before")
     @classmethod
@@ -88,7 +93,21 @@ class Family(Config):
             resize=resize,
             trust_text=trust_text,
             content_tokens=self.content_tokens,
+            slots=self.slots(tokenizer),
         )
+
+    def slots(self, tokenizer: Tokenizer) -> LinkSlots:
+        """What stands behind its link tokens. ValueError for one that the tokenizer lacks."""
+        if self.links is None:
+            return NO_SLOTS
+        for link in self.links.tokens:
+            if not tokenizer.has_token(link.token):
+                raise ValueError(
+                    f"links: {shown(link.token)} is no token of the tokenizer; add it (start.add_tokens, "
+                    "`tessera convert --add-tokens`), or open the tokenizer that was saved with the links"
+                )
+        counts = tuple((tokenizer.token_id(link.token), link.queries) for link in self.links.tokens)
+        return LinkSlots(self.model.decoder.vocab_size, counts)
 
     def fitted(self, tokenizer: Tokenizer) -> Family:
         """This member with the vocabulary size and the id of the visual placeholder of a tokenizer."""

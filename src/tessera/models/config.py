@@ -223,10 +223,10 @@ class DecoderConfig(Config):
         return self.experts.layers(self.num_hidden_layers) if self.experts else 0
 
     def idle_weights(self) -> int:
-        """Weights that a token does not meet: those of experts that it does not take."""
-        if self.experts is None:
-            return 0
+        """Weights that a token does not meet: those of experts, of pictures or text, that it does not take."""
         width = self.hidden_size
+        if self.experts is None:
+            return self.visual_experts * self.num_hidden_layers * 3 * width * self.intermediate_size
         return self._sparse * (self.experts.weights(width).total - self.experts.active(width))
 
 

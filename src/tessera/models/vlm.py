@@ -8,6 +8,7 @@ from torch import nn
 from tessera.models.config import ModelConfig
 from tessera.models.decoder import Decoder
 from tessera.models.fusion import fuse
+from tessera.models.links.parts import LinkParts
 from tessera.models.vision.encoder import TileEncoder
 from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.layout import Layout
@@ -27,6 +28,8 @@ class VLM(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.links: LinkParts | None = None
+        """What reads link tokens, where the model has any."""
         for name, part in config.build_parts().items():
             self.add_module(name, part)
 
@@ -83,7 +86,8 @@ class VLM(nn.Module):
         if features is None and tiles is not None and len(tiles):
             together = tiles if spare is None else torch.cat((tiles, spare))
             features, spare = self.see(together)[: len(tiles)], None
-        embeddings = self.decoder.embed(ids)
+        links = self.links
+        embeddings = self.decoder.embed(ids) if links is None else links.embed(self.decoder.embed, ids)
         if spare is not None:
             embeddings = embeddings + self._nothing(spare).to(embeddings)
         flat = embeddings.new_zeros(0, embeddings.shape[-1]) if features is None else features.flatten(0, 1)

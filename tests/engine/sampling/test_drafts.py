@@ -48,7 +48,7 @@ def test_answers_stay_the_same_and_steps_become_fewer() -> None:
 
 def test_what_followed_the_same_words_is_guessed() -> None:
     ids = [1, 2, 3, 4, 5, 6, 9, 1, 2, 3]
-    drafts = Drafts(ids, NEVER, most=16)
+    drafts = Drafts(ids, {NEVER}, most=16)
     assert drafts.guess(16) == (4, 5, 6, 9)
     assert drafts.guess(2) == (4, 5)
     ids += [4, 5, 7]
@@ -59,13 +59,13 @@ def test_what_followed_the_same_words_is_guessed() -> None:
 
 def test_what_can_never_be_said_is_not_guessed() -> None:
     ids = [1, 2, 3, 4, NEVER, NEVER, 1, 2, 3]
-    assert Drafts(ids, NEVER, most=16).guess(16) == (4,)
-    assert Drafts([5, 5], NEVER, most=16).guess(16) == ()
+    assert Drafts(ids, {NEVER}, most=16).guess(16) == (4,)
+    assert Drafts([5, 5], {NEVER}, most=16).guess(16) == ()
 
 
 def test_guesses_grow_while_they_come_true_and_shrink_where_they_do_not() -> None:
     ids = list(range(60)) + list(range(10))
-    drafts = Drafts(ids, NEVER, most=16)
+    drafts = Drafts(ids, {NEVER}, most=16)
     for expected in (4, 8, 16, 16):
         guess = drafts.guess(64)
         assert len(guess) == expected
@@ -77,7 +77,7 @@ def test_guesses_grow_while_they_come_true_and_shrink_where_they_do_not() -> Non
 def test_where_nothing_comes_true_hardly_anything_is_guessed() -> None:
     """A text that only looks as if it repeated itself: the share of steps with a guess falls towards 1/65."""
     ids = [1, 2, 3, 4] * 3
-    drafts = Drafts(ids, NEVER, most=16)
+    drafts = Drafts(ids, {NEVER}, most=16)
     asked = 0
     for _ in range(2000):
         guess = drafts.guess(16)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ from tessera.train.update.optimizers import Optimizer, OptimizerConfig
 from tessera.train.update.rules import Rule, assign
 from tessera.train.update.wrapping import wrap
 from tessera.train.watch.evaluation import Answers, EvaluationSpec
-from tests.train import tiny
+from tests.train import mono, tiny
 from tests.train.pair_data import preference_recipe, write_pairs
 
 
@@ -57,7 +58,9 @@ def _factors(dropout: float) -> tuple[Rule, ...]:
 
 ASKED = EvaluationSpec(tasks=("clock", "count"), every=2, count=3, most_tokens=6)
 MUON = OptimizerConfig(kind="muon", ema=0.9)
+EXPERTS = partial(tiny.model, family="nano_moe")
 FULL: dict[str, Any] = {"rules": (tiny.ALL,), "optimizer": OptimizerConfig()}
+EXPERTS = FULL | {"model": mono.model, "drop_path": None}
 CASES: dict[str, dict[str, Any]] = {
     "sharded": FULL,
     "sharded by token": FULL | {"averaging": "token"},
@@ -67,12 +70,16 @@ CASES: dict[str, dict[str, Any]] = {
     "sharded factors": FULL | {"rules": _factors(0.1)},
     "sharded factors on int8": FULL | {"rules": _factors(0.1), "linears": "int8"},
     "sharded in bfloat16": FULL | {"precision": "bfloat16"},
-    "sharded experts": FULL | {"family": "nano_moe"},
-    "sharded experts, recomputed": FULL | {"family": "nano_moe", "recompute": "blocks"},
+    "sharded experts": FULL | {"model": EXPERTS},
+    "sharded experts, recomputed": FULL | {"model": EXPERTS, "recompute": "blocks"},
     "copies": FULL | {"parallel": Parallel(replicate=2, shard=1)},
     "tokens shared": FULL | {"parallel": Parallel(sequence=2)},
     "tokens shared, factors": FULL | {"parallel": Parallel(sequence=2), "rules": _factors(0.0)},
     "matrices shared": FULL | {"parallel": Parallel(tensor=2)},
+    "experts, sharded": EXPERTS,
+    "experts, sharded factors": EXPERTS | {"rules": _factors(0.0)},
+    "experts, tokens shared": EXPERTS | {"parallel": Parallel(sequence=2), "recompute": "blocks"},
+    "experts, matrices shared": EXPERTS | {"parallel": Parallel(tensor=2)},
 }
 """Settings of `steps`."""
 
@@ -86,8 +93,8 @@ def packs(averaging: Any = "square") -> list[list[Pack]]:
 
 def steps(mesh: ProcessMesh, settings: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Losses and norms of these steps, the held-out loss, and the weights behind them."""
-    family: str = settings.get("family", "nano_model")
-    model, masters = tiny.model(family=family), Masters(settings.get("precision", "float32"))
+    model = settings.get("model", tiny.model)()
+    masters = Masters(settings.get("precision", "float32"))
     rules: Sequence[Rule] = settings["rules"]
     blocks = model.decoder.layers
     for path, module in list(blocks.named_modules()) if "linears" in settings else ():

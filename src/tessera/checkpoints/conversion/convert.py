@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from tessera.checkpoints.conversion.remote_code import (
 from tessera.checkpoints.description import LayoutName, layout_name
 from tessera.checkpoints.files.lora import is_lora
 from tessera.checkpoints.files.shards import MAX_SHARD_BYTES, ShardReader
+from tessera.checkpoints.links.weights import link_tensors
 from tessera.checkpoints.load import OpenedWeights, open_weights
 from tessera.checkpoints.placement import free_bytes
 from tessera.checkpoints.save import TOKENIZER_FILES, require_new, write_checkpoint
@@ -218,7 +220,8 @@ def _write(
     stored, said = set[torch.dtype](), opened.described
     tensors = ledger.watch(_own_tensors(opened, dtype, stored, head_apart=layout != "tessera"))
     card = said.card or None
-    write_checkpoint(folder, tensors, said.family, said.tokenizer, layout, card, max_shard_bytes)
+    every = chain(tensors, link_tensors(opened.source.folder, said.family))
+    write_checkpoint(folder, every, said.family, said.tokenizer, layout, card, max_shard_bytes)
     return stored
 
 

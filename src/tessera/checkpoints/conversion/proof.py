@@ -52,7 +52,7 @@ class Ledger:
         """How much went by and into how many files, by the fields of `Conversion`."""
         dtype = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in self.dtypes))
         sizes = {"parameters": self.parameters, "bytes": self.bytes}
-        shards = len(list(folder.glob("*.safetensors")))
+        shards = len(list(folder.glob("model*.safetensors")))
         return {"tensors": len(self.sums), **sizes, "dtype": dtype, "shards": shards}
 
 

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from tessera.checkpoints.conversion.convert import building, check_room, copy_fi
 from tessera.checkpoints.conversion.proof import Ledger
 from tessera.checkpoints.files.shards import MAX_SHARD_BYTES, ShardReader
 from tessera.checkpoints.fill import replaceable
+from tessera.checkpoints.links.weights import link_tensors
 from tessera.checkpoints.load import OpenedWeights, open_weights
 from tessera.checkpoints.quantised.form import FEW_BITS, SCALE, WEIGHT, CodedView, FewBits, QuantisedForm
 from tessera.checkpoints.save import require_new, write_checkpoint
@@ -150,9 +152,10 @@ def _write(
     parameters = sum(parameter.numel() for parameter in opened.model.parameters())
     ledger = Ledger("quantising", parameters, progress)
     tensors = ledger.watch(_coded(opened, form.kind, {f"{name}{WEIGHT}" for name in chosen}))
+    every = chain(tensors, link_tensors(opened.source.folder, said.family))
     written = form.model_dump(mode="json")
     write_checkpoint(
-        folder, tensors, said.family, said.tokenizer, "tessera", said.card, max_shard_bytes, written
+        folder, every, said.family, said.tokenizer, "tessera", said.card, max_shard_bytes, written
     )
     return ledger
 

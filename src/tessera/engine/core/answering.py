@@ -23,7 +23,10 @@ def take_rows(
     starts = [0, *accumulate(1 + len(advance.guesses) for advance in advances)]
     sound = finite.tolist()
     events: list[list[Event]] = [[] for _ in advances]
-    going, step = list(range(len(advances))), 0
+    for index, advance in enumerate(advances):
+        if advance.sequence.ending is not None:
+            events[index].append(advance.sequence.end_behind_link())
+    going, step = [index for index in range(len(advances)) if not events[index]], 0
     while going:
         for index in going:
             if not sound[starts[index] + step]:

@@ -61,7 +61,7 @@ class Runner:
         for each in advances[: self.graphs.most] if self.graphs else ():
             sequence, place = each.sequence, each.sequence.computed
             token = sequence.ids[place]
-            alone = each.answers and each.stop == place + 1 and not each.guesses
+            alone = each.answers and each.stop == place + 1 and not each.guesses and not each.wanted
             if not alone or token == self.model.config.image_token_id:
                 break
             newest.append(Newest(token, sequence.positions[place], place, sequence.table))
@@ -79,7 +79,7 @@ class Runner:
         # Ids stay on the host, where the model counts placeholders without waiting for a device.
         ids = torch.tensor([token for each in advances for token in each.ids])
         positions = torch.tensor([place for each in advances for place in each.positions])
-        guessing = any(each.guesses for each in advances)
+        several = any(each.guesses or each.wanted for each in advances)
         reach = None
         if advances[0].sequence.needs_reach:
             reach = torch.tensor([reach for each in advances for reach in each.reaches])
@@ -90,10 +90,14 @@ class Runner:
             positions,
             cache=self.cache,
             features=self._features(spans),
-            rows=None if guessing else layout.ends(self.model.decoder.norm.weight.device),
+            rows=None if several else layout.ends(self.model.decoder.norm.weight.device),
             reach=reach,
         )
-        ends = accumulate(lengths) if guessing else range(1, len(advances) + 1)
+        ends = list(accumulate(lengths)) if several else range(1, len(advances) + 1)
+        for each, length, end in zip(advances, lengths, ends, strict=True) if several else ():
+            if places := each.wanted:
+                first = end - length + places.start - each.sequence.computed
+                each.sequence.links.take(hidden[first : first + len(places)])
         rows = [
             row
             for each, end in zip(advances, ends, strict=True)

@@ -12,6 +12,7 @@ line. The oldest is never sent away, so there is always one that gets through.
 from collections import deque
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
+from itertools import takewhile
 
 from tessera.engine.core.blocks import Blocks
 from tessera.engine.core.pictures import PictureCache
@@ -45,6 +46,11 @@ class Advance:
     def reaches(self) -> list[float]:
         """One for each of `ids` (`Sequence.reaches`)."""
         return self.sequence.reaches(self.sequence.computed, self.stop, len(self.guesses))
+
+    @property
+    def wanted(self) -> range:
+        """Places among its tokens whose last states are wanted."""
+        return self.sequence.links.wants(self.sequence.computed, self.stop)
 
     @property
     def answers(self) -> bool:
@@ -123,7 +129,8 @@ class Scheduler:
     def done(self, advance: Advance) -> None:
         """It went through the model, and its token is taken: its full blocks may be shared."""
         sequence, size = advance.sequence, self.blocks.size
-        right = min(len(advance.guesses), max(0, len(sequence.ids) - advance.stop - 1))
+        told = zip(advance.guesses, sequence.ids[advance.stop :], strict=False)
+        right = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], told))
         sequence.drafts.told(len(advance.guesses), right)
         self.guessed_tokens += len(advance.guesses)
         self.right_tokens += right
@@ -152,16 +159,17 @@ class Scheduler:
         return advances
 
     def _grow(self, sequence: Sequence) -> None:
-        """Room for the newest token; who arrived last makes it, perhaps the sequence itself."""
-        if sequence not in self.running or self.blocks.needed(len(sequence.ids)) <= len(sequence.table):
+        """Room for the newest tokens; who arrived last makes it, perhaps the sequence itself."""
+        missing = self.blocks.needed(len(sequence.ids)) - len(sequence.table)
+        if sequence not in self.running or missing <= 0:
             return
-        while not self.blocks.free:
+        while self.blocks.free < missing:
             youngest = max(self.running, key=_age)
             self._send_away(youngest)
             self.preemptions += 1
             if youngest is sequence:
                 return
-        sequence.table += self.blocks.take(1, sequence.table[-1])
+        sequence.table += self.blocks.take(missing, sequence.table[-1])
 
     def _send_away(self, sequence: Sequence) -> None:
         self.blocks.release(sequence.table)
@@ -199,9 +207,10 @@ class Scheduler:
         return True
 
     def _reuse(self, sequence: Sequence) -> None:
-        """Take computed blocks for the next tokens; the last token is left, for its scores are wanted."""
+        """Take computed blocks for the next tokens; the last token is left, for its scores are wanted, and so
+        are tokens whose states are."""
         size, table = self.blocks.size, sequence.table
-        while sequence.computed % size == 0 and sequence.remaining > size:
+        while sequence.computed % size == 0 and sequence.shareable - sequence.computed >= size:
             index = sequence.computed // size
             found = self.blocks.share(sequence.digest(index, size))
             if found is None:
@@ -239,7 +248,7 @@ class Scheduler:
     def _next(self, sequence: Sequence) -> bytes:
         """The digest of the block that a prompt comes to next, or is in; b"" for its last one."""
         index, size = sequence.computed // self.blocks.size, self.blocks.size
-        return sequence.digest(index, size) if (index + 1) * size < len(sequence.ids) else b""
+        return sequence.digest(index, size) if (index + 1) * size <= sequence.shareable else b""
 
     def _unseen(self, sequence: Sequence) -> int:
         """Tiles that a prompt still needs from the ViT."""

@@ -8,9 +8,11 @@ import torch
 
 from tessera.chat.encoder import Encoded
 from tessera.chat.tokenizer import Tokenizer
+from tessera.chat.tokens import NO_SLOTS, LinkSlots
 from tessera.engine.completion import Completion, Finish, TokenLogprob
 from tessera.engine.core.pictures import tile_digests
 from tessera.engine.core.ticket import Event, Ticket
+from tessera.engine.links.watch import LinkWatch
 from tessera.engine.sampling.chooser import Chooser, Chosen
 from tessera.engine.sampling.drafts import Drafts
 from tessera.engine.stream import TextStream
@@ -24,8 +26,8 @@ class Sequence:
     """State of a request between steps.
 
     prompt: ids int32 [T], of which placeholders of `tokens_per_tile` belong to each tile. positions: float32
-    [T]. chooser: how its tokens are chosen. owner: whose request it is; owners are served in turn. Raises
-    ValueError when placeholders and tiles don't agree.
+    [T]. chooser: how its tokens are chosen. owner: whose request it is; owners are served in turn. slots:
+    what stands behind link tokens. Raises ValueError when placeholders and tiles don't agree.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Sequence:
         config: ModelConfig,
         stop_ids: frozenset[int],
         owner: str = "",
+        slots: LinkSlots = NO_SLOTS,
     ) -> None:
         self.prompt, self.chooser, self.owner = prompt, chooser, owner
         self.sampling = sampling = chooser.sampling
@@ -45,6 +48,9 @@ class Sequence:
         """One for each of `ids`: those given for the prompt, then on in steps of 1."""
         self.finish: Finish | None = None
         self.fault = ""
+        self.links = LinkWatch(slots)
+        self.ending: Finish | None = None
+        """How it finishes once the states of its last link are there."""
         self.ticket: Ticket
         """Set when the request is taken in."""
         self.number = self.served = 0
@@ -67,10 +73,11 @@ class Sequence:
             )
         self.tile_digests = tile_digests(prompt.tiles)
         self._digests: list[bytes] = []
-        self.drafts = Drafts(self.ids, config.image_token_id, MOST_GUESSES)
+        self.drafts = Drafts(self.ids, {config.image_token_id, *slots.table}, MOST_GUESSES)
         self._stop_ids = sampling.ending(stop_ids)
         self._stream = TextStream(tokenizer, sampling.stop, sampling.begun, sampling.strip)
         self._logprobs: list[TokenLogprob] = []
+        self._said = 0
         self._reach = self._reach_of_all()
 
     @property
@@ -80,8 +87,13 @@ class Sequence:
 
     @property
     def remaining(self) -> int:
-        """Tokens that are not in the cache: one between steps of an answer."""
+        """Tokens that are not in the cache: one between steps of an answer, more behind a link token."""
         return len(self.ids) - self.computed
+
+    @property
+    def shareable(self) -> int:
+        """So many of `ids` may come from what others computed: not the last, nor slots that are due."""
+        return len(self.ids) - 1 if self.links.next is None else self.links.next
 
     def take(self, choice: Chosen) -> Event:
         """Add a token, or finish."""
@@ -92,16 +104,36 @@ class Sequence:
             return self._event(self._stream.flush())
         self.ids.append(choice.token)
         self.positions.append(self.positions[-1] + 1)
+        self._said += 1
         self.chooser.take(choice.token)
         told = () if choice.logprob is None else (choice.logprob,)
         self._logprobs += told
         piece = self._stream.push(choice.token)
+        slots = range(0) if self._stream.stopped else self.links.opens(choice.token)
+        behind = len(self.ids) + len(slots)
+        linked = bool(slots) and behind <= self.room
+        if linked:
+            self._open_link(choice.token, slots)
+        ended = self.chooser.finish or ("length" if behind >= self.room else None)
         if self._stream.stopped:
             self.finish = "stop"
-        elif ended := self.chooser.finish or ("length" if len(self.ids) == self.room else None):
+        elif linked:
+            self.ending = ended
+        elif ended:
             self.finish = ended
             piece += self._stream.flush()
         return self._event(piece, (choice.token,), told)
+
+    def _open_link(self, token: int, slots: range) -> None:
+        """Put the slots of a link token, which is the newest one, behind it."""
+        self.links.begin(token, self._said - 1, len(self.ids))
+        self.ids += slots
+        self.positions += [self.positions[-1] + number for number in range(1, len(slots) + 1)]
+
+    def end_behind_link(self) -> Event:
+        """The states of its last link are there, and nothing may follow."""
+        self.finish = self.ending
+        return self._event(self._stream.flush())
 
     def end(self, finish: Finish, fault: str = "") -> Event:
         """Finish for another reason than its tokens; what was certain stays said."""
@@ -113,8 +145,9 @@ class Sequence:
         if self.finish is None:
             raise ValueError("finish = None: this sequence is still being generated")
         asked = len(self.prompt.ids)
-        said = tuple(self.ids[asked:])
-        return Completion(self._stream.text, said, self.finish, asked, self.fault, tuple(self._logprobs))
+        said, links = tuple(self.links.tokens_of(self.ids[asked:])), tuple(self.links.all)
+        logprobs = tuple(self._logprobs)
+        return Completion(self._stream.text, said, self.finish, asked, self.fault, logprobs, links)
 
     def reuse(self, count: int) -> None:
         """So many more tokens were in the cache; those it finds once it answers may be its own."""
@@ -208,4 +241,4 @@ class Sequence:
 
     def _event(self, piece: str, ids: tuple[int, ...] = (), logprobs: tuple[TokenLogprob, ...] = ()) -> Event:
         found = self.found if self.finish else 0
-        return Event(piece, ids, logprobs, self.finish, self.fault, found)
+        return Event(piece, ids, logprobs, self.finish, self.fault, found, self.links.due())

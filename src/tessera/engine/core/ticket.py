@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from tessera.engine.completion import Completion, Finish, TokenLogprob
+from tessera.engine.completion import Completion, Finish, Link, TokenLogprob
 from tessera.engine.core.waking import News, wake
 
 
@@ -17,7 +17,7 @@ class Event:
     """One step of an answer: its new tokens and the text that they make certain; `finish` on the last one.
 
     `logprobs`: one for each of `ids`, where the sampling asks for them. `fault`: why it "failed". `found`: on
-    the last one, tokens of the prompt that the cache held already.
+    the last one, tokens of the prompt that the cache held already. `links`: those whose states are whole now.
     """
 
     piece: str
@@ -26,6 +26,7 @@ class Event:
     finish: Finish | None = None
     fault: str = ""
     found: int = 0
+    links: tuple[Link, ...] = ()
 
 
 class Ticket(Iterator[Event], AsyncIterator[Event]):

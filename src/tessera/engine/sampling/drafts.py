@@ -8,7 +8,7 @@ been the same, drawn from the same random stream, so answers do not change; scor
 several tokens, which round as they do beside neighbours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 WORDS = 3
 """Tokens that must agree before what followed them is guessed."""
@@ -18,10 +18,10 @@ FIRST, LONGEST_PAUSE = 4, 64
 class Drafts:
     """Guesses for one sequence. They grow while they come true, and pause where they don't.
 
-    ids: prompt and answer, read as they grow. never: a token that is never guessed. most: longest guess.
+    ids: prompt and answer, read as they grow. never: tokens that are never guessed. most: longest guess.
     """
 
-    def __init__(self, ids: Sequence[int], never: int, most: int) -> None:
+    def __init__(self, ids: Sequence[int], never: Collection[int], most: int) -> None:
         self._ids, self._never, self._most = ids, never, most
         self._after: dict[tuple[int, ...], int] = {}
         """The last place that follows these tokens."""
@@ -40,7 +40,8 @@ class Drafts:
         if known is None:
             return ()
         found = tuple(self._ids[known : known + min(self._width, most)])
-        return found[: found.index(self._never)] if self._never in found else found
+        cut = next((place for place, token in enumerate(found) if token in self._never), len(found))
+        return found[:cut]
 
     def told(self, guessed: int, right: int) -> None:
         """So many were guessed, so many of them were right."""

@@ -65,7 +65,7 @@ def effort_of(config: ModelConfig, rules: Sequence[Rule], model: VLM | None = No
     ids = torch.full((tokens,), (config.image_token_id + 1) % config.decoder.vocab_size)
     ids[: config.tokens_per_tile] = config.image_token_id
     rows = torch.arange(tokens - ROWS, tokens, device="meta")
-    count = _Count(tokens, left_out)
+    count = _Count(tokens, left_out, config.tokens_per_tile if model.decoder.routes else 0)
     with count.watching(model), torch.enable_grad():
         features = count.of_tile(model)
         model.decoder.lm_head(model(ids, Packed((tokens,)), features=features, rows=rows))
@@ -104,8 +104,9 @@ def forward_work(config: ModelConfig) -> Work:
 class _Count:
     """FLOPs of a pass, forward and backward: of linears by their sizes, of the rest of a tile by PyTorch."""
 
-    def __init__(self, tokens: int, left_out: Mapping[str, int]) -> None:
-        self.tokens, self.left_out = tokens, left_out
+    def __init__(self, tokens: int, left_out: Mapping[str, int], pictures: int = 0) -> None:
+        """`pictures`: those of the tokens that take visual experts."""
+        self.tokens, self.left_out, self.pictures = tokens, left_out, pictures
         self.flops: Counter[str] = Counter()
         self.wants: list[bool] = []
         """Whether gradients flow back through each block of the decoder."""
@@ -131,7 +132,8 @@ class _Count:
             if isinstance(module, Experts):
                 handles.append(module.register_forward_hook(self._experts(times)))
             elif isinstance(module, nn.Linear | QuantisedLinear | LoRALinear):
-                handles.append(module.register_forward_hook(self._linear(part == "decoder", times)))
+                expert = ".mlp_visual." in name
+                handles.append(module.register_forward_hook(self._linear(part == "decoder", times, expert)))
             elif is_block(name):
                 handles += self._hooks_of_block(module, part == "decoder", times)
         try:
@@ -170,17 +172,30 @@ class _Count:
 
         return hook
 
-    def _linear(self, of_stream: bool, times: int) -> Any:
+    def _linear(self, of_stream: bool, times: int, expert: bool) -> Any:
         def hook(module: Any, inputs: tuple[torch.Tensor, ...], _: torch.Tensor) -> None:
             x = inputs[0]
             rows, once = x.numel() // x.shape[-1], _forward(module)
-            kind = ("token" if rows == self.tokens else "trained") if of_stream else "tile"
             back = _backward(module, x.requires_grad) if torch.is_grad_enabled() else 0
-            self.flops[kind] += times * rows * (once + back)
-            if not of_stream:
+            each = times * (once + back)
+            if of_stream:
+                self._of_stream(rows, each, expert)
+            else:
+                self.flops["tile"] += rows * each
                 self._known += rows * once
 
         return hook
+
+    def _of_stream(self, rows: int, each: int, expert: bool) -> None:
+        """A linear of the decoder. A token of a picture takes an expert instead of what text takes: a tile
+        is told the difference. An expert that has no token takes part with a row of zeros."""
+        if expert:
+            self.flops["tile"] += self.pictures * each if rows == self.pictures else 0
+        elif self.pictures and rows == self.tokens - self.pictures:
+            self.flops["token"] += self.tokens * each
+            self.flops["tile"] -= self.pictures * each
+        else:
+            self.flops["token" if rows == self.tokens else "trained"] += rows * each
 
 
 def _forward(module: Any) -> int:
