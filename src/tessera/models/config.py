@@ -223,7 +223,7 @@ class DecoderConfig(Config):
         return self.experts.layers(self.num_hidden_layers) if self.experts else 0
 
     def idle_weights(self) -> int:
-        """Weights that a token does not meet: those of experts, of pictures or text, that it does not take."""
+        """Weights that a token does not meet: those of experts, routed or visual, that it does not take."""
         width = self.hidden_size
         if self.experts is None:
             return self.visual_experts * self.num_hidden_layers * 3 * width * self.intermediate_size
