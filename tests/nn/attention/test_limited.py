@@ -9,7 +9,7 @@ from tessera.nn.attention import limited
 from tessera.nn.attention.api import REFERENCE, attend
 from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.layout import Branched, Layout, Packed, Paged
-from tessera.nn.attention.limited import Limits
+from tessera.nn.attention.limited import Restriction
 from tessera.nn.attention.reference import reference_attention
 
 HEADS, GROUPS, WIDTH = 4, 2, 8
@@ -27,8 +27,8 @@ def _streams(total: int, seed: int = 0) -> tuple[torch.Tensor, ...]:
     return tuple(torch.randn(total, heads, WIDTH, generator=generator).requires_grad_() for heads in sizes)
 
 
-def _limits(window: int | None, sinks: bool) -> Limits:
-    return Limits(window, torch.linspace(-1, 2, HEADS).requires_grad_() if sinks else None)
+def _limits(window: int | None, sinks: bool) -> Restriction:
+    return Restriction(window, torch.linspace(-1, 2, HEADS).requires_grad_() if sinks else None)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: type(layout).__name__)

@@ -10,7 +10,7 @@ from torch import nn
 from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.cpu.kernel import cached_cpu_attention, cpu_attention
 from tessera.nn.attention.layout import Branched, Layout, Packed, Paged, Rows
-from tessera.nn.attention.limited import UNLIMITED, Limits, limited_attention
+from tessera.nn.attention.limited import UNRESTRICTED, Restriction, limited_attention
 from tessera.nn.attention.pieces import Pieces, attend_pieces
 from tessera.nn.attention.reference import reference_attention
 from tessera.nn.attention.sdpa import sdpa, sdpa_attention
@@ -57,7 +57,7 @@ def attend(
     layer: int = 0,
     rows: Rows = None,
     kernel: Kernel | None = None,
-    limits: Limits = UNLIMITED,
+    limits: Restriction = UNRESTRICTED,
 ) -> torch.Tensor:
     """Attention of each token to the tokens that the layout lets it see.
 
@@ -106,7 +106,7 @@ def _limited(
     key: torch.Tensor,
     value: torch.Tensor,
     layout: Layout,
-    limits: Limits,
+    limits: Restriction,
     rows: Rows,
     kernel: Kernel,
 ) -> torch.Tensor:
@@ -142,5 +142,5 @@ class Attend(nn.Module):
         sinks: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """As `attend`; sinks [H]."""
-        limits = UNLIMITED if self.window is None and sinks is None else Limits(self.window, sinks)
+        limits = UNRESTRICTED if self.window is None and sinks is None else Restriction(self.window, sinks)
         return attend(query, key, value, layout, cache, self.layer, rows, limits=limits)

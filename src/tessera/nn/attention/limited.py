@@ -23,7 +23,7 @@ SCORES = 2**24
 
 
 @dataclass(frozen=True)
-class Limits:
+class Restriction:
     """What a layer does to causal attention.
 
     window: a token sees itself and so many tokens less one before it; None all of them. sinks [H]: a score
@@ -39,11 +39,11 @@ class Limits:
         return self.window is None and self.sinks is None
 
 
-UNLIMITED = Limits()
+UNRESTRICTED = Restriction()
 
 
 def limited_attention(
-    query: torch.Tensor, past: Sequence[Pair], layout: Layout, limits: Limits, rows: Rows = None
+    query: torch.Tensor, past: Sequence[Pair], layout: Layout, limits: Restriction, rows: Rows = None
 ) -> torch.Tensor:
     """query `[T, H, C]`, or `[R, H, C]` of the given rows; `past`: keys and values `[context + new, K, C]` of
     each sequence; as the query is. ValueError for a layout of another kind, or one that is not causal."""
@@ -89,7 +89,7 @@ def _sequences(
 
 
 def _block(
-    query: torch.Tensor, places: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, limits: Limits
+    query: torch.Tensor, places: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, limits: Restriction
 ) -> torch.Tensor:
     """query `[n, H, C]` at places int64 [n] among keys and values `[L, K, C]`; weights in float32."""
     groups = keys.shape[1]

@@ -3,7 +3,7 @@
 import torch
 
 from tessera.nn.attention.layout import Layout, Rows, places
-from tessera.nn.attention.limited import UNLIMITED, Limits
+from tessera.nn.attention.limited import UNRESTRICTED, Restriction
 from tessera.nn.attention.sdpa import repeat_heads
 
 
@@ -13,7 +13,7 @@ def reference_attention(
     value: torch.Tensor,
     layout: Layout,
     rows: Rows = None,
-    limits: Limits = UNLIMITED,
+    limits: Restriction = UNRESTRICTED,
 ) -> torch.Tensor:
     """query `[T, H, C]`, or `[R, H, C]` of the given rows, key and value `[keys, K, C]`; as the query is."""
     allowed = layout.allowed(query.device)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tessera.nn.experts.stack import Cut, ExpertStack, expert_product
+from tessera.nn.experts.stack import ExpertLayers, ExpertStack, expert_product
 
 Gate = Callable[[torch.Tensor], torch.Tensor]
 """[n, 2 I] to [n, I]."""
@@ -27,7 +27,7 @@ def expert_rows(
     counts: torch.Tensor,
     stacks: tuple[nn.Module, nn.Module],
     gate: Gate,
-    cuts: tuple[Cut, Cut],
+    cuts: tuple[ExpertLayers, ExpertLayers],
 ) -> torch.Tensor:
     """Rows [R, D], those of the first expert first, to [R, D]. counts int64 [E]: rows of each expert.
 

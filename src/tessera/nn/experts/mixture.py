@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from tessera.nn.experts.grouped import Gate, expert_rows, rows_of_each
 from tessera.nn.experts.kinds import Shares
 from tessera.nn.experts.routing import Router, choose_experts
-from tessera.nn.experts.stack import Cut, ExpertStack
+from tessera.nn.experts.stack import ExpertLayers, ExpertStack
 
 
 def silu_gate(both: torch.Tensor) -> torch.Tensor:
@@ -38,7 +38,7 @@ class Experts(nn.Module):
         self.count, self.gate = count, gate
         self.gate_up_proj = ExpertStack(count, width, 2 * inner, bias)
         self.down_proj = ExpertStack(count, inner, width, bias)
-        self._cuts = (Cut(), Cut())
+        self._cuts = (ExpertLayers(), ExpertLayers())
 
     def forward(self, x: torch.Tensor, chosen: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
         """x [T, D], experts int64 [T, k] and shares float [T, k] to [T, D]."""

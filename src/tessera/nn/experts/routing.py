@@ -13,7 +13,7 @@ from tessera.nn.experts.kinds import Shares
 
 
 @dataclass(frozen=True)
-class Choice:
+class Routing:
     """Of each token its experts int64 [T, k], the best first, and their shares float32 [T, k]."""
 
     experts: torch.Tensor
@@ -34,10 +34,10 @@ class Router(nn.Module):
         return F.linear(x.float(), self.weight.float(), bias)
 
 
-def choose_experts(scores: torch.Tensor, count: int, shares: Shares) -> Choice:
+def choose_experts(scores: torch.Tensor, count: int, shares: Shares) -> Routing:
     """The `count` experts of the highest scores float32 [T, E] for each token."""
     if shares == "chosen":
         best, experts = scores.topk(count, dim=-1)
-        return Choice(experts, best.softmax(-1))
+        return Routing(experts, best.softmax(-1))
     best, experts = scores.softmax(-1).topk(count, dim=-1)
-    return Choice(experts, best / best.sum(-1, keepdim=True) if shares == "all_normalised" else best)
+    return Routing(experts, best / best.sum(-1, keepdim=True) if shares == "all_normalised" else best)

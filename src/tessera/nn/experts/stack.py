@@ -30,7 +30,7 @@ class ExpertStack(nn.Linear):
         raise ValueError(f"ExpertStack of {self.out_features} rows: ask `expert_product` for one expert")
 
 
-class Cut:
+class ExpertLayers:
     """The experts of a packed or quantised stack as layers of their own, which share its memory.
 
     Made again where the stack's tensors have moved.
@@ -47,14 +47,14 @@ class Cut:
             self._of, self._layers = place, list(stack.cut(count))
         return self._layers
 
-    def __deepcopy__(self, memo: object) -> Cut:
-        return Cut()
+    def __deepcopy__(self, memo: object) -> ExpertLayers:
+        return ExpertLayers()
 
-    def __reduce__(self) -> tuple[type[Cut], tuple[()]]:
-        return Cut, ()
+    def __reduce__(self) -> tuple[type[ExpertLayers], tuple[()]]:
+        return ExpertLayers, ()
 
 
-def expert_product(stack: nn.Module, count: int, cut: Cut) -> Product:
+def expert_product(stack: nn.Module, count: int, cut: ExpertLayers) -> Product:
     """The product with one expert of a stack, plain, packed or in few bits. ValueError for another layer."""
     if isinstance(stack, PackedLinear | QuantisedLinear):
         layers = cut.layers(stack, count)
