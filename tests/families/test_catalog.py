@@ -37,7 +37,7 @@ RELEASED = {
     *(f"InternVL3-{s}B{m}" for s in (1, 2, 8, 9, 14, 38, 78) for m in ("", "-Instruct", "-Pretrained")),
     *(f"InternVL3_5-{s}B{m}" for s in (1, 2, 4, 8, 14, 38) for m in ("", "-MPO", "-Instruct", "-Pretrained")),
     *(f"Mono-InternVL-2B{stage}" for stage in ("", "-S1-1", "-S1-2", "-S1-3")),
-    *("VisualPRM-8B", "VisualPRM-8B-v1_1"),
+    *("VisualPRM-8B", "VisualPRM-8B-v1_1", "InternOmni"),
 }
 
 
@@ -243,6 +243,7 @@ def test_doubts_are_named() -> None:
     assert BY_NAME["InternVL2-8B"].doubts == () == BY_NAME["InternVL3-1B"].doubts
     known = {"repository", "template", "system text", "initial values", "select_layer", "ps_version"}
     known |= {"language model", "patch channels", "most tiles"}
+    known |= {"audio tokens", "audio.pool", "audio.pool_before_norm", "audio.mask_padding"}
     fields = {"vocabulary", "image_token", "bos", "eps", "positions", "scaling"}
     for entry in entries():
         assert set(entry.unverified) <= known and set(entry.language.unverified) <= fields

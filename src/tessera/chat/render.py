@@ -29,10 +29,19 @@ THOUGHT, THOUGHT_END = "<think>", "</think>"
 
 @dataclass(frozen=True)
 class MediaSpan:
-    """Placeholders of one part: per picture its tile count and the words before it; frames stand on lines."""
+    """Placeholders of one part: per picture its tile count and the words before it; frames stand on lines.
+
+    sound: the tokens of a sound, which has no tiles.
+    """
 
     tiles: tuple[int, ...]
     labels: tuple[str, ...] = ("",)
+    sound: int = 0
+
+    @classmethod
+    def of_sound(cls, tokens: int) -> MediaSpan:
+        """The placeholders of a sound."""
+        return cls((), (), tokens)
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,8 @@ class _Writer:
         """Cuts what a person or the model said: turn markers in it stay characters."""
         self.image_start, self.image_end = (tokenizer.token_id(text) for text in (tokens.start, tokens.end))
         self.tile = [tokenizer.token_id(tokens.context)] * tokens_per_tile
+        self.sound = [tokenizer.token_id(text) for text in tokens.sounds]
+        """Begin, end and placeholder of a sound; none where the model does not hear."""
         self._tokenizer, self._slots = tokenizer, slots
         self._run = ""
         self._left: int | None = None
@@ -290,11 +301,16 @@ def _write_question(writer: _Writer, message: Message, spans: Iterator[MediaSpan
             continue
         span = next(spans, None)
         if span is None:
-            raise ValueError("media: fewer spans than media parts; give one span for each picture and clip")
+            raise ValueError("media: fewer spans than media parts; give one for each picture, clip and sound")
         for index, (tiles, label) in enumerate(zip(span.tiles, span.labels, strict=True)):
             writer.write((f"\n{label}" if index else label, writer.image_start))
             writer.ids += writer.tile * tiles
             writer.write((writer.image_end,))
+        if span.sound:
+            start, end, context = writer.sound
+            writer.write((start,))
+            writer.ids += [context] * span.sound
+            writer.write((end,))
 
 
 def _write_answer(

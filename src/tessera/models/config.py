@@ -19,6 +19,8 @@ from tessera.runtime.config import Config
 if TYPE_CHECKING:
     from torch import nn
 
+    from tessera.models.audio_encoder.config import Hearing
+
 Size = Annotated[int, Field(ge=1, le=2**24)]
 """A width or a count of things; far above every model, far below what arithmetic on it could not bear."""
 Layers = Annotated[int, Field(ge=1, le=2**14)]
@@ -252,6 +254,11 @@ class ModelConfig(Config):
     @abstractmethod
     def tokens_per_tile(self) -> int:
         """Visual tokens that one tile becomes."""
+
+    @property
+    def hearing(self) -> Hearing | None:
+        """What a model that hears says of it; its parts then have `audio` and `audio_connector`."""
+        return None
 
     @property
     @abstractmethod
