@@ -80,12 +80,12 @@ def models_table(chosen: Sequence[Released]) -> Table:
     """A row per size; variants that differ in weights alone stand below its name."""
     right: Any = {"justify": "right", "no_wrap": True}
     table = Table(
-        Column("model", overflow="fold"),
+        Column("model", overflow="fold", min_width=26),
         "gen",
         "ViT",
-        Column("language model", overflow="fold"),
+        Column("language model", overflow="fold", min_width=26),
         Column("size", **right),
-        Column("template", overflow="fold"),
+        Column("template", overflow="fold", max_width=14),
         "tiles",
         Column("bf16", **right),
         Column("int8", **right),
@@ -96,11 +96,16 @@ def models_table(chosen: Sequence[Released]) -> Table:
     )
     for group in _groups(chosen):
         first = group[0]
-        sizes = [f"{first.bytes_to_load(kind) / 1e9:.1f}" for kind in ("bf16", "int8")]
+        sizes = [_gigabytes(first.bytes_to_load(kind)) for kind in ("bf16", "int8")]
         vision, language, template, squares = _words(first)
         size = f"{first.parameters()['total'] / 1e9:.1f}B" + _active(first)
         table.add_row(_names(group), first.generation, vision, language, size, template, squares, *sizes)
     return table
+
+
+def _gigabytes(size: int) -> str:
+    """Four characters."""
+    return f"{size / 1e9:.1f}" if size < 99.95e9 else f"{size / 1e9:.0f}"
 
 
 def _active(one: Released) -> str:
