@@ -269,7 +269,7 @@ def test_listing_needs_no_torch(repo_root: Path) -> None:
 
 
 def test_stops_of_every_template_are_written_by_its_tokenizers() -> None:
-    """ChatML marks end answers for all but Phi-3, GPT-OSS and 1.1, whatever the language model's own end is."""
+    """ChatML marks end answers for all but Phi-3, GPT-OSS and 1.1, whatever the model's own end is."""
     ends = {entry.template: get_template(entry.template).stop for entry in entries()}
     assert ends.pop("phi3-chat") == "<|end|>" and ends.pop("internvl_zh") == "</s>"
     assert ends.pop("internvl3_5_gpt_oss") == "<|return|>"

@@ -23,7 +23,7 @@ from tessera.runtime.shown import counted
 WIDTH = 100
 """Columns of the output where it is no terminal; the table fits them."""
 CAPTION = (
-    "size: parameters, A those that a token meets; tiles: squares of a picture, besides a thumbnail;\n"
+    "size: parameters, A those that a token meets; tiles: squares of a picture besides a thumbnail;\n"
     "bf16, int8: GB of weights. Endings below a name are variants with the same parts.\n"
     "A page: tessera models NAME"
 )
@@ -48,7 +48,7 @@ class ModelsCommand(WordsCommand):
             self.tell(lambda: describe(single), lambda: show_page(single, console))
             return 0
         found = choose(released(), self.words, self.generation, self.max_params)
-        caption = f"\n[dim]{counted(len(found), 'model')}. {CAPTION}[/]"
+        caption = f"\n[dim]{counted(len(found), 'model')}.\n{CAPTION}[/]"
         self.tell(
             lambda: [describe(entry) for entry in found],
             lambda: console.print(models_table(found), caption, highlight=False),

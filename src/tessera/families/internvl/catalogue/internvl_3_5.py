@@ -44,8 +44,8 @@ MEMBERS = (
     _member("241B-A28B", "235B-A22B", "235.1", "240.7"),
 )
 GPT_OSS = member(
-    base="InternVL3_5-GPT-OSS-20B-A4B",
-    suffix="-Preview",
+    base="InternVL3_5-GPT-OSS-20B",
+    suffix="-A4B-Preview",
     generation="3.5",
     vision=vit.SMALL_V2_5,
     language=llm.GPT_OSS_20B,
