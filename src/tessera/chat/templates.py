@@ -53,6 +53,11 @@ class Template:
     """What an answer with a turn behind it ends with, where that is not `stop`."""
     channels: Channels | None = None
     """How a thought stands apart from the answer, where that is not by `<think>` in the text."""
+    picture_first: bool = False
+    """A turn's one picture comes before its words, on a line of its own; training strips those (LLaVA)."""
+    captions: bool = False
+    """For training alone: one picture and its caption, of whose question no word is written; the caption ends
+    with `stop` as text, no token."""
     tokens: SpecialTokens = SpecialTokens()
 
     @property

@@ -22,6 +22,8 @@ from tessera.runtime.shown import counted
 
 WIDTH = 100
 """Columns of the output where it is no terminal; the table fits them."""
+LONGEST = 26
+"""Characters of a name in the table; an ending goes below a longer one."""
 CAPTION = (
     "size: parameters, A those that a token meets; tiles: squares of a picture besides a thumbnail;\n"
     "bf16, int8: GB of weights. Endings below a name are variants with the same parts.\n"
@@ -80,10 +82,10 @@ def models_table(chosen: Sequence[Released]) -> Table:
     """A row per size; variants that differ in weights alone stand below its name."""
     right: Any = {"justify": "right", "no_wrap": True}
     table = Table(
-        Column("model", overflow="fold", min_width=26),
+        Column("model", overflow="fold", min_width=LONGEST),
         "gen",
         "ViT",
-        Column("language model", overflow="fold", min_width=26),
+        Column("language model", overflow="fold", min_width=LONGEST),
         Column("size", **right),
         Column("template", overflow="fold", max_width=14),
         "tiles",
@@ -179,6 +181,6 @@ def _groups(chosen: Sequence[Released]) -> list[list[Released]]:
 
 def _names(group: Sequence[Released]) -> str:
     """The name of a row: one entry in full, several as the base and their suffixes."""
-    if len(group) == 1:
+    if len(group) == 1 and len(group[0].name) <= LONGEST:
         return group[0].name
     return f"{group[0].base}\n[dim]{' '.join(entry.suffix for entry in group if entry.suffix)}[/]"

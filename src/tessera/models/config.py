@@ -304,6 +304,16 @@ class VLMConfig(ModelConfig):
             )
         return self
 
+    def vision_of(self, given: VisionConfig) -> VisionConfig:
+        """A given encoder as the part of such a model. ValueError for one that can't be."""
+        if not given.num_hidden_layers:
+            raise ValueError("vision: a patch embedding without blocks is no InternViT; give another model")
+        return given
+
+    def decoder_of(self, given: DecoderConfig) -> DecoderConfig:
+        """A given decoder as the part of such a model; weights that it lacks are made of its own."""
+        return given
+
     @property
     def shuffle_factor(self) -> int:
         """Patches along one side that merge into one token (2 for a ratio of 0.5)."""

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tessera.nn.cpu.native import STEP, Kind, Streamed, multiply
-from tessera.nn.cpu.operators import int8_product
+from tessera.nn.cpu.operators import INT8_STEP, int8_product
 from tessera.nn.cpu.pages import into_large_pages
 from tessera.nn.cpu.routes import streams, takes_native
 
@@ -172,7 +172,7 @@ class Int8Linear(QuantisedLinear):
 
     def product(self, rows: torch.Tensor) -> torch.Tensor:
         """[R, in] to [R, out]."""
-        if len(rows) > FEW_ROWS or rows.device.type != "cpu":
+        if len(rows) > FEW_ROWS or rows.device.type != "cpu" or self.in_features % INT8_STEP:
             return super().product(rows)
         out = int8_product(rows, self.weight, self.scale.to(rows.dtype))
         return out if self.bias is None else out.add_(self.bias.to(rows.dtype))
