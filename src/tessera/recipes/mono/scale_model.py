@@ -1,6 +1,6 @@
 """The scale model without a ViT: visual experts beside the shipped decoder, then everything (Mono-InternVL).
 
-Command:   tessera train scale_model/mono --out runs/mono
+Command:   tessera train mono/scale_model --out runs/mono
 Trained:   visual experts, then all
 Stages:    experts (400 steps), full (330 steps)
 Hardware:  CPU, one core
