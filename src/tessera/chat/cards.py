@@ -75,7 +75,8 @@ def card_question(
         return question
     for media, mark in ((audios, AUDIO_MARK), (videos, VIDEO_MARK), (pictures, IMAGE_MARK)):
         if media and mark not in question:
-            question = f"{mark}\n{question}"
+            # One mark joins several pictures; sounds are told apart.
+            question = f"{mark}\n" * (len(audios) if mark == AUDIO_MARK else 1) + question
     return question
 
 

@@ -183,7 +183,7 @@ class Preparer:
                 message = f"{where}: ids run from 0 to {tokenizer.vocab_size - 1}, and there is at least one"
                 raise ApiFault(400, message, "invalid_value", where)
             if set(self.model.family.model.placeholder_ids) & set(ids):
-                message = f"{where}: holds the token of a medium; media go to /v1/chat/completions"
+                message = f"{where}: holds the token of a picture or sound; they go to /v1/chat/completions"
                 raise ApiFault(400, message, "invalid_value", where)
             found.append(self._raw_job(np.array(ids, np.int32), ask, raw))
         return found
