@@ -110,7 +110,7 @@ class Encoder:
                 f"tokenizer: lacks {' '.join(missing)}; "
                 "use tokenizer.with_added() and resize the model's embeddings"
             )
-        if not self.tokenizer.has_token(self.template.stop):
+        if not (self.template.captions or self.tokenizer.has_token(self.template.stop)):
             raise ValueError(
                 f"template: {self.template.name!r} stops at {self.template.stop!r}, which is no token of "
                 "this tokenizer; choose the template that belongs to the model"
@@ -258,6 +258,7 @@ class Encoder:
             "min_tiles": self.tiling.min_tiles,
             "max_tiles": self.tiling.max_tiles,
             "thumbnail": int(self.tiling.thumbnail),
+            **({} if self.tiling.square == "squeeze" else {"square": self.tiling.square}),
             "tokens_per_tile": self.tokens_per_tile,
             "frame_label": frame_pattern(self.frame_label),
             "frames": self.frames,
@@ -349,7 +350,7 @@ class Encoder:
             tiles = [self._tiles(source, tiling, part.reading) for source, tiling in each]
             _expected(part, sum(map(len, tiles)))
             return [np.concatenate(tiles) if part.joined else tiles[0]]
-        single = Tiling(tile_side=self.tiling.tile_side, min_tiles=1, max_tiles=1, thumbnail=False)
+        single = self.tiling.model_copy(update={"min_tiles": 1, "max_tiles": 1, "thumbnail": False})
         indices = clip_frames(part, self.frames, self.max_frames)
         return convert_frames(
             part.source,

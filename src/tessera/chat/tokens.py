@@ -34,11 +34,19 @@ class SpecialTokens:
 
     start: str = IMG_START
     end: str = IMG_END
+    """Empty, as the start, where nothing stands around a picture."""
     context: str = IMG_CONTEXT
     """The placeholder, once for each visual token."""
     others: tuple[str, ...] = GROUNDING_TOKENS
+    splits: bool = False
+    """Whether text behind a picture is tokenised as if a prompt began there (LLaVA)."""
     sound: SoundTokens | None = None
     """None for a family that does not hear."""
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """Those that stand around and in the place of a picture."""
+        return tuple(filter(None, (self.start, self.end, self.context)))
 
     @property
     def sounds(self) -> tuple[str, ...]:
@@ -48,7 +56,7 @@ class SpecialTokens:
     @property
     def all(self) -> tuple[str, ...]:
         """Every one, in the order in which they are added to a language model's tokenizer."""
-        return (self.start, self.end, self.context, *self.others, *self.sounds)
+        return (*self.pictures, *self.others, *self.sounds)
 
 
 @dataclass(frozen=True)
