@@ -11,7 +11,7 @@ from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
 
 
-class Pictures(Protocol):
+class ClassPictures(Protocol):
     """Pictures by their place, RGB; the same whenever they are asked for."""
 
     def __len__(self) -> int: ...
@@ -30,7 +30,7 @@ class Pictures(Protocol):
 class Labelled:
     """Pictures, the class of each by its number, and the classes' names."""
 
-    pictures: Pictures
+    pictures: ClassPictures
     labels: tuple[int, ...]
     names: tuple[str, ...]
 

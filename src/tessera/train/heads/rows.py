@@ -18,7 +18,7 @@ from tessera.runtime.atomic import atomic_write
 from tessera.runtime.disk import disk_faults
 from tessera.runtime.progress import Progress
 from tessera.runtime.seeds import derive_seed
-from tessera.train.heads.labelled import Pictures
+from tessera.train.heads.labelled import ClassPictures
 
 KEPT_EVERY = 256
 """Rows between two notes of how far a file is."""
@@ -32,7 +32,7 @@ class Rows:
 
     def kept(
         self,
-        pictures: Pictures,
+        pictures: ClassPictures,
         folder: Path | None,
         part: str,
         progress: Progress,
@@ -61,7 +61,7 @@ class Rows:
                 _note(file, key, done)
         return table
 
-    def drawn(self, pictures: Pictures, places: Sequence[int], seed: int) -> torch.Tensor:
+    def drawn(self, pictures: ClassPictures, places: Sequence[int], seed: int) -> torch.Tensor:
         """Rows of parts of some pictures, drawn by seed and place."""
 
         def parts() -> Iterator[np.ndarray]:
@@ -76,7 +76,7 @@ class Rows:
             state = found.last_hidden_state
             yield pooled(state.float()) if self.kind == "linear" else state
 
-    def _middles(self, pictures: Pictures, first: int, mirrored: bool) -> Iterator[np.ndarray]:
+    def _middles(self, pictures: ClassPictures, first: int, mirrored: bool) -> Iterator[np.ndarray]:
         for place in range(first, len(pictures)):
             square = to_square(pictures[place], self.side, "crop")
             yield np.ascontiguousarray(square[:, ::-1]) if mirrored else square

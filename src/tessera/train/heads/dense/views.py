@@ -37,14 +37,14 @@ class ViewConfig(Config):
 
 
 @dataclass(frozen=True)
-class View:
+class DenseView:
     """A part of a picture, uint8 [h, w, 3], and its labels uint8 [h, w]."""
 
     pixels: np.ndarray[Any, np.dtype[np.uint8]]
     labels: Labels
 
 
-def training_view(image: PIL.Image.Image, labels: Labels, config: ViewConfig, rng: Random) -> View:
+def training_view(image: PIL.Image.Image, labels: Labels, config: ViewConfig, rng: Random) -> DenseView:
     """A resized, cut, mirrored and changed picture; at most `crop` x `crop`, smaller where it is."""
     ratio = rng.uniform(*config.ratios)
     size = rescaled((image.width, image.height), config.crop * ratio, config.longest * ratio)
@@ -56,7 +56,7 @@ def training_view(image: PIL.Image.Image, labels: Labels, config: ViewConfig, rn
     if rng.random() < config.mirror:
         part, wanted = part[:, ::-1], wanted[:, ::-1]
     changed = distorted(part, rng) if config.distort else part
-    return View(np.ascontiguousarray(changed), np.ascontiguousarray(wanted))
+    return DenseView(np.ascontiguousarray(changed), np.ascontiguousarray(wanted))
 
 
 def asked_size(size: tuple[int, int], config: ViewConfig, patch: int) -> tuple[int, int]:
@@ -74,7 +74,7 @@ def rescaled(size: tuple[int, int], short: float, long: float) -> tuple[int, int
 
 
 def as_batch(
-    views: Sequence[View], side: int, mean: tuple[float, ...], std: tuple[float, ...]
+    views: Sequence[DenseView], side: int, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Normalised pixels float32 [N, 3, S, S], filled up with 0, and labels int64 [N, S, S], with 255."""
     pixels, labels = [], []
