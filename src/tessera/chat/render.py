@@ -18,11 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tessera.chat.message import Conversation, Message, Part, Text
-from tessera.chat.templates import Template
+from tessera.chat.templates import Channels, Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import NO_SLOTS, LinkSlots, SpecialTokens
 
 ROLES = ("system", "user", "assistant")
+THOUGHT, THOUGHT_END = "<think>", "</think>"
+"""Around what a model thought before it answered."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ def render(
     writer.write(writer.trusted(template.system_end))
     strip = template.strip and not generate
     answers = conversation.answers
-    for message in _as_prompt(turns[:-1]) if answers else turns:
+    for place, message in enumerate(_as_prompt(turns[:-1]) if answers else turns, start=1):
         if generate and message.empty:
             # The authors' `get_prompt` writes the role of an empty message alone and leaves the turn open.
             role = template.user_prefix if message.role == "user" else template.assistant_prefix
@@ -205,11 +207,11 @@ def render(
             _write_question(writer, message, template, spans, generate)
             writer.write(writer.trusted(template.user_end))
         else:
-            _write_answer(writer, message, template, generate, strip)
+            _write_answer(writer, message, template, generate, strip, earlier=place < len(turns))
     if generate:
         writer.write(writer.trusted(template.assistant_prefix))
         if prefill:
-            writer.write((template.answer_lead, *writer.began(prefill)))
+            writer.write((*writer.trusted(template.answer_lead), *writer.began(prefill)))
     branches = _write_answers(writer, answers, template, strip)
     writer.close()
     if next(spans, None) is not None:
@@ -343,7 +345,10 @@ def _write_question(
             writer.write((end,))
 
 
-def _write_answer(writer: _Writer, message: Message, template: Template, generate: bool, strip: bool) -> None:
+def _write_answer(
+    writer: _Writer, message: Message, template: Template, generate: bool, strip: bool, earlier: bool = False
+) -> None:
+    """`earlier`: another turn follows."""
     answer = message.text.strip() if strip else message.text
     if message.trained and not generate and not answer.strip():
         raise ValueError(
@@ -351,10 +356,26 @@ def _write_answer(writer: _Writer, message: Message, template: Template, generat
         )
     writer.write(writer.trusted(template.assistant_prefix))
     start = writer.position()
-    writer.write((template.answer_lead, *writer.said(answer), *writer.trusted(template.stop)))
+    if template.channels is not None:
+        answer = _write_thought(writer, answer, template.channels)
+    stop = (earlier and template.earlier_stop) or template.stop
+    writer.write(writer.trusted(template.answer_lead))
+    writer.write((*writer.said(answer), *writer.trusted(stop)))
     if message.trained:  # the stop is one token
         writer.spans.append((start, writer.position() - (not message.end_trained)))
     writer.write(writer.trusted(template.answer_end))
+
+
+def _write_thought(writer: _Writer, answer: str, channels: Channels) -> str:
+    """Write the thought that stands in front of the words, if there is one; returns the words."""
+    before, closed, words = answer.rpartition(THOUGHT_END)
+    if not closed or THOUGHT not in before:
+        return answer
+    thought = before.partition(THOUGHT)[2].strip()
+    writer.write(writer.trusted(channels.thought_lead))
+    writer.write(writer.cut(thought))
+    writer.write(writer.trusted(channels.thought_end))
+    return words.strip()
 
 
 def _stripped(parts: Sequence[Part]) -> list[Part]:

@@ -1,7 +1,7 @@
-"""The five conversation templates of the series as tables (docs/facts/templates.md); `render` knows how to
+"""The six conversation templates of the series as tables (docs/facts/templates.md); `render` knows how to
 read them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tessera.chat.tokens import SpecialTokens
@@ -14,6 +14,30 @@ SYSTEM_2 = (
     "你是书生·万象，英文名是InternVL，是由上海人工智能实验室、"
     "清华大学及多家合作单位联合开发的多模态大语言模型。"
 )
+
+
+THINKING = """You are an AI assistant that rigorously follows this response protocol:
+
+1. First, conduct a detailed analysis of the question. Consider different angles, potential solutions, and \
+reason through the problem step-by-step. Enclose this entire thinking process within <think> and </think> \
+tags.
+
+2. After the thinking section, provide a clear, concise, and direct answer to the user's question. Separate \
+the answer from the think section with a newline.
+
+Ensure that the thinking process is thorough but remains focused on the query. The final answer should be \
+standalone and not reference the thinking section."""
+"""System text with which InternVL 3.5 thinks first (model cards, and `R1_SYSTEM_PROMPT` of the authors'
+training code). The cards sample at a temperature of 0.6 then."""
+
+
+@dataclass(frozen=True)
+class Channels:
+    """An answer's thought in a message of its own (harmony): `thought_lead` thought `thought_end`, then
+    `Template.answer_lead` and the words. In conversations it is `<think>thought</think>` in front of them."""
+
+    thought_lead: str
+    thought_end: str
 
 
 @dataclass(frozen=True)
@@ -40,6 +64,10 @@ class Template:
     answer_end: str = ""
     strip: bool = False
     extra_stops: tuple[str, ...] = ()
+    earlier_stop: str = ""
+    """What an answer with a turn behind it ends with, where that is not `stop`."""
+    channels: Channels | None = None
+    """How a thought stands apart from the answer, where that is not by `<think>` in the text."""
     picture_first: bool = False
     """A turn's one picture comes before its words, on a line of its own; training strips those (LLaVA)."""
     captions: bool = False
@@ -56,7 +84,10 @@ class Template:
     def frame(self) -> str:
         """Everything that it writes around system text, questions and answers, joined."""
         around = (self.system_prefix, self.system_end, self.user_prefix, self.user_end, self.assistant_prefix)
-        return "".join((*around, *self.stops, self.answer_end))
+        channels = (self.channels.thought_lead, self.channels.thought_end) if self.channels else ()
+        return "".join(
+            (*around, self.answer_lead, *self.stops, self.earlier_stop, *channels, self.answer_end)
+        )
 
 
 def _marked(name: str, system: str, prefix: str, stop: str, between: str = "", **more: Any) -> Template:
@@ -75,6 +106,11 @@ def _marked(name: str, system: str, prefix: str, stop: str, between: str = "", *
     )
 
 
+SYSTEM_GPT_OSS = (
+    "You are InternVL, a large language model trained by Shanghai AI Laboratory.\n"
+    "Knowledge cutoff: 2024-06\nCurrent date: 2025-08-06\n\nReasoning: low\n\n"
+    "# Valid channels: final. Channel must be included for every message."
+)
 CHATML = ("<|im_start|>{}\n", "<|im_end|>")
 _ALL = (
     Template(
@@ -92,6 +128,14 @@ _ALL = (
     _marked("internlm2-chat", SYSTEM_1, *CHATML, strip=True),
     _marked("phi3-chat", SYSTEM_1, "<|{}|>\n", "<|end|>"),
     _marked("internvl2_5", SYSTEM_2, *CHATML, between="\n"),
+    replace(
+        _marked("internvl3_5_gpt_oss", SYSTEM_GPT_OSS, "<|start|>{}<|message|>", "<|end|>"),
+        assistant_prefix="<|start|>assistant",
+        answer_lead="<|channel|>final<|message|>",
+        stop="<|return|>",
+        earlier_stop="<|end|>",
+        channels=Channels("<|channel|>analysis<|message|>", "<|end|><|start|>assistant"),
+    ),
 )
 TEMPLATES: dict[str, Template] = {template.name: template for template in _ALL}
 

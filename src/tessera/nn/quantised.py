@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any, cast
 
 import torch
@@ -145,6 +146,16 @@ class QuantisedLinear(nn.Module):
         step = max(1, SLICE_BYTES // (self.in_features * size))
         return (slice(start, start + step) for start in range(0, self.out_features, step))
 
+    def cut(self, count: int) -> Iterator[QuantisedLinear]:
+        """Layers of equal shares of the rows, which keep the memory of this one."""
+        by_rows = self._buffers.keys() - self._non_persistent_buffers_set
+        shares = {name: each.chunk(count) for name in by_rows if (each := self._buffers[name]) is not None}
+        for number in range(count):
+            layer = copy(self)
+            layer._buffers = self._buffers | {name: parts[number] for name, parts in shares.items()}
+            layer.out_features = self.out_features // count
+            yield layer
+
     def extra_repr(self) -> str:
         """Sizes, as nn.Linear shows them."""
         return f"in_features={self.in_features}, out_features={self.out_features}"
@@ -203,6 +214,13 @@ class Int4Linear(QuantisedLinear):
         scale = self.scale[part].to(dtype)[..., None]
         groups = levels.view(len(levels), scale.shape[1], -1).mul_(scale)
         return groups.view(len(levels), self.in_features), None
+
+
+class Mxfp4Linear(Int4Linear):
+    """As `Int4Linear` with the 16 values of a float of four bits (OCP Microscaling Formats 1.0): one bit for
+    the sign, two for the exponent, one more. Scales are powers of two, so bfloat16 holds a weight exactly."""
+
+    table = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)
 
 
 class OffsetInt4Linear(Int4Linear):

@@ -44,7 +44,7 @@ VISION_DEFAULTS: dict[str, Any] = {
 def key_table(family: Family) -> KeyMap:
     """By the language model whose class a new folder names."""
     decoder = family.model.decoder
-    return official_table(published_kind(decoder), decoder.head_width)
+    return official_table(published_kind(decoder), decoder.head_width, decoder.expert_count)
 
 
 def reads(config: Mapping[str, Any]) -> bool:
@@ -56,10 +56,6 @@ def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Re
     """The family that config.json describes."""
     file = ConfigFile(folder, tokenizer, keys)
     return read_as(file, folder, VLMConfig, _vision)
-
-
-def _table(decoder: DecoderConfig) -> KeyMap:
-    return official_table(decoder.architecture, decoder.head_width)
 
 
 def read_as(
@@ -75,7 +71,11 @@ def read_as(
         raise config.wrong("pad2square", "this is not supported; no released model uses it")
     vision, stored_grid = _read_vision(file, vision_of)
     tied = config.section("llm_config").flag(TIED)
-    decoder, keymap = file.decoder("llm_config", _table, {f"llm_config.{TIED}": tied}, tied)
+
+    def table(decoder: DecoderConfig) -> KeyMap:
+        return official_table(decoder.architecture, decoder.head_width, decoder.expert_count, file.keys)
+
+    decoder, keymap = file.decoder("llm_config", table, {f"llm_config.{TIED}": tied}, tied)
     pixels = read_processor(folder)
     model = config.build(
         model_class,
