@@ -11,7 +11,7 @@ from tessera.models.pair.pair import QllamaPair
 from tessera.train.objective.pairing.batches import TextPairBatch
 from tessera.train.objective.pairing.gathering import together
 from tessera.train.objective.pairing.losses import contrastive_loss, matching_loss
-from tessera.train.objective.pairing.second import Asked, last_states, read_together
+from tessera.train.objective.pairing.second import TaskTexts, last_states, read_together
 from tessera.train.objective.pairing.stage import PairStage
 
 
@@ -40,9 +40,9 @@ class PairRetrievalObjective(PairStage):
             states,
             3 * count,
             [
-                Asked(batch.other, range(count), "matching"),
-                Asked(batch.matching, range(count, 2 * count), "matching"),
-                Asked(batch.contrast, range(2 * count, 3 * count), "contrast"),
+                TaskTexts(batch.other, range(count), "matching"),
+                TaskTexts(batch.matching, range(count, 2 * count), "matching"),
+                TaskTexts(batch.contrast, range(2 * count, 3 * count), "contrast"),
             ],
         )
         said = F.normalize(model.project_states(last_states(read.texts[2], batch.contrast.lengths)), dim=-1)

@@ -21,7 +21,7 @@ from tessera.train.objective.pairing.losses import contrastive_loss, generation_
 from tessera.train.objective.pairing.stage import PairStage
 
 
-class Asked(NamedTuple):
+class TaskTexts(NamedTuple):
     """Texts with the query set that each belongs to, and what they are for."""
 
     rows: TextRows
@@ -29,14 +29,14 @@ class Asked(NamedTuple):
     task: Task
 
 
-class Read(NamedTuple):
+class StreamStates(NamedTuple):
     """States of query sets [S, Q, D], and of the texts of each task, laid end to end."""
 
     queries: torch.Tensor
     texts: list[torch.Tensor]
 
 
-def read_together(model: QllamaPair, states: torch.Tensor, sets: int, asked: list[Asked]) -> Read:
+def read_together(model: QllamaPair, states: torch.Tensor, sets: int, asked: list[TaskTexts]) -> StreamStates:
     """One pass over `sets` query sets and all texts; set s reads the picture s modulo their number."""
     queries, device = model.config.num_query_token, states.device
     owners = [each for one in asked for each in one.sets]
@@ -46,7 +46,7 @@ def read_together(model: QllamaPair, states: torch.Tensor, sets: int, asked: lis
     stream = torch.cat((model.queries(sets), model.qllama.embed(ids)))
     hidden = model.qllama(stream, layout, Sight(states, sets, queries))
     heads, *texts = hidden.split([sets * queries, *(len(one.rows.ids) for one in asked)])
-    return Read(heads.unflatten(0, (sets, queries)), texts)
+    return StreamStates(heads.unflatten(0, (sets, queries)), texts)
 
 
 def joined(first: TextRows, second: TextRows, cut: int) -> TextRows:
@@ -88,9 +88,9 @@ class PairTasksObjective(PairStage):
             model.look(batch.tiles.to(device), batch.kept),
             2 * count,
             [
-                Asked(matched, range(count), "matching"),
-                Asked(batch.contrast, range(count, 2 * count), "contrast"),
-                Asked(batch.caption, range(count, 2 * count), "generation"),
+                TaskTexts(matched, range(count), "matching"),
+                TaskTexts(batch.contrast, range(count, 2 * count), "contrast"),
+                TaskTexts(batch.caption, range(count, 2 * count), "generation"),
             ],
         )
         seen = model.clip_projector2(read.queries[count:])
