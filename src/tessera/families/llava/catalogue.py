@@ -43,7 +43,7 @@ def _padded(side: int) -> Tiling:
     return Tiling(tile_side=side, max_tiles=1, thumbnail=False, dynamic=False, square="pad", fill=FILL)
 
 
-def _member(base: str, language: LanguageModel, printed: str, vision: VisionModel, side: int) -> Entry:
+def _member(suffix: str, language: LanguageModel, printed: str, vision: VisionModel, side: int) -> Entry:
     """Read at the fourth state from the end, as the authors' scripts say for both ViTs."""
     model = LlavaConfig(
         vision=vision.config.model_copy(update={"image_size": side}),
@@ -58,8 +58,9 @@ def _member(base: str, language: LanguageModel, printed: str, vision: VisionMode
         else (f"the ViT was trained at 224 px and reads {side} px here",)
     )
     return Entry(
-        base=base,
-        generation="1.0",
+        base="InternVL-Chat-ViT-6B",
+        suffix=suffix,
+        generation="1",
         architecture="llava",
         vision=vision,
         language=language,
@@ -67,6 +68,7 @@ def _member(base: str, language: LanguageModel, printed: str, vision: VisionMode
         template="vicuna_v1",
         published=Published("", vision="5.9", language=printed, source=SOURCE),
         tiling=_padded(side),
+        frame_label="cards",
         weight_files="pytorch_model-*.bin (pickles, read in weights-only mode)",
         notes=("in LLaVA's code and file format: no config of the ViT, which is named or inside", *notes),
         unverified=UNVERIFIED,
@@ -74,9 +76,9 @@ def _member(base: str, language: LanguageModel, printed: str, vision: VisionMode
 
 
 ENTRIES = (
-    _member("InternVL-Chat-ViT-6B-Vicuna-7B", VICUNA_7B, "6.7", LARGE_224, 336),
-    _member("InternVL-Chat-ViT-6B-Vicuna-13B", VICUNA_13B, "13.0", LARGE_224, 336),
-    _member("InternVL-Chat-ViT-6B-Vicuna-13B-448px", VICUNA_13B, "13.0", LARGE_V1_0, 448),
+    _member("-Vicuna-7B", VICUNA_7B, "6.7", LARGE_224, 336),
+    _member("-Vicuna-13B", VICUNA_13B, "13.0", LARGE_224, 336),
+    _member("-Vicuna-13B-448px", VICUNA_13B, "13.0", LARGE_V1_0, 448),
 )
 
 
