@@ -70,3 +70,22 @@ def test_mistakes_are_told_in_a_line(
     assert main(words) == 2
     told = capsys.readouterr().err
     assert said in told and told.count("\n") == 1
+
+
+def test_a_probe_from_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["probe", "--drawn", "60", "--batch", "20", "--augment", "none", "--epochs", "2", "--to", "p"]
+    assert main([*words, "--shots", "1", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["pictures"] == 15 and told["classes"] == 30 and len(told["epochs"]) == 2
+    assert told == json.loads(Path("p/result.json").read_text(encoding="utf-8"))
+    assert told["few_shot"][0]["shots"] == 1 and 0 <= told["few_shot"][0]["acc1"] <= 100
+    assert "most often taken for" in Path("p/page.html").read_text(encoding="utf-8")
+    assert main([*words, "--epochs", "0", "--start", "p", "--to", "again"]) == 0
+    assert f"acc1 {told['acc1']:.1f} %" in capsys.readouterr().out
+    assert main([*words, "--seed", "1"]) == 2
+    assert "p holds a probe of other settings" in capsys.readouterr().err
+    assert main(["probe"]) == 2
+    assert "DATA, --drawn: give one of them" in capsys.readouterr().err

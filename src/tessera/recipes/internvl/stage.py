@@ -12,8 +12,9 @@ from typing import Any, Literal, Self
 from tessera.families.catalogue import get_entry
 from tessera.families.entry import Entry
 
-Part = Literal["vision", "connector", "decoder", "experts", "attention"]
-"""A part of the model; or, in the decoder's blocks, the visual experts or the attention alone."""
+Part = Literal["vision", "connector", "decoder"]
+Inside = Literal["experts", "attention"]
+"""Of the decoder's blocks, the visual experts or the attention alone."""
 PARTS: tuple[Part, ...] = ("vision", "connector", "decoder")
 OWNERS = {
     "internlm": "internlm",
@@ -43,7 +44,7 @@ class PublishedStage:
     model: str
     """Name in the catalogue: architecture, template and tiles."""
     name: str
-    trained: tuple[Part, ...]
+    trained: tuple[Part | Inside, ...]
     rate: float
     """Peak learning rate of all that is trained."""
     decay: float

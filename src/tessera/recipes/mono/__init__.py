@@ -1,4 +1,4 @@
-"""Published training of Mono-InternVL: `delta_tuning` has its three stages and the tuning on instructions.
+"""Training of Mono-InternVL: `delta_tuning` has its published stages, `scale_model` their miniature.
 
-Made into recipes by `recipes.internvl.build`, listed by `recipes.internvl.table`.
+The stages are made into recipes by `recipes.internvl.build` and listed by `recipes.internvl.table`.
 """

@@ -7,11 +7,11 @@ pre-training's rates, batches and lengths were is not: those of the tuning stand
 from __future__ import annotations
 
 from tessera.families.catalogue import get_entry
-from tessera.recipes.internvl.stage import PARTS, Data, Part, PublishedStage
+from tessera.recipes.internvl.stage import PARTS, Data, Inside, Part, PublishedStage
 
 MODEL = "Mono-InternVL-2B"
 REPOSITORY = "OpenGVLab/Mono-InternVL"
-DELTA: tuple[Part, ...] = ("vision", "connector", "experts")
+DELTA: tuple[Part | Inside, ...] = ("vision", "connector", "experts")
 UNSEEN = ("rate", "decay", "batch", "length", "warmup", "picture_tiles")
 FOLDER = "internvl_mono/2b"
 
