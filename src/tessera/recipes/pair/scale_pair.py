@@ -11,6 +11,7 @@ The ViT begins as the shipped one, LLaMA, queries and heads from nothing. Pictur
 in the first stage. Pairs with the same caption are alike (`soft`), which drawn pictures need.
 """
 
+from tessera.recipes.pair.published import NEW
 from tessera.records.manifest import PlaygroundSource
 from tessera.train.objective.pairing.first import PairContrastObjective
 from tessera.train.objective.pairing.second import PairTasksObjective
@@ -20,8 +21,6 @@ from tessera.train.update.rules import Rule
 from tessera.train.update.schedule import Schedule
 
 PICTURES = PlaygroundSource(name="pictures", suites={"shapes": 1.0}, levels={1: 1.0})
-NEW = r"^query_tokens|\.cross_attn\.|^clip_projector2\.|^itm_head\.|^logit_scale"
-"""What stage 2 trains: queries, their cross-attention, and the heads behind them."""
 
 
 def recipe() -> Recipe:
