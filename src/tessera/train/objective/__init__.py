@@ -11,6 +11,7 @@ from pydantic import Field
 from tessera.train.objective.contrastive import ContrastiveObjective
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.objective.distillation import DistillationObjective
+from tessera.train.objective.links.objective import LinkObjective
 from tessera.train.objective.policy import PolicyObjective
 from tessera.train.objective.preference import PreferenceObjective
 
@@ -19,6 +20,7 @@ AnyObjective = Annotated[
     | PreferenceObjective
     | PolicyObjective
     | ContrastiveObjective
-    | DistillationObjective,
+    | DistillationObjective
+    | LinkObjective,
     Field(discriminator="kind"),
 ]
