@@ -14,6 +14,7 @@ from tessera.checkpoints.description import LayoutName
 from tessera.checkpoints.save import save_checkpoint
 from tessera.families.family import Family
 from tessera.models.config import DecoderKind
+from tessera.models.experts import ExpertsConfig
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
 from tessera.nn.rope_scaling import RopeScaling
@@ -44,7 +45,27 @@ DECODERS: dict[DecoderKind, dict[str, Any]] = {
             long_factor=(1.5, 2.0, 2.5, 3.0),
         ),
     },
+    "qwen3_moe": {
+        "qk_norm": True,
+        "head_dim": 12,
+        "experts": ExpertsConfig(count=4, top_k=2, intermediate_size=24, sparse_step=1, dense_layers=(1,)),
+    },
+    "gpt_oss": {
+        "attention_bias": True,
+        "attention_output_bias": True,
+        "attention_sinks": True,
+        "sliding_window": 5,
+        "sliding_layers": (0,),
+        "intermediate_size": 24,
+        "rope_scaling": RopeScaling(
+            kind="yarn", factor=4.0, original_max_position_embeddings=64, truncate=False
+        ),
+        "experts": ExpertsConfig(
+            count=4, top_k=2, intermediate_size=24, shares="chosen", gate="clamped", bias=True
+        ),
+    },
 }
+"""The last two, with experts, stand beside `KINDS`: their own tests build them."""
 VISIONS: dict[str, dict[str, Any]] = {
     "300M": {"norm_type": "layer_norm", "qk_normalization": False, "qkv_bias": True},
     "6B": {"norm_type": "rms_norm", "qk_normalization": True, "qkv_bias": False},

@@ -14,7 +14,7 @@ from tessera.chat.message import Conversation, ask
 from tessera.chat.tokenizer import load_tokenizer
 from tessera.cli.main import main
 from tessera.cli.model_page import prompt_example, suggest_device
-from tessera.families.catalogue import entries, get_entry
+from tessera.families.catalogue import entries, get_entry, released
 
 Run = Callable[..., str]
 
@@ -34,7 +34,7 @@ def test_the_table_has_every_model_and_fits(run: Run) -> None:
     for entry in entries():
         assert entry.base in printed and entry.suffix in printed
         assert entry.language.name in printed, "cut off"
-    assert f"{len(entries())} models" in printed
+    assert f"{len(released())} models" in printed
     line = next(line for line in printed.splitlines() if line.startswith("InternVL2-26B "))
     cells = "InternVL2-26B 2 6B internlm2-chat-20b 25.5B internlm2-chat 1-12 51.0 26.8"
     assert line.split() == cells.split()
@@ -43,7 +43,7 @@ def test_the_table_has_every_model_and_fits(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
-        (["--generation", "1.1"], ["InternVL-Chat-V1-1"]),
+        (["--generation", "1.1", "llama"], ["InternVL-Chat-V1-1"]),
         (
             ["--generation", "2.0", "--max-params", "1"],
             ["InternVL2-1B", "1B-DA-BDD", "1B-DA-RS"],
@@ -131,8 +131,7 @@ def test_json_of_one_model(run: Run) -> None:
     ("arguments", "message"),
     [
         (["InternVL25-8B"], "did you mean InternVL2_5-8B"),
-        (["InternVL3_5-30B-A3B"], "mixture of experts"),
-        (["--generation", "4"], "choose one of 1.1, 1.2, 1.5, 2, 2.5, 3, 3.5"),
+        (["--generation", "4"], "choose one of 1, 1.1, 1.2, 1.5, 2, 2.5, 3, 3.5"),
         (["qwen3", "phi"], "no model has qwen3 and phi"),
         (["--max-params", "0.1"], "no model has this size"),
     ],

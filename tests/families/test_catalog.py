@@ -35,9 +35,15 @@ RELEASED = {
     *(f"Mini-InternVL2-{s}-DA-{d}" for s in ("1B", "2B", "4B") for d in ("Drivelm", "BDD", "RS", "Medical")),
     *(f"InternVL2_5-{s}B{m}" for s in (1, 2, 4, 8, 26, 38, 78) for m in ("", "-MPO")),
     *(f"InternVL3-{s}B{m}" for s in (1, 2, 8, 9, 14, 38, 78) for m in ("", "-Instruct", "-Pretrained")),
+    "InternVL3_5-GPT-OSS-20B-A4B-Preview",
+    *(
+        f"InternVL3_5-{s}{m}"
+        for s in ("30B-A3B", "241B-A28B")
+        for m in ("", "-MPO", "-Instruct", "-Pretrained")
+    ),
     *(f"InternVL3_5-{s}B{m}" for s in (1, 2, 4, 8, 14, 38) for m in ("", "-MPO", "-Instruct", "-Pretrained")),
     *(f"Mono-InternVL-2B{stage}" for stage in ("", "-S1-1", "-S1-2", "-S1-3")),
-    *("VisualPRM-8B", "VisualPRM-8B-v1_1"),
+    *("VisualPRM-8B", "VisualPRM-8B-v1_1", "InternOmni"),
 }
 
 
@@ -79,6 +85,9 @@ def test_an_entry_and_its_family_agree(entry: Entry) -> None:
         ("InternVL2-8B", 4096, 32, (32, 8), 92_553),
         ("InternVL2-26B", 6144, 48, (48, 8), 92_553),
         ("InternVL3_5-8B", 4096, 36, (32, 8), 151_936),
+        ("InternVL3_5-30B-A3B", 2048, 48, (32, 4), 151_936),
+        ("InternVL3_5-241B-A28B", 4096, 94, (64, 4), 151_936),
+        ("InternVL3_5-GPT-OSS-20B-A4B-Preview", 2880, 24, (64, 8), 201_088),
     ],
 )
 def test_numbers_read_in_released_configs(
@@ -210,7 +219,6 @@ def test_what_is_no_released_model_is_not_identified() -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("InternVL3_5-241B-A28B", "mixture of experts"),
         ("InternVL3_5-8B-Flash", "router"),
         ("InternVL-14B-224px", "contrastive"),
     ],
@@ -243,7 +251,8 @@ def test_doubts_are_named() -> None:
     assert BY_NAME["InternVL2-8B"].doubts == () == BY_NAME["InternVL3-1B"].doubts
     known = {"repository", "template", "system text", "initial values", "select_layer", "ps_version"}
     known |= {"language model", "patch channels", "most tiles"}
-    fields = {"vocabulary", "image_token", "bos", "eps", "positions", "scaling"}
+    known |= {"audio tokens", "audio.pool", "audio.pool_before_norm", "audio.mask_padding"}
+    fields = {"vocabulary", "image_token", "bos", "eps", "positions", "scaling", "balance"}
     for entry in entries():
         assert set(entry.unverified) <= known and set(entry.language.unverified) <= fields
 
@@ -260,7 +269,8 @@ def test_listing_needs_no_torch(repo_root: Path) -> None:
 
 
 def test_stops_of_every_template_are_written_by_its_tokenizers() -> None:
-    """ChatML marks end answers for all but Phi-3 and 1.1, whatever the language model's own end is."""
+    """ChatML marks end answers for all but Phi-3, GPT-OSS and 1.1, whatever the model's own end is."""
     ends = {entry.template: get_template(entry.template).stop for entry in entries()}
     assert ends.pop("phi3-chat") == "<|end|>" and ends.pop("internvl_zh") == "</s>"
+    assert ends.pop("internvl3_5_gpt_oss") == "<|return|>"
     assert set(ends.values()) == {"<|im_end|>"}

@@ -140,3 +140,12 @@ def test_four_bits_with_zeros(group: int, count: int, bias: bool, monkeypatch: p
     x = noise(count, 256, seed=2).requires_grad_()
     (wide(x) * noise(count, 48, seed=3)).sum().backward()
     assert x.grad is not None and relative(x.grad, noise(count, 48, seed=3).double() @ wanted) < 1e-6
+
+
+@pytest.mark.parametrize("inner", [40, 44, 48])
+def test_rows_of_any_length_in_int8(inner: int) -> None:
+    """torch's int8 product reads behind a row that is no multiple of its vectors: wrong sums, or a crash."""
+    made, x = make_linear("int8", noise(24, inner), None), noise(3, inner, seed=1)
+    assert isinstance(made, QuantisedLinear)
+    with torch.inference_mode():
+        assert relative(made(x), F.linear(x, made.dense())) < 1e-5

@@ -37,9 +37,9 @@ def tokenizer() -> Tokenizer:
     return load_tokenizer(shipped_folder("tokenizer"))
 
 
-def model(seed: int = 0) -> VLM:
+def model(seed: int = 0, family: str = "nano_model") -> VLM:
     """The nano model with its own weights."""
-    built = VLM(fresh("nano_model", tokenizer()).model)
+    built = VLM(fresh(family, tokenizer()).model)
     initialise(built, seed)
     return built.train()
 

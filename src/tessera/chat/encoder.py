@@ -1,4 +1,4 @@
-"""Conversations with pictures and clips to token ids, loss weights and tiles: the one path of Tessera.
+"""Conversations with media to token ids, loss weights, tiles and spectrograms: the one path of Tessera.
 
 Training, chat, serving and evaluation all come through `Encoder`, so that a model sees the same tokens
 everywhere. `measure` walks the same path with picture sizes from file headers and decodes no pixels.
@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
+from tessera.audio.mel import LogMel
 from tessera.chat.clip_frames import clip_frames
 from tessera.chat.frame_labels import frame_pattern
-from tessera.chat.message import Conversation, Image, PictureSource, Video
+from tessera.chat.message import Audio, Conversation, Image, Medium, PictureSource, Video
 from tessera.chat.render import MediaSpan, Rendered, render
+from tessera.chat.sounds.rule import SoundRule, required
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokenizer.content import ContentTokens, content_names
@@ -48,7 +50,7 @@ class Encoded:
     ids int32 [T]; weights float32 [T], 1.0 where token t is a supervised target, else 0.0; tiles uint8
     [N, S, S, 3] in the order of their placeholders; tiles_per_image: N split over pictures and frames.
     branches: where one prompt has several answers behind it, the tokens of each, the chosen one first; the
-    prompt is what is left of `ids`.
+    prompt is what is left of `ids`. sounds: spectrograms, in the order of their placeholders.
     """
 
     ids: npt.NDArray[np.int32]
@@ -56,6 +58,7 @@ class Encoded:
     tiles: npt.NDArray[np.uint8]
     tiles_per_image: tuple[int, ...]
     branches: tuple[int, ...] = ()
+    sounds: tuple[LogMel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Encoder:
     trust_text: special strings in content become control tokens, as in the official code.
     content_tokens: special strings that content may hold as tokens, as `content_names` takes them; what the
     template writes is never among them.
+    hearing: how sounds are written; None for a model that does not hear.
     slots: what stands behind the link tokens of answers.
     """
 
@@ -97,6 +101,7 @@ class Encoder:
     trust_text: bool = False
     pictures: PictureReading = PUBLISHED
     content_tokens: ContentTokens = "added"
+    hearing: SoundRule | None = None
     slots: LinkSlots = NO_SLOTS
 
     def __post_init__(self) -> None:
@@ -105,7 +110,7 @@ class Encoder:
                 f"tokenizer: lacks {' '.join(missing)}; "
                 "use tokenizer.with_added() and resize the model's embeddings"
             )
-        if not self.tokenizer.has_token(self.template.stop):
+        if not (self.template.captions or self.tokenizer.has_token(self.template.stop)):
             raise ValueError(
                 f"template: {self.template.name!r} stops at {self.template.stop!r}, which is no token of "
                 "this tokenizer; choose the template that belongs to the model"
@@ -123,6 +128,12 @@ class Encoder:
         return self.tokenizer.token_id(self.template.tokens.context)
 
     @property
+    def contexts(self) -> tuple[str, ...]:
+        """The placeholders of pictures and, where the model hears, of sounds."""
+        tokens = self.template.tokens
+        return (tokens.context, *((tokens.sound.context,) if tokens.sound else ()))
+
+    @property
     def system(self) -> str:
         """The system text of a conversation that gives none."""
         return self.template.system_text if self.system_text is None else self.system_text
@@ -134,12 +145,17 @@ class Encoder:
         return frozenset(map(self.tokenizer.token_id, stops))
 
     def spans(self, conversation: Conversation) -> list[MediaSpan]:
-        """Tiles and labels of every picture and clip, in order; reads file headers only."""
+        """Placeholders of every picture, clip and sound, in order; reads file headers only."""
         share = conversation.share_tiles(self.tiling.max_tiles)
-        return [self._span(part, self._count(part, share)) for part in conversation.media]
+        return [
+            MediaSpan.of_sound(required(self.hearing).tokens(part))
+            if isinstance(part, Audio)
+            else self._span(part, self._count(part, share))
+            for part in conversation.media
+        ]
 
     def grids(self, conversation: Conversation) -> list[tuple[int, int] | None]:
-        """(columns, rows) in which every picture is cut; None for clips and joined pictures. Headers only."""
+        """(columns, rows) in which every picture is cut; None for other media. Headers only."""
         share = conversation.share_tiles(self.tiling.max_tiles)
         return [self._grid(part, share) for part in conversation.media]
 
@@ -184,21 +200,28 @@ class Encoder:
         most_visual: ValueError, before more pixels are read, when media take more tokens than that.
         """
         media, share = conversation.media, conversation.share_tiles(self.tiling.max_tiles)
-        cut: list[list[npt.NDArray[np.uint8]]] = []
+        flat: list[npt.NDArray[np.uint8]] = []
+        sounds: list[LogMel] = []
+        spans: list[MediaSpan] = []
+        taken = 0
         for part in media:
-            cut.append(self._cut(part, share))
-            taken = sum(len(tiles) for each in cut for tiles in each) * self.tokens_per_tile
+            if isinstance(part, Audio):
+                sounds.append(required(self.hearing).spectrogram(part))
+                spans.append(MediaSpan.of_sound(required(self.hearing).count(sounds[-1].frames)))
+            else:
+                cut = self._cut(part, share)
+                flat += cut
+                spans.append(self._span(part, tuple(map(len, cut))))
+            taken += sum(spans[-1].tiles) * self.tokens_per_tile + spans[-1].sound
             if most_visual is not None and taken > most_visual:
                 raise ValueError(
-                    f"{len(cut)} of {len(media)} pictures and clips take {taken:,} tokens of at most "
-                    f"{most_visual:,}: give fewer pictures, frames or tiles (max_tiles=...)"
+                    f"{len(spans)} of {len(media)} pictures, clips and sounds take {taken:,} tokens of at "
+                    f"most {most_visual:,}: give fewer pictures, frames or tiles (max_tiles=...)"
                 )
-        spans = [self._span(part, tuple(map(len, tiles))) for part, tiles in zip(media, cut, strict=True)]
         rendered = self._render(conversation, media=spans, generate=generate, prefill=prefill)
-        flat = [tiles for part in cut for tiles in part]
         side = self.tiling.tile_side
         tiles = np.concatenate(flat) if flat else np.zeros((0, side, side, 3), dtype=np.uint8)
-        return Encoded(*rendered.arrays(), tiles, tuple(map(len, flat)), rendered.branches)
+        return Encoded(*rendered.arrays(), tiles, tuple(map(len, flat)), rendered.branches, tuple(sounds))
 
     def render_text(self, conversation: Conversation, generate: bool = False, prefill: str = "") -> str:
         """The prompt as readable text, runs of placeholders as `<IMG_CONTEXT>*256`; headers only."""
@@ -206,9 +229,10 @@ class Encoder:
         rendered = self._render(conversation, media=spans, generate=generate, prefill=prefill)
         written = [number for number in rendered.ids if not self.slots.holds(number)]
         text = self.tokenizer.decode(written, skip_special=False)
-        context = self.template.tokens.context
-        run = f"(?:{re.escape(context)})+"
-        return re.sub(run, lambda m: f"{context}*{len(m[0]) // len(context)}", text)
+        for context in self.contexts:
+            run, size = f"(?:{re.escape(context)})+", len(context)
+            text = re.sub(run, lambda m, c=context, s=size: f"{c}*{len(m[0]) // s}", text)  # type: ignore[misc]
+        return text
 
     def picture_notes(self, conversation: Conversation) -> list[str]:
         """A line for everything that reading the pictures leaves out, and what keeps it."""
@@ -234,6 +258,7 @@ class Encoder:
             "min_tiles": self.tiling.min_tiles,
             "max_tiles": self.tiling.max_tiles,
             "thumbnail": int(self.tiling.thumbnail),
+            **({} if self.tiling.square == "squeeze" else {"square": self.tiling.square}),
             "tokens_per_tile": self.tokens_per_tile,
             "frame_label": frame_pattern(self.frame_label),
             "frames": self.frames,
@@ -241,6 +266,7 @@ class Encoder:
             "pictures": str(self.pictures),
             "trust_text": int(self.trust_text),
             "content_tokens": " ".join(sorted(self.tokenizer.content)),
+            **self._hearing_told,
             **self._links(),
         }
 
@@ -249,6 +275,13 @@ class Encoder:
         name = partial(self.tokenizer.decode, skip_special=False)
         told = (f"{name([token])} {count}" for token, count in self.slots.counts)
         return {"links": ", ".join(told)} if self.slots.counts else {}
+
+    @property
+    def _hearing_told(self) -> dict[str, int]:
+        """What changes the tokens of sounds; nothing where there are none."""
+        if (rule := self.hearing) is None:
+            return {}
+        return {"sound_frames": rule.most_frames, "sound_tokens": rule.count(rule.most_frames)}
 
     @property
     def _render(self) -> partial[Rendered]:
@@ -293,8 +326,8 @@ class Encoder:
             )
         return found
 
-    def _grid(self, part: Image | Video, share: int) -> tuple[int, int] | None:
-        if isinstance(part, Video) or part.joined:
+    def _grid(self, part: Medium, share: int) -> tuple[int, int] | None:
+        if not isinstance(part, Image) or part.joined:
             return None
         size = read_size(part.source, reading=part.reading or self.pictures)
         ((_, tiling),) = self._tilings(part, share)
@@ -317,7 +350,7 @@ class Encoder:
             tiles = [self._tiles(source, tiling, part.reading) for source, tiling in each]
             _expected(part, sum(map(len, tiles)))
             return [np.concatenate(tiles) if part.joined else tiles[0]]
-        single = Tiling(tile_side=self.tiling.tile_side, min_tiles=1, max_tiles=1, thumbnail=False)
+        single = self.tiling.model_copy(update={"min_tiles": 1, "max_tiles": 1, "thumbnail": False})
         indices = clip_frames(part, self.frames, self.max_frames)
         return convert_frames(
             part.source,

@@ -1,4 +1,4 @@
-"""Conversations as values: messages made of text, picture and video parts at any position.
+"""Conversations as values: messages made of text, picture, video and sound parts at any position.
 
 A part stands exactly where its placeholder stood. Nothing here adds labels or line breaks by itself;
 `ask` builds the labelled form that the released models were trained on.
@@ -14,6 +14,7 @@ from typing import Literal
 
 import PIL.Image
 
+from tessera.audio.sources import SoundSource
 from tessera.imaging.pictures.reading import PictureReading
 
 Role = Literal["system", "user", "assistant"]
@@ -68,7 +69,22 @@ class Video:
             object.__setattr__(self, "source", tuple(self.source))
 
 
-Part = Text | Image | Video
+@dataclass(frozen=True)
+class Audio:
+    """One sound: a file of any kind, that of a video included, or its bytes; `start` and `end` in seconds."""
+
+    source: SoundSource
+    start: float | None = None
+    end: float | None = None
+
+
+Medium = Image | Video | Audio
+Part = Text | Medium
+
+
+def kind_of(part: Medium) -> Literal["image", "video", "audio"]:
+    """The word that records and messages have for it."""
+    return "image" if isinstance(part, Image) else "video" if isinstance(part, Video) else "audio"
 
 
 @dataclass(frozen=True)
@@ -117,8 +133,8 @@ class Conversation:
         return tuple(Conversation((*self.messages[:-1], answer)) for answer in self.answers)
 
     @property
-    def media(self) -> tuple[Image | Video, ...]:
-        """Pictures and clips in the order in which the model meets them."""
+    def media(self) -> tuple[Medium, ...]:
+        """Pictures, clips and sounds in the order in which the model meets them."""
         return tuple(p for m in self.messages for p in m.parts if not isinstance(p, Text))
 
     def share_tiles(self, limit: int) -> int:
@@ -154,17 +170,17 @@ def say(role: Role, text: str) -> Message:
     return Message(role, (Text(text),))
 
 
-IMAGE_MARK, VIDEO_MARK = "<image>", "<video>"
+IMAGE_MARK, VIDEO_MARK, AUDIO_MARK = "<image>", "<video>", "<audio>"
 
 
-def fill_marks(text: str, media: Mapping[str, Iterator[Image | Video]]) -> tuple[Part, ...]:
+def fill_marks(text: str, media: Mapping[str, Iterator[Medium]]) -> tuple[Part, ...]:
     """A text cut at those marks that `media` knows, each of which takes the next of its media."""
     pieces = filter(None, re.split(f"({'|'.join(media)})", text) if media else [text])
     return tuple(next(media[piece]) if piece in media else Text(piece) for piece in pieces)
 
 
 def with_line_breaks(parts: Iterable[Part], bare: Collection[int] = ()) -> tuple[Part, ...]:
-    r"""A line break behind every picture and clip, where none follows, as in training (`<image>\n`).
+    r"""A line break behind every picture, clip and sound, where none follows, as in training (`<image>\n`).
 
     bare: numbers of texts in front of which none is added.
     """
@@ -182,13 +198,21 @@ def as_clips(videos: Iterable[Video | str | Path]) -> list[Video]:
     return [video if isinstance(video, Video) else Video(video) for video in videos]
 
 
+def as_sounds(audios: Iterable[Audio | SoundSource]) -> list[Audio]:
+    """Sounds, those given as files with nothing said about them."""
+    return [audio if isinstance(audio, Audio) else Audio(audio) for audio in audios]
+
+
 def ask(
-    question: str, images: Sequence[PictureSource] = (), videos: Sequence[Video | str | Path] = ()
+    question: str,
+    images: Sequence[PictureSource] = (),
+    videos: Sequence[Video | str | Path] = (),
+    audios: Sequence[Audio | SoundSource] = (),
 ) -> Message:
     r"""A user message with media in front of the question, labelled as in training (docs/facts/imaging.md).
 
     One picture gives `<image>\nquestion`; several give `Image-1: <image>\nImage-2: <image>\nquestion`;
-    a video part expands to labelled frames, one a line, in the encoder.
+    a video part expands to labelled frames, one a line, in the encoder; sounds come last.
     """
     parts: list[Part] = []
     for index, source in enumerate(images, start=1):
@@ -197,4 +221,6 @@ def ask(
         parts += [Image(source), Text("\n")]
     for clip in as_clips(videos):
         parts += [clip, Text("\n")]
+    for sound in as_sounds(audios):
+        parts += [sound, Text("\n")]
     return Message("user", (*parts, Text(question)))

@@ -18,19 +18,30 @@ import numpy as np
 import numpy.typing as npt
 
 from tessera.chat.message import Conversation, Message, Part, Text
-from tessera.chat.templates import Template
+from tessera.chat.templates import Channels, Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import NO_SLOTS, LinkSlots, SpecialTokens
 
 ROLES = ("system", "user", "assistant")
+THOUGHT, THOUGHT_END = "<think>", "</think>"
+"""Around what a model thought before it answered."""
 
 
 @dataclass(frozen=True)
 class MediaSpan:
-    """Placeholders of one part: per picture its tile count and the words before it; frames stand on lines."""
+    """Placeholders of one part: per picture its tile count and the words before it; frames stand on lines.
+
+    sound: the tokens of a sound, which has no tiles.
+    """
 
     tiles: tuple[int, ...]
     labels: tuple[str, ...] = ("",)
+    sound: int = 0
+
+    @classmethod
+    def of_sound(cls, tokens: int) -> MediaSpan:
+        """The placeholders of a sound."""
+        return cls((), (), tokens)
 
 
 @dataclass(frozen=True)
@@ -80,8 +91,12 @@ class _Writer:
         self.trusted = tokenizer.split
         self.cut = tokenizer.split if trust_text else tokenizer.split_content
         """Cuts what a person or the model said: turn markers in it stay characters."""
-        self.image_start, self.image_end = (tokenizer.token_id(text) for text in (tokens.start, tokens.end))
+        around = (tokens.start, tokens.end)
+        self.image_start, self.image_end = ([tokenizer.token_id(text)] if text else [] for text in around)
         self.tile = [tokenizer.token_id(tokens.context)] * tokens_per_tile
+        self._splits = tokens.splits
+        self.sound = [tokenizer.token_id(text) for text in tokens.sounds]
+        """Begin, end and placeholder of a sound; none where the model does not hear."""
         self._tokenizer, self._slots = tokenizer, slots
         self._run = ""
         self._left: int | None = None
@@ -116,6 +131,14 @@ class _Writer:
                 f"prefill: {name!r} is a link token, which the model writes itself; leave it out"
             )
         return pieces
+
+    def picture(self, tiles: int) -> None:
+        """The placeholders of a picture between the tokens that stand around it, if any do."""
+        self.write(self.image_start)
+        self.close()
+        self.ids += self.tile * tiles
+        self._left = None if self._splits else self.tile[0]
+        self.write(self.image_end)
 
     def position(self) -> int:
         """Tokens so far, the open run counted as if it ended here (the official mask counts so)."""
@@ -160,6 +183,8 @@ def render(
     conversation.
     """
     system, turns = _check(conversation, generate)
+    if template.captions:
+        _check_caption(turns, template, generate)
     writer = _Writer(tokenizer, template.tokens, tokens_per_tile, trust_text, slots)
     spans = iter(media)
     writer.write(writer.trusted(template.system_prefix))
@@ -170,24 +195,23 @@ def render(
     else:
         writer.write(writer.cut(system_text))
     writer.write(writer.trusted(template.system_end))
-    # The training code strips turns for some templates; the authors' inference code feeds them as typed.
     strip = template.strip and not generate
     answers = conversation.answers
-    for message in _as_prompt(turns[:-1]) if answers else turns:
+    for place, message in enumerate(_as_prompt(turns[:-1]) if answers else turns, start=1):
         if generate and message.empty:
             # The authors' `get_prompt` writes the role of an empty message alone and leaves the turn open.
             role = template.user_prefix if message.role == "user" else template.assistant_prefix
             writer.write(writer.trusted(role.rstrip(" ")))
         elif message.role == "user":
             writer.write(writer.trusted(template.user_prefix))
-            _write_question(writer, message, spans, strip)
+            _write_question(writer, message, template, spans, generate)
             writer.write(writer.trusted(template.user_end))
         else:
-            _write_answer(writer, message, template, generate, strip)
+            _write_answer(writer, message, template, generate, strip, earlier=place < len(turns))
     if generate:
         writer.write(writer.trusted(template.assistant_prefix))
         if prefill:
-            writer.write((template.answer_lead, *writer.began(prefill)))
+            writer.write((*writer.trusted(template.answer_lead), *writer.began(prefill)))
     branches = _write_answers(writer, answers, template, strip)
     writer.close()
     if next(spans, None) is not None:
@@ -221,6 +245,18 @@ def _check(conversation: Conversation, generate: bool) -> tuple[Message | None, 
             "the answer go on with it (continue_final_message=True)"
         )
     return system, turns
+
+
+def _check_caption(turns: Sequence[Message], template: Template, generate: bool) -> None:
+    """ValueError for what is not one picture and its caption."""
+    if generate:
+        raise ValueError(f"template: {template.name!r} writes captions for training; chat with another one")
+    pictures = sum(not isinstance(part, Text) for part in turns[0].parts)
+    if len(turns) != 2 or pictures != 1:
+        raise ValueError(
+            f"messages: {len(turns)} turns and {pictures} pictures, but template {template.name!r} takes one "
+            "picture and its caption; leave the record to a stage with another template"
+        )
 
 
 def _check_answers(conversation: Conversation, generate: bool) -> None:
@@ -281,21 +317,38 @@ def _check_distinct(sides: Sequence[_Writer]) -> None:
             raise ValueError(f"{second}: the same answer as {first}; leave one of them out")
 
 
-def _write_question(writer: _Writer, message: Message, spans: Iterator[MediaSpan], strip: bool) -> None:
-    for part in _stripped(message.parts) if strip else message.parts:
+def _write_question(
+    writer: _Writer, message: Message, template: Template, spans: Iterator[MediaSpan], generate: bool
+) -> None:
+    # The training code strips turns for some templates; the authors' inference code feeds them as typed.
+    parts: Sequence[Part] = message.parts
+    if template.strip and not generate:
+        parts = _stripped(parts)
+    if template.captions:
+        parts = [part for part in parts if not isinstance(part, Text)]
+    elif template.picture_first:
+        parts = _picture_first(parts, generate)
+    for part in parts:
         if isinstance(part, Text):
             writer.write(writer.cut(part.text))
             continue
         span = next(spans, None)
         if span is None:
-            raise ValueError("media: fewer spans than media parts; give one span for each picture and clip")
+            raise ValueError("media: fewer spans than media parts; give one for each picture, clip and sound")
         for index, (tiles, label) in enumerate(zip(span.tiles, span.labels, strict=True)):
-            writer.write((f"\n{label}" if index else label, writer.image_start))
-            writer.ids += writer.tile * tiles
-            writer.write((writer.image_end,))
+            writer.write((f"\n{label}" if index else label,))
+            writer.picture(tiles)
+        if span.sound:
+            start, end, context = writer.sound
+            writer.write((start,))
+            writer.ids += [context] * span.sound
+            writer.write((end,))
 
 
-def _write_answer(writer: _Writer, message: Message, template: Template, generate: bool, strip: bool) -> None:
+def _write_answer(
+    writer: _Writer, message: Message, template: Template, generate: bool, strip: bool, earlier: bool = False
+) -> None:
+    """`earlier`: another turn follows."""
     answer = message.text.strip() if strip else message.text
     if message.trained and not generate and not answer.strip():
         raise ValueError(
@@ -303,10 +356,26 @@ def _write_answer(writer: _Writer, message: Message, template: Template, generat
         )
     writer.write(writer.trusted(template.assistant_prefix))
     start = writer.position()
-    writer.write((template.answer_lead, *writer.said(answer), *writer.trusted(template.stop)))
+    if template.channels is not None:
+        answer = _write_thought(writer, answer, template.channels)
+    stop = (earlier and template.earlier_stop) or template.stop
+    writer.write(writer.trusted(template.answer_lead))
+    writer.write((*writer.said(answer), *writer.trusted(stop)))
     if message.trained:  # the stop is one token
-        writer.spans.append((start, len(writer.ids) - (not message.end_trained)))
+        writer.spans.append((start, writer.position() - (not message.end_trained)))
     writer.write(writer.trusted(template.answer_end))
+
+
+def _write_thought(writer: _Writer, answer: str, channels: Channels) -> str:
+    """Write the thought that stands in front of the words, if there is one; returns the words."""
+    before, closed, words = answer.rpartition(THOUGHT_END)
+    if not closed or THOUGHT not in before:
+        return answer
+    thought = before.partition(THOUGHT)[2].strip()
+    writer.write(writer.trusted(channels.thought_lead))
+    writer.write(writer.cut(thought))
+    writer.write(writer.trusted(channels.thought_end))
+    return words.strip()
 
 
 def _stripped(parts: Sequence[Part]) -> list[Part]:
@@ -317,3 +386,13 @@ def _stripped(parts: Sequence[Part]) -> list[Part]:
     if left and isinstance(left[-1], Text):
         left[-1] = Text(left[-1].text.rstrip())
     return left
+
+
+def _picture_first(parts: Sequence[Part], generate: bool) -> Sequence[Part]:
+    """One picture before the words of its turn; several stay where they are."""
+    media = [part for part in parts if not isinstance(part, Text)]
+    if len(media) != 1 or (generate and parts[0] is media[0]):
+        return parts
+    words = "".join(part.text for part in parts if isinstance(part, Text))
+    words = words if generate else words.strip()
+    return [*media, Text("\n" + words)] if words else media

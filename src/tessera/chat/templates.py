@@ -1,7 +1,7 @@
-"""The five conversation templates of the series as tables (docs/facts/templates.md); `render` knows how to
+"""The six conversation templates of the series as tables (docs/facts/templates.md); `render` knows how to
 read them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tessera.chat.tokens import SpecialTokens
@@ -14,6 +14,15 @@ SYSTEM_2 = (
     "你是书生·万象，英文名是InternVL，是由上海人工智能实验室、"
     "清华大学及多家合作单位联合开发的多模态大语言模型。"
 )
+
+
+@dataclass(frozen=True)
+class Channels:
+    """An answer's thought in a message of its own (harmony): `thought_lead` thought `thought_end`, then
+    `Template.answer_lead` and the words. In conversations it is `<think>thought</think>` in front of them."""
+
+    thought_lead: str
+    thought_end: str
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,15 @@ class Template:
     answer_end: str = ""
     strip: bool = False
     extra_stops: tuple[str, ...] = ()
+    earlier_stop: str = ""
+    """What an answer with a turn behind it ends with, where that is not `stop`."""
+    channels: Channels | None = None
+    """How a thought stands apart from the answer, where that is not by `<think>` in the text."""
+    picture_first: bool = False
+    """A turn's one picture comes before its words, on a line of its own; training strips those (LLaVA)."""
+    captions: bool = False
+    """For training alone: one picture and its caption, of whose question no word is written; the caption ends
+    with `stop` as text, no token."""
     tokens: SpecialTokens = SpecialTokens()
 
     @property
@@ -51,7 +69,10 @@ class Template:
     def frame(self) -> str:
         """Everything that it writes around system text, questions and answers, joined."""
         around = (self.system_prefix, self.system_end, self.user_prefix, self.user_end, self.assistant_prefix)
-        return "".join((*around, *self.stops, self.answer_end))
+        channels = (self.channels.thought_lead, self.channels.thought_end) if self.channels else ()
+        return "".join(
+            (*around, self.answer_lead, *self.stops, self.earlier_stop, *channels, self.answer_end)
+        )
 
 
 def _marked(name: str, system: str, prefix: str, stop: str, between: str = "", **more: Any) -> Template:
@@ -70,6 +91,11 @@ def _marked(name: str, system: str, prefix: str, stop: str, between: str = "", *
     )
 
 
+SYSTEM_GPT_OSS = (
+    "You are InternVL, a large language model trained by Shanghai AI Laboratory.\n"
+    "Knowledge cutoff: 2024-06\nCurrent date: 2025-08-06\n\nReasoning: low\n\n"
+    "# Valid channels: final. Channel must be included for every message."
+)
 CHATML = ("<|im_start|>{}\n", "<|im_end|>")
 _ALL = (
     Template(
@@ -87,6 +113,14 @@ _ALL = (
     _marked("internlm2-chat", SYSTEM_1, *CHATML, strip=True),
     _marked("phi3-chat", SYSTEM_1, "<|{}|>\n", "<|end|>"),
     _marked("internvl2_5", SYSTEM_2, *CHATML, between="\n"),
+    replace(
+        _marked("internvl3_5_gpt_oss", SYSTEM_GPT_OSS, "<|start|>{}<|message|>", "<|end|>"),
+        assistant_prefix="<|start|>assistant",
+        answer_lead="<|channel|>final<|message|>",
+        stop="<|return|>",
+        earlier_stop="<|end|>",
+        channels=Channels("<|channel|>analysis<|message|>", "<|end|><|start|>assistant"),
+    ),
 )
 TEMPLATES: dict[str, Template] = {template.name: template for template in _ALL}
 

@@ -19,19 +19,44 @@ ADDED_TOKENS = (IMG_START, IMG_END, IMG_CONTEXT, *GROUNDING_TOKENS)
 
 
 @dataclass(frozen=True)
+class SoundTokens:
+    """What stands around and in the places of a sound (docs/facts/audio.md)."""
+
+    start: str = "<audio>"
+    end: str = "</audio>"
+    context: str = "<AUDIO_CONTEXT>"
+    """The placeholder, once for each token of the sound."""
+
+
+@dataclass(frozen=True)
 class SpecialTokens:
     """What stands around and in the places of a picture, and what else the tokenizer of a family has."""
 
     start: str = IMG_START
     end: str = IMG_END
+    """Empty, as the start, where nothing stands around a picture."""
     context: str = IMG_CONTEXT
     """The placeholder, once for each visual token."""
     others: tuple[str, ...] = GROUNDING_TOKENS
+    splits: bool = False
+    """Whether text behind a picture is tokenised as if a prompt began there (LLaVA)."""
+    sound: SoundTokens | None = None
+    """None for a family that does not hear."""
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """Those that stand around and in the place of a picture."""
+        return tuple(filter(None, (self.start, self.end, self.context)))
+
+    @property
+    def sounds(self) -> tuple[str, ...]:
+        """Those of sounds."""
+        return (self.sound.start, self.sound.end, self.sound.context) if self.sound else ()
 
     @property
     def all(self) -> tuple[str, ...]:
         """Every one, in the order in which they are added to a language model's tokenizer."""
-        return (self.start, self.end, self.context, *self.others)
+        return (*self.pictures, *self.others, *self.sounds)
 
 
 @dataclass(frozen=True)

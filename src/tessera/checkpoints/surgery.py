@@ -18,6 +18,7 @@ from tessera.checkpoints.files.shards import ShardReader, TensorSource, write_sh
 from tessera.checkpoints.files.views import ResizedPositions
 from tessera.checkpoints.weights import IGNORED_ENDINGS, check_shapes, read_own, stored_keys, tensors_of
 from tessera.families.architecture import StoredGrid
+from tessera.families.decoders.experts import is_fused
 from tessera.families.decoders.weights import decoder_rules
 from tessera.families.keymap import OWN, Group, KeyMap
 from tessera.families.registry import architectures
@@ -126,7 +127,8 @@ def part_forms(part: str, module: nn.Module, keys: Collection[str]) -> Iterator[
         # Most language models have LLaMA's form, whatever their architecture.
         kinds: tuple[DecoderKind, ...] = (decoder.architecture, "llama")
         for kind in dict.fromkeys(kinds):
-            yield KeyMap(decoder_rules(kind, "model.", "lm_head.", decoder.head_width))
+            names = (kind, "model.", "lm_head.", decoder.head_width)
+            yield KeyMap(decoder_rules(*names, decoder.expert_count, is_fused(keys)))
 
 
 def _check_extra(reader: ShardReader, keys: Collection[str], table: KeyMap, part: str) -> None:

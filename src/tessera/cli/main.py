@@ -65,6 +65,8 @@ VERBS = {
     "page": Verb("write the page of a run anew", "training.run_page:PageCommand"),
     "tune": Verb("fine-tune a model on your data, LoRA or full", "training.tune:TuneCommand", RECIPE_FIELDS),
     "graft": Verb("put a trained ViT on another language model", "training.graft:GraftCommand"),
+    "features": Verb("write what a vision encoder sees, and look at it", "vision.features:FeaturesCommand"),
+    "probe": Verb("measure what classes a vision encoder tells apart", "vision.probe:ProbeCommand"),
     "inspect": Verb("show how a picture becomes tiles and tokens", "inspect:InspectCommand"),
     "demo": Verb("train and measure the scale model (10 minutes)", "training.demo:DemoCommand"),
     "evaluate": Verb(

@@ -92,7 +92,11 @@ def _parts(one: Released) -> Rows:
         yield from _text(one)
     figures = {name.replace("decoder", "language model"): f for name, f in one.published.parts().items()}
     published = ", ".join(f"{name} {figure}B" for name, figure in figures.items())
-    yield "parameters", f"{_count(counts['total'])}; published: {published} ({one.published.source})"
+    active = isinstance(one, Entry) and one.model.decoder.experts and f", {_count(one.active)} for a token"
+    yield (
+        "parameters",
+        f"{_count(counts['total'])}{active or ''}; published: {published} ({one.published.source})",
+    )
 
 
 def _text(entry: Entry) -> Rows:

@@ -22,9 +22,12 @@ from tessera.runtime.shown import counted
 
 WIDTH = 100
 """Columns of the output where it is no terminal; the table fits them."""
+LONGEST = 26
+"""Characters of a name in the table; an ending goes below a longer one."""
 CAPTION = (
-    "size: parameters; tiles: squares of a picture, besides a thumbnail; bf16, int8: GB of\n"
-    "weights. Endings below a name are variants with the same parts. A page: tessera models NAME"
+    "size: parameters, A those that a token meets; tiles: squares of a picture besides a thumbnail;\n"
+    "bf16, int8: GB of weights. Endings below a name are variants with the same parts.\n"
+    "A page: tessera models NAME"
 )
 
 
@@ -47,7 +50,7 @@ class ModelsCommand(WordsCommand):
             self.tell(lambda: describe(single), lambda: show_page(single, console))
             return 0
         found = choose(released(), self.words, self.generation, self.max_params)
-        caption = f"\n[dim]{counted(len(found), 'model')}. {CAPTION}[/]"
+        caption = f"\n[dim]{counted(len(found), 'model')}.\n{CAPTION}[/]"
         self.tell(
             lambda: [describe(entry) for entry in found],
             lambda: console.print(models_table(found), caption, highlight=False),
@@ -79,12 +82,12 @@ def models_table(chosen: Sequence[Released]) -> Table:
     """A row per size; variants that differ in weights alone stand below its name."""
     right: Any = {"justify": "right", "no_wrap": True}
     table = Table(
-        Column("model", overflow="fold"),
+        Column("model", overflow="fold", min_width=LONGEST),
         "gen",
         "ViT",
-        Column("language model", overflow="fold"),
+        Column("language model", overflow="fold", min_width=LONGEST),
         Column("size", **right),
-        Column("template", overflow="fold"),
+        Column("template", overflow="fold", max_width=14),
         "tiles",
         Column("bf16", **right),
         Column("int8", **right),
@@ -95,11 +98,23 @@ def models_table(chosen: Sequence[Released]) -> Table:
     )
     for group in _groups(chosen):
         first = group[0]
-        sizes = [f"{first.bytes_to_load(kind) / 1e9:.1f}" for kind in ("bf16", "int8")]
+        sizes = [_gigabytes(first.bytes_to_load(kind)) for kind in ("bf16", "int8")]
         vision, language, template, squares = _words(first)
-        size = f"{first.parameters()['total'] / 1e9:.1f}B"
+        size = f"{first.parameters()['total'] / 1e9:.1f}B" + _active(first)
         table.add_row(_names(group), first.generation, vision, language, size, template, squares, *sizes)
     return table
+
+
+def _gigabytes(size: int) -> str:
+    """Four characters."""
+    return f"{size / 1e9:.1f}" if size < 99.95e9 else f"{size / 1e9:.0f}"
+
+
+def _active(one: Released) -> str:
+    """Below the size, what of it a token meets, where that is less."""
+    if not isinstance(one, Entry) or one.model.decoder.experts is None:
+        return ""
+    return f"\nA{one.active / 1e9:.1f}B"
 
 
 def _words(one: Released) -> tuple[str, str, str, str]:
@@ -133,6 +148,7 @@ def _chat_model(entry: Entry) -> dict[str, Any]:
         "layouts": dict(entry.layouts),
         "vision": entry.vision.name,
         "language_model": entry.language.name,
+        "active_parameters": entry.active,
         "template": entry.template,
         "tiles": entry.squares,
         "tokens_per_tile": entry.tokens_per_tile,
@@ -165,6 +181,6 @@ def _groups(chosen: Sequence[Released]) -> list[list[Released]]:
 
 def _names(group: Sequence[Released]) -> str:
     """The name of a row: one entry in full, several as the base and their suffixes."""
-    if len(group) == 1:
+    if len(group) == 1 and len(group[0].name) <= LONGEST:
         return group[0].name
     return f"{group[0].base}\n[dim]{' '.join(entry.suffix for entry in group if entry.suffix)}[/]"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tessera.chat.message import Conversation, Image, Video
+from tessera.chat.message import Conversation, Medium, kind_of
 from tessera.chat.tokenizer import Tokenizer
 from tessera.curation.duplicates import HASHES, content_key, id_key, signature
 from tessera.curation.inspector import MediaFinding, MediaInspector
@@ -105,7 +105,7 @@ class Examiner:
             return [RecordFault(*place, "record", Reason.UNUSABLE, str(error))]
         media = [(part, self._inspector.inspect(part)) for part in conversation.media]
         faults = self._kind_faults(conversation, place) + [
-            RecordFault(*place, "image" if isinstance(part, Image) else "video", *seen.problem)
+            RecordFault(*place, kind_of(part), *seen.problem)
             for part, seen in media
             if seen.problem is not None
         ]
@@ -179,7 +179,7 @@ def _asks(conversation: Conversation) -> bool:
 
 
 def size_faults(
-    record: object, media: Sequence[tuple[Image | Video, MediaFinding]], place: Place
+    record: object, media: Sequence[tuple[Medium, MediaFinding]], place: Place
 ) -> list[RecordFault]:
     """A fault for every picture whose `width` and `height` (or `width_list`, `height_list`) are not its own.
 

@@ -1,11 +1,11 @@
-"""Every picture and clip looked at once: its fault, if any, and what identifies its content."""
+"""Every picture, clip and sound looked at once: its fault, if any, and what identifies its content."""
 
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-from tessera.chat.message import ClipSource, Image, PictureSource, Video
+from tessera.chat.message import Audio, ClipSource, Image, Medium, PictureSource, Video
 from tessera.imaging.decode import name_of, read_size
 from tessera.imaging.pictures.losses import Losses, what_is_lost
 from tessera.records.media import Problem, media_problem
@@ -39,9 +39,9 @@ class MediaInspector:
 
     def __init__(self, headers_only: bool = False, losses: bool = False) -> None:
         self.headers_only, self.losses = headers_only, losses
-        self._known: OrderedDict[Image | Video, MediaFinding] = OrderedDict()
+        self._known: OrderedDict[Medium, MediaFinding] = OrderedDict()
 
-    def inspect(self, part: Image | Video) -> MediaFinding:
+    def inspect(self, part: Medium) -> MediaFinding:
         """The finding about one part of a conversation."""
         if not isinstance(part.source, str | Path):
             return self._look(part)
@@ -51,10 +51,10 @@ class MediaInspector:
                 self._known.popitem(last=False)
         return known
 
-    def _look(self, part: Image | Video) -> MediaFinding:
+    def _look(self, part: Medium) -> MediaFinding:
         if (problem := media_problem(part, self.headers_only)) is not None:
             return MediaFinding(problem)
-        if isinstance(part, Video):
+        if isinstance(part, Video | Audio):
             return MediaFinding(None, _identity(part.source, True) + f"{part.start} {part.end}".encode())
         sources = (part.source, *part.joined)
         identity = b"".join(_identity(source, self.headers_only) for source in sources)

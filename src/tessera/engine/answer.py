@@ -10,13 +10,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from itertools import chain
 from typing import Self
 
+from tessera.chat.render import THOUGHT, THOUGHT_END
 from tessera.chat.tool_calls import CallStream, ToolCall, split_calls
 from tessera.engine.completion import TokenLogprob
 from tessera.engine.core.ticket import Event, Ticket
 from tessera.engine.links.linker import AnswerLink, Linker
 from tessera.engine.stream import held_back
 
-OPEN, CLOSE = "<think>", "</think>"
+OPEN, CLOSE = THOUGHT, THOUGHT_END
 Begun = tuple[Ticket, bool, bool, Linker | None]
 """An answer that is asked for; whether thought and words come apart, and calls; what binds its links."""
 

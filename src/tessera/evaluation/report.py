@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
-from tessera.chat.message import Image, Video
+from tessera.audio.sources import name_of
+from tessera.chat.message import Audio, Image, Medium
 from tessera.evaluation.candidates import CurvePoint
 from tessera.evaluation.runner import Answered, Proportion, TaskResults
 from tessera.imaging.decode import decode_image
@@ -169,10 +170,12 @@ def _card(answer: Answered) -> blocks.SampleCard:
     return blocks.SampleCard([question.task], media, [("", question.text), verdict, *expected])
 
 
-def shown_media(part: Image | Video, height: int) -> list[blocks.ShownMedia]:
-    """A picture, or the frames of a clip, so high on the page; of a clip's file its name."""
+def shown_media(part: Medium, height: int) -> list[blocks.ShownMedia]:
+    """A picture, or the frames of a clip, so high on the page; of a clip's file or of a sound its name."""
     if isinstance(part, Image):
         return [blocks.ShownMedia(picture=decode_image(part.source, reading=part.reading), height=height)]
     if isinstance(part.source, tuple):
         return [blocks.ShownMedia(picture=decode_image(frame), height=FRAME_HEIGHT) for frame in part.source]
+    if isinstance(part, Audio):
+        return [blocks.ShownMedia(name_of(part.source))]
     return [blocks.ShownMedia(Path(part.source).name)]

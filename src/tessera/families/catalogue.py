@@ -10,6 +10,7 @@ from tessera.families.entry import OWNER, Component, Entry, Released
 from tessera.families.internvl import catalogue as internvl
 from tessera.families.internvl_g import catalogue as internvl_g
 from tessera.families.mono import catalogue as mono
+from tessera.families.omni import catalogue as omni
 from tessera.models.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 FORMS = ("-hf", "-AWQ")
 """transformers' layout, and linears in 4 bits."""
-CATALOGUES = (internvl, internvl_g, mono)
+CATALOGUES = (internvl, internvl_g, mono, omni)
 """The catalogue of every family folder."""
 
 

@@ -210,6 +210,11 @@ class Entry(Released):
         """Weights by part: vision, connector, decoder, embeddings (part of decoder) and total."""
         return count_parameters(self.model)
 
+    @property
+    def active(self) -> int:
+        """Weights that one token meets: all but those of experts that it does not take."""
+        return self.parameters()["total"] - self.model.decoder.idle_weights()
+
     def family(self) -> Family:
         """Everything needed to build the model and to write its prompts."""
         from tessera.families.family import Family

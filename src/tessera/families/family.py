@@ -8,6 +8,7 @@ from pydantic import SerializeAsAny, ValidationInfo, field_validator, model_vali
 
 from tessera.chat.encoder import Encoder
 from tessera.chat.positions import require_increment
+from tessera.chat.sounds.rule import SoundRule
 from tessera.chat.templates import Template, get_template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokenizer.content import ContentTokens
@@ -93,6 +94,7 @@ class Family(Config):
             resize=resize,
             trust_text=trust_text,
             content_tokens=self.content_tokens,
+            hearing=self._sound_rule,
             slots=self.slots(tokenizer),
         )
 
@@ -109,9 +111,20 @@ class Family(Config):
         counts = tuple((tokenizer.token_id(link.token), link.queries) for link in self.links.tokens)
         return LinkSlots(self.model.decoder.vocab_size, counts)
 
+    @property
+    def _sound_rule(self) -> SoundRule | None:
+        """How sounds are written; the model's own function counts their tokens."""
+        if (hearing := self.model.hearing) is None:
+            return None
+        audio = hearing.audio
+        return SoundRule(audio.num_mel_bins, audio.most_frames, audio.tokens)
+
     def fitted(self, tokenizer: Tokenizer) -> Family:
-        """This member with the vocabulary size and the id of the visual placeholder of a tokenizer."""
+        """This member with the vocabulary size and the ids of the placeholders of a tokenizer."""
         decoder = self.model.decoder.model_copy(update={"vocab_size": tokenizer.vocab_size})
-        image_token_id = tokenizer.token_id(self.chat_template.tokens.context)
-        model = self.model.model_copy(update={"decoder": decoder, "image_token_id": image_token_id})
+        tokens = self.chat_template.tokens
+        ids = {"image_token_id": tokenizer.token_id(tokens.context)}
+        if tokens.sound is not None:
+            ids["audio_token_id"] = tokenizer.token_id(tokens.sound.context)
+        model = self.model.model_copy(update={"decoder": decoder, **ids})
         return self.model_copy(update={"model": model})

@@ -20,12 +20,14 @@ class KeyRule:
     """Prefixes of own names beside prefixes of stored names; what follows them agrees.
 
     `#` stands for a layer number. One beside one is another name. Several beside one: the rows of the several
-    lie behind each other in the one. `head_width`: the one is InternLM2's `wqkv`, see `Group`.
+    lie behind each other in the one. `head_width`: the one is InternLM2's `wqkv`, see `Group`. `stack`: the
+    one has a dimension for experts.
     """
 
     own: tuple[str, ...]
     stored: tuple[str, ...]
     head_width: int | None = None
+    stack: Stack | None = None
 
     @cached_property
     def patterns(self) -> tuple[re.Pattern[str], ...]:
@@ -41,8 +43,31 @@ class KeyRule:
                     tuple(prefix.replace("#", number) + rest for prefix in side)
                     for side in (self.own, self.stored)
                 )
-                return Group(own, stored, self.head_width)
+                return Group(own, stored, self.head_width, self.stack)
         return None
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One stored tensor [E, out, in] of so many experts, whose rows lie behind each other in ours,
+    [E * out, in]; `turned` it is [E, in, out]. A bias is [E, out]."""
+
+    experts: int
+    turned: bool = False
+
+    def stored_shape(self, own: Shape) -> Shape:
+        """Of the stored tensor."""
+        rows = own[0] // self.experts
+        return (self.experts, *own[1:], rows) if self.turned else (self.experts, rows, *own[1:])
+
+    def to_own(self, stored: torch.Tensor) -> torch.Tensor:
+        """[E, …] to rows."""
+        return (stored.transpose(1, 2) if self.turned else stored).flatten(0, 1)
+
+    def to_stored(self, own: torch.Tensor) -> torch.Tensor:
+        """Rows to [E, …]."""
+        each = own.unflatten(0, (self.experts, -1))
+        return each.transpose(1, 2).contiguous() if self.turned else each
 
 
 @dataclass(frozen=True)
@@ -56,9 +81,12 @@ class Group:
     own: tuple[str, ...]
     stored: tuple[str, ...]
     head_width: int | None = None
+    stack: Stack | None = None
 
     def stored_shapes(self, own: Sequence[Shape]) -> list[Shape]:
         """Shapes of the stored tensors for own parameters of these shapes."""
+        if self.stack is not None:
+            return [self.stack.stored_shape(shape) for shape in own]
         if len(self.own) == len(self.stored):
             return list(own)
         rows, rest = sum(shape[0] for shape in own), own[0][1:]
@@ -66,6 +94,8 @@ class Group:
 
     def to_own(self, stored: Sequence[torch.Tensor], shapes: Sequence[Shape]) -> list[torch.Tensor]:
         """Stored tensors to own ones of these shapes; what needs no new order is a view."""
+        if self.stack is not None:
+            return [self.stack.to_own(tensor) for tensor in stored]
         if len(self.stored) > 1:
             return [torch.cat(list(stored))]
         if len(self.own) == 1:
@@ -78,6 +108,8 @@ class Group:
 
     def to_stored(self, own: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """The reverse of `to_own`."""
+        if self.stack is not None:
+            return [self.stack.to_stored(tensor) for tensor in own]
         if len(self.stored) > 1:
             return list(own[0].chunk(len(self.stored)))
         if len(self.own) == 1:

@@ -28,8 +28,9 @@ def architectures() -> dict[str, Architecture]:
     """Every architecture by name, the package's own first."""
     from tessera.families.internvl.architecture import INTERNVL
     from tessera.families.mono.architecture import MONO
+    from tessera.families.omni.architecture import OMNI
 
-    own = (INTERNVL, MONO)
+    own = (INTERNVL, MONO, OMNI)
     return {**{each.name: each for each in own}, **_REGISTERED}
 
 

@@ -11,6 +11,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from tessera.imaging.cost import check_cost
+from tessera.imaging.one_square import Square, largest
 from tessera.runtime.config import Config
 from tessera.runtime.shown import shown
 
@@ -33,7 +34,19 @@ class Tiling(Config):
     thumbnail: bool = True
     """Whether the whole picture follows as one more tile when the grid has more than one."""
     dynamic: bool = True
-    """False squeezes every picture into one tile, as the models before 1.5 do."""
+    """False makes one tile of every picture, as the models before 1.5 do."""
+    square: Square = "squeeze"
+    """How it becomes that one tile."""
+    fill: tuple[int, int, int] = (0, 0, 0)
+    """Colour around a padded picture."""
+
+    @model_validator(mode="after")
+    def _one_square(self) -> Self:
+        if self.dynamic and self.square != "squeeze":
+            raise ValueError(f"square = {self.square!r} goes with dynamic = False: one tile a picture")
+        if not all(0 <= value <= 255 for value in self.fill):
+            raise ValueError(f"fill = {list(self.fill)}: give red, green and blue from 0 to 255")
+        return self
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -67,7 +80,8 @@ def choose_grid(width: int, height: int, tiling: Tiling) -> tuple[int, int]:
     if width < 1 or height < 1:
         raise ValueError(f"picture size {width}x{height} has no pixels; both sides must be at least 1")
     grid = _nearest(width, height, tiling) if tiling.dynamic else (1, 1)
-    check_cost(width, height, grid, tiling.tile_side, tiling.thumbnail)
+    held = largest(width, height, tiling.square, tiling.tile_side)
+    check_cost(*held, grid, tiling.tile_side, tiling.thumbnail)
     return grid
 
 

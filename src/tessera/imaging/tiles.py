@@ -9,6 +9,7 @@ import PIL.Image
 from tessera.imaging.fast_resize.bicubic import Pixels
 from tessera.imaging.fast_resize.resample import resize as resize_picture
 from tessera.imaging.grid import Tiling, choose_grid
+from tessera.imaging.one_square import cropped, padded
 
 Resize = Literal["exact", "fast"]
 
@@ -23,6 +24,10 @@ def cut_tiles(image: PIL.Image.Image, tiling: Tiling, resize: Resize = "exact") 
         raise ValueError(f"picture mode is {image.mode}, tiles need RGB; pass it through decode_image first")
     if resize not in ("exact", "fast"):
         raise ValueError(f"resize={resize!r} is unknown; use 'exact' or 'fast'")
+    if tiling.square == "pad":
+        image = padded(image, tiling.fill)
+    elif tiling.square == "crop":
+        image = cropped(image, tiling.tile_side)
     columns, rows = choose_grid(image.width, image.height, tiling)
     side, count = tiling.tile_side, columns * rows
     sizes = [(columns * side, rows * side)]

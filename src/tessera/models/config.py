@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 
 from tessera.models.accounting import Weights, matrix
+from tessera.models.experts import ExpertsConfig
 from tessera.nn.rope_scaling import RopeScaling
 from tessera.runtime.config import Config
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from tessera.models.audio_encoder.config import Hearing
 
 Size = Annotated[int, Field(ge=1, le=2**24)]
 """A width or a count of things; far above every model, far below what arithmetic on it could not bear."""
@@ -83,12 +86,13 @@ class VisionConfig(Config):
         return block * self.num_hidden_layers + Weights(patches + width + (1 + self.grid**2) * width)
 
 
-DecoderKind = Literal["llama", "internlm2", "internlm3", "qwen2", "qwen3", "phi3"]
+DecoderKind = Literal["llama", "internlm2", "internlm3", "qwen2", "qwen3", "phi3", "qwen3_moe", "gpt_oss"]
 """Whose file format a decoder is published in; the arithmetic follows from the other fields alone."""
 
 
 class DecoderConfig(Config):
-    """One decoder for LLaMA, Yi, InternLM2/3, Qwen2/2.5/3 and Phi-3 (docs/facts/models.md)."""
+    """One decoder for LLaMA, Yi, InternLM2/3, Qwen2/2.5/3, Phi-3 (docs/facts/models.md), Qwen3-MoE and
+    GPT-OSS (docs/facts/moe.md)."""
 
     architecture: DecoderKind = "qwen2"
     vocab_size: Size
@@ -102,7 +106,17 @@ class DecoderConfig(Config):
     rms_norm_eps: Epsilon = 1e-6
     rope_theta: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 1e6
     attention_bias: bool = True
-    """Biases on query, key and value (Qwen2: yes, LLaMA: no); the output projection never has one."""
+    """Biases on query, key and value (Qwen2: yes, LLaMA: no)."""
+    attention_output_bias: bool = False
+    """A bias behind attention, too (GPT-OSS)."""
+    attention_sinks: bool = False
+    """A trained score of each head that weights of attention may go to instead of keys (GPT-OSS)."""
+    sliding_window: Size | None = None
+    """Tokens that a token of `sliding_layers` sees, itself included."""
+    sliding_layers: tuple[int, ...] = ()
+    """Blocks, counted from 0, whose attention is held within the window (GPT-OSS: every other one)."""
+    experts: ExpertsConfig | None = None
+    """Routed experts instead of feed-forward parts of `intermediate_size`, in some or all blocks."""
     qk_norm: bool = False
     """RMS norm over each head of query and key before the rotation (Qwen3)."""
     tie_word_embeddings: bool = False
@@ -120,6 +134,10 @@ class DecoderConfig(Config):
             raise ValueError(f"hidden_size {self.hidden_size} is less than num_attention_heads")
         if self.rope_scaling and self.rope_scaling.kind == "longrope":
             self._check_longrope(self.rope_scaling)
+        if self.experts is not None and self.visual_experts:
+            raise ValueError("visual_experts with experts: no decoder has both; leave one out")
+        if self.sliding_layers and self.sliding_window is None:
+            raise ValueError("sliding_layers without sliding_window: say how many tokens they see")
         return self
 
     def _check_longrope(self, scaling: RopeScaling) -> None:
@@ -160,13 +178,27 @@ class DecoderConfig(Config):
     @property
     def description(self) -> str:
         """Layers and widths, for people."""
-        norm = ", QK-norm" if self.qk_norm else ""
+        more = ", QK-norm" if self.qk_norm else ""
+        more += ", attention sinks" if self.attention_sinks else ""
+        if self.sliding_layers:
+            more += f", {len(self.sliding_layers)} layers see {self.sliding_window} tokens"
         twice = " for text and again for pictures" if self.visual_experts else ""
+        parts = f"feed-forward {self.intermediate_size}{twice}"
+        if experts := self.experts:
+            parts = f"{experts.count} experts of {experts.intermediate_size}, {experts.top_k} for a token"
         return (
             f"{self.num_hidden_layers} layers of {self.hidden_size} channels, {self.num_attention_heads} "
-            f"heads, {self.num_key_value_heads} for keys and values, feed-forward "
-            f"{self.intermediate_size}{twice}{norm}"
+            f"heads, {self.num_key_value_heads} for keys and values, {parts}{more}"
         )
+
+    @property
+    def expert_count(self) -> int:
+        """Experts of a block that has some; 0 for a dense decoder."""
+        return self.experts.count if self.experts else 0
+
+    def window_of(self, layer: int) -> int | None:
+        """Tokens that one of the block of this number, counted from 0, sees; None for all."""
+        return self.sliding_window if layer in self.sliding_layers else None
 
     def weights(self) -> Weights:
         """Weights of embeddings, blocks, last norm and output head; a tied head counts once."""
@@ -176,12 +208,28 @@ class DecoderConfig(Config):
         block = (
             matrix(queries, width, self.attention_bias)
             + matrix(keys, width, self.attention_bias) * 2
-            + matrix(width, queries)
-            + forward * (1 + self.visual_experts)
+            + matrix(width, queries, self.attention_output_bias)
             + Weights(2 * width + (2 * self.head_width if self.qk_norm else 0))
+            + Weights(heads if self.attention_sinks else 0)
         )
+        dense = forward * (1 + self.visual_experts)
+        depth, sparse = self.num_hidden_layers, self._sparse
+        inner = dense * (depth - sparse)
+        if self.experts is not None:
+            inner += self.experts.weights(width) * sparse
         tables = 1 if self.tie_word_embeddings else 2
-        return block * self.num_hidden_layers + Weights(tables * self.vocab_size * width + width)
+        return block * depth + inner + Weights(tables * self.vocab_size * width + width)
+
+    @property
+    def _sparse(self) -> int:
+        return self.experts.layers(self.num_hidden_layers) if self.experts else 0
+
+    def idle_weights(self) -> int:
+        """Weights that a token does not meet: those of experts, routed or visual, that it does not take."""
+        width = self.hidden_size
+        if self.experts is None:
+            return self.visual_experts * self.num_hidden_layers * 3 * width * self.intermediate_size
+        return self._sparse * (self.experts.weights(width).total - self.experts.active(width))
 
 
 class ModelConfig(Config):
@@ -206,6 +254,11 @@ class ModelConfig(Config):
     @abstractmethod
     def tokens_per_tile(self) -> int:
         """Visual tokens that one tile becomes."""
+
+    @property
+    def hearing(self) -> Hearing | None:
+        """What a model that hears says of it; its parts then have `audio` and `audio_connector`."""
+        return None
 
     @property
     @abstractmethod
@@ -250,6 +303,16 @@ class VLMConfig(ModelConfig):
                 f"downsample_ratio {self.downsample_ratio} does not divide a grid of {grid} patches"
             )
         return self
+
+    def vision_of(self, given: VisionConfig) -> VisionConfig:
+        """A given encoder as the part of such a model. ValueError for one that can't be."""
+        if not given.num_hidden_layers:
+            raise ValueError("vision: a patch embedding without blocks is no InternViT; give another model")
+        return given
+
+    def decoder_of(self, given: DecoderConfig) -> DecoderConfig:
+        """A given decoder as the part of such a model; weights that it lacks are made of its own."""
+        return given
 
     @property
     def shuffle_factor(self) -> int:

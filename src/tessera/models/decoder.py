@@ -1,6 +1,6 @@
 """The language model of every chat model in the series, by config, on a flat stream of tokens: LLaMA-2/3, Yi,
 InternLM2/2.5/3, Qwen2/2.5/3 and Phi-3 differ in biases, QK-norm and rotary scaling alone
-(docs/facts/models.md).
+(docs/facts/models.md); Qwen3-MoE and GPT-OSS in experts, sinks and windows, too (docs/facts/moe.md).
 
 `T` tokens in the stream, `D` width, `H` heads, `K` key-value heads, `C` head width, `V` vocabulary.
 """
@@ -16,6 +16,7 @@ from tessera.nn.attention.api import Attend
 from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.layout import Layout
 from tessera.nn.decoding import BlockParts, newest_tokens
+from tessera.nn.experts.mixture import Mixture
 from tessera.nn.mlp import GatedMLP
 from tessera.nn.norm import RMSNorm
 from tessera.nn.recompute import Recompute, run_block
@@ -40,8 +41,9 @@ class DecoderAttention(nn.Module):
         self.q_proj = nn.Linear(width, queries, bias=config.attention_bias)
         self.k_proj = nn.Linear(width, groups, bias=config.attention_bias)
         self.v_proj = nn.Linear(width, groups, bias=config.attention_bias)
-        self.o_proj = nn.Linear(queries, width, bias=False)
-        self.attend = Attend(layer)
+        self.o_proj = nn.Linear(queries, width, bias=config.attention_output_bias)
+        self.attend = Attend(layer, config.window_of(layer))
+        self.sinks = nn.Parameter(torch.zeros(config.num_attention_heads)) if config.attention_sinks else None
         self.qk_norm = config.qk_norm
         if self.qk_norm:
             self.q_norm = RMSNorm(self.head_width, config.rms_norm_eps)
@@ -61,7 +63,7 @@ class DecoderAttention(nn.Module):
         if self.qk_norm:
             query, key = self.q_norm(query), self.k_norm(key)
         query = rotate(query, *(choose(table, rows) for table in tables))
-        out = self.attend(query, rotate(key, *tables), value, layout, cache, rows)
+        out = self.attend(query, rotate(key, *tables), value, layout, cache, rows, self.sinks)
         result: torch.Tensor = self.o_proj(out.flatten(1))
         return result
 
@@ -70,13 +72,14 @@ class DecoderAttention(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Pre-norm attention and gated MLP; with visual experts a second one, for tokens of pictures."""
+    """Pre-norm attention, and a gated MLP or experts; with visual experts a second MLP, for tokens of
+    pictures."""
 
     def __init__(self, config: DecoderConfig, layer: int) -> None:
         super().__init__()
         width, eps = config.hidden_size, config.rms_norm_eps
         self.self_attn = DecoderAttention(config, layer)
-        self.mlp = GatedMLP(width, config.intermediate_size)
+        self.mlp = _feed_forward(config, layer)
         self.mlp_visual = GatedMLP(width, config.intermediate_size) if config.visual_experts else None
         self.input_layernorm = RMSNorm(width, eps)
         self.post_attention_layernorm = RMSNorm(width, eps)
@@ -103,20 +106,29 @@ class DecoderBlock(nn.Module):
         self, x: torch.Tensor, tables: Tables, layout: Layout, cache: KVCache | None
     ) -> torch.Tensor | None:
         """The same in one call, for the newest tokens of text on a CPU; None elsewhere."""
-        if cache is None or len(x) != len(layout.lengths):
+        if cache is None or len(x) != len(layout.lengths) or (parts := self.parts) is None:
             return None
-        return newest_tokens(self.parts, x, tables, layout, cache, self.self_attn.attend.layer)
+        return newest_tokens(parts, x, tables, layout, cache, self.self_attn.attend.layer)
 
     @property
-    def parts(self) -> BlockParts:
-        """What it is made of, for those who compute it at once."""
+    def parts(self) -> BlockParts | None:
+        """What it is made of, for those who compute it at once; None for experts, windows and sinks."""
         attention, mlp = self.self_attn, self.mlp
+        limited = attention.attend.window is not None or attention.sinks is not None
+        if limited or not isinstance(mlp, GatedMLP):
+            return None
         return BlockParts(
             (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
             + (mlp.gate_proj, mlp.up_proj, mlp.down_proj),
             (self.input_layernorm, self.post_attention_layernorm),
             (attention.q_norm, attention.k_norm) if attention.qk_norm else None,
         )
+
+
+def _feed_forward(config: DecoderConfig, layer: int) -> GatedMLP | Mixture:
+    if config.experts is not None and config.experts.in_layer(layer):
+        return config.experts.build(config.hidden_size)
+    return GatedMLP(config.hidden_size, config.intermediate_size)
 
 
 class Decoder(nn.Module):
@@ -219,8 +231,9 @@ class Decoder(nn.Module):
 
     @property
     def parts(self) -> list[BlockParts]:
-        """What each block is made of."""
-        return [block.parts for block in cast(list[DecoderBlock], self.layers)]
+        """What each block is made of; nothing where one has experts, a window or sinks."""
+        found = [block.parts for block in cast(list[DecoderBlock], self.layers)]
+        return [] if None in found else cast(list[BlockParts], found)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """[..., D] to [..., V]."""

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from tessera.nn.experts.routing import Router
+
 
 def initialise(model: nn.Module, seed: int, spread: float = 0.02) -> None:
     """Draw all weights from one seed: normal for matrices (narrower where a branch joins the residual), zero
@@ -17,7 +19,7 @@ def initialise(model: nn.Module, seed: int, spread: float = 0.02) -> None:
     depth = max(sum(name.endswith("mlp") for name, _ in model.named_modules()), 1)
     joins = ("o_proj", "down_proj", "proj", "fc2")
     for name, module in model.named_modules():
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.Embedding):
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Embedding | Router):
             narrow = name.rsplit(".", 1)[-1] in joins
             std = _spread(module, spread) / (math.sqrt(2 * depth) if narrow else 1.0)
             with torch.no_grad():

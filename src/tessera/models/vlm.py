@@ -1,13 +1,15 @@
 """Vision encoder, connector and decoder as one module that maps tensors to tensors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
+from tessera.models.audio_encoder.connector import AudioConnector
+from tessera.models.audio_encoder.whisper import AudioEncoder, Heard
 from tessera.models.config import ModelConfig
 from tessera.models.decoder import Decoder
-from tessera.models.fusion import fuse
+from tessera.models.fusion import SOUND, fuse
 from tessera.models.links.parts import LinkParts
 from tessera.models.vision.encoder import TileEncoder
 from tessera.nn.attention.cache import KVCache
@@ -16,6 +18,8 @@ from tessera.nn.attention.layout import Layout
 PATCHES_AT_ONCE = 2**16
 PATCHES_AT_ONCE_ON_CPU = 2**11
 """Patches that go through the ViT together in inference: 64 and 2 tiles. More are no faster."""
+SOUNDS_AT_ONCE = 16
+"""Sounds that go through the audio encoder together where it is not trained."""
 
 
 class VLM(nn.Module):
@@ -24,6 +28,9 @@ class VLM(nn.Module):
     vision: TileEncoder
     connector: nn.Module
     decoder: Decoder
+    audio: AudioEncoder
+    audio_connector: AudioConnector
+    """These two of models that hear."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -59,6 +66,20 @@ class VLM(nn.Module):
         features: torch.Tensor = self.connector(states.to(next(self.connector.parameters()).device))
         return features
 
+    def hear(self, sounds: Sequence[Heard]) -> torch.Tensor:
+        """Spectrograms, at least one, to features [M, D] end to end where `audio_connector` lies. Where the
+        encoder is not trained few go through it at a time and nothing is kept. ValueError without ears."""
+        if self.config.hearing is None:
+            raise ValueError("sounds: this model does not hear; open one that does, such as InternOmni")
+        if torch.is_grad_enabled() and any(p.requires_grad for p in self.audio.parameters()):
+            tokens = self.audio.listen(sounds)
+        else:
+            each = [sounds[i : i + SOUNDS_AT_ONCE] for i in range(0, len(sounds), SOUNDS_AT_ONCE)]
+            with torch.no_grad():
+                tokens = torch.cat([self.audio.listen(some) for some in each])
+        features: torch.Tensor = self.audio_connector(tokens.to(self.audio_connector.norm.weight.device))
+        return features
+
     def _look(self, tiles: torch.Tensor) -> torch.Tensor:
         like, config = self.vision.like, self.config
         pixels = normalise(tiles.to(like.device), config.mean, config.std, like.dtype)
@@ -76,8 +97,12 @@ class VLM(nn.Module):
         tiles: torch.Tensor | None = None,
         features: torch.Tensor | None = None,
         spare: torch.Tensor | None = None,
+        sounds: Sequence[Heard] = (),
+        heard: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Ids int64 [T] and uint8 tiles [N, S, S, 3] (or features [N, tokens, D] seen before) to [T, D].
+
+        `sounds` are spectrograms, `heard` features [M, D] of some that were heard before.
 
         `spare` tiles pass through ViT and connector and change nothing: behind others they fill a pack up to
         a fixed shape, and where parts are spread over processes, one without pictures takes part like that.
@@ -91,7 +116,17 @@ class VLM(nn.Module):
         if spare is not None:
             embeddings = embeddings + self._nothing(spare).to(embeddings)
         flat = embeddings.new_zeros(0, embeddings.shape[-1]) if features is None else features.flatten(0, 1)
-        return fuse(embeddings, ids, flat.to(embeddings.device), self.config.image_token_id)
+        embeddings = fuse(embeddings, ids, flat.to(embeddings.device), self.config.image_token_id)
+        return self._with_sounds(embeddings, ids, self.hear(sounds) if sounds else heard)
+
+    def _with_sounds(
+        self, embeddings: torch.Tensor, ids: torch.Tensor, heard: torch.Tensor | None
+    ) -> torch.Tensor:
+        hearing = self.config.hearing
+        if hearing is None:
+            return embeddings
+        heard = embeddings.new_zeros(0, embeddings.shape[-1]) if heard is None else heard
+        return fuse(embeddings, ids, heard.to(embeddings.device), hearing.token_id, SOUND)
 
     def forward(
         self,
@@ -104,11 +139,13 @@ class VLM(nn.Module):
         rows: torch.Tensor | None = None,
         spare: torch.Tensor | None = None,
         reach: torch.Tensor | None = None,
+        sounds: Sequence[Heard] = (),
+        heard: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """The stream's final hidden states [T, D], or of `rows` int64 [R] alone; `logits` scores them.
 
         Parts and blocks may lie on several devices (`Decoder.forward`); inputs may come from any."""
-        embeddings = self.embed(ids, tiles, features, spare)
+        embeddings = self.embed(ids, tiles, features, spare, sounds, heard)
         visual = ids == self.config.image_token_id if self.decoder.routes else None
         hidden: torch.Tensor = self.decoder(embeddings, layout, positions, cache, rows, reach, visual)
         return hidden

@@ -9,7 +9,7 @@ which reads it half as fast again and spares many rows a copy. It has no gradien
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import torch
@@ -128,6 +128,12 @@ class PackedLinear(nn.Module):
         if self._packable or not self._weight.is_contiguous():
             self._hold(self.weight.contiguous(), packable=False)
         return Streamed("bfloat16", self._weight, bias=self.bias)
+
+    def cut(self, count: int) -> Iterator[PackedLinear]:
+        """Layers of equal shares of the rows, which keep the memory of this one and are never laid out."""
+        weights = self.weight.chunk(count)
+        biases = [None] * count if self.bias is None else self.bias.chunk(count)
+        return (PackedLinear(*pair, shared=True) for pair in zip(weights, biases, strict=True))
 
     @property
     def is_packed(self) -> bool:

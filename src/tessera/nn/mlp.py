@@ -16,10 +16,11 @@ class GatedMLP(nn.Module):
         self.gate_proj = nn.Linear(width, inner, bias=False)
         self.up_proj = nn.Linear(width, inner, bias=False)
         self.down_proj = nn.Linear(inner, width, bias=False)
+        self.in_vectors = inner % native.VECTOR == 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., D] to [..., D]."""
-        if takes_pieces(x):
+        if self.in_vectors and takes_pieces(x):
             gated = native.gate(self.gate_proj(x), self.up_proj(x))
         else:
             gated = linear_then(self.gate_proj, x, "silu") * self.up_proj(x)

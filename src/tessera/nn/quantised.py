@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any, cast
 
 import torch
@@ -15,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tessera.nn.cpu.native import STEP, Kind, Streamed, multiply
-from tessera.nn.cpu.operators import int8_product
+from tessera.nn.cpu.operators import INT8_STEP, int8_product
 from tessera.nn.cpu.pages import into_large_pages
 from tessera.nn.cpu.routes import streams, takes_native
 
@@ -145,6 +146,16 @@ class QuantisedLinear(nn.Module):
         step = max(1, SLICE_BYTES // (self.in_features * size))
         return (slice(start, start + step) for start in range(0, self.out_features, step))
 
+    def cut(self, count: int) -> Iterator[QuantisedLinear]:
+        """Layers of equal shares of the rows, which keep the memory of this one."""
+        by_rows = self._buffers.keys() - self._non_persistent_buffers_set
+        shares = {name: each.chunk(count) for name in by_rows if (each := self._buffers[name]) is not None}
+        for number in range(count):
+            layer = copy(self)
+            layer._buffers = self._buffers | {name: parts[number] for name, parts in shares.items()}
+            layer.out_features = self.out_features // count
+            yield layer
+
     def extra_repr(self) -> str:
         """Sizes, as nn.Linear shows them."""
         return f"in_features={self.in_features}, out_features={self.out_features}"
@@ -161,7 +172,7 @@ class Int8Linear(QuantisedLinear):
 
     def product(self, rows: torch.Tensor) -> torch.Tensor:
         """[R, in] to [R, out]."""
-        if len(rows) > FEW_ROWS or rows.device.type != "cpu":
+        if len(rows) > FEW_ROWS or rows.device.type != "cpu" or self.in_features % INT8_STEP:
             return super().product(rows)
         out = int8_product(rows, self.weight, self.scale.to(rows.dtype))
         return out if self.bias is None else out.add_(self.bias.to(rows.dtype))

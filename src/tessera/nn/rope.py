@@ -81,15 +81,17 @@ def _llama3(frequencies: torch.Tensor, scaling: RopeScaling) -> torch.Tensor:
 
 
 def _yarn(periods: torch.Tensor, theta: float, scaling: RopeScaling) -> torch.Tensor:
-    """As llama3, but the blend is linear in the channel and its ends are rounded outwards to whole ones."""
+    """As llama3, but the blend is linear in the channel; `truncate` rounds its ends outwards."""
     channels = 2 * len(periods)
 
     def channel_of(turns: float) -> float:
         span = scaling.trained_length / (turns * 2 * math.pi)
         return channels * math.log(span) / (2 * math.log(theta))
 
-    low = max(math.floor(channel_of(scaling.beta_fast)), 0)
-    high = min(math.ceil(channel_of(scaling.beta_slow)), channels - 1)
+    low, high = channel_of(scaling.beta_fast), channel_of(scaling.beta_slow)
+    if scaling.truncate:
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, channels - 1)
     places = torch.arange(len(periods), dtype=torch.float32, device=periods.device)
     slowed = ((places - low) / max(high - low, 0.001)).clamp(0, 1)
     return slowed / (scaling.factor * periods) + (1 - slowed) / periods

@@ -34,6 +34,8 @@ class RopeScaling(Config):
     high_freq_factor: Stretch = 4.0
     beta_fast: Stretch = 32.0
     beta_slow: Stretch = 1.0
+    truncate: bool = True
+    """yarn: the borders of the blend are rounded outwards to whole channels (GPT-OSS: they are not)."""
 
     @model_validator(mode="after")
     def _sound(self) -> RopeScaling:

@@ -13,13 +13,19 @@ from pathlib import Path
 from runpy import run_path
 from typing import TYPE_CHECKING, Protocol
 
-from tessera.recipes.internvl.stage import PublishedStage
+from tessera.recipes.internvl.stage import PARTS, PublishedStage
 
 if TYPE_CHECKING:
     from tessera.train.recipe import Recipe
 
 ALL = "all parts"
-LABELS = {"vision": "ViT", "connector": "connector", "decoder": "decoder"}
+LABELS = {
+    "vision": "ViT",
+    "connector": "connector",
+    "decoder": "decoder",
+    "experts": "visual experts",
+    "attention": "attention",
+}
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,7 @@ def trained_parts(stage: PublishedStage) -> str:
     """In words: `ViT, connector`, or the rank of LoRA."""
     if stage.lora_rank:
         return f"LoRA {stage.lora_rank}"
-    return ALL if len(stage.trained) == len(LABELS) else ", ".join(LABELS[part] for part in stage.trained)
+    return ALL if set(PARTS) <= set(stage.trained) else ", ".join(LABELS[part] for part in stage.trained)
 
 
 def tokens_of(stage: PublishedStage) -> str:

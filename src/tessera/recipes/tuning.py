@@ -198,7 +198,7 @@ def choose(
         packing=packing,
         accumulate=accumulate,
         schedule=Schedule(warmup=0.03),
-        drop_path=row.drop_path if "vision" in parts_of(wish) and wish.full else None,
+        drop_path=row.drop_path if "vision" in parts_of(wish) and wish.full and _has_blocks(family) else None,
         validation=() if validation is None else (validation,),
         validate_every=often,
         evaluation=_questions(wish, validation, often),
@@ -215,6 +215,11 @@ def choose(
         TunedChoice("steps", f"{steps:,}", f"{passes:g} passes over {data.tokens:,} tokens"),
         TunedChoice("measured, saved", f"every {often} steps", "ten times a run, at least every 500 steps"),
     )
+
+
+def _has_blocks(family: Family) -> bool:
+    """Whether its vision part has blocks that may be dropped: a patch embedding has none."""
+    return bool(getattr(getattr(family.model, "vision", None), "num_hidden_layers", 1))
 
 
 def parts_of(wish: Wish) -> tuple[Part, ...]:

@@ -87,6 +87,9 @@ class Reason(StrEnum):
         "correct or remove width and height: the file's header says otherwise",
     )
     NOT_A_VIDEO = "not a video", "replace the file: its content is no video, whatever its name ends in"
+    NOT_A_SOUND = "not a sound", "replace the file: there is no sound in it, whatever its name ends in"
+    HUGE_SOUND = "sound too long", "cut the sound or bound it, or leave the record out"
+    BROKEN_SOUND = "unreadable sound", "replace the file: it can't be decoded to its end"
     HUGE_VIDEO = "video too large", "cut or scale the clip, or leave the record out"
     CUT_VIDEO = (
         "unreadable frames",

@@ -1,4 +1,4 @@
-"""What is wrong with a picture or a clip, by name: missing, empty, too large, no picture at all, cut off."""
+"""What is wrong with a picture, a clip or a sound, by name: missing, empty, too large, cut off."""
 
 import errno
 import os
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import PIL.Image
 
-from tessera.chat.message import Image, PictureSource, Video
+from tessera.audio.container import SoundError, SoundFault
+from tessera.audio.decode import read_sound, sound_length
+from tessera.chat.message import Audio, Medium, PictureSource, Video
 from tessera.imaging.clips.container import DEFAULT_VIDEO_LIMITS, ClipError, ClipFault, clip_name
 from tessera.imaging.clips.headers import missing_bytes
 from tessera.imaging.clips.stills import stills_of
@@ -26,11 +28,19 @@ _CLIP_REASONS: dict[ClipFault, Reason] = {
     "huge": Reason.HUGE_VIDEO,
     "broken": Reason.BROKEN_VIDEO,
 }
+_SOUND_REASONS: dict[SoundFault, Reason] = {
+    "missing": Reason.MISSING_FILE,
+    "not a sound": Reason.NOT_A_SOUND,
+    "huge": Reason.HUGE_SOUND,
+    "broken": Reason.BROKEN_SOUND,
+}
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
-def media_problem(part: Image | Video, headers_only: bool) -> Problem | None:
-    """What is wrong with a picture or clip, or None. What was decoded already is sound."""
+def media_problem(part: Medium, headers_only: bool) -> Problem | None:
+    """What is wrong with a picture, clip or sound, or None. What was decoded already is sound."""
+    if isinstance(part, Audio):
+        return sound_problem(part, headers_only)
     if isinstance(part, Video):
         return clip_problem(part, headers_only)
     sources = (part.source, *part.joined)
@@ -63,6 +73,16 @@ def picture_problem(
         decode_image(known, reading=reading)
     except (ValueError, OSError) as error:
         return Reason.BROKEN_PICTURE, str(error)
+    return None
+
+
+def sound_problem(sound: Audio, headers_only: bool) -> Problem | None:
+    """What is wrong with a sound, or None. headers_only: nothing is decoded, so that one that was cut off may
+    pass."""
+    try:
+        (sound_length if headers_only else read_sound)(sound.source, sound.start, sound.end)
+    except SoundError as error:
+        return _SOUND_REASONS[error.fault], str(error)
     return None
 
 

@@ -1,7 +1,8 @@
 """Blocks of a model through `torch.compile`: norms, activations, rotations and sums as few kernels.
 
-Attention stays outside of the graphs. Its layout differs from pack to pack, and what a graph reads of it
-would be compiled anew each time. Blocks of one kind share a graph, so a model of any depth compiles few.
+Attention and experts stay outside of the graphs. A layout, and how many rows an expert has, differ from pack
+to pack, and what a graph reads of them would be compiled anew each time. Blocks of one kind share a graph, so
+a model of any depth compiles few.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from tessera.nn.attention.api import Attend
+from tessera.nn.experts.mixture import Experts
 
 Compile = Literal["none", "inductor", "aot_eager"]
 """torch's names of a backend: `inductor` makes kernels; `aot_eager` traces and runs as before, to look at."""
@@ -27,7 +29,7 @@ def set_compiled(model: nn.Module, how: Compile) -> None:
         raise ValueError(f"compile = {how!r}: {type(model).__name__} has no stack of blocks; leave it none")
     for stack in stacks:
         for module in stack.modules():
-            if isinstance(module, Attend):
+            if isinstance(module, Attend | Experts):
                 module.__dict__.pop("forward", None)
                 if how != "none":
                     module.forward = torch.compiler.disable(module.forward)  # type: ignore[method-assign]

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def _factors(dropout: float) -> tuple[Rule, ...]:
 
 ASKED = EvaluationSpec(tasks=("clock", "count"), every=2, count=3, most_tokens=6)
 MUON = OptimizerConfig(kind="muon", ema=0.9)
+EXPERTS = partial(tiny.model, family="nano_moe")
 FULL: dict[str, Any] = {"rules": (tiny.ALL,), "optimizer": OptimizerConfig()}
 EXPERTS = FULL | {"model": mono.model, "drop_path": None}
 CASES: dict[str, dict[str, Any]] = {
@@ -68,6 +70,8 @@ CASES: dict[str, dict[str, Any]] = {
     "sharded factors": FULL | {"rules": _factors(0.1)},
     "sharded factors on int8": FULL | {"rules": _factors(0.1), "linears": "int8"},
     "sharded in bfloat16": FULL | {"precision": "bfloat16"},
+    "sharded experts": FULL | {"model": EXPERTS},
+    "sharded experts, recomputed": FULL | {"model": EXPERTS, "recompute": "blocks"},
     "copies": FULL | {"parallel": Parallel(replicate=2, shard=1)},
     "tokens shared": FULL | {"parallel": Parallel(sequence=2)},
     "tokens shared, factors": FULL | {"parallel": Parallel(sequence=2), "rules": _factors(0.0)},

@@ -31,7 +31,7 @@ def content_names(
     config: tokenizer_config.json, whose `eos_token`, `video_token` and the like are no content by themselves.
     turns: what the template writes. Raises ValueError for a name that is no token, or may not be content.
     """
-    barred = {tokens.start, tokens.end, tokens.context, *turns, *_named(config, CONTROLS)}
+    barred = {*tokens.pictures, *tokens.sounds, *turns, *_named(config, CONTROLS)}
     always = {text for text, token in added.items() if not token.special or text in tokens.others} - barred
     if isinstance(choice, str):
         if choice not in ("added", "all"):

@@ -1,5 +1,6 @@
 """A vision encoder that is open: pictures or pixels to features, a few at a time."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -37,6 +38,16 @@ class VisionEncoder:
     def dtype(self) -> torch.dtype:
         """What it computes in."""
         return self.module.like.dtype
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that differs between encoders: of their shapes, and of all weights that are no matrices of
+        blocks, which every training changes, too."""
+        digest = hashlib.blake2b(f"{self.config.model_dump_json()}{self.dtype}".encode(), digest_size=16)
+        for name, weight in sorted(self.module.named_parameters()):
+            if weight.dim() < 2 or "embedding" in name:
+                digest.update(weight.detach().float().cpu().numpy().tobytes())
+        return digest.hexdigest()
 
     def __repr__(self) -> str:
         vision = self.config

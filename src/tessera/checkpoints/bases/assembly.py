@@ -26,7 +26,8 @@ from tessera.families.catalogue import get_family
 from tessera.families.decoders.prompt import usual_template
 from tessera.families.family import Family
 from tessera.imaging.grid import Tiling
-from tessera.models.config import ModelConfig, VisionConfig, VLMConfig
+from tessera.models.config import ModelConfig, VLMConfig
+from tessera.models.decoder import Decoder
 from tessera.models.initialise import initialise, without_memory
 from tessera.models.vlm import VLM
 from tessera.runtime.atomic import atomic_folder
@@ -132,7 +133,19 @@ class Assembly:
         if self.vision is not None:
             yield from self._of_vision(parts["vision"])
         if self.decoder is not None:
-            yield from part_tensors(parts["decoder"], "decoder", self.decoder.folder)
+            yield from self._of_decoder(parts["decoder"], self.decoder)
+
+    def _of_decoder(self, module: nn.Module, base: DecoderBase) -> Iterator[tuple[str, torch.Tensor]]:
+        """As stored; visual experts that it lacks begin as copies of the text's feed-forward."""
+        if self.source.decoder.visual_experts == base.config.visual_experts:
+            yield from part_tensors(module, "decoder", base.folder)
+            return
+        with without_memory():
+            stored = Decoder(base.config)
+        for name, tensor in part_tensors(stored, "decoder", base.folder):
+            yield name, tensor
+            if ".mlp." in name:
+                yield name.replace(".mlp.", ".mlp_visual."), tensor
 
     def _of_vision(self, module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
         assert self.vision is not None
@@ -173,19 +186,19 @@ def _model(
     model = _internvl(named.model)
     said: dict[str, Any] = {"select_layer": model.select_layer, "vision": model.vision}
     if vision is not None:
-        said |= {"vision": vision.config, **vision.pixels}
-        if vision.whole is not None:
+        said |= {"vision": model.vision_of(vision.config), **vision.pixels}
+        if vision.whole is not None and model.vision.num_hidden_layers:
             said["select_layer"] = _internvl(vision.whole.model).select_layer
         elif wishes.family is None:
             said["select_layer"] = -1
     if decoder is not None:
-        said["decoder"] = decoder.config
+        said["decoder"] = model.decoder_of(decoder.config)
     if wishes.select_layer is not None:
         said["select_layer"] = wishes.select_layer
     side = wishes.image_size or (model.vision.image_size if wishes.family and vision else None)
     if side is not None:
-        said["vision"] = VisionConfig(**dict(said["vision"]) | {"image_size": side})
-    return VLMConfig(**dict(model) | said)
+        said["vision"] = type(said["vision"])(**dict(said["vision"]) | {"image_size": side})
+    return type(model)(**dict(model) | said)
 
 
 def _internvl(model: ModelConfig) -> VLMConfig:
@@ -220,8 +233,9 @@ def _require_rows(decoder: DecoderBase | None, tokenizer: Tokenizer) -> None:
 
 def _drawn(model: ModelConfig, given: dict[str, Any], seed: int) -> Iterator[tuple[str, torch.Tensor]]:
     """The weights of all parts that are not given, as a model drawn whole would have them."""
-    if {"vision", "decoder"} <= given.keys():
-        # Its draws come last, and a large one need not be made to be thrown away.
+    if "decoder" in given and ("vision" in given or not _internvl(model).vision.num_hidden_layers):
+        # A connector's draws, or a patch embedding's, don't go by the decoder's, and a large one need not be
+        # made to be thrown away.
         small = model.decoder.model_copy(update={"num_hidden_layers": 1, "vocab_size": 1})
         model = model.model_copy(update={"decoder": small})
     whole = VLM(model)

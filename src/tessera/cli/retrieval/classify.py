@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from tessera.cli.retrieval.pair_model import EmbeddingCommand, require_there
 from tessera.cli.terminal.tables import Terminal, figures_table, say
 from tessera.engine.embedding.classes import Guess, class_weights, classify
 from tessera.engine.embedding.prompts import PLACE, Language, checked_prompts, published_prompts, read_prompts
-from tessera.evaluation.embedding.folders import ClassFolders, pictures_below, read_class_folders
+from tessera.evaluation.embedding.folders import pictures_below, read_class_folders
 from tessera.evaluation.embedding.labels import read_labels
 from tessera.evaluation.embedding.measures import zero_shot
 from tessera.runtime.progress import progress_bars
@@ -70,7 +70,7 @@ class ClassifyCommand(EmbeddingCommand):
         model = self.opened()
         with progress_bars() as bars:
             figures = zero_shot(model, data, prompts, self.mode, bars)
-        self.tell(lambda: figure_values(figures, data), lambda: show_figures(figures, data))
+        self.tell(lambda: figure_values(figures, data.names), lambda: show_figures(figures, data.names))
         return 0
 
     def prompts(self) -> tuple[str, ...]:
@@ -111,16 +111,16 @@ def show_guesses(values: Iterable[dict[str, Any]]) -> None:
     Terminal().print(table)
 
 
-def figure_values(figures: ClassFigures, data: ClassFolders) -> dict[str, Any]:
+def figure_values(figures: ClassFigures, names: Sequence[str]) -> dict[str, Any]:
     """Figures in percent, and those of each class that occurs."""
     each = [
-        {"name": data.names[number], "pictures": count, "recall": 100 * right / count}
-        | ({"taken_for": data.names[figures.confused[number][0]]} if number in figures.confused else {})
+        {"name": names[number], "pictures": count, "recall": 100 * right / count}
+        | ({"taken_for": names[figures.confused[number][0]]} if number in figures.confused else {})
         for number, (count, right) in figures.per_class.items()
     ]
     return {
         "pictures": figures.pictures,
-        "classes": len(data.names),
+        "classes": len(names),
         "acc1": figures.acc1,
         "acc5": figures.acc5,
         "mean_per_class_recall": figures.mean_per_class_recall,
@@ -128,14 +128,14 @@ def figure_values(figures: ClassFigures, data: ClassFolders) -> dict[str, Any]:
     }
 
 
-def show_figures(figures: ClassFigures, data: ClassFolders) -> None:
+def show_figures(figures: ClassFigures, names: Sequence[str]) -> None:
     """The table of classes, worst first, and the three figures."""
     table = figures_table("class", "pictures", "recall", "most often taken for")
-    for one in sorted(figure_values(figures, data)["per_class"], key=lambda one: float(one["recall"])):
+    for one in sorted(figure_values(figures, names)["per_class"], key=lambda one: float(one["recall"])):
         table.add_row(one["name"], f"{one['pictures']:,}", f"{one['recall']:.1f} %", one.get("taken_for", ""))
     console = Terminal()
     console.print(table)
     five = "" if figures.acc5 is None else f", acc5 {figures.acc5:.1f} %"
-    what = f"{counted(figures.pictures, 'picture')} of {len(data.names)} classes"
+    what = f"{counted(figures.pictures, 'picture')} of {len(names)} classes"
     mean = f"mean per class recall {figures.mean_per_class_recall:.1f} %"
     say(console, f"{what}: acc1 {figures.acc1:.1f} %{five}, {mean}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import PIL.Image
 
 from tessera.chat.encoder import Encoded
-from tessera.chat.message import Conversation, Image, Text, Video
+from tessera.chat.message import Audio, Conversation, Medium, Text, Video
 from tessera.engine.completion import Completion
 from tessera.engine.engine import Engine
 from tessera.engine.sampling.options import Sampling
@@ -124,8 +124,10 @@ def _words(talk: Conversation) -> str:
     return "".join(texts).strip()
 
 
-def _opened(part: Image | Video) -> PIL.Image.Image | None:
+def _opened(part: Medium) -> PIL.Image.Image | None:
     """A picture, or the first frame of a clip of pictures."""
+    if isinstance(part, Audio):
+        return None
     source = part.source
     if isinstance(source, tuple):
         source = source[0]

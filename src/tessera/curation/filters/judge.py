@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from tessera.chat.message import Conversation, Image, Part, Text
+from tessera.chat.message import Conversation, Part, Text, kind_of
 from tessera.curation.filters.config import FilterConfig
 from tessera.curation.filters.domains import Domain, domain_by_rule
 from tessera.curation.filters.length import LengthProfile, LengthSample
@@ -114,4 +114,5 @@ def transcript(conversation: Conversation, most: int) -> str:
 
 
 def _in_words(part: Part) -> str:
-    return part.text if isinstance(part, Text) else "[picture]" if isinstance(part, Image) else "[clip]"
+    words = {"image": "[picture]", "video": "[clip]", "audio": "[sound]"}
+    return part.text if isinstance(part, Text) else words[kind_of(part)]

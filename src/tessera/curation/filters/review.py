@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tessera.chat.message import Image, Video
+from tessera.chat.message import Image, Medium, Video
 from tessera.curation.filters.outcome import Flagged, read_flagged
 from tessera.curation.filters.run import VERDICT_FILE, Run
 from tessera.imaging.decode import decode_image
@@ -72,10 +72,10 @@ def _sample(run: Run, number: int, flagged: Flagged) -> dict[str, Any]:
     }
 
 
-def _picture(part: Image | Video) -> str:
+def _picture(part: Medium) -> str:
     """A small JPEG as data address; what can't be shown is told in words."""
     if not isinstance(part, Image):
-        return "[clip]"
+        return "[clip]" if isinstance(part, Video) else "[sound]"
     try:
         picture = decode_image(part.source, reading=part.reading)
     except (ValueError, OSError) as error:

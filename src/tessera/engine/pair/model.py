@@ -9,15 +9,19 @@ from functools import cached_property
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import ValidationError
 
 from tessera.chat.message import PictureSource
 from tessera.checkpoints.pair.loading import LoadedPair
 from tessera.engine.embedding.embedder import Fit
+from tessera.engine.pair.beam import BeamConfig
+from tessera.engine.pair.captions import caption_states
 from tessera.imaging.decode import decode_image
 from tessera.imaging.squares import to_square
 from tessera.models.pair.pair import MODES, Mode
 from tessera.models.vlm import PATCHES_AT_ONCE, PATCHES_AT_ONCE_ON_CPU
 from tessera.nn.attention.layout import Packed
+from tessera.runtime.config import first_fault
 
 TEXT_TOKENS_AT_ONCE = 2**12
 SAMPLED = 2**10
@@ -109,6 +113,31 @@ class PairModel:
         seen, read = self.embed_images(images, mode, fit=fit), self.embed_texts(texts)
         return self.scale() * seen @ read.T
 
+    def caption(
+        self,
+        images: Sequence[PictureSource],
+        prompt: str | None = None,
+        beams: int = 5,
+        min_new_tokens: int = 8,
+        max_new_tokens: int = 30,
+        length_penalty: float = 1.0,
+        *,
+        fit: Fit = "square",
+    ) -> list[str]:
+        """A caption of each picture by beam search; the defaults are those of the published evaluation.
+
+        prompt: words that ask for it, None "English caption:". Lengths count new tokens with the eos.
+        ValueError naming the setting that cannot be, and a picture that cannot be read.
+        """
+        config = _beam_config(beams, min_new_tokens, max_new_tokens, length_penalty)
+        asked, eos = self.texts.prompt(prompt), self.texts.eos
+        found: list[str] = []
+        with torch.inference_mode():
+            for tiles in self.squares(images, fit):
+                best = caption_states(self.model, self.model.look(tiles), asked, config, eos)
+                found += [self.texts.decode(one.ids) for one in best]
+        return found
+
     def squares(self, images: Sequence[PictureSource], fit: Fit = "square") -> Iterator[torch.Tensor]:
         """uint8 [n, S, S, 3], as many pictures at a time as go through the ViT together."""
         on_cpu = self.model.query_tokens.device.type == "cpu"
@@ -127,6 +156,15 @@ class PairModel:
     def _project(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         flat = torch.tensor([token for text in ids for token in text])
         return self.model.project_texts(flat, Packed(tuple(map(len, ids))))
+
+
+def _beam_config(beams: int, shortest: int, longest: int, penalty: float) -> BeamConfig:
+    try:
+        return BeamConfig(
+            beams=beams, min_new_tokens=shortest, max_new_tokens=longest, length_penalty=penalty
+        )
+    except ValidationError as error:
+        raise ValueError(f"caption: {first_fault(error)}") from error
 
 
 def _mode(mode: str) -> Mode:

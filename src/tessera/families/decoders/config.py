@@ -1,4 +1,4 @@
-"""Language-model configs of the six published kinds, read and written (docs/facts/models.md).
+"""Language-model configs of the eight published kinds, read and written (docs/facts/models.md).
 
 The arithmetic follows from the numbers alone; the kind says how the files are laid out.
 """
@@ -7,7 +7,8 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
-from tessera.families.decoders.rope import read_scaling, read_theta
+from tessera.families.decoders.experts import expert_kind, read_experts, write_experts
+from tessera.families.decoders.rope import GPT_OSS_ROPE, read_scaling, read_theta
 from tessera.models.config import DecoderConfig, DecoderKind
 from tessera.runtime.json_file import Section
 from tessera.runtime.shown import shown
@@ -22,10 +23,16 @@ CLASSES: dict[str, DecoderKind] = {
     "Qwen2ForCausalLM": "qwen2",
     "Qwen3ForCausalLM": "qwen3",
     "Phi3ForCausalLM": "phi3",
+    "Qwen3MoeForCausalLM": "qwen3_moe",
+    "GptOssForCausalLM": "gpt_oss",
 }
 """`architectures` of a nested config -> kind; `model_type` is the kind's own name."""
 CLASS_OF = {kind: name for name, kind in CLASSES.items()}
-BIAS_KEY: dict[str, str] = {"llama": "attention_bias", "internlm3": "qkv_bias", "qwen3": "attention_bias"}
+BIAS_KEY: dict[str, str] = {
+    "llama": "attention_bias",
+    "internlm3": "qkv_bias",
+    **dict.fromkeys(("qwen3", "qwen3_moe", "gpt_oss"), "attention_bias"),
+}
 """Where a kind says whether query, key and value have biases; Qwen2 always has, the others never."""
 EXPERTS = "InternLM2VEForCausalLM"
 """The class of InternLM2 with visual experts."""
@@ -36,8 +43,10 @@ NULLS = (
     *("head_dim", "sliding_window", "num_key_value_heads"),
 )
 """Keys that transformers writes as null where they are not set."""
-EPS = {"phi3": 1e-5}
-LENGTH = {"llama": 2048, "internlm2": 2048, "phi3": 4096}
+EPS = {"phi3": 1e-5, "gpt_oss": 1e-5}
+LENGTH = {"llama": 2048, "internlm2": 2048, "phi3": 4096, "gpt_oss": 131072}
+HEAD_WIDTH = {"qwen3": 128, "gpt_oss": 64}
+THETA = {"gpt_oss": 150000.0}
 """What the classes take for keys that a file leaves out, where it is not 1e-6 and 32768."""
 
 
@@ -63,7 +72,7 @@ def read_decoder(config: Section) -> DecoderConfig:
     sizes = {name: config.whole(name) for name in SIZES}
     heads, width = sizes["num_attention_heads"], sizes["hidden_size"]
     usual = width // max(heads, 1)
-    head_dim = config.whole("head_dim", 128 if kind == "qwen3" else usual)
+    head_dim = config.whole("head_dim", HEAD_WIDTH.get(kind, usual))
     return config.build(
         DecoderConfig,
         **sizes,
@@ -71,12 +80,14 @@ def read_decoder(config: Section) -> DecoderConfig:
         num_key_value_heads=config.whole("num_key_value_heads", heads),
         head_dim=None if head_dim == usual else head_dim,
         rms_norm_eps=config.number("rms_norm_eps", EPS.get(kind, 1e-6)),
-        rope_theta=read_theta(config),
-        attention_bias=kind == "qwen2" or (kind in BIAS_KEY and config.flag(BIAS_KEY[kind])),
-        qk_norm=kind == "qwen3",
+        rope_theta=read_theta(config, THETA.get(kind, 1e4)),
+        attention_bias=kind == "qwen2"
+        or (kind in BIAS_KEY and config.flag(BIAS_KEY[kind], kind == "gpt_oss")),
+        qk_norm=kind in ("qwen3", "qwen3_moe"),
         visual_experts=config.texts("architectures")[:1] == (EXPERTS,),
         max_position_embeddings=config.whole("max_position_embeddings", LENGTH.get(kind, 32768)),
-        rope_scaling=read_scaling(config),
+        rope_scaling=read_scaling(config, GPT_OSS_ROPE if kind == "gpt_oss" else None),
+        **read_experts(config, kind),
     )
 
 
@@ -109,6 +120,8 @@ def published_kind(decoder: DecoderConfig) -> DecoderKind:
 
     Raises ValueError when no class has them.
     """
+    if found := expert_kind(decoder):
+        return found
     if decoder.visual_experts and (
         decoder.attention_bias or decoder.qk_norm or decoder.architecture != "internlm2"
     ):
@@ -146,4 +159,4 @@ def write_decoder(decoder: DecoderConfig, kind: DecoderKind, ids: dict[str, Any]
         section["use_sliding_window"] = False
     if kind == "phi3":
         section["original_max_position_embeddings"] = decoder.trained_length
-    return section
+    return section | write_experts(decoder, kind)

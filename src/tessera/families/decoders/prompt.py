@@ -12,6 +12,8 @@ USUAL: dict[DecoderKind, tuple[str, ...]] = {
     "qwen2": ("internvl2_5",),
     "qwen3": ("internvl2_5",),
     "phi3": ("phi3-chat",),
+    "qwen3_moe": ("internvl2_5",),
+    "gpt_oss": ("internvl3_5_gpt_oss",),
 }
 """Of the newest generation with that kind; Yi ends its turns as Hermes-2 does, LLaMA-2 by `</s>`."""
 

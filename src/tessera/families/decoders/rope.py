@@ -18,16 +18,24 @@ KIND_FIELDS = {
 """What a kind has beside the factor; these three also name the trained length."""
 
 
-def read_theta(config: Section) -> float:
+GPT_OSS_ROPE = RopeScaling(kind="yarn", factor=32.0, original_max_position_embeddings=4096, truncate=False)
+"""What GPT-OSS's class takes where a file says nothing."""
+
+
+def read_theta(config: Section, default: float = 1e4) -> float:
     """Base of the rotation."""
     rope = config.part("rope_parameters")
-    return (rope if "rope_theta" in rope else config).number("rope_theta", 1e4)
+    return (rope if "rope_theta" in rope else config).number("rope_theta", default)
 
 
-def read_scaling(config: Section) -> RopeScaling | None:
-    """How positions are stretched, None for not at all. Raises ValueError for a kind that we do not have."""
+def read_scaling(config: Section, default: RopeScaling | None = None) -> RopeScaling | None:
+    """How positions are stretched, None for not at all; `default` where no table is there.
+
+    Raises ValueError for a kind that we do not have."""
     config = config.without_nulls("rope_scaling", "rope_parameters")
     rope = config.part("rope_parameters" if config.part("rope_parameters").content else "rope_scaling")
+    if not rope.content:
+        return default
     rope = rope.without_nulls()
     name = "rope_type" if "rope_type" in rope else "type"
     kind = rope.text(name, "default")
@@ -41,6 +49,8 @@ def read_scaling(config: Section) -> RopeScaling | None:
         return rope.build(RopeScaling, kind=kind, factor=rope.number("factor"))
     fields: dict[str, Any] = {name: rope.number(name) for name in NUMBERS if name in rope}
     fields |= {name: rope.numbers(name) for name in LISTS if name in rope}
+    if kind == "yarn":
+        fields["truncate"] = rope.flag("truncate", True)
     if kind == "longrope" and (missing := [name for name in LISTS if not fields.get(name)]):
         raise rope.wrong(missing[0], "longrope needs a list of factors")
     return rope.build(RopeScaling, kind=kind, **_stretch(config, rope), **fields)
@@ -67,8 +77,6 @@ def _refuse_parts(config: Section, rope: Section) -> None:
     for key in ("mscale", "mscale_all_dim"):
         if rope.number(key, 0.0):
             raise rope.wrong(key, "only attention_factor is read")
-    if not rope.flag("truncate", True):
-        raise rope.wrong("truncate", "yarn's borders are whole channels here")
 
 
 def scaling_fields(decoder: DecoderConfig) -> dict[str, Any]:
@@ -78,6 +86,8 @@ def scaling_fields(decoder: DecoderConfig) -> dict[str, Any]:
         return {}
     named = {"factor", "attention_factor", *KIND_FIELDS.get(scaling.kind, ())}
     fields = scaling.model_dump(mode="json", include=named, exclude_none=True)
+    if not scaling.truncate:
+        fields["truncate"] = False
     if scaling.kind in KIND_FIELDS:
         fields["original_max_position_embeddings"] = decoder.trained_length
     return fields

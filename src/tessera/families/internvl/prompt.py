@@ -46,7 +46,11 @@ def chat_template(family: Family) -> str:
     system = template.system_text if family.system_text is None else family.system_text
     opening = template.system_prefix + system + template.system_end
     user = _written(template.user_prefix, template.user_end)
-    lead, end = template.assistant_prefix + template.answer_lead, template.stop + template.answer_end
+    lead = template.assistant_prefix + template.answer_lead
+    answer = _written(lead, template.stop + template.answer_end)
+    if template.earlier_stop:
+        earlier = _written(lead, template.earlier_stop + template.answer_end)
+        answer = f"{{%- if loop.last -%}}{answer}{{%- else -%}}{earlier}{{%- endif -%}}"
     return (
         "{%- macro write(content) -%}{%- if content is string -%}{{ content }}{%- else -%}"
         "{%- for part in content -%}"
@@ -58,7 +62,7 @@ def chat_template(family: Family) -> str:
         f"{_written(template.system_prefix, template.system_end)}"
         "{%- else -%}"
         f"{{%- if loop.first -%}}{{{{ {_quoted(opening)} }}}}{{%- endif -%}}"
-        f"{{%- if message['role'] == 'user' -%}}{user}{{%- else -%}}{_written(lead, end)}{{%- endif -%}}"
+        f"{{%- if message['role'] == 'user' -%}}{user}{{%- else -%}}{answer}{{%- endif -%}}"
         "{%- endif -%}{%- endfor -%}"
         f"{{%- if add_generation_prompt -%}}{{{{ {_quoted(template.assistant_prefix)} }}}}{{%- endif -%}}"
     )

@@ -5,6 +5,7 @@ Inside a prefix the names agree unless a row says otherwise; narrower rows stand
 
 from collections.abc import Collection, Iterator
 
+from tessera.families.decoders.experts import KINDS, is_fused
 from tessera.families.decoders.weights import decoder_rules
 from tessera.families.keymap import KeyMap, KeyRule, renamed
 from tessera.models.config import DecoderConfig, DecoderKind
@@ -55,18 +56,23 @@ def _connector(norm: str, first: str, second: str) -> list[KeyRule]:
     return renamed({"connector.norm.": norm, "connector.linear_1.": first, "connector.linear_2.": second})
 
 
-def official_table(kind: DecoderKind, head_width: int) -> KeyMap:
-    """The OpenGVLab layout."""
+def official_table(
+    kind: DecoderKind, head_width: int, experts: int = 0, keys: Collection[str] = ()
+) -> KeyMap:
+    """The OpenGVLab layout; `keys` tell whether experts are stored one by one."""
     return KeyMap(
         [
             *_vision("vision_model."),
             *_connector("mlp1.0.", "mlp1.1.", "mlp1.3."),
-            *decoder_rules(kind, "language_model.model.", "language_model.lm_head.", head_width),
+            *decoder_rules(
+                *(kind, "language_model.model.", "language_model.lm_head.", head_width),
+                *(experts, is_fused(keys)),
+            ),
         ]
     )
 
 
-def transformers_table(kind: DecoderKind, keys: Collection[str] = ()) -> KeyMap:
+def transformers_table(kind: DecoderKind, keys: Collection[str] = (), experts: int = 0) -> KeyMap:
     """transformers' layout: the tree of its modules, or the older one that `keys` show.
 
     Files on the hub were written before the tree changed; transformers renames them while loading.
@@ -76,12 +82,12 @@ def transformers_table(kind: DecoderKind, keys: Collection[str] = ()) -> KeyMap:
     root, body = ("", "language_model.model.") if old else ("model.", "model.language_model.")
     head = "language_model.lm_head." if old else "lm_head."
     connector = (f"{root}multi_modal_projector.{name}." for name in ("layer_norm", "linear_1", "linear_2"))
-    known: DecoderKind = "phi3" if kind == "phi3" else "llama"
+    known: DecoderKind = kind if kind in ("phi3", *KINDS) else "llama"
     return KeyMap(
         [
             *_vision_transformers(f"{root}vision_tower."),
             *_connector(*connector),
-            *decoder_rules(known, body, head, 0),
+            *decoder_rules(known, body, head, 0, experts, is_fused(keys)),
         ]
     )
 
@@ -90,9 +96,10 @@ def part_tables(part: str, decoder: DecoderConfig | None, keys: Collection[str])
     """Whole checkpoints of both layouts, and a released InternViT alone, from its authors (in chat models, or
     in classification and segmentation) or transformers."""
     kinds: list[DecoderKind] = [decoder.architecture, "llama"] if decoder else ["llama"]
+    width, experts = (decoder.head_width, decoder.expert_count) if decoder else (0, 0)
     for kind in dict.fromkeys(kinds):
-        yield official_table(kind, decoder.head_width if decoder else 0)
-        yield transformers_table(kind, keys)
+        yield official_table(kind, width, experts, keys)
+        yield transformers_table(kind, keys, experts)
     if part == "vision":
         yield KeyMap(_vision(""))
         yield KeyMap(_vision_transformers(""))

@@ -4,12 +4,10 @@ from tessera.families.architecture import Architecture
 from tessera.families.internvl.weights import CARD_NAMES
 from tessera.families.mono import official
 from tessera.families.mono.config import MonoConfig
-from tessera.families.mono.weights import part_tables
 
 MONO = Architecture(
     name="mono",
     config=MonoConfig,
     layouts={"official": official},
     card_names=CARD_NAMES,
-    part_tables=part_tables,
 )

@@ -92,6 +92,8 @@ def _toy(name: str, pixels: Numbers, width: int, decoder: Numbers, theta: float)
 
 
 TOYS: dict[str, Callable[[], Family]] = {
+    # The scale model without its ViT: 16 tokens a tile, 3.5 million weights.
+    "scale_mono": partial(_toy, "scale_mono", (64, 8), 192, (192, 512, 4, 3, 3), 1e4),
     # 4 tokens a tile, a few thousand weights: for tests.
     "nano_mono": partial(_toy, "nano_mono", (16, 4), 16, (32, 48, 2, 4, 2), 1e6),
 }

@@ -6,9 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tessera.models.config import Size, VisionConfig, VLMConfig
+from tessera.models.config import DecoderConfig, Size, VisionConfig, VLMConfig
 
 NOTHING = Field(ge=0, le=0)
+EMBEDDING = {
+    *("image_size", "patch_size", "hidden_size", "layer_norm_eps"),
+    *("drop_path_rate", "initializer_range", "initializer_factor"),
+}
+"""Fields of a vision config that a patch embedding has a use for; the others describe blocks."""
 
 
 class PatchConfig(VisionConfig):
@@ -25,6 +30,16 @@ class MonoConfig(VLMConfig):
     """Patch embedding, pixel shuffle with an MLP, and a decoder that looks at pictures itself."""
 
     vision: PatchConfig
+
+    def vision_of(self, given: VisionConfig) -> PatchConfig:
+        """The embeddings of any InternViT."""
+        kept = given.model_dump(include=EMBEDDING)
+        return PatchConfig(**kept)
+
+    def decoder_of(self, given: DecoderConfig) -> DecoderConfig:
+        """With visual experts where this one has them; they begin as the text's feed-forward."""
+        experts = given.visual_experts or self.decoder.visual_experts
+        return given.model_copy(update={"visual_experts": experts})
 
     @property
     def label(self) -> str:

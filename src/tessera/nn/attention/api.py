@@ -10,6 +10,7 @@ from torch import nn
 from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.cpu.kernel import cached_cpu_attention, cpu_attention
 from tessera.nn.attention.layout import Branched, Layout, Packed, Paged, Rows
+from tessera.nn.attention.limited import UNRESTRICTED, Restriction, limited_attention
 from tessera.nn.attention.pieces import Pieces, attend_pieces
 from tessera.nn.attention.reference import reference_attention
 from tessera.nn.attention.sdpa import sdpa, sdpa_attention
@@ -56,6 +57,7 @@ def attend(
     layer: int = 0,
     rows: Rows = None,
     kernel: Kernel | None = None,
+    limits: Restriction = UNRESTRICTED,
 ) -> torch.Tensor:
     """Attention of each token to the tokens that the layout lets it see.
 
@@ -63,9 +65,10 @@ def attend(
     needs a cache, to which the new keys and values of `layer` are appended. With `rows`, which of a `Paged`
     layout must be the last place of each sequence, query and result hold these alone, `[R, H, C]`. `kernel`
     None takes the fastest. `Pieces` go their own way, whatever `kernel` says, and fill a cache that is given.
-    Raises ValueError for a `Paged` layout without a cache or with other rows.
+    `limits`: a window and sinks, which no kernel but the reference knows: plain products then. Raises
+    ValueError for a `Paged` layout without a cache or with other rows.
     """
-    if isinstance(layout, Pieces) and rows is None and kernel is not REFERENCE:
+    if isinstance(layout, Pieces) and rows is None and limits.none and kernel is not REFERENCE:
         if cache is not None:
             cache.append(layer, key, value, layout.written)
         return attend_pieces(query, key, value, layout)
@@ -76,6 +79,8 @@ def attend(
         each = layout.key_rows(key.device)
         key, value = key.index_select(0, each), value.index_select(0, each)
     if not isinstance(layout, Paged):
+        if not limits.none:
+            return _limited(query, key, value, layout, limits, rows, kernel)
         return kernel.attention(query, key, value, layout, rows)
     if cache is None:
         raise ValueError("cache = None: a Paged layout continues cached sequences; pass the KVCache")
@@ -86,10 +91,29 @@ def attend(
         raise ValueError(
             f"rows: {len(query)} for {layout.total} sequences; ask a Paged layout at the last place of each"
         )
+    if not limits.none and kernel is not REFERENCE:
+        return limited_attention(query, cache.sequences(layer, layout), layout, limits)
+    if not limits.none:
+        return _limited(query, *cache.stream(layer, layout), layout, limits, None, kernel)
     if kernel.cached is not None:
         pools = cache.keys[layer], cache.values[layer]
         return kernel.cached(query, pools, layout, partial(cache.sequences, layer))
     return kernel.attention(query, *cache.stream(layer, layout), layout)
+
+
+def _limited(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    layout: Layout,
+    limits: Restriction,
+    rows: Rows,
+    kernel: Kernel,
+) -> torch.Tensor:
+    if kernel is REFERENCE:
+        return reference_attention(query, key, value, layout, rows, limits)
+    past = zip(key.split(layout.key_lengths), value.split(layout.key_lengths), strict=True)
+    return limited_attention(query, list(past), layout, limits, rows)
 
 
 def attend_across(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, count: int) -> torch.Tensor:
@@ -103,9 +127,9 @@ def attend_across(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, c
 class Attend(nn.Module):
     """`attend` of one layer as a module without weights: what compiled blocks leave to the interpreter."""
 
-    def __init__(self, layer: int = 0) -> None:
+    def __init__(self, layer: int = 0, window: int | None = None) -> None:
         super().__init__()
-        self.layer = layer
+        self.layer, self.window = layer, window
 
     def forward(
         self,
@@ -115,6 +139,8 @@ class Attend(nn.Module):
         layout: Layout,
         cache: KVCache | None = None,
         rows: Rows = None,
+        sinks: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """As `attend`."""
-        return attend(query, key, value, layout, cache, self.layer, rows)
+        """As `attend`; sinks [H]."""
+        limits = UNRESTRICTED if self.window is None and sinks is None else Restriction(self.window, sinks)
+        return attend(query, key, value, layout, cache, self.layer, rows, limits=limits)

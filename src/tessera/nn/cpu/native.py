@@ -88,6 +88,8 @@ def multiply(x: torch.Tensor, given: Streamed) -> torch.Tensor:
     return out
 
 
+VECTOR = 16
+"""Numbers that the functions below take at a time; what they are given has a multiple of it in each row."""
 FEW = 2**18
 """Numbers up to which a call costs more than what it does."""
 
@@ -123,7 +125,9 @@ def rotate(x: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.T
 
 
 def gate(x: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
-    """silu(x) * up, of equal shapes; rounded in between."""
+    """silu(x) * up, of equal shapes; rounded in between. ValueError for rows of another length."""
+    if x.shape[-1] % VECTOR:
+        raise ValueError(f"x has rows of {x.shape[-1]}: this kernel takes multiples of {VECTOR}")
     x, up = x.contiguous(), up.contiguous()
     out = torch.empty_like(x)
     library().tessera_gate(*map(_address, (x, up, out)), x.numel())

@@ -42,6 +42,10 @@ def packed_product(
     return out
 
 
+INT8_STEP = 16
+"""Numbers of a row that the int8 product reads at a time: with others in a row it reads behind its end."""
+
+
 def int8_product(x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """x [R, in] by weight int8 [out, in] and scale [out], to [R, out]."""
+    """x [R, in] by weight int8 [out, in] and scale [out], to [R, out]; `in` is a multiple of INT8_STEP."""
     return torch._weight_int8pack_mm(x, weight, scale)

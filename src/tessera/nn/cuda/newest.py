@@ -56,6 +56,8 @@ class StreamedBlock:
 def why_not_streamed(parts: Sequence[BlockParts], head_width: int) -> str:
     """What of these blocks the kernels can't compute; empty for plain weights of one dtype on one recent
     CUDA device, where Triton is."""
+    if not parts:
+        return "a block has experts, a window or sinks"
     linears = [linear for each in parts for linear in each.linears]
     other = next((linear for linear in linears if type(linear) is not nn.Linear), None)
     if other is not None:

@@ -48,7 +48,7 @@ class DocumentEncoder(Encoder):
 
     def _weights(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         tokens = self.template.tokens
-        silent = [self.tokenizer.token_id(text) for text in (tokens.start, tokens.context, tokens.end)]
+        silent = [self.tokenizer.token_id(text) for text in tokens.pictures]
         weights = (~np.isin(ids, silent)).astype(np.float32)
         weights[0] = 0  # nothing predicts it
         return weights

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from tessera.chat.encoder import Lengths
-from tessera.chat.message import Conversation, Image, Message, Part, Text, Video
+from tessera.chat.message import Audio, Conversation, Image, Medium, Message, Part, Text, Video
 from tessera.imaging.grid import Tiling
 
 OverLong = Literal["error", "drop", "fewer_tiles", "split"]
@@ -51,7 +51,10 @@ WHOLE = Cut()
 
 def fewer_tiles(conversation: Conversation, sizing: Sizing, fits: Fits) -> tuple[Cut, Lengths] | None:
     """The mildest limit under which the conversation fits; None when one tile each is still too much."""
-    top = max([_own_limit(part, conversation, sizing) for part in conversation.media], default=1)
+    top = max(
+        [_own_limit(p, conversation, sizing) for p in conversation.media if not isinstance(p, Audio)],
+        default=1,
+    )
     for limit in range(top - 1, 0, -1):
         cut = Cut(tiles=limit, of=top)
         if lengths := fits(cut.apply(conversation, sizing)):
@@ -103,7 +106,7 @@ def _turns(conversation: Conversation, first: int, last: int) -> Conversation:
     return Conversation((*system, question, *rest))
 
 
-def _carried(media: list[Image | Video]) -> Iterator[Part]:
+def _carried(media: list[Medium]) -> Iterator[Part]:
     """Media of earlier turns, each on a line, labelled as in training when there are several pictures."""
     pictures = sum(isinstance(part, Image) for part in media)
     number = 0

@@ -16,6 +16,8 @@ from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start, to_fill
 from tessera.train.update.rules import DECODER_LINEARS, Rule
 from tessera.train.update.schedule import Schedule
 
+INSIDE = {"experts": r"\.mlp_visual\.", "attention": r"^decoder\..+\.self_attn\."}
+"""Where parts of the decoder's blocks lie; attention's norms are the blocks' own."""
 MOST_STEPS = 1_000_000
 """Of a stage that ends behind one pass over the data."""
 
@@ -63,7 +65,8 @@ def rules_of(stage: PublishedStage) -> tuple[Rule, ...]:
         return (Rule(pattern=".", **settings),)
     parts = [Rule(pattern=rf"^{part}\.", **(settings if part in stage.trained else {})) for part in PARTS]
     if not stage.lora_rank:
-        return tuple(parts)
+        inside = (Rule(pattern=found, **settings) for part, found in INSIDE.items() if part in stage.trained)
+        return *inside, *parts
     return Rule(pattern=DECODER_LINEARS, lora=LoRAConfig(rank=stage.lora_rank), **settings), *parts
 
 
@@ -96,7 +99,7 @@ def start_of(stage: PublishedStage) -> Start:
     assert isinstance(model, VLMConfig)
     return Start(
         family=stage.model,
-        vision=stage.vision,
+        vision=stage.vision or None,
         decoder=stage.decoder or to_fill(wanted),
         image_size=model.tile_side,
         select_layer=model.select_layer,

@@ -13,6 +13,8 @@ from tessera.families.catalogue import get_entry
 from tessera.families.entry import Entry
 
 Part = Literal["vision", "connector", "decoder"]
+Inside = Literal["experts", "attention"]
+"""Of the decoder's blocks, the visual experts or the attention alone."""
 PARTS: tuple[Part, ...] = ("vision", "connector", "decoder")
 OWNERS = {
     "internlm": "internlm",
@@ -42,12 +44,12 @@ class PublishedStage:
     model: str
     """Name in the catalogue: architecture, template and tiles."""
     name: str
-    trained: tuple[Part, ...]
+    trained: tuple[Part | Inside, ...]
     rate: float
     """Peak learning rate of all that is trained."""
     decay: float
-    drop_path: float
-    """Highest rate in the ViT."""
+    drop_path: float | None
+    """Highest rate in the ViT; None where it has no blocks."""
     batch: int
     """Packs or samples a step, over all devices."""
     length: int
@@ -123,14 +125,15 @@ class PublishedStage:
 
     def learned(self) -> int:
         """Numbers that are trained: weights of the parts, or factors of LoRA."""
-        if not self.lora_rank:
-            counts = self.entry.parameters()
-            return sum(counts[part] for part in self.trained)
         decoder = self.entry.model.decoder
         width, inner = decoder.hidden_size, decoder.intermediate_size
         queries, keys = (
             decoder.head_width * heads for heads in (decoder.num_attention_heads, decoder.num_key_value_heads)
         )
+        if not self.lora_rank:
+            inside = {"experts": 3 * width * inner, "attention": 2 * width * (queries + keys)}
+            counts = {part: decoder.num_hidden_layers * count for part, count in inside.items()}
+            return sum((counts | self.entry.parameters())[part] for part in self.trained)
         sides = 2 * (width + queries) + 2 * (width + keys) + 3 * (width + inner)
         return decoder.num_hidden_layers * self.lora_rank * sides
 

@@ -4,6 +4,7 @@ from functools import cache
 
 from tessera.recipes.internvl import mpo, reward, second, v1, v2, v2_5, v3, vit
 from tessera.recipes.internvl.stage import PublishedStage
+from tessera.recipes.mono import delta_tuning
 
 Run = tuple[PublishedStage, ...]
 """Stages that one command runs behind each other."""
@@ -17,6 +18,7 @@ def published_runs() -> dict[str, Run]:
         *(v1.stages("1.5", size) for size in v1.SIZES),
         *(v2_5.stages(size) for size in v2_5.SIZES),
         *(v3.stages(size) for size in v3.SIZES),
+        delta_tuning.stages(),
     ]
     single: list[PublishedStage] = [stage for stages in trained for stage in stages]
     single += [v2.domain(size, name) for size in v2.SIZES for name in v2.DOMAINS]
@@ -33,7 +35,20 @@ def published_runs() -> dict[str, Run]:
 def _place(item: tuple[str, Run]) -> tuple[float, float, int]:
     """By generation, then size, then as they follow each other."""
     first = item[1][0]
-    order = ("pretrain", "stage_1", "stage_1_5", "stage_2", "native", "finetune", "sft", "all_stages", "mpo")
+    order = (
+        "pretrain",
+        "stage_1",
+        "stage_1_5",
+        "stage_2",
+        "native",
+        "finetune",
+        "s1_1",
+        "s1_2",
+        "s1_3",
+        "sft",
+        "all_stages",
+        "mpo",
+    )
     name = item[0].rpartition("/")[2]
     place = order.index(name) if name in order else len(order) + name.startswith("second")
     return float(first.entry.generation), first.entry.parameters()["total"] // 1e8, place

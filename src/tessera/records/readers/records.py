@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tessera.chat.message import Conversation, Image, Part, PictureSource, Text, Video
+from tessera.chat.message import Conversation, Image, Medium, Part, PictureSource, Text, Video, kind_of
 from tessera.imaging.pictures.reading import PictureReading
 from tessera.records.faults import DataError, Reason, RecordFault
 from tessera.records.files.places import Location, suffix
@@ -218,7 +218,9 @@ def read_as(conversation: Conversation, pictures: PictureReading | None) -> Conv
     """The conversation whose pictures become RGB as their source says, if it does."""
     if pictures is None:
         return conversation
-    return conversation.map_parts(lambda p: p if isinstance(p, Text) else replace(p, reading=pictures))
+    return conversation.map_parts(
+        lambda p: replace(p, reading=pictures) if isinstance(p, Image | Video) else p
+    )
 
 
 def fetch_media(conversation: Conversation, place: RecordPlace) -> Conversation:
@@ -231,14 +233,14 @@ def fetch_media(conversation: Conversation, place: RecordPlace) -> Conversation:
     return fetched
 
 
-def sources_of(part: Image | Video) -> tuple[PictureSource, ...]:
-    """The file of a picture or clip, or the frames that make it up."""
+def sources_of(part: Medium) -> tuple[PictureSource, ...]:
+    """The file of a picture, clip or sound, or the frames that make it up."""
     return part.source if isinstance(part.source, tuple) else (part.source,)
 
 
 def _fetched(parse: Parse, part: Part) -> Part:
-    if isinstance(part, Image | Video) and any(isinstance(source, str) for source in sources_of(part)):
-        where = "image" if isinstance(part, Image) else "video"
+    if not isinstance(part, Text) and any(isinstance(source, str) for source in sources_of(part)):
+        where = kind_of(part)
         try:
             local = [local_copy(s) if isinstance(s, str) else s for s in sources_of(part)]
             return replace(

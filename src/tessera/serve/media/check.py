@@ -1,8 +1,9 @@
-"""How large pictures and clips are, before a pixel is decoded."""
+"""How large pictures, clips and sounds are, before anything is decoded."""
 
 from __future__ import annotations
 
-from tessera.chat.message import Conversation, Image, PictureSource, Video
+from tessera.audio.decode import sound_length
+from tessera.chat.message import Audio, Conversation, Image, PictureSource, Video
 from tessera.imaging.clips.container import ClipError, VideoLimits
 from tessera.imaging.decode import DecodeLimits, name_of, read_size
 from tessera.imaging.video import probe_video
@@ -11,10 +12,12 @@ from tessera.serve.settings import ServeLimits
 
 
 def check_media(talk: Conversation, limits: ServeLimits) -> None:
-    """ApiFault for a picture or clip beyond the limits; ValueError for one whose header cannot be read."""
+    """ApiFault for a picture or clip beyond the limits; ValueError for an unreadable header."""
     for part in talk.media:
         if isinstance(part, Image):
             _check_pictures((part.source, *part.joined), limits)
+        elif isinstance(part, Audio):
+            sound_length(part.source, part.start, part.end)
         elif isinstance(part.source, tuple):
             _check_pictures(part.source, limits)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tessera.chat.message import ClipSource, Image, Part, PictureSource, Text, Video
+from tessera.chat.message import Audio, ClipSource, Image, Part, PictureSource, Text, Video
 from tessera.serve.media.files import RequestFiles
 
 
@@ -22,7 +22,7 @@ def with_files(part: Part, found: dict[str, bytes], files: RequestFiles) -> Part
         return part
     if isinstance(part, Video) and isinstance(part.source, str):
         return replace(part, source=files.write(found[part.source]))
-    if isinstance(part, Image):
+    if isinstance(part, Image | Audio):
         return replace(part, source=found[part.source]) if isinstance(part.source, str) else part
     frames = part.source if isinstance(part.source, tuple) else ()
     fetched = tuple(found[frame] if isinstance(frame, str) else frame for frame in frames)

@@ -7,6 +7,7 @@ import torch
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Branched, Layout, Packed
 from tessera.nn.cross_entropy import target_logprobs
+from tessera.nn.experts.balance import balance_loss, router_scores
 from tessera.packing.pack import Pack
 
 
@@ -67,6 +68,23 @@ def number_answers(layout: Layout) -> torch.Tensor:
         return torch.full((len(layout.lengths),), -1)
     behind = torch.tensor(layout.roots) != torch.arange(len(layout.roots))
     return torch.where(behind, behind.cumsum(0) - 1, -1)
+
+
+def balanced_states(
+    model: VLM, pack: Pack, rows: torch.Tensor, device: torch.device, share: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `states_of`, and `share` times the balance loss of the pack's experts, whose routers see all tokens
+    of the samples in every block; padding does not count."""
+    experts = model.config.decoder.experts
+    assert experts is not None
+    counts = torch.tensor([bool(key) for key in pack.keys])
+    if not counts.any():  # a batch for a rank that has none: nothing of it is learned
+        counts = ~counts
+    counted = counts.repeat_interleave(torch.tensor(pack.lengths))
+    with router_scores(model) as scores:
+        states = states_of(model, pack, torch.arange(len(pack.ids)), device)
+    added = share * balance_loss(scores, experts.top_k, counted).to(device)
+    return states.index_select(0, rows.to(device)), added
 
 
 def states_of(model: VLM, pack: Pack, rows: torch.Tensor, device: torch.device) -> torch.Tensor:

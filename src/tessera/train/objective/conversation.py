@@ -1,19 +1,23 @@
 """Conversations: the next-token loss on the supervised tokens of packs."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
+from pydantic import Field, model_validator
 
 from tessera.models.vlm import VLM
 from tessera.nn.cross_entropy import cross_entropy_sum
+from tessera.nn.experts.routing import Router
 from tessera.packing.config import Limits
 from tessera.packing.loader import PackLoader
 from tessera.packing.pack import Pack, filled, split_pack
 from tessera.runtime.config import Config
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.seeds import derive_seed
-from tessera.train.objective.answers import layout_of, states_of
+from tessera.train.objective.answers import balanced_states, layout_of, states_of
 from tessera.train.objective.contract import Checked, Counts, Sources, StageData
 from tessera.train.objective.learner import ChatLearner
 from tessera.train.objective.records import check_records, packs_per_pass
@@ -25,10 +29,22 @@ class ConversationObjective(Config):
     """Learn the answers: next-token loss, weighted as `packing.averaging` says."""
 
     kind: Literal["conversation"] = "conversation"
+    router_balance: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Of a decoder with experts: what the loss that keeps them equally busy counts beside the mean loss; None
+    takes the model's own `router_aux_loss_coef`."""
     learner: ClassVar[type[ChatLearner]] = ChatLearner
     batch: ClassVar[type[Pack]] = Pack
     pairs: ClassVar[bool] = False
     """Whether records have a chosen and a rejected answer, or one."""
+
+    @model_validator(mode="after")
+    def _balanced(self) -> ConversationObjective:
+        if self.router_balance is not None and self.kind != "conversation":
+            raise ValueError(
+                f"router_balance = {self.router_balance}: a stage of {self.kind} has no balance loss; "
+                "leave it out"
+            )
+        return self
 
     def check(self, data: StageData, learner: ChatLearner, progress: Progress = silent) -> Checked:
         """Every record of every source. Raises DataError with all faults."""
@@ -61,15 +77,32 @@ class ConversationObjective(Config):
         """Weighted sum of the next-token cross-entropies (docs/facts/training.md), float32 scalar on
         `device`.
 
-        Only rows with a weight pass through the last block and meet the vocabulary, some at a time.
+        Only rows with a weight pass through the last block and meet the vocabulary, some at a time. Of a
+        decoder with experts all rows do, and the balance loss of the pack counts `router_balance` times its
+        weight: so it does not matter which rank or which part of a step computes it.
         """
         if batch.branches:
             raise ValueError(f"{batch.keys[0]}: several answers to one prompt; train them with preferences")
         targets = batch.weights.nonzero()[:, 0]  # on the CPU: a device would have to be waited for
         ids, weights = (x.to(device) for x in (batch.ids[targets], batch.weights[targets]))
-        hidden = states_of(model, batch, targets - 1, device)
+        balance = self.balance_of(model)
+        hidden, added = (
+            balanced_states(model, batch, targets - 1, device, balance * self.weight(batch))
+            if balance
+            else (states_of(model, batch, targets - 1, device), None)
+        )
         decoder = model.decoder
-        return cross_entropy_sum(decoder.lm_head, hidden, ids, weights, decoder.config.vocab_size)
+        loss = cross_entropy_sum(decoder.lm_head, hidden, ids, weights, decoder.config.vocab_size)
+        return loss if added is None else loss + added
+
+    def balance_of(self, model: VLM) -> float:
+        """What the balance loss counts for this model: 0 without trained routers, and in measurements."""
+        experts = model.config.decoder.experts
+        if experts is None or not torch.is_grad_enabled():
+            return 0.0
+        if not any(part.weight.requires_grad for part in model.modules() if isinstance(part, Router)):
+            return 0.0
+        return experts.balance if self.router_balance is None else self.router_balance
 
     def counts(self, batch: Pack) -> Counts:
         """Samples, tokens, tiles, supervised tokens and pairs."""

@@ -21,6 +21,7 @@ from tessera.models.config import ModelConfig
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
+from tessera.nn.experts.mixture import Experts
 from tessera.nn.lora import LoRALinear
 from tessera.nn.quantised import QuantisedLinear
 from tessera.packing.planning.balance import Work
@@ -83,7 +84,8 @@ def effort_of(config: ModelConfig, rules: Sequence[Rule], model: VLM | None = No
 def forward_work(config: ModelConfig) -> Work:
     """FLOPs of a forward pass, the vocabulary apart, by which packs are balanced over ranks.
 
-    In the decoder they are two for each weight of a matrix, and four for each channel of an attended pair.
+    In the decoder they are two for each weight of a matrix that a token meets, and four for each channel of
+    an attended pair.
     """
     with without_memory():
         model, left_out = shortened(VLM(config))
@@ -91,11 +93,10 @@ def forward_work(config: ModelConfig) -> Work:
     with torch.no_grad(), count.watching(model):
         count.of_tile(model)
     decoder = config.decoder
-    width = decoder.head_width * (2 * decoder.num_attention_heads + 2 * decoder.num_key_value_heads)
-    weights = decoder.hidden_size * (width + 3 * decoder.intermediate_size)
+    weights = decoder.weights().int8_entries - decoder.idle_weights()
     return Work(
         tile=count.flops["tile"],
-        token=float(2 * decoder.num_hidden_layers * weights),
+        token=float(2 * weights),
         pair=float(4 * decoder.num_hidden_layers * decoder.num_attention_heads * decoder.head_width),
     )
 
@@ -128,7 +129,9 @@ class _Count:
         handles = []
         for name, module in model.named_modules():
             part, times = name.partition(".")[0], 1 + self.left_out.get(sampled_stack(f"{name}."), 0)
-            if isinstance(module, nn.Linear | QuantisedLinear | LoRALinear):
+            if isinstance(module, Experts):
+                handles.append(module.register_forward_hook(self._experts(times)))
+            elif isinstance(module, nn.Linear | QuantisedLinear | LoRALinear):
                 expert = ".mlp_visual." in name
                 handles.append(module.register_forward_hook(self._linear(part == "decoder", times, expert)))
             elif is_block(name):
@@ -157,6 +160,17 @@ class _Count:
 
     def _rest(self) -> int:
         return self._counter.get_total_flops() - self._known
+
+    def _experts(self, times: int) -> Any:
+        def hook(module: Experts, inputs: tuple[torch.Tensor, ...], _: torch.Tensor) -> None:
+            x, chosen = inputs[:2]
+            kind = "token" if len(x) == self.tokens else "trained"
+            for stack in (module.gate_up_proj, module.down_proj):
+                back = _backward(stack, x.requires_grad) if torch.is_grad_enabled() else 0
+                each = (_forward(stack) + back) // module.count
+                self.flops[kind] += times * chosen.numel() * each
+
+        return hook
 
     def _linear(self, of_stream: bool, times: int, expert: bool) -> Any:
         def hook(module: Any, inputs: tuple[torch.Tensor, ...], _: torch.Tensor) -> None:

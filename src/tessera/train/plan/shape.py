@@ -106,7 +106,10 @@ def stacks_of(model: nn.Module) -> dict[str, int]:
 
 
 def is_uniform(model: nn.Module, rules: Sequence[Rule]) -> bool:
-    """Whether the rules treat all blocks of a stack alike, so that few of them tell of all."""
+    """Whether all blocks of a stack are alike and the rules treat them alike, so that few tell of all."""
+    stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    if any(len({tuple(n for n, _ in block.named_parameters()) for block in stack}) > 1 for stack in stacks):
+        return False
     decided: dict[str, set[int | None]] = {}
     for name, _ in model.named_parameters():
         general = re.sub(r"\.layers\.\d+\.", ".layers.N.", name)

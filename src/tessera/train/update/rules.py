@@ -15,8 +15,9 @@ from tessera.runtime.config import Config
 from tessera.runtime.shown import shown
 from tessera.train.update.decay import Exempt, kind_of, layers_above, stacks
 
-DECODER_LINEARS = r"^decoder\.layers\..+_proj\."
-"""Where published scripts put LoRA: every linear of the decoder's blocks (docs/facts/recipes.md)."""
+DECODER_LINEARS = r"^decoder\.layers\.\d+\.(self_attn|mlp)\.\w+_proj\."
+"""Where published scripts put LoRA: every linear of the decoder's blocks (docs/facts/recipes.md), but for
+routed experts, which take no factors."""
 
 
 class Rule(Config):

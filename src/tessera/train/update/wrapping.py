@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from torch import nn
 
+from tessera.nn.experts.mixture import Experts
 from tessera.nn.lora import LoRAConfig, LoRALinear, added, replace_module
 from tessera.nn.quantised import QuantisedLinear
 from tessera.runtime.seeds import derive_seed
@@ -67,11 +68,19 @@ def _linears(model: nn.Module) -> Iterator[tuple[str, Plain | LoRALinear]]:
 def require_linears(model: nn.Module, rules: Sequence[Rule]) -> None:
     """ValueError for a rule whose `lora` meets an embedding, a convolution or a tied head, or no linear."""
     found = set()
+    stacks = {
+        id(part) for module in model.modules() if isinstance(module, Experts) for part in module.children()
+    }
     embedded = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     for path, module in model.named_modules():
         index = decides(rules, f"{path}.weight")
         if index is None or rules[index].lora is None:
             continue
+        if id(module) in stacks:
+            raise ValueError(
+                f"rules[{index}].pattern = {shown(rules[index].pattern)} gives LoRA to {path}, the experts "
+                r"of a block: name attention alone, such as ^decoder\.layers\.\d+\.self_attn\."
+            )
         tied = isinstance(module, nn.Linear) and id(module.weight) in embedded
         if isinstance(module, WITHOUT_FACTORS) or tied:
             what = "a head tied to the embedding" if tied else f"no linear but {type(module).__name__}"

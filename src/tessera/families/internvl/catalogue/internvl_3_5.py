@@ -1,4 +1,5 @@
-"""The dense models of InternVL 3.5, 1B to 38B: Qwen3 decoders with QK-norm, four stages each.
+"""InternVL 3.5: Qwen3 decoders with QK-norm, dense from 1B to 38B and with experts, four stages each, and a
+preview on GPT-OSS, which has a template of its own (`internvl3_5_gpt_oss`).
 
 The plain name has been through both stages of reinforcement learning, `-MPO` through the first, `-Instruct`
 and `-Pretrained` come before. Repositories in the layout of transformers end in `-HF`. Counts by part: model
@@ -17,7 +18,7 @@ SOURCE = "model zoo of the official README (InternVL 3.5)"
 
 
 def _member(size: str, language: str, part: str, total: str) -> Entry:
-    large = size == "38B"
+    large = size in ("38B", "241B-A28B")
     return member(
         base=f"InternVL3_5-{size}",
         generation="3.5",
@@ -39,5 +40,23 @@ MEMBERS = (
     _member("8B", "8B", "8.2", "8.5"),
     _member("14B", "14B", "14.8", "15.1"),
     _member("38B", "32B", "32.8", "38.4"),
+    _member("30B-A3B", "30B-A3B", "30.5", "30.8"),
+    _member("241B-A28B", "235B-A22B", "235.1", "240.7"),
 )
-ENTRIES = tuple(stages(MEMBERS, "-Pretrained", "-Instruct", "-MPO"))
+GPT_OSS = member(
+    base="InternVL3_5-GPT-OSS-20B",
+    suffix="-A4B-Preview",
+    generation="3.5",
+    vision=vit.SMALL_V2_5,
+    language=llm.GPT_OSS_20B,
+    template="internvl3_5_gpt_oss",
+    published=Published("21.2", "0.3", language="20.9", source=SOURCE),
+    initial=(0.1, 1e-10, 0.1),
+    card_licence="Apache-2.0",
+    transformers_repository=f"{OWNER}/InternVL3_5-GPT-OSS-20B-A4B-Preview-HF",
+    notes=(
+        "attention sinks, windows of 128 tokens in every other layer; answers come in channels (harmony)",
+    ),
+    unverified=("initial values",),
+)
+ENTRIES = (*stages(MEMBERS, "-Pretrained", "-Instruct", "-MPO"), GPT_OSS)

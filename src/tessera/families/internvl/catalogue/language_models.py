@@ -11,7 +11,8 @@ reading.
 Rows of the vocabulary: the tokens of the tokenizer and the nine that InternVL adds, padding rows dropped
 (`resize_token_embeddings(len(tokenizer))`). Qwen2 knows 151,646 tokens and gets 151,655; Qwen2.5 151,665 and
 151,674. Yi already has `<img>` (68) and `</img>` (70): seven are added, `<IMG_CONTEXT>` comes first. InternVL
-3.5 keeps Qwen3's 151,936 padded rows, its nine tokens follow the 151,669 known ones.
+3.5 keeps Qwen3's 151,936 padded rows, its nine tokens follow the 151,669 known ones. GPT-OSS knows 200,019
+and has 201,088 rows; the numbers of models with experts are those of the language models (docs/facts/moe.md).
 
 Licences are those of the model cards of the language models; read them there before you rely on them.
 """
@@ -21,6 +22,7 @@ from typing import Any
 
 from tessera.families.entry import LanguageModel
 from tessera.models.config import DecoderConfig
+from tessera.models.experts import ExpertsConfig
 from tessera.nn.rope_scaling import RopeScaling
 
 APACHE = "Apache-2.0"
@@ -80,6 +82,14 @@ def _qwen2_5(
 ) -> LanguageModel:
     config = make_decoder("qwen2", 151_674, shape, attention_bias=True)
     return LanguageModel(f"Qwen2.5-{size}", config, 151_667, "byte-level BPE", licence, "", unverified)
+
+
+def _qwen3_moe(size: str, shape: Shape, inner: int) -> LanguageModel:
+    """Qwen3 with 128 experts of `inner` channels in every block, eight for a token."""
+    experts = ExpertsConfig(count=128, top_k=8, intermediate_size=inner)
+    return _qwen3(size, shape).varied(
+        {"architecture": "qwen3_moe", "experts": experts}, unverified=("vocabulary", "image_token")
+    )
 
 
 def _qwen3(size: str, shape: Shape) -> LanguageModel:
@@ -166,7 +176,26 @@ QWEN3 = {
     "8B": _qwen3("8B", (4096, 12_288, 36, 32, 8)),
     "14B": _qwen3("14B", (5120, 17_408, 40, 40, 8)),
     "32B": _qwen3("32B", (5120, 25_600, 64, 64, 8)),
+    "30B-A3B": _qwen3_moe("30B-A3B", (2048, 6144, 48, 32, 4), 768),
+    "235B-A22B": _qwen3_moe("235B-A22B", (4096, 12_288, 94, 64, 4), 1536),
 }
+GPT_OSS_20B = LanguageModel(
+    "gpt-oss-20b",
+    make_decoder(
+        "gpt_oss", 201_088, (2880, 2880, 24, 64, 8),
+        head_dim=64, rms_norm_eps=1e-5, rope_theta=150_000.0, max_position_embeddings=131_072,
+        attention_bias=True, attention_output_bias=True, attention_sinks=True,
+        sliding_window=128, sliding_layers=tuple(range(0, 24, 2)),
+        rope_scaling=RopeScaling(
+            kind="yarn", factor=32.0, original_max_position_embeddings=4096, truncate=False
+        ),
+        experts=ExpertsConfig(
+            count=32, top_k=4, intermediate_size=2880, shares="chosen", gate="clamped", bias=True,
+            balance=0.9,
+        ),
+    ),
+    200_021, "byte-level BPE", APACHE, "", ("vocabulary", "image_token", "balance"),
+)  # fmt: skip
 
 
 def qwen2_5_instruct(size: str) -> LanguageModel:

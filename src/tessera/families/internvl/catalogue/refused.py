@@ -2,14 +2,11 @@
 
 import re
 
-EXPERTS = "is a mixture of experts; of InternVL 3.5 the dense models open: 1B, 2B, 4B, 8B, 14B, 38B"
 ROUTER = "has a visual resolution router and a second connector; open the model without -Flash"
 
 REFUSED: tuple[tuple[str, str], ...] = (
-    (r"InternVL3_5-(GPT-OSS-20B-A4B-Preview|30B-A3B|241B-A28B).*", EXPERTS),
     (r"InternVL3_5-.*-Flash", ROUTER),
     (r"InternVL-Chat-ViT-6B-Vicuna-.*|InternVL-Chat-(13B|19B).*", "is 1.0 in LLaVA's code and file format"),
-    (r"InternOmni", "also hears; its audio part is not read"),
     (r"InternVL2-Pro|InternVL2-Llama3-76B-MPO", "was described, but its weights were never published"),
 )
 """Pattern of the whole name (without owner) and why it does not open."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tessera.families.internvl.catalogue.language_models import make_decoder
 from tessera.imaging.grid import Tiling
 from tessera.models.config import VisionConfig, VLMConfig
+from tessera.models.experts import ExpertsConfig
 
 if TYPE_CHECKING:
     from tessera.families.family import Family
@@ -18,19 +19,22 @@ VOCABULARY = 768
 Numbers = tuple[int, ...]
 
 
-def _toy(name: str, pixels: Numbers, vit: Numbers, decoder: Numbers, scale: float, theta: float) -> Family:
+def _toy(
+    name: str, pixels: Numbers, vit: Numbers, decoder: Numbers, scale: float, theta: float, **more: Any
+) -> Family:
     """The published way of writing and cutting, with fewer tiles and no system text.
 
     pixels: sides of tile and patch. vit: width, layers, heads, feed-forward width. decoder: as the language
-    models' shapes. scale: initial layer scale. theta: base of the rotary positions.
+    models' shapes. scale: initial layer scale. theta: base of the rotary positions. more: fields of the
+    decoder.
     """
     from tessera.families.family import Family
 
     names = ("image_size", "patch_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
     sizes = dict(zip((*names, "intermediate_size"), (*pixels, *vit), strict=True))
-    language = make_decoder(
-        "qwen2", VOCABULARY, decoder, attention_bias=True, rope_theta=theta, max_position_embeddings=4096
-    )
+    fields: dict[str, Any] = {"attention_bias": True, "rope_theta": theta, "max_position_embeddings": 4096}
+    fields |= more
+    language = make_decoder(fields.pop("kind", "qwen2"), VOCABULARY, decoder, **fields)
     vision = VisionConfig.model_validate({**sizes, "initializer_factor": scale})
     model = VLMConfig(vision=vision, decoder=language, image_token_id=VOCABULARY - 7)
     tiling = Tiling(tile_side=vision.image_size, max_tiles=6)
@@ -44,5 +48,19 @@ TOYS: dict[str, Callable[[], Family]] = {
     "scale_small": partial(_toy, "scale_small", (64, 8), (96, 2, 3, 384), (192, 512, 4, 3, 3), 1.0, 1e4),
     # 4 tokens a tile, a few thousand weights: for tests.
     "nano_model": partial(_toy, "nano_model", (16, 4), (16, 2, 2, 24), (32, 48, 2, 4, 2), 0.1, 1e6),
+    # The same with four experts in every block, of which a token takes two.
+    "nano_moe": partial(
+        _toy,
+        "nano_moe",
+        (16, 4),
+        (16, 2, 2, 24),
+        (32, 48, 2, 4, 2),
+        0.1,
+        1e6,
+        kind="qwen3_moe",
+        attention_bias=False,
+        qk_norm=True,
+        experts=ExpertsConfig(count=4, top_k=2, intermediate_size=24),
+    ),  # fmt: skip
 }
-"""Sizes that were never published: the shipped model, one with a smaller ViT, and one for tests."""
+"""Sizes that were never published: the shipped model, one with a smaller ViT, and two for tests."""

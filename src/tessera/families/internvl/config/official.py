@@ -44,7 +44,7 @@ VISION_DEFAULTS: dict[str, Any] = {
 def key_table(family: Family) -> KeyMap:
     """By the language model whose class a new folder names."""
     decoder = family.model.decoder
-    return official_table(published_kind(decoder), decoder.head_width)
+    return official_table(published_kind(decoder), decoder.head_width, decoder.expert_count)
 
 
 def reads(config: Mapping[str, Any]) -> bool:
@@ -55,11 +55,7 @@ def reads(config: Mapping[str, Any]) -> bool:
 def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
     """The family that config.json describes."""
     file = ConfigFile(folder, tokenizer, keys)
-    return read_as(file, folder, VLMConfig, _vision, _table)
-
-
-def _table(decoder: DecoderConfig) -> KeyMap:
-    return official_table(decoder.architecture, decoder.head_width)
+    return read_as(file, folder, VLMConfig, _vision)
 
 
 def read_as(
@@ -67,15 +63,18 @@ def read_as(
     folder: Path,
     model_class: type[VLMConfig],
     vision_of: Callable[[Section], VisionConfig],
-    table: Callable[[DecoderConfig], KeyMap],
     **said_of_family: Any,
 ) -> Reading:
-    """The same for a family with another vision part, read by `vision_of`, and its own key table."""
+    """The same for a family with another vision part, read by `vision_of`; the weights' names are these."""
     config = file.content
     if config.flag("pad2square"):
         raise config.wrong("pad2square", "this is not supported; no released model uses it")
     vision, stored_grid = _read_vision(file, vision_of)
     tied = config.section("llm_config").flag(TIED)
+
+    def table(decoder: DecoderConfig) -> KeyMap:
+        return official_table(decoder.architecture, decoder.head_width, decoder.expert_count, file.keys)
+
     decoder, keymap = file.decoder("llm_config", table, {f"llm_config.{TIED}": tied}, tied)
     pixels = read_processor(folder)
     model = config.build(

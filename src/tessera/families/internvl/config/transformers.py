@@ -55,7 +55,8 @@ FIXED: dict[str, dict[str, Any]] = {
 
 def key_table(family: Family) -> KeyMap:
     """By the language model whose class a new folder names."""
-    return transformers_table(text_kind(family.model.decoder))
+    decoder = family.model.decoder
+    return transformers_table(text_kind(decoder), experts=decoder.expert_count)
 
 
 def reads(config: Mapping[str, Any]) -> bool:
@@ -147,7 +148,11 @@ def _read_decoder(file: ConfigFile) -> tuple[DecoderConfig, KeyMap]:
     nested = file.content.section("text_config").flag(TIED)
     said = {TIED: file.content.flag(TIED), f"text_config.{TIED}": nested}
     tied = bool(file.keys) and (file.content.flag(TIED, True) or nested)
-    return file.decoder("text_config", lambda d: transformers_table(d.architecture, file.keys), said, tied)
+
+    def table(decoder: DecoderConfig) -> KeyMap:
+        return transformers_table(decoder.architecture, file.keys, decoder.expert_count)
+
+    return file.decoder("text_config", table, said, tied)
 
 
 def _note_tokens(file: ConfigFile, model: VLMConfig) -> None:

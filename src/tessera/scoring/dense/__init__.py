@@ -1,0 +1,1 @@
+"""Classes of pixels in figures. Pure: counts in, figures out."""
