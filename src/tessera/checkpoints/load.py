@@ -30,6 +30,7 @@ from tessera.checkpoints.links.weights import attach_links
 from tessera.checkpoints.lora.attaching import attach
 from tessera.checkpoints.quantised.awq import CODES, AwqView
 from tessera.checkpoints.quantised.form import CodedView, StoredCodes, form_of
+from tessera.checkpoints.quantised.mxfp4 import BLOCKS, Mxfp4View
 from tessera.checkpoints.weights import check_size, find_groups, read_own
 from tessera.families.family import Family
 from tessera.families.keymap import Group
@@ -130,7 +131,8 @@ class OpenedWeights:
                 [None] * len(shapes) if one[0] is None else group.to_own(one, shapes)
                 for one in zip(*found, strict=True)
             ]
-            yield from zip(group.own, map(Codes._make, zip(*parts, strict=True)), strict=True)
+            made = type(found[0])._make
+            yield from zip(group.own, (made(part) for part in zip(*parts, strict=True)), strict=True)
 
     def tensors(
         self, looked_at: float = math.inf, but: Container[Group] = ()
@@ -285,6 +287,8 @@ def stored_views(
         )
     if method == "awq":
         return AwqView(reader, how, dtype), notes
+    if any(key.endswith(BLOCKS) for key in reader.files):
+        return Mxfp4View(reader, dtype), notes
     said = [f"{key} = {rank}" for key in rank_keys.values() if (rank := config.whole(key, 0))]
     if is_lora(reader.files):
         if not merge_lora:
@@ -314,7 +318,7 @@ def _quantisation(config: Section) -> tuple[str, Section]:
     if not said.content:
         return "", said
     method, four = said.text("quant_method", "bitsandbytes"), said.flag("load_in_4bit")
-    if method == "awq" or method == "bitsandbytes" and not four:
+    if method in ("awq", "mxfp4") or method == "bitsandbytes" and not four:
         return method, said
     raise ValueError(
         f"{said.where} is {shown(method)} in {'4' if four else 'few'} bits, which is not read; fetch the "

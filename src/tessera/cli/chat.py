@@ -100,7 +100,7 @@ class ChatCommand(QuestionCommand):
         print(model.summary, file=sys.stderr)
         options = {"max_tiles": self.max_tiles, "visual_increment": self.visual_increment, **sampling}
         options["prefill"] = self.prefill
-        begun = () if self.system is None else (say("system", self.system),)
+        begun = () if self.system_text is None else (say("system", self.system_text),)
         talk = Talk(model, options, begun, LinkFiles(self.links))
         asked = question or media.default_question
         if self.json or question or not on_terminal:
