@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tessera.imaging.overlay import mask_box, overlay
-from tessera.imaging.rle import decode_mask, encode_mask, pack_counts, unpack_counts
+from tessera.imaging.masks.overlay import mask_box, overlay
+from tessera.imaging.masks.rle import decode_mask, encode_mask, pack_counts, unpack_counts
 from tests.engine.tiny import picture
 
 LIBRARY = {

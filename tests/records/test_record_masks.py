@@ -10,8 +10,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tessera.imaging.overlay import mask_picture
-from tessera.imaging.rle import encode_mask
+from tessera.imaging.masks.overlay import mask_picture
+from tessera.imaging.masks.rle import encode_mask
 from tessera.records.faults import DataError
 from tessera.records.manifest import read_meta
 from tessera.records.masks import RecordMask, read_masks

@@ -12,7 +12,7 @@ import torch
 import tessera
 from tessera.checkpoints.save import save_checkpoint
 from tessera.families.catalogue import fresh
-from tessera.imaging.rle import decode_mask
+from tessera.imaging.masks.rle import decode_mask
 from tessera.models.links.config import LinkConfig, LinkToken, MaskDecoderConfig
 from tessera.models.links.maps import picture_map
 from tessera.nn.attention.layout import Packed

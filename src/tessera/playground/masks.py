@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from tessera.imaging.rle import encode_mask
+from tessera.imaging.masks.rle import encode_mask
 from tessera.playground.drawings.marks import COLOR_NAMES, SHAPES, Canvas, shape_mask
 from tessera.playground.drawings.things import Thing, paint, plan_things
 from tessera.playground.questions.things import plural

@@ -17,8 +17,8 @@ from PIL import ImageDraw
 
 from tessera.chat.message import Conversation, Image
 from tessera.imaging.decode import decode_image, read_size
+from tessera.imaging.masks.rle import decode_mask, encode_mask
 from tessera.imaging.pictures.reading import PUBLISHED
-from tessera.imaging.rle import decode_mask, encode_mask
 from tessera.records.faults import DataError, Reason
 from tessera.records.readers.records import RecordReader
 from tessera.records.record import Parse, RecordPlace
@@ -30,7 +30,7 @@ ADVICE = "give a path, size and counts, or polygons, in pixels of the picture (d
 
 @dataclass(frozen=True)
 class RecordMask:
-    """One mask of a record: which of its pictures, and the packed code of `imaging.rle`."""
+    """One mask of a record: which of its pictures, and the packed code of `imaging.masks.rle`."""
 
     picture: int
     code: Mapping[str, Any]

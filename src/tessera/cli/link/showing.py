@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tessera.engine.answer import Answer
 from tessera.engine.links.linker import AnswerLink
-from tessera.imaging.overlay import mask_box, mask_picture, overlay
+from tessera.imaging.masks.overlay import mask_box, mask_picture, overlay
 
 
 @dataclass(frozen=True)
