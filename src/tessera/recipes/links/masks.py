@@ -1,6 +1,6 @@
 """The scale model learns to answer with masks: a link token, its queries, a mask decoder (docs/link.md).
 
-Command:   tessera train scale_model/link --stages.0.sources.0.meta drawn/meta.json --out runs/link
+Command:   tessera train links/masks --stages.0.sources.0.meta drawn/meta.json --out runs/link
 Trained:   all parts
 Stages:    masks (560 steps)
 Hardware:  CPU, one core
