@@ -19,6 +19,7 @@ from tessera.nn.attention.layout import Packed
 from tessera.nn.lora import LoRAConfig
 from tessera.packing.config import PackingConfig
 from tessera.playground.masks import write_masked
+from tessera.recipes.shelf import load_recipe
 from tessera.records.faults import DataError
 from tessera.train.loop import Trainer
 from tessera.train.objective.links.losses import dice_loss, pixel_loss
@@ -170,3 +171,16 @@ def test_faulty_masks_are_told_before_the_first_step(places: tuple[Path, Path], 
     skipping = PackingConfig(max_tokens=900, max_tiles=64, on_fault="skip")
     setup = set_up(recipe(places[0], tmp_path, packing=skipping))
     assert setup.sources[0][0].source.size == 2 and len(setup.report.faults) == 1
+
+
+def test_two_steps_of_the_recipe(places: tuple[Path, Path], tmp_path: Path) -> None:
+    shipped = load_recipe("links/masks")
+    change = {
+        "steps": 2,
+        "sources": (ManifestSpec(meta=str(places[1] / "meta.json")),),
+        "packing": PackingConfig(max_tokens=400),
+    }
+    small = shipped.model_copy(update={"stages": (shipped.stages[0].model_copy(update=change),)})
+    trainer = Trainer(set_up(small), tmp_path / "run")
+    assert len(list(trainer.run())) == 2
+    assert (tmp_path / "run/0_masks/links.safetensors").is_file()
