@@ -13,7 +13,7 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 def test_a_small_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    monkeypatch.setattr(sys, "argv", ["pair.py", *"--shape tiny --pictures 5 --steps 1".split()])
+    monkeypatch.setattr(sys, "argv", ["pair.py", "--shape", "tiny", "--pictures", "5", "--steps", "1"])
     from pair import main  # type: ignore[import-not-found]
 
     main()  # exits where losses or norms differ
