@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 from tessera.checkpoints.load import load_checkpoint
+from tessera.checkpoints.save import save_checkpoint
 from tessera.families.decoders.config import published_kind
 from tessera.models.config import DecoderKind
+from tessera.models.experts import ExpertsConfig
+from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
 from tessera.nn.linear import PackedLinear
@@ -20,6 +24,7 @@ from tessera.nn.quantised import QuantisedLinear
 from tests.checkpoints import kinds
 from tests.checkpoints.test_layouts import assert_same_answers, open_theirs
 from tests.checkpoints.test_round_trip import assert_same_weights
+from tests.engine import tiny
 
 KINDS: tuple[DecoderKind, ...] = ("qwen3_moe", "gpt_oss")
 FILE = "model.safetensors"
@@ -118,4 +123,48 @@ def test_wrong_configs_are_named(
     config["llm_config"][field] = value
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=told):
+        load_checkpoint(folder)
+
+
+def _in_four_bits(folder: Path) -> dict[str, torch.Tensor]:
+    """Experts of a saved toy model replaced by drawn MXFP4; the floats that transformers reads from them."""
+    stored, floats = load_file(folder / FILE), {}
+    generator = torch.Generator().manual_seed(8)
+    for key in [key for key in stored if key.endswith(("experts.gate_up_proj", "experts.down_proj"))]:
+        experts, inner, out = stored.pop(key).shape
+        blocks = torch.randint(0, 256, (experts, out, inner // 32, 16), generator=generator).to(torch.uint8)
+        scales = torch.randint(118, 125, (experts, out, inner // 32), generator=generator).to(torch.uint8)
+        stored |= {f"{key}_blocks": blocks, f"{key}_scales": scales}
+        floats[key] = convert_moe_packed_tensors(blocks, scales, dtype=torch.float32)
+    save_file(stored, folder / FILE, metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    config["llm_config"]["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": []}
+    (folder / "config.json").write_text(json.dumps(config))
+    return floats
+
+
+def test_four_bit_experts_are_decoded_exactly(tmp_path: Path) -> None:
+    """Blocks and scales of GPT-OSS, as floats and kept in four bits; both answer as their values do."""
+    wide = kinds.family("gpt_oss")
+    experts = ExpertsConfig(
+        count=3, top_k=2, intermediate_size=64, shares="chosen", gate="clamped", bias=True
+    )
+    decoder = wide.model.decoder.model_copy(update={"experts": experts, "intermediate_size": 64})
+    family = wide.model_copy(update={"model": wide.model.model_copy(update={"decoder": decoder})})
+    model = VLM(family.model).eval()
+    initialise(model, 3)
+    folder = save_checkpoint(tmp_path, model, family, tiny.tokenizer(), "official")
+    floats = _in_four_bits(folder)
+    opened = load_checkpoint(folder, dtype=torch.float32)
+    for key, expected in floats.items():
+        name = key.replace("language_model.model", "decoder") + ".weight"
+        own = opened.model.get_parameter(name).unflatten(0, (3, -1)).transpose(1, 2)
+        assert torch.equal(own, expected)
+    kept = load_checkpoint(folder, dtype=torch.float32, as_stored=True)
+    assert type(kept.model.get_submodule("decoder.layers.0.mlp.experts.down_proj")).__name__ == "Mxfp4Linear"
+    torch.testing.assert_close(_logits(kept.model), _logits(opened.model), rtol=1e-4, atol=1e-4)
+    broken = load_file(folder / FILE)
+    broken[next(key for key in broken if key.endswith("_scales"))].fill_(255)
+    save_file(broken, folder / FILE, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="a scale of .* is no number"):
         load_checkpoint(folder)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tessera.chat.message import IMAGE_MARK
+from tessera.chat.templates import THINKING
 
 SUFFIXES = (
     "Answer the question using a single word or phrase.",
@@ -11,19 +12,7 @@ SUFFIXES = (
     "Please answer the question and put the final answer within \\boxed{}.",
 )
 """What asks for a short answer, and goes."""
-_R1 = """You are an AI assistant that rigorously follows this response protocol:
-
-1. First, conduct a detailed analysis of the question. Consider different angles, potential solutions, and \
-reason through the problem step-by-step. Enclose this entire thinking process within <think> and </think> \
-tags.
-
-2. After the thinking section, provide a clear, concise, and direct answer to the user's question. Separate \
-the answer from the think section with a newline.
-
-Ensure that the thinking process is thorough but remains focused on the query. The final answer should be \
-standalone and not reference the thinking section.
-{question}
-"""
+_R1 = THINKING + "\n{question}\n"
 PROMPTS: Mapping[str, str] = {
     "en": """Your task is to answer the question below. Give step by step reasoning before you answer, and \
 when you're ready to answer, please use the format "Final answer: .."

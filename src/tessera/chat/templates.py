@@ -16,6 +16,21 @@ SYSTEM_2 = (
 )
 
 
+THINKING = """You are an AI assistant that rigorously follows this response protocol:
+
+1. First, conduct a detailed analysis of the question. Consider different angles, potential solutions, and \
+reason through the problem step-by-step. Enclose this entire thinking process within <think> and </think> \
+tags.
+
+2. After the thinking section, provide a clear, concise, and direct answer to the user's question. Separate \
+the answer from the think section with a newline.
+
+Ensure that the thinking process is thorough but remains focused on the query. The final answer should be \
+standalone and not reference the thinking section."""
+"""System text with which InternVL 3.5 thinks first (model cards, and `R1_SYSTEM_PROMPT` of the authors'
+training code). The cards sample at a temperature of 0.6 then."""
+
+
 @dataclass(frozen=True)
 class Channels:
     """An answer's thought in a message of its own (harmony): `thought_lead` thought `thought_end`, then
@@ -54,7 +69,8 @@ class Template:
     channels: Channels | None = None
     """How a thought stands apart from the answer, where that is not by `<think>` in the text."""
     picture_first: bool = False
-    """A turn's one picture comes before its words, on a line of its own; training strips those (LLaVA)."""
+    """A turn's one picture comes before its words, on a line of its own. These are stripped, but where a
+    question is asked whose picture is in front already (LLaVA)."""
     captions: bool = False
     """For training alone: one picture and its caption, of whose question no word is written; the caption ends
     with `stop` as text, no token."""

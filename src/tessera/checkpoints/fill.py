@@ -49,7 +49,7 @@ def fill(
 
     for name, codes in coded:
         parts = (None if part is None else kept(moved(name, part), part) for part in codes)
-        builder.take_codes(name, Codes._make(parts))
+        builder.take_codes(name, type(codes)._make(parts))
     for name, tensor in tensors:
         here = moved(name, tensor)
         if builder.wants(name):

@@ -96,7 +96,7 @@ class ChatCommand(QuestionCommand):
         print(model.summary, file=sys.stderr)
         options = {"max_tiles": self.max_tiles, "visual_increment": self.visual_increment, **sampling}
         options["prefill"] = self.prefill
-        talk = Talk(model, options, () if self.system is None else (say("system", self.system),))
+        talk = Talk(model, options, () if self.system_text is None else (say("system", self.system_text),))
         asked = question or media.default_question
         if self.json or question or not on_terminal:
             self.tell(lambda: talk.answer_with_facts(asked, media), lambda: talk.answer_aloud(asked, media))

@@ -38,7 +38,7 @@ class DiffPromptCommand(QuestionCommand):
             raise ValueError(
                 'no question: write it behind the files, as in diff-prompt ... picture.jpg "What?"'
             )
-        found = self.diff(write_messages(question, media, self.system))
+        found = self.diff(write_messages(question, media, self.system_text))
         self.tell(found.as_dict, lambda: show(found))
         return 0 if found.same else 1
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from tessera.chat.message import PictureSource, Video
+from tessera.chat.templates import THINKING
 from tessera.cli.command import WordsCommand
 from tessera.imaging.pictures.sources import is_address, picture_source
 from tessera.runtime.shown import shown
@@ -68,6 +69,15 @@ class QuestionCommand(WordsCommand):
     """So many frames a second instead, and --frames at the most."""
     system: str | None = None
     """System text in place of the model's own."""
+    think: bool = False
+    """The published system text that asks for a thought in front of the answer (InternVL 3.5)."""
+
+    @property
+    def system_text(self) -> str | None:
+        """What is said in place of the model's own. ValueError for two texts."""
+        if self.think and self.system is not None:
+            raise ValueError("--think is a system text of its own: leave --system out")
+        return THINKING if self.think else self.system
 
     def media_and_question(self) -> tuple[Media, str]:
         """A word that is a file or an address, or is named like one, is media; the rest is the question."""

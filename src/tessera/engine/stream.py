@@ -1,9 +1,51 @@
-"""Tokens to text as they come: half characters, beginnings of stop strings and white space are held back."""
+"""Tokens to text as they come: half characters, beginnings of stop strings and white space are held back.
+
+Where a vocabulary has harmony's marks (GPT-OSS), an answer comes as messages in channels: their headers are
+not text, and what stands in `analysis` is a thought, as other models write it, `<think>…</think>` in front.
+"""
+
+from __future__ import annotations
 
 import codecs
 from collections.abc import Sequence
 
+from tessera.chat.render import THOUGHT, THOUGHT_END
 from tessera.chat.tokenizer import Tokenizer
+
+CHANNEL, MESSAGE, END, START = MARKS = ("<|channel|>", "<|message|>", "<|end|>", "<|start|>")
+ANALYSIS = "analysis"
+
+
+class _Messages:
+    """Tells headers from text, token by token."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._marks = {tokenizer.token_id(mark): mark for mark in MARKS}
+        self._bytes = tokenizer.shown
+        self._header: bytes | None = None
+        self._thinking = False
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> _Messages | None:
+        """None for a vocabulary without the marks."""
+        return cls(tokenizer) if all(map(tokenizer.has_token, MARKS)) else None
+
+    def read(self, token: int) -> bytes:
+        """What a token adds to the text."""
+        mark = self._marks.get(token)
+        if mark is None:
+            if self._header is None:
+                return self._bytes[token]
+            self._header += self._bytes[token]
+            return b""
+        thought = self._thinking
+        if mark == MESSAGE:
+            self._thinking = (self._header or b"").strip() == ANALYSIS.encode()
+            self._header = None
+            return THOUGHT.encode() if self._thinking and not thought else b""
+        self._header = None if mark == END else b""
+        self._thinking = thought and mark != END
+        return f"{THOUGHT_END}\n".encode() if thought and mark == END else b""
 
 
 class TextStream:
@@ -18,14 +60,15 @@ class TextStream:
     ) -> None:
         self.text, self.stopped = "", False
         self._stops, self._strip = tuple(stops), strip
-        self._bytes = tokenizer.shown
+        self._bytes, self._messages = tokenizer.shown, _Messages.of(tokenizer)
         self._first_space = tokenizer.vocabulary.strips_first_space and not begun
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._said, self._certain = begun, len(begun)
 
     def push(self, token: int) -> str:
         """Take a token; returns text that can no longer change."""
-        return self._take(self._utf8.decode(self._bytes[token]), over=False)
+        read = self._bytes[token] if self._messages is None else self._messages.read(token)
+        return self._take(self._utf8.decode(read), over=False)
 
     def flush(self) -> str:
         """The answer is over: what was held back."""

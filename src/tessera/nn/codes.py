@@ -12,6 +12,7 @@ from tessera.nn.quantised import (
     SLICE_BYTES,
     Int4Linear,
     Int8Linear,
+    Mxfp4Linear,
     OffsetInt4Linear,
     QuantisedLinear,
 )
@@ -35,6 +36,14 @@ class Codes(NamedTuple):
     def dense(self) -> torch.Tensor:
         """The weight [out, in] that they stand for, in float32."""
         return self.linear(None).dense()
+
+
+class Mxfp4Codes(Codes):
+    """Codes of GPT-OSS's experts: uint8 [out, in / 2] with a power of two for 32 inputs, [out, in / 32]."""
+
+    def linear(self, bias: torch.Tensor | None) -> QuantisedLinear:
+        """The layer that computes with them."""
+        return Mxfp4Linear(self.weight, self.scale, bias)
 
 
 def quantise(weight: torch.Tensor, dtype: torch.dtype | None = None) -> Codes:

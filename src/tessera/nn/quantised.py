@@ -216,6 +216,13 @@ class Int4Linear(QuantisedLinear):
         return groups.view(len(levels), self.in_features), None
 
 
+class Mxfp4Linear(Int4Linear):
+    """As `Int4Linear` with the 16 values of a float of four bits (OCP Microscaling Formats 1.0): one bit for
+    the sign, two for the exponent, one more. Scales are powers of two, so bfloat16 holds a weight exactly."""
+
+    table = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)
+
+
 class OffsetInt4Linear(Int4Linear):
     """Whole numbers 0 to 15 less a zero that groups of a row have of their own, as AWQ makes them.
 

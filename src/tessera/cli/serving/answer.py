@@ -28,7 +28,7 @@ from tessera.runtime.shown import shown
 PLAIN = "plain"
 """Asks the question as it is."""
 OF_FILES = ("endpoint", "http", "name", "media_root", "allow_remote", "at_once", "limits")
-OF_QUESTIONS = ("words", "start", "end", "frames", "fps", "system")
+OF_QUESTIONS = ("words", "start", "end", "frames", "fps", "system", "think")
 """Options of one way of asking alone."""
 MOST_SHOWN = 8
 """Answers that are told; the others are counted."""
@@ -84,7 +84,7 @@ class AnswerCommand(QuestionCommand, RequestingCommand):
             raise ValueError("nothing to ask: give a picture, a clip or a question; or --file")
         question = question or media.default_question
         asked = question if self._version is None else write_prompt(question, self._version, 0)
-        system = () if self.system is None else (say("system", self.system),)
+        system = () if self.system_text is None else (say("system", self.system_text),)
         talk = Conversation((*system, ask(asked, media.images, media.videos)))
         critic = self.selecting.open(self.loading.device)
         model = tessera.load(self.model, **asdict(self.loading))
