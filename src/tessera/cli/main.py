@@ -45,6 +45,10 @@ SEGMENT = {
     "evaluate": Verb("measure one: mIoU", "vision.segment:SegmentEvaluateCommand"),
     "predict": Verb("see what the pixels of pictures show", "vision.segment:SegmentPredictCommand"),
 }
+LINK = {
+    "draw": Verb("write drawn pictures with questions about masks", "link.draw:LinkDrawCommand"),
+    "evaluate": Verb("measure how well a model's masks fit", "link.evaluate:LinkEvaluateCommand"),
+}
 RECIPE_FIELDS = (
     *("name", "best", "save_every", "save_dtype", "save_in_background"),
     *("log_every", "on_nonfinite", "most_skipped"),
@@ -78,8 +82,12 @@ VERBS = {
     "data": Verb("check, preview, pack, filter and build training data", DATA),
     "prefer": Verb("make preference data: sample, score, pair", PREFER),
     "prm": Verb("process reward models: make data, rate responses, measure one", PRM),
+    "link": Verb("answers that are masks: draw data, measure a model", LINK),
 }
-GROUPS: tuple[list[str], ...] = ([], ["data"], ["data", "build"], ["prefer"], ["prm"], ["segment"])
+GROUPS: tuple[list[str], ...] = (
+    *([], ["data"], ["data", "build"]),
+    *([name] for name in ("prefer", "prm", "segment", "link")),
+)
 """Words behind which another verb is missing: the answer is a list of them."""
 ABOUT = """The InternVL series, end to end. `tessera VERB --help` lists the options of a verb, `tessera
 --version` prints the version, `tessera --tyro-print-completion bash` (or zsh) what completes in a shell."""
