@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from tessera.models.accounting import Weights, matrix
 from tessera.models.experts import ExpertsConfig
+from tessera.models.resolution.config import ResolutionConfig
 from tessera.nn.rope_scaling import RopeScaling
 from tessera.runtime.config import Config
 
@@ -289,6 +290,8 @@ class VLMConfig(ModelConfig):
     """Which ViT state feeds the connector: -1 is the last layer; index into embeddings + layers."""
     downsample_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
     ps_version: Literal["v1", "v2"] = "v2"
+    resolution: ResolutionConfig | None = None
+    """Of Flash models: a router that makes some tiles coarse, a quarter of the tokens."""
 
     @model_validator(mode="after")
     def _fitting(self) -> VLMConfig:
@@ -302,6 +305,8 @@ class VLMConfig(ModelConfig):
             raise ValueError(
                 f"downsample_ratio {self.downsample_ratio} does not divide a grid of {grid} patches"
             )
+        if self.resolution is not None and grid % factor**2:
+            raise ValueError(f"resolution: coarse tiles merge {factor**2} patches along a side of {grid}")
         return self
 
     def vision_of(self, given: VisionConfig) -> VisionConfig:
@@ -329,6 +334,11 @@ class VLMConfig(ModelConfig):
         return int(self.vision.grid**2 * self.downsample_ratio**2)
 
     @property
+    def coarse_tokens(self) -> int:
+        """Visual tokens of a coarse tile: 64 where others have 256."""
+        return (self.vision.grid // self.shuffle_factor**2) ** 2
+
+    @property
     def label(self) -> str:
         """InternViT and decoder, layers × channels."""
         vision, decoder = self.vision, self.decoder
@@ -350,6 +360,7 @@ class VLMConfig(ModelConfig):
             "connector": f"{merged} patches become one token (pixel shuffle {self.ps_version}), "
             f"{merged * vision.hidden_size} to {decoder.hidden_size} channels in two layers",
             "decoder": decoder.description,
+            **({} if self.resolution is None else self.resolution.described(self.coarse_tokens)),
         }
 
     def build_parts(self) -> dict[str, nn.Module]:
@@ -363,10 +374,13 @@ class VLMConfig(ModelConfig):
             "vision": VisionTransformer(self.vision, self.select_layer),
             "connector": Connector(*widths, self.shuffle_factor, self.ps_version),
             "decoder": Decoder(self.decoder),
+            **({} if self.resolution is None else self.resolution.build(*widths, self)),
         }
 
     def part_weights(self) -> dict[str, Weights]:
         """The connector has a norm over the merged patches and two linears with biases."""
         merged, width = self.vision.hidden_size * self.shuffle_factor**2, self.decoder.hidden_size
         connector = Weights(2 * merged + merged * width + width**2 + 2 * width)
-        return {"vision": self.vision.weights(), "connector": connector, "decoder": self.decoder.weights()}
+        parts = {"vision": self.vision.weights(), "connector": connector, "decoder": self.decoder.weights()}
+        seen = self.vision.hidden_size, self.shuffle_factor
+        return parts if self.resolution is None else parts | self.resolution.weights(*seen, width)
