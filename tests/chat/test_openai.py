@@ -110,7 +110,7 @@ def test_a_root_confines_paths(tmp_path: Path) -> None:
         ([{"role": "robot", "content": "x"}], r"messages\[0\]\.role: 'robot'"),
         ([{"role": "user", "content": None}], r"messages\[0\]\.content: None"),
         ([{"role": "assistant", "content": "", "tool_calls": [1]}], r"messages\[0\]\.tool_calls"),
-        (user({"type": "input_audio"}), r"content\[0\]\.type: 'input_audio' is unknown; use one of text"),
+        (user({"type": "input_file"}), r"content\[0\]\.type: 'input_file' is unknown; use one of text"),
         (user(7), r"content\[0\]\.type: None"),
         (user({"type": "text"}), r"content\[0\]\.text: None is no text"),
         (user({"type": "image_url"}), r"content\[0\]\.image_url: missing"),

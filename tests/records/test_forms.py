@@ -255,7 +255,7 @@ def test_swift_puts_missing_marks_in_front_reads_history_and_losses() -> None:
     assert not conversation.messages[1].trained
     record = {"query": "c", "response": "d", "history": [["a", "b"]], "system": "s"}
     assert [m.text for m in parse("swift", record).messages] == ["s", "a", "b", "c", "d"]
-    assert ("audios", Reason.BAD_FIELD) in reasons("swift", {"audios": ["a"], "messages": [USER, ANSWER]})
+    assert ("image", Reason.MARK_COUNT) in reasons("swift", {"audios": ["a"], "messages": [USER, ANSWER]})
 
 
 def test_swift_objects_become_references_and_boxes(tmp_path: Path) -> None:

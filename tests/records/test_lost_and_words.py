@@ -219,7 +219,7 @@ def test_files_under_near_misses_are_not_dropped() -> None:
                 assert any(fault.field == key and f"'{meant}'" in fault.remedy for fault in told)
                 ignoring = RecordPlace(Path("a"), 1, ROOT, ignored_keys=(key,))
                 assert parse({**record, key: value}, ignoring).media == ()
-    assert read({**asked("a")[0], "audio": "a.wav", "image": "a.png"}) == [Reason.UNKNOWN_KEY]
+    assert read({**asked("a")[0], "audio_path": "a.wav", "image": "a.png"}) == [Reason.UNKNOWN_KEY]
 
 
 def test_files_and_system_texts_in_turns_and_beside_messages() -> None:

@@ -72,10 +72,11 @@ def serving(
     limits: ServeLimits | None = None,
     remote: RemoteFiles | None = None,
     critic: Rater | None = None,
+    made: Callable[[], ChatModel] = nano,
     **settings: Any,
 ) -> Iterator[Served]:
     """A server until the block is left."""
-    model = nano()
+    model = made()
     chosen = ServeSettings(name=NAME, limits=limits or ServeLimits(drain_seconds=5), **settings)
     listening = bind("127.0.0.1", 0)
     with Service(model.engine) as service:
@@ -86,7 +87,7 @@ def serving(
         try:
             address = f"http://127.0.0.1:{listening.getsockname()[1]}"
             with httpx.Client(base_url=address, timeout=WAIT, trust_env=False) as http:
-                yield Served(address, front, server, nano(), http)
+                yield Served(address, front, server, made(), http)
         finally:
             server.should_exit = True
             thread.join(WAIT)

@@ -4,7 +4,7 @@ r"""The model cards' call, `chat(question, history, num_patches_list)`, as a con
 The cards write `<image>` where a picture stands and pass the pictures of *all* turns, in order. Here the
 pictures are files or decoded pictures instead of a tensor of tiles; the token ids come out the same.
 
-Where no picture and no clip is given, marks are words, as in the authors' code, and so are marks in answers,
+Where no medium is given, marks are words, as in the authors' code, and so are marks in answers,
 which their older templates take for pictures. The history remembers which marks were words (`Asked`).
 """
 
@@ -13,16 +13,21 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
+from tessera.audio.sources import SoundSource
 from tessera.chat.marks import count_asking, in_place
 from tessera.chat.message import (
+    AUDIO_MARK,
     IMAGE_MARK,
     VIDEO_MARK,
+    Audio,
     Conversation,
     Image,
+    Medium,
     Message,
     PictureSource,
     Video,
     as_clips,
+    as_sounds,
     fill_marks,
     say,
 )
@@ -32,7 +37,8 @@ MISMATCH = (
     "{}: {} for {} {mark} marks in history and question; pass the {} of all turns in order and write {mark} "
     "where each one stands; where a mark is a word, ask with messages, whose texts hold no marks"
 )
-ALONE = "the question has a mark where a picture or clip would stand, but none is given: it is asked as words"
+ALONE = "the question has a mark where a picture, clip or sound would stand, but none is given: it is words"
+Sounds = Sequence[Audio | SoundSource]
 
 
 class Asked(str):
@@ -57,17 +63,20 @@ def card_question(
     pictures: Sequence[PictureSource] = (),
     history: History | None = None,
     videos: Sequence[Video | str | Path] = (),
+    audios: Sounds = (),
 ) -> str:
     r"""The question as the cards' code asks it, and as it enters the history: with `<image>\n` in front.
 
     Only the first call of a talk (no history) that passes pictures and names none gets the mark; `<video>\n`,
-    which the cards do not know, follows the same rule.
+    which the cards do not know, follows the same rule, and so does `<audio>\n`, behind a picture's
+    (docs/facts/audio.md).
     """
     if history is not None:
         return question
-    for media, mark in ((videos, VIDEO_MARK), (pictures, IMAGE_MARK)):
+    for media, mark in ((audios, AUDIO_MARK), (videos, VIDEO_MARK), (pictures, IMAGE_MARK)):
         if media and mark not in question:
-            question = f"{mark}\n{question}"
+            # One mark joins several pictures; sounds are told apart.
+            question = f"{mark}\n" * (len(audios) if mark == AUDIO_MARK else 1) + question
     return question
 
 
@@ -80,6 +89,7 @@ def from_card_call(
     max_tiles: int | None = None,
     system: str | None = None,
     videos: Sequence[Video | str | Path] = (),
+    audios: Sounds = (),
 ) -> Conversation:
     """The conversation of `model.chat(tokenizer, pixel_values, question, config, history, ...)`.
 
@@ -87,23 +97,26 @@ def from_card_call(
     tiles under one placeholder (the cards' combined pictures); otherwise every mark takes one picture.
     num_patches_list: tiles of each mark; checked when the conversation is encoded. max_tiles: `max_num` of
     the cards' `load_image` (they give 12 to every picture); None divides the model's limit as in training.
-    videos: clips for `<video>` marks, beyond what the cards offer. Raises ValueError with both counts when
-    marks and pictures do not match.
+    videos: clips for `<video>` marks, beyond what the cards offer; audios: sounds for `<audio>` marks. Raises
+    ValueError with both counts when marks and media do not match.
     """
-    turns = [*(history or ()), (card_question(question, pictures, history, videos), "")]
-    shown = {IMAGE_MARK: len(pictures), VIDEO_MARK: len(videos)}
-    asking = dict.fromkeys(shown, 0)
-    for mark, count in shown.items() if pictures or videos else ():
+    turns = [*(history or ()), (card_question(question, pictures, history, videos, audios), "")]
+    shown = {IMAGE_MARK: len(pictures), VIDEO_MARK: len(videos), AUDIO_MARK: len(audios)}
+    asking, given = dict.fromkeys(shown, 0), any(shown.values())
+    for mark, count in shown.items() if given else ():
         texts = [asked for asked, _ in turns if mark not in words_of(asked)]
         asking[mark] = count_asking(texts, mark, count)
-    if not (pictures or videos) and any(in_place(question, mark) for mark in shown):
+    if not given and any(in_place(question, mark) for mark in shown):
         warnings.warn(ALONE, stacklevel=2)
     images = _images(pictures, asking[IMAGE_MARK], num_patches_list, max_tiles)
-    if asking[VIDEO_MARK] != len(videos):
-        counts = "videos", len(videos), asking[VIDEO_MARK], "clips"
-        raise ValueError(MISMATCH.format(*counts, mark=VIDEO_MARK))
-    media: dict[str, Iterator[Image | Video]]
-    media = {IMAGE_MARK: iter(images), VIDEO_MARK: iter(as_clips(videos))}
+    for mark, name, what in ((VIDEO_MARK, "videos", "clips"), (AUDIO_MARK, "audios", "sounds")):
+        if asking[mark] != shown[mark]:
+            raise ValueError(MISMATCH.format(name, shown[mark], asking[mark], what, mark=mark))
+    media: dict[str, Iterator[Medium]] = {
+        IMAGE_MARK: iter(images),
+        VIDEO_MARK: iter(as_clips(videos)),
+        AUDIO_MARK: iter(as_sounds(audios)),
+    }
     messages: list[Message] = [] if system is None else [say("system", system)]
     for asked, answer in turns:
         own = {mark: media[mark] for mark in media if asking[mark] and mark not in words_of(asked)}
@@ -114,7 +127,7 @@ def from_card_call(
 def card_history(turns: History, talk: Conversation) -> list[tuple[str, str]]:
     """The turns of a talk for the next call: questions remember which of their marks were words in it."""
     said = [message.text for message in talk.messages if message.role == "user"]
-    words = [[mark for mark in (IMAGE_MARK, VIDEO_MARK) if mark in text] for text in said]
+    words = [[mark for mark in (IMAGE_MARK, VIDEO_MARK, AUDIO_MARK) if mark in text] for text in said]
     marked = zip(turns, words, strict=True)
     return [(Asked(asked, own) if own else asked, answer) for (asked, answer), own in marked]
 

@@ -215,7 +215,7 @@ class Encoder:
             taken += sum(spans[-1].tiles) * self.tokens_per_tile + spans[-1].sound
             if most_visual is not None and taken > most_visual:
                 raise ValueError(
-                    f"{len(spans)} of {len(media)} pictures, clips and sounds take {taken:,} tokens of at "
+                    f"{len(spans)} of {len(media)} pictures and other media take {taken:,} tokens of at "
                     f"most {most_visual:,}: give fewer pictures, frames or tiles (max_tiles=...)"
                 )
         rendered = self._render(conversation, media=spans, generate=generate, prefill=prefill)

@@ -1,4 +1,4 @@
-r"""Marks in texts: which stand for a picture or clip, which are words, and how other tools write theirs.
+r"""Marks in texts: which stand for a medium, which are words, and how other tools write theirs.
 
 Words are trained and asked as characters. Marks are looked for in questions only (docs/facts/templates.md).
 """
@@ -6,13 +6,18 @@ Words are trained and asked as characters. Marks are looked for in questions onl
 import re
 from collections.abc import Iterable, Iterator
 
-from tessera.chat.message import IMAGE_MARK, VIDEO_MARK
+from tessera.chat.message import AUDIO_MARK, IMAGE_MARK, VIDEO_MARK
 
-_LABEL = r"(?:(?:image|picture|frame|video|clip)[ -]?\d*[ ]?:[ ]?)?"
+_LABEL = r"(?:(?:image|picture|frame|video|clip|audio|sound)[ -]?\d*[ ]?:[ ]?)?"
+_ANY = f"(?:{IMAGE_MARK}|{VIDEO_MARK}|{AUDIO_MARK})"
 _PLACES = {
-    mark: re.compile(rf"\A\s*{_LABEL}{mark}|^[ \t]*{_LABEL}(?:{mark}[ \t]*)+$", re.IGNORECASE | re.MULTILINE)
-    for mark in (IMAGE_MARK, VIDEO_MARK)
+    mark: re.compile(
+        rf"\A\s*(?:{_ANY}\s*)*{_LABEL}{mark}|^[ \t]*{_LABEL}(?:{_ANY}[ \t]*)*{mark}[ \t]*(?:{_ANY}[ \t]*)*$",
+        re.IGNORECASE | re.MULTILINE,
+    )
+    for mark in (IMAGE_MARK, VIDEO_MARK, AUDIO_MARK)
 }
+"""A mark in front of all words, or on a line of its own; other marks may stand beside it."""
 
 _SHAPES = (
     r"<[|｜]\s?(?:[a-z]{1,12}_){0,3}MEDIUMs?(?:_[a-z]{1,12}|[_ -]?\d{1,4}){0,3}\s?[|｜]>",

@@ -1,6 +1,6 @@
 r"""The only reader of OpenAI-style messages, for chat and for training records alike.
 
-Parts stay in the order in which the user put them. A line break follows every picture and clip, as in
+Parts stay in the order in which the user put them. A line break follows every picture, clip and sound, as in
 training (`<image>\nquestion`), unless the text behind it begins with one or has `line_break: false`.
 Nothing else is added: write "Image-1: " before a picture where several are to be told apart. What differs
 between chat and training is a `MessageReader`'s own: what becomes of a mistake, and where files may lie.
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
+from tessera.audio.sources import SoundSource, sound_source
 from tessera.chat.message import (
+    Audio,
     ClipSource,
     Conversation,
     Image,
@@ -24,6 +26,7 @@ from tessera.chat.message import (
     Video,
     with_line_breaks,
 )
+from tessera.chat.sounds.parts import bounds_in, inline_sound
 from tessera.chat.tool_calls import spelled
 from tessera.imaging.frames import MOST_FRAMES, rate_problem
 from tessera.imaging.grid import tiles_problem
@@ -35,13 +38,14 @@ Fetch = Callable[[str], bytes | str | Path]
 
 DETAILS = ("auto", "low", "high")
 FaultKind = Literal["field", "role"]
-Medium = Literal["image", "video"]
+MediumName = Literal["image", "video", "audio"]
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 REFUSED = ("tool_calls", "function_call", "audio")
 WORDS = ("text", "input_text", "output_text")
 PICTURES = ("image_url", "image", "input_image")
 CLIPS = ("video_url", "video")
-PART_TYPES = (*WORDS, *PICTURES, *CLIPS)
+SOUNDS = ("input_audio", "audio_url", "audio")
+PART_TYPES = (*WORDS, *PICTURES, *CLIPS, *SOUNDS)
 MOST_SECONDS = 1e7
 """Largest bound of a clip: some hundred days."""
 
@@ -56,6 +60,8 @@ def read_messages(
     `joined_tiles` each, follow under the same mark) or `image` (these, bytes, an open file or a
     PIL picture); `video_url` or `video` (a file, a folder of frames or a list of pictures), with `start`,
     `end` (seconds), `frames` and `fps` (so many a second, and `frames` at the most).
+    `input_audio` (base64 in `data`, and its `format`), `audio_url` or `audio` (a file, a data: address or
+    bytes), with `start` and `end`.
     `input_text`, `output_text` and `input_image` are names of the same. `weight: 0` leaves answers untrained.
     `tool_calls` of the assistant and messages of the role `tool` become text (`tool_calls.py`).
     root: relative paths start here, and no path may lead out of it. fetch: opens http(s) addresses, which are
@@ -74,7 +80,7 @@ class MessageReader(ABC):
         """Take a fault: raise it, or note it; what is faulty is then left out."""
 
     @abstractmethod
-    def unnamed(self, where: str, medium: Medium) -> object:
+    def unnamed(self, where: str, medium: MediumName) -> object:
         """The file of a part that names none; None with a fault."""
 
     @abstractmethod
@@ -84,6 +90,10 @@ class MessageReader(ABC):
     @abstractmethod
     def clip(self, where: str, value: object) -> ClipSource | None:
         """The clip that a part names; None with a fault."""
+
+    @abstractmethod
+    def sound(self, where: str, value: object) -> SoundSource | None:
+        """The sound that a part names; None with a fault."""
 
     def message(self, where: str, entry: object) -> Message | None:
         """One message; None with a fault when its role cannot be read."""
@@ -113,7 +123,7 @@ class MessageReader(ABC):
         bare = {n for n, (_, entry) in enumerate(known) if _told(entry).get("line_break") is False}
         parts = with_line_breaks([part for part, _ in known], bare)
         if role != "user" and not all(isinstance(part, Text) for part in parts):
-            self.fault(where, f"the {role} shows pictures or clips; put them in a user turn")
+            self.fault(where, f"the {role} shows pictures, clips or sounds; put them in a user turn")
         return parts
 
     def _part(self, where: str, entry: object) -> Part | None:
@@ -133,6 +143,8 @@ class MessageReader(ABC):
             return None if source is None else self._image(where, source, limit, options)
         elif kind in CLIPS:
             return self._clip(f"{where}.{kind}", *self._named(f"{where}.{kind}", "video", told))
+        elif kind in SOUNDS:
+            return self._sound(f"{where}.{kind}", str(kind), told)
         else:
             self.fault(f"{where}.type", f"{shown(kind)} is unknown; use one of {', '.join(PART_TYPES)}")
         return None
@@ -154,10 +166,11 @@ class MessageReader(ABC):
         )
 
     def _named(
-        self, where: str, medium: Medium, entry: Mapping[str, Any]
+        self, where: str, medium: MediumName, entry: Mapping[str, Any]
     ) -> tuple[object, Mapping[str, Any]]:
         """What a part names, and its options, which stand beside the name or with the address."""
-        value = _first(entry, (*(PICTURES if medium == "image" else CLIPS), "url", "path"))
+        names = {"image": PICTURES, "video": CLIPS, "audio": SOUNDS[1:]}[medium]
+        value = _first(entry, (*names, "url", "path"))
         if value is None:
             value = self.unnamed(where, medium)
         if not isinstance(value, Mapping):
@@ -176,6 +189,26 @@ class MessageReader(ABC):
             self.fault(where, f"frames={shown(frames)} are too many; ask for {MOST_FRAMES} at the most")
         source = self.clip(where, value)
         return None if source is None else Video(source, start, end, frames, fps)
+
+    def _sound(self, where: str, kind: str, told: Mapping[str, Any]) -> Audio | None:
+        source: SoundSource | None
+        if kind == SOUNDS[0]:
+            inline, options = self._inline(where, told.get(kind)), told
+            source = None if inline is None else self.sound(where, inline)
+        else:
+            value, options = self._named(where, "audio", told)
+            source = self.sound(where, value)
+        start, end = bounds_in(options)
+        if problem := bounds_problem(start, end):
+            self.fault(where, problem)
+        return None if source is None else Audio(source, start, end)
+
+    def _inline(self, where: str, value: object) -> bytes | None:
+        try:
+            return inline_sound(value)
+        except ValueError as error:
+            self.fault(where, str(error))
+            return None
 
     def _limit(self, where: str, options: Mapping[str, Any]) -> int | None:
         """Most tiles of a picture: `max_tiles`, one for `detail` low, None for the model's own rule."""
@@ -198,7 +231,7 @@ class _ChatReader(MessageReader):
     def fault(self, where: str, detail: str, kind: FaultKind = "field") -> NoReturn:
         raise ValueError(f"{where}: {detail}")
 
-    def unnamed(self, where: str, medium: Medium) -> object:
+    def unnamed(self, where: str, medium: MediumName) -> object:
         self.fault(where, "missing; name the file, or a data: address")
 
     def picture(self, where: str, value: object) -> PictureSource:
@@ -222,6 +255,15 @@ class _ChatReader(MessageReader):
         if isinstance(file, bytes):
             self.fault(where, "fetch gave bytes; for a clip it must return the path of a file")
         return file
+
+    def sound(self, where: str, value: object) -> SoundSource:
+        if on_the_web(value):
+            return self._fetched(where, str(value))
+        try:
+            source = sound_source(value)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+        return self._below_root(where, source) if isinstance(source, Path) else source
 
     def _address(self, where: str, value: object) -> str:
         if not isinstance(value, str | Path) or not str(value):

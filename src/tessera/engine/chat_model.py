@@ -56,14 +56,14 @@ class Prompt:
 class ChatModel:
     """One model with its tokenizer and encoder. An answer depends on the question and its options alone.
 
-    A question is a string in which `<image>` and `<video>` stand for media, a list of OpenAI-style messages,
-    or a `Conversation`. Options, all by name: videos, history (see `chat`), num_patches_list (tiles of each
-    `<image>`, as on the cards), system (in place of the model's own system text), max_tiles (of a picture),
-    visual_increment (V2PE: 1 or 1/2 ... 1/256; the family's by default), prefill (words with which the answer
-    begins; or continue_final_message, with messages that end with them), tools, tool_choice and
-    parallel_tool_calls (functions in OpenAI's form; `answer.calls` tells which are called), and how to
-    choose: max_new_tokens, do_sample, strip and the other fields of `Sampling`. docs/open.md shows them in
-    use, beside the model cards' calls.
+    A question is a string in which `<image>`, `<video>` and `<audio>` stand for media, a list of OpenAI-style
+    messages, or a `Conversation`. Options, all by name: videos, audios (of models that hear), history (see
+    `chat`), num_patches_list (tiles of each `<image>`, as on the cards), system (in place of the model's own
+    system text), max_tiles (of a picture), visual_increment (V2PE: 1 or 1/2 ... 1/256; the family's by
+    default), prefill (words with which the answer begins; or continue_final_message, with messages that end
+    with them), tools, tool_choice and parallel_tool_calls (functions in OpenAI's form; `answer.calls` tells
+    which are called), and how to choose: max_new_tokens, do_sample, strip and the other fields of `Sampling`.
+    docs/open.md shows them in use, beside the model cards' calls.
 
     An answer is a string without white space around it and without the thought that thinking models open
     with: that is `answer.thought`; `answer.whole` is both, as histories keep it. `strip=False` gives that.
@@ -126,7 +126,8 @@ class ChatModel:
     ) -> Answer | tuple[Answer, Any]:
         """The answer, a string; with `return_history` a pair of it and the history for the next call.
 
-        Media stand where the question says `<image>` and `<video>`, or in front of it when it says neither.
+        Media stand where the question says `<image>`, `<video>` and `<audio>`, or in front of it when it does
+        not.
         As on the model cards, `history` is a list of (question, answer) and the media are those of all turns,
         in order. Messages carry media and turns themselves; their history is the messages and the answer.
         Raises ValueError naming what is wrong with question, media or options.

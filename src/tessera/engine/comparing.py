@@ -33,7 +33,8 @@ def forced_scores(model: ChatModel, prompt: Prompt, answer: Sequence[int]) -> to
     positions = v2pe_positions(ids.numpy(), vlm.config.image_token_id, prompt.visual_increment)
     tiles = torch.from_numpy(prompt.encoded.tiles) if len(prompt.encoded.tiles) else None
     rows = torch.arange(len(asked) - 1, len(ids), device=vlm.decoder.embed_tokens.weight.device)
-    hidden = vlm(ids, Packed((len(ids),)), torch.from_numpy(positions), tiles, rows=rows)
+    sounds = prompt.encoded.sounds
+    hidden = vlm(ids, Packed((len(ids),)), torch.from_numpy(positions), tiles, rows=rows, sounds=sounds)
     return vlm.logits(hidden).float().log_softmax(-1).cpu()
 
 

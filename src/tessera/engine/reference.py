@@ -42,7 +42,9 @@ def generate_slowly(
 
     def hidden() -> torch.Tensor:
         places = v2pe_positions(ids.numpy(), model.config.image_token_id, visual_increment)
-        out: torch.Tensor = model(ids, Packed((len(ids),)), torch.from_numpy(places), tiles)
+        out: torch.Tensor = model(
+            ids, Packed((len(ids),)), torch.from_numpy(places), tiles, sounds=prompt.sounds
+        )
         return out
 
     answer: list[int] = []
@@ -50,7 +52,7 @@ def generate_slowly(
     links: list[tuple[int, int, int, int]] = []
     room = len(ids) + sampling.max_new_tokens
     while len(ids) < room:
-        scores = forbid(model.logits(hidden()[-1:]), model.config.image_token_id, tokenizer.vocab_size)
+        scores = forbid(model.logits(hidden()[-1:]), model.config.placeholder_ids, tokenizer.vocab_size)
         (choice,) = choose_rows(scores, [chooser])
         token = choice.token
         if token in ending:

@@ -11,13 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tessera.audio.sources import SoundSource
 from tessera.chat.cards import History, card_history, card_question, from_card_call
-from tessera.chat.message import Conversation, PictureSource, Video, say
+from tessera.chat.message import Audio, Conversation, PictureSource, Video, say
 from tessera.chat.openai import read_messages
 from tessera.chat.positions import require_increment, v2pe_positions
 from tessera.chat.tool_calls import ToolUse
 from tessera.engine.sampling.forced_calls import calls_grammar
 from tessera.engine.sampling.options import Sampling, SamplingOptions, read_sampling
+from tessera.engine.sounds.given import read_sounds
 from tessera.imaging.clips.stills import are_frames
 from tessera.imaging.pictures.sources import picture_source
 from tessera.models.config import ModelConfig
@@ -34,12 +36,16 @@ Picture = PictureSource | bytearray | memoryview | IO[bytes]
 Pictures = Picture | Sequence[Picture]
 Clip = Video | str | Path | Sequence[PictureSource]
 Clips = Clip | Sequence[Clip]
+Sound = Audio | SoundSource | bytearray | memoryview | IO[bytes]
+"""A file, also a video; a `data:` or `file:` address, bytes, an open file; bounds in an `Audio`."""
+Sounds = Sound | Sequence[Sound]
 
 
 class ChatOptions(SamplingOptions, total=False):
     """Keywords that belong to one question; `ChatModel` says what they mean."""
 
     videos: Clips
+    audios: Sounds
     history: History | None
     num_patches_list: Sequence[int] | None
     system: str | None
@@ -99,16 +105,25 @@ class ChatRequest:
         question, prefill = _begun(_checked_question(given["question"]), given)
         history = _checked_history(given.get("history"))
         pictures, videos = _pictures(given.get("pictures")), _clips(given.get("videos"))
+        audios = read_sounds(given.get("audios"))
         counts, limit, system = (given.get(name) for name in ("num_patches_list", "max_tiles", "system"))
         if isinstance(question, str):
             most = most_tiles if limit is None else limit
             talk = from_card_call(
-                question, pictures, history, counts, max_tiles=most, system=system, videos=videos
+                question,
+                pictures,
+                history,
+                counts,
+                max_tiles=most,
+                system=system,
+                videos=videos,
+                audios=audios,
             )
-            asked = card_question(question, pictures, history, videos)
+            asked = card_question(question, pictures, history, videos, audios)
             return cls(talk, sampling, increment, asked, history or (), prefill, use)
-        media = {"pictures": pictures, "videos": videos, "history": history, "num_patches_list": counts}
-        if extra := next((name for name, value in media.items() if value), None):
+        beside = {"pictures": pictures, "videos": videos, "audios": audios, "history": history}
+        beside |= {"num_patches_list": counts}
+        if extra := next((name for name, value in beside.items() if value), None):
             raise ValueError(f"{extra}: messages carry their own media and turns; leave {extra} out")
         talk = question if isinstance(question, Conversation) else read_messages(question)
         talk = talk if limit is None else talk.limited(limit)

@@ -262,6 +262,11 @@ class ModelConfig(Config):
         return None
 
     @property
+    def placeholder_ids(self) -> tuple[int, ...]:
+        """Ids of the placeholders of pictures and sounds, which no answer holds."""
+        return (self.image_token_id, *((self.hearing.token_id,) if self.hearing else ()))
+
+    @property
     @abstractmethod
     def label(self) -> str:
         """Parts and sizes in a few words, for the summary of an opened model."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeGuard, cast
 
+from tessera.audio.sources import SoundSource, sound_source
 from tessera.chat.message import ClipSource, Message, PictureSource
 from tessera.chat.openai import unwrapped
 from tessera.imaging.clips.stills import are_frames
@@ -126,6 +127,19 @@ class Parse:
             self.fault(where, "bytes can't be a clip; keep clips in files")
             return None
         return source
+
+    def audio(self, where: str, value: object) -> SoundSource | None:
+        """Path, URL, data: address or bytes of a sound, or `{"bytes", "path"}`; None with a fault."""
+        value = _held(value)
+        if isinstance(value, bytes):
+            return value
+        if isinstance(value, str) and value[:5].lower() == "data:":
+            try:
+                return sound_source(value)
+            except ValueError as error:
+                self.fault(where, str(error))
+                return None
+        return self.file(where, value)
 
     def file(self, where: str, value: object) -> bytes | Location | None:
         """A member of the shard, or the location below the root; None with a fault."""

@@ -138,7 +138,9 @@ class Preparer:
         spans = encoder.spans(request.conversation)
         views = zip(spans, encoder.grids(request.conversation), strict=True)
         per = encoder.tokens_per_tile
-        media = tuple(MediumView(span.tiles, per * sum(span.tiles), grid) for span, grid in views)
+        media = tuple(
+            MediumView(span.tiles, per * sum(span.tiles) + span.sound, grid) for span, grid in views
+        )
         text = encoder.render_text(request.conversation, generate=True, prefill=request.prefill)
         ids = encoder.prompt_ids(request.conversation, request.prefill, spans)
         return self._seen(ids, request.visual_increment, media, text)
@@ -180,8 +182,8 @@ class Preparer:
             if not ids or not 0 <= min(ids) <= max(ids) < tokenizer.vocab_size:
                 message = f"{where}: ids run from 0 to {tokenizer.vocab_size - 1}, and there is at least one"
                 raise ApiFault(400, message, "invalid_value", where)
-            if self.model.encoder.context_id in ids:
-                message = f"{where}: holds the token of a picture; pictures go to /v1/chat/completions"
+            if set(self.model.family.model.placeholder_ids) & set(ids):
+                message = f"{where}: holds the token of a picture or sound; they go to /v1/chat/completions"
                 raise ApiFault(400, message, "invalid_value", where)
             found.append(self._raw_job(np.array(ids, np.int32), ask, raw))
         return found

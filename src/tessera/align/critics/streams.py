@@ -74,7 +74,7 @@ class TalkScorer:
             features=features,
             rows=rows.to(vlm.decoder.norm.weight.device),
         )
-        logits = forbid(vlm.logits(hidden), vlm.config.image_token_id, self.model.tokenizer.vocab_size)
+        logits = forbid(vlm.logits(hidden), vlm.config.placeholder_ids, self.model.tokenizer.vocab_size)
         best = logits.argmax(-1).cpu()[back].view(-1, 2)
         signs = logits[:, list(self.signs)].float().cpu()[back].view(-1, 2, 2)[:, 0]
         counts = [len(talk.places) for talk in talks]

@@ -44,7 +44,7 @@ class EngineStats:
     picture_bytes: int = 0
     picture_hits: int = 0
     picture_misses: int = 0
-    """Tiles whose features were there, and those that went through the ViT."""
+    """Tiles and sounds whose features were there, and those that went through an encoder."""
     computed_tokens: int = 0
     reused_tokens: int = 0
     """Tokens that went through the decoder, and those whose keys and values were there."""

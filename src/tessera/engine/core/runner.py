@@ -12,6 +12,7 @@ from tessera.engine.core.pictures import PictureCache
 from tessera.engine.core.scheduler import Advance
 from tessera.engine.core.sequence import Sequence
 from tessera.engine.sampling.choose import finite_rows, forbid
+from tessera.engine.sounds.hearing import hear
 from tessera.models.vlm import VLM
 from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.layout import Paged
@@ -53,7 +54,7 @@ class Runner:
             return None
         scores = parts[0] if len(parts) == 1 else torch.cat(parts)
         finite = finite_rows(scores[:, : self.vocabulary])
-        return forbid(scores, self.model.config.image_token_id, self.vocabulary), finite
+        return forbid(scores, self.model.config.placeholder_ids, self.vocabulary), finite
 
     def _newest(self, advances: Seq[Advance]) -> tuple[list[Newest], Seq[Advance]]:
         """Those at the head that a recorded step takes, and the others."""
@@ -62,7 +63,7 @@ class Runner:
             sequence, place = each.sequence, each.sequence.computed
             token = sequence.ids[place]
             alone = each.answers and each.stop == place + 1 and not each.guesses and not each.wanted
-            if not alone or token == self.model.config.image_token_id:
+            if not alone or token in self.model.config.placeholder_ids:
                 break
             newest.append(Newest(token, sequence.positions[place], place, sequence.table))
         return newest, advances[len(newest) :]
@@ -90,6 +91,7 @@ class Runner:
             positions,
             cache=self.cache,
             features=self._features(spans),
+            heard=hear(self.model, spans, pictures),
             rows=None if several else layout.ends(self.model.decoder.norm.weight.device),
             reach=reach,
         )

@@ -104,7 +104,7 @@ class Scheduler:
     def remove(self, sequence: Sequence, forget: bool = False) -> None:
         """A sequence is over; `forget`: nobody shall go on from what it computed."""
         self.blocks.release(sequence.table, forget)
-        sequence.table, sequence.features = [], {}
+        sequence.table, sequence.features, sequence.sounds.features = [], {}, {}
         if sequence in self.running:
             self.running.remove(sequence)
         elif sequence in self._sent_away:
@@ -141,6 +141,7 @@ class Scheduler:
             self.blocks.keep(sequence.table[index], sequence.digest(index, size))
         ahead = sequence.tiles_of(advance.stop, len(sequence.ids))
         sequence.features = {tile: seen for tile, seen in sequence.features.items() if tile in ahead}
+        sequence.sounds.forget(advance.stop)
 
     def _guess(self, answering: list[Sequence]) -> list[Advance]:
         """Those that are answering, with guesses as far as the budget and blocks that nobody misses go."""

@@ -15,6 +15,7 @@ from tessera.engine.core.ticket import Event, Ticket
 from tessera.engine.links.watch import LinkWatch
 from tessera.engine.sampling.chooser import Chooser, Chosen
 from tessera.engine.sampling.drafts import Drafts
+from tessera.engine.sounds.places import SoundPlaces
 from tessera.engine.stream import TextStream
 from tessera.models.config import DecoderConfig, ModelConfig
 
@@ -73,7 +74,8 @@ class Sequence:
             )
         self.tile_digests = tile_digests(prompt.tiles)
         self._digests: list[bytes] = []
-        self.drafts = Drafts(self.ids, {config.image_token_id, *slots.table}, MOST_GUESSES)
+        self.sounds = SoundPlaces(prompt, config.hearing)
+        self.drafts = Drafts(self.ids, {*config.placeholder_ids, *slots.table}, MOST_GUESSES)
         self._stop_ids = sampling.ending(stop_ids)
         self._stream = TextStream(tokenizer, sampling.stop, sampling.begun, sampling.strip)
         self._logprobs: list[TokenLogprob] = []
@@ -156,7 +158,7 @@ class Sequence:
 
     def restart(self) -> None:
         """Nothing of it is in the cache any more."""
-        self.table, self.computed, self.features = [], 0, {}
+        self.table, self.computed, self.features, self.sounds.features = [], 0, {}, {}
         if len(self.ids) == len(self.prompt.ids):
             self.found = 0
         if (reach := self._reach_of_all()) != self._reach:
@@ -224,6 +226,7 @@ class Sequence:
             if first < last:
                 content.update((first % self._tokens_per_tile).to_bytes(8, "little"))
                 content.update(b"".join(self.tile_digests[tile] for tile in self.tiles_of(start, stop)))
+            content.update(self.sounds.content(start, stop))
             self._digests.append(content.digest())
         return self._digests[index]
 

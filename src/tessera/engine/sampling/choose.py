@@ -70,11 +70,12 @@ def finite_rows(scores: torch.Tensor) -> torch.Tensor:
     return scores.isfinite().all(-1)
 
 
-def forbid(scores: torch.Tensor, image_token_id: int, vocabulary: int) -> torch.Tensor:
-    """Scores [..., V], in place, without `<IMG_CONTEXT>` and without padded rows that no token has.
+def forbid(scores: torch.Tensor, placeholders: Sequence[int], vocabulary: int) -> torch.Tensor:
+    """Scores [..., V], in place, without placeholders and without padded rows that no token has.
 
     A generated `<IMG_CONTEXT>` would ask for a picture that is not there.
     """
-    scores[..., image_token_id] = OFF
+    for token in placeholders:
+        scores[..., token] = OFF
     scores[..., vocabulary:] = OFF
     return scores

@@ -10,18 +10,18 @@ from tessera.chat.message import Message, Part, Text, say
 from tessera.records.forms.turns import check_text, read_media
 from tessera.records.record import Parse
 
-KEYS = frozenset(("caption", "image", "images", "video", "videos", "clip"))
+KEYS = frozenset(("caption", "image", "images", "video", "videos", "clip", "audio", "audios"))
 
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     """The pair as messages, as far as it is sound."""
     media = read_media(parse, fields)
-    shown: tuple[Part, ...] = (*media.videos, *media.images)
+    shown: tuple[Part, ...] = (*media.videos, *media.images, *media.audios)
     caption = fields.get("caption")
     if not parse.is_text(caption, "caption"):
         return ()
     if not shown and not parse.faults:
-        parse.fault("image", "a caption without picture or clip")
+        parse.fault("image", "a caption without picture, clip or sound")
     check_text(parse, "caption", "assistant", caption)
     if parse.place.pretraining:
         return (Message("user", (*shown, Text(f"\n{caption}"))),)

@@ -1,9 +1,10 @@
 r"""InternVL's form (docs/facts/data.md) and LLaVA's: `conversations` of `from` and `value`, `image`, `video`,
-`clip`.
+`clip`, `audio`.
 
 `image` is a path or a list of paths, `video` a path or a list, `clip` the seconds [start, end] of one clip or
-a list with one for each. `<image>` and `<video>` in human turns mark where media stand; with one picture or
-clip and no mark, it goes first. Other keys are allowed, as public annotations carry many (`forms.unknown`).
+a list with one for each, `audio` a path or a list (docs/facts/audio.md). `<image>`, `<video>` and `<audio>`
+in human turns mark where media stand; with one medium and no mark, it goes first. Other keys are allowed, as
+public annotations carry many (`forms.unknown`).
 
 LLaVA's own training code reads the same keys otherwise: the one mark of a turn goes to its front, on a line
 of its own, wherever it stood, and `<image>` marks a clip where a record has a `video` and no `image`.
@@ -18,8 +19,8 @@ from tessera.records.forms.turns import RecordTurn, place_media, read_media, rea
 from tessera.records.record import Parse, is_empty
 
 ROLES: dict[str, Role] = {"human": "user", "gpt": "assistant", "system": "system"}
-KEYS = frozenset(("conversations", "image", "video", "clip"))
-FOREIGN_KEYS = ("images", "videos", "messages", "texts", "system", *BESIDE)
+KEYS = frozenset(("conversations", "image", "video", "clip", "audio"))
+FOREIGN_KEYS = ("images", "videos", "audios", "messages", "texts", "system", *BESIDE)
 
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:

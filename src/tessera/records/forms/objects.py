@@ -26,7 +26,7 @@ def fill_objects(
     tags = [tag for turn in turns for tag in _TAGS.findall(turn.text)]
     for tag in (tag for answer in parse.alternatives for tag in _TAGS.findall(answer.text)):
         parse.fault("objects", f"{tag} in a rejected answer is not filled", advice="write the box out there")
-    shows = bool(media.images or media.videos)
+    shows = media.some
     if is_empty(objects) and not (tags and shows and parse.place.foreign_marks == "fault"):
         return turns
     objects = {} if is_empty(objects) else objects

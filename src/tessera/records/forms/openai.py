@@ -8,9 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tessera.audio.sources import SoundSource
 from tessera.chat.marks import in_place
-from tessera.chat.message import IMAGE_MARK, VIDEO_MARK, ClipSource, Message, PictureSource, Text
-from tessera.chat.openai import FaultKind, Medium, MessageReader
+from tessera.chat.message import (
+    AUDIO_MARK,
+    IMAGE_MARK,
+    VIDEO_MARK,
+    ClipSource,
+    Message,
+    PictureSource,
+    Text,
+)
+from tessera.chat.openai import FaultKind, MediumName, MessageReader
 from tessera.records.faults import Reason
 from tessera.records.forms.preferences.answers import (
     BESIDE,
@@ -26,7 +35,7 @@ from tessera.records.forms.preferences.answers import KEYS as ANSWERS
 from tessera.records.forms.turns import RecordTurn, check_foreign, check_order, check_text, lost_file
 from tessera.records.record import Parse, clips_in, is_empty, listed
 
-KEYS = frozenset(("messages", "images", "videos", *ANSWERS))
+KEYS = frozenset(("messages", "images", "videos", "audios", *ANSWERS))
 OF_SWIFT = ("images", "videos", "image", "video", "objects", "system")
 """Keys beside messages of texts that only ms-swift's form reads."""
 
@@ -44,6 +53,7 @@ def read_placed(
 ) -> tuple[Message, ...]:
     """The same of messages with their places; `parse` gets the answer rejected in place of the last."""
     beside = {"image": iter(listed(fields.get("images"))), "video": iter(clips_in(fields.get("videos")))}
+    beside["audio"] = iter(listed(fields.get("audios")))
     reader, messages = _RecordReader(parse, beside), list[Message]()
     turns: list[RecordTurn] = []
     for where, entry in placed:
@@ -117,7 +127,7 @@ def _check_marks(parse: Parse, messages: list[Message], places: Sequence[str]) -
         where = f"{place}.content"
         if shows:
             check_foreign(parse, where, message.text)
-        for mark, key in ((IMAGE_MARK, "image"), (VIDEO_MARK, "video")):
+        for mark, key in ((IMAGE_MARK, "image"), (VIDEO_MARK, "video"), (AUDIO_MARK, "audio")):
             if in_place(message.text, mark):
                 told = "remove the mark: the part itself says where it stands"
                 advice = told if shows else lost_file(key, shows)
@@ -141,7 +151,7 @@ class _RecordReader(MessageReader):
     def fault(self, where: str, detail: str, kind: FaultKind = "field") -> None:
         self.parse.fault(where, detail, Reason.UNKNOWN_ROLE if kind == "role" else Reason.BAD_FIELD)
 
-    def unnamed(self, where: str, medium: Medium) -> object:
+    def unnamed(self, where: str, medium: MediumName) -> object:
         return next(self.beside[medium], None)
 
     def picture(self, where: str, value: object) -> PictureSource | None:
@@ -149,3 +159,6 @@ class _RecordReader(MessageReader):
 
     def clip(self, where: str, value: object) -> ClipSource | None:
         return self.parse.clip(where, value)
+
+    def sound(self, where: str, value: object) -> SoundSource | None:
+        return self.parse.audio(where, value)

@@ -22,6 +22,7 @@ ROLES: dict[str, Role] = {**internvl.ROLES, "user": "user", "assistant": "assist
 KEYS = frozenset(
     (
         *("conversations", "conversation", "texts", "system", "image", "images", "video", "videos", "clip"),
+        *("audio", "audios"),
         *ANSWERS,
     )
 )

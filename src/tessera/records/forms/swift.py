@@ -32,7 +32,7 @@ KEYS = frozenset(
     (
         *("messages", "query", "response", "history", "instruction", "input", "output", "system"),
         *("image", "images", "video", "videos", "clip", "objects"),
-        "audios",
+        *("audio", "audios"),
         *ANSWERS,
     )
 )
@@ -40,8 +40,6 @@ KEYS = frozenset(
 
 def read(parse: Parse, fields: dict[str, Any]) -> tuple[Message, ...]:
     """The record's messages, as far as it is sound; headers of pictures are read for boxes in pixels."""
-    if not is_empty(fields.get("audios")):
-        parse.fault("audios", "not understood by these models; remove it")
     messages, where, keys = fields.get("messages"), "messages", ("role", "content")
     chosen = [] if messages is None else chosen_turn(parse, fields)
     if messages is None:

@@ -6,7 +6,19 @@ from itertools import cycle
 from typing import Any, Literal
 
 from tessera.chat.marks import count_asking, foreign_marks
-from tessera.chat.message import IMAGE_MARK, VIDEO_MARK, Image, Message, Role, Text, Video, fill_marks
+from tessera.chat.message import (
+    AUDIO_MARK,
+    IMAGE_MARK,
+    VIDEO_MARK,
+    Audio,
+    Image,
+    Medium,
+    Message,
+    Role,
+    Text,
+    Video,
+    fill_marks,
+)
 from tessera.chat.openai import bounds_problem
 from tessera.records.boxes import box_problems
 from tessera.records.faults import Reason
@@ -29,14 +41,22 @@ class RecordTurn:
 
 @dataclass(frozen=True)
 class RecordMedia:
-    """Pictures and clips of a record in the order of their marks, and the keys they came from."""
+    """Pictures, clips and sounds of a record in the order of their marks, and the keys they came from."""
 
     images: Sequence[Image] = ()
     videos: Sequence[Video] = ()
-    names: tuple[str, str] = ("image", "video")
+    audios: Sequence[Audio] = ()
+    names: tuple[str, str, str] = ("image", "video", "audio")
 
-    def named(self) -> Iterator[tuple[str, str, Sequence[Image | Video]]]:
-        """Mark, key and parts of both kinds; clips first, as the clip of a record goes in front."""
+    @property
+    def some(self) -> bool:
+        """Whether there are any."""
+        return bool(self.images or self.videos or self.audios)
+
+    def named(self) -> Iterator[tuple[str, str, Sequence[Medium]]]:
+        """Mark, key and parts of each kind. Those without marks go in front in this order, so that pictures
+        stand first, as in the released code of sounds."""
+        yield AUDIO_MARK, self.names[2], self.audios
         yield VIDEO_MARK, self.names[1], self.videos
         yield IMAGE_MARK, self.names[0], self.images
 
@@ -114,11 +134,13 @@ def check_order(parse: Parse, turns: Sequence[RecordTurn], role_key: str) -> Non
 
 
 def read_media(parse: Parse, fields: Mapping[str, Any]) -> RecordMedia:
-    """Pictures and clips under their plural or singular keys, one or a list of each; empty ones are none."""
-    images, videos = (_named_key(parse, fields, key) for key in ("image", "video"))
+    """Media under their plural or singular keys, one or a list of each; empty ones are none."""
+    images, videos, audios = (_named_key(parse, fields, key) for key in ("image", "video", "audio"))
     pictures = (parse.picture(where, value) for where, value in _entries(images, listed(fields.get(images))))
     found = [Image(source) for source in pictures if source is not None]
-    return RecordMedia(found, _read_videos(parse, fields, videos), (images, videos))
+    sounds = (parse.audio(where, value) for where, value in _entries(audios, listed(fields.get(audios))))
+    heard = [Audio(source) for source in sounds if source is not None]
+    return RecordMedia(found, _read_videos(parse, fields, videos), heard, (images, videos, audios))
 
 
 def _named_key(parse: Parse, fields: Mapping[str, Any], single: str) -> str:
@@ -202,14 +224,14 @@ def place_media(
     kind, its marks within sentences are words; all marks are where that is declared.
     """
     place = parse.place
-    for turn in turns if media.images or media.videos else ():
+    for turn in turns if media.some else ():
         if _may_mark(place, turn):
             check_foreign(parse, turn.where, turn.text)
     turns = _put_in_front(place, turns, _missing_marks(place, turns, media, in_front))
     for mark, key, parts in media.named():
         if len(parts) == 1 and not count_marks(place, turns, mark, 1):
             turns = _put_in_front(place, turns, f"{mark}\n")
-        _check_count(parse, turns, mark, key, media)
+        _check_count(parse, turns, mark, key, len(parts), media.some)
     if parse.faults:
         return ()
     queue = {mark: iter(parts) for mark, _, parts in media.named() if parts}
@@ -219,9 +241,10 @@ def place_media(
     )
 
 
-def _check_count(parse: Parse, turns: Sequence[RecordTurn], mark: str, key: str, media: RecordMedia) -> None:
+def _check_count(
+    parse: Parse, turns: Sequence[RecordTurn], mark: str, key: str, count: int, shows: bool
+) -> None:
     """A fault where marks and files of a kind differ in number, unless one of their own tells of it."""
-    count = len(media.videos if mark == VIDEO_MARK else media.images)
     if parse.text_only:
         if count:
             parse.fault(key, f"{count} files in a record of text only", advice="remove 'text_only'")
@@ -232,7 +255,7 @@ def _check_count(parse: Parse, turns: Sequence[RecordTurn], mark: str, key: str,
         for fault in parse.faults
     )
     if marks != count and turns and not told:
-        advice = "" if count else lost_file(key, bool(media.images or media.videos))
+        advice = "" if count else lost_file(key, shows)
         parse.fault(key, f"{marks} {mark} in human turns, {count} files", Reason.MARK_COUNT, advice)
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import UnionType
 from typing import Any, Literal
 
-from tessera.chat.openai import CLIPS, PICTURES
+from tessera.chat.openai import CLIPS, PICTURES, SOUNDS
 from tessera.records.faults import Reason
 from tessera.records.files.places import OutsideRoot, inside
 from tessera.records.forms.preferences.slips import ANSWERS, meant_pair
@@ -25,6 +25,7 @@ LONGEST_KEY, LONGEST_NAME = 64, 1024
 NAMING: Mapping[str, tuple[str, ...]] = {
     "image": ("image", "images", "image_info"),
     "video": ("video", "videos"),
+    "audio": ("audio", "audios"),
 }
 """Kind of media -> the keys that name it, where a form knows them."""
 ABOUT = {
@@ -48,6 +49,7 @@ _NAMES: Mapping[Kind, re.Pattern[str]] = {
 _ENDINGS: Mapping[Kind, re.Pattern[str]] = {
     "image": re.compile(r"\.(?:jpe?g|png|webp|gif|bmp|tiff?|avif|heic|jfif)$", re.IGNORECASE),
     "video": re.compile(r"\.(?:mp4|m4v|webm|mkv|avi|mov|mpe?g|flv|wmv)$", re.IGNORECASE),
+    "audio": re.compile(r"\.(?:wav|mp3|flac|ogg|opus|m4a|aac)$", re.IGNORECASE),
 }
 
 
@@ -107,7 +109,7 @@ def _check(parse: Parse, where: str, fields: Mapping[str, Any], known: set[str],
             parse.fault(f"{where}{key}", f"{shown(value)} is not read", Reason.UNKNOWN_KEY, advice)
         elif kind in ("image", "video", "audio") and kind not in named and _names_file(value):
             _tell(parse, f"{where}{key}", value, kind)
-        elif (meant := _kind_of_value(parse, str(key), value)) and not named & {"image", "video"}:
+        elif (meant := _kind_of_value(parse, str(key), value)) and not named & {"image", "video", "audio"}:
             _tell(parse, f"{where}{key}", value, meant)
 
 
@@ -115,10 +117,8 @@ def _tell(parse: Parse, where: str, value: object, kind: Kind) -> None:
     """The fault of media that would be dropped."""
     if parse.text_only and kind != "audio":
         return
-    meant = (
-        "leave the record out, for the models hear nothing" if kind == "audio" else f"write it as {kind!r}"
-    )
-    advice = f"{meant}; where it is not to be shown, list the key under 'ignored_keys' in the manifest"
+    unless = "where it is not to be shown, list the key under 'ignored_keys' in the manifest"
+    advice = f"write it as {kind!r}; {unless}"
     parse.fault(where, f"{shown(value)} is not read", Reason.UNKNOWN_KEY, advice)
 
 
@@ -145,6 +145,7 @@ def _named_kinds(fields: Mapping[str, Any], known: Collection[str]) -> Iterator[
         types = [part.get("type") for part in listed(content) if isinstance(part, Mapping)]
         yield from ("image" for kind in types if kind in PICTURES)
         yield from ("video" for kind in types if kind in CLIPS)
+        yield from ("audio" for kind in types if kind in SOUNDS)
 
 
 @lru_cache(maxsize=1024)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tessera.chat.openai import CLIPS, PICTURES
+from tessera.chat.openai import CLIPS, PICTURES, SOUNDS
 from tessera.imaging.clips.container import ClipError
 from tessera.imaging.clips.stills import frame_paths
 from tessera.runtime.disk import disk_faults
@@ -73,7 +73,7 @@ class RemoteRunner:
             return part
         if isinstance(joined := part.get("joined"), list):
             part = part | {"joined": [self._address(str(each)) for each in joined]}
-        for name in (*PICTURES, *CLIPS):
+        for name in (*PICTURES, *CLIPS, *SOUNDS):
             named = part.get(name)
             if isinstance(named, str):
                 return part | {name: self._address(named)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
-from tessera.chat.openai import CLIPS, PICTURES
+from tessera.chat.openai import CLIPS, PICTURES, SOUNDS
 from tessera.runtime.shown import shown
 from tessera.serve.faults import ApiFault
 
@@ -13,8 +13,8 @@ HARMLESS = {"name", "refusal", "annotations", "audio", "function_call", "reasoni
 """Of an answer that comes back, or of no meaning to these models. A thought that comes back is left out."""
 MESSAGE = {"role", "content", "tool_calls", "tool_call_id"} | HARMLESS
 OPTIONS = {"url", "path", "detail", "max_tiles", "start", "end", "video_start", "video_end", "frames"}
-OPTIONS |= {"nframes", "fps", "joined", "joined_tiles"}
-PART = {"type", "text", "annotations", "cache_control", "line_break", *PICTURES, *CLIPS} | OPTIONS
+OPTIONS |= {"nframes", "fps", "joined", "joined_tiles", "audio_start", "audio_end", "data", "format"}
+PART = {"type", "text", "annotations", "cache_control", "line_break", *PICTURES, *CLIPS, *SOUNDS} | OPTIONS
 
 
 def check_names(where: str, message: object) -> None:
@@ -38,6 +38,6 @@ def _objects(where: str, message: object) -> Iterator[tuple[str, Mapping[str, ob
         if isinstance(part, Mapping):
             place = f"{where}.content[{number}]"
             yield place, part, PART
-            for name in (*PICTURES, *CLIPS):
+            for name in (*PICTURES, *CLIPS, *SOUNDS):
                 if isinstance(named := part.get(name), Mapping):
                     yield f"{place}.{name}", named, OPTIONS

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tessera.audio.sources import SoundSource, sound_source
 from tessera.chat.message import ClipSource, Conversation, PictureSource
-from tessera.chat.openai import FaultKind, Medium, MessageReader
+from tessera.chat.openai import FaultKind, MediumName, MessageReader
 from tessera.chat.tool_calls import spelled
 from tessera.imaging.pictures.sources import inline_bytes, local_path, on_the_web, picture_source
 from tessera.runtime.shown import shown
@@ -24,7 +25,7 @@ class ServedReader(MessageReader):
     """Stops at the first fault. A web address stays one (a text), to be fetched later.
 
     root: the folder, resolved, below which files may be named; None refuses them. remote: whether web
-    addresses may be named. media: most pictures and clips, frames of lists included. parts: most messages and
+    addresses may be named. media: most media, frames of lists included. parts: most messages and
     parts of them.
     """
 
@@ -51,7 +52,7 @@ class ServedReader(MessageReader):
         """Refuse the request."""
         raise bad_field(where, detail)
 
-    def unnamed(self, where: str, medium: Medium) -> object:
+    def unnamed(self, where: str, medium: MediumName) -> object:
         """There is no way to guess a file here."""
         self.fault(where, "missing; give a data: address")
 
@@ -83,10 +84,21 @@ class ServedReader(MessageReader):
             self.fault(where, str(error))
         return self._below(where, path, folders=True)
 
+    def sound(self, where: str, value: object) -> SoundSource:
+        """Encoded bytes, a file below the folder, or a web address as it stands."""
+        self._counted(where)
+        if on_the_web(value):
+            return self._web(where, value)
+        try:
+            source = sound_source(value)
+        except ValueError as error:
+            self.fault(where, str(error))
+        return self._below(where, source) if isinstance(source, Path) else source
+
     def _counted(self, where: str) -> None:
         self._count += 1
         if self._count > self._most:
-            message = f"{where}: more than {self._most} pictures and clips (limits.media); give fewer"
+            message = f"{where}: more than {self._most} pictures, clips and sounds (limits.media); give fewer"
             raise ApiFault(400, message, "too_many_media", where)
 
     def _web(self, where: str, value: object) -> str:

@@ -26,7 +26,7 @@ def read_texts(parse: Parse, fields: dict[str, Any], asked: str, in_front: InFro
     if len(texts) < len(keys):
         return ()
     question, chosen, rejected = texts
-    check_text(parse, asked, "user", question, wordless=bool(media.images or media.videos))
+    check_text(parse, asked, "user", question, wordless=media.some)
     for key, text in (("chosen", chosen), ("rejected", rejected)):
         check_text(parse, key, "assistant", text)
     turns = [RecordTurn("user", question, asked), RecordTurn("assistant", chosen, "chosen")]
