@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, islice
 
 import numpy as np
 import numpy.typing as npt
@@ -31,17 +31,30 @@ THOUGHT, THOUGHT_END = "<think>", "</think>"
 class MediaSpan:
     """Placeholders of one part: per picture its tile count and the words before it; frames stand on lines.
 
-    sound: the tokens of a sound, which has no tiles.
+    sound: the tokens of a sound, which has no tiles. visual: the tokens of each picture, where its tiles do
+    not have the usual number each.
     """
 
     tiles: tuple[int, ...]
     labels: tuple[str, ...] = ("",)
     sound: int = 0
+    visual: tuple[int, ...] | None = None
+
+    def tokens(self, per_tile: int) -> int:
+        """Placeholders in all."""
+        visual = per_tile * sum(self.tiles) if self.visual is None else sum(self.visual)
+        return visual + self.sound
 
     @classmethod
     def of_sound(cls, tokens: int) -> MediaSpan:
         """The placeholders of a sound."""
         return cls((), (), tokens)
+
+
+def with_tokens(spans: Iterable[MediaSpan], each: Iterable[int]) -> list[MediaSpan]:
+    """The same with the tokens of each tile, in order, that a look at it gave."""
+    left = iter(each)
+    return [replace(span, visual=tuple(sum(islice(left, tiles)) for tiles in span.tiles)) for span in spans]
 
 
 @dataclass(frozen=True)
@@ -93,7 +106,8 @@ class _Writer:
         """Cuts what a person or the model said: turn markers in it stay characters."""
         around = (tokens.start, tokens.end)
         self.image_start, self.image_end = ([tokenizer.token_id(text)] if text else [] for text in around)
-        self.tile = [tokenizer.token_id(tokens.context)] * tokens_per_tile
+        self.context = [tokenizer.token_id(tokens.context)]
+        self.tile = self.context * tokens_per_tile
         self._splits = tokens.splits
         self.sound = [tokenizer.token_id(text) for text in tokens.sounds]
         """Begin, end and placeholder of a sound; none where the model does not hear."""
@@ -132,11 +146,11 @@ class _Writer:
             )
         return pieces
 
-    def picture(self, tiles: int) -> None:
+    def picture(self, tiles: int, visual: int | None = None) -> None:
         """The placeholders of a picture between the tokens that stand around it, if any do."""
         self.write(self.image_start)
         self.close()
-        self.ids += self.tile * tiles
+        self.ids += self.tile * tiles if visual is None else self.context * visual
         self._left = None if self._splits else self.tile[0]
         self.write(self.image_end)
 
@@ -337,7 +351,7 @@ def _write_question(
             raise ValueError("media: fewer spans than media parts; give one for each picture, clip and sound")
         for index, (tiles, label) in enumerate(zip(span.tiles, span.labels, strict=True)):
             writer.write((f"\n{label}" if index else label,))
-            writer.picture(tiles)
+            writer.picture(tiles, None if span.visual is None else span.visual[index])
         if span.sound:
             start, end, context = writer.sound
             writer.write((start,))
