@@ -56,7 +56,7 @@ def numbers(module: nn.Module) -> int:
 def test_published_figures_are_met(entry: Entry) -> None:
     counted = entry.parameters()
     figures = entry.published.parts()
-    assert "total" in figures and entry.published.source
+    assert ("total" in figures and entry.published.source) or "published" in entry.unverified
     assert "vision" in figures or not entry.model.vision.num_hidden_layers
     for part, figure in figures.items():
         assert fits(figure, counted[part]), (part, figure, counted[part])
