@@ -11,6 +11,7 @@ from tessera.chat.frame_labels import FRAME_LABELS
 from tessera.chat.templates import get_template
 from tessera.families.entry import Component, Entry, Released
 from tessera.models.accounting import Stored, kv_cache_bytes_per_token
+from tessera.models.config import VLMConfig
 
 GPUS = (8, 12, 16, 24, 32, 48, 80, 141)
 """Memory of the devices that a suggestion may name, in GB."""
@@ -114,11 +115,18 @@ def _pictures(entry: Entry) -> Rows:
     cut = f"1 to {entry.tiling.max_tiles} squares of {side} px by shape and size, then the whole as one more"
     yield "cut into", cut if entry.tiling.dynamic else f"every picture squeezed into one square of {side} px"
     most = f"at most {entry.picture_tokens:,} a picture with <img> and </img>"
-    yield "tokens", f"{entry.tokens_per_tile} a square; {most}"
+    yield "tokens", f"{_each(entry)} a square; {most}"
     label = f"{FRAME_LABELS[entry.frame_label]!r} ({entry.frame_label})"
     yield "video frames", f"one square each, behind {label}"
     stops = " or ".join(get_template(entry.template).stops)
     yield "template", f"{entry.template}; answers end with {stops}"
+
+
+def _each(entry: Entry) -> str:
+    model = entry.model
+    routed = isinstance(model, VLMConfig) and model.resolution is not None
+    few = f" or, where the router says so, {model.coarse_tokens}" if routed else ""  # type: ignore[attr-defined]
+    return f"{entry.tokens_per_tile}{few}"
 
 
 def _files(one: Released) -> Rows:

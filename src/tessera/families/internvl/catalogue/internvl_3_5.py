@@ -69,7 +69,7 @@ SEEN_FLASH = ("InternVL3_5-2B", "InternVL3_5-38B")
 
 def _flash(plain: Entry) -> Entry:
     """The same with a second connector and a resolution router; thresholds stand in its config.json."""
-    published = replace(plain.published, total="", source="")
+    published = replace(plain.published, total="", source=f"{SOURCE}, of the plain model")
     seen = () if plain.base in SEEN_FLASH else ("repository",)
     return replace(
         plain,
