@@ -94,10 +94,11 @@ def _parts(one: Released) -> Rows:
         yield from _text(one)
     figures = {name.replace("decoder", "language model"): f for name, f in one.published.parts().items()}
     published = ", ".join(f"{name} {figure}B" for name, figure in figures.items())
-    active = isinstance(one, Entry) and one.model.decoder.experts and f", {_count(one.active)} for a token"
+    met = one.active if isinstance(one, Entry) else counts["total"]
+    active = f", {_count(met)} for a token" if met < counts["total"] else ""
     yield (
         "parameters",
-        f"{_count(counts['total'])}{active or ''}; published: {published} ({one.published.source})",
+        f"{_count(counts['total'])}{active}; published: {published} ({one.published.source})",
     )
 
 
