@@ -17,12 +17,12 @@ from tessera.audio.mel import LogMel
 from tessera.chat.clip_frames import clip_frames
 from tessera.chat.frame_labels import frame_pattern
 from tessera.chat.message import Audio, Conversation, Image, Medium, PictureSource, Video
-from tessera.chat.render import MediaSpan, Rendered, render, with_tokens
+from tessera.chat.render import Rendered, render
 from tessera.chat.sounds.rule import SoundRule, required
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokenizer.content import ContentTokens, content_names
-from tessera.chat.tokens import NO_SLOTS, LinkSlots
+from tessera.chat.tokens import NO_SLOTS, LinkSlots, MediaSpan, with_tokens
 from tessera.imaging.decode import decode_image, name_of, read_size
 from tessera.imaging.grid import Tiling, choose_grid, count_tiles, tiles_problem
 from tessera.imaging.pictures.losses import what_is_lost

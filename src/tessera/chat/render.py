@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from itertools import combinations, islice
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -21,40 +21,11 @@ from tessera.chat.message import Conversation, Message, Part, Text
 from tessera.chat.templates import Channels, Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import NO_SLOTS, LinkSlots, SpecialTokens
+from tessera.chat.tokens import MediaSpan as MediaSpan
 
 ROLES = ("system", "user", "assistant")
 THOUGHT, THOUGHT_END = "<think>", "</think>"
 """Around what a model thought before it answered."""
-
-
-@dataclass(frozen=True)
-class MediaSpan:
-    """Placeholders of one part: per picture its tile count and the words before it; frames stand on lines.
-
-    sound: the tokens of a sound, which has no tiles. visual: the tokens of each picture, where its tiles do
-    not have the usual number each.
-    """
-
-    tiles: tuple[int, ...]
-    labels: tuple[str, ...] = ("",)
-    sound: int = 0
-    visual: tuple[int, ...] | None = None
-
-    def tokens(self, per_tile: int) -> int:
-        """Placeholders in all."""
-        visual = per_tile * sum(self.tiles) if self.visual is None else sum(self.visual)
-        return visual + self.sound
-
-    @classmethod
-    def of_sound(cls, tokens: int) -> MediaSpan:
-        """The placeholders of a sound."""
-        return cls((), (), tokens)
-
-
-def with_tokens(spans: Iterable[MediaSpan], each: Iterable[int]) -> list[MediaSpan]:
-    """The same with the tokens of each tile, in order, that a look at it gave."""
-    left = iter(each)
-    return [replace(span, visual=tuple(sum(islice(left, tiles)) for tiles in span.tiles)) for span in spans]
 
 
 @dataclass(frozen=True)
