@@ -11,6 +11,7 @@ from pydantic import Field
 from tessera.train.objective.contrastive import ContrastiveObjective
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.objective.distillation import DistillationObjective
+from tessera.train.objective.links.objective import LinkObjective
 from tessera.train.objective.pairing.first import PairContrastObjective
 from tessera.train.objective.pairing.retrieval import PairRetrievalObjective
 from tessera.train.objective.pairing.second import PairTasksObjective
@@ -23,6 +24,7 @@ AnyObjective = Annotated[
     | PolicyObjective
     | ContrastiveObjective
     | DistillationObjective
+    | LinkObjective
     | PairContrastObjective
     | PairTasksObjective
     | PairRetrievalObjective,
