@@ -167,7 +167,8 @@ def trained_parts(stage: PublishedStage) -> str:
     """In words: `ViT, connector`, or the rank of LoRA."""
     if stage.lora_rank:
         return f"LoRA {stage.lora_rank}"
-    return ALL if set(PARTS) <= set(stage.trained) else ", ".join(LABELS[part] for part in stage.trained)
+    named = LABELS if stage.drop_path is not None else LABELS | {"vision": "patch embedding"}
+    return ALL if set(PARTS) <= set(stage.trained) else ", ".join(named[part] for part in stage.trained)
 
 
 def tokens_of(stage: PublishedStage) -> str:
