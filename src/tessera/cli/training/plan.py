@@ -11,6 +11,7 @@ from tessera.cli.terminal.tables import figures_table, say
 from tessera.models.accounting import count_parameters
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.shown import counted
+from tessera.train.objective.pairing.stage import PairStage
 from tessera.train.parallel.ranks import join
 from tessera.train.plan.fit import Advice, advise
 from tessera.train.plan.machine import USUAL, find_machine, with_speed
@@ -35,6 +36,8 @@ class Wanted:
 
 def make_plan(recipe: Recipe, wanted: Wanted, progress: Progress = silent) -> tuple[RunPlan, Advice]:
     """The plan of a run on the devices wanted. ValueError for options that mean nothing."""
+    if trains_pair(recipe):
+        raise ValueError("--plan: memory and time of pairs are not planned; take a few steps and look")
     if wanted.devices is not None and wanted.devices < 1:
         raise ValueError(f"--devices {wanted.devices}: give at least 1")
     if not 0 < wanted.mfu <= 1:
@@ -58,9 +61,14 @@ def require_memory(recipe: Recipe) -> None:
         raise too_large(plan, advise(recipe, plan))
 
 
+def trains_pair(recipe: Recipe) -> bool:
+    """Whether it trains pictures and texts in one space, and no chat model."""
+    return isinstance(recipe.stages[0].objective, PairStage)
+
+
 def is_small(recipe: Recipe) -> bool:
-    """Whether nobody needs to look: it fits everywhere."""
-    return count_parameters(look_ahead(recipe.start).family.model)["total"] < SMALL
+    """Whether nobody needs to look: it fits everywhere, or a pair is trained, which is not planned."""
+    return trains_pair(recipe) or count_parameters(look_ahead(recipe.start).family.model)["total"] < SMALL
 
 
 def too_large(plan: RunPlan, found: Advice) -> ValueError:
