@@ -77,5 +77,7 @@ def test_what_is_the_users_is_asked_for() -> None:
 def test_the_table_shows_them(name: str, rate: str, batch: str, capsys: pytest.CaptureFixture[str]) -> None:
     line = shipped_recipes()[f"pair/{name}"].line()
     assert (line.generation, line.size, line.rate, line.batch) == ("1", "14B", rate, f"{batch} pairs")
-    assert main(["recipes", "pair"]) == 0
+    assert main(["recipes", "pair/", "--memory"]) == 0
     assert f"pair/{name}" in capsys.readouterr().out
+    assert main(["recipes", f"pair/{name}"]) == 0
+    assert "objective  pair_" in capsys.readouterr().out

@@ -11,12 +11,11 @@ from tessera.cli.terminal.tables import figures_table, say
 from tessera.models.accounting import count_parameters
 from tessera.runtime.progress import Progress, silent
 from tessera.runtime.shown import counted
-from tessera.train.objective.pairing.stage import PairStage
 from tessera.train.parallel.ranks import join
 from tessera.train.plan.fit import Advice, advise
 from tessera.train.plan.machine import USUAL, find_machine, with_speed
 from tessera.train.plan.prospect import look_ahead
-from tessera.train.plan.run_plan import DTYPES, RunPlan, StagePlan, plan_run
+from tessera.train.plan.run_plan import DTYPES, RunPlan, StagePlan, plan_run, trains_pair
 from tessera.train.recipe import Recipe
 
 SMALL = 50_000_000
@@ -59,11 +58,6 @@ def require_memory(recipe: Recipe) -> None:
     plan = plan_run(recipe, machine, read_data=False)
     if plan.fullest.total > USUAL.far * machine.memory:
         raise too_large(plan, advise(recipe, plan))
-
-
-def trains_pair(recipe: Recipe) -> bool:
-    """Whether it trains pictures and texts in one space, and no chat model."""
-    return isinstance(recipe.stages[0].objective, PairStage)
 
 
 def is_small(recipe: Recipe) -> bool:
