@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tessera.chat.frame_labels import FRAME_LABELS
-from tessera.chat.templates import TEMPLATES, get_template
+from tessera.chat.templates import TEMPLATES
 from tessera.chat.tokenizer import load_tokenizer
 from tessera.chat.tokenizer.training import train_tokenizer
 from tessera.chat.tokens import IMG_CONTEXT
@@ -29,6 +29,7 @@ TOKENIZER = train_tokenizer(["a small text"] * 3, 280)
 BY_NAME = {entry.name: entry for entry in entries()}
 
 RELEASED = {
+    *(f"InternVL-Chat-ViT-6B-Vicuna-{size}" for size in ("7B", "13B", "13B-448px")),
     *(f"InternVL-Chat-{v}" for v in ("V1-1", "V1-2", "V1-2-Plus", "V1-5", "V1-5-Plus", "V1-5-Int8")),
     *(f"Mini-InternVL-Chat-{size}-V1-5" for size in ("2B", "4B")),
     *(f"InternVL2-{size}" for size in ("1B", "2B", "4B", "8B", "8B-MPO", "26B", "40B", "Llama3-76B")),
@@ -56,7 +57,8 @@ def test_every_released_model_is_there() -> None:
 def test_every_member_is_consistent(name: str) -> None:
     family = get_family(name)
     assert family.name == name
-    assert family.template in TEMPLATES and family.frame_label in FRAME_LABELS
+    assert family.template in {*TEMPLATES, *family.declaration.templates}
+    assert family.frame_label in FRAME_LABELS
     assert family.tiling.tile_side == family.model.vision.image_size
     assert family.model.image_token_id < family.model.decoder.vocab_size
     assert family.model.vision.grid % family.model.shuffle_factor == 0
@@ -67,7 +69,8 @@ def test_every_member_is_consistent(name: str) -> None:
 @pytest.mark.parametrize("entry", entries(), ids=Entry.name.fget)
 def test_an_entry_and_its_family_agree(entry: Entry) -> None:
     family = entry.family()
-    assert family.model.tokens_per_tile == entry.tokens_per_tile == 256
+    assert family.model.tokens_per_tile == entry.tokens_per_tile
+    assert entry.tokens_per_tile == 256 or entry.generation == "1"
     assert family.tiling == entry.tiling
     assert entry.hub == f"OpenGVLab/{entry.name}" and entry.layouts["official"] == entry.hub
     scaling = family.model.decoder.rope_scaling
@@ -138,9 +141,11 @@ def test_prompts_and_pictures_by_generation() -> None:
     }
     assert {name: BY_NAME[name].template for name in templates} == templates
     for entry in entries():
-        early = entry.generation in ("1.1", "1.2")
-        assert entry.tiling.dynamic is not early and (entry.family().model.ps_version == "v1") is early
-        assert (entry.frame_label == "cards") == entry.generation.startswith("1.")
+        early = entry.generation in ("1", "1.1", "1.2")
+        assert entry.tiling.dynamic is not early
+        shuffled = entry.family().model.shuffle_factor > 1
+        assert (entry.family().model.ps_version == "v1") is (early and shuffled)
+        assert (entry.frame_label == "cards") == (float(entry.generation) < 2)
         assert entry.family().system_text is None, "the template's own text"
     assert get_family("InternVL-Chat-V1-1").model.select_layer == -4
 
@@ -251,6 +256,7 @@ def test_doubts_are_named() -> None:
     assert BY_NAME["InternVL2-8B"].doubts == () == BY_NAME["InternVL3-1B"].doubts
     known = {"repository", "template", "system text", "initial values", "select_layer", "ps_version"}
     known |= {"language model", "patch channels", "most tiles"}
+    known |= {"mm_vision_tower", "weight files", "legacy (of the tokenizer)"}
     known |= {"audio tokens", "audio.pool", "audio.pool_before_norm", "audio.mask_padding"}
     fields = {"vocabulary", "image_token", "bos", "eps", "positions", "scaling", "balance"}
     for entry in entries():
@@ -269,8 +275,8 @@ def test_listing_needs_no_torch(repo_root: Path) -> None:
 
 
 def test_stops_of_every_template_are_written_by_its_tokenizers() -> None:
-    """ChatML marks end answers for all but Phi-3, GPT-OSS and 1.1, whatever the model's own end is."""
-    ends = {entry.template: get_template(entry.template).stop for entry in entries()}
+    """ChatML marks end answers for all but Phi-3, GPT-OSS, 1.0 and 1.1, whatever the model's own end is."""
+    ends = {entry.template: entry.chat_template.stop for entry in entries()}
     assert ends.pop("phi3-chat") == "<|end|>" and ends.pop("internvl_zh") == "</s>"
-    assert ends.pop("internvl3_5_gpt_oss") == "<|return|>"
+    assert ends.pop("internvl3_5_gpt_oss") == "<|return|>" and ends.pop("vicuna_v1") == "</s>"
     assert set(ends.values()) == {"<|im_end|>"}

@@ -56,7 +56,8 @@ def numbers(module: nn.Module) -> int:
 def test_published_figures_are_met(entry: Entry) -> None:
     counted = entry.parameters()
     figures = entry.published.parts()
-    assert "total" in figures and entry.published.source
+    assert entry.published.source
+    assert "total" in figures or {"vision", "decoder"} <= figures.keys(), "nothing to hold the sum against"
     assert "vision" in figures or not entry.model.vision.num_hidden_layers
     for part, figure in figures.items():
         assert fits(figure, counted[part]), (part, figure, counted[part])

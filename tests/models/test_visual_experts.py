@@ -6,6 +6,7 @@ none, mixed streams are checked token by token, and decoding goes on with text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import nn
 from tessera.models import decoder as decoders
 from tessera.models.config import DecoderConfig
 from tessera.models.decoder import Decoder
+from tessera.models.routing import is_visual, visual_twin
 from tessera.nn.attention.cache import KVCache
 from tessera.nn.attention.layout import Packed, Paged
 from tessera.nn.recompute import set_recompute
@@ -35,10 +37,11 @@ SIZES: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def made() -> Decoder:
+@pytest.fixture(params=[False, True], ids=["feed-forward", "attention, too"])
+def made(request: pytest.FixtureRequest) -> Decoder:
     torch.manual_seed(0)
-    return Decoder(DecoderConfig(architecture="internlm2", visual_experts=True, **SIZES)).eval()
+    experts = {"visual_experts": True, "visual_attention": request.param}
+    return Decoder(DecoderConfig(architecture="internlm2", **experts, **SIZES)).eval()
 
 
 def blocks(made: Decoder) -> Iterator[Any]:
@@ -46,9 +49,11 @@ def blocks(made: Decoder) -> Iterator[Any]:
 
 
 def like_text(made: Decoder) -> None:
-    """Experts with the weights of the text's feed-forward, as training begins."""
-    for block in blocks(made):
-        block.mlp_visual.load_state_dict(block.mlp.state_dict())
+    """Experts with the weights of what text meets, as training begins."""
+    weights = made.state_dict()
+    for name, weight in weights.items():
+        if (twin := visual_twin(name)) != name and twin in weights:
+            weights[twin].copy_(weight)
 
 
 def plain(made: Decoder) -> Decoder:
@@ -90,8 +95,8 @@ def test_experts_like_the_text_change_nothing_for_any_mask(made: Decoder) -> Non
 
 @torch.no_grad()
 def test_text_asks_no_expert(made: Decoder) -> None:
-    for block in blocks(made):
-        for weight in block.mlp_visual.parameters():
+    for name, weight in made.named_parameters():
+        if is_visual(name):
             weight.fill_(float("nan"))
     x, expected = stream(made), plain(made)(stream(made), Packed(LENGTHS))
     for mask in (None, torch.zeros_like(MASK)):
@@ -103,6 +108,9 @@ def by_hand(made: Decoder, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     theirs = llama(made)
     for layer, own in zip(theirs.layers, blocks(made), strict=True):
         layer.mlp = TokenByToken(layer.mlp, own.mlp_visual, mask)
+        for name in ("q_proj", "k_proj", "v_proj", "o_proj") if own.self_attn.visual is not None else ():
+            text, visual = layer.self_attn.get_submodule(name), own.self_attn.visual.get_submodule(name)
+            setattr(layer.self_attn, name, TokenByToken(text, visual, mask))
     out: torch.Tensor = theirs(inputs_embeds=x[None]).last_hidden_state[0]
     return out
 
@@ -175,9 +183,14 @@ def test_gradients_are_those_of_both_experts_blended(made: Decoder, recompute: A
     made.zero_grad()
     for block in blocks(made):
         block.mlp, block.mlp_visual = Blended(block.mlp, block.mlp_visual, MASK), None
+        attention, visual = block.self_attn, block.self_attn.visual
+        for name, module in list(visual.named_children()) if visual is not None else ():
+            setattr(attention, name, Blended(attention.get_submodule(name), module, MASK))
+        attention.visual = None
     made(x, Packed(LENGTHS)).index_select(0, rows).square().sum().backward()
     for name, weight in made.named_parameters():
-        name = name.replace("mlp.text.", "mlp.").replace("mlp.visual.", "mlp_visual.")
+        name = re.sub(r"self_attn\.(._proj)\.visual\.", r"self_attn.visual.\1.", name)
+        name = name.replace("mlp.visual.", "mlp_visual.").replace(".text.", ".")
         if weight.grad is not None:  # embeddings and head have no part in it
             torch.testing.assert_close(found[name], weight.grad, **TOLERANCE)
 
@@ -196,9 +209,8 @@ class Blended(nn.Module):
 def test_an_expert_without_tokens_gets_a_gradient_of_zero(made: Decoder) -> None:
     """Else processes that share its weights out would wait for each other forever."""
     made.train()(stream(made), Packed(LENGTHS), visual=torch.zeros_like(MASK)).sum().backward()
-    for block in blocks(made):
-        for weight in block.mlp_visual.parameters():
-            assert weight.grad is not None and not weight.grad.any()
+    found = [weight.grad for name, weight in made.named_parameters() if is_visual(name)]
+    assert found and all(grad is not None and not grad.any() for grad in found)
 
 
 def test_cached_text_takes_the_same_way_as_without_experts(
@@ -216,5 +228,11 @@ def test_cached_text_takes_the_same_way_as_without_experts(
 
 
 def test_parameters_are_counted(made: Decoder) -> None:
-    held = sum(weight.numel() for weight in made.parameters())
-    assert made.config.weights().total == held
+    assert made.config.weights().total == sum(weight.numel() for weight in made.parameters())
+    idle = sum(weight.numel() for name, weight in made.named_parameters() if is_visual(name))
+    assert made.config.idle_weights() == idle
+
+
+def test_attention_alone_has_no_experts() -> None:
+    with pytest.raises(ValueError, match="visual_attention without visual_experts"):
+        DecoderConfig(visual_attention=True, **SIZES)

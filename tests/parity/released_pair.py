@@ -124,19 +124,18 @@ def qllama(
         root = f"qllama.model.layers.{layer}."
         x = x + _attend_itself(weights, root, _norm(weights, f"{root}input_layernorm", x), allowed)
         if layer % 2 == 0 and sight is not None:
-            x = x.clone()
-            x[:, :QUERIES] += _look(weights, root, x[:, :QUERIES], sight)
+            heads, tail = x[:, :QUERIES], x[:, QUERIES:]
+            x = torch.cat((heads + _look(weights, root, heads, sight), tail), 1)
         mlp = LlamaMLP(settings)
         names = ("gate_proj", "up_proj", "down_proj")
-        mlp.load_state_dict({f"{name}.weight": weights[f"{root}mlp.{name}.weight"] for name in names})
-        x = x + mlp(_norm(weights, f"{root}post_attention_layernorm", x))
+        own = {f"{name}.weight": weights[f"{root}mlp.{name}.weight"] for name in names}
+        x = x + torch.func.functional_call(mlp, own, _norm(weights, f"{root}post_attention_layernorm", x))
     return _norm(weights, "qllama.model.norm", x)
 
 
 def _norm(weights: State, name: str, x: torch.Tensor) -> torch.Tensor:
     norm = LlamaRMSNorm(x.shape[-1], 1e-6)
-    norm.load_state_dict({"weight": weights[f"{name}.weight"]})
-    out: torch.Tensor = norm(x)
+    out: torch.Tensor = torch.func.functional_call(norm, {"weight": weights[f"{name}.weight"]}, x)
     return out
 
 

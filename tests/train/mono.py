@@ -8,8 +8,8 @@ from tessera.models.vlm import VLM
 from tests.train import tiny
 
 
-def model(seed: int = 0) -> VLM:
+def model(seed: int = 0, name: str = "nano_mono") -> VLM:
     """With its own weights."""
-    built = VLM(fresh("nano_mono", tiny.tokenizer()).model)
+    built = VLM(fresh(name, tiny.tokenizer()).model)
     initialise(built, seed)
     return built.train()

@@ -393,6 +393,5 @@ def _picture_first(parts: Sequence[Part], generate: bool) -> Sequence[Part]:
     media = [part for part in parts if not isinstance(part, Text)]
     if len(media) != 1 or (generate and parts[0] is media[0]):
         return parts
-    words = "".join(part.text for part in parts if isinstance(part, Text))
-    words = words if generate else words.strip()
+    words = "".join(part.text for part in parts if isinstance(part, Text)).strip()
     return [*media, Text("\n" + words)] if words else media

@@ -69,7 +69,8 @@ class Template:
     channels: Channels | None = None
     """How a thought stands apart from the answer, where that is not by `<think>` in the text."""
     picture_first: bool = False
-    """A turn's one picture comes before its words, on a line of its own; training strips those (LLaVA)."""
+    """A turn's one picture comes before its words, on a line of its own. These are stripped, but where a
+    question is asked whose picture is in front already (LLaVA)."""
     captions: bool = False
     """For training alone: one picture and its caption, of whose question no word is written; the caption ends
     with `stop` as text, no token."""

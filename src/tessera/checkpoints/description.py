@@ -1,6 +1,6 @@
 """What a checkpoint folder says about itself, before any weight is read."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from tessera.chat.tokenizer import Tokenizer, load_tokenizer
 from tessera.checkpoints import own
 from tessera.checkpoints.files.folder import what_it_is
-from tessera.families.architecture import Architecture, PublishedLayout, Reading
+from tessera.families.architecture import Architecture, PublishedLayout, Reading, StoredKeys
 from tessera.families.catalogue import refusal
 from tessera.families.family import Family
 from tessera.families.registry import find_layout
@@ -72,7 +72,7 @@ def with_known_reason(folder: Path) -> Iterator[None]:
         raise ValueError(f"{told} ({error})") from error
 
 
-def describe(folder: Path, keys: Collection[str]) -> Description:
+def describe(folder: Path, keys: StoredKeys) -> Description:
     """Read config and tokenizer; `keys` are the tensors in the files, empty when they are not known.
 
     Raises ValueError naming file, key and remedy.
@@ -95,7 +95,7 @@ def describe(folder: Path, keys: Collection[str]) -> Description:
     return Description(**vars(reading), tokenizer=tokenizer, layout=name)
 
 
-def _read(folder: Path, layout: PublishedLayout, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
+def _read(folder: Path, layout: PublishedLayout, tokenizer: Tokenizer, keys: StoredKeys) -> Reading:
     """config.json; a value of it that no model can have is told with the file's name."""
     try:
         return layout.read_config(folder, tokenizer, keys)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from tessera.checkpoints.description import (
     with_known_reason,
 )
 from tessera.checkpoints.files.folder import holds_weights
+from tessera.checkpoints.files.joined import JoinedSource, folder_of
 from tessera.checkpoints.files.lora import MergedReader, is_lora
 from tessera.checkpoints.files.shards import ShardReader, TensorSource
 from tessera.checkpoints.files.views import Int8View, ResizedPositions, is_int8
@@ -32,6 +33,7 @@ from tessera.checkpoints.quantised.awq import CODES, AwqView
 from tessera.checkpoints.quantised.form import CodedView, StoredCodes, form_of
 from tessera.checkpoints.quantised.mxfp4 import BLOCKS, Mxfp4View
 from tessera.checkpoints.weights import check_size, find_groups, read_own
+from tessera.families.architecture import StoredKeys
 from tessera.families.family import Family
 from tessera.families.keymap import Group
 from tessera.models.accounting import count_parameters
@@ -216,16 +218,17 @@ def open_weights(
     `dtype`: that of weights which are stored in 8 bits.
     """
     root = Path(folder)
-    with ShardReader(root) as reader:
+    with ShardReader(root) as reader, ExitStack() as others:
         with with_known_reason(root):
             found = published_layout(root)  # before the weights: a folder of something else is named as such
             source, notes = stored_views(reader, dtype, merge_lora, found[2].LORA_RANKS if found else {})
             stored = source if isinstance(source, StoredCodes) else None
-            described = describe(root, source.files)
+            described = describe(root, StoredKeys(source.files, source.shape))
+            source, *parts = _joined(source, described, others)
             if grid := described.stored_grid:
                 key = described.keymap.group(grid.parameter).stored[0]
                 source = ResizedPositions(source, key, grid.stored, grid.wanted)
-            check_size(described.family.model, reader)
+            check_size(described.family.model, reader, *parts)
             model = empty_model(described.family)
             groups = find_groups(dict(model.named_parameters()), described.keymap, source)
             _check_linears(model, groups, stored)
@@ -242,11 +245,22 @@ def read_description(folder: str | Path) -> Description:
         raise ValueError(f"checkpoint folder {root} does not exist; give the folder that holds the config")
     if not holds_weights(root):
         with with_known_reason(root):
-            return describe(root, ())
-    with ShardReader(root) as reader, with_known_reason(root):
-        described = describe(root, reader.files)
-        check_size(described.family.model, reader)
+            return describe(root, StoredKeys())
+    with ShardReader(root) as reader, ExitStack() as others, with_known_reason(root):
+        described = describe(root, StoredKeys(reader.files, reader.shape))
+        _, *parts = _joined(reader, described, others)
+        check_size(described.family.model, reader, *parts)
     return described
+
+
+def _joined(
+    source: TensorSource, described: Description, others: ExitStack
+) -> tuple[TensorSource, *tuple[ShardReader, ...]]:
+    """The files' tensors with those of a part in a folder of its own, and what reads that folder."""
+    if (apart := described.apart) is None:
+        return (source,)
+    part = others.enter_context(ShardReader(folder_of(apart, source.folder / CONFIG_FILE)))
+    return JoinedSource(source, part, apart.prefix), part
 
 
 def empty_model(family: Family) -> VLM:

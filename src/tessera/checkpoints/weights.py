@@ -25,11 +25,12 @@ def stored_keys(expected: Iterable[str], keymap: KeyMap) -> dict[str, Group]:
 READABLE = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
-def check_size(config: ModelConfig | PairConfig, reader: ShardReader) -> None:
+def check_size(config: ModelConfig | PairConfig, reader: ShardReader, *others: ShardReader) -> None:
     """A model that the files cannot hold is refused before it is built, which costs memory and time even
-    without weights. ValueError naming both sizes."""
+    without weights. `others` hold parts of it. ValueError naming both sizes."""
     wanted, layers = count_parts(config)["total"], _layers(config.model_dump())
-    held, tensors = reader.size_on_disk(), len(reader.files)
+    readers = (reader, *others)
+    held, tensors = sum(one.size_on_disk() for one in readers), sum(len(one.files) for one in readers)
     # No format has less than half a byte a number, and every layer has tensors of its own.
     if wanted > 2 * held or layers > tensors:
         raise ValueError(

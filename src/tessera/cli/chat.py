@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import tessera
 from tessera.chat.message import Conversation, Message, ask, say
 from tessera.chat.tokenizer.content import ContentTokens
 from tessera.cli.command import MISTAKES
+from tessera.cli.link.showing import LinkFiles
 from tessera.cli.question import Media, QuestionCommand
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.sampling.options import read_sampling
@@ -82,6 +84,8 @@ class ChatCommand(QuestionCommand):
     pictures: PictureReading = PUBLISHED
     """How picture files become RGB."""
     sampling: Annotated[SamplingArguments, tyro.conf.arg(name="")] = SamplingArguments()
+    links: Path = Path("links")
+    """Folder for masks and pictures that an answer's link tokens become; made when there are any."""
 
     def run(self) -> int:
         sampling = asdict(self.sampling)
@@ -96,7 +100,8 @@ class ChatCommand(QuestionCommand):
         print(model.summary, file=sys.stderr)
         options = {"max_tiles": self.max_tiles, "visual_increment": self.visual_increment, **sampling}
         options["prefill"] = self.prefill
-        talk = Talk(model, options, () if self.system_text is None else (say("system", self.system_text),))
+        begun = () if self.system_text is None else (say("system", self.system_text),)
+        talk = Talk(model, options, begun, LinkFiles(self.links))
         asked = question or media.default_question
         if self.json or question or not on_terminal:
             self.tell(lambda: talk.answer_with_facts(asked, media), lambda: talk.answer_aloud(asked, media))
@@ -113,6 +118,7 @@ class Talk:
     model: ChatModel
     options: dict[str, Any]
     messages: tuple[Message, ...] = ()
+    links: LinkFiles = LinkFiles(Path("links"))
 
     def reset(self) -> None:
         """Forget everything said but the system text."""
@@ -135,8 +141,10 @@ class Talk:
                 self.messages = (*asked, say("assistant", stream.answer.whole))
             raise
         print()
-        self.messages = (*asked, say("assistant", stream.answer.whole))
-        return stream.answer
+        answer = stream.answer
+        self.messages = (*asked, say("assistant", answer.whole))
+        _tell_links(self.links.save(answer))
+        return answer
 
     def answer_with_facts(self, question: str, media: Media) -> dict[str, Any]:
         """One answer with what it cost and every setting."""
@@ -150,6 +158,7 @@ class Talk:
             "question": question,
             "answer": answer,
             "thought": answer.thought,
+            **self.links.save(answer),
             "finish": completion.finish,
             "prompt_tokens": completion.prompt_tokens,
             "new_tokens": len(completion.ids),
@@ -165,6 +174,19 @@ class Talk:
 def _think_aloud(piece: str) -> None:
     """A thought is no part of the answer: it goes where notes go."""
     print(piece, end="", file=sys.stderr, flush=True)
+
+
+def _tell_links(told: Mapping[str, Any]) -> None:
+    """Where masks and pictures are, and what could not be made."""
+    for link in told.get("links", ()):
+        for mask in link.get("masks", ()):
+            print(f"{link['token']}: {mask['file']}", file=sys.stderr)
+        for file in link.get("pictures", ()):
+            print(f"{link['token']}: {file}", file=sys.stderr)
+        if "fault" in link:
+            print(f"note: {link['fault']}", file=sys.stderr)
+    for file in told.get("overlays", ()):
+        print(f"laid over the picture: {file}", file=sys.stderr)
 
 
 def converse(talk: Talk, media: Media) -> None:

@@ -40,6 +40,10 @@ PRM = {
     "score": Verb("rate responses, each step and the whole", "reward.score:PrmScoreCommand"),
     "evaluate": Verb("measure one on labelled steps", "reward.evaluate:PrmEvaluateCommand"),
 }
+LINK = {
+    "draw": Verb("write drawn pictures with questions about masks", "link.draw:LinkDrawCommand"),
+    "evaluate": Verb("measure how well a model's masks fit", "link.evaluate:LinkEvaluateCommand"),
+}
 RECIPE_FIELDS = (
     *("name", "best", "save_every", "save_dtype", "save_in_background"),
     *("log_every", "on_nonfinite", "most_skipped"),
@@ -72,8 +76,9 @@ VERBS = {
     "data": Verb("check, preview, pack, filter and build training data", DATA),
     "prefer": Verb("make preference data: sample, score, pair", PREFER),
     "prm": Verb("process reward models: make data, rate responses, measure one", PRM),
+    "link": Verb("answers that are masks: draw data, measure a model", LINK),
 }
-GROUPS: tuple[list[str], ...] = ([], ["data"], ["data", "build"], ["prefer"], ["prm"])
+GROUPS: tuple[list[str], ...] = ([], ["data"], ["data", "build"], ["prefer"], ["prm"], ["link"])
 """Words behind which another verb is missing: the answer is a list of them."""
 ABOUT = """The InternVL series, end to end. `tessera VERB --help` lists the options of a verb, `tessera
 --version` prints the version, `tessera --tyro-print-completion bash` (or zsh) what completes in a shell."""

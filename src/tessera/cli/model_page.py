@@ -8,7 +8,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from tessera.chat.frame_labels import FRAME_LABELS
-from tessera.chat.templates import get_template
 from tessera.families.entry import Component, Entry, Released
 from tessera.models.accounting import Stored, kv_cache_bytes_per_token
 
@@ -66,8 +65,10 @@ def _show(sections: Mapping[str, Rows], console: Console) -> None:
 
 def prompt_example(entry: Entry) -> str:
     """A question about one picture as this model reads it, placeholders counted instead of written out."""
-    template = get_template(entry.template)
-    picture = f"<img><IMG_CONTEXT>×{entry.picture_tokens - 2}</img>"
+    template = entry.chat_template
+    tokens = template.tokens
+    count = entry.picture_tokens - bool(tokens.start) - bool(tokens.end)
+    picture = f"{tokens.start}{tokens.context}×{count}{tokens.end}"
     opening = f"{template.system_prefix}{template.system_text}{template.system_end}"
     question = f"{template.user_prefix}{picture}\nDescribe the picture.{template.user_end}"
     return f"{entry.language.bos}{opening}{question}{template.assistant_prefix}"
@@ -92,16 +93,18 @@ def _parts(one: Released) -> Rows:
         yield from _text(one)
     figures = {name.replace("decoder", "language model"): f for name, f in one.published.parts().items()}
     published = ", ".join(f"{name} {figure}B" for name, figure in figures.items())
-    active = isinstance(one, Entry) and one.model.decoder.experts and f", {_count(one.active)} for a token"
+    met = one.active if isinstance(one, Entry) else counts["total"]
+    active = f", {_count(met)} for a token" if met < counts["total"] else ""
     yield (
         "parameters",
-        f"{_count(counts['total'])}{active or ''}; published: {published} ({one.published.source})",
+        f"{_count(counts['total'])}{active}; published: {published} ({one.published.source})",
     )
 
 
 def _text(entry: Entry) -> Rows:
     decoder, language = entry.model.decoder, entry.language
-    vocabulary = f"{decoder.vocab_size:,} rows, {language.tokenizer}; <IMG_CONTEXT> is {language.image_token}"
+    context = entry.chat_template.tokens.context
+    vocabulary = f"{decoder.vocab_size:,} rows, {language.tokenizer}; {context} is {language.image_token}"
     yield "vocabulary", vocabulary
     scaling = decoder.rope_scaling
     stretched = f", {scaling.kind} scaling × {scaling.factor:g}" if scaling else ""
@@ -112,12 +115,15 @@ def _text(entry: Entry) -> Rows:
 def _pictures(entry: Entry) -> Rows:
     side = entry.model.tile_side
     cut = f"1 to {entry.tiling.max_tiles} squares of {side} px by shape and size, then the whole as one more"
-    yield "cut into", cut if entry.tiling.dynamic else f"every picture squeezed into one square of {side} px"
-    most = f"at most {entry.picture_tokens:,} a picture with <img> and </img>"
+    how = {"squeeze": "squeezed into", "pad": "padded to", "crop": "cropped to"}[entry.tiling.square]
+    yield "cut into", cut if entry.tiling.dynamic else f"every picture {how} one square of {side} px"
+    tokens = entry.chat_template.tokens
+    around = f" with {tokens.start} and {tokens.end}" if tokens.start else ""
+    most = f"at most {entry.picture_tokens:,} a picture{around}"
     yield "tokens", f"{entry.tokens_per_tile} a square; {most}"
     label = f"{FRAME_LABELS[entry.frame_label]!r} ({entry.frame_label})"
     yield "video frames", f"one square each, behind {label}"
-    stops = " or ".join(get_template(entry.template).stops)
+    stops = " or ".join(entry.chat_template.stops)
     yield "template", f"{entry.template}; answers end with {stops}"
 
 

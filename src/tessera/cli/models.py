@@ -112,7 +112,7 @@ def _gigabytes(size: int) -> str:
 
 def _active(one: Released) -> str:
     """Below the size, what of it a token meets, where that is less."""
-    if not isinstance(one, Entry) or one.model.decoder.experts is None:
+    if not isinstance(one, Entry) or one.active == one.parameters()["total"]:
         return ""
     return f"\nA{one.active / 1e9:.1f}B"
 

@@ -31,6 +31,42 @@ class StoredGrid:
     wanted: int
 
 
+class StoredKeys(Collection[str]):
+    """Names of the tensors in a folder's files, none when they are unknown; and their shapes."""
+
+    def __init__(self, names: Collection[str] = (), shape: Callable[[str], Shape] | None = None) -> None:
+        self._names, self._shape = names, shape
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def shape(self, name: str) -> Shape:
+        """The shape of a stored tensor."""
+        assert self._shape is not None, "names without files have no shapes"
+        return self._shape(name)
+
+
+@dataclass(frozen=True)
+class PartApart:
+    """A part whose weights lie in a folder of their own: `prefix` goes before their names.
+
+    name: as the config names the folder, under `key`; places: where it may lie, in the order of looking; hub:
+    what it is called on the hub, where nothing lies in these.
+    """
+
+    prefix: str
+    key: str
+    name: str
+    places: tuple[Path, ...]
+    hub: str
+
+
 @dataclass(frozen=True)
 class Reading:
     """What a folder's config says: a member of the family, and what is to be known beside it."""
@@ -42,6 +78,7 @@ class Reading:
     """Harmless oddities and what was made of them, one sentence each."""
     card: dict[str, Any] = field(default_factory=dict)
     stored_grid: StoredGrid | None = None
+    apart: PartApart | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +100,7 @@ class PublishedLayout(Protocol):
     """One published way to lay out a checkpoint folder; a module of the family folder."""
 
     MODEL_TYPE: str
-    """`model_type` of config.json, by which a folder is recognised."""
+    """`model_type` of config.json, by which a folder is recognised. `ALSO`, where there: further ones."""
     FILES: tuple[str, ...]
     """Files beside weights and tokenizer that `write_config` makes."""
     LORA_RANKS: Mapping[str, str]
@@ -72,7 +109,7 @@ class PublishedLayout(Protocol):
     def reads(self, config: Mapping[str, Any]) -> bool:
         """Whether a config.json of this `model_type` is this layout's; several may share the type."""
 
-    def read_config(self, folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
+    def read_config(self, folder: Path, tokenizer: Tokenizer, keys: StoredKeys) -> Reading:
         """The member that the folder describes; `keys` are the tensors in its files, empty when unknown.
 
         Raises ValueError naming file, key and remedy.

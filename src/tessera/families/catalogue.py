@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tessera.families.entry import OWNER, Component, Entry, Released
 from tessera.families.internvl import catalogue as internvl
 from tessera.families.internvl_g import catalogue as internvl_g
+from tessera.families.llava import catalogue as llava
 from tessera.families.mono import catalogue as mono
 from tessera.families.omni import catalogue as omni
 from tessera.models.config import ModelConfig
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 FORMS = ("-hf", "-AWQ")
 """transformers' layout, and linears in 4 bits."""
-CATALOGUES = (internvl, internvl_g, mono, omni)
+CATALOGUES = (llava, internvl, internvl_g, mono, omni)
 """The catalogue of every family folder."""
 
 

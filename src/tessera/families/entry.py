@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from tessera.chat.templates import Template, get_template
 from tessera.imaging.grid import Tiling
 from tessera.models.accounting import Counted, Stored, bytes_to_load, count_parameters, count_parts
 from tessera.models.config import DecoderConfig, ModelConfig, VisionConfig
@@ -202,9 +203,18 @@ class Entry(Released):
         return f"1-{self.tiling.max_tiles}" if self.tiling.dynamic else "1"
 
     @property
+    def chat_template(self) -> Template:
+        """The template, its family's own or one of all."""
+        from tessera.families.registry import get_architecture
+
+        return get_architecture(self.architecture).templates.get(self.template) or get_template(self.template)
+
+    @property
     def picture_tokens(self) -> int:
-        """Tokens of a picture that fills the grid: tiles, thumbnail, `<img>` and `</img>`."""
-        return (self.tiling.max_tiles + self.tiling.thumbnail) * self.tokens_per_tile + 2
+        """Tokens of a picture that fills the grid: tiles, thumbnail, and what stands around them."""
+        tokens = self.chat_template.tokens
+        around = bool(tokens.start) + bool(tokens.end)
+        return (self.tiling.max_tiles + self.tiling.thumbnail) * self.tokens_per_tile + around
 
     def parameters(self) -> dict[str, int]:
         """Weights by part: vision, connector, decoder, embeddings (part of decoder) and total."""

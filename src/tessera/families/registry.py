@@ -27,10 +27,11 @@ def register(architecture: Architecture) -> None:
 def architectures() -> dict[str, Architecture]:
     """Every architecture by name, the package's own first."""
     from tessera.families.internvl.architecture import INTERNVL
+    from tessera.families.llava.architecture import LLAVA
     from tessera.families.mono.architecture import MONO
     from tessera.families.omni.architecture import OMNI
 
-    own = (INTERNVL, MONO, OMNI)
+    own = (INTERNVL, LLAVA, MONO, OMNI)
     return {**{each.name: each for each in own}, **_REGISTERED}
 
 
@@ -50,7 +51,7 @@ def find_layout(config: Mapping[str, Any], where: str) -> tuple[Architecture, st
     """
     model_type = config.get("model_type")
     every = [(found, *named) for found in architectures().values() for named in found.layouts.items()]
-    alike = [one for one in every if model_type == one[2].MODEL_TYPE and one[2].reads(config)]
+    alike = [one for one in every if model_type in _types(one[2]) and one[2].reads(config)]
     if alike:
         return next((one for one in alike if one[0].name != FIRST), alike[0])
     known = " and ".join(dict.fromkeys(layout.MODEL_TYPE for *_, layout in every))
@@ -58,6 +59,10 @@ def find_layout(config: Mapping[str, Any], where: str) -> tuple[Architecture, st
         f"{where}: model_type = {shown(model_type)} is unknown; this version opens {known}, so give an "
         "InternVL chat model in the original, transformers' or Tessera's layout"
     )
+
+
+def _types(layout: PublishedLayout) -> tuple[str, ...]:
+    return (layout.MODEL_TYPE, *getattr(layout, "ALSO", ()))
 
 
 def find_encoder(model_type: object) -> Callable[[Path], EncoderReading] | None:

@@ -122,6 +122,8 @@ class DecoderConfig(Config):
     tie_word_embeddings: bool = False
     visual_experts: bool = False
     """A second feed-forward in every block, of the same shape, for tokens of pictures (Mono-InternVL)."""
+    visual_attention: bool = False
+    """Projections of attention for tokens of pictures, too (unverified: docs/facts/mono.md)."""
     max_position_embeddings: Length = 32768
     rope_scaling: RopeScaling | None = None
 
@@ -136,6 +138,8 @@ class DecoderConfig(Config):
             self._check_longrope(self.rope_scaling)
         if self.experts is not None and self.visual_experts:
             raise ValueError("visual_experts with experts: no decoder has both; leave one out")
+        if self.visual_attention and not self.visual_experts:
+            raise ValueError("visual_attention without visual_experts: give both, or leave it out")
         if self.sliding_layers and self.sliding_window is None:
             raise ValueError("sliding_layers without sliding_window: say how many tokens they see")
         return self
@@ -183,6 +187,7 @@ class DecoderConfig(Config):
         if self.sliding_layers:
             more += f", {len(self.sliding_layers)} layers see {self.sliding_window} tokens"
         twice = " for text and again for pictures" if self.visual_experts else ""
+        twice += ", as are attention's projections" if self.visual_attention else ""
         parts = f"feed-forward {self.intermediate_size}{twice}"
         if experts := self.experts:
             parts = f"{experts.count} experts of {experts.intermediate_size}, {experts.top_k} for a token"
@@ -203,22 +208,35 @@ class DecoderConfig(Config):
     def weights(self) -> Weights:
         """Weights of embeddings, blocks, last norm and output head; a tied head counts once."""
         width, heads = self.hidden_size, self.num_attention_heads
-        queries, keys = heads * self.head_width, self.num_key_value_heads * self.head_width
-        forward = matrix(self.intermediate_size, width) * 2 + matrix(width, self.intermediate_size)
         block = (
-            matrix(queries, width, self.attention_bias)
-            + matrix(keys, width, self.attention_bias) * 2
-            + matrix(width, queries, self.attention_output_bias)
+            self._projections
             + Weights(2 * width + (2 * self.head_width if self.qk_norm else 0))
             + Weights(heads if self.attention_sinks else 0)
+            + self._visual
         )
-        dense = forward * (1 + self.visual_experts)
         depth, sparse = self.num_hidden_layers, self._sparse
-        inner = dense * (depth - sparse)
+        inner = self._feed_forward * (depth - sparse)
         if self.experts is not None:
             inner += self.experts.weights(width) * sparse
         tables = 1 if self.tie_word_embeddings else 2
         return block * depth + inner + Weights(tables * self.vocab_size * width + width)
+
+    @property
+    def _projections(self) -> Weights:
+        width, queries = self.hidden_size, self.num_attention_heads * self.head_width
+        keys = matrix(self.num_key_value_heads * self.head_width, width, self.attention_bias)
+        back = matrix(width, queries, self.attention_output_bias)
+        return matrix(queries, width, self.attention_bias) + keys * 2 + back
+
+    @property
+    def _feed_forward(self) -> Weights:
+        width, inner = self.hidden_size, self.intermediate_size
+        return matrix(inner, width) * 2 + matrix(width, inner)
+
+    @property
+    def _visual(self) -> Weights:
+        """Of a block, what tokens of pictures alone meet."""
+        return self._feed_forward * self.visual_experts + self._projections * self.visual_attention
 
     @property
     def _sparse(self) -> int:
@@ -226,9 +244,9 @@ class DecoderConfig(Config):
 
     def idle_weights(self) -> int:
         """Weights that a token does not meet: those of experts, routed or visual, that it does not take."""
-        width = self.hidden_size
         if self.experts is None:
-            return self.visual_experts * self.num_hidden_layers * 3 * width * self.intermediate_size
+            return self._visual.total * self.num_hidden_layers
+        width = self.hidden_size
         return self._sparse * (self.experts.weights(width).total - self.experts.active(width))
 
 

@@ -30,18 +30,29 @@ def choose(x: torch.Tensor, rows: torch.Tensor | None) -> torch.Tensor:
     return x if rows is None else x.index_select(0, rows)
 
 
-class DecoderAttention(nn.Module):
-    """Grouped-query attention with rotary positions, and in Qwen3 an RMS norm of each head before them."""
+class Projections(nn.Module):
+    """From states to queries, keys and values, and back from heads."""
 
-    def __init__(self, config: DecoderConfig, layer: int) -> None:
+    def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
-        width, self.head_width = config.hidden_size, config.head_width
-        queries = config.num_attention_heads * self.head_width
-        groups = config.num_key_value_heads * self.head_width
+        width, queries = config.hidden_size, config.num_attention_heads * config.head_width
+        groups = config.num_key_value_heads * config.head_width
         self.q_proj = nn.Linear(width, queries, bias=config.attention_bias)
         self.k_proj = nn.Linear(width, groups, bias=config.attention_bias)
         self.v_proj = nn.Linear(width, groups, bias=config.attention_bias)
         self.o_proj = nn.Linear(queries, width, bias=config.attention_output_bias)
+
+
+class DecoderAttention(Projections):
+    """Grouped-query attention with rotary positions, and in Qwen3 an RMS norm of each head before them.
+
+    `visual` projects tokens of pictures, where they have projections of their own.
+    """
+
+    def __init__(self, config: DecoderConfig, layer: int) -> None:
+        super().__init__(config)
+        self.head_width = config.head_width
+        self.visual = Projections(config) if config.visual_attention else None
         self.attend = Attend(layer, config.window_of(layer))
         self.sinks = nn.Parameter(torch.zeros(config.num_attention_heads)) if config.attention_sinks else None
         self.qk_norm = config.qk_norm
@@ -56,16 +67,50 @@ class DecoderAttention(nn.Module):
         layout: Layout,
         cache: KVCache | None = None,
         rows: torch.Tensor | None = None,
+        routes: Routes | None = None,
     ) -> torch.Tensor:
         """[T, D] to [T, D], or to [R, D] of the given rows alone."""
+        if routes is not None and self.visual is not None:
+            return self._routed(x, self.visual, routes, tables, layout, cache, rows)
         query = self._heads(self.q_proj(choose(x, rows)))  # [R or T, H, C]
         key, value = self._heads(self.k_proj(x)), self._heads(self.v_proj(x))  # [T, K, C]
+        result: torch.Tensor = self.o_proj(self._attended(query, key, value, tables, layout, cache, rows))
+        return result
+
+    def _routed(
+        self,
+        x: torch.Tensor,
+        visual: Projections,
+        routes: Routes,
+        tables: Tables,
+        layout: Layout,
+        cache: KVCache | None,
+        rows: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """The same with tokens of pictures through projections of their own."""
+        asked, every = routes.of_rows(rows), routes.tokens
+        query = self._heads(routed(choose(x, rows), asked, self.q_proj, visual.q_proj))
+        key = self._heads(routed(x, every, self.k_proj, visual.k_proj))
+        value = self._heads(routed(x, every, self.v_proj, visual.v_proj))
+        out = self._attended(query, key, value, tables, layout, cache, rows)
+        return routed(out, asked, self.o_proj, visual.o_proj)
+
+    def _attended(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        tables: Tables,
+        layout: Layout,
+        cache: KVCache | None,
+        rows: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """What the heads saw, side by side, [R or T, H * C]."""
         if self.qk_norm:
             query, key = self.q_norm(query), self.k_norm(key)
         query = rotate(query, *(choose(table, rows) for table in tables))
-        out = self.attend(query, rotate(key, *tables), value, layout, cache, rows, self.sinks)
-        result: torch.Tensor = self.o_proj(out.flatten(1))
-        return result
+        seen: torch.Tensor = self.attend(query, rotate(key, *tables), value, layout, cache, rows, self.sinks)
+        return seen.flatten(1)
 
     def _heads(self, x: torch.Tensor) -> torch.Tensor:
         return x.unflatten(-1, (-1, self.head_width))
@@ -98,8 +143,8 @@ class DecoderBlock(nn.Module):
         done = None if some else self._at_once(x, tables, layout, cache)
         if done is not None:
             return done
-        x = choose(x, rows) + self.self_attn(self.input_layernorm(x), tables, layout, cache, rows)
-        asked = None if routes is None else routes.tokens if rows is None else routes.asked
+        x = choose(x, rows) + self.self_attn(self.input_layernorm(x), tables, layout, cache, rows, routes)
+        asked = None if routes is None else routes.of_rows(rows)
         return x + routed(self.post_attention_layernorm(x), asked, self.mlp, self.mlp_visual)
 
     def _at_once(

@@ -6,6 +6,7 @@ in a model without experts (Mono-InternVL, arXiv 2410.08202; the released code e
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import torch
@@ -47,6 +48,10 @@ class Routes(NamedTuple):
         asked = visual.new_zeros(len(rows)) if rows.is_meta else visual[rows.to(visual.device)]
         return cls(tokens, TokenSplit.of(asked, device) if learns or bool(asked.any()) else None)
 
+    def of_rows(self, rows: torch.Tensor | None) -> TokenSplit | None:
+        """Of what a block computes: `rows`, or all for None."""
+        return self.tokens if rows is None else self.asked
+
     def to(self, device: torch.device) -> Routes:
         """The same on another device."""
         moved = (split and TokenSplit(*(rows.to(device) for rows in split)) for split in self)
@@ -71,6 +76,17 @@ def routed(
         if not len(rows) and torch.is_grad_enabled() and _is_trained(module):
             out = out + 0.0 * module(x[:1]).sum()
     return out
+
+
+def is_visual(name: str) -> bool:
+    """Whether a weight or a module of this name is for tokens of pictures alone."""
+    return re.search(r"\.(mlp_visual|self_attn\.visual)\.", name) is not None
+
+
+def visual_twin(name: str) -> str:
+    """Of what text meets, the name of what tokens of pictures meet in its place, where they do."""
+    name = name.replace(".mlp.", ".mlp_visual.")
+    return re.sub(r"\.self_attn\.(._proj\.)", r".self_attn.visual.\1", name)
 
 
 def _is_trained(module: nn.Module) -> bool:

@@ -1,6 +1,7 @@
 """Vision encoder, connector and decoder as one module that maps tensors to tensors."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import torch
 from torch import nn
@@ -63,7 +64,9 @@ class VLM(nn.Module):
 
     def connect(self, states: torch.Tensor) -> torch.Tensor:
         """The ViT's states [N, P, D_vision], on any device, to visual features [N, tokens_per_tile, D]."""
-        features: torch.Tensor = self.connector(states.to(next(self.connector.parameters()).device))
+        # Packed and quantised linears have buffers for parameters.
+        place = next(chain(self.connector.parameters(), self.connector.buffers())).device
+        features: torch.Tensor = self.connector(states.to(place))
         return features
 
     def hear(self, sounds: Sequence[Heard]) -> torch.Tensor:

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 
-def set_drop_path(model: nn.Module, highest: float | None) -> None:
+def set_drop_path(model: nn.Module, highest: float | None, uniform: bool = False) -> None:
     """Linear in depth from 0 to `highest` (docs/facts/architecture.md), in every module that has a rate
-    `drop_path`.
+    `drop_path`; `uniform`: `highest` in all of them.
 
     None leaves the model's own rates. ValueError when no module has one.
     """
@@ -17,5 +17,6 @@ def set_drop_path(model: nn.Module, highest: float | None) -> None:
     blocks: list[Any] = [module for module in model.modules() if hasattr(module, "drop_path")]
     if not blocks:
         raise ValueError(f"drop_path = {highest}: {type(model).__name__} drops no paths; leave it None")
-    for block, rate in zip(blocks, torch.linspace(0, highest, len(blocks)).tolist(), strict=True):
+    lowest = highest if uniform else 0.0
+    for block, rate in zip(blocks, torch.linspace(lowest, highest, len(blocks)).tolist(), strict=True):
         block.drop_path = rate

@@ -141,7 +141,7 @@ class Trainer:
                 self._keeper.restore(optimizer)
                 loader.load_state_dict(saved.position.loader, changed_data=self._changed_data)
             self.model.train()
-            set_drop_path(self.model, stage.drop_path)
+            set_drop_path(self.model, stage.drop_path, stage.drop_path_uniform)
             set_recompute(self.model, stage.recompute)
             set_compiled(self.model, stage.compile)
             with cached_states(stage, self.model, self.mesh):

@@ -39,6 +39,8 @@ class Stage(StageData):
     optimizer: OptimizerConfig = OptimizerConfig()
     drop_path: float | None = Field(default=None, ge=0, lt=1)
     """Highest drop-path rate of the ViT in this stage; None keeps the model's own."""
+    drop_path_uniform: bool = False
+    """That rate in every layer, instead of rates that rise from 0."""
     evaluation: EvaluationSpec | None = None
     """Questions that the model answers on the way."""
     recompute: Recompute = "none"

@@ -110,9 +110,12 @@ def with_steps(stage: Stage, sources: Sources, learner: Any) -> Stage:
 
 def _check_new_rows(recipe: Recipe) -> None:
     """New tokens whose rows no stage trains would stay what wrote their names before."""
-    if recipe.start.add_tokens and not any(trains(stage.rules, EMBEDDING) for stage in recipe.stages):
+    links = recipe.start.links.tokens if recipe.start.links else ()
+    new = (*recipe.start.add_tokens, *(link.token for link in links))
+    if new and not any(trains(stage.rules, EMBEDDING) for stage in recipe.stages):
+        field = "add_tokens" if recipe.start.add_tokens else "links"
         raise ValueError(
-            f"start.add_tokens: no stage trains the rows of {recipe.start.add_tokens[0]!r}: let the rules of "
+            f"start.{field}: no stage trains the rows of {new[0]!r}: let the rules of "
             f"one give {EMBEDDING} a learning_rate"
         )
 

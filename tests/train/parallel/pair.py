@@ -29,16 +29,20 @@ from tessera.nn.lora import LoRAConfig, replace_module
 from tessera.packing.mix import Draw, MixState
 from tessera.packing.pack import Pack, collate
 from tessera.packing.samples.encode import DrawEncoder
+from tessera.records.manifest import PlaygroundSource
 from tessera.runtime.interrupt import stop_on_signals
 from tessera.train.loop import Trainer
 from tessera.train.objective.contract import Beginning
 from tessera.train.objective.conversation import ConversationObjective
+from tessera.train.objective.pairing.first import PairContrastObjective
+from tessera.train.objective.pairing.retrieval import PairRetrievalObjective
 from tessera.train.objective.preference import PreferenceObjective
 from tessera.train.parallel.config import Parallel
 from tessera.train.parallel.dealing import deal
 from tessera.train.parallel.mesh import ProcessMesh, arrange
 from tessera.train.parallel.ranks import Ranks, join, totals
 from tessera.train.parallel.shard import parallelise, whole
+from tessera.train.recipe import Recipe, Stage, Start
 from tessera.train.setup import set_up
 from tessera.train.step import Step
 from tessera.train.update.masters import Masters
@@ -185,6 +189,21 @@ def preferences(mesh: ProcessMesh, folder: Path) -> dict[str, torch.Tensor]:
     return values | {"told": torch.stack([x.double().cpu() for x in told])}
 
 
+def contrasted(folder: Path, world: int) -> Trainer:
+    """Pictures and texts of a pair, eight a step: whole in one process, in two halves in two. Half of the
+    patches are hidden; then pairs of one caption share the target."""
+    source = (PlaygroundSource(suites={"text": 1.0}, levels={1: 1.0}),)
+    shared = {"steps": 2, "rules": (tiny.ALL,), "sources": source, "accumulate": world}
+    contrast = PairContrastObjective(pictures=8 // world, masked=0.5)
+    stages = (
+        Stage(name="contrast", objective=contrast, **shared),
+        Stage(name="retrieval", objective=PairRetrievalObjective(pictures=8 // world), **shared),
+    )
+    start = Start(family="nano_pair")
+    recipe = Recipe(name="contrasted", stages=stages, start=start, precision="float32", best="no")
+    return Trainer(set_up(recipe), folder)
+
+
 def matrices() -> list[torch.Tensor]:
     """Some that two processes can't halve."""
     generator = torch.Generator().manual_seed(0)
@@ -254,6 +273,8 @@ if __name__ == "__main__":
             _two(name, here, join())
         elif name in ("tune", "dealt"):
             (_tune if name == "tune" else _dealt)(here, join())
+        elif name == "contrasted":
+            list(contrasted(here / name, join().world).run())
         else:
             place, _, killed = name.partition(":")
             _run(here / place, killed)

@@ -27,10 +27,11 @@ EYES = (
 )
 
 
+@pytest.mark.parametrize("name", ["nano_mono", "nano_mono_attention"])
 @pytest.mark.parametrize("rules", [(tiny.ALL,), EYES], ids=["all", "experts"])
-def test_flops_are_those_of_a_step(rules: tuple[Rule, ...]) -> None:
+def test_flops_are_those_of_a_step(rules: tuple[Rule, ...], name: str) -> None:
     """Text and pictures in other shares than the plan's own trial has."""
-    model = mono.model()
+    model = mono.model(name=name)
     assign(model, rules)
     for count_ in (2, 4):
         pack = collate(tiny.samples(count_))

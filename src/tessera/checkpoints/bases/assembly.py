@@ -29,6 +29,7 @@ from tessera.imaging.grid import Tiling
 from tessera.models.config import ModelConfig, VLMConfig
 from tessera.models.decoder import Decoder
 from tessera.models.initialise import initialise, without_memory
+from tessera.models.routing import visual_twin
 from tessera.models.vlm import VLM
 from tessera.runtime.atomic import atomic_folder
 from tessera.runtime.seeds import derive_seed
@@ -136,16 +137,14 @@ class Assembly:
             yield from self._of_decoder(parts["decoder"], self.decoder)
 
     def _of_decoder(self, module: nn.Module, base: DecoderBase) -> Iterator[tuple[str, torch.Tensor]]:
-        """As stored; visual experts that it lacks begin as copies of the text's feed-forward."""
-        if self.source.decoder.visual_experts == base.config.visual_experts:
-            yield from part_tensors(module, "decoder", base.folder)
-            return
+        """As stored; what tokens of pictures meet alone and it lacks begins as a copy of what text meets."""
         with without_memory():
             stored = Decoder(base.config)
+        wanted = dict(module.named_parameters()).keys() - dict(stored.named_parameters()).keys()
         for name, tensor in part_tensors(stored, "decoder", base.folder):
             yield name, tensor
-            if ".mlp." in name:
-                yield name.replace(".mlp.", ".mlp_visual."), tensor
+            if (twin := visual_twin(name)).removeprefix("decoder.") in wanted:
+                yield twin, tensor
 
     def _of_vision(self, module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
         assert self.vision is not None

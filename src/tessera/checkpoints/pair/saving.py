@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -32,8 +33,20 @@ def save_pair(
             f"reading.config of {reading.name!r} describes another model than the one given: pass the config "
             "that the model was built from"
         )
+    return write_pair(folder, tensors_of(model, dtype), family, reading, tokenizer, max_shard_bytes)
+
+
+def write_pair(
+    folder: str | Path,
+    tensors: Iterable[tuple[str, torch.Tensor]],
+    family: PairFamily,
+    reading: PairReading,
+    tokenizer: Tokenizer,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+) -> Path:
+    """As `save_pair`, from own names and tensors that come one by one; returns the folder."""
     root = Path(folder)
-    write_shards(root, write_as(tensors_of(model, dtype), family.layout.key_table()), max_shard_bytes)
+    write_shards(root, write_as(tensors, family.layout.key_table()), max_shard_bytes)
     for name in (*TOKENIZER_FILES, *family.layout.FILES):
         (root / name).unlink(missing_ok=True)  # of an earlier save, which would contradict the new one
     tokenizer.save(root)

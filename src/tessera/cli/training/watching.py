@@ -12,6 +12,7 @@ from tessera.runtime.progress import Bars
 from tessera.train.loop import Trainer
 from tessera.train.objective.learner import ChatLearner
 from tessera.train.plan.flops import effort_of
+from tessera.train.plan.shape import stage_model
 from tessera.train.watch.effort import RunEffort
 from tessera.train.watch.preferences import WINDOW, preference_warnings
 from tessera.train.watch.telemetry import StepReport
@@ -120,7 +121,9 @@ def _effort(trainer: Trainer, peak: float | None) -> RunEffort:
     learner, recipe = trainer.setup.learner, trainer.recipe
     if not isinstance(learner, ChatLearner):
         return RunEffort()
-    efforts = tuple(effort_of(learner.model.config, stage.rules) for stage in recipe.stages)
+    config, family = learner.model.config, learner.family
+    shapes = ((stage.rules, stage_model(config, stage.rules, family)) for stage in recipe.stages)
+    efforts = tuple(effort_of(config, rules, model) for rules, model in shapes)
     known = known_peak(trainer.device, recipe.precision) if peak is None else peak
     return RunEffort(efforts, known, trainer.ranks.world)
 

@@ -122,6 +122,8 @@ def published_kind(decoder: DecoderConfig) -> DecoderKind:
     """
     if found := expert_kind(decoder):
         return found
+    if decoder.visual_attention:
+        raise ValueError("visual_attention: no published files have names for it; use Tessera's own layout")
     if decoder.visual_experts and (
         decoder.attention_bias or decoder.qk_norm or decoder.architecture != "internlm2"
     ):

@@ -70,6 +70,8 @@ def _internlm2(body: str, head: str, head_width: int) -> list[KeyRule]:
         f"{BLOCK}mlp_visual.up_proj.": f"{theirs}feed_forward_ve.w3.",
         f"{BLOCK}input_layernorm.": f"{theirs}attention_norm.",
         f"{BLOCK}post_attention_layernorm.": f"{theirs}ffn_norm.",
+        # No release has these: `published_kind` refuses to write them.
+        f"{BLOCK}self_attn.visual.": f"{theirs}attention.visual.",
         "decoder.embed_tokens.": f"{body}tok_embeddings.",
         "decoder.norm.": f"{body}norm.",
         "decoder.lm_head.": head,

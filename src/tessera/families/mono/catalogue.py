@@ -51,8 +51,8 @@ ENTRIES = (
     PLAIN,
 )
 UNSEEN = (
-    "adds visual experts to attention, whose released code and weights' names we could not see: "
-    "open Mono-InternVL-2B"
+    "adds visual experts to attention, whose code and weights' names we could not see: open "
+    "Mono-InternVL-2B, or train a model with decoder.visual_attention (docs/mono.md)"
 )
 
 
@@ -66,7 +66,9 @@ VOCABULARY = 768
 """Upper bound; `Family.fitted` sets what the tokenizer has."""
 
 
-def _toy(name: str, pixels: Numbers, width: int, decoder: Numbers, theta: float) -> Family:
+def _toy(
+    name: str, pixels: Numbers, width: int, decoder: Numbers, theta: float, attention: bool = False
+) -> Family:
     """Sides of tile and patch, channels of a patch, the decoder's shape as language models have it."""
     from tessera.families.family import Family
 
@@ -77,6 +79,7 @@ def _toy(name: str, pixels: Numbers, width: int, decoder: Numbers, theta: float)
         VOCABULARY,
         decoder,
         visual_experts=True,
+        visual_attention=attention,
         rope_theta=theta,
         max_position_embeddings=4096,
     )
@@ -96,4 +99,8 @@ TOYS: dict[str, Callable[[], Family]] = {
     "scale_mono": partial(_toy, "scale_mono", (64, 8), 192, (192, 512, 4, 3, 3), 1e4),
     # 4 tokens a tile, a few thousand weights: for tests.
     "nano_mono": partial(_toy, "nano_mono", (16, 4), 16, (32, 48, 2, 4, 2), 1e6),
+    # With visual experts in attention, too: as 1.5 is told to be, unverified.
+    "nano_mono_attention": partial(
+        _toy, "nano_mono_attention", (16, 4), 16, (32, 48, 2, 4, 2), 1e6, attention=True
+    ),
 }

@@ -15,6 +15,8 @@ EMBEDDING = {
 }
 """Fields of a vision config that a patch embedding has a use for; the others describe blocks."""
 
+EXPERTS = ("visual_experts", "visual_attention")
+
 
 class PatchConfig(VisionConfig):
     """A patch embedding alone: convolution, class token, positions; what blocks would be made of is unused.
@@ -37,9 +39,9 @@ class MonoConfig(VLMConfig):
         return PatchConfig(**kept)
 
     def decoder_of(self, given: DecoderConfig) -> DecoderConfig:
-        """With visual experts where this one has them; they begin as the text's feed-forward."""
-        experts = given.visual_experts or self.decoder.visual_experts
-        return given.model_copy(update={"visual_experts": experts})
+        """With visual experts where this one has them; they begin as what text meets."""
+        said = {name: getattr(self.decoder, name) or getattr(given, name) for name in EXPERTS}
+        return given.model_copy(update=said)
 
     @property
     def label(self) -> str:

@@ -74,9 +74,10 @@ class MaskDecoder(nn.Module):
         self.compare = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, widths[-1] + 1))
 
     def forward(self, states: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
-        """Projected states [M, N, W] and the map [h, w, D_vision] of a picture to logits [M, h*s, w*s]."""
-        rows, columns, _ = picture.shape
-        patches = self.picture(picture.to(self.token).flatten(0, 1))
+        """Projected states [M, N, W] to logits [M, h*s, w*s]; maps [M, h, w, D_vision], or [h, w, D_vision]
+        of a picture that all are about."""
+        rows, columns = picture.shape[-3:-1]
+        patches = self.picture(picture.to(self.token).flatten(-3, -2))
         places = positions(rows, columns, patches.shape[-1]).to(patches)
         patches = patches.expand(len(states), -1, -1)
         states = torch.cat((self.token.expand(len(states), -1, -1), states.to(patches)), dim=1)

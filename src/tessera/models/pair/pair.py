@@ -39,12 +39,13 @@ class QllamaPair(nn.Module):
         self.clip_projector2 = AttentionPooling(width, config.attn_pool_num_heads, space)
         self.itm_head = nn.Linear(width, 2)
 
-    def look(self, tiles: torch.Tensor) -> torch.Tensor:
-        """uint8 tiles [N, S, S, 3], on any device, to the ViT's last states [N, 1 + P, D]."""
+    def look(self, tiles: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
+        """uint8 tiles [N, S, S, 3], on any device, to the ViT's last states [N, 1 + P, D]; of the patches
+        `kept` int64 [N, K] alone where they are given."""
         like = self.vision.like
         pixels = normalise(tiles.to(like.device), self.config.mean, self.config.std, like.dtype)
-        states: torch.Tensor = self.vision(pixels)
-        return states
+        here = None if kept is None else kept.to(like.device)
+        return self.vision.states(pixels, (-1,), here)[0]
 
     def queries(self, sets: int) -> torch.Tensor:
         """The head of a stream of so many query sets, [sets * Q, D]."""

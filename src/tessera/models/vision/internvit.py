@@ -124,15 +124,21 @@ class VisionTransformer(TileEncoder):
         self.embeddings = PatchEmbedding(config)
         self.layers = nn.ModuleList(VisionBlock(config, rate) for rate in rates)
 
-    def states(self, pixels: torch.Tensor, wanted: Sequence[int]) -> list[torch.Tensor]:
+    def states(
+        self, pixels: torch.Tensor, wanted: Sequence[int], kept: torch.Tensor | None = None
+    ) -> list[torch.Tensor]:
         """Normalised pixels float [N, 3, H, W] to the `wanted` states [N, 1 + P, D]; entry 0 of P + 1 is the
         class token.
 
         Numbers count the depth + 1 states: 0 is the embeddings, -1 the last layer. What lies above the
-        highest one is not run. ValueError as `state_number` raises it.
+        highest one is not run. `kept` int64 [N, K]: the patches of each picture that go in, None for all.
+        ValueError as `state_number` raises it.
         """
         numbers = [self.state_number(one) for one in wanted]
         x: torch.Tensor = self.embeddings(pixels)
+        if kept is not None:
+            rows = torch.arange(len(x), device=x.device)[:, None]
+            x = torch.cat((x[:, :1], x[rows, 1 + kept]), 1)
         layout = Packed((x.shape[1],) * len(x), causal=False)
         found = {0: x} if 0 in numbers else {}
         for number, layer in enumerate(self.layers[: max(numbers)], 1):

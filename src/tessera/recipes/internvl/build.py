@@ -16,7 +16,7 @@ from tessera.train.recipe import ManifestSpec, Recipe, Stage, Start, to_fill
 from tessera.train.update.rules import DECODER_LINEARS, Rule
 from tessera.train.update.schedule import Schedule
 
-INSIDE = {"experts": r"\.mlp_visual\.", "attention": r"^decoder\..+\.self_attn\."}
+INSIDE = {"experts": r"\.mlp_visual\.|\.self_attn\.visual\.", "attention": r"^decoder\..+\.self_attn\."}
 """Where parts of the decoder's blocks lie; attention's norms are the blocks' own."""
 MOST_STEPS = 1_000_000
 """Of a stage that ends behind one pass over the data."""

@@ -11,6 +11,10 @@ from pydantic import Field
 from tessera.train.objective.contrastive import ContrastiveObjective
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.objective.distillation import DistillationObjective
+from tessera.train.objective.links.objective import LinkObjective
+from tessera.train.objective.pairing.first import PairContrastObjective
+from tessera.train.objective.pairing.retrieval import PairRetrievalObjective
+from tessera.train.objective.pairing.second import PairTasksObjective
 from tessera.train.objective.policy import PolicyObjective
 from tessera.train.objective.preference import PreferenceObjective
 
@@ -19,6 +23,10 @@ AnyObjective = Annotated[
     | PreferenceObjective
     | PolicyObjective
     | ContrastiveObjective
-    | DistillationObjective,
+    | DistillationObjective
+    | LinkObjective
+    | PairContrastObjective
+    | PairTasksObjective
+    | PairRetrievalObjective,
     Field(discriminator="kind"),
 ]

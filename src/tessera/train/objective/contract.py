@@ -80,8 +80,9 @@ class Counts:
 class Loader(Protocol):
     """Batches without end or for some epochs, with a position that can be saved."""
 
-    stats: Any
-    """`token_fill` and `tile_fill`, shares from 0 to 1; `seen`, a tally of each source by name."""
+    @property
+    def stats(self) -> Any:
+        """`token_fill` and `tile_fill`, shares from 0 to 1; `seen`, a tally of each source by name."""
 
     @property
     def keys(self) -> Sequence[str]:

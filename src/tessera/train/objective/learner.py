@@ -20,17 +20,20 @@ from tessera.checkpoints.bases.parts import DecoderBase, VisionBase
 from tessera.checkpoints.description import LayoutName
 from tessera.checkpoints.fill import fill
 from tessera.checkpoints.hub import CONFIG_FILES, find_checkpoint
-from tessera.checkpoints.load import empty_model, load_checkpoint, open_weights
+from tessera.checkpoints.links.weights import begin_links
+from tessera.checkpoints.load import Loaded, empty_model, load_checkpoint, open_weights, read_description
 from tessera.checkpoints.lora.writing import AdapterPlan
 from tessera.checkpoints.save import write_checkpoint
 from tessera.checkpoints.shipped import Shipped, shipped_folder
 from tessera.checkpoints.surgery import PART_FILE
 from tessera.families.family import Family
+from tessera.models.links.config import LinkConfig
 from tessera.models.vlm import VLM
 from tessera.nn.linear import LinearKind
 from tessera.nn.lora import LoRAConfig
 from tessera.nn.quantised import QuantisedLinear
 from tessera.runtime.config import Config
+from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
 from tessera.train.objective.contract import Tensors
 from tessera.train.parallel.ranks import join
@@ -71,6 +74,9 @@ class Start(Config):
     """New special tokens, such as "<loc>": each gets a row in embedding and head, for stages to train."""
     content_tokens: ContentTokens | None = None
     """Special strings that records may hold as tokens: added, all, or names; None as the model says."""
+    links: LinkConfig | None = None
+    """Link tokens that the checkpoint lacks (docs/link.md); names that are no tokens yet are added as by
+    add_tokens. None takes the checkpoint's, if it has any."""
     visual_increment: float | None = None
     """V2PE: the increment that the saved model remembers for its answers; None as the model says."""
 
@@ -110,7 +116,12 @@ class StoredBase:
         named = str(folder.absolute()) if given.is_dir() or start.checkpoint == "shipped" else str(given)
         if adapter is not None and start.adapter is None:
             named = name_of_base(adapter)
-        changed = start.add_tokens or start.said or (adapter is not None and replaces_weights(adapter))
+        changed = (
+            start.add_tokens
+            or start.links
+            or start.said
+            or (adapter is not None and replaces_weights(adapter))
+        )
         return cls(named, folder, layout, adapter, not changed)
 
 
@@ -157,12 +168,14 @@ class ChatLearner:
                 chosen=still,
                 adapter=adapter,
                 apart=True,
-                add_tokens=start.add_tokens,
+                add_tokens=(*start.add_tokens, *missing_links(start, folder)),
                 windows=join().world > 1,
             )
-            loaded = loaded.with_settings(**start.said)
+            loaded = _linked(loaded.with_settings(**start.said), start.links, seed)
             base = StoredBase.of(start, folder, loaded.layout, adapter)
             return cls(loaded.model, loaded.tokenizer, loaded.encoder, loaded.family, base)
+        if start.links:
+            raise ValueError("start.links: a whole model learns them; give start.checkpoint")
         if start.adapter:
             raise ValueError("start.adapter: it needs the start.checkpoint that it was made for")
         parts = assemble(start) if start.audio is None else assemble_ears(start)
@@ -183,6 +196,11 @@ class ChatLearner:
     def adapter(self, linears: Mapping[str, LoRAConfig], base: Path | None, trained: Set[str]) -> AdapterPlan:
         """What the adapter of a stage holds: `linears` has factors, `trained` weights come whole. `base`: the
         folder, in Tessera's layout, of the model that it belongs to; None is the start's."""
+        if self.family.links is not None:
+            raise ValueError(
+                f"lora: adapters hold no link tokens ({self.family.links.label}); train whole weights, with "
+                "rules that freeze what shall stay"
+            )
         if base is None and self.base is not None:
             return AdapterPlan.of(linears, self.family, self.base.layout, self.base.name, trained)
         return AdapterPlan.of(linears, self.family, "tessera", str(base and base.absolute()), trained)
@@ -197,6 +215,29 @@ class ChatLearner:
         with open_weights(self.base.folder, adapter=self.base.adapter) as opened:
             for name, stored in replace(opened, apart=True).tensors():
                 yield name, given.get(name, stored)
+
+
+def missing_links(start: Start, folder: Path) -> tuple[str, ...]:
+    """Names of link tokens that the tokenizer of a checkpoint lacks and `start.add_tokens` doesn't name."""
+    if start.links is None:
+        return ()
+    tokenizer = read_description(folder).tokenizer
+    names = (link.token for link in start.links.tokens)
+    return tuple(name for name in names if not tokenizer.has_token(name) and name not in start.add_tokens)
+
+
+def _linked(loaded: Loaded, links: LinkConfig | None, seed: int) -> Loaded:
+    """The model with these links, fresh ones where it has none."""
+    if links is None or links == loaded.family.links:
+        return loaded
+    if loaded.family.links is not None:
+        raise ValueError(
+            f"start.links: the checkpoint has link tokens already ({loaded.family.links.label}); leave "
+            "start.links out, or start from a model without"
+        )
+    found = loaded.with_settings(links=links)
+    begin_links(found.model, found.family, derive_seed("links", seed) % 2**31)
+    return found
 
 
 def assemble(start: Start) -> Assembly:

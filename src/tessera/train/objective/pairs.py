@@ -1,6 +1,6 @@
 """Pictures with captions, and regions with the phrases that name them, for the contrastive start."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from types import SimpleNamespace
@@ -106,10 +106,10 @@ def shows_one_picture(suite: str) -> bool:
 
 
 class PairLoader:
-    """An endless iterator of a rank's batches."""
+    """An endless iterator of a rank's batches, each made of its number."""
 
     def __init__(
-        self, maker: PairMaker, workers: int = 0, ranks: Ranks = ALONE, batches_per_step: int = 1
+        self, maker: Callable[[int], Any], workers: int = 0, ranks: Ranks = ALONE, batches_per_step: int = 1
     ) -> None:
         if batches_per_step % ranks.world:
             raise ValueError(
@@ -123,12 +123,12 @@ class PairLoader:
         )  # nothing to fill: the fills are whole
         self.keys: tuple[str, ...] = ()  # drawn, never in files
         self._next = 0
-        self._stream: Iterator[PairBatch] | None = None
+        self._stream: Iterator[Any] | None = None
 
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> PairBatch:
+    def __next__(self) -> Any:
         if self._stream is None:
             numbers = range(self._next + self.ranks.rank, 2**31, self.ranks.world)
             self._stream = map_in_workers(self.maker, numbers, self.workers, PREFETCH)
@@ -136,7 +136,7 @@ class PairLoader:
         self._next += self.ranks.world
         return batch
 
-    def next_step(self) -> list[PairBatch]:
+    def next_step(self) -> list[Any]:
         """This rank's batches of the next step."""
         return [next(self) for _ in range(self.per_rank)]
 

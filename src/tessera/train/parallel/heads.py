@@ -9,6 +9,10 @@ def require_shares(field: str, share: int, config: DecoderConfig, *widths: int) 
         raise ValueError(f"parallel.{field} = {share}: heads with sinks are not shared out; use shard")
     if share > 1 and config.experts is not None:
         raise ValueError(f"parallel.{field} = {share}: experts are not shared out like that; use shard")
+    if share > 1 and config.visual_attention:
+        raise ValueError(
+            f"parallel.{field} = {share}: visual_attention is not shared out like that; use shard"
+        )
     for what, count in (
         ("attention heads", config.num_attention_heads),
         ("key-value heads", config.num_key_value_heads),

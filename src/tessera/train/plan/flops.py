@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tessera.models.config import ModelConfig
 from tessera.models.initialise import without_memory
+from tessera.models.routing import is_visual
 from tessera.models.vlm import VLM
 from tessera.nn.attention.layout import Packed
 from tessera.nn.experts.mixture import Experts
@@ -132,7 +133,7 @@ class _Count:
             if isinstance(module, Experts):
                 handles.append(module.register_forward_hook(self._experts(times)))
             elif isinstance(module, nn.Linear | QuantisedLinear | LoRALinear):
-                expert = ".mlp_visual." in name
+                expert = is_visual(name)
                 handles.append(module.register_forward_hook(self._linear(part == "decoder", times, expert)))
             elif is_block(name):
                 handles += self._hooks_of_block(module, part == "decoder", times)

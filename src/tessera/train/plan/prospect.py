@@ -17,7 +17,7 @@ from tessera.families.catalogue import get_entry, get_family
 from tessera.families.family import Family
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
-from tessera.train.objective.learner import ChatLearner, Start, assemble, base_folder
+from tessera.train.objective.learner import ChatLearner, Start, assemble, base_folder, missing_links
 from tessera.train.recipe import is_gap
 
 
@@ -55,9 +55,11 @@ def look_ahead(start: Start) -> Prospect:
     folder, _ = find_with_adapter(base_folder(start.checkpoint, "model"), start.adapter)
     said = read_description(folder)
     family, tokenizer = said.family, said.tokenizer
-    if start.add_tokens:
-        new = NewTokens.plan(tokenizer, family, start.add_tokens)
+    if names := (*start.add_tokens, *missing_links(start, folder)):
+        new = NewTokens.plan(tokenizer, family, names)
         family, tokenizer = new.family, new.tokenizer
+    if start.links:
+        family = family.model_copy(update={"links": start.links})
     return Prospect(family.model_copy(update=start.said), stored_dtype(folder), tokenizer)
 
 

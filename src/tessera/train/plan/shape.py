@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeVar
 from torch import nn
 
 from tessera.checkpoints.fill import replaceable
+from tessera.checkpoints.links.weights import make_parts
+from tessera.families.family import Family
 from tessera.models.config import ModelConfig
 from tessera.models.initialise import without_memory
 from tessera.models.vlm import VLM
@@ -26,10 +28,13 @@ SAMPLE = 1
 """The number of the block that stands for others."""
 
 
-def stage_model(config: ModelConfig, rules: Sequence[Rule]) -> VLM:
-    """The model on the meta device with the LoRA factors of a stage."""
+def stage_model(config: ModelConfig, rules: Sequence[Rule], family: Family | None = None) -> VLM:
+    """The model on the meta device with the LoRA factors of a stage, and the links of its family."""
     with without_memory():
-        return with_factors(VLM(config), rules)
+        model = VLM(config)
+        if family is not None and family.links is not None:
+            model.links = make_parts(family)
+        return with_factors(model, rules)
 
 
 def with_factors(model: Model, rules: Sequence[Rule]) -> Model:

@@ -13,6 +13,7 @@ from torch import nn
 from tessera.chat.encoder import Lengths
 from tessera.checkpoints.bases.parts import VisionBase
 from tessera.families.catalogue import entries
+from tessera.families.family import Family
 from tessera.models.config import IMAGENET_MEAN, IMAGENET_STD, ModelConfig, VisionConfig, VLMConfig
 from tessera.models.contrastive import ContrastivePair
 from tessera.models.distillation import Distiller, Teacher, TeacherConfig
@@ -23,12 +24,15 @@ from tessera.train.objective.contract import Beginnable
 from tessera.train.objective.contrastive import ContrastiveObjective, PairLearner, towers
 from tessera.train.objective.distillation import DistillationObjective
 from tessera.train.objective.learner import assemble, base_folder
+from tessera.train.objective.links.objective import LinkObjective
+from tessera.train.objective.links.targets import LinkBatch
 from tessera.train.objective.pairs import PairBatch
 from tessera.train.parallel.config import Parallel
 from tessera.train.parallel.ranks import ALONE
 from tessera.train.plan.live import MemoryBook
 from tessera.train.plan.packs import CPU, PackPlan
-from tessera.train.plan.shape import SHORT
+from tessera.train.plan.prospect import look_ahead
+from tessera.train.plan.shape import SHORT, stage_model
 from tessera.train.recipe import Recipe
 
 Batch = Callable[[MemoryBook], Any]
@@ -59,6 +63,8 @@ def subject_of(recipe: Recipe, index: int, config: ModelConfig, pack: PackPlan) 
         return pairs(recipe, index).subject
     if isinstance(objective, DistillationObjective):
         return imitation(objective, config, pack)
+    if isinstance(objective, LinkObjective):
+        return linked(look_ahead(recipe.start).family, config, pack)
     return chat(config, pack, recipe.parallel, isinstance(objective, Beginnable))
 
 
@@ -71,6 +77,20 @@ def chat(
     pixels = pack.tiles * 3 * config.tile_side**2
     key = f"{config.model_dump_json()} {pack.samples} {pairs}"
     return Subject(_without_memory(partial(VLM, config)), partial(pack.pack, config, pairs), pixels, key)
+
+
+def linked(family: Family, config: ModelConfig, pack: PackPlan) -> Subject:
+    """A chat model with link tokens on packs; the masks of a batch, which are small, are left out."""
+    plain = chat(config, pack)
+
+    def model() -> VLM:
+        return stage_model(config, (), family)
+
+    def batch(book: MemoryBook) -> LinkBatch:
+        return LinkBatch(plain.batch(book), ())
+
+    links = None if family.links is None else family.links.model_dump_json()
+    return replace(plain, model=_without_memory(model), batch=batch, key=f"{plain.key} {links}", shared=False)
 
 
 def imitation(objective: DistillationObjective, config: ModelConfig, pack: PackPlan) -> Subject:

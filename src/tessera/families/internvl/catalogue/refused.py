@@ -6,7 +6,7 @@ ROUTER = "has a visual resolution router and a second connector; open the model 
 
 REFUSED: tuple[tuple[str, str], ...] = (
     (r"InternVL3_5-.*-Flash", ROUTER),
-    (r"InternVL-Chat-ViT-6B-Vicuna-.*|InternVL-Chat-(13B|19B).*", "is 1.0 in LLaVA's code and file format"),
+    (r"InternVL-Chat-(13B|19B).*", "joins QLLaMA to LLaVA's code, whose weights were not released so"),
     (r"InternVL2-Pro|InternVL2-Llama3-76B-MPO", "was described, but its weights were never published"),
 )
 """Pattern of the whole name (without owner) and why it does not open."""

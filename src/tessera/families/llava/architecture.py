@@ -1,0 +1,17 @@
+"""InternVL-Chat 1.0 as a family: LLaVA's layout, two templates of its own, no tokens around pictures."""
+
+from tessera.families.architecture import Architecture
+from tessera.families.llava import official
+from tessera.families.llava.config import LlavaConfig
+from tessera.families.llava.prompt import TEMPLATES, TOKENS
+from tessera.families.llava.weights import CARD_NAMES, part_tables
+
+LLAVA = Architecture(
+    name="llava",
+    config=LlavaConfig,
+    layouts={"official": official},
+    templates=TEMPLATES,
+    tokens=TOKENS,
+    card_names=CARD_NAMES,
+    part_tables=part_tables,
+)
