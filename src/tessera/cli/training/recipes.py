@@ -109,9 +109,9 @@ def recipes_table(lines: Sequence[Line], sizes: Mapping[str, int]) -> Table:
     right: Any = {"justify": "right", "no_wrap": True}
     table = Table(
         Column("recipe", no_wrap=True),
-        Column("trains", no_wrap=True),
+        Column("trains", overflow="fold"),  # the one that gives way
         *(Column(name, **right) for name in ("rate", "batch", "steps", "tokens")),
-        "hardware",
+        Column("hardware", no_wrap=True),
         Column("GB", **right),
         box=box.SIMPLE_HEAD,
         padding=0,
