@@ -205,7 +205,7 @@ def test_chat_commands_say_what_the_folder_is(tmp_path: Path) -> None:
         get_entry("InternVL-14B-224px")
     for read in (load_checkpoint, read_description):
         with pytest.raises(
-            ValueError, match="a contrastive pair, which does not chat: tessera.load opens it"
+            ValueError, match="a contrastive pair, which does not chat: tessera.load opens"
         ):
             read(folder)
     with pytest.raises(ValueError, match="holds no contrastive pair"):
