@@ -54,7 +54,9 @@ def objective_of(stage: PublishedStage) -> AnyObjective:
     """What is learned: to imitate a ViT, to prefer answers, or to give them."""
     if stage.teacher:
         return DistillationObjective(teacher=stage.teacher)
-    return PreferenceObjective(**METHODS[stage.method]) if stage.method else ConversationObjective()
+    if stage.method:
+        return PreferenceObjective(**METHODS[stage.method])
+    return ConversationObjective(template=stage.template or None, square=stage.square or None)
 
 
 def rules_of(stage: PublishedStage) -> tuple[Rule, ...]:

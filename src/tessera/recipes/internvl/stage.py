@@ -22,6 +22,7 @@ OWNERS = {
     "Phi-3": "microsoft",
     "Nous-": "NousResearch",
     "Hermes-": "NousResearch",
+    "vicuna-": "lmsys",
 }
 """How a language model's name begins, and who publishes it on the hub."""
 
@@ -81,6 +82,10 @@ class PublishedStage:
     """Where it stands on the shelf, instead of generation and size."""
     teacher: str = ""
     """The ViT that is imitated, where a ViT learns from another."""
+    template: str = ""
+    """How conversations are written in this stage, where it is not the model's own way."""
+    square: Literal["squeeze", "pad", "crop", ""] = ""
+    """What becomes of a picture in this stage, where it is not what the model does."""
     method: str = ""
     """How it learns from pairs of answers: a name of `METHODS`."""
     tokens: str = ""

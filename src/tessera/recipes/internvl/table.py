@@ -14,6 +14,7 @@ Run = tuple[PublishedStage, ...]
 def published_runs() -> dict[str, Run]:
     """Name, such as internvl_2_5/8b/stage_1, to the stage; `all_stages` are those of a size in one run."""
     trained = [
+        *(v1.stages("1", size) for size in v1.CHAT_1_0),
         *(v1.stages(*given) for given in (("1.1", "19B"), ("1.2", "40B"))),
         *(v1.stages("1.5", size) for size in v1.SIZES),
         *(v2_5.stages(size) for size in v2_5.SIZES),

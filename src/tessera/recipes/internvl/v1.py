@@ -1,7 +1,8 @@
-"""InternVL 1.1, 1.2 and 1.5 with its Mini models: pre-training, then tuning on instructions.
+"""InternVL 1.0 to 1.5 with its Mini models: pre-training, then tuning on instructions.
 
-`stages("1.5", "26B")` gives both stages; 1.1 and 1.2 have one size each, 19B and 40B. The 40B of 1.5 (with
-Yi-34B) was described and not published. Source: docs/facts/recipes.md, InternVL 1.
+`stages("1.5", "26B")` gives both stages; 1.1 and 1.2 have one size each, 19B and 40B; 1 is 1.0 in LLaVA's
+form. The 40B of 1.5 (with Yi-34B) was described and not published. Source: docs/facts/recipes.md, InternVL 1,
+and docs/facts/llava.md.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from tessera.recipes.internvl.stage import PARTS, Data, Part, PublishedStage, pa
 
 BLOG_1_1 = "internvl.github.io/blog/2024-01-24-InternVL-1.1"
 CARD_1_2 = "model card of OpenGVLab/InternVL-Chat-V1-2"
+LLAVA = "OpenGVLab/InternVL internvl_chat_llava/scripts_internvl"
 SHELL = "OpenGVLab/InternVL internvl_chat/shell"
 VIT: tuple[Part, ...] = ("vision", "connector")
 MIXTURE_1_5 = (Data("pre-training mixture of 1.5: captions, OCR, detection, grounding"),)
@@ -49,8 +51,17 @@ SIZES = {
 }
 
 
+CHAT_1_0 = {
+    size: f"InternVL-Chat-ViT-6B-Vicuna-{name}"
+    for size, name in {"7B": "7B", "13B": "13B", "13B_448PX": "13B-448px"}.items()
+}
+"""Of 1.0 without QLLaMA (docs/facts/llava.md)."""
+
+
 def stages(version: str, size: str) -> tuple[PublishedStage, ...]:
     """Pre-training and tuning of a size. KeyError for another one."""
+    if version == "1":
+        return _version_1_0(CHAT_1_0[size])
     other = {("1.1", "19B"): _version_1_1, ("1.2", "40B"): _version_1_2}
     return _version_1_5(SIZES[size]) if version == "1.5" else other[version, size]()
 
@@ -75,6 +86,32 @@ def _version_1_5(row: SizeOf1_5) -> tuple[PublishedStage, ...]:
     change = {"trained": PARTS, "rate": row.rates[1], "drop_path": row.drop_paths[1], "length": row.length}
     rest = {"batch": 1024, "warmup": 0.03, "data": INSTRUCTIONS_1_5, "hardware": ""}
     return first, first.then("finetune", **change, **rest)
+
+
+def _version_1_0(model: str) -> tuple[PublishedStage, ...]:
+    """LLaVA 1.5's two stages; the ViT stays as it is in both."""
+    size = next(size for size, name in CHAT_1_0.items() if name == model)
+    first = PublishedStage(
+        model,
+        "pretrain",
+        ("connector",),
+        1e-3,
+        0.0,
+        0.0,
+        256,
+        2048,
+        (Data("558K captions of LAION, CC and SBU by BLIP (LLaVA-Pretrain)"),),
+        LLAVA,
+        picture_tiles=1,
+        template="plain",
+        square="crop",
+        folder=f"internvl_1/{size.lower()}",
+        hardware="8 GPUs",
+        **parts_of(model),
+    )
+    talks = (Data("665K talks of LLaVA 1.5's mixture (llava_v1_5_mix665k.json)"),)
+    change = {"trained": ("connector", "decoder"), "rate": 2e-5, "batch": 128, "template": "", "square": ""}
+    return first, first.then("finetune", **change, data=talks)
 
 
 def _version_1_2() -> tuple[PublishedStage, ...]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 
+from tessera.chat.encoder import Encoder
+from tessera.families.family import Family
+from tessera.imaging.grid import Tiling
+from tessera.imaging.one_square import Square
 from tessera.models.vlm import VLM
 from tessera.nn.cross_entropy import cross_entropy_sum
 from tessera.nn.experts.routing import Router
@@ -46,9 +50,30 @@ class ConversationObjective(Config):
             )
         return self
 
+    template: str | None = None
+    """Conversation template of this stage alone, such as `plain` for captions; None is the model's own."""
+    square: Square | None = None
+    """What becomes of a picture before it is one tile, in this stage alone; None as the model has it."""
+
+    @model_validator(mode="after")
+    def _of_conversations(self) -> Self:
+        if self.kind != "conversation" and (self.template or self.square):
+            raise ValueError("objective.template, objective.square: go with conversations; leave them out")
+        return self
+
+    def encoder(self, learner: ChatLearner) -> Encoder:
+        """What reads for this stage. ValueError for a template that the model's family does not have."""
+        if self.template is None and self.square is None:
+            return learner.encoder
+        said = {} if self.template is None else {"template": self.template}
+        family, tiling = Family(**dict(learner.family) | said), learner.encoder.tiling
+        if self.square is not None:
+            tiling = Tiling(**dict(tiling) | {"square": self.square})
+        return replace(learner.encoder, template=family.chat_template, tiling=tiling)
+
     def check(self, data: StageData, learner: ChatLearner, progress: Progress = silent) -> Checked:
         """Every record of every source. Raises DataError with all faults."""
-        return check_records(data, learner.encoder, progress, pairs=self.pairs)
+        return check_records(data, self.encoder(learner), progress, pairs=self.pairs)
 
     def loader(
         self, data: StageData, learner: ChatLearner, sources: Sources, seeds: tuple[int, int], ranks: Ranks
@@ -57,7 +82,7 @@ class ConversationObjective(Config):
         seed = derive_seed("stage", *seeds, data.packing.seed)
         return PackLoader(
             sources,
-            learner.encoder,
+            self.encoder(learner),
             data.packing.model_copy(update={"seed": seed}),
             rank=ranks.rank,
             world=ranks.world,
@@ -67,7 +92,7 @@ class ConversationObjective(Config):
 
     def batches_per_pass(self, data: StageData, learner: ChatLearner, sources: Sources) -> float:
         """Packs that the tokens and tiles of all records fill; clips count with the mean of their frames."""
-        return packs_per_pass(data, learner.encoder, sources)
+        return packs_per_pass(data, self.encoder(learner), sources)
 
     def weight(self, batch: Pack) -> float:
         """Sum of the loss weights."""
