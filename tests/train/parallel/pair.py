@@ -62,7 +62,7 @@ def _factors(dropout: float) -> tuple[Rule, ...]:
 
 ASKED = EvaluationSpec(tasks=("clock", "count"), every=2, count=3, most_tokens=6)
 MUON = OptimizerConfig(kind="muon", ema=0.9)
-EXPERTS = partial(tiny.model, family="nano_moe")
+ROUTED = partial(tiny.model, family="nano_moe")
 FULL: dict[str, Any] = {"rules": (tiny.ALL,), "optimizer": OptimizerConfig()}
 EXPERTS = FULL | {"model": mono.model, "drop_path": None}
 CASES: dict[str, dict[str, Any]] = {
@@ -74,8 +74,8 @@ CASES: dict[str, dict[str, Any]] = {
     "sharded factors": FULL | {"rules": _factors(0.1)},
     "sharded factors on int8": FULL | {"rules": _factors(0.1), "linears": "int8"},
     "sharded in bfloat16": FULL | {"precision": "bfloat16"},
-    "sharded experts": FULL | {"model": EXPERTS},
-    "sharded experts, recomputed": FULL | {"model": EXPERTS, "recompute": "blocks"},
+    "sharded experts": FULL | {"model": ROUTED},
+    "sharded experts, recomputed": FULL | {"model": ROUTED, "recompute": "blocks"},
     "copies": FULL | {"parallel": Parallel(replicate=2, shard=1)},
     "tokens shared": FULL | {"parallel": Parallel(sequence=2)},
     "tokens shared, factors": FULL | {"parallel": Parallel(sequence=2), "rules": _factors(0.0)},
