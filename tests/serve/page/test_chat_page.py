@@ -169,7 +169,7 @@ def test_the_microphone_records_and_the_model_hears(browser: Any) -> None:
         page.goto(ears.address)
         wait(page, f"document.title === '{NAME}'")
         page.click("#microphone")
-        wait(page, "document.querySelector('#microphone').textContent === 'Stop recording'")
+        wait(page, "document.querySelector('#microphone').textContent === 'End'")
         page.evaluate("void setTimeout(() => document.querySelector('#microphone').click(), 700)")
         wait(page, "document.querySelectorAll('#media audio').length === 1")
         wait(page, "document.querySelector('#media .caption') !== null")

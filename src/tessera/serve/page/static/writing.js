@@ -56,14 +56,14 @@ export class Writing {
     if (this.recorded) return this.recorded.stop();
     try {
       this.recorded = await recording();
-      button.textContent = "Stop recording";
+      button.textContent = "End";
       const blob = await this.recorded.done;
       this.add([{ kind: "audio", name: "recording", url: await dataUrl(blob) }]);
     } catch (error) {
       this.trouble(`The microphone can't be used: ${error.message}`);
     } finally {
       this.recorded = null;
-      button.textContent = "Microphone";
+      button.textContent = "Mic";
     }
   }
 
