@@ -32,8 +32,8 @@ def _small(recipe: Recipe) -> Recipe:
 @pytest.mark.parametrize("name", RECIPES)
 def test_two_steps(name: str, tmp_path: Path) -> None:
     recipe = load_recipe(name)
-    if name.endswith(("fine_tune", "aligned", "critic", "links/masks")):
-        pytest.skip("needs data in files: covered elsewhere")
+    if name.endswith(("fine_tune", "aligned", "critic", "links/masks", "flash/scale_model")):
+        pytest.skip("needs data in files, or a model to imitate: covered elsewhere")
     silent, console = Bars(), Console(quiet=True)
     trainer = prepare(_small(recipe), tmp_path, silent, console)
     figures = stage_figures(follow(trainer, trainer.run(), silent, console))
