@@ -2,9 +2,9 @@
 
     PYTHONPATH=src python benchmarks/flash.py runs/flash/1_routing [--count 40] [--tasks ...]
 
-The folder is a trained Flash model. It answers the playground's held-out questions about one picture with all
-tiles fine, all coarse, and by its router at absolute thresholds from 0 to 0.9 (relative 0); the shipped model,
-which was imitated, answers the same. Nothing here is timed. The last line is one JSON object.
+The folder is a trained Flash model. It answers the playground's held-out questions about one picture with
+all tiles fine, all coarse, and by its router at absolute thresholds from 0 to 0.9 (relative 0); the shipped
+model, which was imitated, answers the same. Nothing here is timed. The last line is one JSON object.
 """
 
 from __future__ import annotations
