@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import PIL.Image
 import pytest
 import torch
 from safetensors import safe_open
 
 import tessera
 from tessera.cli.main import main
-from tessera.playground.labelled import draw_thing
+from tessera.playground.labelled import PIXELS, draw_masked, draw_thing
 
 
 @pytest.fixture
@@ -89,3 +90,46 @@ def test_a_probe_from_the_command_line(
     assert "p holds a probe of other settings" in capsys.readouterr().err
     assert main(["probe"]) == 2
     assert "DATA, --drawn: give one of them" in capsys.readouterr().err
+
+
+def test_segmentation_from_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a folder as ADE20K's: trained, measured again, and pictures whose pixels are numbers of classes."""
+    monkeypatch.chdir(tmp_path)
+    for part, seeds in (("training", range(6)), ("validation", range(6, 8))):
+        for kind in ("images", "annotations"):
+            Path("data", kind, part).mkdir(parents=True)
+        for seed in seeds:
+            image, mask = draw_masked(seed, (72, 64))
+            image.save(f"data/images/{part}/{seed}.png")
+            mask.point(lambda value: value + 1).save(f"data/annotations/{part}/{seed}.png")
+    words = ["segment", "train", "data", "--crop", "64", "--steps", "12", "--batch", "4", "--rate", "0.01"]
+    assert main([*words, "--to", "s"]) == 2
+    assert "--classes '': give their number, 2 to 255" in capsys.readouterr().err
+    Path("data/classes.txt").write_text("\n".join(PIXELS))
+    assert main([*words, "--to", "s", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (
+        told["pixels"] == 2 * 72 * 64 and len(told["losses"]) == 12 and told["classes"][1]["name"] == "circle"
+    )
+    assert 0 < told["miou"] < told["aacc"] <= 100
+    assert main(["segment", "evaluate", "data", "--head", "s", "--json", "--page", "e.html"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["miou"] == pytest.approx(told["miou"], abs=0.5)
+    assert Path("e.html").read_text(encoding="utf-8").count("data:image/png") == 6
+    assert main(["segment", "predict", "data/images/validation", "--head", "s", "-o", "p"]) == 0
+    capsys.readouterr()
+    seen = PIL.Image.open("p/6.png")
+    assert seen.mode == "P" and seen.size == (72, 64) and max(seen.getdata()) < len(PIXELS)
+    for mistake, said in (
+        (["segment", "evaluate", "data", "--head", "data"], "data holds no segmenter.json"),
+        (["segment", "evaluate", "data", "--head", "s", "--classes", "9"], "the data have 9, the head 6"),
+        (["segment", "predict", "p", "p", "--head", "s"], "two have one name"),
+        (
+            [*words, "--preset", "upernet", "--layers", "1"],
+            "layers = (1,): the head 'upernet' reads 4",
+        ),
+    ):
+        assert main(mistake) == 2
+        assert said in capsys.readouterr().err

@@ -40,6 +40,11 @@ PRM = {
     "score": Verb("rate responses, each step and the whole", "reward.score:PrmScoreCommand"),
     "evaluate": Verb("measure one on labelled steps", "reward.evaluate:PrmEvaluateCommand"),
 }
+SEGMENT = {
+    "train": Verb("train a head on a vision encoder", "vision.segment:SegmentTrainCommand"),
+    "evaluate": Verb("measure one: mIoU", "vision.segment:SegmentEvaluateCommand"),
+    "predict": Verb("see what the pixels of pictures show", "vision.segment:SegmentPredictCommand"),
+}
 LINK = {
     "draw": Verb("write drawn pictures with questions about masks", "link.draw:LinkDrawCommand"),
     "evaluate": Verb("measure how well a model's masks fit", "link.evaluate:LinkEvaluateCommand"),
@@ -67,6 +72,7 @@ VERBS = {
     "graft": Verb("put a trained ViT on another language model", "training.graft:GraftCommand"),
     "features": Verb("write what a vision encoder sees, and look at it", "vision.features:FeaturesCommand"),
     "probe": Verb("measure what classes a vision encoder tells apart", "vision.probe:ProbeCommand"),
+    "segment": Verb("tell what every pixel shows: train, measure, predict", SEGMENT),
     "inspect": Verb("show how a picture becomes tiles and tokens", "inspect:InspectCommand"),
     "demo": Verb("train and measure the scale model (10 minutes)", "training.demo:DemoCommand"),
     "evaluate": Verb(
@@ -78,7 +84,10 @@ VERBS = {
     "prm": Verb("process reward models: make data, rate responses, measure one", PRM),
     "link": Verb("answers that are masks: draw data, measure a model", LINK),
 }
-GROUPS: tuple[list[str], ...] = ([], ["data"], ["data", "build"], ["prefer"], ["prm"], ["link"])
+GROUPS: tuple[list[str], ...] = (
+    *([], ["data"], ["data", "build"]),
+    *([name] for name in ("prefer", "prm", "segment", "link")),
+)
 """Words behind which another verb is missing: the answer is a list of them."""
 ABOUT = """The InternVL series, end to end. `tessera VERB --help` lists the options of a verb, `tessera
 --version` prints the version, `tessera --tyro-print-completion bash` (or zsh) what completes in a shell."""

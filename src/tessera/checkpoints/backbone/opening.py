@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import open_weights
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.checkpoints.surgery import part_tensors
-from tessera.models.initialise import without_memory
+from tessera.models.initialise import initialise, without_memory
 from tessera.models.vision.internvit import VisionTransformer
 from tessera.nn.linear import LinearKind
 from tessera.runtime.device import choose_device, choose_dtype
@@ -48,6 +49,14 @@ def open_vision(
     for note in notes:
         logger.warning("%s: %s", encoder.name, note)
     return encoder
+
+
+def untrained(encoder: VisionEncoder, seed: int = 0) -> VisionEncoder:
+    """The same encoder with weights drawn anew: what a trained one is compared with."""
+    module = VisionTransformer(encoder.config)
+    initialise(module, seed)
+    module = module.to(encoder.device, encoder.dtype).eval()
+    return replace(encoder, name=f"{encoder.name}, untrained", module=module)
 
 
 def _place(name_or_folder: str | Path | None) -> Path:

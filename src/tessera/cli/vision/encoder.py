@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tessera.checkpoints.backbone.encoder import VisionEncoder
-from tessera.checkpoints.backbone.opening import open_vision
+from tessera.checkpoints.backbone.opening import open_vision, untrained
 from tessera.cli.command import ReportingCommand
 from tessera.evaluation.embedding.folders import pictures_below
 from tessera.runtime.shown import shown
@@ -24,10 +24,14 @@ class EncoderCommand(ReportingCommand):
     dtype: str = "auto"
     """Number format of the weights: auto (as stored), bfloat16, float32, float16."""
 
+    untrained: bool = False
+    """Draw the encoder's weights anew, to see what training gave it."""
+
     def opened(self, learns: bool = False) -> VisionEncoder:
         """The encoder; one that learns has plain matrices in float32."""
         dtype = "float32" if learns and self.dtype == "auto" else self.dtype
-        return open_vision(self.model, self.device, dtype, linears="plain" if learns else None)
+        found = open_vision(self.model, self.device, dtype, linears="plain" if learns else None)
+        return untrained(found) if self.untrained else found
 
 
 def picture_files(given: Sequence[str]) -> list[Path]:

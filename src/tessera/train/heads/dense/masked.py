@@ -21,8 +21,9 @@ PARTS = {"training": ("training", "train"), "validation": ("validation", "val")}
 class Masked(Protocol):
     """Pictures by their place, RGB, with labels uint8 [H, W]; 255 counts nowhere."""
 
-    names: tuple[str, ...]
-    """Of the classes."""
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the classes."""
 
     def __len__(self) -> int: ...
 
