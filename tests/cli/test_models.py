@@ -59,7 +59,7 @@ def test_filters(run: Run, arguments: list[str], names: list[str]) -> None:
     shown = re.search(r"(\d+) models?\.", run(*arguments))
     assert shown is not None and int(shown[1]) == len(found)
     if len(names) == 1:
-        assert {re.sub("-(Instruct|Pretrained|MPO)$", "", name) for name in found} == set(names)
+        assert {re.sub("-(Instruct|Pretrained|MPO|Flash)$", "", name) for name in found} == set(names)
 
 
 def test_the_page_of_a_model(run: Run) -> None:

@@ -167,7 +167,7 @@ def test_the_cards_order_of_arguments_is_named(model: ChatModel) -> None:
         (None, {"trust_remote_code": True}, "not needed here; leave it out"),
         (None, {"devise": "cpu"}, "did you mean device"),
         ("opengvlab/Mono-InternVL-1.5-2B", {}, "adds visual experts to attention"),
-        ("InternVL3_5-8B-Flash", {}, "has a visual resolution router"),
+        ("InternVL2-Pro", {}, "weights were never published"),
     ],
 )
 def test_opening_says_what_is_not_opened(name: str | None, options: dict[str, Any], message: str) -> None:

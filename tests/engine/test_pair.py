@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import tessera
+from tessera.cli.main import main
 from tessera.engine.embedding.embedder import Embedder
 from tessera.engine.pair.model import PairModel
 from tessera.imaging.squares import to_square
@@ -35,7 +37,7 @@ def test_it_is_an_embedder(pair: PairModel) -> None:
     assert isinstance(pair, Embedder)
     assert (pair.name, pair.width, pair.modes) == ("InternVL-14B-224px", 24, ("c", "g"))
     assert "QLLaMA 4×32, 6 queries" in repr(pair)
-    assert pair.scale() == pytest.approx(float(pair.model.logit_scale.exp()))
+    assert pair.scale() == pytest.approx(pair.model.logit_scale.exp().item())
 
 
 def test_rows_of_pictures_and_texts(pair: PairModel, tmp_path: Path) -> None:
@@ -88,17 +90,17 @@ def test_fit_and_fingerprint(pair: PairModel) -> None:
     square, middle = pair.embed_images([image]), pair.embed_images([image], fit="crop")
     assert (square - middle).abs().max() > 1e-3
     tiles = torch.from_numpy(to_square(image, 56, "crop"))[None]
-    assert normalise(tiles, pair.loaded.config.mean, pair.loaded.config.std, torch.float32).shape == (
+    assert normalise(tiles, pair.opened.config.mean, pair.opened.config.std, torch.float32).shape == (
         1,
         3,
         56,
         56,
     )
     before = pair.fingerprint
-    assert before == PairModel(pair.loaded).fingerprint
+    assert before == PairModel(pair.opened).fingerprint
     with torch.no_grad():
         pair.model.itm_head.bias[0] += 1
-    assert before != PairModel(pair.loaded).fingerprint
+    assert before != PairModel(pair.opened).fingerprint
 
 
 def test_wrong_inputs_are_named(pair: PairModel) -> None:
@@ -112,3 +114,14 @@ def test_wrong_inputs_are_named(pair: PairModel) -> None:
         pair.embed_texts("a cat")
     with pytest.raises(ValueError, match="texts holds int at 1"):
         pair.embed_texts(["a cat", 3])  # type: ignore[list-item]
+
+
+def test_commands_of_chat_models_say_what_it_is(pair: PairModel, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, and no talk of Python's attributes; a copy and `hasattr` still work."""
+    folder = pair.opened.folder
+    assert main(["chat", "--model", str(folder), "hello"]) != 0
+    told = capsys.readouterr().err.strip()
+    assert "InternVL-14B-224px is a contrastive pair, which does not chat" in told and "\n" not in told
+    with pytest.raises(ValueError, match="which has no 'chat': it embeds"):
+        _ = pair.chat
+    assert not hasattr(pair, "chat") and copy(pair).width == 24

@@ -42,6 +42,7 @@ RELEASED = {
         for s in ("30B-A3B", "241B-A28B")
         for m in ("", "-MPO", "-Instruct", "-Pretrained")
     ),
+    *(f"InternVL3_5-{s}-Flash" for s in ("1B", "2B", "4B", "8B", "14B", "38B", "30B-A3B", "241B-A28B")),
     *(f"InternVL3_5-{s}B{m}" for s in (1, 2, 4, 8, 14, 38) for m in ("", "-MPO", "-Instruct", "-Pretrained")),
     *(f"Mono-InternVL-2B{stage}" for stage in ("", "-S1-1", "-S1-2", "-S1-3")),
     *("VisualPRM-8B", "VisualPRM-8B-v1_1", "InternOmni"),
@@ -224,7 +225,6 @@ def test_what_is_no_released_model_is_not_identified() -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("InternVL3_5-8B-Flash", "router"),
         ("InternVL-14B-224px", "contrastive"),
     ],
 )
@@ -255,6 +255,7 @@ def test_doubts_are_named() -> None:
     assert "language.image_token" in BY_NAME["InternVL3-9B"].doubts
     assert BY_NAME["InternVL2-8B"].doubts == () == BY_NAME["InternVL3-1B"].doubts
     known = {"repository", "template", "system text", "initial values", "select_layer", "ps_version"}
+    known |= {"thresholds", "published"}
     known |= {"language model", "patch channels", "most tiles"}
     known |= {"mm_vision_tower", "weight files", "legacy (of the tokenizer)"}
     known |= {"audio tokens", "audio.pool", "audio.pool_before_norm", "audio.mask_padding"}

@@ -5,6 +5,7 @@ everywhere. `measure` walks the same path with picture sizes from file headers a
 """
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,12 +17,12 @@ from tessera.audio.mel import LogMel
 from tessera.chat.clip_frames import clip_frames
 from tessera.chat.frame_labels import frame_pattern
 from tessera.chat.message import Audio, Conversation, Image, Medium, PictureSource, Video
-from tessera.chat.render import MediaSpan, Rendered, render
+from tessera.chat.render import Rendered, render
 from tessera.chat.sounds.rule import SoundRule, required
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokenizer.content import ContentTokens, content_names
-from tessera.chat.tokens import NO_SLOTS, LinkSlots
+from tessera.chat.tokens import NO_SLOTS, LinkSlots, MediaSpan, with_tokens
 from tessera.imaging.decode import decode_image, name_of, read_size
 from tessera.imaging.grid import Tiling, choose_grid, count_tiles, tiles_problem
 from tessera.imaging.pictures.losses import what_is_lost
@@ -50,7 +51,8 @@ class Encoded:
     ids int32 [T]; weights float32 [T], 1.0 where token t is a supervised target, else 0.0; tiles uint8
     [N, S, S, 3] in the order of their placeholders; tiles_per_image: N split over pictures and frames.
     branches: where one prompt has several answers behind it, the tokens of each, the chosen one first; the
-    prompt is what is left of `ids`. sounds: spectrograms, in the order of their placeholders.
+    prompt is what is left of `ids`. sounds: spectrograms, in the order of their placeholders. tile_tokens: of
+    each tile, () where all have the usual number.
     """
 
     ids: npt.NDArray[np.int32]
@@ -59,6 +61,7 @@ class Encoded:
     tiles_per_image: tuple[int, ...]
     branches: tuple[int, ...] = ()
     sounds: tuple[LogMel, ...] = ()
+    tile_tokens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ class Encoder:
     template writes is never among them.
     hearing: how sounds are written; None for a model that does not hear.
     slots: what stands behind the link tokens of answers.
+    tile_tokens: says by a look at the tiles uint8 [N, S, S, 3] of a conversation how many tokens each gets;
+    None where all get `tokens_per_tile`.
     """
 
     tokenizer: Tokenizer
@@ -103,6 +108,7 @@ class Encoder:
     content_tokens: ContentTokens = "added"
     hearing: SoundRule | None = None
     slots: LinkSlots = NO_SLOTS
+    tile_tokens: Callable[[npt.NDArray[np.uint8]], Sequence[int]] | None = None
 
     def __post_init__(self) -> None:
         if missing := [token for token in self.template.tokens.all if not self.tokenizer.has_token(token)]:
@@ -145,7 +151,10 @@ class Encoder:
         return frozenset(map(self.tokenizer.token_id, stops))
 
     def spans(self, conversation: Conversation) -> list[MediaSpan]:
-        """Placeholders of every picture, clip and sound, in order; reads file headers only."""
+        """Placeholders of every picture, clip and sound, in order; reads file headers only, or all that
+        `tile_tokens` looks at."""
+        if self.tile_tokens is not None:
+            return self._read(conversation, None)[0]
         share = conversation.share_tiles(self.tiling.max_tiles)
         return [
             MediaSpan.of_sound(required(self.hearing).tokens(part))
@@ -199,6 +208,17 @@ class Encoder:
 
         most_visual: ValueError, before more pixels are read, when media take more tokens than that.
         """
+        spans, flat, sounds, each = self._read(conversation, most_visual)
+        rendered = self._render(conversation, media=spans, generate=generate, prefill=prefill)
+        side = self.tiling.tile_side
+        tiles = np.concatenate(flat) if flat else np.zeros((0, side, side, 3), dtype=np.uint8)
+        seen = (tiles, tuple(map(len, flat)))
+        return Encoded(*rendered.arrays(), *seen, rendered.branches, sounds, each)
+
+    def _read(
+        self, conversation: Conversation, most_visual: int | None
+    ) -> tuple[list[MediaSpan], list[npt.NDArray[np.uint8]], tuple[LogMel, ...], tuple[int, ...]]:
+        """Placeholders, tiles of every picture and frame, sounds, and what `tile_tokens` says of tiles."""
         media, share = conversation.media, conversation.share_tiles(self.tiling.max_tiles)
         flat: list[npt.NDArray[np.uint8]] = []
         sounds: list[LogMel] = []
@@ -218,10 +238,10 @@ class Encoder:
                     f"{len(spans)} of {len(media)} pictures and other media take {taken:,} tokens of at "
                     f"most {most_visual:,}: give fewer pictures, frames or tiles (max_tiles=...)"
                 )
-        rendered = self._render(conversation, media=spans, generate=generate, prefill=prefill)
-        side = self.tiling.tile_side
-        tiles = np.concatenate(flat) if flat else np.zeros((0, side, side, 3), dtype=np.uint8)
-        return Encoded(*rendered.arrays(), tiles, tuple(map(len, flat)), rendered.branches, tuple(sounds))
+        if self.tile_tokens is None or not flat:
+            return spans, flat, tuple(sounds), ()
+        each = tuple(self.tile_tokens(np.concatenate(flat)))
+        return with_tokens(spans, each), flat, tuple(sounds), each
 
     def render_text(self, conversation: Conversation, generate: bool = False, prefill: str = "") -> str:
         """The prompt as readable text, runs of placeholders as `<IMG_CONTEXT>*256`; headers only."""

@@ -21,27 +21,11 @@ from tessera.chat.message import Conversation, Message, Part, Text
 from tessera.chat.templates import Channels, Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import NO_SLOTS, LinkSlots, SpecialTokens
+from tessera.chat.tokens import MediaSpan as MediaSpan
 
 ROLES = ("system", "user", "assistant")
 THOUGHT, THOUGHT_END = "<think>", "</think>"
 """Around what a model thought before it answered."""
-
-
-@dataclass(frozen=True)
-class MediaSpan:
-    """Placeholders of one part: per picture its tile count and the words before it; frames stand on lines.
-
-    sound: the tokens of a sound, which has no tiles.
-    """
-
-    tiles: tuple[int, ...]
-    labels: tuple[str, ...] = ("",)
-    sound: int = 0
-
-    @classmethod
-    def of_sound(cls, tokens: int) -> MediaSpan:
-        """The placeholders of a sound."""
-        return cls((), (), tokens)
 
 
 @dataclass(frozen=True)
@@ -93,7 +77,8 @@ class _Writer:
         """Cuts what a person or the model said: turn markers in it stay characters."""
         around = (tokens.start, tokens.end)
         self.image_start, self.image_end = ([tokenizer.token_id(text)] if text else [] for text in around)
-        self.tile = [tokenizer.token_id(tokens.context)] * tokens_per_tile
+        self.context = [tokenizer.token_id(tokens.context)]
+        self.tile = self.context * tokens_per_tile
         self._splits = tokens.splits
         self.sound = [tokenizer.token_id(text) for text in tokens.sounds]
         """Begin, end and placeholder of a sound; none where the model does not hear."""
@@ -132,11 +117,11 @@ class _Writer:
             )
         return pieces
 
-    def picture(self, tiles: int) -> None:
+    def picture(self, tiles: int, visual: int | None = None) -> None:
         """The placeholders of a picture between the tokens that stand around it, if any do."""
         self.write(self.image_start)
         self.close()
-        self.ids += self.tile * tiles
+        self.ids += self.tile * tiles if visual is None else self.context * visual
         self._left = None if self._splits else self.tile[0]
         self.write(self.image_end)
 
@@ -337,7 +322,7 @@ def _write_question(
             raise ValueError("media: fewer spans than media parts; give one for each picture, clip and sound")
         for index, (tiles, label) in enumerate(zip(span.tiles, span.labels, strict=True)):
             writer.write((f"\n{label}" if index else label,))
-            writer.picture(tiles)
+            writer.picture(tiles, None if span.visual is None else span.visual[index])
         if span.sound:
             start, end, context = writer.sound
             writer.write((start,))

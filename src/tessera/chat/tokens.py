@@ -1,7 +1,12 @@
-"""Special strings of the series (docs/facts/tokens.md), always looked up by string, never by a fixed id."""
+"""Special strings of the series (docs/facts/tokens.md), always looked up by string, never by a fixed id, and
+how many placeholders stand for media."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 IMG_START = "<img>"
@@ -108,3 +113,33 @@ class LinkSlots:
 
 
 NO_SLOTS = LinkSlots()
+
+
+@dataclass(frozen=True)
+class MediaSpan:
+    """Placeholders of one part: per picture its tile count and the words before it; frames stand on lines.
+
+    sound: the tokens of a sound, which has no tiles. visual: the tokens of each picture, where its tiles do
+    not have the usual number each.
+    """
+
+    tiles: tuple[int, ...]
+    labels: tuple[str, ...] = ("",)
+    sound: int = 0
+    visual: tuple[int, ...] | None = None
+
+    def tokens(self, per_tile: int) -> int:
+        """Placeholders in all."""
+        visual = per_tile * sum(self.tiles) if self.visual is None else sum(self.visual)
+        return visual + self.sound
+
+    @classmethod
+    def of_sound(cls, tokens: int) -> MediaSpan:
+        """The placeholders of a sound."""
+        return cls((), (), tokens)
+
+
+def with_tokens(spans: Iterable[MediaSpan], each: Iterable[int]) -> list[MediaSpan]:
+    """The same with the tokens of each tile, in order, that a look at it gave."""
+    left = iter(each)
+    return [replace(span, visual=tuple(sum(islice(left, tiles)) for tiles in span.tiles)) for span in spans]

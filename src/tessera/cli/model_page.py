@@ -10,6 +10,7 @@ from rich.table import Table
 from tessera.chat.frame_labels import FRAME_LABELS
 from tessera.families.entry import Component, Entry, Released
 from tessera.models.accounting import Stored, kv_cache_bytes_per_token
+from tessera.models.config import VLMConfig
 
 GPUS = (8, 12, 16, 24, 32, 48, 80, 141)
 """Memory of the devices that a suggestion may name, in GB."""
@@ -120,11 +121,18 @@ def _pictures(entry: Entry) -> Rows:
     tokens = entry.chat_template.tokens
     around = f" with {tokens.start} and {tokens.end}" if tokens.start else ""
     most = f"at most {entry.picture_tokens:,} a picture{around}"
-    yield "tokens", f"{entry.tokens_per_tile} a square; {most}"
+    yield "tokens", f"{_each(entry)} a square; {most}"
     label = f"{FRAME_LABELS[entry.frame_label]!r} ({entry.frame_label})"
     yield "video frames", f"one square each, behind {label}"
     stops = " or ".join(entry.chat_template.stops)
     yield "template", f"{entry.template}; answers end with {stops}"
+
+
+def _each(entry: Entry) -> str:
+    model = entry.model
+    routed = isinstance(model, VLMConfig) and model.resolution is not None
+    few = f" or, where the router says so, {model.coarse_tokens}" if routed else ""  # type: ignore[attr-defined]
+    return f"{entry.tokens_per_tile}{few}"
 
 
 def _files(one: Released) -> Rows:

@@ -175,7 +175,8 @@ def _groups(chosen: Sequence[Released]) -> list[list[Released]]:
     """Entries with the same base and the same parts, in order."""
     groups: dict[tuple[str, ...], list[Released]] = {}
     for one in chosen:
-        groups.setdefault((one.base, *_words(one)[1:3]), []).append(one)
+        parts = (one.base, *_words(one)[1:3], *map(str, one.parameters().values()))
+        groups.setdefault(parts, []).append(one)
     return list(groups.values())
 
 

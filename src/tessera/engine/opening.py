@@ -16,6 +16,7 @@ from tessera.checkpoints.quantised.form import FewBits, form_of
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.hints import LOAD, unknown_setting
+from tessera.engine.resolution.looker import looking
 from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 from tessera.models.accounting import Stored
 from tessera.nn.linear import inference_head
@@ -87,7 +88,8 @@ def open_model(
         content_tokens if content_tokens is None or isinstance(content_tokens, str) else tuple(content_tokens)
     )
     loaded = loaded.with_settings(frame_label=frame_label, content_tokens=listed)
-    loaded = replace(loaded, encoder=replace(loaded.encoder, pictures=reading))
+    encoder = looking(loaded.model, replace(loaded.encoder, pictures=reading))
+    loaded = replace(loaded, encoder=encoder)
     model = made(loaded)
     logger.info("%s", model.summary)
     for text in model.notes:

@@ -7,6 +7,7 @@ from tessera.chat.positions import v2pe_positions
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import NO_SLOTS, LinkSlots
 from tessera.engine.completion import Completion, Finish, Link, TokenLogprob
+from tessera.engine.resolution.looker import features_of
 from tessera.engine.sampling.choose import choose_rows, forbid
 from tessera.engine.sampling.chooser import Choosers
 from tessera.engine.sampling.options import Sampling
@@ -43,7 +44,9 @@ def generate_slowly(
     def hidden() -> torch.Tensor:
         places = v2pe_positions(ids.numpy(), model.config.image_token_id, visual_increment)
         out: torch.Tensor = model(
-            ids, Packed((len(ids),)), torch.from_numpy(places), tiles, sounds=prompt.sounds
+            *(ids, Packed((len(ids),)), torch.from_numpy(places), tiles),
+            features=features_of(model, prompt),
+            sounds=prompt.sounds,
         )
         return out
 

@@ -134,7 +134,7 @@ def _without_form(name: str) -> str:
 
 SHAPING = {
     *("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads"),
-    *("num_key_value_heads", "qk_norm", "attention_bias", "ps_version"),
+    *("num_key_value_heads", "qk_norm", "attention_bias", "ps_version", "count", "top_k"),
 }
 """Fields of configs that tell models of different shapes apart, at any depth. The decoder's file format is
 left out: layouts of transformers know no InternLM2."""

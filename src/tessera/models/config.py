@@ -13,6 +13,10 @@ from pydantic import Field, model_validator
 
 from tessera.models.accounting import Weights, matrix
 from tessera.models.experts import ExpertsConfig
+from tessera.models.numbers import Epsilon, Finite, Layers, Length, Positive, Size, check_multiple
+from tessera.models.resolution.config import ResolutionConfig
+from tessera.models.vision.config import POSITIONS as POSITIONS
+from tessera.models.vision.config import VisionConfig as VisionConfig
 from tessera.nn.rope_scaling import RopeScaling
 from tessera.runtime.config import Config
 
@@ -21,70 +25,8 @@ if TYPE_CHECKING:
 
     from tessera.models.audio_encoder.config import Hearing
 
-Size = Annotated[int, Field(ge=1, le=2**24)]
-"""A width or a count of things; far above every model, far below what arithmetic on it could not bear."""
-Layers = Annotated[int, Field(ge=1, le=2**14)]
-Length = Annotated[int, Field(ge=1, le=2**40)]
-Epsilon = Annotated[float, Field(gt=0, le=1)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-def _check_multiple(config: Config, name: str, of: str) -> None:
-    if (value := getattr(config, name)) % (unit := getattr(config, of)):
-        raise ValueError(f"{name} {value} is not a multiple of {of} {unit}")
-
-
-POSITIONS = "vision.embeddings.position_embedding"
-"""Name of InternViT's parameter whose shape depends on the side of a tile."""
-
-
-class VisionConfig(Config):
-    """InternViT (docs/facts/architecture.md). Lengths in pixels, widths in channels."""
-
-    image_size: Annotated[int, Field(ge=1, le=2**14)] = 448
-    patch_size: Annotated[int, Field(ge=1, le=2**14)] = 14
-    hidden_size: Size = 1024
-    num_hidden_layers: Layers = 24
-    num_attention_heads: Size = 16
-    intermediate_size: Size = 4096
-    norm_type: Literal["rms_norm", "layer_norm"] = "layer_norm"
-    layer_norm_eps: Epsilon = 1e-6
-    qk_normalization: bool = False
-    qkv_bias: bool = True
-    drop_path_rate: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    initializer_range: Finite = 0.02
-    initializer_factor: Finite = 0.1
-    """Initial value of the layer scale vectors."""
-
-    @model_validator(mode="after")
-    def _divisible(self) -> VisionConfig:
-        _check_multiple(self, "image_size", "patch_size")
-        _check_multiple(self, "hidden_size", "num_attention_heads")
-        return self
-
-    @property
-    def grid(self) -> int:
-        """Patches along one side of a tile."""
-        return self.image_size // self.patch_size
-
-    def weights(self) -> Weights:
-        """Weights of embeddings and blocks."""
-        width, inner = self.hidden_size, self.intermediate_size
-        norm = width if self.norm_type == "rms_norm" else 2 * width
-        vectors = 2 * norm + 2 * width + (2 * width if self.qk_normalization else 0)  # norms, layer scales
-        block = (
-            matrix(3 * width, width, self.qkv_bias)
-            + matrix(width, width, bias=True)
-            + matrix(inner, width, bias=True)
-            + matrix(width, inner, bias=True)
-            + Weights(vectors)
-        )
-        patches = 3 * self.patch_size**2 * width + width
-        return block * self.num_hidden_layers + Weights(patches + width + (1 + self.grid**2) * width)
-
 
 DecoderKind = Literal["llama", "internlm2", "internlm3", "qwen2", "qwen3", "phi3", "qwen3_moe", "gpt_oss"]
 """Whose file format a decoder is published in; the arithmetic follows from the other fields alone."""
@@ -129,7 +71,7 @@ class DecoderConfig(Config):
 
     @model_validator(mode="after")
     def _heads(self) -> DecoderConfig:
-        _check_multiple(self, "num_attention_heads", "num_key_value_heads")
+        check_multiple(self, "num_attention_heads", "num_key_value_heads")
         if self.head_width % 2:
             raise ValueError(f"head_dim {self.head_width} is odd, but positions turn channels in pairs")
         if not self.head_width:
@@ -312,6 +254,8 @@ class VLMConfig(ModelConfig):
     """Which ViT state feeds the connector: -1 is the last layer; index into embeddings + layers."""
     downsample_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
     ps_version: Literal["v1", "v2"] = "v2"
+    resolution: ResolutionConfig | None = None
+    """Of Flash models: a router that makes some tiles coarse, a quarter of the tokens."""
 
     @model_validator(mode="after")
     def _fitting(self) -> VLMConfig:
@@ -325,6 +269,8 @@ class VLMConfig(ModelConfig):
             raise ValueError(
                 f"downsample_ratio {self.downsample_ratio} does not divide a grid of {grid} patches"
             )
+        if self.resolution is not None and grid % factor**2:
+            raise ValueError(f"resolution: coarse tiles merge {factor**2} patches along a side of {grid}")
         return self
 
     def vision_of(self, given: VisionConfig) -> VisionConfig:
@@ -352,6 +298,11 @@ class VLMConfig(ModelConfig):
         return int(self.vision.grid**2 * self.downsample_ratio**2)
 
     @property
+    def coarse_tokens(self) -> int:
+        """Visual tokens of a coarse tile: 64 where others have 256."""
+        return (self.vision.grid // self.shuffle_factor**2) ** 2
+
+    @property
     def label(self) -> str:
         """InternViT and decoder, layers × channels."""
         vision, decoder = self.vision, self.decoder
@@ -373,6 +324,7 @@ class VLMConfig(ModelConfig):
             "connector": f"{merged} patches become one token (pixel shuffle {self.ps_version}), "
             f"{merged * vision.hidden_size} to {decoder.hidden_size} channels in two layers",
             "decoder": decoder.description,
+            **({} if self.resolution is None else self.resolution.described(self.coarse_tokens)),
         }
 
     def build_parts(self) -> dict[str, nn.Module]:
@@ -386,10 +338,13 @@ class VLMConfig(ModelConfig):
             "vision": VisionTransformer(self.vision, self.select_layer),
             "connector": Connector(*widths, self.shuffle_factor, self.ps_version),
             "decoder": Decoder(self.decoder),
+            **({} if self.resolution is None else self.resolution.build(*widths, self)),
         }
 
     def part_weights(self) -> dict[str, Weights]:
         """The connector has a norm over the merged patches and two linears with biases."""
         merged, width = self.vision.hidden_size * self.shuffle_factor**2, self.decoder.hidden_size
         connector = Weights(2 * merged + merged * width + width**2 + 2 * width)
-        return {"vision": self.vision.weights(), "connector": connector, "decoder": self.decoder.weights()}
+        parts = {"vision": self.vision.weights(), "connector": connector, "decoder": self.decoder.weights()}
+        seen = self.vision.hidden_size, self.shuffle_factor
+        return parts if self.resolution is None else parts | self.resolution.weights(*seen, width)

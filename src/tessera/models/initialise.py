@@ -27,7 +27,7 @@ def initialise(model: nn.Module, seed: int, spread: float = 0.02) -> None:
                 if getattr(module, "bias", None) is not None:
                     module.bias.zero_()  # type: ignore[union-attr, operator]
     for name, parameter in model.named_parameters():
-        if name.endswith(("class_embedding", "position_embedding")):
+        if name.endswith(("class_embedding", "position_embedding", "query_token")):
             with torch.no_grad():
                 parameter.normal_(0.0, spread, generator=generator)
 

@@ -96,7 +96,10 @@ class FileRecipe:
         steps = re.findall(r"(\w+) \(([\d,]+) steps\)", card.get("stages", ""))
         stages = {stage: int(count.replace(",", "")) for stage, count in steps}
         trained, hardware = card.get("trained", ""), card.get("hardware", "").partition(",")[0]
-        return Line(self.name, "scale", "5M", stages, trained, card["purpose"], hardware=hardware)
+        generation, size = card.get("generation", "scale"), card.get("size", "5M")
+        rate, batch = card.get("rate", ""), card.get("batch", "")
+        purpose = card["purpose"]
+        return Line(self.name, generation, size, stages, trained, purpose, rate, batch, hardware=hardware)
 
     def card(self) -> dict[str, str]:
         """What the docstring says: its first line, and the fields, such as `time`."""
@@ -167,7 +170,8 @@ def trained_parts(stage: PublishedStage) -> str:
     """In words: `ViT, connector`, or the rank of LoRA."""
     if stage.lora_rank:
         return f"LoRA {stage.lora_rank}"
-    return ALL if set(PARTS) <= set(stage.trained) else ", ".join(LABELS[part] for part in stage.trained)
+    named = LABELS if stage.drop_path is not None else LABELS | {"vision": "patch embedding"}
+    return ALL if set(PARTS) <= set(stage.trained) else ", ".join(named[part] for part in stage.trained)
 
 
 def tokens_of(stage: PublishedStage) -> str:

@@ -138,9 +138,7 @@ class Preparer:
         spans = encoder.spans(request.conversation)
         views = zip(spans, encoder.grids(request.conversation), strict=True)
         per = encoder.tokens_per_tile
-        media = tuple(
-            MediumView(span.tiles, per * sum(span.tiles) + span.sound, grid) for span, grid in views
-        )
+        media = tuple(MediumView(span.tiles, span.tokens(per), grid) for span, grid in views)
         text = encoder.render_text(request.conversation, generate=True, prefill=request.prefill)
         ids = encoder.prompt_ids(request.conversation, request.prefill, spans)
         return self._seen(ids, request.visual_increment, media, text)

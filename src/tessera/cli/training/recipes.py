@@ -100,7 +100,7 @@ def show(found: Sequence[Line], console: Terminal, memory: Mapping[str, Mapping[
 
 
 def _single(found: Sequence[Line]) -> Sequence[Line]:
-    return [line for line in found if len(line.stages) == 1 or line.generation == "scale"] or found
+    return [line for line in found if not line.name.endswith("/all_stages")] or found
 
 
 def recipes_table(lines: Sequence[Line], sizes: Mapping[str, int]) -> Table:

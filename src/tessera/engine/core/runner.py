@@ -11,6 +11,7 @@ from tessera.engine.core.graphs import DecodeGraphs, Newest
 from tessera.engine.core.pictures import PictureCache
 from tessera.engine.core.scheduler import Advance
 from tessera.engine.core.sequence import Sequence
+from tessera.engine.resolution.looker import see_forms
 from tessera.engine.sampling.choose import finite_rows, forbid
 from tessera.engine.sounds.hearing import hear
 from tessera.models.vlm import VLM
@@ -114,10 +115,10 @@ class Runner:
         """Features of all tiles that these tokens belong to; each content goes through the ViT once."""
         missing: dict[bytes, list[tuple[Sequence, int]]] = {}
         for sequence, start, stop in spans:
-            for tile in sequence.tiles_of(start, stop):
+            for tile in sequence.tiles.of(start, stop):
                 if tile in sequence.features:
                     continue
-                digest = sequence.tile_digests[tile]
+                digest = sequence.tiles.digests[tile]
                 found = None if digest in missing else pictures.find(digest)
                 if found is None:
                     missing.setdefault(digest, []).append((sequence, tile))
@@ -126,7 +127,8 @@ class Runner:
         if not missing:
             return
         tiles = np.stack([wanting[0][0].prompt.tiles[wanting[0][1]] for wanting in missing.values()])
-        seen = self.model.see(torch.from_numpy(tiles))
+        coarse = tuple(wanting[0][0].tiles.coarse[wanting[0][1]] for wanting in missing.values())
+        seen = see_forms(self.model, torch.from_numpy(tiles), coarse)
         for (digest, wanting), features in zip(missing.items(), seen, strict=True):
             own = features.clone()  # else one tile would keep the memory of all that were seen with it
             pictures.keep(digest, own)
@@ -137,11 +139,11 @@ class Runner:
         """Features [1, M, D] of the stream's visual tokens, in order; None without."""
         pieces = []
         for sequence, start, stop in spans:
-            first, last = sequence.visual_of(start, stop)
+            first, last = sequence.tiles.visual_of(start, stop)
             if first == last:
                 continue
-            tiles = sequence.tiles_of(start, stop)
+            tiles = sequence.tiles.of(start, stop)
             whole = torch.cat([sequence.features[tile] for tile in tiles])
-            before = tiles[0] * len(sequence.features[tiles[0]])
+            before = sequence.tiles.before(tiles[0])
             pieces.append(whole[first - before : last - before])
         return torch.cat(pieces)[None] if pieces else None

@@ -139,7 +139,7 @@ class Scheduler:
         sequence.computed = stop
         for index in full:
             self.blocks.keep(sequence.table[index], sequence.digest(index, size))
-        ahead = sequence.tiles_of(advance.stop, len(sequence.ids))
+        ahead = sequence.tiles.of(advance.stop, len(sequence.ids))
         sequence.features = {tile: seen for tile, seen in sequence.features.items() if tile in ahead}
         sequence.sounds.forget(advance.stop)
 
@@ -256,10 +256,10 @@ class Scheduler:
         return sum(not self._seen(sequence, tile) for tile in self._tiles(sequence, len(sequence.ids)))
 
     def _seen(self, sequence: Sequence, tile: int) -> bool:
-        return tile in sequence.features or sequence.tile_digests[tile] in self.pictures
+        return tile in sequence.features or sequence.tiles.digests[tile] in self.pictures
 
     def _tiles(self, sequence: Sequence, stop: int) -> range:
-        return sequence.tiles_of(sequence.computed, stop)
+        return sequence.tiles.of(sequence.computed, stop)
 
     def _cut(self, sequence: Sequence, stop: int, tiles: int) -> int:
         """Where the piece up to `stop` ends: before the first tile beyond its share, at a block's edge."""
@@ -267,7 +267,7 @@ class Scheduler:
             if self._seen(sequence, tile):
                 continue
             if not tiles:
-                stop = max(sequence.start_of(tile), sequence.computed)
+                stop = max(sequence.tiles.start_of(tile), sequence.computed)
                 break
             tiles -= 1
         if stop == len(sequence.ids):

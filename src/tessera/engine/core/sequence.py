@@ -3,16 +3,15 @@
 from array import array
 from hashlib import blake2b
 
-import numpy as np
 import torch
 
 from tessera.chat.encoder import Encoded
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokens import NO_SLOTS, LinkSlots
 from tessera.engine.completion import Completion, Finish, TokenLogprob
-from tessera.engine.core.pictures import tile_digests
 from tessera.engine.core.ticket import Event, Ticket
 from tessera.engine.links.watch import LinkWatch
+from tessera.engine.resolution.tiles import TileTokens
 from tessera.engine.sampling.chooser import Chooser, Chosen
 from tessera.engine.sampling.drafts import Drafts
 from tessera.engine.sounds.places import SoundPlaces
@@ -65,14 +64,7 @@ class Sequence:
         self.features: dict[int, torch.Tensor] = {}
         """Features [tokens, D] of tiles that were seen and are not yet through."""
         self._decoder: DecoderConfig = config.decoder
-        self._tokens_per_tile = config.tokens_per_tile
-        self._visual = np.flatnonzero(prompt.ids == config.image_token_id)
-        if len(self._visual) != len(prompt.tiles) * config.tokens_per_tile:
-            raise ValueError(
-                f"the prompt has {len(self._visual)} <IMG_CONTEXT> tokens but {len(prompt.tiles)} tiles of "
-                f"{config.tokens_per_tile} each: encode conversation and pictures in one call"
-            )
-        self.tile_digests = tile_digests(prompt.tiles)
+        self.tiles = TileTokens(prompt, config)
         self._digests: list[bytes] = []
         self.sounds = SoundPlaces(prompt, config.hearing)
         self.drafts = Drafts(self.ids, {*config.placeholder_ids, *slots.table}, MOST_GUESSES)
@@ -198,20 +190,6 @@ class Sequence:
         """Whether its angles depend on how far it reaches."""
         return self._kind in ("longrope", "dynamic")
 
-    def tiles_of(self, start: int, stop: int) -> range:
-        """Tiles to which the tokens `start` to `stop` belong."""
-        first, last = self.visual_of(start, stop)
-        return range(first // self._tokens_per_tile, -(-last // self._tokens_per_tile))
-
-    def visual_of(self, start: int, stop: int) -> tuple[int, int]:
-        """The same among all visual tokens of the sequence, counted from 0."""
-        first, last = np.searchsorted(self._visual, (start, stop)).tolist()
-        return first, last
-
-    def start_of(self, tile: int) -> int:
-        """The first token of a tile."""
-        return int(self._visual[tile * self._tokens_per_tile])
-
     def digest(self, index: int, size: int) -> bytes:
         """Of block `index`, which is full: all that its keys and values depend on, the past included."""
         while len(self._digests) <= index:
@@ -222,10 +200,10 @@ class Sequence:
             content.update(array("d", self.positions[start:stop]))
             if self.needs_reach:
                 content.update(array("d", self.reaches(start, stop)))
-            first, last = self.visual_of(start, stop)
-            if first < last:
-                content.update((first % self._tokens_per_tile).to_bytes(8, "little"))
-                content.update(b"".join(self.tile_digests[tile] for tile in self.tiles_of(start, stop)))
+            if seen := self.tiles.of(start, stop):
+                within = self.tiles.visual_of(start, stop)[0] - self.tiles.before(seen[0])
+                content.update(within.to_bytes(8, "little"))
+                content.update(b"".join(self.tiles.digests[tile] for tile in seen))
             content.update(self.sounds.content(start, stop))
             self._digests.append(content.digest())
         return self._digests[index]

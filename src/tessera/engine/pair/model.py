@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -28,35 +29,47 @@ SAMPLED = 2**10
 """Numbers of a weight that its fingerprint takes."""
 
 
+class NotOfPairs(AttributeError, ValueError):
+    """What chat models have and a pair has not; also a ValueError, so that commands tell it in a line."""
+
+
 class PairModel:
     """InternVL 1.0's pair, as `tessera.load` opens it; an `Embedder` that also writes captions."""
 
-    def __init__(self, loaded: LoadedPair) -> None:
-        self.loaded = loaded
-        self.model, self.texts = loaded.model, loaded.texts
+    def __init__(self, opened: LoadedPair) -> None:
+        self.opened = opened
+        self.model, self.texts = opened.model, opened.texts
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__") or "opened" not in self.__dict__:
+            raise AttributeError(name)
+        raise NotOfPairs(
+            f"{self.name} is a contrastive pair, which has no {name!r}: it embeds pictures and texts and "
+            "writes captions (docs/pair.md); give a chat model to talk with"
+        )
 
     def __repr__(self) -> str:
-        return self.loaded.summary
+        return self.opened.summary
 
     @property
     def name(self) -> str:
         """What was opened."""
-        return self.loaded.reading.name
+        return self.opened.reading.name
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What is odd about the folder and what was made of it."""
-        return self.loaded.notes
+        return self.opened.notes
 
     @property
     def width(self) -> int:
         """Numbers in a row."""
-        return self.loaded.config.clip_embed_dim
+        return self.opened.config.clip_embed_dim
 
     @property
     def side(self) -> int:
         """Side of the square, in pixels, that a picture becomes."""
-        return self.loaded.config.vision.image_size
+        return self.opened.config.vision.image_size
 
     @property
     def modes(self) -> tuple[str, ...]:
@@ -66,7 +79,7 @@ class PairModel:
     @cached_property
     def fingerprint(self) -> str:
         """Of config, rules for texts, and some numbers of every weight with its dtype."""
-        said = self.loaded.config.model_dump_json() + self.loaded.reading.rules.model_dump_json()
+        said = self.opened.config.model_dump_json() + self.opened.reading.rules.model_dump_json()
         digest = hashlib.sha256(said.encode())
         for name, weight in sorted(self.model.state_dict().items()):
             flat = weight.detach().flatten()

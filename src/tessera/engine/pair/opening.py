@@ -57,7 +57,10 @@ def open_pair(
 ) -> PairModel:
     """`tessera.load` of a pair. `others`: settings of chat models; one that is set is a ValueError."""
     if said := [name for name, value in others.items() if value is not None]:
-        raise ValueError(f"{said[0]}: {shown(folder)} is a contrastive pair, which has no such setting")
+        raise ValueError(
+            f"{shown(folder)} is a contrastive pair, which does not chat and has no setting {said[0]!r}: it "
+            "embeds pictures and texts and writes captions (docs/pair.md)"
+        )
     if load_in_8bit and load_in_4bit:
         raise ValueError("load_in_8bit and load_in_4bit are both set: choose one of them")
     place = choose_device(str(device))

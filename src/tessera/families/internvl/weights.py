@@ -56,6 +56,20 @@ def _connector(norm: str, first: str, second: str) -> list[KeyRule]:
     return renamed({"connector.norm.": norm, "connector.linear_1.": first, "connector.linear_2.": second})
 
 
+def _forms() -> list[KeyRule]:
+    """The second connector and the router of Flash models, as their authors store them."""
+    attention = {
+        f"router.pooling.attn#.in_proj.{leaf}": f"pooling_before_gating.attn#.in_proj_{leaf}"
+        for leaf in ("weight", "bias")
+    }
+    places = {"norm": 0, "linear_1": 1, "linear_2": 4, "linear_3": 7}
+    return renamed(
+        {f"coarse.{name}.": f"mlp2.{place}." for name, place in places.items()}
+        | attention
+        | {"router.pooling.": "pooling_before_gating.", "router.gating.": "gating."}
+    )
+
+
 def official_table(
     kind: DecoderKind, head_width: int, experts: int = 0, keys: Collection[str] = ()
 ) -> KeyMap:
@@ -64,6 +78,7 @@ def official_table(
         [
             *_vision("vision_model."),
             *_connector("mlp1.0.", "mlp1.1.", "mlp1.3."),
+            *_forms(),
             *decoder_rules(
                 *(kind, "language_model.model.", "language_model.lm_head.", head_width),
                 *(experts, is_fused(keys)),

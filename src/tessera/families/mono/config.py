@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tessera.models.config import DecoderConfig, Size, VisionConfig, VLMConfig
+from tessera.models.config import DecoderConfig, VisionConfig, VLMConfig
+from tessera.models.numbers import Size
 
 NOTHING = Field(ge=0, le=0)
 EMBEDDING = {

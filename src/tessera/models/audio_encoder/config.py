@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import model_validator
 
 from tessera.models.accounting import Weights, matrix
-from tessera.models.config import Layers, Size
+from tessera.models.numbers import Layers, Size
 from tessera.runtime.config import Config
 
 

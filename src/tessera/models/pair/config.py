@@ -7,15 +7,8 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from tessera.models.accounting import Weights, matrix
-from tessera.models.config import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    DecoderConfig,
-    Finite,
-    Positive,
-    Size,
-    VisionConfig,
-)
+from tessera.models.config import IMAGENET_MEAN, IMAGENET_STD, DecoderConfig, VisionConfig
+from tessera.models.numbers import Finite, Positive, Size
 from tessera.runtime.config import Config
 
 

@@ -1,5 +1,6 @@
 """InternVL 3.5: Qwen3 decoders with QK-norm, dense from 1B to 38B and with experts, four stages each, and a
-preview on GPT-OSS, which has a template of its own (`internvl3_5_gpt_oss`).
+preview on GPT-OSS, which has a template of its own (`internvl3_5_gpt_oss`); `-Flash` models have a resolution
+router besides (docs/facts/moe.md).
 
 The plain name has been through both stages of reinforcement learning, `-MPO` through the first, `-Instruct`
 and `-Pretrained` come before. Repositories in the layout of transformers end in `-HF`. Counts by part: model
@@ -9,10 +10,13 @@ of the language part only fit an output head stored apart from the embeddings. T
 the authors' training scripts; its system text may be replaced by one that asks for thinking.
 """
 
+from dataclasses import replace
+
 from tessera.families.entry import OWNER, Entry, Published
 from tessera.families.internvl.catalogue import language_models as llm
 from tessera.families.internvl.catalogue import vision_models as vit
 from tessera.families.internvl.catalogue.member import member, stages
+from tessera.models.resolution.config import ResolutionConfig
 
 SOURCE = "model zoo of the official README (InternVL 3.5)"
 
@@ -59,4 +63,23 @@ GPT_OSS = member(
     ),
     unverified=("initial values",),
 )
-ENTRIES = (*stages(MEMBERS, "-Pretrained", "-Instruct", "-MPO"), GPT_OSS)
+SEEN_FLASH = ("InternVL3_5-2B", "InternVL3_5-38B")
+"""Whose `-Flash` repository we saw on the hub."""
+
+
+def _flash(plain: Entry) -> Entry:
+    """The same with a second connector and a resolution router; thresholds stand in its config.json."""
+    published = replace(plain.published, total="", source=f"{SOURCE}, of the plain model")
+    seen = () if plain.base in SEEN_FLASH else ("repository",)
+    return replace(
+        plain,
+        suffix="-Flash",
+        model=plain.model.model_copy(update={"resolution": ResolutionConfig()}),
+        published=published,
+        transformers_repository="",
+        notes=("a router makes some tiles a quarter of the tokens; prompts follow from a look at them",),
+        unverified=(*plain.unverified, *seen, "thresholds", "published"),
+    )
+
+
+ENTRIES = (*stages(MEMBERS, "-Pretrained", "-Instruct", "-MPO"), GPT_OSS, *map(_flash, MEMBERS))

@@ -2,10 +2,7 @@
 
 import re
 
-ROUTER = "has a visual resolution router and a second connector; open the model without -Flash"
-
 REFUSED: tuple[tuple[str, str], ...] = (
-    (r"InternVL3_5-.*-Flash", ROUTER),
     (r"InternVL-Chat-(13B|19B).*", "joins QLLaMA to LLaVA's code, whose weights were not released so"),
     (r"InternVL2-Pro|InternVL2-Llama3-76B-MPO", "was described, but its weights were never published"),
 )

@@ -10,6 +10,7 @@ from tessera.families.internvl.catalogue.language_models import make_decoder
 from tessera.imaging.grid import Tiling
 from tessera.models.config import VisionConfig, VLMConfig
 from tessera.models.experts import ExpertsConfig
+from tessera.models.resolution.config import ResolutionConfig
 
 if TYPE_CHECKING:
     from tessera.families.family import Family
@@ -32,11 +33,12 @@ def _toy(
 
     names = ("image_size", "patch_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
     sizes = dict(zip((*names, "intermediate_size"), (*pixels, *vit), strict=True))
+    resolution = more.pop("resolution", None)
     fields: dict[str, Any] = {"attention_bias": True, "rope_theta": theta, "max_position_embeddings": 4096}
     fields |= more
     language = make_decoder(fields.pop("kind", "qwen2"), VOCABULARY, decoder, **fields)
     vision = VisionConfig.model_validate({**sizes, "initializer_factor": scale})
-    model = VLMConfig(vision=vision, decoder=language, image_token_id=VOCABULARY - 7)
+    model = VLMConfig(vision=vision, decoder=language, image_token_id=VOCABULARY - 7, resolution=resolution)
     tiling = Tiling(tile_side=vision.image_size, max_tiles=6)
     return Family(name=name, model=model, tiling=tiling, template="internvl2_5", system_text="")
 
@@ -48,7 +50,28 @@ TOYS: dict[str, Callable[[], Family]] = {
     "scale_small": partial(_toy, "scale_small", (64, 8), (96, 2, 3, 384), (192, 512, 4, 3, 3), 1.0, 1e4),
     # 4 tokens a tile, a few thousand weights: for tests.
     "nano_model": partial(_toy, "nano_model", (16, 4), (16, 2, 2, 24), (32, 48, 2, 4, 2), 0.1, 1e6),
-    # The same with four experts in every block, of which a token takes two.
+    # The scale model and the small one with a second connector and a resolution router, as Flash models have.
+    "scale_flash": partial(
+        _toy,
+        "scale_flash",
+        (64, 8),
+        (192, 6, 3, 768),
+        (192, 512, 4, 3, 3),
+        1.0,
+        1e4,
+        resolution=ResolutionConfig(),
+    ),
+    "nano_flash": partial(
+        _toy,
+        "nano_flash",
+        (16, 4),
+        (16, 2, 2, 24),
+        (32, 48, 2, 4, 2),
+        0.1,
+        1e6,
+        resolution=ResolutionConfig(),
+    ),
+    # The small one with four experts in every block, of which a token takes two.
     "nano_moe": partial(
         _toy,
         "nano_moe",
@@ -63,4 +86,4 @@ TOYS: dict[str, Callable[[], Family]] = {
         experts=ExpertsConfig(count=4, top_k=2, intermediate_size=24),
     ),  # fmt: skip
 }
-"""Sizes that were never published: the shipped model, one with a smaller ViT, and two for tests."""
+"""Sizes that were never published: the shipped model, variants of it, and others for tests."""

@@ -22,8 +22,11 @@ from tessera.families.internvl.weights import official_table
 from tessera.families.keymap import KeyMap
 from tessera.imaging.grid import Tiling
 from tessera.models.config import POSITIONS, DecoderConfig, VisionConfig, VLMConfig
+from tessera.models.resolution.config import ResolutionConfig
 from tessera.runtime.json_file import Section, write_json
 
+ROUTER = "gating."
+"""What the router's keys of a Flash model begin with."""
 MODEL_TYPE, ENCODER_TYPE = "internvl_chat", "intern_vit_6b"
 FILES: tuple[str, ...] = (CONFIG_FILE, PIXELS_FILE, GENERATION_FILE)
 LORA_RANKS: Mapping[str, str] = {"language_model": "use_llm_lora", "vision_model": "use_backbone_lora"}
@@ -85,6 +88,7 @@ def read_as(
         select_layer=config.whole("select_layer", -1),
         downsample_ratio=config.number("downsample_ratio", 0.5),
         ps_version=config.text("ps_version", "v1"),
+        resolution=_read_resolution(config, file.keys),
         mean=pixels.mean,
         std=pixels.std,
     )
@@ -94,6 +98,15 @@ def read_as(
     tiling = _read_tiling(config, model.tile_side)
     fields = {"model": model, "tiling": tiling, "template": template, "system_text": system_text}
     return file.reading(keymap, stored_grid, **fields, **said_of_family)
+
+
+def _read_resolution(config: Section, keys: Collection[str]) -> ResolutionConfig | None:
+    """The router of a Flash model; None for others."""
+    if not config.flag("flash_mode") and not any(key.startswith(ROUTER) for key in keys):
+        return None
+    names = ("relative_threshold", "absolute_threshold")
+    said = {name: config.number(f"flash_{name}") for name in names if f"flash_{name}" in config}
+    return config.build(ResolutionConfig, **said)
 
 
 def _template(file: ConfigFile) -> str:
@@ -187,11 +200,19 @@ def config_of(family: Family, tokenizer: Tokenizer) -> dict[str, Any]:
         "use_backbone_lora": 0,
         "use_llm_lora": 0,
         "tie_word_embeddings": False,
+        **_resolution_section(model.resolution),
         **kept_section(family),
     }
     if family.system_text is not None:
         content["system_message"] = family.system_text
     return content
+
+
+def _resolution_section(resolution: ResolutionConfig | None) -> dict[str, Any]:
+    if resolution is None:
+        return {}
+    thresholds = resolution.model_dump(include={"relative_threshold", "absolute_threshold"})
+    return {"flash_mode": True} | {f"flash_{name}": value for name, value in thresholds.items()}
 
 
 def _vision_section(vision: VisionConfig) -> dict[str, Any]:

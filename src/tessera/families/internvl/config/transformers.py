@@ -181,6 +181,10 @@ def config_of(family: Family, tokenizer: Tokenizer) -> dict[str, Any]:
             f"ps_version = {model.ps_version!r}: transformers orders visual tokens as v2 does; models before "
             "1.5 stay in layout 'official' or 'tessera'"
         )
+    if model.resolution is not None:
+        raise ValueError(
+            "resolution: transformers' class has no resolution router; save in layout 'official' or 'tessera'"
+        )
     ids = special_ids(family, tokenizer)
     return {
         "architectures": ["InternVLForConditionalGeneration"],
