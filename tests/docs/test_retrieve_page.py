@@ -28,8 +28,13 @@ COMMANDS = [words[1:] for words in commands(PAGE)]
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> PairModel:
-    found: Any = tessera.load(written(tmp_path_factory.mktemp("pair") / "InternVL-14B-224px"))
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("pair") / "InternVL-14B-224px")
+
+
+@pytest.fixture(scope="module")
+def pair(folder: Path) -> PairModel:
+    found: Any = tessera.load(folder)
     assert isinstance(found, PairModel)
     return found
 
@@ -37,19 +42,19 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> PairModel:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """What the page's commands take for granted."""
-    with workplace(tmp_path_factory.mktemp("retrieve")) as folder:
+    with workplace(tmp_path_factory.mktemp("retrieve")) as here:
         for name in ("circle", "square"):
-            (folder / "classes" / name).mkdir(parents=True)
-        (folder / "pictures").mkdir()
+            (here / "classes" / name).mkdir(parents=True)
+        (here / "pictures").mkdir()
         for number, name in enumerate(("a.png", "b.png", "picture.png")):
-            shutil.copy(name, folder / "pictures" / name)
-            shutil.copy(name, folder / "classes" / ("circle", "square")[number % 2] / name)
-        shutil.copy("clip.mp4", folder / "pictures" / "clip.mp4")
-        (folder / "captions.txt").write_text("a red circle\ntwo squares\n")
-        (folder / "names.txt").write_text("a.png\nb.png\n")
-        (folder / "pairs.jsonl").write_text('{"image": "a.png", "caption": ["one", "two"]}\n')
-        (folder / "clips.json").write_text(json.dumps([{"video": "clip.mp4", "caption": "it moves"}]))
-        yield folder
+            shutil.copy(name, here / "pictures" / name)
+            shutil.copy(name, here / "classes" / ("circle", "square")[number % 2] / name)
+        shutil.copy("clip.mp4", here / "pictures" / "clip.mp4")
+        (here / "captions.txt").write_text("a red circle\ntwo squares\n")
+        (here / "names.txt").write_text("a.png\nb.png\n")
+        (here / "pairs.jsonl").write_text('{"image": "a.png", "caption": ["one", "two"]}\n')
+        (here / "clips.json").write_text(json.dumps([{"video": "clip.mp4", "caption": "it moves"}]))
+        yield here
 
 
 @pytest.mark.parametrize("number", range(len(COMMANDS)), ids=[" ".join(words)[:50] for words in COMMANDS])
@@ -87,9 +92,9 @@ def test_mode_g_has_an_index_of_its_own(
     assert told["kept"] == 4
 
 
-def test_a_pair_is_served(pair: PairModel) -> None:
+def test_a_pair_is_served(pair: PairModel, folder: Path) -> None:
     """The command itself, in a process of its own, and the unmodified client."""
-    words = ["serve", str(pair.loaded.folder), "--port", "0"]
+    words = ["serve", str(folder), "--port", "0"]
     command = [sys.executable, "-m", "tessera.cli.main", *words]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as running:
