@@ -19,6 +19,7 @@ from tessera.chat.render import MediaSpan, render
 from tessera.chat.tokenizer import load_tokenizer
 from tessera.checkpoints.load import Loaded, load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
+from tessera.checkpoints.surgery import part_forms
 from tessera.families.catalogue import get_entry, get_family
 from tessera.families.llava.config import FILL
 from tessera.families.llava.prompt import TEMPLATES
@@ -191,3 +192,10 @@ def test_the_toy_counts_what_it_builds() -> None:
     config = get_family("nano_llava").model
     held = sum(parameter.numel() for parameter in VLM(config).parameters())
     assert count_parameters(config)["total"] == held
+
+
+def test_parts_are_found_by_the_tables_that_name_them(loaded: Loaded) -> None:
+    """An adapter's names are looked up in every table; InternVL's know no such connector."""
+    tables = part_forms("connector", loaded.model.connector, ())
+    found = {table.group("connector.0.weight").stored[0] for table in tables}
+    assert found == {"connector.0.weight", "model.mm_projector.0.weight"}

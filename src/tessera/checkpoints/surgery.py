@@ -117,7 +117,12 @@ def _find(
 
 
 def part_forms(part: str, module: nn.Module, keys: Collection[str]) -> Iterator[KeyMap]:
-    """Every form in which a part may lie in a folder with these keys."""
+    """Every form in which a part may lie in a folder with these keys: tables that name all its parameters."""
+    own = [f"{part}.{name}" for name, _ in module.named_parameters()]
+    return (table for table in _forms(part, module, keys) if all(map(table.names, own)))
+
+
+def _forms(part: str, module: nn.Module, keys: Collection[str]) -> Iterator[KeyMap]:
     config = getattr(module, "config", None)
     decoder = config if isinstance(config, DecoderConfig) else None
     yield OWN

@@ -127,6 +127,10 @@ class KeyMap:
 
     rules: Sequence[KeyRule]
 
+    def names(self, own: str) -> bool:
+        """Whether there is a row for an own parameter."""
+        return any(rule.group(own) is not None for rule in self.rules)
+
     def group(self, own: str) -> Group:
         """The group of an own parameter; ValueError when the table has no row for it."""
         for rule in self.rules:

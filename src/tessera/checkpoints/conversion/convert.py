@@ -130,7 +130,9 @@ def convert(
         layout=layout,
         **ledger.counted(goal),
         merged=merged or adapter is not None,
-        opened_by=OPENED_BY[layout] if remote_code is None else WITH_CODE,
+        opened_by=WITH_CODE
+        if remote_code is not None
+        else said.family.declaration.opened_by.get(layout, OPENED_BY[layout]),
         agreement=agreement,
         tolerance=tolerance_for(kinds, device, adapter is not None),
         seconds=time.monotonic() - started,
