@@ -52,7 +52,7 @@ CASES = [
 @pytest.mark.parametrize("config", CASES)
 def test_the_search_is_transformers(config: BeamConfig) -> None:
     ended = 0
-    for seed in range(6):
+    for seed in range(4):
         model = llama(seed)
         prompts = torch.randint(3, 13, (3, 4), generator=torch.Generator().manual_seed(seed))
         out = model.generate(
@@ -138,9 +138,8 @@ def test_few_bits_are_near(tmp_path: Path, weights: released.State, pair: PairMo
     """bfloat16 and int8 on a CPU take kernels of their own, of which some read vectors."""
     folder, images = written(tmp_path, weights), [picture(n) for n in range(2)]
     expected = pair.embed_images(images, "g"), pair.embed_texts(["a red circle"])
-    for options in ({"dtype": "bfloat16"}, {"load_in_8bit": True, "dtype": "bfloat16"}):
-        found = tessera.load(folder, **options)  # type: ignore[arg-type]
-        assert isinstance(found, PairModel)
-        rows = found.embed_images(images, "g"), found.embed_texts(["a red circle"])
-        assert all((a * b).sum(1).min() > 0.99 for a, b in zip(rows, expected, strict=True))
-        assert len(found.caption(images, beams=2)) == 2
+    found = tessera.load(folder, load_in_8bit=True, dtype="bfloat16")
+    assert isinstance(found, PairModel)
+    rows = found.embed_images(images, "g"), found.embed_texts(["a red circle"])
+    assert all((a * b).sum(1).min() > 0.99 for a, b in zip(rows, expected, strict=True))
+    assert len(found.caption(images, beams=2)) == 2

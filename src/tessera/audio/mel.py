@@ -6,7 +6,7 @@ without the silence behind the sound: what is left out has one value everywhere,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -35,7 +35,7 @@ class LogMel:
     Behind W every value is `floor`, up to 30 s.
     """
 
-    values: NDArray[np.float32]
+    values: NDArray[np.float32] = field(repr=False)
     frames: int
 
     @property

@@ -61,6 +61,12 @@ def find_layout(config: Mapping[str, Any], where: str) -> tuple[Architecture, st
     )
 
 
+def model_types() -> set[str]:
+    """`model_type` of every layout of a whole model."""
+    layouts = (layout for found in architectures().values() for layout in found.layouts.values())
+    return {name for layout in layouts for name in _types(layout)}
+
+
 def _types(layout: PublishedLayout) -> tuple[str, ...]:
     return (layout.MODEL_TYPE, *getattr(layout, "ALSO", ()))
 

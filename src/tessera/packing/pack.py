@@ -6,11 +6,13 @@ pack.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tessera.audio.mel import LogMel
 from tessera.chat.encoder import Lengths
 
 
@@ -26,6 +28,8 @@ class Sample:
     """float32 [T]; None where tokens count as usual."""
     branches: tuple[int, ...] = ()
     """Tokens of each of several answers to one prompt, the chosen one first; they end `ids`."""
+    sounds: tuple[LogMel, ...] = ()
+    """Spectrograms, in the order of their placeholders."""
 
     @property
     def lengths(self) -> Lengths:
@@ -52,6 +56,10 @@ class Pack:
     """float32 [T], from 0 in every sample; None where tokens count as usual."""
     branches: tuple[tuple[int, ...], ...] = ()
     """Of each sample the tokens of its answers, none for an ordinary one; () where no sample has several."""
+    sounds: tuple[LogMel, ...] = ()
+    """Spectrograms of all samples, in the order of their placeholders."""
+    sounds_per_sample: tuple[int, ...] = ()
+    """() where no sample has any."""
 
 
 def collate(samples: Sequence[Sample]) -> Pack:
@@ -79,6 +87,8 @@ def collate(samples: Sequence[Sample]) -> Pack:
         trained=tuple(length.trained for length in lengths),
         positions=torch.from_numpy(np.concatenate(positions)) if positions else None,
         branches=tuple(s.branches for s in samples) if any(s.branches for s in samples) else (),
+        sounds=tuple(sound for s in samples for sound in s.sounds),
+        sounds_per_sample=tuple(len(s.sounds) for s in samples) if any(s.sounds for s in samples) else (),
     )
 
 
@@ -110,6 +120,7 @@ def filled(pack: Pack, tokens: int, tiles: int, token: int) -> Pack:
         trained=(*pack.trained, 0),
         positions=positions,
         branches=(*pack.branches, ()) if pack.branches else (),
+        sounds_per_sample=(*pack.sounds_per_sample, 0) if pack.sounds else (),
     )
 
 
@@ -120,14 +131,17 @@ def split_pack(pack: Pack) -> list[Pack]:
     if pack.positions is not None:
         positions = pack.positions.split(pack.lengths)
     branches = pack.branches or ((),) * len(pack.lengths)
+    sounds = iter(pack.sounds)
+    heard = [tuple(islice(sounds, count)) for count in pack.sounds_per_sample or (0,) * len(pack.lengths)]
     rows = zip(
         *(pack.ids.split(pack.lengths), pack.weights.split(pack.lengths), pack.lengths, tiles, pack.keys),
-        *(pack.tiles_per_sample, pack.trained, positions, branches),
+        *(pack.tiles_per_sample, pack.trained, positions, branches, heard),
         strict=True,
     )
     return [
         Pack(
-            ids, weights, (length,), own, (key,), (count,), (trained,), places, (answers,) if answers else ()
+            *(ids, weights, (length,), own, (key,), (count,), (trained,), places),
+            *((answers,) if answers else (), own_sounds, (len(own_sounds),) if own_sounds else ()),
         )
-        for ids, weights, length, own, key, count, trained, places, answers in rows
+        for ids, weights, length, own, key, count, trained, places, answers, own_sounds in rows
     ]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tessera.chat.message import Image, Video
+from tessera.chat.message import Medium
 
 UnitBox = tuple[float, float, float, float]
 """Left, top, right, bottom as shares of width and height, 0..1, right and bottom exclusive."""
@@ -40,10 +40,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Pictures or one clip with everything that is known about them; equal seeds give equal scenes."""
+    """Pictures, sounds or a clip with everything that is known about them; equal seeds give equal scenes."""
 
     suite: str
-    media: tuple[Image | Video, ...]
+    media: tuple[Medium, ...]
     caption: str
     regions: tuple[Region, ...]
     questions: tuple[Question, ...]

@@ -15,6 +15,8 @@ from tessera.playground.pair import pair_scene
 from tessera.playground.parts import Scene
 from tessera.playground.reasoning import reasoning_scene
 from tessera.playground.shapes import shapes_scene
+from tessera.playground.sounds.beeps import beeps_scene, picked_scene
+from tessera.playground.sounds.spoken import spoken_scene
 from tessera.playground.text import text_scene
 from tessera.runtime.seeds import derive_seed
 
@@ -26,9 +28,13 @@ _DRAW: dict[str, Callable[[Random, tuple[int, int], int], Scene]] = {
     "clip": clip_scene,
     "clock": clock_scene,
     "reasoning": reasoning_scene,
+    "sounds": beeps_scene,
+    "picked": picked_scene,
+    "spoken": spoken_scene,
 }
-NEW_SUITES = ("clock", "reasoning")
-"""The shipped model was not trained on these: it can learn them by a fine-tune (docs/tune.md)."""
+NEW_SUITES = ("clock", "reasoning", "sounds", "picked", "spoken")
+"""The shipped model was not trained on these: it can learn them by a fine-tune (docs/tune.md), those of
+sounds with ears (docs/audio.md). `spoken` needs espeak-ng."""
 SUITES = tuple(suite for suite in _DRAW if suite not in NEW_SUITES)
 ALL_SUITES = (*SUITES, *NEW_SUITES)
 LEVELS = (1, 2, 3)
@@ -50,6 +56,9 @@ TASKS: dict[str, str] = {
 NEW_TASKS: dict[str, str] = {
     "clock": "the time that a clock without numbers shows",
     "reason": "sums, differences, counts and comparisons that take several written steps",
+    "hear": "beeps: how many, how high, and in which order",
+    "hear_see": "a thing of a picture that a beep picks",
+    "spoken": "digits that a voice says",
 }
 """Tasks of NEW_SUITES: measured when they are named."""
 ALL_TASKS = TASKS | NEW_TASKS
@@ -63,6 +72,9 @@ TASK_SUITES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("motion", "order"), ("clip",)),
     "clock": ("clock",),
     "reason": ("reasoning",),
+    "hear": ("sounds",),
+    "hear_see": ("picked",),
+    "spoken": ("spoken",),
 }
 """Where the questions of a task come from."""
 SINGLE_PICTURE_TASKS = tuple(task for task in TASKS if not {"pair", "clip"} & {*TASK_SUITES[task]})

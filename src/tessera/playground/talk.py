@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Literal, get_args
 
-from tessera.chat.message import Conversation, Image, Message, Video, ask, say
+from tessera.chat.message import Audio, Conversation, Image, Message, Video, ask, say
 from tessera.playground.parts import Question, Scene
 
 Mode = Literal["picture", "caption", "blind"]
@@ -17,6 +17,7 @@ DESCRIBE = {
     ),
     "pictures": ("describe the pictures.", "what do you see?", "tell me what is in both pictures."),
     "clip": ("describe the clip.", "what happens?", "tell me what happens in the clip."),
+    "sound": ("describe the sound.", "what do you hear?", "tell me what you hear."),
 }
 
 
@@ -47,10 +48,12 @@ def opening(scene: Scene, text: str, mode: Mode = "picture") -> Message:
         return say("user", f"{scene.caption}\n{text}")
     images = [part.source for part in scene.media if isinstance(part, Image)]
     videos = [part for part in scene.media if isinstance(part, Video)]
-    return ask(text, images, videos)
+    sounds = [part for part in scene.media if isinstance(part, Audio)]
+    return ask(text, images, videos, sounds)
 
 
 def caption_conversation(scene: Scene, rng: Random) -> Conversation:
     """The request to describe the media, in one of several wordings, and the caption as its answer."""
-    kind = "clip" if scene.suite == "clip" else "pictures" if len(scene.media) > 1 else "picture"
+    kind = "pictures" if sum(isinstance(part, Image) for part in scene.media) > 1 else "picture"
+    kind = {"clip": "clip", "sounds": "sound", "spoken": "sound"}.get(scene.suite, kind)
     return Conversation((opening(scene, rng.choice(DESCRIBE[kind])), say("assistant", scene.caption)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import PIL.Image
 
-from tessera.chat.message import Image, Video
+from tessera.chat.message import Audio, Image, Video
 from tessera.playground.parts import Scene
 from tessera.playground.scene import ALL_SUITES, SUITES, draw_scene
 from tessera.playground.talk import caption_conversation, conversation
@@ -91,16 +91,22 @@ def _write_scene(root: Path, scene: Scene, index: int, questions: int, rng: Rand
     else:
         talk = conversation(scene, rng.sample(scene.questions, min(questions, len(scene.questions))))
     turns, stem = marked_turns(talk), f"{scene.suite}/{index:06d}"
+    sounds = [part.source for part in scene.media if isinstance(part, Audio)]
     if isinstance(clip := scene.media[0], Video):
         (root / stem).mkdir(parents=True, exist_ok=True)
         for number, frame in enumerate(_drawn(clip)):
             frame.save(root / stem / f"frame_{number}.png")
         return internvl_record(index, turns, videos=[f"{stem}/"])
-    pictures = [picture for part in scene.media for picture in _drawn(part)]
+    pictures = [picture for part in scene.media if isinstance(part, Image) for picture in _drawn(part)]
     names = [f"{stem}.png"] if len(pictures) == 1 else [f"{stem}_{i + 1}.png" for i in range(len(pictures))]
     for picture, name in zip(pictures, names, strict=True):
         picture.save(root / name)
-    return internvl_record(index, turns, images=names, sizes=[picture.size for picture in pictures])
+    heard = [f"{stem}.wav"] if len(sounds) == 1 else [f"{stem}_{i + 1}.wav" for i in range(len(sounds))]
+    for sound, name in zip(sounds, heard, strict=True):
+        assert isinstance(sound, bytes)
+        (root / name).write_bytes(sound)
+    sizes = [picture.size for picture in pictures]
+    return internvl_record(index, turns, images=names, sizes=sizes, audios=heard)
 
 
 def _drawn(part: Image | Video) -> Sequence[PIL.Image.Image]:

@@ -12,7 +12,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tessera.chat.message import IMAGE_MARK, VIDEO_MARK, Conversation, Image, Part, Role, Text, Video
+from tessera.chat.message import (
+    AUDIO_MARK,
+    IMAGE_MARK,
+    VIDEO_MARK,
+    Audio,
+    Conversation,
+    Image,
+    Part,
+    Role,
+    Text,
+    Video,
+    kind_of,
+)
 from tessera.records.faults import DataError
 from tessera.records.files.places import Location
 from tessera.records.manifest import DatasetSpec
@@ -25,6 +37,7 @@ MMPR_KEPT = ("answer_gt", "chosen_meta", "rejected_meta")
 NAMES: dict[Role, str] = {"user": "human", "assistant": "gpt", "system": "system"}
 _ENDINGS = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
 _ENDINGS |= {b"II*\0": ".tif", b"MM\0*": ".tif"}
+_SOUND_ENDINGS = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3", b"\xff\xfb": ".mp3"}
 
 
 def json_line(value: object) -> bytes:
@@ -47,6 +60,7 @@ def internvl_record(
     sizes: Sequence[tuple[int, int]] = (),
     videos: Sequence[str | list[str]] = (),
     bounds: Sequence[tuple[float | None, float | None]] = (),
+    audios: Sequence[str] = (),
 ) -> dict[str, Any]:
     """A record of turns as (role, text with its marks), of media paths from the root.
 
@@ -58,6 +72,7 @@ def internvl_record(
     elif sizes:
         record["width_list"], record["height_list"] = map(list, zip(*sizes, strict=True))
     record |= _media_keys((), videos, bounds)
+    record |= {"audio": _single(audios)} if audios else {}
     return record | {"conversations": [_turn(role, text) for role, text in turns]}
 
 
@@ -176,7 +191,14 @@ class RecordText:
         """The media of a record, as a writer of records takes them."""
         images = [part for part in conversation.media if isinstance(part, Image)]
         clips = [part for part in conversation.media if isinstance(part, Video)]
-        return {
+        sounds = [part for part in conversation.media if isinstance(part, Audio)]
+        if sounds and (conversation.alternatives or any((s.start, s.end) != (None, None) for s in sounds)):
+            raise ValueError(
+                f"{self._spec.name}: record {record}: no form that is written here holds pairs with sounds, "
+                "or sounds with bounds; cut the files"
+            )
+        heard = {"audios": [self._media(part.source, f"{record}_sound{n}") for n, part in enumerate(sounds)]}
+        return (heard if sounds else {}) | {
             "images": [self._media(part.source, f"{record}_{n}") for n, part in enumerate(images)],
             "videos": [self._clip(part, f"{record}_clip{n}") for n, part in enumerate(clips)],
             "bounds": [(part.start, part.end) for part in clips],
@@ -187,8 +209,9 @@ class RecordText:
         images: list[str | None] = []
         texts: list[str | None] = []
         for part in (part for message in conversation.messages for part in message.parts):
-            if isinstance(part, Video):
-                raise ValueError(f"{self._spec.name}: record {record}: a clip can't stand in a document")
+            if isinstance(part, Video | Audio):
+                what = "clip" if isinstance(part, Video) else "sound"
+                raise ValueError(f"{self._spec.name}: record {record}: a {what} can't stand in a document")
             texts.append(part.text if isinstance(part, Text) else None)
             path = self._media(part.source, f"{record}_{len(images)}") if isinstance(part, Image) else None
             images.append(path)
@@ -220,7 +243,7 @@ class RecordText:
     def _store(self, source: object, stem: str) -> str:
         self._folder.mkdir(parents=True, exist_ok=True)
         if isinstance(source, bytes):
-            ending = picture_ending(source)
+            ending = sound_ending(source) if "_sound" in stem else picture_ending(source)
             (self._folder / (stem + ending)).write_bytes(source)
             return stem + ending
         if isinstance(source, Path) and source.is_file():
@@ -234,10 +257,15 @@ def picture_ending(data: bytes) -> str:
     return next((end for start, end in _ENDINGS.items() if data.startswith(start)), ".bin")
 
 
+def sound_ending(data: bytes) -> str:
+    """The same of a sound."""
+    return next((end for start, end in _SOUND_ENDINGS.items() if data.startswith(start)), ".bin")
+
+
 def _of_words(conversation: Conversation) -> dict[str, bool]:
     """What a record without media says that speaks of marks: they are words."""
     texts = [message.text for message in (*conversation.messages, *conversation.alternatives)]
-    speaks = any(mark in text for text in texts for mark in (IMAGE_MARK, VIDEO_MARK))
+    speaks = any(mark in text for text in texts for mark in (IMAGE_MARK, VIDEO_MARK, AUDIO_MARK))
     return {"text_only": True} if speaks and not conversation.media else {}
 
 
@@ -257,7 +285,7 @@ def _below(root: str, path: str) -> str | None:
 
 
 def _marked(part: Part) -> str:
-    return part.text if isinstance(part, Text) else "<image>" if isinstance(part, Image) else "<video>"
+    return part.text if isinstance(part, Text) else f"<{kind_of(part)}>"
 
 
 def _single(values: Sequence[Any]) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from tessera.chat.encoder import Encoded
 from tessera.chat.message import Conversation
 from tessera.chat.tool_calls import ToolUse
+from tessera.engine.links.linker import Linker
 from tessera.engine.request import Sampling
 from tessera.scoring.selection.responses import ChosenResponse
 from tessera.serve.choosing import AskedSelection
@@ -54,6 +55,8 @@ class AnswerJob:
     """The prompt, where the answer repeats it."""
     talk: Conversation | None = None
     """What was asked, where the answer is one of several candidates."""
+    linker: Linker | None = None
+    """Binds the links of the answer, where the model has link tokens."""
 
 
 class AnswerForm(ABC):

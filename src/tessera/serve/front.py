@@ -14,11 +14,13 @@ from tessera.chat.message import Conversation
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.core.service import Service
 from tessera.engine.core.ticket import Ticket
+from tessera.engine.links.linker import AnswerLink
 from tessera.scoring.selection.responses import ChosenResponse
 from tessera.serve.ask import AnswerForm, AnswerJob, Ask
 from tessera.serve.choosing import AskedSelection, Rater, chosen_among
 from tessera.serve.faults import ApiFault, invalid
 from tessera.serve.forms.grammars import asked_in
+from tessera.serve.forms.links import decode_links
 from tessera.serve.http.body import parse, unless_gone
 from tessera.serve.http.entrance import Entrance
 from tessera.serve.http.layers import JsonReply
@@ -116,6 +118,7 @@ class Front(Entrance):
     ) -> list[Message]:
         async for number, event in events:
             said[number].take(event)
+        await self._decode(link for one in said for link in one.links)
         if form.ask.selection is not None and talk is not None:
             chosen = await self._chosen(said, form.ask.selection, talk)
             reply = JsonReply(form.selected(said, chosen))
@@ -136,6 +139,11 @@ class Front(Entrance):
         except ValueError as error:
             raise invalid(error, "selection_failed") from error
 
+    async def _decode(self, links: Iterable[AnswerLink]) -> None:
+        """What links become is made off the event loop."""
+        if found := tuple(links):
+            await self.preparer.slow.run(partial(decode_links, found))
+
     async def _stream(
         self, form: AnswerForm, said: Sequence[Said], events: Events, send: Send
     ) -> list[Message]:
@@ -150,7 +158,9 @@ class Front(Entrance):
         await tell(form.opening(said))
         try:
             async for number, event in events:
-                await tell(form.piece(said[number], said[number].take(event)))
+                delta = said[number].take(event)
+                await self._decode(delta.links)
+                await tell(form.piece(said[number], delta))
             last = b"".join(form.closing(said))
         except ApiFault as fault:
             last = b"".join(form.broken(fault))
@@ -169,4 +179,5 @@ def said_of(number: int, job: AnswerJob, ask: Ask) -> Said:
         begun=begun,
         prompt=prompt,
         keeps=not ask.streams,
+        linker=job.linker,
     )

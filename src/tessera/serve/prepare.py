@@ -64,8 +64,9 @@ class Preparer:
             return [each for job, _ in raw for each in self._choices(job, ask)]
         files = RequestFiles()
         rated = ask.selection is not None and ask.selection.rule.scored
+        kept = rated or self.model.family.links is not None
         try:
-            if rated:  # the critic reads them, too, when the answers are there
+            if kept:  # a critic, or a decoder of links, reads them when the answers are there
                 held.callback(files.close)
             talk = await self._read(ask, files)
             pool = self.slow if talk.media else self.quick
@@ -74,7 +75,7 @@ class Preparer:
             job = await self._done(pool, files, self._encode, talk, ask, size)
             return self._choices(replace(job, talk=talk) if ask.selection else job, ask)
         finally:
-            if not rated:
+            if not kept:
                 files.close()
 
     async def seen(self, ask: Ask) -> PromptView:
@@ -149,7 +150,7 @@ class Preparer:
 
     def _encode(self, talk: Conversation, ask: Ask, size: Size) -> AnswerJob:
         prompt = self.model.prompt(talk, max_new_tokens=size.new, **ask.options)
-        return AnswerJob(prompt.encoded, prompt.sampling, prompt.visual_increment)
+        return AnswerJob(prompt.encoded, prompt.sampling, prompt.visual_increment, linker=prompt.linker)
 
     async def _done(
         self,

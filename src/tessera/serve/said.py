@@ -8,6 +8,7 @@ from tessera.chat.tool_calls import CallStream, ToolCall
 from tessera.engine.answer import ThoughtSplitter
 from tessera.engine.completion import Finish, TokenLogprob
 from tessera.engine.core.ticket import Event
+from tessera.engine.links.linker import AnswerLink, Linker
 from tessera.serve.faults import ApiFault
 
 
@@ -20,13 +21,14 @@ class Delta:
     calls: tuple[ToolCall, ...]
     logprobs: tuple[TokenLogprob, ...]
     finish: Finish | None
+    links: tuple[AnswerLink, ...] = ()
 
 
 class Said:
     """One choice. apart: thought and words are told apart. called: so are calls of functions.
 
     begun: the client's own words, which are cut. prompt: a raw prompt that the answer repeats. keeps: whether
-    log-probabilities are wanted once more when all is said.
+    log-probabilities are wanted once more when all is said. linker: binds links of the answer.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class Said:
         begun: str = "",
         prompt: str = "",
         keeps: bool = True,
+        linker: Linker | None = None,
     ) -> None:
         self.index, self.prompt_tokens, self.prompt = index, prompt_tokens, prompt
         self.thought, self.words = "", ""
         self.calls: list[ToolCall] = []
         self.logprobs: list[TokenLogprob] = []
-        self._keeps = keeps
+        self._keeps, self._linker = keeps, linker
+        self.links: list[AnswerLink] = []
         self.tokens = 0
         """Tokens of the answer."""
         self.thought_tokens = self.found_tokens = 0
@@ -76,7 +80,9 @@ class Said:
         self.found_tokens = event.found
         self.logprobs += event.logprobs if self._keeps else ()
         self.finish = event.finish
-        return Delta(thought, words, calls, event.logprobs, event.finish)
+        links = self._linker.bind(event.links) if self._linker else ()
+        self.links += links
+        return Delta(thought, words, calls, event.logprobs, event.finish, links)
 
     @property
     def _thinking(self) -> bool:

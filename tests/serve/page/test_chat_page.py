@@ -124,6 +124,24 @@ def test_a_picture_is_shown_with_its_tiles_asked_about_and_kept(page: Any, serve
     assert last_answer(page) == said and page.locator("article.user img").count() == 1
 
 
+def test_masks_of_links_lie_on_their_picture(page: Any) -> None:
+    """And a link that became nothing says why; a later turn does not send any of it back."""
+    mask = {"picture": 0, "url": data_address(tiny.picture(5, 60, 30))}
+    links = [{"token": "[SEG]", "masks": [mask, mask]}, {"token": "[GEN]", "fault": "no decoder"}]
+    chunks = [{"delta": {"content": "[SEG]"}, "links": links}, {"delta": {}, "finish_reason": "stop"}]
+    body = "".join(f"data: {json.dumps({'choices': [chunk]})}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    stream = {"content-type": "text/event-stream"}
+    page.route("**/v1/chat/completions", lambda r: r.fulfill(body=body, headers=stream))
+    page.set_input_files("#files", png())
+    assert ask(page, "mask it") == "[SEG]"
+    assert page.locator("figure.masked svg rect").count() == 2
+    assert page.locator("figure.masked img").count() == 1
+    assert page.inner_text("article.assistant .fault") == "no decoder"
+    with page.expect_request("**/v1/chat/completions") as asked:
+        ask(page, "and now?")
+    assert asked.value.post_data_json["messages"][1] == {"role": "assistant", "content": "[SEG]"}
+
+
 def test_dropped_pasted_and_taken_pictures(page: Any) -> None:
     for event, field in (("drop", "dataTransfer"), ("paste", "clipboardData")):
         files = page.evaluate_handle(DROP, data_address(PICTURE))

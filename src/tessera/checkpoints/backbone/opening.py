@@ -16,10 +16,12 @@ from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import open_weights
 from tessera.checkpoints.shipped import shipped_folder
 from tessera.checkpoints.surgery import part_tensors
+from tessera.models.config import VisionConfig
 from tessera.models.initialise import initialise, without_memory
 from tessera.models.vision.internvit import VisionTransformer
 from tessera.nn.linear import LinearKind
 from tessera.runtime.device import choose_device, choose_dtype
+from tessera.runtime.shown import shown
 
 PART = "vision."
 logger = logging.getLogger("tessera")
@@ -37,6 +39,8 @@ def open_vision(
     into; None packs them on a CPU, which has no gradients."""
     folder = _place(name_or_folder)
     base = VisionBase.find(folder, config)
+    if type(base.config) is not VisionConfig:
+        raise ValueError(f"{shown(folder)} has no InternViT, only patch embeddings; give another model")
     where = choose_device(str(device))
     kind = _dtype(base.folder, dtype, where)
     with without_memory():

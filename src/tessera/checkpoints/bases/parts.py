@@ -19,7 +19,8 @@ from tessera.checkpoints.surgery import PART_FILE, saved_config
 from tessera.families.architecture import EncoderReading, StoredGrid
 from tessera.families.decoders.config import read_language_model
 from tessera.families.family import Family
-from tessera.families.registry import architectures, find_encoder
+from tessera.families.pairs import PairFamily, find_pair
+from tessera.families.registry import architectures, find_encoder, model_types
 from tessera.models.accounting import Weights
 from tessera.models.config import (
     IMAGENET_MEAN,
@@ -68,6 +69,8 @@ class VisionBase:
             found = read(folder)
             _require_held(weights, found.config.weights())
             return cls._read(weights, found)
+        if pair := find_pair(content):
+            return cls._in_pair(folder, pair)
         if not _is_whole(folder, model_type):
             raise ValueError(
                 f"{shown(folder)}: {CONFIG_FILE} says model_type = {shown(model_type)}, which is no vision "
@@ -93,6 +96,16 @@ class VisionBase:
             f"{shown(weights)}: no key belongs to an InternViT (the first is {shown(next(iter(shapes), ''))})"
             "; give the file or the folder of one, or a model that has one"
         )
+
+    @classmethod
+    def _in_pair(cls, folder: Path, pair: PairFamily) -> Self:
+        key = pair.layout.key_table().group(POSITIONS).stored[0]
+        with ShardReader(folder) as reader:
+            held = reader.shape(key) if key in reader.files else None
+        found = pair.layout.read_config(folder, held)
+        config = found.config
+        grid = None if found.stored_grid is None else found.stored_grid.stored
+        return cls._read(folder, EncoderReading(config.vision, config.mean, config.std, grid))
 
     @classmethod
     def _in_whole(cls, folder: Path) -> Self:
@@ -192,5 +205,4 @@ def _model_type(folder: Path) -> object:
 
 
 def _is_whole(folder: Path, model_type: object) -> bool:
-    layouts = (layout for one in architectures().values() for layout in one.layouts.values())
-    return own.describes(folder) or model_type in {layout.MODEL_TYPE for layout in layouts}
+    return own.describes(folder) or model_type in model_types()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +28,9 @@ from tessera.nn.linear import LinearKind
 from tessera.runtime.json_file import read_object
 from tessera.runtime.shown import shown
 
+BLOCKS, BLOCK = 64, 2**16
+"""Of a weight file that its digest reads: so many blocks, of so many bytes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedPair:
@@ -36,6 +41,8 @@ class LoadedPair:
     tokenizer: Tokenizer
     family: PairFamily
     folder: Path
+    digest: str
+    """Of the weight files, by their sizes and blocks that lie evenly in them."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -98,6 +105,7 @@ def load_pair(
         read = read_own(groups, dict(model.named_parameters()), source, looked_at)
         fill(model, read, device, dtype, linears=linears)
         notes = [*reading.notes, *reader.notes, *notes]
+        digest = _digest(root / name for name in sorted(set(reader.files.values())))
     tokenizer = load_tokenizer(root)
     _check_ids(root, tokenizer, reading.config)
     reading = replace(reading, stored_grid=None)
@@ -107,8 +115,21 @@ def load_pair(
         tokenizer=tokenizer,
         family=family,
         folder=root,
+        digest=digest,
         notes=tuple(notes),
     )
+
+
+def _digest(files: Iterable[Path]) -> str:
+    found = hashlib.sha256()
+    for file in files:
+        size = file.stat().st_size
+        found.update(f"{file.name} {size} ".encode())
+        with file.open("rb") as stream:
+            for number in range(BLOCKS):
+                stream.seek(number * max(0, size - BLOCK) // (BLOCKS - 1))
+                found.update(stream.read(BLOCK))
+    return found.hexdigest()
 
 
 def empty_pair(config: PairConfig) -> QllamaPair:

@@ -64,7 +64,7 @@ def read_config(folder: Path, positions: tuple[int, ...] | None) -> PairReading:
     side = file.whole("force_image_size", vision.image_size)
     wanted = file.build(VisionConfig, **vision.model_dump() | {"image_size": side})
     grid, notes = _stored_grid(vision, wanted, positions)
-    text = Section(file.place(TEXT_PART), TEXT_DEFAULTS | file.section(TEXT_PART).content)
+    text = Section(file.place(TEXT_PART), TEXT_DEFAULTS | file.section(TEXT_PART).without_nulls().content)
     pixels = read_processor(folder)
     config = file.build(
         PairConfig,

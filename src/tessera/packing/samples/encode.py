@@ -97,7 +97,8 @@ class DrawEncoder:
             encoded = self.encoder(draw).encode(pick_frames(conversation))
         weights = weigh_tokens(encoded.weights, "token" if encoded.branches else self._averaging)
         key, positions = sample_key(entry.source, draw.index), self._positions(draw, cut, encoded)
-        return Sample(key, encoded.ids, weights, encoded.tiles, positions, encoded.branches)
+        tiles, branches = encoded.tiles, encoded.branches
+        return Sample(key, encoded.ids, weights, tiles, positions, branches, encoded.sounds)
 
     def _positions(self, draw: Draw, cut: Cut, encoded: chat_encoder.Encoded) -> NDArray[np.float32] | None:
         """float32 [T], drawn anew in every visit where increments are random; None for the usual ones."""

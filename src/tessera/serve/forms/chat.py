@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import Field
@@ -18,6 +19,7 @@ from tessera.serve.ask import AnswerForm, Ask
 from tessera.serve.faults import bad_field, invalid, json_bytes
 from tessera.serve.forms.fields import SampledBody, usage
 from tessera.serve.forms.grammars import ResponseFormat, StructuredOutputs, grammar_of
+from tessera.serve.forms.links import told_links
 from tessera.serve.forms.selection import WARM, SelectionBody, told_selection
 from tessera.serve.forms.stream import DONE, data
 from tessera.serve.forms.tokens import TokenWriter
@@ -145,6 +147,7 @@ class ChatForm(AnswerForm):
                 "logprobs": self._logprobs(one.logprobs),
                 "finish_reason": reason(one),
             }
+            | told_links(one.links)
             for one in said
         ]
         counts = usage(said, self.ask.choices)
@@ -167,8 +170,11 @@ class ChatForm(AnswerForm):
         first = len(said.calls) - len(delta.calls)
         words = {"content": delta.words} if delta.words else {}
         told: dict[str, Any] = words | _thought(delta.thought) | _calls(delta.calls, first)
-        if told or delta.logprobs:
-            yield self._chunk(said.index, told or {"content": ""}, self._logprobs(delta.logprobs))
+        if told or delta.logprobs or delta.links:
+            links = told_links(delta.links)
+            yield self._chunk(
+                said.index, told or {"content": ""}, self._logprobs(delta.logprobs), links=links
+            )
         if delta.finish is not None:
             yield self._chunk(said.index, {}, finish=reason(said))
 
@@ -180,9 +186,14 @@ class ChatForm(AnswerForm):
         yield DONE
 
     def _chunk(
-        self, index: int, delta: dict[str, Any], logprobs: Any = None, finish: str | None = None
+        self,
+        index: int,
+        delta: dict[str, Any],
+        logprobs: Any = None,
+        finish: str | None = None,
+        links: Mapping[str, Any] = MappingProxyType({}),
     ) -> bytes:
-        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish, **links}
         opening, closing = self._frame
         return opening + json_bytes(choice) + closing
 

@@ -94,5 +94,8 @@ def states_of(model: VLM, pack: Pack, rows: torch.Tensor, device: torch.device) 
         for part in pack.tiles.tensor_split([sum(pack.tiles_per_sample)])
     )
     places = None if pack.positions is None else pack.positions.to(device)
-    out: torch.Tensor = model(pack.ids, layout_of(pack), places, owned, rows=rows.to(device), spare=spare)
+    out: torch.Tensor = model(
+        *(pack.ids, layout_of(pack), places, owned),
+        **{"rows": rows.to(device), "spare": spare, "sounds": pack.sounds},
+    )
     return out

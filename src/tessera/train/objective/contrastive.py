@@ -151,15 +151,19 @@ def symmetric_contrastive_loss(
     evenly. Rows without a match don't count.
     """
     scores = (left @ right.t()).float() * scale.float()
-    return 0.5 * (_matched(scores, match) + _matched(scores.t(), match.t()))
+    return 0.5 * (matched_loss(scores, match) + matched_loss(scores.t(), match.t()))
 
 
-def _matched(scores: torch.Tensor, match: torch.Tensor) -> torch.Tensor:
+def matched_loss(scores: torch.Tensor, match: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
+    """Mean cross-entropy of the rows of scores float32 [A, B] that have a match, bool [A, B] on the CPU.
+
+    smoothing: share of the target that goes to all columns evenly.
+    """
     rows = match.any(1).nonzero()[:, 0]
     target = match[rows].float()
-    target = (target / target.sum(1, keepdim=True)).to(scores.device)
-    rows = rows.to(scores.device)
-    return -(target * F.log_softmax(scores[rows], dim=1)).sum(1).mean()
+    target = (1 - smoothing) * target / target.sum(1, keepdim=True) + smoothing / match.shape[1]
+    rows, target = rows.to(scores.device), target.to(scores.device)
+    return -(target * F.log_softmax(scores[rows], dim=1)).sum() / max(1, len(rows))
 
 
 def _drawn(data: StageData) -> tuple[PlaygroundSource, ...]:

@@ -15,6 +15,7 @@ from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokenizer.content import ContentTokens
 from tessera.checkpoints.adapter import find_with_adapter, name_of_base, replaces_weights
 from tessera.checkpoints.bases.assembly import Assembly, Wishes
+from tessera.checkpoints.bases.ears import EarsAssembly
 from tessera.checkpoints.bases.parts import DecoderBase, VisionBase
 from tessera.checkpoints.description import LayoutName
 from tessera.checkpoints.fill import fill
@@ -55,6 +56,9 @@ class Start(Config):
     frozen: Literal["stored", "int8", "int4"] = "stored"
     """How matrices of blocks are held that no stage trains itself: as they are stored or drawn, or quantised
     while they are read."""
+    audio: str | None = None
+    """Ears for the checkpoint: folder or hub name of a Whisper, or "fresh" for an encoder of the shape of
+    `family`, drawn at random. The MLP behind it is fresh."""
     vision: str | None = None
     """A ViT: folder or hub name of an InternViT or of a model that has one, a run, or "shipped"."""
     decoder: str | None = None
@@ -125,7 +129,7 @@ class StoredBase:
 class SeededParts:
     """A fresh model of parts, whose first weights can be had again."""
 
-    assembly: Assembly
+    assembly: Assembly | EarsAssembly
     seed: int
 
     def tensors(self) -> Tensors:
@@ -150,7 +154,7 @@ class ChatLearner:
         """A checkpoint in its own dtype, or a fresh model in float32 with parts laid over it; `seed` is the
         recipe's. `still` says by a weight's own name whether it is never trained itself; None: none is."""
         linears: LinearKind = "plain" if start.frozen == "stored" else start.frozen
-        if start.checkpoint:
+        if start.audio is None and start.checkpoint:
             if start.template is not None:
                 raise ValueError(
                     f"start.template = {shown(start.template)}: a whole model keeps its own template; leave "
@@ -174,7 +178,7 @@ class ChatLearner:
             raise ValueError("start.links: a whole model learns them; give start.checkpoint")
         if start.adapter:
             raise ValueError("start.adapter: it needs the start.checkpoint that it was made for")
-        parts = assemble(start)
+        parts = assemble(start) if start.audio is None else assemble_ears(start)
         model = empty_model(parts.family)
         shared = join().world > 1
         fill(model, parts.tensors(seed), dtype=parts.dtype, linears=linears, chosen=still, windows=shared)
@@ -243,6 +247,20 @@ def assemble(start: Start) -> Assembly:
     given = start.model_dump(include={"family", "template", "image_size", "select_layer"})
     name = None if start.family or start.decoder in (None, "shipped") else _name(start)
     return Assembly.plan(vision, decoder, Wishes(add_tokens=start.add_tokens, name=name, **given))
+
+
+def assemble_ears(start: Start) -> EarsAssembly:
+    """The checkpoint with the audio encoder that is given; ValueError for a start that has none."""
+    if not start.checkpoint:
+        raise ValueError(
+            f"start.audio = {shown(start.audio)}: ears are added to a whole model; give start.checkpoint"
+        )
+    others = ("template", "add_tokens", "vision", "decoder", "adapter")
+    if odd := next((name for name in others if getattr(start, name)), None):
+        raise ValueError(f"start.{odd}: not beside start.audio; add it to the checkpoint before")
+    fresh = start.audio == "fresh"
+    encoder = None if fresh else find_checkpoint(str(start.audio), alone=True)
+    return EarsAssembly.plan(base_folder(start.checkpoint, "model"), encoder, start.family)
 
 
 def _name(start: Start) -> str:

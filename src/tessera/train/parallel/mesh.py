@@ -72,7 +72,10 @@ def arrange(parallel: Parallel, ranks: Ranks, device: torch.device, shardable: b
     shard = parallel.shards(ranks.world)
     sequence, tensor = parallel.sequence, parallel.tensor
     if not shardable and ranks.world > parallel.replicate:
-        raise ValueError("parallel: two towers are not sharded; leave shard, sequence and tensor out")
+        raise ValueError(
+            "parallel: two towers are not sharded, nor is a model that hears; leave shard, sequence and "
+            "tensor out"
+        )
     if sequence > 1 and tensor > 1:
         raise ValueError(
             f"parallel: sequence {sequence} and tensor {tensor} both share the heads of attention; give one "

@@ -22,8 +22,11 @@ from tessera.train.parallel.tensor import share_matrices
 
 
 def shardable(model: nn.Module) -> bool:
-    """Whether a model computes in its own forward pass, where sharded weights are put together."""
-    return isinstance(model, VLM)
+    """Whether a model computes in its own forward pass, where sharded weights are put together.
+
+    One that hears does not: a process without sounds would pass its audio encoder by.
+    """
+    return isinstance(model, VLM) and model.config.hearing is None
 
 
 Around = Callable[[str, nn.Module], AbstractContextManager[None]]

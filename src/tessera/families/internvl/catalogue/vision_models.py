@@ -83,7 +83,7 @@ def _encoder(
         purpose="vision encoder",
         vision=model.label,
         licence=model.licence,
-        use=f'tessera.load_vision("OpenGVLab/{model.name}")',
+        use=f'tessera.load_vision("OpenGVLab/{model.name}"), tessera features PICTURES --model {model.name}',
     )
 
 

@@ -35,7 +35,7 @@ export async function tokenize(key, body, signal) {
   return (await ask("tokenize", key, body, signal)).json();
 }
 
-/** Pieces of an answer: { text, thought, finish, usage }, each with what is new alone. */
+/** Pieces of an answer: { text, thought, links, finish, usage }, each with what is new alone. */
 export async function* stream(key, body, signal) {
   const given = { ...body, stream: true, stream_options: { include_usage: true } };
   const reply = await ask("v1/chat/completions", key, given, signal);
@@ -45,6 +45,7 @@ export async function* stream(key, body, signal) {
     yield {
       text: choice?.delta?.content ?? "",
       thought: choice?.delta?.reasoning_content ?? "",
+      links: choice?.links ?? [],
       finish: choice?.finish_reason ?? null,
       usage: event.usage ?? null,
     };

@@ -2,7 +2,7 @@
 
 import { make } from "./dom.js";
 import { boxesIn, elements } from "./markdown.js";
-import { boxed, figure } from "./pictures.js";
+import { boxed, figure, masked } from "./pictures.js";
 
 const ENDS = {
   length: "cut off at the longest answer",
@@ -60,7 +60,8 @@ function answer(talk, at, last, busy, acts) {
   }
   const said = make("div", { className: writing ? "said waiting" : "said" }, ...elements(turn.text));
   all.append(said);
-  const boxes = boxesIn(turn.text), picture = pictureBefore(talk.turns, at);
+  all.append(...linked(turn.links ?? [], picturesBefore(talk.turns, at)));
+  const boxes = boxesIn(turn.text), picture = picturesBefore(talk.turns, at).at(-1);
   if (boxes.length && picture) all.append(boxed(picture, boxes));
   if (turn.fault) all.append(make("div", { className: "fault", textContent: turn.fault }));
   if (!writing) all.append(tools(turn, last, acts));
@@ -78,9 +79,20 @@ function tools(turn, last, acts) {
   return all;
 }
 
-/** The picture that an answer speaks of: the last one shown before it. */
-function pictureBefore(turns, at) {
-  return turns.slice(0, at).flatMap((turn) => turn.media).filter((medium) => medium.kind === "image").at(-1);
+/** The pictures that an answer may speak of: of boxes the last one is meant, masks tell which. */
+function picturesBefore(turns, at) {
+  return turns.slice(0, at).flatMap((turn) => turn.media).filter((medium) => medium.kind === "image");
+}
+
+/** What link tokens became: every picture with its masks, drawn pictures, and what could not be made. */
+function linked(links, pictures) {
+  const masks = links.flatMap((link) => link.masks ?? []);
+  const shown = pictures.map((picture, number) => [picture, masks.filter((mask) => mask.picture === number)]);
+  return [
+    ...shown.filter(([, own]) => own.length).map(([picture, own]) => masked(picture, own)),
+    ...links.flatMap((link) => link.pictures ?? []).map((url) => figure({ kind: "image", name: "drawn picture", url })),
+    ...links.filter((link) => link.fault).map((link) => make("div", { className: "fault", textContent: link.fault })),
+  ];
 }
 
 /** The names of all conversations. */

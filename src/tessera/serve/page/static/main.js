@@ -66,9 +66,10 @@ async function answer(turn, goesOn = false) {
   Object.assign(turn, { finish: null, fault: "" });
   draw();
   try {
-    for await (const { text, thought, finish, usage } of stream(state.key, body, state.busy.signal)) {
+    for await (const { text, thought, links, finish, usage } of stream(state.key, body, state.busy.signal)) {
       turn.text += text;
       turn.thought = (turn.thought ?? "") + thought;
+      if (links.length) turn.links = [...(turn.links ?? []), ...links];
       turn.finish = finish ?? turn.finish;
       turn.usage = usage ?? turn.usage;
       if (state.talk === talk) drawLast();

@@ -67,6 +67,24 @@ export function boxed(medium, boxes) {
   return all;
 }
 
+/** The picture with masks [{ url }] on it, white where something is; urls are data: addresses. */
+export function masked(medium, masks) {
+  const all = make("figure", { className: "boxed masked" }, make("img", { src: medium.url, alt: `${medium.name} with the masks of the answer` }));
+  const svg = canvas(1000, 1000);
+  masks.forEach(({ url }, index) => {
+    const id = `mask-${maskCount++}`;
+    const cut = drawn("mask", { id });
+    cut.append(drawn("image", { href: url, width: 1000, height: 1000, preserveAspectRatio: "none" }));
+    const rect = drawn("rect", { width: 1000, height: 1000, mask: `url(#${id})` });
+    Object.assign(rect.style, { fill: COLOURS[index % COLOURS.length], fillOpacity: 0.6 });
+    svg.append(cut, rect);
+  });
+  all.append(svg);
+  return all;
+}
+
+let maskCount = 0; // names of masks, which SVG wants to be different in the whole page
+
 function canvas(width, height) {
   const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none" });
   svg.setAttribute("aria-hidden", "true");

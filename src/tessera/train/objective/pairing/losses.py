@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
+from tessera.train.objective.contrastive import matched_loss
 from tessera.train.objective.pairing.gathering import gather
 from tessera.train.parallel.ranks import ALONE, Ranks
 
@@ -26,22 +27,19 @@ def contrastive_loss(
     evenly; None: a row belongs to its own pair alone. counted bool [N]: rows that ask; None: all. smoothing:
     share of the target that goes to all rows evenly.
     """
-    every_image, every_text = gather(images, ranks), gather(texts, ranks)
-    target = _targets(len(images), image_ids, ranks).to(images.device)
-    target = (1 - smoothing) * target + smoothing / target.shape[1]
-    rows = slice(None) if counted is None else counted.to(images.device)
-    by_image = F.log_softmax(scale.float() * (images @ every_text.T).float(), dim=1)
-    by_text = F.log_softmax(scale.float() * (texts @ every_image.T).float(), dim=1)
-    found = -(target * (by_image + by_text)).sum(1)[rows] / 2
-    return found.sum() / max(1, len(found))
+    match = _match(len(images), image_ids, ranks)
+    if counted is not None:
+        match &= counted[:, None]
+    by_image = scale.float() * (images @ gather(texts, ranks).T).float()
+    by_text = scale.float() * (texts @ gather(images, ranks).T).float()
+    return 0.5 * (matched_loss(by_image, match, smoothing) + matched_loss(by_text, match, smoothing))
 
 
-def _targets(count: int, image_ids: torch.Tensor | None, ranks: Ranks) -> torch.Tensor:
-    """float32 [N, N of all], rows summing to 1."""
+def _match(count: int, image_ids: torch.Tensor | None, ranks: Ranks) -> torch.Tensor:
+    """bool [N, N of all]: whose caption fits."""
     if image_ids is None:
-        return torch.eye(count * ranks.world)[ranks.rank * count :][:count]
-    alike = (image_ids[:, None] == gather(image_ids, ranks)).float()
-    return alike / alike.sum(1, keepdim=True)
+        return torch.eye(count * ranks.world, dtype=torch.bool)[ranks.rank * count :][:count]
+    return image_ids[:, None] == gather(image_ids, ranks)
 
 
 def matching_loss(

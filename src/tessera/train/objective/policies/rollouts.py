@@ -105,6 +105,7 @@ def _sample(asked: PolicyPrompt, held: Sequence[tuple[float, PolicyResponse]]) -
         learned.astype(np.float32),
         asked.prompt.tiles,
         branches=tuple(map(len, said)),
+        sounds=asked.prompt.sounds,
     )
     return sample, [(advantage, r.reward, r.whole) for advantage, r in held]
 
