@@ -128,13 +128,8 @@ class KeyMap:
     rules: Sequence[KeyRule]
 
     def names(self, own: str) -> bool:
-<<<<<<< HEAD
-        """Whether there is a row for an own parameter."""
-        return any(rule.group(own) is not None for rule in self.rules)
-=======
         """Whether it has a row for an own parameter."""
         return any(rule.group(own) for rule in self.rules)
->>>>>>> main
 
     def group(self, own: str) -> Group:
         """The group of an own parameter; ValueError when the table has no row for it."""
