@@ -17,6 +17,7 @@ from torch import nn
 
 import tessera
 from tessera.checkpoints.files.shards import ShardReader
+from tessera.checkpoints.load import load_checkpoint, read_description
 from tessera.checkpoints.pair.loading import load_pair
 from tessera.checkpoints.pair.saving import save_pair
 from tessera.checkpoints.shipped import shipped_folder
@@ -202,6 +203,11 @@ def test_chat_commands_say_what_the_folder_is(tmp_path: Path) -> None:
         tessera.load(folder, adapter=folder)
     with pytest.raises(ValueError, match="is a contrastive pair, which does not chat"):
         get_entry("InternVL-14B-224px")
+    for read in (load_checkpoint, read_description):
+        with pytest.raises(
+            ValueError, match="a contrastive pair, which does not chat: tessera.load opens"
+        ):
+            read(folder)
     with pytest.raises(ValueError, match="holds no contrastive pair"):
         load_pair(shipped_folder())
 

@@ -60,3 +60,16 @@ def test_the_record_of_the_page(repo_root: Path, tmp_path: Path) -> None:
     stage = Stage(name="own", steps=1, rules=rules, sources=(spec,), objective=objective)
     learner = PairModelLearner.start(Start(family="nano_pair"), 0)
     assert objective.check(stage, learner)[1].records == 1
+
+
+def test_the_command_trains_the_toy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the command line: a run starts without a plan, which pairs don't have."""
+    small = ["--start.family", "nano_pair", "--start.vision", "None"]
+    for stage in range(3):
+        small += [f"--stages.{stage}.steps", "1", f"--stages.{stage}.objective.pictures", "2"]
+    assert main(["train", "scale_pair", "--out", str(tmp_path / "run"), *small]) == 0
+    model = tessera.load(tmp_path / "run" / "2_tasks")
+    assert len(model.embed_texts(["a red circle"])) == 1  # type: ignore[attr-defined]
+    capsys.readouterr()
+    assert main(["train", "scale_pair", "--plan"]) != 0
+    assert "pairs are not planned" in capsys.readouterr().err

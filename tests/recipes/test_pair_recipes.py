@@ -72,10 +72,12 @@ def test_what_is_the_users_is_asked_for() -> None:
 
 @pytest.mark.parametrize(
     ("name", "rate", "batch"),
-    [("stage_1", "1e-3 / 1e-4", "164K"), ("stage_2", "5e-5", "20K"), ("retrieval", "1e-6", "1,024")],
+    [("stage_1", "1e-3", "164K"), ("stage_2", "5e-5", "20K"), ("retrieval", "1e-6", "1,024")],
 )
 def test_the_table_shows_them(name: str, rate: str, batch: str, capsys: pytest.CaptureFixture[str]) -> None:
     line = shipped_recipes()[f"pair/{name}"].line()
-    assert (line.generation, line.size, line.rate, line.batch) == ("1", "14B", rate, f"{batch} pairs")
-    assert main(["recipes", "pair"]) == 0
+    assert (line.generation, line.size, line.rate, line.batch) == ("1", "14B", rate, batch)
+    assert main(["recipes", "pair/", "--memory"]) == 0
     assert f"pair/{name}" in capsys.readouterr().out
+    assert main(["recipes", f"pair/{name}"]) == 0
+    assert "objective  pair_" in capsys.readouterr().out

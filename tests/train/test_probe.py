@@ -211,6 +211,8 @@ def test_the_authors_head_opens(data: Data, tmp_path: Path) -> None:
     pooling = make_probe("attention", TINY, 30)
     names = {name.rpartition(".")[0] for name in pooling.state_dict()}
     assert {"attn_pooling.norm1_q", "attn_pooling.cross_attn.q", "attn_pooling.cross_attn.proj"} <= names
+    with pytest.raises(ValueError, match="no head there; give a folder of a probe"):
+        load_head(pooling, tmp_path / "no.pth")
     with pytest.raises(ValueError, match="lacks 'attn_pooling"):
         load_head(pooling, file)
     with pytest.raises(ValueError, match=r"head.weight has shape \(30, 32\)"):

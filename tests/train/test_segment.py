@@ -277,6 +277,8 @@ def test_what_cannot_be_is_told() -> None:
         ({"head": "upernet", "layers": (1,)}, "layers = .1,.: the head 'upernet' reads 4"),
         ({"window": 100, "stride": 200}, "stride = 200 is more than window = 100"),
         ({"drop_path": 0.1}, "frozen: drop_path and layer_decay"),
+        ({"head": "upernet", "batch": 1}, "batch = 1: UperNet"),
+        ({"views": {"crop": 0}}, "views.crop"),
     ):
         with pytest.raises(ValueError, match=words):
             DenseConfig.model_validate(settings)

@@ -49,6 +49,13 @@ def find_layout(config: Mapping[str, Any], where: str) -> tuple[Architecture, st
     Several layouts may share a `model_type`: of those that read the content, the first family's comes last.
     Raises ValueError, naming the file `where`, when nobody does.
     """
+    from tessera.families.pairs import find_pair
+
+    if find_pair(config):
+        raise ValueError(
+            f"{where}: a contrastive pair, which does not chat: tessera.load opens it to embed pictures and "
+            "texts and to write captions (docs/pair.md)"
+        )
     model_type = config.get("model_type")
     every = [(found, *named) for found in architectures().values() for named in found.layouts.items()]
     alike = [one for one in every if model_type in _types(one[2]) and one[2].reads(config)]

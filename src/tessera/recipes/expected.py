@@ -9,7 +9,7 @@ import torch
 
 from tessera.recipes.offer import Offer
 from tessera.train.plan.machine import Machine
-from tessera.train.plan.run_plan import plan_run
+from tessera.train.plan.run_plan import plan_run, trains_pair
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,20 @@ class Expected:
         }
 
 
-def expected(offer: Offer) -> Expected:
+def expected(offer: Offer) -> Expected | None:
     """On the published number of devices, or one; full packs of usual samples. A second or two a stage.
+    None for pairs of pictures and texts, which are not planned.
 
     ValueError as `plan_run` raises it.
     """
-    hardware = offer.line().hardware
+    recipe, hardware = offer.load(), offer.line().hardware
+    if trains_pair(recipe):
+        return None
     kind = "CPU" if hardware.startswith("CPU") else "GPU"
     found = re.search(r"(\d+) GPUs?", hardware)
     devices = int(found[1]) if found else 1
     machine = Machine(torch.device("cpu" if kind == "CPU" else "meta"), 0, devices)
-    plan = plan_run(offer.load(), machine, read_data=False)
+    plan = plan_run(recipe, machine, read_data=False)
     return Expected(devices, kind, {stage.name: stage.bytes for stage in plan.stages})
 
 

@@ -15,7 +15,7 @@ from tessera.train.parallel.ranks import join
 from tessera.train.plan.fit import Advice, advise
 from tessera.train.plan.machine import USUAL, find_machine, with_speed
 from tessera.train.plan.prospect import look_ahead
-from tessera.train.plan.run_plan import DTYPES, RunPlan, StagePlan, plan_run
+from tessera.train.plan.run_plan import DTYPES, RunPlan, StagePlan, plan_run, trains_pair
 from tessera.train.recipe import Recipe
 
 SMALL = 50_000_000
@@ -35,6 +35,8 @@ class Wanted:
 
 def make_plan(recipe: Recipe, wanted: Wanted, progress: Progress = silent) -> tuple[RunPlan, Advice]:
     """The plan of a run on the devices wanted. ValueError for options that mean nothing."""
+    if trains_pair(recipe):
+        raise ValueError("--plan: memory and time of pairs are not planned; take a few steps and look")
     if wanted.devices is not None and wanted.devices < 1:
         raise ValueError(f"--devices {wanted.devices}: give at least 1")
     if not 0 < wanted.mfu <= 1:
@@ -59,8 +61,8 @@ def require_memory(recipe: Recipe) -> None:
 
 
 def is_small(recipe: Recipe) -> bool:
-    """Whether nobody needs to look: it fits everywhere."""
-    return count_parameters(look_ahead(recipe.start).family.model)["total"] < SMALL
+    """Whether nobody needs to look: it fits everywhere, or a pair is trained, which is not planned."""
+    return trains_pair(recipe) or count_parameters(look_ahead(recipe.start).family.model)["total"] < SMALL
 
 
 def too_large(plan: RunPlan, found: Advice) -> ValueError:

@@ -15,8 +15,8 @@ from tessera.train.recipe import Stage, gaps
 def describe(offer: Offer) -> dict[str, Any]:
     """Card and recipe as plain values."""
     recipe, memory = offer.load(), expected(offer)
-    values = {"recipe": recipe.model_dump(mode="json"), "to_fill": gaps(recipe), "memory": asdict(memory)}
-    return offer.card() | values
+    values: dict[str, Any] = {"recipe": recipe.model_dump(mode="json"), "to_fill": gaps(recipe)}
+    return offer.card() | values | {"memory": None if memory is None else asdict(memory)}
 
 
 def show_page(offer: Offer, console: Terminal) -> None:
@@ -27,7 +27,8 @@ def show_page(offer: Offer, console: Terminal) -> None:
     for stage in recipe.stages:
         console.print(_rules(stage))
         _show_facts(_settings(stage), console)
-    _show_facts({f"memory, {name}": line for name, line in expected(offer).lines().items()}, console)
+    if (memory := expected(offer)) is not None:
+        _show_facts({f"memory, {name}": line for name, line in memory.lines().items()}, console)
     start = recipe.start.model_dump(exclude_defaults=True)
     _show_facts({"start": ", ".join(f"{key} {value}" for key, value in start.items())}, console)
     if missing := gaps(recipe):

@@ -65,15 +65,16 @@ class RecipesCommand(WordsCommand):
         return 0
 
     def _count(self, lines: Sequence[Line]) -> dict[str, dict[str, Any]]:
-        """Name to what the plan says. Runs that only join stages of the table are left out."""
+        """Name to what the plan says. Runs that only join stages of the table are left out, and pairs, which
+        are not planned."""
         from tessera.recipes.expected import expected  # needs torch
 
         found, single = {}, _single(lines)
         with progress_bars() as bars:
             for done, line in enumerate(single):
                 bars("memory", done, len(single))
-                memory = expected(find_recipe(line.name))
-                found[line.name] = asdict(memory) | {"most": memory.most}
+                if (memory := expected(find_recipe(line.name))) is not None:
+                    found[line.name] = asdict(memory) | {"most": memory.most}
         return found
 
     def _copy(self, name: str) -> int:
@@ -108,9 +109,9 @@ def recipes_table(lines: Sequence[Line], sizes: Mapping[str, int]) -> Table:
     right: Any = {"justify": "right", "no_wrap": True}
     table = Table(
         Column("recipe", no_wrap=True),
-        Column("trains", no_wrap=True),
+        Column("trains", overflow="fold"),  # the one that gives way
         *(Column(name, **right) for name in ("rate", "batch", "steps", "tokens")),
-        "hardware",
+        Column("hardware", no_wrap=True),
         Column("GB", **right),
         box=box.SIMPLE_HEAD,
         padding=0,

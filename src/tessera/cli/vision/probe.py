@@ -19,7 +19,7 @@ from tessera.recipes.backbone.published import PROBES
 from tessera.runtime.json_file import write_json
 from tessera.runtime.progress import Progress, progress_bars
 from tessera.train.heads.drawn import HELD_OUT, DrawnThings
-from tessera.train.heads.few_shot import FewShot, few_shot
+from tessera.train.heads.few_shot import FewShot, few_shot, require_shots
 from tessera.train.heads.labelled import Labelled
 from tessera.train.heads.probe import ProbeResult, train_probe
 from tessera.train.heads.probe_run import ProbeConfig
@@ -66,6 +66,8 @@ class ProbeCommand(EncoderCommand):
     def run(self) -> int:
         self.at_least(drawn=8, draws=1)
         config, (train, held) = self.config(), self.pictures()
+        for shots in self.shots:
+            require_shots(train.labels, shots)
         encoder = self.opened()
         with progress_bars() as bars:
             found = train_probe(encoder, train, held, config, self.to, bars)

@@ -2,9 +2,9 @@
 
 Command:   tessera train mono/scale_model --out runs/mono
 Trained:   visual experts, then all
-Stages:    experts (400 steps), full (330 steps)
+Stages:    experts (170 steps), full (225 steps)
 Hardware:  CPU, one core
-Time:      about 8 minutes
+Time:      11 minutes beside other work
 Expected:  figures beside those of the modular model in docs/mono.md
 
 Delta tuning in miniature: experts begin as copies of the decoder's feed-forward, and the decoder stays as it
@@ -25,7 +25,7 @@ def recipe() -> Recipe:
     """Two stages on drawn pictures, the mixture of the last one that of the modular model."""
     experts = Stage(
         name="experts",
-        steps=400,
+        steps=170,
         rules=(EYES, CONNECTOR, Rule(pattern=".")),
         sources=(pictures("experts", SINGLE, USUAL, descriptions=0.2),),
         packing=PackingConfig(max_tokens=4096, max_tiles=96),
@@ -35,7 +35,7 @@ def recipe() -> Recipe:
     full = experts.model_copy(
         update={
             "name": "full",
-            "steps": 330,
+            "steps": 225,
             "rules": (
                 EYES.model_copy(update={"learning_rate": 1e-3}),
                 CONNECTOR.model_copy(update={"learning_rate": 2e-3}),

@@ -6,8 +6,8 @@ Size:       14B
 Trained:    all parts
 Stages:     retrieval (1,417 steps)
 Rate:       1e-6
-Batch:      1,024 pairs
-Hardware:   32 A100
+Batch:      1,024
+Hardware:   32 GPUs
 Time:       not published
 Expected:   see the paper's table 9 for Flickr30K and COCO; not run here
 Source:     internvl_g/shell/finetune/internvl_stage2_finetune_flickr_364_bs1024_ep10.sh

@@ -1,7 +1,7 @@
 """Both stages of 1.0's pair at toy size, on drawn pictures.
 
 Command:   tessera train scale_pair --out runs/pair
-Trained:   all, then queries, cross-attention, heads
+Trained:   all, then queries and heads
 Stages:    contrast_masked (160 steps), contrast (40 steps), tasks (80 steps)
 Hardware:  CPU, one core
 Time:      about 12 minutes

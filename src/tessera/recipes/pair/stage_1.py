@@ -3,17 +3,17 @@
 Command:    tessera train pair/stage_1 --out runs/mine
 Generation: 1
 Size:       14B
-Trained:    all but queries, cross-attention and matching
+Trained:    ViT, LLaMA, heads
 Stages:     masked (171,951 steps), whole (3,049 steps)
-Rate:       1e-3 / 1e-4
-Batch:      164K pairs
-Hardware:   640 A100
+Rate:       1e-3
+Batch:      164K
+Hardware:   640 GPUs
 Time:       not published
 Expected:   zero-shot ImageNet-1K 83.2 (InternVL-C); not run here
 Source:     arXiv 2312.14238, section 3.3 and appendix
 Unverified: crops, the shape of the schedule, rates of the last 0.5 B pairs
 
-The rates are those of pictures and of texts. 28.7 B pairs are seen, of 4.98 B; the last 0.5 B whole and at
+Texts learn at 1e-4. 28.7 B pairs are seen, of 4.98 B; the last 0.5 B whole and at
 224 px. `pictures` is what one process takes, and `accumulate` the processes: with fewer, lower it, and the
 batch that is contrasted shrinks. The authors began from a random ViT and a multilingual LLaMA-7B; here a run
 begins from the folder of a pair.

@@ -3,11 +3,11 @@
 Command:    tessera train pair/stage_2 --out runs/mine
 Generation: 1
 Size:       14B
-Trained:    queries, cross-attention and their heads
+Trained:    queries, heads
 Stages:     tasks (80,000 steps)
 Rate:       5e-5
-Batch:      20K pairs
-Hardware:   160 A100
+Batch:      20K
+Hardware:   160 GPUs
 Time:       not published
 Expected:   CIDEr 128.2 on COCO captions without fine-tuning (InternVL-G); not run here
 Source:     arXiv 2312.14238, section 3.3 and appendix; internvl_g, model/internvl_stage2

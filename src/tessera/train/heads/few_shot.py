@@ -5,6 +5,7 @@ fixed penalty. Features are centred and scaled by the pictures that are learned 
 """
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -50,11 +51,9 @@ def few_shot(
 
     ValueError where a class has fewer pictures.
     """
+    require_shots(labels, shots)
     classes = sorted(set(labels))
     places = {label: [at for at, one in enumerate(labels) if one == label] for label in classes}
-    short = min(classes, key=lambda label: len(places[label]))
-    if len(places[short]) < shots:
-        raise ValueError(f"shots = {shots}: class {short} has {len(places[short])} pictures; give fewer")
     wanted, found = torch.tensor(held_labels), []
     for draw in range(draws):
         rng = Random(derive_seed("shots", seed, shots, draw))
@@ -63,6 +62,13 @@ def few_shot(
         scores = _scores(rows[chosen].float(), mine, held_rows, max(*classes, *held_labels) + 1)
         found.append(100 * (scores.argmax(1) == wanted).double().mean().item())
     return FewShot(shots, tuple(found))
+
+
+def require_shots(labels: Sequence[int], shots: int) -> None:
+    """ValueError where a class that occurs has fewer pictures."""
+    label, least = min(Counter(labels).items(), key=lambda one: one[1])
+    if not 1 <= shots <= least:
+        raise ValueError(f"shots = {shots}: class {label} has {least} pictures; give 1 to {least}")
 
 
 def _scores(rows: torch.Tensor, labels: torch.Tensor, asked: torch.Tensor, classes: int) -> torch.Tensor:

@@ -43,7 +43,7 @@ class ProbeConfig(Config):
     """Pictures of a step."""
     rate: float = Field(default=0.1, gt=0, allow_inf_nan=False)
     """Peak rate for 512 pictures a step; it grows with them."""
-    momentum: float = Field(default=0.9, ge=0, lt=1)
+    momentum: float = Field(default=0.9, gt=0, lt=1)
     nesterov: bool = True
     weight_decay: float = Field(default=0.0, ge=0)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
@@ -83,7 +83,7 @@ class ProbeRun:
             self.probe.parameters(),
             lr=config.rate,
             momentum=config.momentum,
-            nesterov=config.nesterov and config.momentum > 0,
+            nesterov=config.nesterov,
             weight_decay=config.weight_decay,
         )
         self.averages = {name: value.clone() for name, value in self.probe.state_dict().items()}
@@ -200,6 +200,8 @@ def load_head(probe: nn.Module, place: Path) -> None:
     ValueError naming what is missing or of another shape.
     """
     file = place / STATE / HEAD if place.is_dir() else place
+    if not file.is_file():
+        raise ValueError(f"start = {shown(place)}: no head there; give a folder of a probe, or a .pth file")
     stored = open_file(file)
     wanted = probe.state_dict()
     for name, value in wanted.items():

@@ -16,6 +16,7 @@ from tessera.train.objective.contract import Sources
 from tessera.train.objective.contrastive import ContrastiveObjective
 from tessera.train.objective.conversation import ConversationObjective
 from tessera.train.objective.learner import ChatLearner
+from tessera.train.objective.pairing.stage import PairStage
 from tessera.train.parallel.ranks import ALONE
 from tessera.train.plan.flops import effort_of
 from tessera.train.plan.groups import RuleGroup, rule_groups
@@ -93,6 +94,11 @@ class RunPlan:
         """Of the whole run; None where a stage's are not known."""
         parts = [None if s.seconds is None or s.steps is None else s.seconds * s.steps for s in self.stages]
         return sum(part for part in parts if part is not None) if None not in parts else None
+
+
+def trains_pair(recipe: Recipe) -> bool:
+    """Whether it trains pictures and texts in one space: what that takes is not planned."""
+    return isinstance(recipe.stages[0].objective, PairStage)
 
 
 def plan_run(

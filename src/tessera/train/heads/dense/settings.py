@@ -59,6 +59,8 @@ class DenseConfig(Config):
             raise ValueError(
                 f"stride = {self.stride} is more than window = {self.window}: pixels would be missed"
             )
+        if self.head == "upernet" and self.batch < 2:
+            raise ValueError("batch = 1: UperNet's coarsest average normalises over pictures; give 2 or more")
         if self.frozen and (self.drop_path or self.layer_decay != 1):
             raise ValueError("frozen: drop_path and layer_decay are those of an encoder that learns")
         return self

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import torch
+from pydantic import Field, PositiveFloat
 from torch.nn import functional as F
 
 from tessera.models.vlm import normalise
@@ -24,11 +25,11 @@ TRIES = 10
 class ViewConfig(Config):
     """Sizes and changes of training views; the defaults are published."""
 
-    crop: int = 504
+    crop: int = Field(default=504, gt=0)
     """Side of what is learned from, and the short side of a picture that is asked."""
-    longest: int = 2016
+    longest: int = Field(default=2016, gt=0)
     """Long side that a picture has at most, before the ratio."""
-    ratios: tuple[float, float] = (0.5, 2.0)
+    ratios: tuple[PositiveFloat, PositiveFloat] = (0.5, 2.0)
     largest_class: float = 0.75
     """Share of a crop that one class may have; after ten draws the next is taken. 1 takes the first."""
     mirror: float = 0.5
