@@ -154,8 +154,8 @@ def test_shards(name: str, sharded: Path) -> None:
 CONFIG_LIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "other model": (lambda c: c.update(model_type="intern_vit_6b"), "model_type = 'intern_vit_6b' is unk"),
     "other decoder": (
-        lambda c: c["llm_config"].update(architectures=["Qwen3MoeForCausalLM"]),
-        "llm_config: architectures = 'Qwen3MoeForCausalLM'.* cannot be opened; this version reads Llama",
+        lambda c: c["llm_config"].update(architectures=["GPT2LMHeadModel"]),
+        "llm_config: architectures = 'GPT2LMHeadModel'.* cannot be opened; this version reads Llama",
     ),
     "padding": (lambda c: c.update(pad2square=True), "pad2square"),
     "no template": (lambda c: c.pop("template"), "'template' is missing"),

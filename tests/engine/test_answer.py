@@ -125,7 +125,7 @@ def test_what_was_returned_is_taken_back(model: ChatModel) -> None:
         ({"torch_dtype": "bfloat16"}, r"tessera.load\(\.\.\., dtype="),
         ({"max_num": 12}, "give max_tiles="),
         ({"histroy": []}, "did you mean history"),
-        ({"zzz": 1}, "choose from continue_final_message, do_sample"),
+        ({"zzz": 1}, "choose from audios, continue_final_message"),
         ({"system": 4}, "system = 4: give text"),
         ({"max_tiles": "6"}, "max_tiles = '6': give a whole number"),
         ({"num_patches_list": [1.5]}, "num_patches_list = .*give a list of whole numbers"),

@@ -101,7 +101,7 @@ REFUSED: dict[str, Any] = {
     "nothing is fetched": {"input": [shows("https://example.org/a.png")]},
     "is no file below": {"input": [shows("../../etc/passwd")]},
     "not a readable picture": {"input": [shows("data:image/png;base64," + "A" * 80)]},
-    "input[0].content[0].type": {"input": [{"type": "audio"}]},
+    "input[0].content[0].type": {"input": [{"type": "sound"}]},
     "one user message": {"messages": [{"role": "system", "content": "a"}]},
 }
 

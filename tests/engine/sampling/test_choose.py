@@ -221,7 +221,7 @@ def test_forbidden_rows_cannot_be_chosen() -> None:
     scores = torch.zeros(2, 10)
     scores[:, 3] = 9.0
     scores[:, 8:] = 8.0
-    left = forbid(scores, image_token_id=3, vocabulary=8)
+    left = forbid(scores, placeholders=(3,), vocabulary=8)
     assert left.argmax(-1).tolist() == [0, 0]
     assert left.data_ptr() == scores.data_ptr(), "a batch's scores are large: no copy"
 

@@ -62,9 +62,9 @@ def _factors(dropout: float) -> tuple[Rule, ...]:
 
 ASKED = EvaluationSpec(tasks=("clock", "count"), every=2, count=3, most_tokens=6)
 MUON = OptimizerConfig(kind="muon", ema=0.9)
-EXPERTS = partial(tiny.model, family="nano_moe")
+ROUTED = partial(tiny.model, family="nano_moe")
 FULL: dict[str, Any] = {"rules": (tiny.ALL,), "optimizer": OptimizerConfig()}
-EXPERTS = FULL | {"model": mono.model, "drop_path": None}
+VISUAL = FULL | {"model": mono.model, "drop_path": None}
 CASES: dict[str, dict[str, Any]] = {
     "sharded": FULL,
     "sharded by token": FULL | {"averaging": "token"},
@@ -74,16 +74,16 @@ CASES: dict[str, dict[str, Any]] = {
     "sharded factors": FULL | {"rules": _factors(0.1)},
     "sharded factors on int8": FULL | {"rules": _factors(0.1), "linears": "int8"},
     "sharded in bfloat16": FULL | {"precision": "bfloat16"},
-    "sharded experts": FULL | {"model": EXPERTS},
-    "sharded experts, recomputed": FULL | {"model": EXPERTS, "recompute": "blocks"},
+    "sharded experts": FULL | {"model": ROUTED},
+    "sharded experts, recomputed": FULL | {"model": ROUTED, "recompute": "blocks"},
     "copies": FULL | {"parallel": Parallel(replicate=2, shard=1)},
     "tokens shared": FULL | {"parallel": Parallel(sequence=2)},
     "tokens shared, factors": FULL | {"parallel": Parallel(sequence=2), "rules": _factors(0.0)},
     "matrices shared": FULL | {"parallel": Parallel(tensor=2)},
-    "experts, sharded": EXPERTS,
-    "experts, sharded factors": EXPERTS | {"rules": _factors(0.0)},
-    "experts, tokens shared": EXPERTS | {"parallel": Parallel(sequence=2), "recompute": "blocks"},
-    "experts, matrices shared": EXPERTS | {"parallel": Parallel(tensor=2)},
+    "experts, sharded": VISUAL,
+    "experts, sharded factors": VISUAL | {"rules": _factors(0.0)},
+    "experts, tokens shared": VISUAL | {"parallel": Parallel(sequence=2), "recompute": "blocks"},
+    "experts, matrices shared": VISUAL | {"parallel": Parallel(tensor=2)},
 }
 """Settings of `steps`."""
 

@@ -204,7 +204,8 @@ class Sequence:
                 within = self.tiles.visual_of(start, stop)[0] - self.tiles.before(seen[0])
                 content.update(within.to_bytes(8, "little"))
                 content.update(b"".join(self.tiles.digests[tile] for tile in seen))
-            content.update(self.sounds.content(start, stop))
+            if self.sounds.digests:
+                content.update(self.sounds.content(start, stop))
             self._digests.append(content.digest())
         return self._digests[index]
 

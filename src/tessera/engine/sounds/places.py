@@ -29,12 +29,7 @@ class SoundPlaces:
                 f"{sum(counts)}: encode conversation and sounds in one call"
             )
         self.sounds = prompt.sounds
-        self.digests = tuple(
-            blake2b(
-                s.values.tobytes() + s.frames.to_bytes(8, "little"), digest_size=32, person=b"sound"
-            ).digest()
-            for s in prompt.sounds
-        )
+        self.digests = tuple(map(_digest, prompt.sounds))
         self.features: dict[int, torch.Tensor] = {}
 
     def of(self, start: int, stop: int) -> range:

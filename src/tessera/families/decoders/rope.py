@@ -34,12 +34,12 @@ def read_scaling(config: Section, default: RopeScaling | None = None) -> RopeSca
     Raises ValueError for a kind that we do not have."""
     config = config.without_nulls("rope_scaling", "rope_parameters")
     rope = config.part("rope_parameters" if config.part("rope_parameters").content else "rope_scaling")
-    if not rope.content:
-        return default
     rope = rope.without_nulls()
     name = "rope_type" if "rope_type" in rope else "type"
     kind = rope.text(name, "default")
     _refuse_parts(config, rope)
+    if not rope.content:
+        return default
     if kind == "default":
         return None
     if kind not in KINDS:
