@@ -36,9 +36,10 @@ def connect_forms(model: VLM, states: torch.Tensor, coarse: Sequence[bool]) -> l
     """Features [tokens, D] of each tile in the form that `coarse` names, of its states [N, P, D_vision]."""
     wanted = torch.tensor(list(coarse), dtype=torch.bool)
     found: dict[int, torch.Tensor] = {}
-    for form, connector in ((False, model.connector), (True, model.get_submodule("coarse"))):
+    for form, name in ((False, "connector"), (True, "coarse")):
         rows = (wanted == form).nonzero().flatten()
         if len(rows):
+            connector = model.get_submodule(name)
             device = next(connector.parameters()).device
             features = connector(states[rows.to(states.device)].to(device))
             found |= dict(zip(rows.tolist(), features, strict=True))

@@ -17,6 +17,8 @@ from tessera.train.objective.pairing.retrieval import PairRetrievalObjective
 from tessera.train.objective.pairing.second import PairTasksObjective
 from tessera.train.objective.policy import PolicyObjective
 from tessera.train.objective.preference import PreferenceObjective
+from tessera.train.objective.resolution.consistency import ConsistencyObjective
+from tessera.train.objective.resolution.routing import RoutingObjective
 
 AnyObjective = Annotated[
     ConversationObjective
@@ -27,6 +29,8 @@ AnyObjective = Annotated[
     | LinkObjective
     | PairContrastObjective
     | PairTasksObjective
-    | PairRetrievalObjective,
+    | PairRetrievalObjective
+    | ConsistencyObjective
+    | RoutingObjective,
     Field(discriminator="kind"),
 ]

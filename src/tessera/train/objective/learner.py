@@ -28,6 +28,7 @@ from tessera.checkpoints.shipped import Shipped, shipped_folder
 from tessera.checkpoints.surgery import PART_FILE
 from tessera.families.family import Family
 from tessera.models.links.config import LinkConfig
+from tessera.models.resolution.config import ResolutionConfig
 from tessera.models.vlm import VLM
 from tessera.nn.linear import LinearKind
 from tessera.nn.lora import LoRAConfig
@@ -36,6 +37,7 @@ from tessera.runtime.config import Config
 from tessera.runtime.seeds import derive_seed
 from tessera.runtime.shown import shown
 from tessera.train.objective.contract import Tensors
+from tessera.train.objective.resolution.begin import with_router
 from tessera.train.parallel.ranks import join
 
 STAGE = re.compile(r"(\d+)_.+")
@@ -74,6 +76,8 @@ class Start(Config):
     """New special tokens, such as "<loc>": each gets a row in embedding and head, for stages to train."""
     content_tokens: ContentTokens | None = None
     """Special strings that records may hold as tokens: added, all, or names; None as the model says."""
+    resolution: ResolutionConfig | None = None
+    """A second connector and a resolution router, fresh, beside the checkpoint's parts (docs/moe.md)."""
     links: LinkConfig | None = None
     """Link tokens that the checkpoint lacks (docs/link.md); names that are no tokens yet are added as by
     add_tokens. None takes the checkpoint's, if it has any."""
@@ -119,6 +123,7 @@ class StoredBase:
         changed = (
             start.add_tokens
             or start.links
+            or start.resolution
             or start.said
             or (adapter is not None and replaces_weights(adapter))
         )
@@ -172,10 +177,13 @@ class ChatLearner:
                 windows=join().world > 1,
             )
             loaded = _linked(loaded.with_settings(**start.said), start.links, seed)
+            loaded = with_router(loaded, start.resolution, derive_seed("router", seed) % 2**31)
             base = StoredBase.of(start, folder, loaded.layout, adapter)
             return cls(loaded.model, loaded.tokenizer, loaded.encoder, loaded.family, base)
         if start.links:
             raise ValueError("start.links: a whole model learns them; give start.checkpoint")
+        if start.resolution:
+            raise ValueError("start.resolution: a whole model gets a router; give start.checkpoint")
         if start.adapter:
             raise ValueError("start.adapter: it needs the start.checkpoint that it was made for")
         parts = assemble(start) if start.audio is None else assemble_ears(start)
