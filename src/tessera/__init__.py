@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
     from tessera.align.test_time.model import SelectingModel
-    from tessera.chat.message import Video
+    from tessera.chat.message import Audio, Video
     from tessera.checkpoints.backbone.encoder import VisionEncoder
     from tessera.engine.chat_model import ChatModel
     from tessera.engine.pair.model import PairModel
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tessera.imaging.pictures.reading import PictureReading
 
 __version__ = "0.1.0"
-__all__ = ["ChatModel", "GenerationConfig", "PairModel", "Video", "load", "load_vision", "pipeline"]
+__all__ = ["Audio", "ChatModel", "GenerationConfig", "PairModel", "Video", "load", "load_vision", "pipeline"]
 
 
 def load(
@@ -122,6 +122,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     places = {
+        "Audio": "tessera.chat.message",
         "Video": "tessera.chat.message",
         "ChatModel": "tessera.engine.chat_model",
         "PairModel": "tessera.engine.pair.model",

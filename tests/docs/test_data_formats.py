@@ -33,9 +33,7 @@ def test_examples_are_read_and_found_by_themselves(page: str, form: FormName, tm
         place = RecordPlace(Path("page.jsonl"), number, tmp_path, pretraining=form == "document")
         found = parse_as(form, record, place)
         assert isinstance(found, Conversation)
-        files = (
-            json.dumps(record).count(".png") + json.dumps(record).count(".mp4") + ("frames/" in str(record))
-        )
+        files = sum(json.dumps(record).count(ending) for ending in (".png", ".mp4", ".wav", "frames/"))
         assert len(found.media) == files
 
 

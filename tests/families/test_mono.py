@@ -210,6 +210,20 @@ def test_saved_back_it_has_the_same_names_and_numbers(folder: Path, opened: Load
     assert load_checkpoint(tmp_path / "again").family == opened.family
 
 
+def test_the_other_type_of_the_language_model_is_known(
+    folder: Path, opened: Loaded, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    """Of a config without a class, and with the keys that describe no blocks left out."""
+    config = config_json(tokenizer.vocab_size)
+    config["llm_config"] = {**config["llm_config"], "model_type": "internlm2ve"}
+    del config["llm_config"]["architectures"]
+    config["vision_config"] = {k: v for k, v in config["vision_config"].items() if "num_" not in k}
+    tokenizer.save(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.safetensors").symlink_to(folder / "model.safetensors")
+    assert load_checkpoint(tmp_path).family.model == opened.family.model
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

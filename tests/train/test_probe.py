@@ -264,5 +264,9 @@ def test_what_cannot_be_is_told(data: Data) -> None:
         train_probe(encoder(), *data, ProbeConfig(batch=100))
     with pytest.raises(ValueError, match="side = 18 is no multiple of the patch, 4"):
         train_probe(encoder(), *data, ProbeConfig(batch=8, side=18))
+    with pytest.raises(
+        ValueError, match="ema = 0.998: the mean reaches back over 500 steps .* the run has 60"
+    ):
+        train_probe(encoder(), *data, ProbeConfig(batch=8, ema=0.998))
     with pytest.raises(ValueError, match="epochs = 0 measures a head that is there"):
         train_probe(encoder(), *data, ProbeConfig(epochs=0))

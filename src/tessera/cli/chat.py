@@ -1,4 +1,4 @@
-"""`tessera chat`: ask a model about pictures and clips; a conversation when a terminal is attached."""
+"""`tessera chat`: ask a model about pictures, clips and sounds; a conversation where a terminal is."""
 
 import sys
 import time
@@ -15,12 +15,12 @@ from tessera.chat.message import Conversation, Message, ask, say
 from tessera.chat.tokenizer.content import ContentTokens
 from tessera.cli.command import MISTAKES
 from tessera.cli.link.showing import LinkFiles
-from tessera.cli.question import Media, QuestionCommand
+from tessera.cli.question import Kind, Media, QuestionCommand
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.sampling.options import read_sampling
 from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
 
-COMMANDS = "/image FILE   /video FILE   /reset   /quit"
+COMMANDS = "/image FILE   /video FILE   /audio FILE   /reset   /quit"
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,15 @@ class LoadArguments:
 
 @dataclass(frozen=True, kw_only=True)
 class ChatCommand(QuestionCommand):
-    """Ask a model about pictures and clips. Without a question, a conversation starts on a terminal."""
+    """Ask a model about pictures, clips and sounds. Without a question, a conversation starts on a
+    terminal."""
 
     image: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="FILE")] = ()
     """A picture; give the option again for more."""
     video: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="FILE")] = ()
     """A clip, or a folder of frames; give the option again for more."""
+    audio: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="FILE")] = ()
+    """A sound, or a video whose sound is meant; give the option again for more."""
     model: str | None = None
     """Checkpoint folder, or a name such as OpenGVLab/InternVL3-1B; the shipped scale model by default."""
     loading: Annotated[LoadArguments, tyro.conf.arg(name="")] = LoadArguments()
@@ -91,11 +94,12 @@ class ChatCommand(QuestionCommand):
         sampling = asdict(self.sampling)
         read_sampling(sampling)  # before the model is opened, which may take long
         media, question = self.media_and_question()
-        for path, clip in [(path, False) for path in self.image] + [(path, True) for path in self.video]:
-            media = media.with_file(path, clip)
+        given: dict[Kind, tuple[str, ...]] = {"image": self.image, "video": self.video, "audio": self.audio}
+        for kind, path in ((kind, path) for kind, paths in given.items() for path in paths):
+            media = media.with_file(path, kind)
         on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
         if not question and not media and not on_terminal:
-            raise ValueError("nothing to ask: give a picture, a clip or a question")
+            raise ValueError("nothing to ask: give a picture, a clip, a sound or a question")
         model = tessera.load(self.model, **asdict(self.loading), pictures=self.pictures)
         print(model.summary, file=sys.stderr)
         options = {"max_tiles": self.max_tiles, "visual_increment": self.visual_increment, **sampling}
@@ -129,7 +133,7 @@ class Talk:
 
         Of an answer that Ctrl-C ends, what was said so far is remembered.
         """
-        asked = (*self.messages, new := ask(question, media.images, media.videos))
+        asked = (*self.messages, new := ask(question, media.images, media.videos, media.audios))
         for note in self.model.encoder.picture_notes(Conversation((new,))):
             print(f"note: {note}", file=sys.stderr)
         stream = self.model.stream(Conversation(asked), on_thought=_think_aloud, **self.options)
@@ -148,7 +152,7 @@ class Talk:
 
     def answer_with_facts(self, question: str, media: Media) -> dict[str, Any]:
         """One answer with what it cost and every setting."""
-        asked = Conversation((*self.messages, ask(question, media.images, media.videos)))
+        asked = Conversation((*self.messages, ask(question, media.images, media.videos, media.audios)))
         start = time.perf_counter()
         prompt = self.model.prompt(asked, **self.options)
         completion = self.model.complete([prompt])[0].sound()
@@ -223,8 +227,9 @@ def turn(talk: Talk, media: Media, line: str) -> Media:
     if command == "/reset":
         talk.reset()
         return media.emptied()
-    if command in ("/image", "/video"):
-        return media.with_file(rest.strip(), clip=command == "/video")
+    kinds: dict[str, Kind] = {"/image": "image", "/video": "video", "/audio": "audio"}
+    if command in kinds:
+        return media.with_file(rest.strip(), kinds[command])
     if command.startswith("/"):
         raise ValueError(f"{command} is no command: {COMMANDS}")
     if line or media:

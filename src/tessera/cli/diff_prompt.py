@@ -77,6 +77,8 @@ class DiffPromptCommand(QuestionCommand):
 def write_messages(question: str, media: Media, system: str | None) -> list[dict[str, Any]]:
     """The question as OpenAI-style messages; several pictures are numbered as in training
     (docs/facts/imaging.md)."""
+    if media.audios:
+        raise ValueError("sounds are not compared with other engines; leave them out")
     parts: list[dict[str, Any]] = []
     for index, path in enumerate(media.images, start=1):
         if len(media.images) > 1:

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.engine import tiny
+from tests.engine import hearing, tiny
 from tests.imaging.clips.drawn_clips import write_clip
 from tests.serve.served import NAME, Served, data_address, says, serving, shows, until
 
@@ -50,7 +50,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def page(browser: Any, served: Served) -> Iterator[Any]:
     """The page in a fresh profile. Nothing may go wrong in it, and it asks nothing of anybody else."""
-    context = browser.new_context(permissions=["camera", "clipboard-read", "clipboard-write"])
+    context = browser.new_context(permissions=["camera", "microphone", "clipboard-read", "clipboard-write"])
     context.set_default_timeout(30_000)
     opened = context.new_page()
     wrong: list[str] = []
@@ -159,7 +159,25 @@ def test_dropped_pasted_and_taken_pictures(page: Any) -> None:
     wait(page, "document.querySelectorAll('#media .caption').length === 2")
     page.set_input_files("#files", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"no picture"})
     page.wait_for_selector("#trouble:not([hidden])")
-    assert page.inner_text("#trouble") == "a.txt is no picture and no clip"
+    assert page.inner_text("#trouble") == "a.txt is no picture, no clip and no sound"
+
+
+def test_the_microphone_records_and_the_model_hears(browser: Any) -> None:
+    """The browser's stand-in beeps; what it recorded is a file that the server reads."""
+    with serving(made=hearing.chat_model, new_tokens=4) as ears:
+        page = browser.new_context(permissions=["microphone"]).new_page()
+        page.goto(ears.address)
+        wait(page, f"document.title === '{NAME}'")
+        page.click("#microphone")
+        wait(page, "document.querySelector('#microphone').textContent === 'End'")
+        page.evaluate("void setTimeout(() => document.querySelector('#microphone').click(), 700)")
+        wait(page, "document.querySelectorAll('#media audio').length === 1")
+        wait(page, "document.querySelector('#media .caption') !== null")
+        tokens = int(page.inner_text("#media .caption").split()[0])
+        assert 3 <= tokens <= 100
+        ask(page, "what do you hear?")
+        assert page.evaluate("document.querySelectorAll('#log audio').length") == 1
+        page.context.close()
 
 
 def test_a_clip_shows_its_frames(page: Any, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ class AnswerCommand(QuestionCommand, RequestingCommand):
         question = question or media.default_question
         asked = question if self._version is None else write_prompt(question, self._version, 0)
         system = () if self.system_text is None else (say("system", self.system_text),)
-        talk = Conversation((*system, ask(asked, media.images, media.videos)))
+        talk = Conversation((*system, ask(asked, media.images, media.videos, media.audios)))
         critic = self.selecting.open(self.loading.device)
         model = tessera.load(self.model, **asdict(self.loading))
         model = SelectingModel(model.loaded, self.max_batch, self.engine)

@@ -52,13 +52,21 @@ THETA = {"gpt_oss": 150000.0}
 
 def _kind_of(config: Section) -> DecoderKind:
     names, model_type = config.texts("architectures"), config.text("model_type", "")
-    kind = "internlm2" if names[:1] == (EXPERTS,) else CLASSES.get(names[0], "") if names else model_type
+    kind = CLASSES.get(names[0], "") if names else model_type
+    if _has_visual_experts(config):
+        kind = "internlm2"
     if kind not in CLASS_OF:
         raise ValueError(
             f"{config.where}: architectures = {shown(names[0]) if names else 'null'}, model_type = "
             f"{shown(model_type)} cannot be opened; this version reads {', '.join((*CLASSES, EXPERTS))}"
         )
     return kind  # type: ignore[return-value]  # the test above
+
+
+def _has_visual_experts(config: Section) -> bool:
+    """By the class, else by the type that the training script knows beside `internlm2`."""
+    names = config.texts("architectures")
+    return names[0] == EXPERTS if names else config.text("model_type", "") == "internlm2ve"
 
 
 def read_decoder(config: Section) -> DecoderConfig:
@@ -84,7 +92,7 @@ def read_decoder(config: Section) -> DecoderConfig:
         attention_bias=kind == "qwen2"
         or (kind in BIAS_KEY and config.flag(BIAS_KEY[kind], kind == "gpt_oss")),
         qk_norm=kind in ("qwen3", "qwen3_moe"),
-        visual_experts=config.texts("architectures")[:1] == (EXPERTS,),
+        visual_experts=_has_visual_experts(config),
         max_position_embeddings=config.whole("max_position_embeddings", LENGTH.get(kind, 32768)),
         rope_scaling=read_scaling(config, GPT_OSS_ROPE if kind == "gpt_oss" else None),
         **read_experts(config, kind),

@@ -2,9 +2,9 @@
 
 Command:   tessera train omni/scale_model --out runs/omni
 Trained:   audio encoder and its MLP, then the decoder, too
-Stages:    ears (260 steps), talk (320 steps)
+Stages:    ears (210 steps), talk (250 steps)
 Hardware:  CPU, one core
-Time:      about 8 minutes
+Time:      about 8 minutes on an idle core, twice that on a busy one
 Expected:  figures beside those of the text alone in docs/audio.md
 
 InternOmni trains the MLP alone, behind an encoder that has heard much. There is no Whisper of this size, so
@@ -30,7 +30,7 @@ def recipe() -> Recipe:
     """Two stages on drawn sounds; pictures come with the second."""
     ears = Stage(
         name="ears",
-        steps=260,
+        steps=210,
         rules=(*EARS, Rule(pattern=r"^decoder\.", learning_rate=3e-4, weight_decay=0.01), Rule(pattern=".")),
         sources=(_drawn("beeps", {"sounds": 1.0}, descriptions=0.5),),
         packing=PackingConfig(max_tokens=2048, max_tiles=32),
@@ -41,7 +41,7 @@ def recipe() -> Recipe:
         _drawn("heard", {"sounds": 1.0, "picked": 1.0}, descriptions=0.25),
         PlaygroundSource(name="seen", suites={"shapes": 1.0, "text": 0.5}, questions=8, weight=0.15),
     )
-    change = {"name": "talk", "steps": 320, "sources": mixture, "schedule": Schedule(warmup=10)}
+    change = {"name": "talk", "steps": 250, "sources": mixture, "schedule": Schedule(warmup=10)}
     start = Start(family="scale_omni", checkpoint="shipped", audio="fresh")
     return Recipe(name="scale_model_omni", stages=(ears, ears.model_copy(update=change)), start=start)
 

@@ -73,6 +73,12 @@ def _check(
             f"batch = {config.batch}: there are {len(train.labels)} pictures to learn from; give a smaller"
             " one"
         )
+    steps = config.epochs * (len(train.labels) // config.batch)
+    if config.epochs and config.ema is not None and steps < (reach := round(1 / (1 - config.ema))):
+        raise ValueError(
+            f"ema = {config.ema}: the mean reaches back over {reach} steps and would keep what was drawn, "
+            f"for the run has {steps}; give less, or leave it out"
+        )
     if not config.epochs and config.start is None:
         raise ValueError("epochs = 0 measures a head that is there: give start")
 

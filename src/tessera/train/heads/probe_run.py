@@ -50,7 +50,7 @@ class ProbeConfig(Config):
     clip: float | None = Field(default=5.0, gt=0)
     """Largest norm of the gradient."""
     ema: float | None = Field(default=None, gt=0, lt=1)
-    """Decay of a moving mean of the weights that is measured in their place; 0.998 in runs at 448 px."""
+    """Decay of a moving mean of the weights that is measured in their place; 0.998 in the runs on 64 GPUs."""
     augment: Literal["published", "flip", "none"] = "published"
     """Random parts, mirrored half of the time, which take a pass of the encoder in every epoch; or the
     middle, mirrored or not, whose features are computed once."""

@@ -1,4 +1,4 @@
-// Pictures and clips: read from files, shown with their tiles, and with the boxes of an answer drawn on them.
+// Pictures, clips and sounds: read from files, shown with their tiles, and with the boxes of an answer drawn on them.
 
 import { make } from "./dom.js";
 
@@ -9,14 +9,14 @@ const COLOURS = ["#e4572e", "#0b6bcb", "#2e8b57", "#b8860b", "#8e44ad", "#c2185b
 export async function mediaOf(files) {
   const taken = [], refused = [];
   for (const file of files) {
-    const kind = file.type.startsWith("image/") ? "image" : file.type.startsWith("video/") ? "video" : null;
-    if (!kind) refused.push(`${file.name || "this"} is no picture and no clip`);
+    const kind = ["image", "video", "audio"].find((each) => file.type.startsWith(`${each}/`));
+    if (!kind) refused.push(`${file.name || "this"} is no picture, no clip and no sound`);
     else taken.push({ kind, name: file.name || "picture", url: await dataUrl(file) });
   }
   return [taken, refused];
 }
 
-function dataUrl(blob) {
+export function dataUrl(blob) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result);
@@ -27,7 +27,9 @@ function dataUrl(blob) {
 
 /** A medium as it is shown; `seen` { tiles, tokens, grid } once the server has told. */
 export function figure(medium, seen = null) {
-  const shown = medium.kind === "video"
+  const shown = medium.kind === "audio"
+    ? make("audio", { src: medium.url, controls: true, title: medium.name })
+    : medium.kind === "video"
     ? make("video", { src: medium.url, controls: true, muted: true, title: medium.name })
     : make("img", { src: medium.url, alt: medium.name, title: medium.name });
   const all = make("figure", {}, shown);
@@ -38,6 +40,7 @@ export function figure(medium, seen = null) {
 }
 
 function sizeText(medium, { tiles, tokens, grid }) {
+  if (medium.kind === "audio") return `${tokens.toLocaleString("en")} tokens`;
   const what = medium.kind === "video" ? `${tiles} frame${tiles === 1 ? "" : "s"}`
     : tiles === 1 ? "1 tile" : `${tiles} tiles (${grid[0]} × ${grid[1]}${tiles > grid[0] * grid[1] ? " + whole" : ""})`;
   return `${what}, ${tokens.toLocaleString("en")} tokens`;

@@ -1,7 +1,9 @@
 // A conversation as a value, and as the server takes it. Nothing here touches the page.
 //
 // A talk is { id, title, updated, turns }; a turn { role, text, media, thought, finish, fault, usage };
-// a medium { kind: "image" | "video", name, url }, where url is a data: address with the file as it was.
+// a medium { kind: "image" | "video" | "audio", name, url }, where url is a data: address with the file as it was.
+
+import { soundPart } from "./sounds.js";
 
 export function newTalk() {
   return { id: crypto.randomUUID?.() ?? String(Math.random()).slice(2), title: "", updated: Date.now(), turns: [] };
@@ -25,7 +27,7 @@ export function titleOf(talk) {
 function parts(turn, detail) {
   if (!turn.media.length) return turn.text;
   const media = turn.media.map(({ kind, url }) =>
-    kind === "video"
+    kind === "audio" ? soundPart(url) : kind === "video"
       ? { type: "video_url", video_url: { url } }
       : { type: "image_url", image_url: detail === "auto" ? { url } : { url, detail } });
   return turn.text ? [...media, { type: "text", text: turn.text }] : media;

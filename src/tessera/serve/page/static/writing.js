@@ -2,7 +2,8 @@
 
 import { Refused, tokenize } from "./api.js";
 import { make } from "./dom.js";
-import { figure, fromCamera, mediaOf } from "./pictures.js";
+import { dataUrl, figure, fromCamera, mediaOf } from "./pictures.js";
+import { recording } from "./sounds.js";
 import { promptOf, requestOf, userTurn } from "./talk.js";
 
 const PAUSE = 300; // milliseconds without a key before the server is asked for sizes
@@ -25,6 +26,9 @@ export class Writing {
     const camera = document.querySelector("#camera");
     camera.hidden = !navigator.mediaDevices?.getUserMedia; // pages over plain http have none
     camera.onclick = () => this.#shoot();
+    const microphone = document.querySelector("#microphone");
+    microphone.hidden = camera.hidden || !window.MediaRecorder;
+    microphone.onclick = () => this.#record(microphone);
     document.addEventListener("paste", (event) => {
       const pasted = [...event.clipboardData.files];
       if (pasted.length) { event.preventDefault(); this.take(pasted); }
@@ -44,6 +48,22 @@ export class Writing {
       if (medium) this.add([medium]);
     } catch (error) {
       this.trouble(`The camera can't be used: ${error.message}`);
+    }
+  }
+
+  /** The first press starts, the second ends it. */
+  async #record(button) {
+    if (this.recorded) return this.recorded.stop();
+    try {
+      this.recorded = await recording();
+      button.textContent = "End";
+      const blob = await this.recorded.done;
+      this.add([{ kind: "audio", name: "recording", url: await dataUrl(blob) }]);
+    } catch (error) {
+      this.trouble(`The microphone can't be used: ${error.message}`);
+    } finally {
+      this.recorded = null;
+      button.textContent = "Mic";
     }
   }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from random import Random
 
 import numpy as np
@@ -118,7 +118,7 @@ def _size(entry: WeightedSource) -> int:
     return entry.source.size or 0
 
 
-@cache
+@lru_cache(maxsize=4)
 def _order(size: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed % 2**32).permutation(size)
 
