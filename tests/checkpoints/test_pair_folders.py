@@ -204,9 +204,7 @@ def test_chat_commands_say_what_the_folder_is(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is a contrastive pair, which does not chat"):
         get_entry("InternVL-14B-224px")
     for read in (load_checkpoint, read_description):
-        with pytest.raises(
-            ValueError, match="a contrastive pair, which does not chat: tessera.load opens"
-        ):
+        with pytest.raises(ValueError, match="a contrastive pair, which does not chat: tessera.load opens"):
             read(folder)
     with pytest.raises(ValueError, match="holds no contrastive pair"):
         load_pair(shipped_folder())

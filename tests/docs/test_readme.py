@@ -28,9 +28,9 @@ from tessera.cli.main import VERBS, main
 from tessera.families.catalogue import fresh
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
+from tests.checkpoints.test_pair_folders import written
 from tests.docs.pages import HUB_NAME, ROOT, blocks, commands, stand_in
 from tests.docs.pages import workplace as furnished
-from tests.engine.embedding.fake_pair import FakePair
 
 README = ROOT / "README.md"
 SHORTER = {
@@ -113,7 +113,8 @@ def test_command_runs(
 ) -> None:
     words = TESSERA[number]
     if words[0] in ("classify", "retrieve"):
-        monkeypatch.setattr(tessera, "load", lambda *_: FakePair())
+        pair = tessera.load(written(workplace / words[0] / "pair"))
+        monkeypatch.setattr(tessera, "load", lambda *_: pair)
     if words[0] == "serve":
         assert starts_and_ends(words)
         return

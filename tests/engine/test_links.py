@@ -13,6 +13,7 @@ import torch
 from tessera.chat.encoder import Encoded
 from tessera.chat.message import Conversation, ask, say
 from tessera.checkpoints.load import load_checkpoint
+from tessera.curation.report.seen import cut_pieces
 from tessera.engine.chat_model import ChatModel
 from tessera.engine.completion import Completion
 from tessera.engine.core.limits import EngineLimits
@@ -150,6 +151,9 @@ def test_a_history_holds_the_slots_that_the_answer_had() -> None:
     assert encoder.measure(talk).tokens == len(record.ids)
     assert encoder.measure(talk).trained == np.count_nonzero(record.weights)
     assert "[SEG][SEG]" in encoder.render_text(talk)
+    shown = [piece.text for piece in cut_pieces(encoder, record.ids, record.weights)]
+    assert shown.count("[3 slots]") == done.text.count("[SEG]")
+    assert shown[shown.index("[3 slots]") - 1] == "[SEG]"
     asked = encoder.encode(Conversation((ask("is [SEG] a word?", ()),)), generate=True)
     assert not (asked.ids >= first).any(), "nobody wrote a link in a question"
     later = Conversation((*talk.messages, ask("and now?", ())))

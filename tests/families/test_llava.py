@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import tessera
 from tessera.chat.message import Conversation, Image, Message, Text
@@ -19,6 +19,7 @@ from tessera.chat.render import MediaSpan, render
 from tessera.chat.tokenizer import load_tokenizer
 from tessera.checkpoints.load import Loaded, load_checkpoint
 from tessera.checkpoints.save import save_checkpoint
+from tessera.checkpoints.surgery import part_forms
 from tessera.families.catalogue import get_entry, get_family
 from tessera.families.llava.config import FILL
 from tessera.families.llava.prompt import TEMPLATES
@@ -87,7 +88,7 @@ def test_a_tower_of_its_own_folder_gives_the_same_model(loaded: Loaded, tmp_path
 def test_a_tower_without_any_config_is_known_by_its_shapes(folder: Path, tmp_path: Path) -> None:
     """Only the number of heads leaves no trace in shapes; where nothing tells it, that is said."""
     shutil.copytree(folder, tmp_path / "model")
-    with pytest.raises(ValueError, match="num_attention_heads"):
+    with pytest.raises(ValueError, match="mm_vision_tower = .*tells the heads.*num_attention_heads"):
         load_checkpoint(tmp_path / "model")
 
 
@@ -116,9 +117,23 @@ def test_it_chats(folder: Path) -> None:
     assert both[0] == first
 
 
-def test_few_bits(folder: Path) -> None:
-    model = tessera.load(folder, "cpu", "bfloat16", load_in_4bit=True)
-    assert model.chat("What is it?", PICTURE, max_new_tokens=3) is not None
+def test_positions_that_are_stored_for_the_new_size(folder: Path, loaded: Loaded, tmp_path: Path) -> None:
+    """The tower's config says 168 px; a trainer that resized its positions saves those of 336."""
+    shutil.copytree(folder.parent / "tower", tmp_path / "tower")
+    shutil.copytree(folder, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    resized = loaded.model.state_dict()["vision.embeddings.position_embedding"]
+    weights[f"{form.TOWER}embeddings.position_embedding"] = resized.clone()
+    save_file(weights, tmp_path / "model" / "model.safetensors", metadata={"format": "pt"})
+    again = load_checkpoint(tmp_path / "model")
+    assert not again.notes
+    assert torch.equal(again.model.state_dict()["vision.embeddings.position_embedding"], resized)
+
+
+def test_a_section_in_the_config_tells_the_tower(loaded: Loaded, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    form.write(tmp_path / "model", tower="somewhere/else", vision_config=form.tower_config())
+    assert load_checkpoint(tmp_path / "model").family.model.vision == loaded.family.model.vision  # type: ignore[attr-defined]
 
 
 WRONG: dict[str, dict[str, Any]] = {
@@ -191,3 +206,10 @@ def test_the_toy_counts_what_it_builds() -> None:
     config = get_family("nano_llava").model
     held = sum(parameter.numel() for parameter in VLM(config).parameters())
     assert count_parameters(config)["total"] == held
+
+
+def test_parts_are_found_by_the_tables_that_name_them(loaded: Loaded) -> None:
+    """An adapter's names are looked up in every table; InternVL's know no such connector."""
+    tables = part_forms("connector", loaded.model.connector, ())
+    found = {table.group("connector.0.weight").stored[0] for table in tables}
+    assert found == {"connector.0.weight", "model.mm_projector.0.weight"}

@@ -98,8 +98,7 @@ def _find(
     reader: ShardReader, part: str, expected: dict[str, nn.Parameter], module: nn.Module
 ) -> list[Group]:
     """What to read, by the table that explains most keys; ValueError when it is not all there."""
-    forms = (table for table in part_forms(part, module, reader.files) if all(map(table.names, expected)))
-    tables = [(table, stored_keys(expected, table)) for table in forms]
+    tables = [(table, stored_keys(expected, table)) for table in part_forms(part, module, reader.files)]
     # Layouts share names: the table that explains most keys is meant.
     table, wanted = max(tables, key=lambda found: len(found[1].keys() & reader.files.keys()))
     if not wanted.keys() & reader.files.keys():
@@ -118,7 +117,12 @@ def _find(
 
 
 def part_forms(part: str, module: nn.Module, keys: Collection[str]) -> Iterator[KeyMap]:
-    """Every form in which a part may lie in a folder with these keys."""
+    """Every form in which a part may lie in a folder with these keys: tables that name all its parameters."""
+    own = [f"{part}.{name}" for name, _ in module.named_parameters()]
+    return (table for table in _forms(part, module, keys) if all(map(table.names, own)))
+
+
+def _forms(part: str, module: nn.Module, keys: Collection[str]) -> Iterator[KeyMap]:
     config = getattr(module, "config", None)
     decoder = config if isinstance(config, DecoderConfig) else None
     yield OWN

@@ -142,6 +142,8 @@ class Architecture:
     templates: Mapping[str, Template] = field(default_factory=dict)
     tokens: SpecialTokens = SpecialTokens()
     """What the tokenizer of every member has."""
+    opened_by: Mapping[str, str] = field(default_factory=dict)
+    """Layout -> who else opens it, where that is not as InternVL's."""
     card_names: tuple[tuple[str, str], ...] = ()
     """(prefix in the model cards' device maps, own prefix)."""
     part_tables: PartTables = lambda *_: iter(())

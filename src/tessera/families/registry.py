@@ -61,6 +61,11 @@ def find_layout(config: Mapping[str, Any], where: str) -> tuple[Architecture, st
     alike = [one for one in every if model_type in _types(one[2]) and one[2].reads(config)]
     if alike:
         return next((one for one in alike if one[0].name != FIRST), alike[0])
+    if find_encoder(model_type):
+        raise ValueError(
+            f"{where}: model_type = {shown(model_type)} is a ViT alone, which does not chat; open it with "
+            "tessera.load_vision"
+        )
     known = " and ".join(dict.fromkeys(layout.MODEL_TYPE for *_, layout in every))
     raise ValueError(
         f"{where}: model_type = {shown(model_type)} is unknown; this version opens {known}, so give an "

@@ -87,7 +87,7 @@ def _tensors(
         return
     with open_weights(base.folder, dtype, merge_lora=True) as found:
         others = [group for group in found.groups if not group.own[0].startswith(PART)]
-        yield _inner(found.tensors(but=others)), found.described.notes
+        yield _inner(found.tensors(but=others)), (*found.described.notes, *found.as_floats)
 
 
 def _inner(read: Iterator[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:

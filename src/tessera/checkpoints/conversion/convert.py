@@ -27,10 +27,10 @@ from tessera.checkpoints.conversion.proof import (
     tolerance_for,
 )
 from tessera.checkpoints.conversion.remote_code import (
-    OPENED_BY,
     WITH_CODE,
     add_remote_code,
     find_remote_code,
+    openers,
 )
 from tessera.checkpoints.description import LayoutName, layout_name
 from tessera.checkpoints.files.lora import is_lora
@@ -130,7 +130,7 @@ def convert(
         layout=layout,
         **ledger.counted(goal),
         merged=merged or adapter is not None,
-        opened_by=OPENED_BY[layout] if remote_code is None else WITH_CODE,
+        opened_by=WITH_CODE if remote_code is not None else openers(said.family, layout),
         agreement=agreement,
         tolerance=tolerance_for(kinds, device, adapter is not None),
         seconds=time.monotonic() - started,

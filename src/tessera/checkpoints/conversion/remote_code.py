@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from tessera.checkpoints.description import CONFIG_FILE, LayoutName
+from tessera.families.family import Family
 from tessera.runtime.json_file import Section, read_object, write_json
 from tessera.runtime.shown import shown
 
@@ -20,6 +21,11 @@ OPENED_BY: dict[LayoutName, str] = {
     "tessera": "Tessera",
 }
 WITH_CODE = "AutoModel with trust_remote_code, LMDeploy, vLLM, SGLang, Tessera"
+
+
+def openers(family: Family, layout: LayoutName) -> str:
+    """Who opens a checkpoint of this layout without the authors' files."""
+    return family.declaration.opened_by.get(layout, OPENED_BY[layout])
 
 
 def find_remote_code(folder: Path) -> tuple[dict[str, str], list[Path]]:

@@ -111,7 +111,7 @@ class ServeCommand(Command):
         server = DrainingServer(build_embedding_app(front), front.gate, settings.limits, front.close)
         address = self._address(listening.getsockname()[1])
         key = ' -H "Authorization: Bearer $KEY"' if settings.keys else ""
-        print(f"{model.name}\n\n{address}/v1 (model {settings.name!r})\n")
+        print(f"{model!r}\n\n{address}/v1 (model {settings.name!r})\n")
         print(f"curl {address}/v1/embeddings{key} -H 'Content-Type: application/json' \\")
         print(""" -d '{"input": "a red ball"}'""", flush=True)
         self._warn(settings)

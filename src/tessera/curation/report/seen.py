@@ -99,14 +99,18 @@ def _sides(conversation: Conversation, encoded: Encoded) -> tuple[MarkedText, ..
 
 
 def cut_pieces(encoder: Encoder, ids: NDArray[np.int32], weights: NDArray[np.float32]) -> Iterator[Piece]:
-    """Tokens as text, in order; runs of picture slots as one piece."""
+    """Tokens as text, in order; runs of picture slots as one piece, and the slots of each link token."""
     tokenizer = encoder.tokenizer
     slot = tokenizer.token_id(encoder.template.tokens.context)
     special = {token.id for token in tokenizer.added.values() if token.special}
     listed, at = ids.tolist(), 0
     while at < len(listed):
         end = at + 1
-        if listed[at] == slot:
+        if encoder.slots.holds(listed[at]):
+            while end < len(listed) and listed[end] == listed[end - 1] + 1:
+                end += 1
+            yield Piece(f"[{end - at} slots]", tuple(listed[at:end]), 0.0, "slots")
+        elif listed[at] == slot:
             while end < len(listed) and listed[end] == slot:
                 end += 1
             yield Piece(f"[{end - at} slots]", (slot,), 0.0, "slots")

@@ -59,7 +59,10 @@ class EmbeddingIndex:
         with disk_faults(file):
             try:
                 about = {"form": FORM, **{name: str(value) for name, value in asdict(self.made).items()}}
+                part.touch()
+                mode = part.stat().st_mode  # as the user's mask has it; safetensors lets nobody else read
                 save_file({"rows": self.rows.contiguous(), "items": names}, part, about)
+                part.chmod(mode)
                 sync(part)
                 part.replace(file)
             finally:

@@ -12,6 +12,7 @@ LLAVA = Architecture(
     layouts={"official": official},
     templates=TEMPLATES,
     tokens=TOKENS,
+    opened_by={"official": "Tessera, the authors' internvl_chat_llava (where mm_vision_tower is a folder)"},
     card_names=CARD_NAMES,
     part_tables=part_tables,
 )

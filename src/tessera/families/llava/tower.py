@@ -6,17 +6,20 @@ LLaVA's config.json names the ViT's folder and says nothing of its shapes.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from tessera.families.architecture import PartApart, StoredKeys
 from tessera.families.entry import OWNER, VisionModel
 from tessera.families.internvl.catalogue.vision_models import LARGE_224, LARGE_V1_0, LARGE_V1_2, LARGE_V1_5
-from tessera.families.internvl.config.official import read_encoder
+from tessera.families.internvl.config.official import read_encoder, read_vision
 from tessera.families.internvl.config.section import CONFIG_FILE, SECTION
 from tessera.families.internvl.config.shapes import encoder_by_shapes
+from tessera.families.keymap import Shape
 from tessera.families.llava.weights import TOWER
 from tessera.models.config import VisionConfig
 from tessera.runtime.json_file import Section
+from tessera.runtime.shown import shown
 
 TOWERS = {vision.name.lower(): vision for vision in (LARGE_224, LARGE_V1_0, LARGE_V1_2, LARGE_V1_5)}
 """Released InternViTs that the authors' scripts name, by their names without owner in small letters."""
@@ -26,24 +29,45 @@ REMEDY = (
     "an InternViT is needed here: the folder of one, or the name of a released one such as "
     "OpenGVLab/InternViT-6B-224px"
 )
+HEADS = "its folder, in which config.json tells the heads, is not where this names it: put it there"
 SIDE, LARGE_SIDE = 336, 448
 """Pixels that LLaVA's tower resizes to: the larger where its name says 448."""
 
 
 def tower_config(config: Section, folder: Path, keys: StoredKeys) -> VisionConfig:
     """The ViT as it is stored. ValueError naming `mm_vision_tower` where nothing tells what it is."""
-    name = config.text("mm_vision_tower")
-    if ours := config.part(SECTION).part("vision").content:
-        return config.build(VisionConfig, **ours)
-    for place in tower_places(name, folder):
-        if (place / CONFIG_FILE).is_file():
-            return read_encoder(place).config
     shapes = {key.removeprefix(TOWER): keys.shape(key) for key in keys if key.startswith(TOWER)}
-    if shapes and (found := encoder_by_shapes(shapes, {})) is not None:
+    if (said := _said(config, folder)) is not None:
+        return config.build(VisionConfig, **said.model_dump() | _stored_side(shapes, said))
+    try:
+        found = encoder_by_shapes(shapes, {})
+    except ValueError as error:
+        raise config.wrong("mm_vision_tower", f"{HEADS} ({shown(error)})") from error
+    if found is not None:
         return found.config
-    if (released := released_tower(name)) is not None:
+    if (released := released_tower(config.text("mm_vision_tower"))) is not None:
         return released.config
     raise config.wrong("mm_vision_tower", REMEDY)
+
+
+def _said(config: Section, folder: Path) -> VisionConfig | None:
+    """The ViT as our own section, a section of others, or the tower's folder describes it."""
+    if ours := config.part(SECTION).part("vision").content:
+        return config.build(VisionConfig, **ours)
+    if (nested := config.without_nulls().part("vision_config")).content:
+        return read_vision(nested)
+    for place in tower_places(config.text("mm_vision_tower"), folder):
+        if (place / CONFIG_FILE).is_file():
+            return read_encoder(place).config
+    return None
+
+
+def _stored_side(shapes: Mapping[str, Shape], said: VisionConfig) -> dict[str, int]:
+    """Pixels for which positions are stored, where the tensors are there: LLaVA's trainer keeps new ones."""
+    positions = shapes.get("embeddings.position_embedding")
+    if positions is None or len(positions) != 3:
+        return {}
+    return {"image_size": round((positions[1] - 1) ** 0.5) * said.patch_size}
 
 
 def released_tower(name: str) -> VisionModel | None:

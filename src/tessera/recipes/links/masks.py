@@ -4,7 +4,7 @@ Command:   tessera train links/masks --stages.0.sources.0.meta drawn/meta.json -
 Trained:   all parts
 Stages:    masks (560 steps)
 Hardware:  CPU, one core
-Time:      about five minutes
+Time:      six minutes on a free core, about 13 beside other work
 Expected:  figures in docs/link.md
 
 The data come from `tessera link draw drawn --count 5000`. Queries, projection and mask decoder are fresh.

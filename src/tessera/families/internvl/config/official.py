@@ -58,7 +58,7 @@ def reads(config: Mapping[str, Any]) -> bool:
 def read_config(folder: Path, tokenizer: Tokenizer, keys: Collection[str]) -> Reading:
     """The family that config.json describes."""
     file = ConfigFile(folder, tokenizer, keys)
-    return read_as(file, folder, VLMConfig, _vision)
+    return read_as(file, folder, VLMConfig, read_vision)
 
 
 def read_as(
@@ -139,13 +139,13 @@ def read_encoder(folder: Path) -> EncoderReading:
     """A released InternViT alone, or the one of a model."""
     pixels, content = read_processor(folder), Section.of(folder / CONFIG_FILE)
     nested = content.section("vision_config") if "vision_config" in content else content
-    stored = _vision(nested)
+    stored = read_vision(nested)
     size = content.without_nulls("force_image_size").whole("force_image_size", stored.image_size)
     vision = content.build(VisionConfig, **stored.model_dump() | {"image_size": size})
     return EncoderReading(vision, pixels.mean, pixels.std, stored.grid)
 
 
-def _vision(config: Section) -> VisionConfig:
+def read_vision(config: Section) -> VisionConfig:
     """InternViT; unknown keys are inert leftovers in released files and are not read."""
     if config.text("hidden_act", "gelu") != "gelu":
         raise config.wrong("hidden_act", "InternViT uses 'gelu'")
