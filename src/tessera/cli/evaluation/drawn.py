@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from tessera.checkpoints.shipped import shipped_folder
 from tessera.cli.evaluation.command import EvaluateCommand
 from tessera.cli.terminal.tables import Terminal, figures_table
 from tessera.engine.engine import Engine
+from tessera.engine.resolution.looker import looking
 from tessera.engine.sampling.options import Sampling
 from tessera.evaluation.candidates import CandidateAsking, CurvePoint, curve_json, evaluate_candidates
 from tessera.evaluation.report import COSTS, Report, StageResult, curve_costs, report_page
@@ -53,6 +54,7 @@ class DrawnEvaluation:
         folder, adapter = find_with_adapter(given.model or shipped_folder(), loading.adapter)
         dtype = choose_dtype("float32" if loading.dtype == "auto" else loading.dtype, device)
         loaded = load_checkpoint(folder, device, dtype, adapter=adapter)
+        loaded = replace(loaded, encoder=looking(loaded.model, loaded.encoder))
         measure = self.measure_chosen if given.selects else self.measure
         results, curve = measure(loaded, "picture")
         baseline = measure(loaded, "blind")[0] if given.blind else None

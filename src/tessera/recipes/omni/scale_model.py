@@ -4,7 +4,7 @@ Command:   tessera train omni/scale_model --out runs/omni
 Trained:   audio encoder and its MLP, then the decoder, too
 Stages:    ears (210 steps), talk (250 steps)
 Hardware:  CPU, one core
-Time:      about 8 minutes on an idle core, twice that on a busy one
+Time:      13 minutes on a core that others used, too
 Expected:  figures beside those of the text alone in docs/audio.md
 
 InternOmni trains the MLP alone, behind an encoder that has heard much. There is no Whisper of this size, so
