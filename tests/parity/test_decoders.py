@@ -125,7 +125,7 @@ def theirs_like(ours: Decoder) -> torch.nn.Module:
     )
     extra: dict[str, Any] = {"rope_parameters": rope_parameters(config), "head_dim": config.head_width}
     if config.architecture == "phi3":
-        extra |= {"pad_token_id": 0, "sliding_window": None, "original_max_position_embeddings": TRAINED}
+        extra |= {"pad_token_id": 0, "original_max_position_embeddings": TRAINED}
     theirs = model(model.config_class(**shape, **extra, attn_implementation="eager")).eval()
     theirs.load_state_dict(their_weights(ours, fused=config.architecture == "phi3"))
     return theirs

@@ -95,14 +95,16 @@ def jinja_template(template: Template, system: str, layout: str) -> tuple[str, s
     if layout == LAYOUT_OF_PARTS:
         return None
     quoted = {name: json.dumps(text, ensure_ascii=False) for name, text in _pieces(template, system).items()}
-    lead, end = template.assistant_prefix + template.answer_lead, template.stop + template.answer_end
-    answer = json.dumps(lead, ensure_ascii=False), json.dumps(end, ensure_ascii=False)
+    stops = template.stop, template.earlier_stop or template.stop
+    parts = template.assistant_prefix + template.answer_lead, *(stop + template.answer_end for stop in stops)
+    lead, end, earlier = (json.dumps(part, ensure_ascii=False) for part in parts)
     lines = (
         "{%- for m in messages -%}{%- if loop.first and m['role'] != 'system' -%}"
         f"{{{{ {quoted['opening']} }}}}{{%- endif -%}}",
         f"{{%- if m['role'] == 'system' -%}}{{{{ {quoted['system']} + m['content'] + {quoted['eosys']} }}}}",
         f"{{%- elif m['role'] == 'user' -%}}{{{{ {quoted['user']} + m['content'] + {quoted['eoh']} }}}}",
-        f"{{%- else -%}}{{{{ {answer[0]} + m['content'] + {answer[1]} }}}}{{%- endif -%}}{{%- endfor -%}}",
+        f"{{%- else -%}}{{{{ {lead} + m['content'] + ({end} if loop.last else {earlier}) }}}}{{%- endif -%}}",
+        "{%- endfor -%}",
         f"{{%- if add_generation_prompt -%}}{{{{ {quoted['assistant']} }}}}{{%- endif -%}}",
     )
     return "jinja", "".join(lines)
@@ -114,7 +116,7 @@ def lmdeploy_template(template: Template, system: str, layout: str) -> tuple[str
     pieces = _pieces(template, system)
     own = {name: pieces[name] for name in ("system", "eosys", "user", "eoh", "assistant")}
     fields = {"model_name": f"tessera-{template.name}", "meta_instruction": system, **own}
-    fields |= {"eoa": template.stop, "separator": template.answer_end, "capability": "chat"}
+    fields |= {"eoa": template.earlier_stop or template.stop, "separator": template.answer_end, "capability": "chat"}
     return "json", json.dumps(fields | {"stop_words": list(template.stops)}, ensure_ascii=False, indent=1)
 
 
