@@ -116,7 +116,8 @@ def lmdeploy_template(template: Template, system: str, layout: str) -> tuple[str
     pieces = _pieces(template, system)
     own = {name: pieces[name] for name in ("system", "eosys", "user", "eoh", "assistant")}
     fields = {"model_name": f"tessera-{template.name}", "meta_instruction": system, **own}
-    fields |= {"eoa": template.earlier_stop or template.stop, "separator": template.answer_end, "capability": "chat"}
+    fields |= {"eoa": template.earlier_stop or template.stop, "separator": template.answer_end}
+    fields |= {"capability": "chat"}
     return "json", json.dumps(fields | {"stop_words": list(template.stops)}, ensure_ascii=False, indent=1)
 
 
