@@ -11,24 +11,22 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-import PIL.Image
 
 from tessera.audio.mel import LogMel
-from tessera.chat.clip_frames import clip_frames
+from tessera.chat.cutting.cutter import CutPicture, Cutter
 from tessera.chat.frame_labels import frame_pattern
-from tessera.chat.message import Audio, Conversation, Image, Medium, PictureSource, Video
+from tessera.chat.message import Audio, Conversation, Image, Video
 from tessera.chat.render import Rendered, render
 from tessera.chat.sounds.rule import SoundRule, required
 from tessera.chat.templates import Template
 from tessera.chat.tokenizer import Tokenizer
 from tessera.chat.tokenizer.content import ContentTokens, content_names
 from tessera.chat.tokens import NO_SLOTS, LinkSlots, MediaSpan, with_tokens
-from tessera.imaging.decode import decode_image, name_of, read_size
-from tessera.imaging.grid import Tiling, choose_grid, count_tiles, tiles_problem
+from tessera.imaging.decode import name_of
+from tessera.imaging.grid import Tiling
 from tessera.imaging.pictures.losses import what_is_lost
 from tessera.imaging.pictures.reading import PUBLISHED, PictureReading
-from tessera.imaging.tiles import Resize, cut_tiles
-from tessera.imaging.video import convert_frames
+from tessera.imaging.tiles import Resize
 
 
 @dataclass(frozen=True)
@@ -62,18 +60,6 @@ class Encoded:
     branches: tuple[int, ...] = ()
     sounds: tuple[LogMel, ...] = ()
     tile_tokens: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class CutPicture:
-    """A picture as it is cut: width and height in pixels, columns and rows of its grid, tiles in all."""
-
-    source: PictureSource
-    reading: PictureReading
-    size: tuple[int, int]
-    columns: int
-    rows: int
-    tiles: int
 
 
 @dataclass(frozen=True)
@@ -155,23 +141,25 @@ class Encoder:
         `tile_tokens` looks at."""
         if self.tile_tokens is not None:
             return self._read(conversation, None)[0]
-        share = conversation.share_tiles(self.tiling.max_tiles)
+        cutter, share = self._cutter, conversation.share_tiles(self.tiling.max_tiles)
         return [
             MediaSpan.of_sound(required(self.hearing).tokens(part))
             if isinstance(part, Audio)
-            else self._span(part, self._count(part, share))
+            else self._span(part, cutter.count(part, share))
             for part in conversation.media
         ]
 
     def grids(self, conversation: Conversation) -> list[tuple[int, int] | None]:
         """(columns, rows) in which every picture is cut; None for other media. Headers only."""
         share = conversation.share_tiles(self.tiling.max_tiles)
-        return [self._grid(part, share) for part in conversation.media]
+        return [self._cutter.grid(part, share) for part in conversation.media]
 
     def cuts(self, conversation: Conversation) -> list[list[CutPicture]]:
         """How the pictures of every part are cut, joined ones apart; none of a clip. Headers only."""
         share = conversation.share_tiles(self.tiling.max_tiles)
-        return [self._cuts(part, share) if isinstance(part, Image) else [] for part in conversation.media]
+        return [
+            self._cutter.cuts(part, share) if isinstance(part, Image) else [] for part in conversation.media
+        ]
 
     def measure(self, conversation: Conversation) -> Lengths:
         """Tokens, tiles and supervised tokens that `encode` will give; reads file headers only.
@@ -220,6 +208,7 @@ class Encoder:
     ) -> tuple[list[MediaSpan], list[npt.NDArray[np.uint8]], tuple[LogMel, ...], tuple[int, ...]]:
         """Placeholders, tiles of every picture and frame, sounds, and what `tile_tokens` says of tiles."""
         media, share = conversation.media, conversation.share_tiles(self.tiling.max_tiles)
+        cutter = self._cutter
         flat: list[npt.NDArray[np.uint8]] = []
         sounds: list[LogMel] = []
         spans: list[MediaSpan] = []
@@ -229,7 +218,7 @@ class Encoder:
                 sounds.append(required(self.hearing).spectrogram(part))
                 spans.append(MediaSpan.of_sound(required(self.hearing).count(sounds[-1].frames)))
             else:
-                cut = self._cut(part, share)
+                cut = cutter.cut(part, share)
                 flat += cut
                 spans.append(self._span(part, tuple(map(len, cut))))
             taken += sum(spans[-1].tiles) * self.tokens_per_tile + spans[-1].sound
@@ -316,84 +305,13 @@ class Encoder:
             slots=self.slots,
         )
 
+    @property
+    def _cutter(self) -> Cutter:
+        """How pictures and clips become tiles with the settings of this encoder."""
+        return Cutter(self.tiling, self.frames, self.max_frames, self.resize, self.pictures)
+
     def _span(self, part: Image | Video, tiles: tuple[int, ...]) -> MediaSpan:
         if isinstance(part, Image):
             return MediaSpan(tiles)
         label = frame_pattern(self.frame_label)
         return MediaSpan(tiles, tuple(label.format(index=i + 1) for i in range(len(tiles))))
-
-    def _tilings(self, part: Image, share: int) -> list[tuple[PictureSource, Tiling]]:
-        """The part's pictures, each with how it is cut."""
-        limit = share if part.max_tiles is None else part.max_tiles
-        if part.tiles is not None and (problem := tiles_problem(part.tiles)):
-            raise ValueError(f"image.tiles: {problem}")
-        if part.tiles is not None and not part.joined:
-            # A grid that wins among more candidates wins among those of its own area and below, too: the
-            # number of tiles alone tells which grid the caller's `max_num` gave.
-            limit = part.tiles - 1 if self.tiling.thumbnail and part.tiles > 1 else part.tiles
-        first = self.tiling.limited(limit, "image.max_tiles")
-        least = part.joined_tiles
-        rest = first if least is None else self.tiling.limited(least, "image.joined_tiles")
-        return [(part.source, first), *((source, rest) for source in part.joined)]
-
-    def _cuts(self, part: Image, share: int) -> list[CutPicture]:
-        reading = part.reading or self.pictures
-        found = []
-        for source, tiling in self._tilings(part, share):
-            size = read_size(source, reading=reading)
-            found.append(
-                CutPicture(source, reading, size, *choose_grid(*size, tiling), count_tiles(*size, tiling))
-            )
-        return found
-
-    def _grid(self, part: Medium, share: int) -> tuple[int, int] | None:
-        if not isinstance(part, Image) or part.joined:
-            return None
-        size = read_size(part.source, reading=part.reading or self.pictures)
-        ((_, tiling),) = self._tilings(part, share)
-        return choose_grid(*size, tiling)
-
-    def _count(self, part: Image | Video, share: int) -> tuple[int, ...]:
-        if isinstance(part, Video):
-            return (1,) * len(clip_frames(part, self.frames, self.max_frames))
-        reading = part.reading or self.pictures
-        counts = [
-            count_tiles(*read_size(source, reading=reading), tiling)
-            for source, tiling in self._tilings(part, share)
-        ]
-        return (_expected(part, sum(counts)),)
-
-    def _cut(self, part: Image | Video, share: int) -> list[npt.NDArray[np.uint8]]:
-        """Tiles uint8 [n, S, S, 3] of a picture, or of every frame of a clip."""
-        if isinstance(part, Image):
-            each = self._tilings(part, share)
-            tiles = [self._tiles(source, tiling, part.reading) for source, tiling in each]
-            _expected(part, sum(map(len, tiles)))
-            return [np.concatenate(tiles) if part.joined else tiles[0]]
-        single = self.tiling.model_copy(update={"min_tiles": 1, "max_tiles": 1, "thumbnail": False})
-        indices = clip_frames(part, self.frames, self.max_frames)
-        return convert_frames(
-            part.source,
-            indices,
-            lambda frame: self._tiles(frame, single, PUBLISHED),
-            reading=part.reading or self.pictures,
-        )
-
-    def _tiles(
-        self, source: PictureSource, tiling: Tiling, reading: PictureReading | None = None
-    ) -> npt.NDArray[np.uint8]:
-        side, reading = self.tiling.tile_side, reading or self.pictures
-        whole = isinstance(source, PIL.Image.Image) and source.size == (side, side) and source.mode == "RGB"
-        if whole and tiling.min_tiles == 1 and reading == PUBLISHED:
-            return np.asarray(source)[None]  # one tile, nothing to resize
-        return cut_tiles(decode_image(source, reading=reading), tiling, self.resize)
-
-
-def _expected(part: Image, count: int) -> int:
-    """The count, or ValueError when the caller asked for another."""
-    if part.tiles is not None and part.tiles != count:
-        raise ValueError(
-            f"image.tiles: {name_of(part.source)} cannot be cut into {part.tiles} tiles, it gives {count}; "
-            "leave num_patches_list out, or take the counts from the same picture and thumbnail rule"
-        )
-    return count

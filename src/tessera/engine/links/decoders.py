@@ -11,7 +11,7 @@ import numpy.typing as npt
 import PIL.Image
 import torch
 
-from tessera.chat.encoder import CutPicture
+from tessera.chat.cutting.cutter import CutPicture
 from tessera.imaging.decode import decode_image
 from tessera.runtime.shown import shown
 
