@@ -78,7 +78,7 @@ def test_a_rewritten_file_is_measured_anew(tmp_path: Path) -> None:
 
 
 def test_bad_sounds_are_named_with_a_remedy(tmp_path: Path) -> None:
-    for form, codec in (("flac", "flac"), ("au", "pcm_s16be")):
+    for form, codec in (("flac", "flac"), ("au", "pcm_s16be"), ("wav", "pcm_s16le"), ("mp3", "libmp3lame")):
         whole = coded([tone(3.0)], 16_000, form, codec)
         (tmp_path / f"cut.{form}").write_bytes(whole[: len(whole) // 3])
     (tmp_path / "words.wav").write_text("no sound at all, only words")
@@ -98,9 +98,29 @@ def test_bad_sounds_are_named_with_a_remedy(tmp_path: Path) -> None:
         with pytest.raises(SoundError, match=words) as caught:
             sound_length(source)  # type: ignore[arg-type]
         assert caught.value.fault == fault and "\n" not in str(caught.value)
-    for name, words in (("cut.au", "says 3.00 s but holds 1.00 s: it is cut"), ("cut.flac", "be decoded")):
+    cut = "says 3.00 s but holds 1.00 s: it is cut"
+    (tmp_path / "tagged.mp3").write_bytes(
+        b"ID3\4\0\0\0\0\4\0" + bytes(512) + (tmp_path / "cut.mp3").read_bytes()
+    )
+    names = {"cut.au": cut, "cut.wav": cut, "cut.flac": "be decoded", "cut.mp3": "says 3.00 s but holds 0.9"}
+    for name, words in (names | {"tagged.mp3": names["cut.mp3"]}).items():
         with pytest.raises(SoundError, match=words):
             read_sound(tmp_path / name)
+    np.testing.assert_allclose(read_sound(tmp_path / "cut.wav", end=0.5), tone(0.5), atol=1e-4)
+
+
+def test_sizes_that_a_pipe_left_unset_say_nothing() -> None:
+    data = coded([tone(1.0)], 16_000, "wav", "pcm_s16le")
+    for size in (0, 0x7FFF_FFFF, 0xFFFF_FFFF):
+        assert sound_length(data[:4] + size.to_bytes(4, "little") + data[8:]) == 16_000
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), 1e30])
+def test_floats_that_no_ear_can_hear_are_refused(odd: float) -> None:
+    samples = tone(0.5)
+    samples[100] = odd
+    with pytest.raises(SoundError, match="a sample of .*broken floats; write the file again"):
+        read_sound(coded([samples], 16_000, "wav", "pcm_f32le"))
 
 
 def test_limits_and_bounds_are_told() -> None:
@@ -111,5 +131,6 @@ def test_limits_and_bounds_are_told() -> None:
         sound_length(data, limits=SoundLimits(max_bytes=100))
     with pytest.raises(SoundError, match="nothing is left between start=2 and end=None of 1.00 s"):
         sound_length(data, start=2)
-    with pytest.raises(SoundError, match="end=-1 is no number of seconds"):
-        sound_length(data, end=-1)
+    for end in (-1, "x", float("nan")):
+        with pytest.raises(SoundError, match=f"end='?{end}'? is no number of seconds"):
+            sound_length(data, end=end)  # type: ignore[arg-type]

@@ -85,6 +85,11 @@ def test_links_that_do_not_belong_are_refused(folder: Path, tmp_path: Path) -> N
     refused("'queries' is missing; fetch the file again")
     save_file(stored | {"queries": stored["queries"][:5].clone()}, path, told)
     refused(r"queries has shape \(5, 32\), the model asks for \(9, 32\)")
+    for odd in (float("nan"), float("inf")):
+        save_file(stored | {"queries": torch.full_like(stored["queries"], odd)}, path, told)
+        refused("queries holds numbers that are not finite: fetch the file again")
+    save_file(stored | {"mark.norm": stored["mark.norm"] * float("nan")}, path, told)
+    refused("the model's final norm is another")
     fewer = linked.LINKS.model_copy(update={"tokens": linked.LINKS.tokens[:1]})
     save_file(stored, path, {"links": fewer.model_dump_json()})
     refused(

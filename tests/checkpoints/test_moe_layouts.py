@@ -109,8 +109,10 @@ def test_stacks_are_packed_and_quantised(kind: DecoderKind, linears: str, tmp_pa
 @pytest.mark.parametrize(
     "kind, field, value, told",
     [
-        ("qwen3_moe", "num_experts_per_tok", 5, "top_k = 5: there are 4"),
+        ("qwen3_moe", "num_experts_per_tok", 5, r"json: llm_config.num_experts_per_tok = 5: there are 4"),
         ("qwen3_moe", "num_experts", 3, "shape|fit no part"),
+        ("qwen3_moe", "num_experts", 0, "llm_config.num_experts = 0: "),
+        ("gpt_oss", "swiglu_limit", 0, "llm_config.swiglu_limit = 0"),
         ("gpt_oss", "layer_types", ["chunked"] * 2, "layer_types"),
         ("gpt_oss", "hidden_act", "gelu", "hidden_act"),
     ],

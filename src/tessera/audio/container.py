@@ -34,6 +34,8 @@ FOREIGN = (
 )  # fmt: skip
 """What PyAV raises on hostile bytes."""
 MOST_CHANNELS, MOST_RATE = 64, 768_000
+PIPED = 0x7FFF_0000
+"""Sizes from here on stand in files whose writer could not go back to tell them."""
 SoundFault = Literal["missing", "not a sound", "huge", "broken"]
 
 
@@ -84,6 +86,8 @@ class OpenedSound:
 
     container: av.container.InputContainer
     stream: av.audio.stream.AudioStream
+    said: float | None
+    """Seconds that a header counts, whatever the file still holds; None where none counts."""
 
 
 @contextmanager
@@ -99,7 +103,8 @@ def opened_sound(source: object, limits: SoundLimits) -> Iterator[OpenedSound]:
         with container:
             with blamed(source, "broken header", "not a sound"):
                 stream = _played(source, container)
-            yield OpenedSound(container, stream)
+                said = _said_seconds(file, container, stream)
+            yield OpenedSound(container, stream, said)
 
 
 @contextmanager
@@ -145,6 +150,28 @@ class _Nameless:
 
 def _refuse(url: str, flags: int, options: dict[str, str]) -> NoReturn:
     raise PermissionError(f"it names a further file, {shown(url)}")
+
+
+def _said_seconds(
+    file: IO[bytes], container: av.container.InputContainer, stream: av.audio.stream.AudioStream
+) -> float | None:
+    """By the size that RIFF says, or by the frames that an encoder of MP3 counted in its first one."""
+    length, at = float((stream.duration or 0) * (stream.time_base or 0)), file.tell()
+    try:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        head = file.read(12)
+        if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+            riff, rate = int.from_bytes(head[4:8], "little"), stream.codec_context.bit_rate
+            return length + max(0, riff + 8 - size) * 8 / rate if 0 < riff < PIPED and rate else None
+        if container.format.name != "mp3":
+            return None
+        file.seek(10 + sum((head[6 + i] & 127) << 7 * (3 - i) for i in range(4)) if head[:3] == b"ID3" else 0)
+        first = file.read(256)
+        tag = max(first.find(b"Xing"), first.find(b"Info"))
+        return length if tag >= 0 and first[tag + 7] & 1 else None
+    finally:
+        file.seek(at)
 
 
 def _played(source: object, container: av.container.InputContainer) -> av.audio.stream.AudioStream:

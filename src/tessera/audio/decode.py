@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import lru_cache
+from numbers import Real
 from pathlib import Path
 
 import av
@@ -34,6 +35,8 @@ TOLD = ("wav", "flac", "mov", "ogg", "aiff", "au", "caf", "w64")
 SLACK = RATE // 4
 """Samples by which header and content may differ: coders add and leave out some."""
 REMEMBERED = 4096
+LOUDEST = 1e6
+"""Samples of floats may pass full scale, but these would make features that are no numbers."""
 
 
 def sound_length(
@@ -73,6 +76,9 @@ def read_sound(
     if held < last - SLACK:
         what = f"it says {last / RATE:.2f} s but holds {held / RATE:.2f} s: it is cut off or damaged"
         raise sound_error(source, f"{what}; replace the file or bound it with end")
+    if not (peak := float(np.abs(found).max())) <= LOUDEST:  # nor for nan
+        what = f"a sample of {peak:g}, where -1 to 1 is full scale: broken floats"
+        raise sound_error(source, f"{what}; write the file again")
     return found
 
 
@@ -82,7 +88,7 @@ def _bounded(
     """First sample and the one behind the last."""
     whole = _whole_length(source, limits)
     for name, second in (("start", start), ("end", end)):
-        if second is not None and not 0 <= second < float("inf"):
+        if second is not None and not (isinstance(second, Real) and 0 <= second < float("inf")):
             raise sound_error(source, f"{name}={shown(second)} is no number of seconds from 0")
     first = round((start or 0.0) * RATE)
     last = whole if end is None else min(whole, round(end * RATE))
@@ -114,6 +120,8 @@ def _measured(source: SoundSource, limits: SoundLimits) -> int:
         seconds = _told_seconds(sound)
         if seconds is None:
             seconds = _packet_seconds(sound, limits.max_seconds)
+        if sound.said is not None and sound.said > seconds + SLACK / RATE:
+            seconds = sound.said  # reading it will tell what lacks
     if seconds > limits.max_seconds:
         what = f"{seconds:.0f} s exceed max_seconds={limits.max_seconds:.0f}; cut the file"
         raise sound_error(source, what, "huge")

@@ -5,7 +5,7 @@ Whatever is wrong in one ends in a ValueError that names file, key and what stan
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -158,12 +158,15 @@ class Section:
             raise self.wrong(key, "a list of texts is needed here")
         return tuple(value)
 
-    def build(self, made: type[C], /, **fields: Any) -> C:
-        """Settings made of values read here; a value that they cannot have is told with the file's name."""
+    def build(self, made: type[C], keys: Mapping[str, str] | None = None, /, **fields: Any) -> C:
+        """Settings made of values read here; a value that they cannot have is told with the file's name, and
+        with its key there where `keys` has one for the field."""
         try:
             return made(**fields)
         except ValidationError as error:
-            raise ValueError(f"{self.place(first_fault(error))}; {REMEDY}") from error
+            field, equals, rest = first_fault(error).removeprefix("Value error, ").partition(" = ")
+            fault = (keys or {}).get(field, field) + equals + rest
+            raise ValueError(f"{self.place(fault)}; {REMEDY}") from error
 
     def _needed(self, key: str, default: Any = None) -> Any:
         if key not in self.content and default is None:

@@ -150,13 +150,18 @@ def _check_shapes(path: Path, stored: dict[str, torch.Tensor], wanted: dict[str,
                 f"{shown(path)}: {name} has shape {tuple(stored[name].shape)}, the model asks for "
                 f"{tuple(parameter.shape)}: the file belongs to another model; fetch both again"
             )
+        if not stored[name].is_floating_point() or not stored[name].isfinite().all():
+            raise ValueError(
+                f"{shown(path)}: {name} holds numbers that are not finite: fetch the file again, or save the "
+                "model from a step before its training diverged"
+            )
 
 
 def _check_mark(path: Path, what: str, mark: torch.Tensor | None, own: torch.Tensor) -> None:
     """ValueError where a weight of the model is not the one that the links were saved beside."""
     own = own.detach().float().cpu()
     fits = mark is not None and mark.shape == own.shape
-    if mark is None or not fits or float((mark - own).norm()) > ALIKE * float(own.norm()):
+    if mark is None or not fits or not (mark - own).norm() <= ALIKE * own.norm():
         raise ValueError(
             f"{shown(path)}: {what} is another than that beside which the links were saved: they belong to "
             "another model, or to another step of its training; take both from one folder"

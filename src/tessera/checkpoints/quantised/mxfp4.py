@@ -65,5 +65,5 @@ class Mxfp4View(StoredCodes):
         if (scales == NO_NUMBER).any():
             raise ValueError(f"{self.place(key)}: a scale of {shown(key)} is no number: fetch the file again")
         weight = ((blocks << 4) | (blocks >> 4)).flatten(2)  # ours has the first of a pair in the high bits
-        factor = torch.ldexp(torch.ones((), dtype=torch.bfloat16), scales.int() - BIAS)
+        factor = torch.ldexp(torch.ones_like(scales, dtype=torch.bfloat16), scales.int() - BIAS)
         return Mxfp4Codes(weight.transpose(1, 2), factor.to(torch.bfloat16).transpose(1, 2))

@@ -85,6 +85,8 @@ class RetrieveCommand(EmbeddingCommand):
             raise ValueError(
                 "--text or --like: say what to look for (or --index FILE, to keep rows for later)"
             )
+        if not all(text.strip() for text in self.text):
+            raise ValueError("--text: one is empty; say what to look for")
         require_there(self.like, "--like")
         model = self.opened()
         with progress_bars() as bars:

@@ -12,6 +12,16 @@ from tessera.runtime.json_file import Section
 KINDS: tuple[DecoderKind, ...] = ("qwen3_moe", "gpt_oss")
 FUSED = "mlp.experts.gate_up_proj"
 """End of a key where the files of Qwen3-MoE hold one tensor for all experts of a block."""
+KEYS = {
+    "top_k": "num_experts_per_tok",
+    "experts.top_k": "num_experts_per_tok",
+    "balance": "router_aux_loss_coef",
+    "alpha": "swiglu_alpha",
+    "limit": "swiglu_limit",
+    "sparse_step": "decoder_sparse_step",
+    "dense_layers.0": "mlp_only_layers",
+}
+"""Fields of `ExpertsConfig` as the files name them, for messages."""
 SLIDING, FULL = "sliding_attention", "full_attention"
 
 
@@ -35,9 +45,10 @@ def read_experts(config: Section, kind: DecoderKind) -> dict[str, Any]:
     }
     bias = config.flag("attention_bias", kind == "gpt_oss")
     if kind == "qwen3_moe":
-        return {"experts": _qwen3_moe(config, shared), "attention_output_bias": bias}
+        return {"experts": _qwen3_moe(config, count, shared), "attention_output_bias": bias}
     experts = config.build(
         ExpertsConfig,
+        KEYS | {"count": count},
         **shared,
         intermediate_size=config.whole("intermediate_size"),
         shares="chosen",
@@ -56,10 +67,11 @@ def read_experts(config: Section, kind: DecoderKind) -> dict[str, Any]:
     }
 
 
-def _qwen3_moe(config: Section, shared: dict[str, Any]) -> ExpertsConfig:
+def _qwen3_moe(config: Section, count: str, shared: dict[str, Any]) -> ExpertsConfig:
     dense = config.without_nulls("mlp_only_layers").numbers("mlp_only_layers")
     return config.build(
         ExpertsConfig,
+        KEYS | {"count": count, "intermediate_size": "moe_intermediate_size"},
         **shared,
         intermediate_size=config.whole("moe_intermediate_size", 768),
         shares="all_normalised" if config.flag("norm_topk_prob") else "all",

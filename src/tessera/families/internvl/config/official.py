@@ -106,7 +106,7 @@ def _read_resolution(config: Section, keys: Collection[str]) -> ResolutionConfig
         return None
     names = ("relative_threshold", "absolute_threshold")
     said = {name: config.number(f"flash_{name}") for name in names if f"flash_{name}" in config}
-    return config.build(ResolutionConfig, **said)
+    return config.build(ResolutionConfig, {name: f"flash_{name}" for name in names}, **said)
 
 
 def _template(file: ConfigFile) -> str:
