@@ -72,6 +72,16 @@ def test_an_index_is_kept_and_asked(
     assert [hit["picture"] for hit in alone["queries"][0]["hits"]] == ["blue/1.png", "red/0.png", "red/1.png"]
 
 
+def test_an_index_of_other_weights_is_told(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "kept.safetensors"
+    run(capsys, "retrieve", pictures, "--index", kept)
+    monkeypatch.setattr(tessera, "load", lambda *_: FakePair("2"))
+    assert main(["retrieve", str(kept), "--text", "red", "--model", "fake"]) == 2
+    assert "mode c, 8 frames, but of other weights or in another number format" in capsys.readouterr().err
+
+
 def test_texts_by_a_picture(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     captions = tmp_path / "captions.txt"
     captions.write_text("all green\nall red\nall blue\n")
