@@ -251,6 +251,11 @@ def test_a_stream_takes_a_batch_at_a_time(small: VisionEncoder) -> None:
 def test_what_cannot_be_is_told(small: VisionEncoder, tmp_path: Path) -> None:
     for settings, words in (
         ({"layers": (7,)}, r"layers .*= 7: this ViT has states 0\.\.2"),
+        ({"layers": 1}, "layers = 1: give a list of whole numbers"),
+        ({"layers": "12"}, "layers = '12': give a list"),
+        ({"layers": (1.5,)}, r"layers = \(1.5,\): give a list"),
+        ({"layers": (True,)}, r"layers = \(True,\): give a list"),
+        ({"layers": iter((1,))}, "layers = .*: give a list"),
         ({"size": 0}, "size = 0: sides are at least 1"),
         ({"size": "big"}, "size = 'big': give a side"),
         ({"fit": "crop"}, "fit = 'crop': choose 'round', 'pad'"),
@@ -279,6 +284,10 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     torch.save({"module": Path("a")}, file)
     with pytest.raises(ValueError, match="would run code"):
         tessera.load_vision(file)
+    (tmp_path / "told").mkdir()
+    write_config(tmp_path / "told")
+    with pytest.raises(ValueError, match="config: .*told says its own shapes; leave config out"):
+        tessera.load_vision(tmp_path / "told", config={"num_attention_heads": 2})
     with pytest.raises(ValueError, match="not in the catalogue; did you mean InternViT-300M-448px"):
         tessera.load_vision("InternViT-300M-448")
     weights = large_weights()

@@ -182,6 +182,7 @@ def without(key: str) -> Callable[[Path], None]:
         (changed("rope_theta", 5e5, "qllama_config"), "qllama_config.rope_theta = 500000.0: QLLaMA turns"),
         (changed("hidden_act", "relu", "vision_config"), "vision_config.hidden_act = 'relu'"),
         (changed("eos_token_id", 2000, "qllama_config"), "eos 2000, but the model's vocab_size is 1062"),
+        (changed("tessera", {"texts": {"max_tokens": 2}}), "max_tokens = 2"),
         (changed("force_image_size", 100), "image_size 100 is not a multiple of patch_size 14"),
         (changed("cross_attention_frequency", 1), "layers.1.cross_attn"),
         (changed("num_hidden_layers", 9000, "qllama_config"), "the config asks for"),

@@ -72,6 +72,16 @@ def test_an_index_is_kept_and_asked(
     assert [hit["picture"] for hit in alone["queries"][0]["hits"]] == ["blue/1.png", "red/0.png", "red/1.png"]
 
 
+def test_an_index_of_other_weights_is_told(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "kept.safetensors"
+    run(capsys, "retrieve", pictures, "--index", kept)
+    monkeypatch.setattr(tessera, "load", lambda *_: FakePair("2"))
+    assert main(["retrieve", str(kept), "--text", "red", "--model", "fake"]) == 2
+    assert "mode c, 8 frames, but of other weights or in another number format" in capsys.readouterr().err
+
+
 def test_texts_by_a_picture(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     captions = tmp_path / "captions.txt"
     captions.write_text("all green\nall red\nall blue\n")
@@ -124,6 +134,13 @@ def test_xtd_has_names_and_captions_apart(pictures: Path, capsys: pytest.Capture
 BAD = {
     "--labels: name the classes": ["classify", "{}"],
     "labels: 'cat' stands there twice": ["classify", "{}", "--labels", "cat,cat"],
+    "labels: 'missing.txt' is one class, or a file that is not there": [
+        *("classify", "{}", "--labels", "missing.txt"),
+    ],
+    "labels.txt cannot be read": ["classify", "{}", "--labels", "{}/labels.txt"],
+    "texts.txt cannot be read": ["retrieve", "{}/texts.txt", "--text", "a"],
+    "texts.jsonl cannot be read": ["retrieve", "{}/texts.jsonl", "--recall"],
+    "--text: one is empty": ["retrieve", "{}", "--text", "a", "--text", " "],
     "no picture below it": ["classify", "{}/empty", "--labels", "a,b"],
     "no such file": ["classify", "{}/missing.png", "--labels", "a,b"],
     "no label is called so": ["classify", "{}", "--measure", "--labels", "red,green"],
@@ -145,12 +162,29 @@ def test_mistakes_are_one_line(pictures: Path, message: str, capsys: pytest.Capt
     (pictures / "bad.safetensors").write_bytes(b"x" * 20)
     (pictures / "bad.jsonl").write_text('{"caption": "red"}\n')
     (pictures / "gone.jsonl").write_text('{"image": "gone.png", "caption": "red"}\n')
+    for name in ("labels.txt", "texts.txt", "texts.jsonl"):
+        (pictures / name).write_bytes("Grün\nBlau\n".encode("utf-16"))
     if "empty" in " ".join(BAD[message]):
         (pictures / "empty").mkdir()
     words = [word.replace("{}", str(pictures)) for word in BAD[message]]
     assert main([*words, "--model", "fake"]) == 2
     said = capsys.readouterr().err
     assert message in said and said.count("\n") == 1
+
+
+def test_a_mark_at_the_beginning_is_no_part_of_a_name(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As editors on Windows write it; a record may hold a line separator within."""
+    file = tmp_path / "labels.txt"
+    file.write_text("red\ngreen\nblue\n", encoding="utf-8-sig")
+    assert run(capsys, "classify", pictures, "--measure", "--labels", file)["classes"] == 3
+    file.write_text("{c}\n", encoding="utf-8-sig")
+    assert run(capsys, "classify", pictures, "--labels", "red,blue", "--prompt", file)["pictures"]
+    said = json.dumps({"image": "red/0.png", "caption": "red\u2028red"}, ensure_ascii=False)
+    (pictures / "pairs.jsonl").write_text(f"{said}\n", encoding="utf-8-sig")
+    assert run(capsys, "retrieve", pictures / "pairs.jsonl", "--recall")["by_text"]["at"]["1"] == 100
+    assert run(capsys, "retrieve", pictures / "pairs.jsonl", "--text", "red")["index"]["items"] == 1
 
 
 def test_a_chat_model_says_what_to_give(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> None:

@@ -113,8 +113,19 @@ def test_wrong_inputs_are_named(pair: PairModel) -> None:
         pair.embed_images([picture(0)], mode="x")
     with pytest.raises(ValueError, match="fit = 'wide': give"):
         pair.embed_images([picture(0)], fit="wide")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="texts holds a string"):
+    with pytest.raises(ValueError, match="texts = 'a cat': give a list of strings"):
         pair.embed_texts("a cat")
+    for call in (pair.embed_images, pair.caption):
+        for single in ("a.png", Path("a.png"), picture(0)):
+            with pytest.raises(ValueError, match="images = .*: give a list of pictures"):
+                call(single)  # type: ignore[operator]
+    with pytest.raises(ValueError, match="prompt = 5: give a text"):
+        pair.caption([picture(0)], prompt=5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"caption: min_new_tokens 8 is more than max_new_tokens 3"):
+        pair.caption([picture(0)], max_new_tokens=3)
+    for asked in ({"prompt": "red " * 5000}, {"max_new_tokens": 50_000}):
+        with pytest.raises(ValueError, match="prompt, max_new_tokens: .* was made for .*: shorten"):
+            pair.caption([picture(0)], **asked)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="texts holds int at 1"):
         pair.embed_texts(["a cat", 3])  # type: ignore[list-item]
 

@@ -94,7 +94,10 @@ REFUSED: dict[str, Any] = {
     "dimensions: 2 is not 4": {"input": "a", "dimensions": 2},
     "encoding_format": {"input": "a", "encoding_format": "hex"},
     "model: this server has 'pair' only": {"input": "a", "model": "other"},
-    "a row is of words alone": {"input": [[shows(RED), {"type": "text", "text": "red"}]]},
+    "a row is of words alone": {
+        "messages": [{"role": "user", "content": [shows(RED), {"type": "text", "text": "red"}]}]
+    },
+    "input[0]: 2 parts; a row is of one": {"input": [["red", "blue"]]},
     "leave options out": {"input": [shows(RED, max_tiles=3)]},
     "more than 200": {"input": "a" * 201},
     "more than 50": {"input": ["a"] * 51},

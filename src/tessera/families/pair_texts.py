@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
 
 from tessera.chat.tokenizer import Tokenizer
 from tessera.runtime.config import Config
@@ -15,7 +17,7 @@ class TextRules(Config):
 
     contrast_prefix: str = "summarize:"
     caption_prompt: str = "English caption:"
-    max_tokens: int = 80
+    max_tokens: Annotated[int, Field(ge=3)] = 80
     """Tokens of a text with prefix, bos and eos; what is longer loses its end, never its eos."""
 
 

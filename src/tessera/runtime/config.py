@@ -17,4 +17,5 @@ def first_fault(error: ValidationError, *above: str) -> str:
     field = ".".join(map(str, (*above, *first["loc"])))
     # What a whole object says is long, and its own message names what is wrong in it.
     value = "" if isinstance(first["input"], dict) else f" = {shown(first['input'])}"
-    return f"{field}{value}: {first['msg']}" if field else first["msg"]
+    said = first["msg"].removeprefix("Value error, ")
+    return f"{field}{value}: {said}" if field else said

@@ -56,7 +56,7 @@ def invalid(error: ValueError, code: str = "invalid_value", hide: str = "") -> A
 def _of_a_field(error: ValidationError) -> ApiFault:
     first = error.errors()[0]
     field = ".".join(map(str, first["loc"]))
-    message = first_fault(error).replace("Value error, ", "")
+    message = first_fault(error)
     if first["type"] == "extra_forbidden":
         return ApiFault(400, f"{field}: no such field here; leave it out", "unknown_field", field)
     if first["type"] == "value_error" and not field:

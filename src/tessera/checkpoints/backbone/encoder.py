@@ -11,6 +11,7 @@ from tessera.checkpoints.backbone.pictures import Fit, Pixels, Size
 from tessera.models.config import VisionConfig
 from tessera.models.vision.internvit import VisionTransformer
 from tessera.models.vlm import PATCHES_AT_ONCE, PATCHES_AT_ONCE_ON_CPU
+from tessera.runtime.shown import shown
 
 
 @dataclass(frozen=True, repr=False)
@@ -117,6 +118,7 @@ class VisionEncoder:
         """
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size = {batch_size}: give at least 1")
+        _require_numbers(layers)
         prepared = self.pixels(size, fit)
         waiting: list[torch.Tensor] = []
         for ready in prepared.of(pixel_values):
@@ -145,3 +147,9 @@ class VisionEncoder:
 
     def _chosen(self, states: list[torch.Tensor], layers: Sequence[int]) -> list[torch.Tensor]:
         return [states[self.module.state_number(number)] for number in layers]
+
+
+def _require_numbers(layers: object) -> None:
+    """ValueError for anything but a sequence of whole numbers."""
+    if not isinstance(layers, Sequence) or not all(type(number) is int for number in layers):
+        raise ValueError(f"layers = {shown(layers)}: give a list of whole numbers such as (-4, -1)")

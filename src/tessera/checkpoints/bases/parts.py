@@ -57,6 +57,10 @@ class VisionBase:
 
         ValueError for what holds no encoder, naming what can be given.
         """
+        if said and any((folder / name).is_file() for name in (PART_FILE, CONFIG_FILE, own.CONFIG_FILE)):
+            raise ValueError(
+                f"config: {shown(folder)} says its own shapes; leave config out, or mend the file"
+            )
         if (folder / PART_FILE).is_file():
             config = VisionConfig.model_validate(saved_config("vision", folder)[1])
             return cls(folder, config, config.grid, {"mean": IMAGENET_MEAN, "std": IMAGENET_STD})

@@ -85,6 +85,8 @@ class RetrieveCommand(EmbeddingCommand):
             raise ValueError(
                 "--text or --like: say what to look for (or --index FILE, to keep rows for later)"
             )
+        if not all(text.strip() for text in self.text):
+            raise ValueError("--text: one is empty; say what to look for")
         require_there(self.like, "--like")
         model = self.opened()
         with progress_bars() as bars:
@@ -115,6 +117,8 @@ class RetrieveCommand(EmbeddingCommand):
         index = read_index(self.place)
         if index.made != made:
             told = f"{index.made.model}, mode {index.made.mode}, {counted(index.made.frames, 'frame')}"
+            if (index.made.model, index.made.mode, index.made.frames) == (made.model, made.mode, made.frames):
+                told += ", but of other weights or in another number format"
             raise ValueError(f"PLACE {shown(self.place)}: made by {told}; ask with these, or index anew")
         return index
 

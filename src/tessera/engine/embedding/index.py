@@ -84,7 +84,7 @@ def read_index(file: Path) -> EmbeddingIndex:
         items = tuple(IndexedItem(*json.loads(line)) for line in lines)
         made = Made(about["model"], about["fingerprint"], about["mode"], int(about["frames"]))
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"index: {shown(file)} cannot be read ({shown(error)}); remove it") from error
+        raise ValueError(f"index: {shown(file)} cannot be read ({shown(error)}); name another") from error
     if rows.dim() != 2 or len(rows) != len(items) or rows.dtype != torch.float32:
         raise ValueError(f"index: {shown(file)} holds {len(items)} items, rows {list(rows.shape)}; remove it")
     return EmbeddingIndex(made, items, rows)

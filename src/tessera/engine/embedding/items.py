@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tessera.engine.embedding.lines import lines_of
 from tessera.runtime.shown import shown
 
 PICTURES = frozenset(
@@ -62,12 +63,11 @@ def _files(folder: Path) -> Iterator[IndexedItem]:
 def _texts(file: Path) -> Iterator[IndexedItem]:
     """Captions in order, each once."""
     seen: set[str] = set()
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            for text in _captions(file, number, line) if line.strip() else ():
-                if text not in seen:
-                    seen.add(text)
-                    yield IndexedItem("text", text)
+    for number, line in enumerate(lines_of(file), 1):
+        for text in _captions(file, number, line) if line.strip() else ():
+            if text not in seen:
+                seen.add(text)
+                yield IndexedItem("text", text)
 
 
 def _captions(file: Path, number: int, line: str) -> list[str]:

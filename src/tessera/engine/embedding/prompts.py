@@ -30,7 +30,7 @@ def published_prompts(language: Language) -> tuple[str, ...]:
 def read_prompts(file: Path) -> tuple[str, ...]:
     """A user's prompts: one a line, or a JSON list. ValueError naming the first without `{c}`."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
         prompts = json.loads(text) if text.lstrip().startswith("[") else text.splitlines()
     except (OSError, ValueError) as error:
         raise ValueError(f"prompts: {shown(file)} cannot be read ({shown(error)})") from error

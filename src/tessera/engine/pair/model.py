@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from tessera.models.pair.pair import MODES, Mode
 from tessera.models.vlm import PATCHES_AT_ONCE, PATCHES_AT_ONCE_ON_CPU
 from tessera.nn.attention.layout import Packed
 from tessera.runtime.config import first_fault
+from tessera.runtime.shown import shown
 
 TEXT_TOKENS_AT_ONCE = 2**12
 
@@ -100,14 +101,14 @@ class PairModel:
 
     def embed_texts(self, texts: Sequence[str], *, unit: bool = True) -> torch.Tensor:
         """Texts without prefix to float32 [N, W] on the CPU, by the state of their end token."""
-        ids = [self.texts.contrast(_text(texts, place)) for place in range(len(texts))]
+        ids = [self.texts.contrast(text) for text in _words(texts)]
         with torch.inference_mode():
             rows = [self._project(part).float().cpu() for part in _portions(ids)]
         return _rows(rows, self.width, unit)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens that are read of each text, prefix, begin and end included."""
-        return self.texts.count([_text(texts, place) for place in range(len(texts))])
+        return self.texts.count(_words(texts))
 
     def scale(self) -> float:
         """exp(logit_scale)."""
@@ -137,7 +138,7 @@ class PairModel:
         ValueError naming the setting that cannot be, and a picture that cannot be read.
         """
         config = _beam_config(beams, min_new_tokens, max_new_tokens, length_penalty)
-        asked, eos = self.texts.prompt(prompt), self.texts.eos
+        asked, eos = self._asked(prompt, config.max_new_tokens), self.texts.eos
         found: list[str] = []
         with torch.inference_mode():
             for tiles in self.squares(images, fit):
@@ -150,6 +151,7 @@ class PairModel:
         on_cpu = self.model.query_tokens.device.type == "cpu"
         patches = PATCHES_AT_ONCE_ON_CPU if on_cpu else PATCHES_AT_ONCE
         each = max(1, patches // self.model.vision.patches)
+        _listed("images", images, "pictures")
         for start in range(0, len(images), each):
             portion = range(start, min(start + each, len(images)))
             yield torch.from_numpy(np.stack([self._square(images, place, fit) for place in portion]))
@@ -159,6 +161,18 @@ class PairModel:
             return to_square(decode_image(images[place]), self.side, fit)
         except ValueError as error:
             raise ValueError(f"images[{place}]: {error}") from error
+
+    def _asked(self, prompt: str | None, new: int) -> list[int]:
+        """The prompt's ids. ValueError where queries, prompt and caption have no positions."""
+        if not isinstance(prompt, str | None):
+            raise ValueError(f"prompt = {shown(prompt)}: give a text, or None for the published one")
+        ids, longest = self.texts.prompt(prompt), self.opened.config.qllama.longest_context
+        if (whole := self.opened.config.num_query_token + len(ids) + new) > longest:
+            raise ValueError(
+                f"prompt, max_new_tokens: {whole} positions with the queries, but the model was made for "
+                f"{longest}: shorten the prompt, or ask for fewer tokens"
+            )
+        return ids
 
     def _project(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         flat = torch.tensor([token for text in ids for token in text])
@@ -180,12 +194,20 @@ def _mode(mode: str) -> Mode:
     return mode
 
 
-def _text(texts: Sequence[str], place: int) -> str:
-    """The text at a place; a string in the place of the list would be read letter by letter."""
-    if isinstance(texts, str) or not isinstance(texts[place], str):
-        what = "a string" if isinstance(texts, str) else f"{type(texts[place]).__name__} at {place}"
-        raise ValueError(f"texts holds {what}: give a list of strings")
-    return texts[place]
+def _words(texts: object) -> list[str]:
+    """The texts. ValueError for something that is no list of strings."""
+    words = list(_listed("texts", texts, "strings"))
+    strange = next((place for place, text in enumerate(words) if not isinstance(text, str)), None)
+    if strange is not None:
+        raise ValueError(f"texts holds {type(words[strange]).__name__} at {strange}: give a list of strings")
+    return words
+
+
+def _listed(field: str, given: object, what: str) -> Sequence[Any]:
+    """A sequence as it is. ValueError for one thing, and a string, which would be read letter by letter."""
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes):
+        raise ValueError(f"{field} = {shown(given)}: give a list of {what}")
+    return given
 
 
 def _portions(ids: Sequence[list[int]]) -> Iterator[list[list[int]]]:

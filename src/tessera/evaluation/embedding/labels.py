@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tessera.engine.embedding.classes import check_names
+from tessera.engine.embedding.lines import lines_of
 from tessera.runtime.shown import shown
 
 
@@ -21,10 +22,10 @@ class Labels:
 def read_labels(given: Sequence[str]) -> Labels:
     """Words (one with commas is several), or one file: a class a line, if need be behind folder and tab.
 
-    Raises ValueError for no class, an empty one, and one that is given twice.
+    Raises ValueError for fewer than two classes, an empty one, and one that is given twice.
     """
     if len(given) == 1 and Path(given[0]).is_file():
-        lines = _lines(Path(given[0]))
+        lines = [line for line in lines_of(Path(given[0])) if line.strip()]
     elif len(given) == 1 and "," in given[0]:
         lines = [part.strip() for part in given[0].split(",")]
     else:
@@ -33,11 +34,7 @@ def read_labels(given: Sequence[str]) -> Labels:
     folders, names = ([pair[side].strip() for pair in pairs] for side in (0, 1))
     check_names(names)
     check_names(folders)
+    if len(names) == 1:
+        what = "one class, or a file that is not there; give at least two classes"
+        raise ValueError(f"labels: {shown(given[0])} is {what}")
     return Labels(tuple(names), tuple(folders))
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise ValueError(f"labels: {shown(file)} cannot be read ({shown(error)})") from error

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tessera.engine.embedding.lines import lines_of
 from tessera.runtime.shown import shown
 
 MEDIA = ("image", "video", "picture", "clip")
@@ -35,10 +36,7 @@ def read_pairs(file: Path, folder: Path | None = None, names: Path | None = None
     names: a file with the media's names, a line for each line of captions. ValueError naming file and line.
     """
     root = file.parent if folder is None else folder
-    try:
-        pairs = list(_with_names(file, names) if names else _pairs(file))
-    except OSError as error:
-        raise ValueError(f"{shown(file)} cannot be read ({shown(error)})") from error
+    pairs = list(_with_names(file, names) if names else _pairs(file))
     places: dict[str, int] = {}
     captions: list[str] = []
     owners: list[int] = []
@@ -59,7 +57,7 @@ def read_pairs(file: Path, folder: Path | None = None, names: Path | None = None
 
 
 def _with_names(file: Path, names: Path) -> Iterator[Pair]:
-    files, texts = (path.read_text(encoding="utf-8").splitlines() for path in (names, file))
+    files, texts = (list(lines_of(path)) for path in (names, file))
     if len(files) != len(texts):
         raise ValueError(f"{shown(names)} has {len(files)} lines, {shown(file)} {len(texts)}; give as many")
     return zip(files, texts, strict=True)
@@ -67,11 +65,10 @@ def _with_names(file: Path, names: Path) -> Iterator[Pair]:
 
 def _pairs(file: Path) -> Iterable[Pair]:
     if file.suffix.lower() == ".jsonl":
-        lines = file.read_text(encoding="utf-8").splitlines()
-        return _records(file, (_parsed(file, line) for line in lines if line.strip()))
+        return _records(file, (_parsed(file, line) for line in lines_of(file) if line.strip()))
     if file.suffix.lower() in (".txt", ".csv"):
         return _lines(file)
-    content = _parsed(file, file.read_text(encoding="utf-8"))
+    content = _parsed(file, "\n".join(lines_of(file)))
     if isinstance(content, list):
         return _records(file, content)
     if isinstance(content, dict) and {"image_paths", "annotations"} <= content.keys():
@@ -99,15 +96,15 @@ def _records(file: Path, records: Iterable[object]) -> Iterator[Pair]:
 
 def _lines(file: Path) -> Iterator[Pair]:
     """A head, then `name,caption`; the first comma ends the name, captions may have more."""
-    with file.open(encoding="utf-8") as lines:
-        if (head := lines.readline()).strip() and "," not in head:
-            raise ValueError(f"{shown(file)} line 1: {shown(head.strip())} is no head such as image,caption")
-        for number, line in enumerate(lines, 2):
-            name, comma, caption = line.strip().partition(",")
-            if line.strip() and not comma:
-                raise ValueError(f"{shown(file)} line {number}: {shown(line.strip())}; write name,caption")
-            if comma:
-                yield name, caption
+    lines = lines_of(file)
+    if (head := next(lines, "")).strip() and "," not in head:
+        raise ValueError(f"{shown(file)} line 1: {shown(head.strip())} is no head such as image,caption")
+    for number, line in enumerate(lines, 2):
+        name, comma, caption = line.strip().partition(",")
+        if line.strip() and not comma:
+            raise ValueError(f"{shown(file)} line {number}: {shown(line.strip())}; write name,caption")
+        if comma:
+            yield name, caption
 
 
 def _coco(file: Path, content: dict[str, list[dict[str, object]]]) -> Iterator[Pair]:

@@ -71,6 +71,8 @@ def _content(where: str, entry: object) -> str | list[object]:
     if isinstance(entry, dict):
         return [entry]
     if isinstance(entry, list):
+        if len(entry) > 1:
+            raise bad_field(where, f"{len(entry)} parts; a row is of one: give each an entry of its own")
         return entry
     raise bad_field(where, f"{shown(entry)} is neither a text nor a part")
 
