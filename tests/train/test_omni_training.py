@@ -13,6 +13,7 @@ from tessera.checkpoints.save import save_checkpoint
 from tessera.families.catalogue import fresh
 from tessera.models.initialise import initialise
 from tessera.models.vlm import VLM
+from tessera.nn.attention.layout import Packed
 from tessera.packing.config import PackingConfig
 from tessera.packing.pack import collate
 from tessera.recipes.omni import scale_model, stage_1, stage_2
@@ -97,6 +98,21 @@ def test_the_published_stages_train_the_mlp_behind_the_encoder_alone(recipe: Rec
     learned = {name for name, weight in model.named_parameters() if weight.grad is not None}
     assert learned == {name for name, _ in model.named_parameters() if name.startswith("audio_connector.")}
     assert {field.partition(".")[0] for field in gaps(recipe)} <= {"stages", "start"}
+
+
+@pytest.mark.parametrize("recipe", [stage_1.recipe(), stage_2.recipe()])
+def test_a_pack_without_sounds_teaches_the_mlp_nothing(recipe: Recipe) -> None:
+    """Also a plan tries its step on text and pictures."""
+    model = VLM(hearing.family().model).train()
+    initialise(model, 0)
+    assign(model, recipe.stages[0].rules)
+    ids = torch.arange(5, 12)
+    hidden = model(ids, Packed((len(ids),)))
+    hidden.sum().backward()
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    assert trained and all(p.grad is not None and not p.grad.any() for p in trained)
+    with torch.no_grad():
+        torch.testing.assert_close(hidden.detach(), model(ids, Packed((len(ids),))), rtol=0, atol=0)
 
 
 def test_a_run_of_two_stages_ends_and_hears(parts: tuple[Path, Path], tmp_path: Path) -> None:

@@ -122,13 +122,24 @@ class VLM(nn.Module):
         embeddings = fuse(embeddings, ids, flat.to(embeddings.device), self.config.image_token_id)
         return self._with_sounds(embeddings, ids, self.hear(sounds) if sounds else heard)
 
+    def _silence(self, like: torch.Tensor) -> torch.Tensor:
+        """A sum over what the connector of sounds makes of zeros."""
+        connector = self.get_submodule("audio_connector")
+        out: torch.Tensor = connector(like.new_zeros(1, self.get_parameter("audio.norm.weight").shape[0]))
+        return out.sum()
+
     def _with_sounds(
         self, embeddings: torch.Tensor, ids: torch.Tensor, heard: torch.Tensor | None
     ) -> torch.Tensor:
         hearing = self.config.hearing
         if hearing is None:
             return embeddings
-        heard = embeddings.new_zeros(0, embeddings.shape[-1]) if heard is None else heard
+        if heard is None:
+            heard = embeddings.new_zeros(0, embeddings.shape[-1])
+            weight = self.get_parameter("audio_connector.linear_2.weight")
+            if torch.is_grad_enabled() and weight.requires_grad:
+                # A pack without sounds gives a connector that is trained alone a gradient, too: zeros.
+                embeddings = embeddings + (0.0 * self._silence(weight)).to(embeddings)
         return fuse(embeddings, ids, heard.to(embeddings.device), hearing.token_id, SOUND)
 
     def forward(
