@@ -3,15 +3,13 @@
 FFmpeg gets the opened file, never its name, which it might take for a protocol, a playlist or a pattern.
 """
 
-import errno
 import io
 import os
 import stat
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Literal, NoReturn
+from typing import IO, Literal
 
 import av
 import av.audio.stream
@@ -20,6 +18,7 @@ import av.error
 
 from tessera.audio.sources import name_of, sound_source
 from tessera.runtime.config import Config
+from tessera.runtime.media.contents import FOREIGN, open_content
 from tessera.runtime.shown import shown
 
 CONTAINERS = (
@@ -28,11 +27,6 @@ CONTAINERS = (
 )  # fmt: skip
 """FFmpeg's names of the containers that are read; mov is also m4a and mp4, matroska also webm, asf wma."""
 KNOWN = "wav, mp3, m4a, ogg, webm, flac, aac or a video with sound"
-FOREIGN = (
-    av.error.FFmpegError, OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError,
-    RuntimeError, AssertionError, EOFError, MemoryError, struct.error,
-)  # fmt: skip
-"""What PyAV raises on hostile bytes."""
 MOST_CHANNELS, MOST_RATE = 64, 768_000
 PIPED = 0x7FFF_0000
 """Sizes from here on stand in files whose writer could not go back to tell them."""
@@ -93,13 +87,9 @@ class OpenedSound:
 @contextmanager
 def opened_sound(source: object, limits: SoundLimits) -> Iterator[OpenedSound]:
     """The opened file; SoundError for whatever is wrong with it."""
-    options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "none"}
     with _opened_file(source, limits) as file:
         with blamed(source, f"broken, or no {KNOWN}", "not a sound"):
-            container = av.open(
-                _Nameless(file), mode="r", container_options=options,
-                metadata_errors="replace", io_open=_refuse,
-            )  # fmt: skip
+            container = open_content(file, CONTAINERS)
         with container:
             with blamed(source, "broken header", "not a sound"):
                 stream = _played(source, container)
@@ -132,24 +122,6 @@ def _check_bytes(source: object, size: int, limits: SoundLimits) -> None:
         raise sound_error(source, "the file is empty; replace it or drop the record", "missing")
     if size > limits.max_bytes:
         raise sound_error(source, f"{size} bytes exceed max_bytes={limits.max_bytes}; cut the file", "huge")
-
-
-class _Nameless:
-    """An opened file without its name: FFmpeg guesses by names, and takes some for protocols."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.read, self.tell, self._seek = file.read, file.tell, file.seek
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """The new place, or FFmpeg's negative number of an error: PyAV would print an exception."""
-        try:
-            return self._seek(offset, whence)
-        except (OSError, ValueError, OverflowError):
-            return -errno.EINVAL
-
-
-def _refuse(url: str, flags: int, options: dict[str, str]) -> NoReturn:
-    raise PermissionError(f"it names a further file, {shown(url)}")
 
 
 def _said_seconds(

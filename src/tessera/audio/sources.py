@@ -8,9 +8,9 @@ import binascii
 import os
 import re
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlparse
 
+from tessera.runtime.media.streams import all_bytes
 from tessera.runtime.shown import shown
 
 SoundSource = str | Path | bytes
@@ -27,7 +27,7 @@ def sound_source(value: object) -> Path | bytes:
     if isinstance(value, str | os.PathLike) and isinstance(text := os.fspath(value), str):
         return _from_text(text)
     if callable(getattr(value, "read", None)):
-        return _from_stream(value)
+        return all_bytes(value)
     raise ValueError(f"{_what(value)}; give {KINDS}")
 
 
@@ -61,16 +61,6 @@ def _from_text(text: str) -> Path | bytes:
         what = "is on the web and nothing is fetched behind your back" if scheme[1][:4] == "http" else ""
         raise ValueError(f"{shown(text)} {what or 'is no file'}; download it first and name the file")
     return Path(text if os.path.lexists(text) else os.path.expanduser(text))
-
-
-def _from_stream(stream: Any) -> bytes:
-    """All bytes of an open file, from its begin where it can go there; it stays open."""
-    if stream.seekable():
-        stream.seek(0)
-    data = stream.read()
-    if not isinstance(data, bytes | bytearray):
-        raise ValueError("the open file gives text; open it in binary mode, open(path, 'rb')")
-    return bytes(data)
 
 
 def _what(value: object) -> str:

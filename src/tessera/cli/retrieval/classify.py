@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import tyro
 from rich.table import Table
 
-from tessera.cli.retrieval.pair_model import EmbeddingCommand, require_there
+from tessera.cli.retrieval.pair_model import EmbeddingCommand
 from tessera.cli.terminal.tables import Terminal, figures_table, say
 from tessera.engine.embedding.classes import Guess, class_weights, classify
 from tessera.engine.embedding.prompts import PLACE, Language, checked_prompts, published_prompts, read_prompts
-from tessera.evaluation.embedding.folders import pictures_below, read_class_folders
+from tessera.evaluation.embedding.folders import picture_files, read_class_folders
 from tessera.evaluation.embedding.labels import read_labels
 from tessera.evaluation.embedding.measures import zero_shot
 from tessera.runtime.progress import progress_bars
@@ -48,7 +48,7 @@ class ClassifyCommand(EmbeddingCommand):
         if not self.labels:
             raise ValueError("--labels: name the classes, or give a file of names")
         names = read_labels(self.labels).names
-        files = self.files()
+        files = picture_files(self.pictures)
         model = self.opened()
         with progress_bars() as bars:
             weights = class_weights(model, names, prompts, bars)
@@ -81,19 +81,6 @@ class ClassifyCommand(EmbeddingCommand):
             raise ValueError("--language, --prompt: give one of them; your own prompts have their language")
         given = [(one,) if PLACE in one else read_prompts(Path(one)) for one in self.prompt]
         return checked_prompts([prompt for prompts in given for prompt in prompts])
-
-    def files(self) -> list[Path]:
-        """Every picture that is meant, in order. ValueError for a folder without one."""
-        require_there(self.pictures, "PICTURES")
-        found: list[Path] = []
-        for place in map(Path, self.pictures):
-            here = pictures_below(place) if place.is_dir() else [place]
-            if not here:
-                raise ValueError(f"PICTURES {shown(place)}: no picture below it")
-            found += here
-        if not found:
-            raise ValueError("PICTURES: none given; name files or folders")
-        return found
 
 
 def as_values(file: Path, guess: Guess, names: tuple[str, ...]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from tessera.checkpoints.backbone.colours import feature_colours
 from tessera.checkpoints.backbone.features import Features
 from tessera.checkpoints.backbone.pictures import Fit, Size
 from tessera.cli.terminal.tables import Terminal, say
-from tessera.cli.vision.encoder import EncoderCommand, picture_files
+from tessera.cli.vision.encoder import EncoderCommand
+from tessera.evaluation.embedding.folders import picture_files
 from tessera.imaging.decode import decode_image
 from tessera.pages.blocks import SampleCard, SampleCards, ShownMedia
 from tessera.pages.page import HtmlPage, write_page

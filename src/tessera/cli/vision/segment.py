@@ -11,8 +11,9 @@ import tyro
 
 from tessera.cli.command import ReportingCommand
 from tessera.cli.terminal.tables import Terminal, figures_table, say
-from tessera.cli.vision.encoder import EncoderCommand, picture_files
+from tessera.cli.vision.encoder import EncoderCommand
 from tessera.cli.vision.segment_page import coloured, predictions_page, segment_page
+from tessera.evaluation.embedding.folders import picture_files
 from tessera.imaging.decode import decode_image
 from tessera.pages.page import write_page
 from tessera.recipes.backbone.published import SEGMENTERS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,3 +47,18 @@ def read_class_folders(folder: Path, labels: Labels | None = None) -> ClassFolde
         raise ValueError(f"{shown(folder)}: no pictures in folders of classes below it")
     pictures, truths = zip(*found, strict=True)
     return ClassFolders(pictures, truths, labels.names)
+
+
+def picture_files(given: Sequence[str]) -> list[Path]:
+    """Files, and every picture below folders, in order. ValueError for what is not there or holds none."""
+    found: list[Path] = []
+    for place in map(Path, given):
+        if not place.exists():
+            raise ValueError(f"PICTURES {shown(place)}: no such file or folder")
+        here = pictures_below(place) if place.is_dir() else [place]
+        if not here:
+            raise ValueError(f"PICTURES {shown(place)}: no picture below it")
+        found += here
+    if not found:
+        raise ValueError("PICTURES: none given; name files or folders")
+    return found

@@ -4,7 +4,6 @@ FFmpeg gets the opened file, never its name, which it might take for a protocol,
 container of the list reads further files unless asked to, and those that still ask are refused.
 """
 
-import errno
 import math
 import struct
 from bisect import bisect_left, insort
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import IO, Literal, NoReturn
+from typing import Literal, NoReturn
 
 import av
 import av.container
@@ -28,6 +27,7 @@ from tessera.imaging.clips.headers import MOST_SAMPLES, promised_samples
 from tessera.imaging.decode import DEFAULT_LIMITS, DecodeLimits, name_of
 from tessera.imaging.pictures.sources import Source
 from tessera.runtime.config import Config
+from tessera.runtime.media.contents import FOREIGN, open_content
 from tessera.runtime.shown import shown
 
 VideoSource = str | Path | tuple[Source, ...]
@@ -43,11 +43,6 @@ _COVERS = Disposition.attached_pic | Disposition.still_image | Disposition.timed
 _MOST_THREADS = 16
 _THREADED_PIXELS = 2**27
 """Each thread holds frames of its own: no more than this many pixels in all of them."""
-# What PyAV and Pillow raise on hostile bytes besides FFmpeg's own errors.
-FOREIGN = (
-    av.error.FFmpegError, OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError,
-    RuntimeError, AssertionError, EOFError, MemoryError, struct.error,
-)  # fmt: skip
 
 
 class VideoLimits(Config):
@@ -169,7 +164,6 @@ def opened_clip(path: Path, limits: VideoLimits, strict: bool = False) -> Iterat
     strict: damage is known to the frame, and those around it are whole. Decoders that work at several frames
     at once are quicker, but tell of damage late, lose sound frames with it, and may forget to tell.
     """
-    options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "none"}
     with blamed(path, "unreadable", "missing"):
         file = path.open("rb")
     with file:
@@ -182,37 +176,13 @@ def opened_clip(path: Path, limits: VideoLimits, strict: bool = False) -> Iterat
             what = f"its header promises {samples} samples, limit {MOST_SAMPLES}"
             raise clip_error(path, f"{what}; cut the clip or write it anew", "huge")
         with blamed(path, f"broken, or no {_KNOWN}", "not a video"):
-            container = av.open(
-                _Nameless(file),
-                mode="r",
-                container_options=options,
-                metadata_errors="replace",
-                io_open=_refuse,
-            )
+            container = open_content(file, CONTAINERS)
         with container:
             with blamed(path, "broken header", "not a video"):
                 stream = _shown_stream(path, container)
                 if stream.codec_context is not None:
                     _bound(stream, limits, strict)
             yield OpenedClip(path, container, stream, limits, strict)
-
-
-class _Nameless:
-    """An opened file without its name: FFmpeg guesses by names, and takes some for protocols."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.read, self.tell, self._seek = file.read, file.tell, file.seek
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """The new place, or FFmpeg's negative number of an error: PyAV would print an exception."""
-        try:
-            return self._seek(offset, whence)
-        except (OSError, ValueError, OverflowError):
-            return -errno.EINVAL
-
-
-def _refuse(url: str, flags: int, options: dict[str, str]) -> NoReturn:
-    raise PermissionError(f"it names a further file, {shown(url)}")
 
 
 def _shown_stream(path: Path, container: av.container.InputContainer) -> av.video.stream.VideoStream:

@@ -8,11 +8,11 @@ import binascii
 import os
 import re
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, unquote_to_bytes, urlparse
 
 import PIL.Image
 
+from tessera.runtime.media.streams import all_bytes
 from tessera.runtime.shown import shown
 
 Source = str | Path | bytes | PIL.Image.Image
@@ -44,7 +44,7 @@ def picture_source(value: object) -> Path | bytes | PIL.Image.Image:
     if isinstance(value, os.PathLike) and isinstance(path := os.fspath(value), str):
         return _from_text(path)
     if callable(getattr(value, "read", None)):
-        return _from_stream(value)
+        return all_bytes(value)
     raise ValueError(f"{_what(value)}; give {KINDS}")
 
 
@@ -118,16 +118,6 @@ def _at_home(path: str) -> Path:
     if not path.startswith("~") or os.path.lexists(path):
         return Path(path)
     return Path(os.path.expanduser(path))
-
-
-def _from_stream(stream: Any) -> bytes:
-    """All bytes of an open file, from its begin where it can go there; it stays open."""
-    if stream.seekable():
-        stream.seek(0)
-    data = stream.read()
-    if not isinstance(data, bytes | bytearray):
-        raise ValueError("the open file gives text; open it in binary mode, open(path, 'rb')")
-    return bytes(data)
 
 
 def _first_bytes(text: str) -> bytes:
