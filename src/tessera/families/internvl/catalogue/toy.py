@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tessera.families.internvl.catalogue.language_models import make_decoder
 from tessera.imaging.grid import Tiling
-from tessera.models.config import VisionConfig, VLMConfig
+from tessera.models.config import DecoderKind, VisionConfig, VLMConfig
 from tessera.models.experts import ExpertsConfig
 from tessera.models.resolution.config import ResolutionConfig
 
@@ -21,7 +21,16 @@ Numbers = tuple[int, ...]
 
 
 def _toy(
-    name: str, pixels: Numbers, vit: Numbers, decoder: Numbers, scale: float, theta: float, **more: Any
+    name: str,
+    *,
+    pixels: Numbers,
+    vit: Numbers,
+    decoder: Numbers,
+    scale: float,
+    theta: float,
+    kind: DecoderKind = "qwen2",
+    resolution: ResolutionConfig | None = None,
+    **more: Any,
 ) -> Family:
     """The published way of writing and cutting, with fewer tiles and no system text.
 
@@ -33,57 +42,33 @@ def _toy(
 
     names = ("image_size", "patch_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
     sizes = dict(zip((*names, "intermediate_size"), (*pixels, *vit), strict=True))
-    resolution = more.pop("resolution", None)
-    fields: dict[str, Any] = {"attention_bias": True, "rope_theta": theta, "max_position_embeddings": 4096}
-    fields |= more
-    language = make_decoder(fields.pop("kind", "qwen2"), VOCABULARY, decoder, **fields)
+    fields = {"attention_bias": True, "rope_theta": theta, "max_position_embeddings": 4096, **more}
+    language = make_decoder(kind, VOCABULARY, decoder, **fields)
     vision = VisionConfig.model_validate({**sizes, "initializer_factor": scale})
     model = VLMConfig(vision=vision, decoder=language, image_token_id=VOCABULARY - 7, resolution=resolution)
     tiling = Tiling(tile_side=vision.image_size, max_tiles=6)
     return Family(name=name, model=model, tiling=tiling, template="internvl2_5", system_text="")
 
 
+_SCALE = partial(
+    _toy, pixels=(64, 8), vit=(192, 6, 3, 768), decoder=(192, 512, 4, 3, 3), scale=1.0, theta=1e4
+)
+_NANO = partial(_toy, pixels=(16, 4), vit=(16, 2, 2, 24), decoder=(32, 48, 2, 4, 2), scale=0.1, theta=1e6)
+_ROUTED = {"kind": "qwen3_moe", "attention_bias": False, "qk_norm": True}
+
 TOYS: dict[str, Callable[[], Family]] = {
     # 16 tokens a tile, 5 million weights.
-    "scale_model": partial(_toy, "scale_model", (64, 8), (192, 6, 3, 768), (192, 512, 4, 3, 3), 1.0, 1e4),
+    "scale_model": partial(_SCALE, "scale_model"),
     # The same with a ViT of a tenth of the weights, which learns from that one.
-    "scale_small": partial(_toy, "scale_small", (64, 8), (96, 2, 3, 384), (192, 512, 4, 3, 3), 1.0, 1e4),
+    "scale_small": partial(_SCALE, "scale_small", vit=(96, 2, 3, 384)),
     # 4 tokens a tile, a few thousand weights: for tests.
-    "nano_model": partial(_toy, "nano_model", (16, 4), (16, 2, 2, 24), (32, 48, 2, 4, 2), 0.1, 1e6),
-    # The scale model and the small one with a second connector and a resolution router, as Flash models have.
-    "scale_flash": partial(
-        _toy,
-        "scale_flash",
-        (64, 8),
-        (192, 6, 3, 768),
-        (192, 512, 4, 3, 3),
-        1.0,
-        1e4,
-        resolution=ResolutionConfig(),
-    ),
-    "nano_flash": partial(
-        _toy,
-        "nano_flash",
-        (16, 4),
-        (16, 2, 2, 24),
-        (32, 48, 2, 4, 2),
-        0.1,
-        1e6,
-        resolution=ResolutionConfig(),
-    ),
+    "nano_model": partial(_NANO, "nano_model"),
+    # Both with a second connector and a resolution router, as Flash models have.
+    "scale_flash": partial(_SCALE, "scale_flash", resolution=ResolutionConfig()),
+    "nano_flash": partial(_NANO, "nano_flash", resolution=ResolutionConfig()),
     # The small one with four experts in every block, of which a token takes two.
     "nano_moe": partial(
-        _toy,
-        "nano_moe",
-        (16, 4),
-        (16, 2, 2, 24),
-        (32, 48, 2, 4, 2),
-        0.1,
-        1e6,
-        kind="qwen3_moe",
-        attention_bias=False,
-        qk_norm=True,
-        experts=ExpertsConfig(count=4, top_k=2, intermediate_size=24),
-    ),  # fmt: skip
+        _NANO, "nano_moe", experts=ExpertsConfig(count=4, top_k=2, intermediate_size=24), **_ROUTED
+    ),
 }
 """Sizes that were never published: the shipped model, variants of it, and others for tests."""
