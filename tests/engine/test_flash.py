@@ -132,6 +132,10 @@ def test_published_folders_open_and_go_round(saved: tuple[Path, VLM]) -> None:
         assert torch.equal(one, other), name
     with pytest.raises(ValueError, match="no resolution router; save in layout 'official' or 'tessera'"):
         save_checkpoint(folder / "hf", model, opened.family, tiny.tokenizer(), "transformers")
+    (folder / "config.json").write_text(json.dumps(config | {"flash_relative_threshold": 2}))
+    with pytest.raises(ValueError, match="config.json: flash_relative_threshold = 2"):
+        load_checkpoint(folder)
+    (folder / "config.json").write_text(json.dumps(config))
     stored = load_file(folder / "model.safetensors")
     save_file({k: v for k, v in stored.items() if "attn4" not in k}, folder / "model.safetensors")
     with pytest.raises(ValueError, match="lacks weights for 'router.pooling.attn4"):

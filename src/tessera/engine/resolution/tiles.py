@@ -35,12 +35,14 @@ class TileTokens:
 
     def visual_of(self, start: int, stop: int) -> tuple[int, int]:
         """The tokens `start` to `stop` among all visual tokens, counted from 0."""
-        first, last = np.searchsorted(self._visual, (start, stop)).tolist()
+        first, last = self._visual.searchsorted((start, stop)).tolist()
         return first, last
 
     def of(self, start: int, stop: int) -> range:
         """Tiles to which the tokens `start` to `stop` belong."""
         first, last = self.visual_of(start, stop)
+        if first == last:  # as for every token of an answer
+            return range(0)
         return range(
             int(np.searchsorted(self._ends, first, "right")) - 1,
             int(np.searchsorted(self._ends, last, "left")),
