@@ -153,6 +153,12 @@ BAD = {
     "cannot be read": ["retrieve", "{}/bad.safetensors", "--text", "a"],
     "--top 0": ["retrieve", "{}", "--text", "a", "--top", "0"],
     'needs "image" or "video"': ["retrieve", "{}/bad.jsonl", "--recall"],
+    "uneven.json: image_paths and annotations must be lists of one length": [
+        *("retrieve", "{}/uneven.json", "--recall"),
+    ],
+    "odd.json: image_paths and annotations must be lists": ["retrieve", "{}/odd.json", "--recall"],
+    "coco.json: images and annotations must be lists of objects": ["retrieve", "{}/coco.json", "--recall"],
+    "'red/0.png,red' is no head; put image,caption above": ["retrieve", "{}/lines.csv", "--recall"],
     "is not there: name the folder": ["retrieve", "{}/gone.jsonl", "--recall"],
 }
 
@@ -162,6 +168,10 @@ def test_mistakes_are_one_line(pictures: Path, message: str, capsys: pytest.Capt
     (pictures / "bad.safetensors").write_bytes(b"x" * 20)
     (pictures / "bad.jsonl").write_text('{"caption": "red"}\n')
     (pictures / "gone.jsonl").write_text('{"image": "gone.png", "caption": "red"}\n')
+    (pictures / "uneven.json").write_text('{"image_paths": ["red/0.png"], "annotations": ["a", "b"]}')
+    (pictures / "odd.json").write_text('{"image_paths": 5, "annotations": ["a"]}')
+    (pictures / "coco.json").write_text('{"images": 5, "annotations": [1]}')
+    (pictures / "lines.csv").write_text("red/0.png,red\ngreen/0.png,green\n")
     for name in ("labels.txt", "texts.txt", "texts.jsonl"):
         (pictures / name).write_bytes("Grün\nBlau\n".encode("utf-16"))
     if "empty" in " ".join(BAD[message]):

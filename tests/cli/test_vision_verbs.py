@@ -62,6 +62,8 @@ def test_features_are_written_and_shown(pictures: list[str], capsys: pytest.Capt
             "size 50 x 50 (height x width) is no multiple of the patch, 8",
         ),
         (["features", "a.png", "--layers", "9"], "layers (select_layer) = 9: this ViT has states 0..6"),
+        (["features", "a.png", "--layers"], "--layers: none given; name some"),
+        (["features", "a.png", "-o", "no/f.safetensors"], "f.safetensors: No such file or directory; name"),
         (["features", "a.png", "--model", "InternViT-6B"], "not in the catalogue; did you mean"),
     ],
 )

@@ -22,6 +22,7 @@ from tessera.imaging.decode import decode_image
 from tessera.pages.blocks import SampleCard, SampleCards, ShownMedia
 from tessera.pages.page import HtmlPage, write_page
 from tessera.runtime.atomic import atomic_write
+from tessera.runtime.disk import disk_faults
 from tessera.runtime.progress import progress_bars
 from tessera.runtime.shown import counted, shown
 
@@ -51,6 +52,8 @@ class FeaturesCommand(EncoderCommand):
         return {self.to: False} | ({self.page: False} if self.page else {})
 
     def run(self) -> int:
+        if not self.layers:
+            raise ValueError("--layers: none given; name some, or leave it out for the last")
         files, size = picture_files(self.pictures), read_size(self.size)
         fit: Fit | None = None if self.fit == "none" else self.fit
         encoder = self.opened()
@@ -62,7 +65,7 @@ class FeaturesCommand(EncoderCommand):
                 done += len(found)
                 bars("pictures", done, len(files))
         header = {str(number): str(file) for number, file in enumerate(files)} | {"model": encoder.name}
-        with atomic_write(self.to) as stream:
+        with disk_faults(self.to), atomic_write(self.to) as stream:
             stream.write(save(tensors, header))
         if self.page is not None:
             write_page(self.page, features_page(encoder.name, files, self.layers, tensors))

@@ -72,10 +72,17 @@ def _pairs(file: Path) -> Iterable[Pair]:
     if isinstance(content, list):
         return _records(file, content)
     if isinstance(content, dict) and {"image_paths", "annotations"} <= content.keys():
-        return zip(content["image_paths"], content["annotations"], strict=True)
+        return _side_by_side(file, content["image_paths"], content["annotations"])
     if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
         return _coco(file, content)
     raise ValueError(f"{shown(file)}: neither COCO's captions, nor image_paths and annotations, nor a list")
+
+
+def _side_by_side(file: Path, names: object, texts: object) -> Iterable[Pair]:
+    """clip_benchmark's two lists."""
+    if not isinstance(names, list) or not isinstance(texts, list) or len(names) != len(texts):
+        raise ValueError(f"{shown(file)}: image_paths and annotations must be lists of one length; mend them")
+    return zip(names, texts, strict=True)
 
 
 def _parsed(file: Path, text: str) -> object:
@@ -97,8 +104,9 @@ def _records(file: Path, records: Iterable[object]) -> Iterator[Pair]:
 def _lines(file: Path) -> Iterator[Pair]:
     """A head, then `name,caption`; the first comma ends the name, captions may have more."""
     lines = lines_of(file)
-    if (head := next(lines, "")).strip() and "," not in head:
-        raise ValueError(f"{shown(file)} line 1: {shown(head.strip())} is no head such as image,caption")
+    head = next(lines, "")
+    if head.strip() and ("," not in head or Path(head.partition(",")[0]).suffix):
+        raise ValueError(f"{shown(file)} line 1: {shown(head.strip())} is no head; put image,caption above")
     for number, line in enumerate(lines, 2):
         name, comma, caption = line.strip().partition(",")
         if line.strip() and not comma:
@@ -116,5 +124,9 @@ def _coco(file: Path, content: dict[str, list[dict[str, object]]]) -> Iterator[P
         for image in content["images"]:
             if image["id"] in texts:
                 yield image["file_name"], texts[image["id"]]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{shown(file)}: {error} is missing from a picture or a caption") from error
+    except KeyError as error:
+        raise ValueError(f"{shown(file)}: {error} is missing from a picture or a caption; add it") from error
+    except TypeError as error:
+        raise ValueError(
+            f"{shown(file)}: images and annotations must be lists of objects; mend them"
+        ) from error
