@@ -122,11 +122,10 @@ class VLM(nn.Module):
         embeddings = fuse(embeddings, ids, flat.to(embeddings.device), self.config.image_token_id)
         return self._with_sounds(embeddings, ids, self.hear(sounds) if sounds else heard)
 
-    def _silence(self, like: torch.Tensor) -> torch.Tensor:
-        """A sum over what the connector of sounds makes of zeros."""
+    def _trained_connector(self) -> nn.Module | None:
+        """The connector of sounds, where a stage trains it."""
         connector = self.get_submodule("audio_connector")
-        out: torch.Tensor = connector(like.new_zeros(1, self.get_parameter("audio.norm.weight").shape[0]))
-        return out.sum()
+        return connector if any(p.requires_grad for p in connector.parameters()) else None
 
     def _with_sounds(
         self, embeddings: torch.Tensor, ids: torch.Tensor, heard: torch.Tensor | None
@@ -136,10 +135,10 @@ class VLM(nn.Module):
             return embeddings
         if heard is None:
             heard = embeddings.new_zeros(0, embeddings.shape[-1])
-            weight = self.get_parameter("audio_connector.linear_2.weight")
-            if torch.is_grad_enabled() and weight.requires_grad:
+            if torch.is_grad_enabled() and (trained := self._trained_connector()) is not None:
                 # A pack without sounds gives a connector that is trained alone a gradient, too: zeros.
-                embeddings = embeddings + (0.0 * self._silence(weight)).to(embeddings)
+                silence = trained(next(trained.parameters()).new_zeros(1, hearing.audio.d_model))
+                embeddings = embeddings + (0.0 * silence.sum()).to(embeddings)
         return fuse(embeddings, ids, heard.to(embeddings.device), hearing.token_id, SOUND)
 
     def forward(
