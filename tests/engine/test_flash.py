@@ -135,6 +135,8 @@ def test_published_folders_open_and_go_round(saved: tuple[Path, VLM]) -> None:
     (folder / "config.json").write_text(json.dumps(config | {"flash_relative_threshold": 2}))
     with pytest.raises(ValueError, match="config.json: flash_relative_threshold = 2"):
         load_checkpoint(folder)
+    (folder / "config.json").write_text(json.dumps(config | {"flash_mode": False}))
+    assert "flash_mode is false but the files hold a router" in " ".join(load_checkpoint(folder).notes)
     (folder / "config.json").write_text(json.dumps(config))
     stored = load_file(folder / "model.safetensors")
     save_file({k: v for k, v in stored.items() if "attn4" not in k}, folder / "model.safetensors")

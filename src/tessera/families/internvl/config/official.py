@@ -88,7 +88,7 @@ def read_as(
         select_layer=config.whole("select_layer", -1),
         downsample_ratio=config.number("downsample_ratio", 0.5),
         ps_version=config.text("ps_version", "v1"),
-        resolution=_read_resolution(config, file.keys),
+        resolution=_read_resolution(file),
         mean=pixels.mean,
         std=pixels.std,
     )
@@ -100,10 +100,14 @@ def read_as(
     return file.reading(keymap, stored_grid, **fields, **said_of_family)
 
 
-def _read_resolution(config: Section, keys: Collection[str]) -> ResolutionConfig | None:
+def _read_resolution(file: ConfigFile) -> ResolutionConfig | None:
     """The router of a Flash model; None for others."""
-    if not config.flag("flash_mode") and not any(key.startswith(ROUTER) for key in keys):
+    config = file.content
+    flash, stored = config.flag("flash_mode"), any(key.startswith(ROUTER) for key in file.keys)
+    if not flash and not stored:
         return None
+    if not flash and "flash_mode" in config:
+        file.note("flash_mode is false but the files hold a router: it is used")
     names = ("relative_threshold", "absolute_threshold")
     said = {name: config.number(f"flash_{name}") for name in names if f"flash_{name}" in config}
     return config.build(ResolutionConfig, {name: f"flash_{name}" for name in names}, **said)
