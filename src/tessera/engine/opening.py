@@ -64,7 +64,7 @@ def open_model(
     named = shipped_folder() if name_or_folder is None else name_or_folder
     folder, adapted = find_with_adapter(named, adapter)
     place = choose_device(str(device))
-    form, asked = form_of(folder), _asked_bits(load_in_8bit, load_in_4bit)
+    form, asked = form_of(folder), asked_bits(load_in_8bit, load_in_4bit)
     if form and asked:
         said = f"load_in_{'8' if load_in_8bit else '4'}bit = True"
         raise ValueError(f"{said}: {shown(folder)} is stored in {form.kind} already; leave it out")
@@ -97,7 +97,8 @@ def open_model(
     return model
 
 
-def _asked_bits(eight: bool, four: bool) -> FewBits | None:
+def asked_bits(eight: bool, four: bool) -> FewBits | None:
+    """What `load_in_8bit` and `load_in_4bit` ask for. ValueError for both."""
     if eight and four:
         raise ValueError("load_in_8bit and load_in_4bit are both set: choose one of them")
     return "int8" if eight else "int4" if four else None

@@ -12,7 +12,7 @@ import torch
 from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import Loaded
 from tessera.checkpoints.pair.loading import load_pair, pair_in
-from tessera.engine.opening import Model, open_model, stored_dtype
+from tessera.engine.opening import Model, asked_bits, open_model, stored_dtype
 from tessera.engine.pair.model import PairModel
 from tessera.nn.linear import LinearKind
 from tessera.runtime.device import choose_device
@@ -61,11 +61,9 @@ def open_pair(
             f"{shown(folder)} is a contrastive pair, which does not chat and has no setting {said[0]!r}: it "
             "embeds pictures and texts and writes captions (docs/pair.md)"
         )
-    if load_in_8bit and load_in_4bit:
-        raise ValueError("load_in_8bit and load_in_4bit are both set: choose one of them")
     place = choose_device(str(device))
     plain: LinearKind = "packed" if place.type == "cpu" else "plain"
-    linears: LinearKind = "int8" if load_in_8bit else "int4" if load_in_4bit else plain
+    linears = asked_bits(load_in_8bit, load_in_4bit) or plain
     model = PairModel(
         load_pair(folder, place, stored_dtype(folder, dtype, place), linears=linears, merge_lora=merge_lora)
     )
