@@ -13,6 +13,7 @@ from huggingface_hub import constants
 
 from tessera.checkpoints import hub
 from tessera.checkpoints.hub import find_checkpoint, hub_name, lacking
+from tessera.checkpoints.shipped import shipped_folder
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAME = "OpenGVLab/InternVL3-1B"
@@ -81,6 +82,14 @@ def test_a_folder_here_wins_over_the_hub(
     monkeypatch.chdir(tmp_path)
     (tmp_path / NAME).mkdir(parents=True)
     assert find_checkpoint(NAME) == Path(NAME)
+
+
+def test_the_shipped_model_has_a_name(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of that name still wins."""
+    monkeypatch.chdir(tmp_path)
+    assert find_checkpoint("shipped") == shipped_folder()
+    (tmp_path / "shipped").mkdir()
+    assert find_checkpoint("shipped") == Path("shipped")
 
 
 @pytest.mark.parametrize("name", [NAME, "InternVL3-1B"])

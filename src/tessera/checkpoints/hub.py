@@ -18,6 +18,7 @@ from tessera.checkpoints.files.folder import (
     SINGLE_BIN,
     read_index,
 )
+from tessera.checkpoints.shipped import shipped_folder
 from tessera.families.catalogue import form_in, get_released, require_openable
 
 CONFIG_FILES = ("config.json", own.CONFIG_FILE)
@@ -35,7 +36,8 @@ UNWANTED = ("*.py", "*.msgpack", "*.h5", "*.onnx*")
 
 
 def find_checkpoint(name_or_folder: str | Path, revision: str | None = None, alone: bool = False) -> Path:
-    """The folder of a checkpoint, given as a folder, as `owner/name` on the hub, or as a catalogue name.
+    """The folder of a checkpoint, given as a folder, as `owner/name` on the hub, as a catalogue name, or as
+    "shipped", the model that comes with the package.
 
     `revision` is a branch, tag or commit of the hub; None takes `main`. What is complete in the cache is used
     without asking the network. alone: a part of a model, which may have no tokenizer. Raises ValueError
@@ -46,6 +48,8 @@ def find_checkpoint(name_or_folder: str | Path, revision: str | None = None, alo
         return folder
     if folder.exists():
         raise ValueError(f"{folder} is a file: give the folder of a checkpoint, or a model's name")
+    if str(name_or_folder) == "shipped":
+        return shipped_folder()
     repository = hub_name(str(name_or_folder), alone)
     found = cached_snapshot(repository, revision)
     if found is not None and not lacking(found, alone):

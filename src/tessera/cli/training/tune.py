@@ -13,7 +13,6 @@ from tessera.checkpoints.adapter import is_adapter
 from tessera.checkpoints.description import Description
 from tessera.checkpoints.hub import find_checkpoint
 from tessera.checkpoints.load import read_description
-from tessera.checkpoints.shipped import shipped_folder
 from tessera.cli.command import FieldsCommand, WordsCommand
 from tessera.cli.terminal.mistakes import mistakes_as_errors
 from tessera.cli.terminal.tables import Terminal, figures_table, say
@@ -234,7 +233,7 @@ def find_model(name: str) -> str:
 
 def describe_model(checkpoint: str) -> Description:
     """What is known of a model before its weights are read."""
-    return read_description(shipped_folder() if checkpoint == "shipped" else find_checkpoint(checkpoint))
+    return read_description(find_checkpoint(checkpoint))
 
 
 def with_fields(recipe: Recipe, words: Sequence[str]) -> Recipe:
